@@ -1,0 +1,101 @@
+// Model families as data: what differs between Llama, GPT-J, GPT-NeoX ... is a row of a table, and
+// there is one forward pass that reads it.
+//
+// A row says how a layer is put together, how a checkpoint names and packs its weights, and which
+// keys of config.json hold its sizes. Adding a family is adding a row (engine/family.c) and a
+// fixture; what no row can say yet becomes a new column, with a value for every row.
+//
+// Names: "{}" stands for the layer's number; ".weight" and ".bias" are appended. All Local, pure.
+#ifndef WF_ENGINE_FAMILY_H
+#define WF_ENGINE_FAMILY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "io/base/status.h"
+
+typedef enum wf_norm_kind { WF_NORM_RMS, WF_NORM_LAYER } wf_norm_kind;
+
+typedef enum wf_activation {
+    WF_ACT_SILU_GATED, // silu(gate) * up
+    WF_ACT_GELU_TANH   // the tanh form of GELU, no gate
+} wf_activation;
+
+// How a checkpoint's fused qkv rows are ordered (ours: all q heads, all k heads, all v heads).
+typedef enum wf_qkv_order {
+    WF_QKV_BLOCKS,  // as ours
+    WF_QKV_PER_HEAD // q, k, v of head 0, then of head 1 ... (GPT-NeoX)
+} wf_qkv_order;
+
+// The weights of a model, by what they do.
+typedef enum wf_role {
+    WF_ROLE_EMBED,     // [vocab, hidden]
+    WF_ROLE_ATTN_NORM, // [hidden]
+    WF_ROLE_Q,         // [n_heads * head_dim, hidden]; NULL name where qkv is fused
+    WF_ROLE_K,         // [n_kv_heads * head_dim, hidden]
+    WF_ROLE_V,
+    WF_ROLE_QKV,      // fused; NULL name where q, k, v are separate
+    WF_ROLE_O,        // [hidden, n_heads * head_dim]
+    WF_ROLE_MLP_NORM, // [hidden]; NULL name: the MLP reads the attention's norm
+    WF_ROLE_GATE,     // [ffn, hidden]; NULL name where there is no gate or it is fused
+    WF_ROLE_UP,       // [ffn, hidden]
+    WF_ROLE_GATE_UP,  // fused, gate rows first; NULL name where they are separate
+    WF_ROLE_DOWN,     // [hidden, ffn]
+    WF_ROLE_FINAL_NORM,
+    WF_ROLE_HEAD, // [vocab, hidden]; not in the checkpoint when tied to WF_ROLE_EMBED
+    WF_N_ROLES
+} wf_role;
+
+// The values of config.json that are read, by what they mean.
+typedef enum wf_config_key {
+    WF_KEY_N_LAYERS,
+    WF_KEY_HIDDEN,
+    WF_KEY_N_HEADS,
+    WF_KEY_N_KV_HEADS, // missing: n_heads
+    WF_KEY_HEAD_DIM,   // missing: hidden / n_heads
+    WF_KEY_FFN,        // missing: 4 * hidden where the row says so
+    WF_KEY_VOCAB,
+    WF_KEY_MAX_CONTEXT,
+    WF_KEY_NORM_EPS, // missing: default_norm_eps
+    WF_KEY_ACTIVATION,
+    WF_KEY_ROPE_THETA, // missing: 10000
+    WF_KEY_ROTARY_DIM, // missing: from ROTARY_PCT, else head_dim
+    WF_KEY_ROTARY_PCT,
+    WF_KEY_ATTN_BIAS,  // overrides bias_qkv and bias_o
+    WF_KEY_MLP_BIAS,   // overrides bias_mlp
+    WF_KEY_PARALLEL,   // overrides parallel_residual
+    WF_KEY_WINDOW,     // sliding attention window
+    WF_KEY_USE_WINDOW, // false: the window is not used
+    WF_N_CONFIG_KEYS
+} wf_config_key;
+
+typedef struct wf_family {
+    const char *name;           // "llama"
+    const char *model_types[4]; // of config.json, NULL-ended
+    wf_norm_kind norm;
+    bool bias_qkv, bias_o, bias_mlp, bias_head;
+    bool interleaved_rotary; // pairs (2i, 2i+1), else (i, i + rotary_dim / 2)
+    bool parallel_residual;  // x + attention(norm x) + mlp(norm' x), else one after the other
+    wf_activation activation;
+    const char *activation_names[4]; // what config.json may call it, NULL-ended
+    wf_qkv_order qkv_order;
+    double default_norm_eps, default_rotary_pct;
+    bool ffn_is_4_hidden;                  // when config.json does not say
+    const char *names[WF_N_ROLES];         // NULL: the family has none
+    const char *keys[WF_N_CONFIG_KEYS][2]; // alternatives; both NULL: not read
+    const char *ignored[6];                // ends of tensor names that hold no weights
+} wf_family;
+
+size_t wf_family_count(void);
+const wf_family *wf_family_at(size_t i);
+
+// The row of a model_type; WF_DATA names the known ones, and the nearest, when there is none.
+// `place` (e.g. the path of config.json) opens the message.
+wf_status wf_family_find(const char *place, const char *model_type, const wf_family **out);
+
+// Writes the tensor's name: the role's pattern with the layer filled in, and `suffix` (".weight").
+// The family must have the role. Returns `text`, cut to fit.
+const char *wf_family_tensor_name(const wf_family *family, wf_role role, int i_layer,
+                                  const char *suffix, char *text, size_t text_bytes);
+
+#endif

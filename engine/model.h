@@ -1,0 +1,94 @@
+// A model on one back end: the weights of one rank of a tensor-parallel group.
+//
+//   rank r of tp:   embed, head   rows [r * vocab_slice, (r + 1) * vocab_slice) vocabulary-parallel
+//                   qkv, gate_up  rows of this rank's heads / FFN units           column-parallel
+//                   o, down       columns of this rank's heads / FFN units        row-parallel
+//                   norms, rotary tables                                          whole on every
+//                   rank
+//
+// The outputs of embed, o and down are partial sums: the group adds them up. Biases of o and down
+// are on rank 0 alone, given to its GEMM, so that the sum holds them once.
+//
+// Life cycle: wf_backend_create -> wf_model_load -> forward passes -> wf_model_destroy. Loading
+// streams the checkpoint through one staging buffer in large reads; each rank reads its own row
+// slices (of o and down: whole rows, of which it keeps its columns). NaN, infinities and values
+// that do not fit the dtype are refused by tensor name. All functions are Local.
+//
+// The layer is described by family.h; the split follows Megatron-LM, arXiv 1909.08053.
+#ifndef WF_ENGINE_MODEL_H
+#define WF_ENGINE_MODEL_H
+
+#include "engine/model_arch.h"
+#include "kernels/backend.h"
+
+// `dtype` of wf_model_config: what the checkpoint's configuration says.
+#define WF_MODEL_DTYPE_AUTO (-1)
+
+typedef struct wf_model_config {
+    int32_t tp_rank, tp_size;
+    int dtype;            // a wf_dtype, or WF_MODEL_DTYPE_AUTO
+    int32_t max_context;  // rows of the rotary tables; 0: the model's
+    uint64_t seed;        // of random weights
+    size_t staging_bytes; // 0: 64 MiB
+} wf_model_config;
+
+// A norm's vectors, [hidden] f32 on the device. `bias` is NULL for RMS norms.
+typedef struct wf_norm {
+    float *weight, *bias;
+} wf_norm;
+
+// One layer. n_heads, n_kv_heads and ffn are this rank's (wf_model). Biases: f32 or NULL.
+typedef struct wf_layer {
+    wf_norm attn_norm;
+    wf_weight *qkv;      // [(n_heads + 2 n_kv_heads) * head_dim, hidden], rows q | k | v
+    float *qkv_bias;     // [(n_heads + 2 n_kv_heads) * head_dim]
+    wf_weight *o;        // [hidden, n_heads * head_dim]
+    float *o_bias;       // [hidden], rank 0 only
+    wf_norm mlp_norm;    // weight NULL: the MLP reads attn_norm's output (arch.shared_norm)
+    wf_weight *gate_up;  // gated: [2 * ffn, hidden], rows gate | up; else [ffn, hidden], rows up
+    float *gate_up_bias; // as many
+    wf_weight *down;     // [hidden, ffn]
+    float *down_bias;    // [hidden], rank 0 only
+} wf_layer;
+
+typedef struct wf_model_report {
+    uint64_t file_bytes;   // read from files by this rank
+    uint64_t weight_bytes; // kept on the device by this rank
+    int64_t load_ns;
+} wf_model_report;
+
+// Read-only for everybody but the loader. The model owns what its pointers point to, except be.
+typedef struct wf_model {
+    wf_arch arch;
+    wf_backend *be; // borrowed
+    wf_dtype dtype;
+    int32_t tp_rank, tp_size;
+    int32_t n_heads, n_kv_heads, ffn; // of this rank
+    int32_t max_context;              // rows of cos and sin
+    int32_t vocab_begin, vocab_end;   // this rank's real tokens, maybe none
+    int32_t vocab_slice;              // rows of embed and head, equal on all ranks; padding is 0
+    wf_weight *embed;                 // [vocab_slice, hidden]
+    wf_layer *layers;                 // [arch.n_layers]
+    wf_norm final_norm;
+    wf_weight *head;  // [vocab_slice, hidden]; == embed when tied
+    float *head_bias; // [vocab_slice] f32 or NULL
+    float *cos, *sin; // [max_context][arch.rotary_dim / 2] f32, on the device
+    wf_model_report report;
+} wf_model;
+
+// The dtype that a config's `dtype` means for this model. Needed before the back end is created.
+wf_dtype wf_model_resolve_dtype(const wf_arch *arch, int dtype);
+
+// Loads this rank's slice of `folder` (opened with weights) onto `be`. With folder NULL the weights
+// are random: N(0, 0.02^2), the outputs of o and down scaled by 1 / sqrt(2 n_layers), norms 1,
+// biases 0. Their numbers follow from seed, tensor, tp_rank and tp_size: groups of another size get
+// another model. Errors: WF_CONFIG (tensor parallelism, max_context), WF_DATA (a tensor is missing,
+// has another shape or dtype, holds NaN; a tensor that the family does not know), WF_IO, WF_DEVICE,
+// WF_NO_MEMORY. Caller owns *out.
+wf_status wf_model_load(wf_backend *be, const wf_arch *arch, const wf_hf_folder *folder,
+                        const wf_model_config *config, wf_model **out);
+
+// Sets *model to NULL; takes NULL.
+void wf_model_destroy(wf_model **model);
+
+#endif

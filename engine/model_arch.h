@@ -1,0 +1,63 @@
+// The architecture of one model: plain values read from config.json, checked, with defaults filled
+// in. Everything that sizes memory or shapes the forward pass is here, nothing of weights.
+//
+// Reading reports all that is wrong with a configuration in one message (WF_DATA), problems joined
+// by "; ". Both generations of Hugging Face configurations are read: rope_theta + rope_scaling and
+// rope_parameters, torch_dtype and dtype. Unknown model types, rotary types and activations are
+// refused by name: a model that is nearly understood gives nearly right tokens.
+//
+// A sliding attention window limits max_context to the window, where it changes nothing.
+// All Local, pure but for reading the folder's documents.
+#ifndef WF_ENGINE_MODEL_ARCH_H
+#define WF_ENGINE_MODEL_ARCH_H
+
+#include "engine/family.h"
+#include "engine/rotary.h"
+#include "io/hf_folder.h"
+#include "kernels/tensor.h"
+
+#define WF_ARCH_MAX_EOS 8
+
+typedef struct wf_arch {
+    const wf_family *family;
+    int32_t n_layers, hidden, n_heads, n_kv_heads, head_dim, ffn, n_vocab;
+    int32_t max_context; // tokens, prompt and output together
+    float norm_eps;
+    float attn_scale; // 1 / sqrt(head_dim)
+    wf_rope rope;
+    int32_t rotary_dim; // <= head_dim, even; the rest of a head is not rotated
+    bool tied;          // the head is the embedding table
+    bool gated;         // gate and up, else up alone
+    bool bias_qkv, bias_o, bias_mlp, bias_head;
+    bool parallel_residual;
+    bool shared_norm; // the MLP reads the attention's norm (only with parallel_residual)
+    wf_dtype dtype;   // of the checkpoint, as its configuration says (f32 when it does not)
+    int32_t bos;      // -1: none
+    int32_t n_eos;
+    int32_t eos[WF_ARCH_MAX_EOS]; // config.json's and generation_config.json's, without repeats
+} wf_arch;
+
+// Reads the folder's configuration.
+wf_status wf_arch_read(const wf_hf_folder *folder, wf_arch *out);
+
+// Checks that heads, KV heads and FFN divide by tp_size; the message (WF_CONFIG) names the numbers
+// and the sizes that would do.
+wf_status wf_arch_check_tp(const wf_arch *arch, int32_t tp_size);
+
+// What one rank of tp_size keeps. Vocabulary slices are padded to equal rows.
+typedef struct wf_arch_memory {
+    uint64_t n_params;     // of the whole model, tied weights once
+    uint64_t weight_bytes; // per rank: matrices in `dtype`; norms, biases, rotary tables in f32
+    uint64_t kv_bytes_per_token; // per rank, all layers, K and V in `dtype`
+    uint64_t step_read_bytes; // weights one decode step reads, per rank (embedding rows left out)
+} wf_arch_memory;
+
+// `max_context` sizes the rotary tables (0: the model's). tp_size must pass wf_arch_check_tp.
+void wf_arch_bytes(const wf_arch *arch, wf_dtype dtype, int32_t tp_size, int32_t max_context,
+                   wf_arch_memory *out);
+
+// Rows of the vocabulary on each rank: ceil(n_vocab / tp_size). Rank r holds tokens from
+// r * slice; the last ranks may hold fewer real ones, the rest of their rows is padding.
+int32_t wf_arch_vocab_slice(const wf_arch *arch, int32_t tp_size);
+
+#endif

@@ -1,0 +1,43 @@
+// Rotary position tables: cos and sin of position * inverse frequency.
+//
+// The numbers are those of Hugging Face transformers (modeling_rope_utils): inverse frequencies in
+// f32, the angle rounded to f32 before its cosine is taken, because weights were trained with them.
+// Rotation itself is an operation of the back end (kernels/ops.h: rope_kv_append).
+//
+// Source: RoFormer, arXiv 2104.09864; llama3 scaling: Llama 3.1's reference code. All Local, pure.
+#ifndef WF_ENGINE_ROTARY_H
+#define WF_ENGINE_ROTARY_H
+
+#include <stdint.h>
+
+#include "io/base/status.h"
+
+// X(name, words): how frequencies are stretched beyond the trained context.
+#define WF_ROPE_TABLE(X)                                                                           \
+    X(DEFAULT, "default")                                                                          \
+    X(LINEAR, "linear")                                                                            \
+    X(LLAMA3, "llama3")
+
+typedef enum wf_rope_type {
+#define WF_ROPE_ENUM(name, words) WF_ROPE_##name,
+    WF_ROPE_TABLE(WF_ROPE_ENUM)
+#undef WF_ROPE_ENUM
+        WF_N_ROPES
+} wf_rope_type;
+
+typedef struct wf_rope {
+    wf_rope_type type;
+    double theta;
+    double factor;               // linear, llama3
+    double low_freq, high_freq;  // llama3
+    double original_max_context; // llama3
+} wf_rope;
+
+// inv_freq[i], i < rotary_dim / 2.
+void wf_rotary_inv_freq(const wf_rope *rope, int32_t rotary_dim, float *inv_freq);
+
+// cos and sin, [n_positions][rotary_dim / 2] each, of positions first .. first + n_positions - 1.
+wf_status wf_rotary_tables(const wf_rope *rope, int32_t rotary_dim, int32_t first,
+                           int32_t n_positions, float *cos, float *sin);
+
+#endif
