@@ -41,24 +41,21 @@ const char *wf_h5_type_words(wf_h5_type type); // "u64"
 
 typedef struct wf_h5_file wf_h5_file;
 
-// Starts a new file, replacing what `path` named (give it a `.part` name and publish it). own.
+// Starts a new file, replacing what `path` named (give it a `.part` name, then wf_file_publish()).
+// own.
 wf_status wf_h5_file_create(const char *path, wf_h5_file **out);
 
 // Opens for reading. WF_NO_INPUT when it is missing or may not be read; `bad` (WF_SHARD, WF_DATA)
 // is the status of every complaint about its contents, here and in the calls below. own.
 wf_status wf_h5_file_open(const char *path, wf_status bad, wf_h5_file **out);
 
-// Flushes, closes and fsyncs a created file; just closes an opened one. *file becomes NULL either
-// way. After a failure (disk full) the file must not be published. Close its columns before.
+// Flushes and closes. *file becomes NULL either way. After a failure (disk full) a created file
+// must not be published; wf_file_publish() makes it durable. Close its columns before.
 wf_status wf_h5_file_close(wf_h5_file **file);
 void wf_h5_file_abandon(wf_h5_file **file); // as close, for cleanup paths: failures are ignored
 
 const char *wf_h5_file_path(const wf_h5_file *file); // borrow
 int64_t wf_h5_file_id(const wf_h5_file *file);       // the hid_t, for what is missing here
-
-// Gives the closed and synced file `part` its name: with `replace` by rename, else by link and
-// unlink, which fails with WF_IO when `path` exists. Then fsyncs the folder.
-wf_status wf_h5_publish(const char *part, const char *path, bool replace);
 
 // WF_IO (or `status`) with ": <HDF5's innermost reason>" behind the message; an errno inside HDF5's
 // text brings its remedy along. Returns the status.
