@@ -1,0 +1,120 @@
+// A back end: one table of operations over one device, chosen at run time.
+//
+//   ref   plain C, one thread, never optimised: the oracle of every operation test
+//   cpu   OpenMP and vector kernels; may inherit an entry from ref
+//   cuda  in the module weft_cuda, opened when asked for; a missing entry is a creation error
+//
+// Life cycle: wf_backend_create -> weights, buffers, streams -> operations -> destroy in reverse.
+// Operations are queued on a stream in call order and are complete when an event recorded after
+// them says so; a back end on host memory may complete them before returning. Nothing allocates or
+// blocks between the first operation of a step and its download, except wf_backend_ops.event_sync.
+//
+// All functions are Local. Operation errors are WF_DEVICE (the device failed) or WF_INTERNAL (a
+// shape the caller must not pass). One thread drives a back end at a time.
+#ifndef WF_KERNELS_BACKEND_H
+#define WF_KERNELS_BACKEND_H
+
+#include "io/base/status.h"
+#include "kernels/ops.h"
+
+typedef struct wf_backend wf_backend;
+typedef struct wf_stream wf_stream; // an ordered queue of operations; NULL: the default one
+typedef struct wf_event wf_event;   // a point in a stream
+typedef struct wf_graph wf_graph;   // a captured step
+
+typedef struct wf_backend_config {
+    int device;           // index among the devices this process sees
+    int n_threads;        // host threads; 0: as many as the process may use
+    wf_dtype model_dtype; // dtype weights and KV are kept in
+    const char *isa;      // cpu: NULL best, "avx512", "avx2", "portable"
+} wf_backend_config;
+
+typedef struct wf_backend_info {
+    char name[16];                    // "cpu"
+    char device[96];                  // "AMD EPYC 9354, avx512, 2 threads"
+    bool host_memory;                 // buffers are host addresses
+    bool async;                       // operations run behind the host; capture is available
+    wf_dtype act_dtype;               // dtype of activations
+    uint64_t free_bytes, total_bytes; // device memory now
+} wf_backend_info;
+
+typedef struct wf_backend_ops {
+    const char *name;
+    wf_status (*create)(const wf_backend_config *config, wf_backend **out);
+    void (*destroy)(wf_backend *be);
+    wf_status (*info)(wf_backend *be, wf_backend_info *out);
+
+    // Memory. alloc is 256-byte aligned and zeroed; host_alloc is pinned where that exists.
+    wf_status (*alloc)(wf_backend *be, size_t bytes, void **out);
+    void (*free)(wf_backend *be, void *data);
+    wf_status (*host_alloc)(wf_backend *be, size_t bytes, void **out);
+    void (*host_free)(wf_backend *be, void *data);
+    wf_status (*upload)(wf_backend *be, wf_stream *s, void *dst, const void *src, size_t bytes);
+    wf_status (*download)(wf_backend *be, wf_stream *s, void *dst, const void *src, size_t bytes);
+
+    // Weights: [n_rows, n_cols] in the back end's own layout. load copies a block of rows from host
+    // memory, converting src_dtype; src rows are src_stride elements apart. random fills with mean
+    // 0, deviation std and a normal's shape (random.h), keyed by seed and element: the same matrix
+    // on every back end.
+    wf_status (*weight_create)(wf_backend *be, wf_dtype dtype, int64_t n_rows, int64_t n_cols,
+                               wf_weight **out);
+    wf_status (*weight_load)(wf_backend *be, wf_weight *w, int64_t i_row, int64_t n_rows,
+                             const void *src, wf_dtype src_dtype, int64_t src_stride);
+    wf_status (*weight_random)(wf_backend *be, wf_weight *w, uint64_t seed, float std);
+    void (*weight_destroy)(wf_backend *be, wf_weight *w);
+
+    // Order.
+    wf_status (*stream_create)(wf_backend *be, wf_stream **out);
+    void (*stream_destroy)(wf_backend *be, wf_stream *s);
+    wf_status (*event_create)(wf_backend *be, wf_event **out);
+    void (*event_destroy)(wf_backend *be, wf_event *e);
+    wf_status (*event_record)(wf_backend *be, wf_event *e, wf_stream *s);
+    wf_status (*event_query)(wf_backend *be, wf_event *e, bool *out_done);
+    wf_status (*event_sync)(wf_backend *be, wf_event *e);
+    wf_status (*stream_wait)(wf_backend *be, wf_stream *s, wf_event *e);
+
+    // Operations (ops.h).
+    wf_status (*token_ids)(wf_backend *be, wf_stream *s, const wf_token_ids_args *a);
+    wf_status (*embed)(wf_backend *be, wf_stream *s, const wf_embed_args *a);
+    wf_status (*gemm)(wf_backend *be, wf_stream *s, const wf_gemm_args *a);
+    wf_status (*rmsnorm)(wf_backend *be, wf_stream *s, const wf_rmsnorm_args *a);
+    wf_status (*layernorm)(wf_backend *be, wf_stream *s, const wf_layernorm_args *a);
+    wf_status (*add)(wf_backend *be, wf_stream *s, const wf_add_args *a);
+    wf_status (*rope_kv_append)(wf_backend *be, wf_stream *s, const wf_rope_args *a);
+    wf_status (*attention)(wf_backend *be, wf_stream *s, const wf_attention_args *a);
+    wf_status (*silu_mul)(wf_backend *be, wf_stream *s, const wf_activation_args *a);
+    wf_status (*gelu)(wf_backend *be, wf_stream *s, const wf_activation_args *a);
+    wf_status (*gather)(wf_backend *be, wf_stream *s, const wf_gather_args *a);
+    wf_status (*scatter)(wf_backend *be, wf_stream *s, const wf_scatter_args *a);
+    wf_status (*reorder)(wf_backend *be, wf_stream *s, const wf_reorder_args *a);
+    wf_status (*kv_copy)(wf_backend *be, wf_stream *s, const wf_kv_copy_args *a);
+    wf_status (*count)(wf_backend *be, wf_stream *s, const wf_count_args *a);
+    wf_status (*sample)(wf_backend *be, wf_stream *s, const wf_sample_args *a);
+
+    // Capture of a step. Back ends that cannot capture leave all three NULL.
+    wf_status (*capture_begin)(wf_backend *be, wf_stream *s);
+    wf_status (*capture_end)(wf_backend *be, wf_stream *s, wf_graph **out);
+    wf_status (*graph_launch)(wf_backend *be, wf_stream *s, wf_graph *g);
+    void (*graph_destroy)(wf_backend *be, wf_graph *g);
+} wf_backend_ops;
+
+// Every back end's own struct begins with this one.
+struct wf_backend {
+    const wf_backend_ops *ops;
+};
+
+// Every back end's own weight begins with this one.
+struct wf_weight {
+    wf_dtype dtype;
+    int64_t n_rows, n_cols;
+};
+
+// Creates the back end called `name` ("ref", "cpu", "cuda"). Caller owns *out. Errors: WF_CONFIG
+// (no such name), WF_NOT_BUILT (built without it: says which CMake option), WF_DEVICE (no device),
+// WF_NO_MEMORY.
+wf_status wf_backend_create(const char *name, const wf_backend_config *config, wf_backend **out);
+
+// Takes NULL.
+void wf_backend_destroy(wf_backend *be);
+
+#endif

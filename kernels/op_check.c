@@ -1,0 +1,182 @@
+// Checks of operation arguments (op_check.h).
+#include "kernels/op_check.h"
+
+#include <inttypes.h>
+
+#include "kernels/backend.h"
+
+static wf_status check_matrix(const char *op, const char *name, const wf_matrix *m)
+{
+    if (m->n_rows < 0 || m->n_cols < 0 || (m->n_rows > 1 && m->stride < m->n_cols))
+        return wf_fail(WF_INTERNAL,
+                       "%s: %s has impossible shape %" PRId64 " x %" PRId64 " with stride %" PRId64,
+                       op, name, m->n_rows, m->n_cols, m->stride);
+    if (m->data == NULL && m->n_rows > 0 && m->n_cols > 0)
+        return wf_fail(WF_INTERNAL, "%s: %s has no data", op, name);
+    return WF_OK;
+}
+
+static wf_status check_typed(const char *op, const char *name, const wf_matrix *m, wf_dtype dtype)
+{
+    WF_TRY(check_matrix(op, name, m));
+    if (m->dtype != dtype)
+        return wf_fail(WF_INTERNAL, "%s: %s is %s, must be %s", op, name, wf_dtype_name(m->dtype),
+                       wf_dtype_name(dtype));
+    return WF_OK;
+}
+
+static wf_status check_shape(const char *op, const char *name, const wf_matrix *m, int64_t n_rows,
+                             int64_t n_cols)
+{
+    if (m->n_rows != n_rows || m->n_cols != n_cols)
+        return wf_fail(WF_INTERNAL,
+                       "%s: %s is %" PRId64 " x %" PRId64 ", must be %" PRId64 " x %" PRId64, op,
+                       name, m->n_rows, m->n_cols, n_rows, n_cols);
+    return WF_OK;
+}
+
+wf_status wf_check_weight_block(const wf_weight *w, int64_t i_row, int64_t n_rows,
+                                int64_t src_stride)
+{
+    if (i_row < 0 || n_rows < 0 || i_row > w->n_rows - n_rows || src_stride < w->n_cols)
+        return wf_fail(WF_INTERNAL,
+                       "weight_load: rows %" PRId64 " + %" PRId64 " with stride %" PRId64
+                       " do not fit a matrix of %" PRId64 " x %" PRId64,
+                       i_row, n_rows, src_stride, w->n_rows, w->n_cols);
+    return WF_OK;
+}
+
+wf_status wf_check_embed(const wf_embed_args *a, wf_dtype act)
+{
+    WF_TRY(check_typed("embed", "y", &a->y, act));
+    return check_shape("embed", "y", &a->y, a->y.n_rows, a->table->n_cols);
+}
+
+wf_status wf_check_gemm(const wf_gemm_args *a, wf_dtype act)
+{
+    WF_TRY(check_typed("gemm", "x", &a->x, act));
+    WF_TRY(check_typed("gemm", "y", &a->y, a->y.dtype == WF_F32 ? WF_F32 : act));
+    WF_TRY(check_shape("gemm", "x", &a->x, a->y.n_rows, a->w->n_cols));
+    return check_shape("gemm", "y", &a->y, a->x.n_rows, a->w->n_rows);
+}
+
+static wf_status check_norm(const char *op, const wf_matrix *x, const wf_matrix *residual,
+                            const wf_matrix *y, wf_dtype act)
+{
+    WF_TRY(check_typed(op, "x", x, act));
+    WF_TRY(check_typed(op, "y", y, act));
+    WF_TRY(check_shape(op, "y", y, x->n_rows, x->n_cols));
+    if (residual->data == NULL) return WF_OK;
+    WF_TRY(check_typed(op, "residual", residual, act));
+    return check_shape(op, "residual", residual, x->n_rows, x->n_cols);
+}
+
+wf_status wf_check_rmsnorm(const wf_rmsnorm_args *a, wf_dtype act)
+{
+    return check_norm("rmsnorm", &a->x, &a->residual, &a->y, act);
+}
+
+wf_status wf_check_layernorm(const wf_layernorm_args *a, wf_dtype act)
+{
+    return check_norm("layernorm", &a->x, &a->residual, &a->y, act);
+}
+
+wf_status wf_check_add(const wf_add_args *a, wf_dtype act)
+{
+    WF_TRY(check_typed("add", "x", &a->x, act));
+    WF_TRY(check_typed("add", "y", &a->y, act));
+    return check_shape("add", "y", &a->y, a->x.n_rows, a->x.n_cols);
+}
+
+static wf_status check_kv(const char *op, const wf_batch *b, const wf_kv *kv, int32_t n_heads)
+{
+    if (kv->page_tokens < 1 || kv->n_kv_heads < 1 || n_heads < 1 || n_heads % kv->n_kv_heads != 0)
+        return wf_fail(WF_INTERNAL, "%s: %d heads over %d KV heads in pages of %d tokens", op,
+                       n_heads, kv->n_kv_heads, kv->page_tokens);
+    if (kv->head_dim < 8 || kv->head_dim > 256 || kv->head_dim % 8 != 0)
+        return wf_fail(WF_INTERNAL, "%s: head_dim %d is not a multiple of 8 up to 256", op,
+                       kv->head_dim);
+    if (b->n_tokens < b->n_seqs || b->n_seqs < b->n_decode || b->n_decode < 0)
+        return wf_fail(WF_INTERNAL, "%s: %d tokens in %d sequences, %d of them decode rows", op,
+                       b->n_tokens, b->n_seqs, b->n_decode);
+    return WF_OK;
+}
+
+wf_status wf_check_rope(const wf_rope_args *a, wf_dtype act)
+{
+    int64_t n_cols = (int64_t)(a->n_heads + 2 * a->kv.n_kv_heads) * a->kv.head_dim;
+    WF_TRY(check_kv("rope_kv_append", a->batch, &a->kv, a->n_heads));
+    WF_TRY(check_typed("rope_kv_append", "qkv", &a->qkv, act));
+    WF_TRY(check_shape("rope_kv_append", "qkv", &a->qkv, a->batch->n_tokens, n_cols));
+    if (a->rotary_dim < 0 || a->rotary_dim > a->kv.head_dim || a->rotary_dim % 2 != 0)
+        return wf_fail(WF_INTERNAL, "rope_kv_append: rotary_dim %d of head_dim %d", a->rotary_dim,
+                       a->kv.head_dim);
+    return WF_OK;
+}
+
+wf_status wf_check_attention(const wf_attention_args *a, wf_dtype act)
+{
+    int64_t n_cols = (int64_t)a->n_heads * a->kv.head_dim;
+    WF_TRY(check_kv("attention", a->batch, &a->kv, a->n_heads));
+    WF_TRY(check_typed("attention", "qkv", &a->qkv, act));
+    WF_TRY(check_typed("attention", "out", &a->out, act));
+    if (a->qkv.n_cols < n_cols)
+        return wf_fail(WF_INTERNAL, "attention: qkv has too few columns for %d heads", a->n_heads);
+    WF_TRY(check_shape("attention", "qkv", &a->qkv, a->batch->n_tokens, a->qkv.n_cols));
+    return check_shape("attention", "out", &a->out, a->batch->n_tokens, n_cols);
+}
+
+wf_status wf_check_silu_mul(const wf_activation_args *a, wf_dtype act)
+{
+    WF_TRY(check_typed("silu_mul", "x", &a->x, act));
+    WF_TRY(check_typed("silu_mul", "y", &a->y, act));
+    return check_shape("silu_mul", "x", &a->x, a->y.n_rows, 2 * a->y.n_cols);
+}
+
+wf_status wf_check_gelu(const wf_activation_args *a, wf_dtype act)
+{
+    WF_TRY(check_typed("gelu", "x", &a->x, act));
+    WF_TRY(check_typed("gelu", "y", &a->y, act));
+    return check_shape("gelu", "x", &a->x, a->y.n_rows, a->y.n_cols);
+}
+
+wf_status wf_check_gather(const wf_gather_args *a)
+{
+    WF_TRY(check_matrix("gather", "x", &a->x));
+    WF_TRY(check_typed("gather", "y", &a->y, a->x.dtype));
+    return check_shape("gather", "y", &a->y, a->y.n_rows, a->x.n_cols);
+}
+
+static wf_status check_row_bytes(const char *op, size_t row_bytes)
+{
+    if (row_bytes == 0 || row_bytes % 4 != 0)
+        return wf_fail(WF_INTERNAL, "%s: rows of %zu bytes, must be a multiple of 4", op,
+                       row_bytes);
+    return WF_OK;
+}
+
+wf_status wf_check_scatter(const wf_scatter_args *a)
+{
+    if (a->n < 0) return wf_fail(WF_INTERNAL, "scatter: %d rows", a->n);
+    return check_row_bytes("scatter", a->row_bytes);
+}
+
+wf_status wf_check_reorder(const wf_reorder_args *a)
+{
+    if (a->n_moves < 0 || a->n_arrays < 0)
+        return wf_fail(WF_INTERNAL, "reorder: %d moves of %d arrays", a->n_moves, a->n_arrays);
+    for (int32_t i = 0; i < a->n_arrays; i++)
+        WF_TRY(check_row_bytes("reorder", a->arrays[i].row_bytes));
+    return WF_OK;
+}
+
+wf_status wf_check_sample(const wf_sample_args *a)
+{
+    WF_TRY(check_typed("sample", "logits", &a->logits, WF_F32));
+    if (a->n_vocab < 1 || a->n_vocab > a->logits.n_cols)
+        return wf_fail(WF_INTERNAL, "sample: %d tokens in rows of %" PRId64 " logits", a->n_vocab,
+                       a->logits.n_cols);
+    if (a->n_top < 0 || a->n_top > a->n_vocab)
+        return wf_fail(WF_INTERNAL, "sample: %d logprobs of %d tokens", a->n_top, a->n_vocab);
+    return WF_OK;
+}

@@ -1,0 +1,189 @@
+// Arguments of every operation of a back end, one struct per operation.
+//
+// All pointers are device addresses of the back end unless marked [host]. T = tokens packed in the
+// step, S = sequences in the step, R = row slots of the engine, V = vocabulary (this rank's slice
+// where said). Activations are `act` (wf_backend_info.act_dtype: f32 on the CPU, the model's dtype
+// on a GPU); norms, sums and softmax accumulate in f32. Outputs never alias inputs unless said.
+#ifndef WF_KERNELS_OPS_H
+#define WF_KERNELS_OPS_H
+
+#include <stdbool.h>
+
+#include "kernels/tensor.h"
+
+typedef struct wf_weight wf_weight; // a matrix in the back end's own layout (backend.h)
+
+// The packed batch of one step. Sequences lie end to end without padding; the first n_decode of
+// them have one token each. Lengths known to the host are passed by value as bounds, the arrays are
+// read on the device so that a captured step can be replayed with other lengths. Positions of a
+// sequence are consecutive: token_pos[cu_seqlens[s] + i] = seq_past[s] + i.
+typedef struct wf_batch {
+    int32_t n_tokens, n_seqs, n_decode;
+    int32_t max_new;           // longest chunk, tokens
+    int32_t max_context;       // longest context after this step, tokens
+    const int32_t *cu_seqlens; // [S+1] first packed token of each sequence
+    const int32_t *seq_row;    // [S] row slot of each sequence
+    const int32_t *seq_past;   // [S] tokens already in the KV cache
+    const int32_t *token_seq;  // [T] sequence of each packed token
+    const int32_t *token_pos;  // [T] position of each packed token in its request
+    const int32_t *page_table; // [R][page_stride] page numbers, row-indexed
+    int32_t page_stride;       // columns of page_table
+} wf_batch;
+
+// ids[i] = host_ids[i] where that is >= 0, else last_token[seq_row[token_seq[i]]].
+typedef struct wf_token_ids_args {
+    const wf_batch *batch;
+    const int32_t *host_ids, *last_token;
+    int32_t *ids; // [T]
+} wf_token_ids_args;
+
+// y[i] = table[ids[i] - vocab_begin], 0 where ids[i] is outside this rank's [begin, begin + rows).
+typedef struct wf_embed_args {
+    const int32_t *ids;
+    const wf_weight *table; // [V, H]
+    int32_t vocab_begin;
+    wf_matrix y; // [T, H] act
+} wf_embed_args;
+
+// y = x W^T (+ bias). W is [N, K]; every y element is one sum over k in ascending order on the CPU.
+typedef struct wf_gemm_args {
+    wf_matrix x; // [M, K] act
+    const wf_weight *w;
+    const float *bias; // [N] f32 or NULL
+    wf_matrix y;       // [M, N] act, or f32 (logits)
+} wf_gemm_args;
+
+// y = x / sqrt(mean(x^2) + eps) * weight. With `residual`: residual += x first, y from the sum.
+typedef struct wf_rmsnorm_args {
+    wf_matrix x;        // [M, H] act
+    wf_matrix residual; // [M, H] act, in and out; data NULL: none
+    const float *weight;
+    float eps;
+    wf_matrix y; // [M, H] act
+} wf_rmsnorm_args;
+
+// y = (x - mean) / sqrt(var + eps) * weight + bias; `residual` as in wf_rmsnorm_args.
+typedef struct wf_layernorm_args {
+    wf_matrix x, residual;
+    const float *weight, *bias;
+    float eps;
+    wf_matrix y;
+} wf_layernorm_args;
+
+// y += x, element by element.
+typedef struct wf_add_args {
+    wf_matrix x, y;
+} wf_add_args;
+
+// Rotates q and k of every token by its position and appends k and v to the KV cache.
+// qkv rows: [n_heads | n_kv_heads | n_kv_heads] * head_dim; q is rotated in place.
+// Rotary tables: cos/sin [max_context][rotary_dim / 2] f32. interleaved: pairs (2i, 2i+1) (GPT-J),
+// else (i, i + rotary_dim / 2) (Llama).
+typedef struct wf_rope_args {
+    const wf_batch *batch;
+    wf_matrix qkv; // [T, (n_heads + 2 n_kv_heads) * head_dim] act
+    int32_t n_heads, rotary_dim;
+    bool interleaved;
+    const float *cos, *sin;
+    wf_kv kv;
+} wf_rope_args;
+
+// Causal attention of packed rows over their pages: out[t,h] = softmax(scale q K^T) V over
+// positions 0..token_pos[t]. Query head h reads KV head h / (n_heads / n_kv_heads).
+typedef struct wf_attention_args {
+    const wf_batch *batch;
+    wf_matrix qkv; // rotated q in the first n_heads * head_dim columns
+    int32_t n_heads;
+    float scale;
+    wf_kv kv;
+    wf_matrix out; // [T, n_heads * head_dim] act
+} wf_attention_args;
+
+// y = silu(gate) * up (x = [gate | up], [M, 2F]) or y = gelu_tanh(x) (x = [M, F]).
+typedef struct wf_activation_args {
+    wf_matrix x, y; // y: [M, F]
+} wf_activation_args;
+
+// y[i] = x[index[i]]
+typedef struct wf_gather_args {
+    wf_matrix x;
+    const int32_t *index; // [y.n_rows]
+    wf_matrix y;
+} wf_gather_args;
+
+// dst[index[i] * row_bytes ...] = src[i * row_bytes ...]: new rows and new pages enter row arrays.
+typedef struct wf_scatter_args {
+    void *dst;
+    const void *src;
+    const int32_t *index; // [n]
+    int32_t n;
+    size_t row_bytes; // multiple of 4
+} wf_scatter_args;
+
+// One row array that a reordering moves.
+typedef struct wf_row_array {
+    void *data;
+    size_t row_bytes; // multiple of 4
+} wf_row_array;
+
+// Moves row from[i] to row to[i] in every array, as if all were read before any is written.
+typedef struct wf_reorder_args {
+    const wf_row_array *arrays; // [host]
+    int32_t n_arrays, n_moves;
+    const int32_t *from, *to; // [n_moves]
+} wf_reorder_args;
+
+// Copies whole pages of every layer: pages to[i] = pages from[i] (physical compaction).
+typedef struct wf_kv_copy_args {
+    void *pool;
+    int64_t layer_bytes, page_bytes;
+    int32_t n_layers, n_pages;
+    const int32_t *from, *to; // [n_pages]; the two sets are disjoint
+} wf_kv_copy_args;
+
+// How one row is sampled; row-indexed on the device. Names and meanings are vLLM's SamplingParams.
+typedef struct wf_row_sampling {
+    uint64_t rng_key;  // hash of (row seed or job seed, shard_uid, row, sample)
+    float temperature; // 0: greedy
+    float top_p, min_p;
+    int32_t top_k; // <= 0: all
+    float repetition_penalty, presence_penalty, frequency_penalty;
+    int32_t prompt_len;
+    int32_t min_tokens;  // stop_ids are masked until that many are generated
+    int32_t n_stop_ids;  // used entries of stop_ids
+    int32_t stop_ids[8]; // EOS and stop tokens, for min_tokens only
+    int32_t pad_;        // keeps the size a multiple of 8
+} wf_row_sampling;
+
+// counts[row][id]: bit 15 set when id is in the row's prompt, low bits count generated ids. Counts
+// every token of the batch as it is fed; needed only where penalties are used.
+typedef struct wf_count_args {
+    const wf_batch *batch;
+    const int32_t *ids;              // [T]
+    const wf_row_sampling *sampling; // [R] (prompt_len tells prompt from output)
+    uint16_t *counts;                // [R][n_vocab]
+    int32_t n_vocab;
+} wf_count_args;
+
+// Samples one token per listed sequence. logits are changed in place. Order: NaN becomes -inf,
+// repetition, presence, frequency penalties, min_tokens mask, logprobs, temperature, min_p, top_k,
+// top_p, draw. Temperature 0 takes the greatest logit, the lowest id on ties. The filters keep
+// every token tied with the last one kept. The draw inverts the cumulative sum over the kept tokens
+// in ascending id with one Philox uniform: key rng_key, counter = position of the token that is
+// drawn (sampling.h has the arithmetic).
+typedef struct wf_sample_args {
+    wf_matrix logits;   // [n, V] f32, whole vocabulary
+    int32_t n_vocab;    // columns that are real tokens; the rest is padding
+    const int32_t *row; // [n] row slot
+    const int32_t *pos; // [n] position of the drawn token in its request
+    const wf_row_sampling *sampling;
+    const uint16_t *counts; // [R][n_vocab] or NULL
+    int32_t *last_token;    // [R] row array; receives the token
+    int32_t *token;         // [n]
+    int32_t n_top;          // logprobs asked for; 0: only the token's
+    float *logprob;         // [n] log-softmax of the (penalised) logits at the token, or NULL
+    int32_t *top_id;        // [n][n_top] or NULL
+    float *top_logprob;     // [n][n_top]
+} wf_sample_args;
+
+#endif

@@ -1,0 +1,60 @@
+// The reference back end: naive C on host memory, the oracle of every operation test.
+//
+// Weights are row-major in their dtype; activations are f32; sums are doubles in ascending order,
+// so that the oracle's own rounding is out of the way. Its memory and order entries, which need no
+// optimising, are what `cpu` inherits.
+//
+// Errors and ownership as in kernels/backend.h. All functions are Local.
+#ifndef WF_KERNELS_REF_REF_H
+#define WF_KERNELS_REF_REF_H
+
+#include "kernels/backend.h"
+
+extern const wf_backend_ops wf_ref_ops;
+
+// Memory and order on a host: every operation is complete when it returns.
+wf_status wf_ref_alloc(wf_backend *be, size_t bytes, void **out);
+void wf_ref_free(wf_backend *be, void *data);
+wf_status wf_ref_copy(wf_backend *be, wf_stream *s, void *dst, const void *src, size_t bytes);
+wf_status wf_ref_stream_create(wf_backend *be, wf_stream **out);
+void wf_ref_stream_destroy(wf_backend *be, wf_stream *s);
+wf_status wf_ref_event_create(wf_backend *be, wf_event **out);
+void wf_ref_event_destroy(wf_backend *be, wf_event *e);
+wf_status wf_ref_event_record(wf_backend *be, wf_event *e, wf_stream *s);
+wf_status wf_ref_event_query(wf_backend *be, wf_event *e, bool *out_done);
+wf_status wf_ref_event_sync(wf_backend *be, wf_event *e);
+wf_status wf_ref_stream_wait(wf_backend *be, wf_stream *s, wf_event *e);
+
+// Bytes of host memory that can be had without swapping, and in all.
+void wf_ref_host_memory(uint64_t *out_free_bytes, uint64_t *out_total_bytes);
+
+// Weights, row-major.
+wf_status wf_ref_weight_create(wf_backend *be, wf_dtype dtype, int64_t n_rows, int64_t n_cols,
+                               wf_weight **out);
+wf_status wf_ref_weight_load(wf_backend *be, wf_weight *w, int64_t i_row, int64_t n_rows,
+                             const void *src, wf_dtype src_dtype, int64_t src_stride);
+wf_status wf_ref_weight_random(wf_backend *be, wf_weight *w, uint64_t seed, float std);
+void wf_ref_weight_destroy(wf_backend *be, wf_weight *w);
+
+// Element (row, col) of a weight of this back end, as f32. Borrows.
+float wf_ref_weight_at(const wf_weight *w, int64_t row, int64_t col);
+
+// Operations.
+wf_status wf_ref_token_ids(wf_backend *be, wf_stream *s, const wf_token_ids_args *a);
+wf_status wf_ref_embed(wf_backend *be, wf_stream *s, const wf_embed_args *a);
+wf_status wf_ref_gemm(wf_backend *be, wf_stream *s, const wf_gemm_args *a);
+wf_status wf_ref_rmsnorm(wf_backend *be, wf_stream *s, const wf_rmsnorm_args *a);
+wf_status wf_ref_layernorm(wf_backend *be, wf_stream *s, const wf_layernorm_args *a);
+wf_status wf_ref_add(wf_backend *be, wf_stream *s, const wf_add_args *a);
+wf_status wf_ref_rope_kv_append(wf_backend *be, wf_stream *s, const wf_rope_args *a);
+wf_status wf_ref_attention(wf_backend *be, wf_stream *s, const wf_attention_args *a);
+wf_status wf_ref_silu_mul(wf_backend *be, wf_stream *s, const wf_activation_args *a);
+wf_status wf_ref_gelu(wf_backend *be, wf_stream *s, const wf_activation_args *a);
+wf_status wf_ref_gather(wf_backend *be, wf_stream *s, const wf_gather_args *a);
+wf_status wf_ref_scatter(wf_backend *be, wf_stream *s, const wf_scatter_args *a);
+wf_status wf_ref_reorder(wf_backend *be, wf_stream *s, const wf_reorder_args *a);
+wf_status wf_ref_kv_copy(wf_backend *be, wf_stream *s, const wf_kv_copy_args *a);
+wf_status wf_ref_count(wf_backend *be, wf_stream *s, const wf_count_args *a);
+wf_status wf_ref_sample(wf_backend *be, wf_stream *s, const wf_sample_args *a);
+
+#endif

@@ -1,0 +1,104 @@
+// rope_kv_append: q and k rotated by their position, k and v appended to the pages.
+// attention: out[t][h] = softmax(scale q K^T) V over positions 0..token_pos[t], in two passes.
+#include <math.h>
+#include <stdlib.h>
+
+#include "kernels/convert.h"
+#include "kernels/op_check.h"
+#include "kernels/ref/ref.h"
+
+// Element offset of position `pos` of packed token t's sequence: its K; V lies kv_stride further.
+static int64_t kv_offset(const wf_batch *b, const wf_kv *kv, int32_t t, int32_t pos, int32_t head)
+{
+    const int32_t *pages = b->page_table + (int64_t)b->seq_row[b->token_seq[t]] * b->page_stride;
+    return pages[pos / kv->page_tokens] * kv->page_stride + head * kv->head_stride +
+           (int64_t)(pos % kv->page_tokens) * kv->head_dim;
+}
+
+static void rotate(float *x, const float *cos_row, const float *sin_row, int32_t rotary_dim,
+                   bool interleaved)
+{
+    int32_t half = rotary_dim / 2;
+    for (int32_t i = 0; i < half; i++) {
+        int32_t first = interleaved ? 2 * i : i, second = interleaved ? 2 * i + 1 : i + half;
+        double c = (double)cos_row[i], s = (double)sin_row[i];
+        double a = (double)x[first], b = (double)x[second];
+        x[first] = (float)(a * c - b * s);
+        x[second] = (float)(b * c + a * s);
+    }
+}
+
+wf_status wf_ref_rope_kv_append(wf_backend *be, wf_stream *s, const wf_rope_args *a)
+{
+    (void)be;
+    (void)s;
+    WF_TRY(wf_check_rope(a, WF_F32));
+    const wf_kv *kv = &a->kv;
+    for (int32_t t = 0; t < a->batch->n_tokens; t++) {
+        float *row = (float *)a->qkv.data + t * a->qkv.stride;
+        int32_t pos = a->batch->token_pos[t];
+        const float *cos_row = a->cos + (int64_t)pos * (a->rotary_dim / 2);
+        const float *sin_row = a->sin + (int64_t)pos * (a->rotary_dim / 2);
+        for (int32_t h = 0; h < a->n_heads + kv->n_kv_heads && a->rotary_dim > 0; h++)
+            rotate(row + (int64_t)h * kv->head_dim, cos_row, sin_row, a->rotary_dim,
+                   a->interleaved);
+        for (int32_t h = 0; h < kv->n_kv_heads; h++) {
+            const float *k = row + (int64_t)(a->n_heads + h) * kv->head_dim;
+            const float *v = k + (int64_t)kv->n_kv_heads * kv->head_dim;
+            int64_t at = kv_offset(a->batch, kv, t, pos, h);
+            for (int32_t d = 0; d < kv->head_dim; d++) {
+                wf_store_f32(kv->base, kv->dtype, at + d, k[d]);
+                wf_store_f32(kv->base, kv->dtype, at + kv->kv_stride + d, v[d]);
+            }
+        }
+    }
+    return WF_OK;
+}
+
+// weights[p] = exp(score - max) for p <= pos; returns their sum.
+static double softmax_weights(const wf_attention_args *a, int32_t t, int32_t head, double *weights)
+{
+    const wf_kv *kv = &a->kv;
+    int32_t kv_head = head / (a->n_heads / kv->n_kv_heads), pos = a->batch->token_pos[t];
+    const float *q = (const float *)a->qkv.data + t * a->qkv.stride + (int64_t)head * kv->head_dim;
+    double max = -INFINITY, sum = 0.0;
+    for (int32_t p = 0; p <= pos; p++) {
+        int64_t at = kv_offset(a->batch, kv, t, p, kv_head);
+        double dot = 0.0;
+        for (int32_t d = 0; d < kv->head_dim; d++)
+            dot += (double)q[d] * (double)wf_load_f32(kv->base, kv->dtype, at + d);
+        weights[p] = dot * (double)a->scale;
+        max = fmax(max, weights[p]);
+    }
+    for (int32_t p = 0; p <= pos; p++) {
+        weights[p] = exp(weights[p] - max);
+        sum += weights[p];
+    }
+    return sum;
+}
+
+wf_status wf_ref_attention(wf_backend *be, wf_stream *s, const wf_attention_args *a)
+{
+    (void)be;
+    (void)s;
+    WF_TRY(wf_check_attention(a, WF_F32));
+    const wf_kv *kv = &a->kv;
+    double *weights = malloc((size_t)(a->batch->max_context + 1) * sizeof *weights);
+    if (weights == NULL) return wf_fail(WF_NO_MEMORY, "attention: out of memory");
+    for (int32_t t = 0; t < a->batch->n_tokens; t++)
+        for (int32_t h = 0; h < a->n_heads; h++) {
+            int32_t kv_head = h / (a->n_heads / kv->n_kv_heads);
+            double sum = softmax_weights(a, t, h, weights);
+            float *out = (float *)a->out.data + t * a->out.stride + (int64_t)h * kv->head_dim;
+            for (int32_t d = 0; d < kv->head_dim; d++) {
+                double total = 0.0;
+                for (int32_t p = 0; p <= a->batch->token_pos[t]; p++) {
+                    int64_t at = kv_offset(a->batch, kv, t, p, kv_head) + kv->kv_stride;
+                    total += weights[p] * (double)wf_load_f32(kv->base, kv->dtype, at + d);
+                }
+                out[d] = (float)(total / sum);
+            }
+        }
+    free(weights);
+    return WF_OK;
+}

@@ -1,0 +1,197 @@
+// The reference back end's table, memory and order.
+#include "kernels/ref/ref.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+// A host back end finishes each operation before it returns: streams and events carry no state.
+struct wf_stream {
+    int unused;
+};
+
+struct wf_event {
+    int unused;
+};
+
+#define ALIGNMENT  256
+#define HUGE_BYTES ((size_t)2 << 20)
+
+static size_t round_up(size_t bytes, size_t unit)
+{
+    return (bytes + unit - 1) / unit * unit;
+}
+
+wf_status wf_ref_alloc(wf_backend *be, size_t bytes, void **out)
+{
+    (void)be;
+    // Large blocks on huge pages: a decode step reads all weights once, and 4 KiB pages would cost
+    // a TLB miss every few cache lines.
+    size_t unit = bytes >= HUGE_BYTES ? HUGE_BYTES : ALIGNMENT;
+    if (bytes > SIZE_MAX - unit)
+        return wf_fail(WF_NO_MEMORY, "host memory: %zu bytes cannot be had", bytes);
+    size_t size = round_up(bytes == 0 ? 1 : bytes, unit);
+    void *data = aligned_alloc(unit, size);
+    if (data == NULL)
+        return wf_fail(WF_NO_MEMORY,
+                       "host memory: %zu bytes cannot be had; ask for less "
+                       "(engine.kv_memory) or run with more ranks",
+                       bytes);
+    if (unit == HUGE_BYTES) (void)madvise(data, size, MADV_HUGEPAGE); // advice: may be refused
+    memset(data, 0, size);
+    *out = data;
+    return WF_OK;
+}
+
+void wf_ref_free(wf_backend *be, void *data)
+{
+    (void)be;
+    free(data);
+}
+
+wf_status wf_ref_copy(wf_backend *be, wf_stream *s, void *dst, const void *src, size_t bytes)
+{
+    (void)be;
+    (void)s;
+    if (bytes > 0) memcpy(dst, src, bytes);
+    return WF_OK;
+}
+
+wf_status wf_ref_stream_create(wf_backend *be, wf_stream **out)
+{
+    (void)be;
+    *out = calloc(1, sizeof **out);
+    return *out != NULL ? WF_OK : wf_fail(WF_NO_MEMORY, "stream: out of memory");
+}
+
+void wf_ref_stream_destroy(wf_backend *be, wf_stream *s)
+{
+    (void)be;
+    free(s);
+}
+
+wf_status wf_ref_event_create(wf_backend *be, wf_event **out)
+{
+    (void)be;
+    *out = calloc(1, sizeof **out);
+    return *out != NULL ? WF_OK : wf_fail(WF_NO_MEMORY, "event: out of memory");
+}
+
+void wf_ref_event_destroy(wf_backend *be, wf_event *e)
+{
+    (void)be;
+    free(e);
+}
+
+wf_status wf_ref_event_record(wf_backend *be, wf_event *e, wf_stream *s)
+{
+    (void)be;
+    (void)e;
+    (void)s;
+    return WF_OK;
+}
+
+wf_status wf_ref_event_query(wf_backend *be, wf_event *e, bool *out_done)
+{
+    (void)be;
+    (void)e;
+    *out_done = true;
+    return WF_OK;
+}
+
+wf_status wf_ref_event_sync(wf_backend *be, wf_event *e)
+{
+    (void)be;
+    (void)e;
+    return WF_OK;
+}
+
+wf_status wf_ref_stream_wait(wf_backend *be, wf_stream *s, wf_event *e)
+{
+    (void)be;
+    (void)s;
+    (void)e;
+    return WF_OK;
+}
+
+void wf_ref_host_memory(uint64_t *out_free_bytes, uint64_t *out_total_bytes)
+{
+    uint64_t page_bytes = (uint64_t)sysconf(_SC_PAGESIZE);
+    *out_total_bytes = (uint64_t)sysconf(_SC_PHYS_PAGES) * page_bytes;
+    *out_free_bytes = (uint64_t)sysconf(_SC_AVPHYS_PAGES) * page_bytes;
+    // The kernel's own estimate counts the page cache that it would give back; sysconf does not.
+    FILE *f = fopen("/proc/meminfo", "re");
+    if (f == NULL) return;
+    char line[128];
+    unsigned long long kib;
+    while (fgets(line, sizeof line, f) != NULL)
+        if (sscanf(line, "MemAvailable: %llu kB", &kib) == 1) *out_free_bytes = kib * 1024u;
+    fclose(f);
+}
+
+static wf_status ref_create(const wf_backend_config *config, wf_backend **out)
+{
+    (void)config;
+    wf_backend *be = calloc(1, sizeof *be);
+    if (be == NULL) return wf_fail(WF_NO_MEMORY, "back end ref: out of memory");
+    be->ops = &wf_ref_ops;
+    *out = be;
+    return WF_OK;
+}
+
+static void ref_destroy(wf_backend *be)
+{
+    free(be);
+}
+
+static wf_status ref_info(wf_backend *be, wf_backend_info *out)
+{
+    (void)be;
+    *out = (wf_backend_info){
+        .name = "ref", .device = "reference C, 1 thread", .host_memory = true, .act_dtype = WF_F32};
+    wf_ref_host_memory(&out->free_bytes, &out->total_bytes);
+    return WF_OK;
+}
+
+const wf_backend_ops wf_ref_ops = {
+    .name = "ref",
+    .create = ref_create,
+    .destroy = ref_destroy,
+    .info = ref_info,
+    .alloc = wf_ref_alloc,
+    .free = wf_ref_free,
+    .host_alloc = wf_ref_alloc,
+    .host_free = wf_ref_free,
+    .upload = wf_ref_copy,
+    .download = wf_ref_copy,
+    .weight_create = wf_ref_weight_create,
+    .weight_load = wf_ref_weight_load,
+    .weight_random = wf_ref_weight_random,
+    .weight_destroy = wf_ref_weight_destroy,
+    .stream_create = wf_ref_stream_create,
+    .stream_destroy = wf_ref_stream_destroy,
+    .event_create = wf_ref_event_create,
+    .event_destroy = wf_ref_event_destroy,
+    .event_record = wf_ref_event_record,
+    .event_query = wf_ref_event_query,
+    .event_sync = wf_ref_event_sync,
+    .stream_wait = wf_ref_stream_wait,
+    .token_ids = wf_ref_token_ids,
+    .embed = wf_ref_embed,
+    .gemm = wf_ref_gemm,
+    .rmsnorm = wf_ref_rmsnorm,
+    .layernorm = wf_ref_layernorm,
+    .add = wf_ref_add,
+    .rope_kv_append = wf_ref_rope_kv_append,
+    .attention = wf_ref_attention,
+    .silu_mul = wf_ref_silu_mul,
+    .gelu = wf_ref_gelu,
+    .gather = wf_ref_gather,
+    .scatter = wf_ref_scatter,
+    .reorder = wf_ref_reorder,
+    .kv_copy = wf_ref_kv_copy,
+    .count = wf_ref_count,
+    .sample = wf_ref_sample,
+};

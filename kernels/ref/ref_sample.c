@@ -1,0 +1,116 @@
+// The sampler, by sorting: penalties, logprobs, filters and the draw in the order of ops.h.
+#include <math.h>
+#include <stdlib.h>
+
+#include "kernels/op_check.h"
+#include "kernels/ref/ref.h"
+#include "kernels/sampling.h"
+
+typedef struct ranked {
+    float logit;
+    int32_t id;
+} ranked;
+
+static int by_logit_then_id(const void *a, const void *b)
+{
+    const ranked *x = a, *y = b;
+    if (x->logit != y->logit) return x->logit > y->logit ? -1 : 1;
+    return (x->id > y->id) - (x->id < y->id);
+}
+
+static void penalise(float *logits, int32_t n_vocab, const wf_row_sampling *p,
+                     const uint16_t *counts, int32_t pos)
+{
+    for (int32_t i = 0; i < n_vocab; i++)
+        if (isnan(logits[i])) logits[i] = -INFINITY;
+    if (counts != NULL && wf_sampling_penalises(p))
+        for (int32_t i = 0; i < n_vocab; i++)
+            logits[i] = wf_sample_penalise(logits[i], counts[i], p);
+    if (pos - p->prompt_len >= p->min_tokens) return;
+    for (int32_t i = 0; i < p->n_stop_ids; i++)
+        if (p->stop_ids[i] >= 0 && p->stop_ids[i] < n_vocab) logits[p->stop_ids[i]] = -INFINITY;
+}
+
+// The least logit that the filters keep; `sorted` is in descending order.
+static float kept_threshold(const ranked *sorted, int32_t n_vocab, const wf_row_sampling *p)
+{
+    float max = sorted[0].logit, t = p->temperature;
+    int32_t n = n_vocab; // kept: the first n
+    while (p->min_p > 0.0f && n > 1 &&
+           wf_sample_weight(sorted[n - 1].logit, max, t) < (double)p->min_p)
+        n--;
+    if (p->top_k > 0 && p->top_k < n) {
+        float least = sorted[p->top_k - 1].logit;
+        while (sorted[n - 1].logit < least)
+            n--;
+    }
+    if (p->top_p >= 1.0f) return sorted[n - 1].logit;
+    double total = 0.0, sum = 0.0;
+    for (int32_t i = 0; i < n; i++)
+        total += wf_sample_weight(sorted[i].logit, max, t);
+    int32_t last = 0;
+    while (last < n - 1) {
+        sum += wf_sample_weight(sorted[last].logit, max, t);
+        if (sum >= (double)p->top_p * total) break;
+        last++;
+    }
+    return sorted[last].logit;
+}
+
+static int32_t draw(const float *logits, int32_t n_vocab, float max, float threshold,
+                    const wf_row_sampling *p, int32_t pos)
+{
+    double total = 0.0, sum = 0.0;
+    for (int32_t i = 0; i < n_vocab; i++)
+        if (logits[i] >= threshold) total += wf_sample_weight(logits[i], max, p->temperature);
+    double target = wf_sample_uniform(p->rng_key, pos) * total;
+    int32_t token = 0;
+    for (int32_t i = 0; i < n_vocab; i++) {
+        if (logits[i] < threshold) continue;
+        token = i;
+        sum += wf_sample_weight(logits[i], max, p->temperature);
+        if (sum > target) break;
+    }
+    return token;
+}
+
+static void sample_row(const wf_sample_args *a, int64_t i, ranked *sorted)
+{
+    float *logits = (float *)a->logits.data + i * a->logits.stride;
+    int32_t row = a->row[i], n_vocab = a->n_vocab;
+    const wf_row_sampling *p = &a->sampling[row];
+    const uint16_t *counts = a->counts != NULL ? a->counts + (int64_t)row * n_vocab : NULL;
+    penalise(logits, n_vocab, p, counts, a->pos[i]);
+    for (int32_t id = 0; id < n_vocab; id++)
+        sorted[id] = (ranked){logits[id], id};
+    qsort(sorted, (size_t)n_vocab, sizeof *sorted, by_logit_then_id);
+
+    float max = sorted[0].logit;
+    int32_t token = sorted[0].id;
+    if (p->temperature > 0.0f)
+        token = draw(logits, n_vocab, max, kept_threshold(sorted, n_vocab, p), p, a->pos[i]);
+    a->token[i] = token;
+    a->last_token[row] = token;
+
+    double sum = 0.0;
+    for (int32_t id = 0; id < n_vocab; id++)
+        sum += wf_sample_weight(logits[id], max, 1.0f);
+    if (a->logprob != NULL) a->logprob[i] = (float)(wf_sample_gap(logits[token], max) - log(sum));
+    for (int32_t k = 0; a->top_id != NULL && k < a->n_top; k++) {
+        a->top_id[i * a->n_top + k] = sorted[k].id;
+        a->top_logprob[i * a->n_top + k] = (float)(wf_sample_gap(sorted[k].logit, max) - log(sum));
+    }
+}
+
+wf_status wf_ref_sample(wf_backend *be, wf_stream *s, const wf_sample_args *a)
+{
+    (void)be;
+    (void)s;
+    WF_TRY(wf_check_sample(a));
+    ranked *sorted = malloc((size_t)a->n_vocab * sizeof *sorted);
+    if (sorted == NULL) return wf_fail(WF_NO_MEMORY, "sample: out of memory");
+    for (int64_t i = 0; i < a->logits.n_rows; i++)
+        sample_row(a, i, sorted);
+    free(sorted);
+    return WF_OK;
+}

@@ -1,0 +1,64 @@
+// The arithmetic of the sampler that host back ends share, so that they draw the same token from
+// the same logits: weights and their sums are doubles, taken in ascending token id.
+//
+// A row's weights are exp((logit - max) / temperature): the greatest weighs 1. Source of the
+// filters and of their order: vLLM's SamplingParams; min_p is from arXiv 2407.01082.
+#ifndef WF_KERNELS_SAMPLING_H
+#define WF_KERNELS_SAMPLING_H
+
+#include <math.h>
+#include <stdbool.h>
+
+#include "io/base/rng.h"
+#include "kernels/ops.h"
+
+// counts[row][id]: this bit says that id is in the prompt, the bits below it count outputs.
+#define WF_COUNT_PROMPT 0x8000u
+
+// How far a logit lies below the greatest; 0 for equal ones, infinite or not.
+static inline double wf_sample_gap(float logit, float max)
+{
+    return logit == max ? 0.0 : (double)logit - (double)max;
+}
+
+static inline double wf_sample_weight(float logit, float max, float temperature)
+{
+    return exp(wf_sample_gap(logit, max) / (double)temperature);
+}
+
+// The uniform number in [0, 1) of the token at position `pos` of the row with this key.
+static inline double wf_sample_uniform(uint64_t rng_key, int32_t pos)
+{
+    uint32_t key[2] = {(uint32_t)rng_key, (uint32_t)(rng_key >> 32)};
+    uint32_t counter[4] = {(uint32_t)pos, 0, 0, 0};
+    uint32_t bits[4];
+    wf_philox(key, counter, bits);
+    return wf_rng_double(bits[0], bits[1]);
+}
+
+static inline bool wf_sampling_penalises(const wf_row_sampling *s)
+{
+    return s->repetition_penalty != 1.0f || s->presence_penalty != 0.0f ||
+           s->frequency_penalty != 0.0f;
+}
+
+// The logit after the penalties for a token with this count word.
+static inline float wf_sample_penalise(float logit, uint16_t count, const wf_row_sampling *s)
+{
+    if (count == 0) return logit;
+    int n_outputs = count & (WF_COUNT_PROMPT - 1u);
+    logit = logit > 0.0f ? logit / s->repetition_penalty : logit * s->repetition_penalty;
+    if (n_outputs > 0)
+        logit = (logit - s->presence_penalty) - s->frequency_penalty * (float)n_outputs;
+    return logit;
+}
+
+// A token seen once more: prompt tokens are marked, outputs counted up to what fits.
+static inline uint16_t wf_sample_count(uint16_t count, bool in_prompt)
+{
+    if (in_prompt) return (uint16_t)(count | WF_COUNT_PROMPT);
+    bool full = (count & (WF_COUNT_PROMPT - 1u)) == WF_COUNT_PROMPT - 1u;
+    return (uint16_t)(full ? count : count + 1u);
+}
+
+#endif
