@@ -2,6 +2,7 @@
 #include "io/base/json_writer.h"
 
 #include "io/base/arena.h"
+#include "io/base/parse.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -200,14 +201,9 @@ void wf_json_put_f64(wf_json_writer *w, const char *key, double value)
         wf_json_put_null(w, key);
         return;
     }
-    char text[40];
-    for (int digits = 15; digits <= 17; digits++) { // the shortest that reads back the same
-        snprintf(text, sizeof text, "%.*g", digits, value);
-        if (strtod(text, NULL) == value) break;
-    }
-    if (!strpbrk(text, ".e")) strcat(text, ".0");
+    char text[WF_PARSE_TEXT_MAX];
     start_value(w, key);
-    put_text(w, text);
+    put_text(w, wf_f64_text(value, text));
 }
 
 void wf_json_put_bytes(wf_json_writer *w, const char *key, const char *value, size_t value_bytes)

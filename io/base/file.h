@@ -1,0 +1,75 @@
+// Small files, whole reads and writes, and publishing: how a file appears for others complete or
+// not at all.
+//
+//   publish:  write NAME.<unique>.part -> fsync -> link or rename to NAME -> fsync the folder
+//
+// Failures name the path. WF_NO_INPUT: there is no such file to read, or no permission. WF_IO: the
+// system refused (with its reason). WF_DATA: the file is not what was asked for (too large, too
+// short, a folder). WF_IN_USE: a name that must be new is taken. All Local.
+#ifndef WF_IO_BASE_FILE_H
+#define WF_IO_BASE_FILE_H
+
+#include "io/base/status.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+// Reads a file of at most `max_bytes`. `text` is own (free()) and ended by a NUL that `text_bytes`
+// (may be NULL) does not count.
+wf_status wf_file_read(const char *path, size_t max_bytes, char **text, size_t *text_bytes);
+
+// Transfers exactly `n_bytes`, through short transfers and EINTR. `path` is for the message. A file
+// that ends first is WF_DATA.
+wf_status wf_file_pread(int fd, const char *path, void *bytes, size_t n_bytes, int64_t offset);
+wf_status wf_file_pwrite(int fd, const char *path, const void *bytes, size_t n_bytes,
+                         int64_t offset);
+wf_status wf_file_write(int fd, const char *path, const void *bytes, size_t n_bytes);
+
+typedef enum wf_publish {
+    WF_PUBLISH_NEW,     // durable; WF_IN_USE when `path` is there already
+    WF_PUBLISH_REPLACE, // durable; takes the place of what is there
+    WF_PUBLISH_FAST     // replaces without fsync: status files, which mean nothing after a crash
+} wf_publish;
+
+// Gives the finished file `part` its name. On failure `part` is still there.
+wf_status wf_file_publish(const char *part, const char *path, wf_publish how);
+
+// Writes and publishes in one go; leaves no part behind when it fails.
+wf_status wf_file_write_whole(const char *path, const void *bytes, size_t n_bytes, wf_publish how);
+
+// Creates `path` with O_EXCL: the lock that works on every shared file system. WF_IN_USE when it
+// is there. The content is for people: it is written after the name exists.
+wf_status wf_file_claim(const char *path, const void *bytes, size_t n_bytes);
+
+wf_status wf_file_sync_folder(const char *path);
+
+// Creates a folder and those above it; fine when it is there. WF_IO when a part is not a folder.
+wf_status wf_file_make_folders(const char *path);
+
+bool wf_file_exists(const char *path);
+wf_status wf_file_size(const char *path, int64_t *out_bytes);
+
+// "a" + "b.h5" -> "a/b.h5"; an absolute `name` stands alone. Own, free().
+wf_status wf_path_join(const char *folder, const char *name, char **out);
+// "a/b.h5" -> "a"; "b.h5" -> "."; "/b" -> "/". Own, free().
+wf_status wf_path_folder(const char *path, char **out);
+// "a/b.h5" -> "b.h5"; borrowed from `path`.
+const char *wf_path_name(const char *path);
+
+// A list of texts, in byte order. Destroy with wf_paths_destroy.
+typedef struct wf_paths {
+    size_t n;
+    size_t capacity;
+    char **item; // [n]
+} wf_paths;
+
+// Adds the files that match a shell pattern, sorted; duplicates are kept. A pattern that matches
+// nothing is WF_NO_INPUT. `paths` starts as {0}.
+wf_status wf_file_glob(const char *pattern, wf_paths *paths);
+
+// The names in a folder, sorted, without "." and "..". `paths` starts as {0}.
+wf_status wf_file_list(const char *folder, wf_paths *paths);
+void wf_paths_destroy(wf_paths *paths);
+
+#endif
