@@ -1,0 +1,251 @@
+// Leases: how ranges are cut, and that no row is leased twice or never, by one process or many.
+#include "tests/jobs/jobs_test.h"
+
+#include <sys/wait.h>
+
+#include "jobs/lease.h"
+
+static void check_cut(const wf_lease_shard *shards, size_t n_shards, const wf_lease_cut *cut)
+{
+    wf_lease *range;
+    size_t n = 0, i = 0;
+    assert_ok(wf_lease_ranges(shards, n_shards, cut, &range, &n));
+    for (size_t s = 0; s < n_shards; s++) {
+        for (uint64_t row = 0; row < shards[s].n_rows; row++) {
+            bool done = shards[s].done && (shards[s].done[row >> 6] >> (row & 63) & 1);
+            while (i < n && (range[i].shard < s || (range[i].shard == s && range[i].end <= row))) {
+                i++;
+            }
+            bool inside = i < n && range[i].shard == s && range[i].begin <= row;
+            if (!done) assert_true(inside);
+            if (inside && (row == range[i].begin || row + 1 == range[i].end)) assert_false(done);
+        }
+    }
+    for (size_t k = 1; k < n; k++) {
+        assert_true(range[k].shard > range[k - 1].shard ||
+                    (range[k].shard == range[k - 1].shard && range[k].begin >= range[k - 1].end));
+    }
+    free(range);
+}
+
+static void test_cut_sizes(void **state)
+{
+    (void)state;
+    wf_lease_shard shard = {.n_rows = 1000};
+    wf_lease_cut cut = {.n_groups = 4, .min_rows = 10};
+    wf_lease *range;
+    size_t n;
+    assert_ok(wf_lease_ranges(&shard, 1, &cut, &range, &n));
+    assert_int_equal(range[0].end - range[0].begin, 125); // half of a quarter
+    for (size_t i = 1; i < n; i++) {
+        assert_int_equal(range[i].begin, range[i - 1].end);
+        assert_true(range[i].end - range[i].begin <= range[i - 1].end - range[i - 1].begin);
+        if (i + 1 < n) assert_true(range[i].end - range[i].begin >= 10);
+    }
+    assert_int_equal(range[n - 1].end, 1000);
+    free(range);
+
+    cut.max_rows = 50;
+    assert_ok(wf_lease_ranges(&shard, 1, &cut, &range, &n));
+    assert_int_equal(range[0].end, 50);
+    free(range);
+}
+
+static void test_cut_with_done_rows(void **state)
+{
+    (void)state;
+    uint64_t done[16];
+    uint32_t random = 7;
+    for (int round = 0; round < 300; round++) {
+        for (size_t i = 0; i < N_ROWS(done); i++) {
+            random = random * 1664525u + 1013904223u;
+            done[i] = (uint64_t)random * UINT64_C(0x9E3779B97F4A7C15);
+            if (round % 3 == 0) done[i] |= done[i] << 7; // mostly done
+            if (round % 7 == 0) done[i] = ~UINT64_C(0);  // all done
+        }
+        wf_lease_shard shards[] = {{.n_rows = (uint64_t)(round % 200), .done = done},
+                                   {.n_rows = 0},
+                                   {.n_rows = 77},
+                                   {.n_rows = 1024, .done = done}};
+        wf_lease_cut cut = {.n_groups = 1 + round % 5, .min_rows = (uint64_t)(round % 4)};
+        check_cut(shards, N_ROWS(shards), &cut);
+    }
+}
+
+static void test_nothing_to_do(void **state)
+{
+    wf_leases_config config = {.out_dir = *state, .run = 1, .cut = {.n_groups = 2}};
+    wf_leases *leases;
+    wf_lease lease;
+    bool got = true;
+    assert_ok(wf_leases_open(&config, &leases));
+    assert_ok(wf_leases_claim(leases, &lease, &got));
+    assert_false(got);
+    assert_int_equal(wf_leases_count(leases), 0);
+    wf_leases_close(&leases);
+    assert_null(leases);
+}
+
+enum { N_PROCESSES = 8, N_SHARDS = 3 };
+
+static const uint64_t shard_rows[N_SHARDS] = {5000, 3, 1200};
+
+static wf_leases *leases_of(const char *out_dir, int64_t run, int group, const uint64_t *done)
+{
+    wf_lease_shard shards[N_SHARDS];
+    for (size_t i = 0; i < N_SHARDS; i++) {
+        shards[i] = (wf_lease_shard){.n_rows = shard_rows[i]};
+    }
+    shards[0].done = done;
+    wf_leases_config config = {.out_dir = out_dir,
+                               .run = run,
+                               .group = group,
+                               .shards = shards,
+                               .n_shards = N_SHARDS,
+                               .cut = {.n_groups = N_PROCESSES, .min_rows = 4}};
+    wf_leases *leases;
+    assert_ok(wf_leases_open(&config, &leases));
+    return leases;
+}
+
+// A process of its own: claims until nothing is left and writes what it got to `fd`.
+static void claim_all(const char *out_dir, int group, int fd)
+{
+    wf_leases *leases = leases_of(out_dir, 3, group, NULL);
+    wf_lease lease;
+    bool got = true;
+    while (wf_leases_claim(leases, &lease, &got) == WF_OK && got) {
+        if (write(fd, &lease, sizeof lease) != (ssize_t)sizeof lease) _exit(1);
+        usleep((useconds_t)(group * 50)); // uneven speeds
+    }
+    wf_leases_close(&leases);
+    _exit(got ? 1 : 0);
+}
+
+static void test_many_processes_lease_each_row_once(void **state)
+{
+    int fds[2];
+    uint8_t *seen[N_SHARDS];
+    assert_int_equal(pipe(fds), 0);
+    for (int i = 0; i < N_PROCESSES; i++) {
+        pid_t pid = fork();
+        assert_true(pid >= 0);
+        if (pid == 0) {
+            close(fds[0]);
+            claim_all(*state, i, fds[1]);
+        }
+    }
+    close(fds[1]);
+    for (size_t i = 0; i < N_SHARDS; i++) {
+        seen[i] = calloc(shard_rows[i], 1);
+    }
+    wf_lease lease;
+    size_t n_leases = 0;
+    while (read(fds[0], &lease, sizeof lease) == (ssize_t)sizeof lease) {
+        for (uint64_t row = lease.begin; row < lease.end; row++) {
+            seen[lease.shard][row]++;
+        }
+        n_leases++;
+    }
+    close(fds[0]);
+    for (int i = 0; i < N_PROCESSES; i++) {
+        int status = -1;
+        assert_true(wait(&status) > 0);
+        assert_int_equal(status, 0);
+    }
+    for (size_t i = 0; i < N_SHARDS; i++) {
+        for (uint64_t row = 0; row < shard_rows[i]; row++) {
+            assert_int_equal(seen[i][row], 1);
+        }
+        free(seen[i]);
+    }
+    assert_true(n_leases >= N_PROCESSES);
+
+    wf_leases *leases = leases_of(*state, 3, 0, NULL);
+    wf_lease *list;
+    size_t n = 0;
+    assert_ok(wf_leases_list(leases, &list, &n));
+    assert_int_equal(n, n_leases);
+    for (size_t i = 0; i < n; i++) {
+        assert_in_range(list[i].group, 0, N_PROCESSES - 1);
+        assert_int_equal(list[i].epoch, 0);
+    }
+    free(list);
+    wf_leases_close(&leases);
+}
+
+// The one who comes later, knowing of more finished rows, must not cut differently.
+static void test_published_ranges_bind_everyone(void **state)
+{
+    uint64_t done[(5000 + 63) / 64];
+    memset(done, 0xff, sizeof done);
+    wf_leases *first = leases_of(*state, 4, 0, NULL), *second = leases_of(*state, 4, 1, done);
+    assert_int_equal(wf_leases_count(first), wf_leases_count(second));
+    wf_lease a, b;
+    bool got_a, got_b;
+    assert_ok(wf_leases_claim(first, &a, &got_a));
+    assert_ok(wf_leases_claim(second, &b, &got_b));
+    assert_true(got_a && got_b);
+    assert_int_equal(a.begin, 0);
+    assert_int_equal(b.begin, a.end);
+    wf_leases_close(&first);
+    wf_leases_close(&second);
+}
+
+static void test_release_and_a_new_run(void **state)
+{
+    wf_leases *leases = leases_of(*state, 5, 2, NULL);
+    wf_lease first, lease;
+    bool got;
+    assert_ok(wf_leases_claim(leases, &first, &got));
+    do {
+        assert_ok(wf_leases_claim(leases, &lease, &got));
+    } while (got);
+    assert_ok(wf_leases_release(leases, &first));
+    assert_ok(wf_leases_claim(leases, &lease, &got));
+    assert_true(got);
+    assert_int_equal(lease.begin, first.begin);
+    assert_int_equal(lease.group, 2);
+    wf_leases_close(&leases);
+
+    leases = leases_of(*state, 6, 2, NULL); // the next run starts from nothing
+    assert_ok(wf_leases_claim(leases, &lease, &got));
+    assert_true(got);
+    assert_int_equal(lease.begin, 0);
+    wf_leases_close(&leases);
+}
+
+static void test_damaged_ranges_are_refused(void **state)
+{
+    static const char *const texts[] = {"", "weft-ranges 1 2\n0 0 10\n", "weft-ranges 1 1\n9 0 1\n",
+                                        "weft-ranges 1 1\n0 5 5\n", "weft-ranges 1 1\n1 0 4\n"};
+    char path[256];
+    wf_leases_close(&(wf_leases *){leases_of(*state, 7, 0, NULL)});
+    snprintf(path, sizeof path, "%s/leases/r7/ranges", (char *)*state);
+    for (size_t i = 0; i < N_ROWS(texts); i++) {
+        FILE *file = fopen(path, "w");
+        fputs(texts[i], file);
+        fclose(file);
+        wf_lease_shard shards[N_SHARDS] = {{.n_rows = 5000}, {.n_rows = 3}, {.n_rows = 1200}};
+        wf_leases_config config = {
+            .out_dir = *state, .run = 7, .shards = shards, .n_shards = N_SHARDS};
+        wf_leases *leases = NULL;
+        assert_int_equal(wf_leases_open(&config, &leases), WF_IO);
+        assert_contains(wf_error(), "leases/r7/ranges:");
+        assert_null(leases);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_cut_sizes),
+        cmocka_unit_test(test_cut_with_done_rows),
+        cmocka_unit_test(test_nothing_to_do),
+        cmocka_unit_test(test_many_processes_lease_each_row_once),
+        cmocka_unit_test(test_published_ranges_bind_everyone),
+        cmocka_unit_test(test_release_and_a_new_run),
+        cmocka_unit_test(test_damaged_ranges_are_refused),
+    };
+    return cmocka_run_group_tests(tests, folder_make, folder_remove);
+}
