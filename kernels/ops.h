@@ -156,12 +156,14 @@ typedef struct wf_row_sampling {
 } wf_row_sampling;
 
 // counts[row][id]: bit 15 set when id is in the row's prompt, low bits count generated ids. Counts
-// every token of the batch as it is fed; needed only where penalties are used.
+// every token of the batch as it is fed; a sequence with seq_past 0 starts from a cleared row.
+// Needed only where penalties are used.
 typedef struct wf_count_args {
     const wf_batch *batch;
     const int32_t *ids;              // [T]
     const wf_row_sampling *sampling; // [R] (prompt_len tells prompt from output)
-    uint16_t *counts;                // [R][n_vocab]
+    uint16_t *counts;                // [R][counts_stride]
+    int64_t counts_stride;           // >= n_vocab, even
     int32_t n_vocab;
 } wf_count_args;
 
@@ -177,7 +179,8 @@ typedef struct wf_sample_args {
     const int32_t *row; // [n] row slot
     const int32_t *pos; // [n] position of the drawn token in its request
     const wf_row_sampling *sampling;
-    const uint16_t *counts; // [R][n_vocab] or NULL
+    const uint16_t *counts; // [R][counts_stride] or NULL
+    int64_t counts_stride;
     int32_t *last_token;    // [R] row array; receives the token
     int32_t *token;         // [n]
     int32_t n_top;          // logprobs asked for; 0: only the token's

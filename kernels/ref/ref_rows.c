@@ -111,10 +111,14 @@ wf_status wf_ref_count(wf_backend *be, wf_stream *s, const wf_count_args *a)
     (void)be;
     (void)s;
     const wf_batch *b = a->batch;
+    for (int32_t i = 0; i < b->n_seqs; i++)
+        if (b->seq_past[i] == 0)
+            memset(a->counts + (int64_t)b->seq_row[i] * a->counts_stride, 0,
+                   (size_t)a->counts_stride * sizeof *a->counts);
     for (int32_t t = 0; t < b->n_tokens; t++) {
         int32_t row = b->seq_row[b->token_seq[t]], id = a->ids[t];
         if (id < 0 || id >= a->n_vocab) continue;
-        uint16_t *count = a->counts + (int64_t)row * a->n_vocab + id;
+        uint16_t *count = a->counts + (int64_t)row * a->counts_stride + id;
         *count = wf_sample_count(*count, b->token_pos[t] < a->sampling[row].prompt_len);
     }
     return WF_OK;

@@ -79,7 +79,7 @@ static void sample_row(const wf_sample_args *a, int64_t i, ranked *sorted)
     float *logits = (float *)a->logits.data + i * a->logits.stride;
     int32_t row = a->row[i], n_vocab = a->n_vocab;
     const wf_row_sampling *p = &a->sampling[row];
-    const uint16_t *counts = a->counts != NULL ? a->counts + (int64_t)row * n_vocab : NULL;
+    const uint16_t *counts = a->counts != NULL ? a->counts + (int64_t)row * a->counts_stride : NULL;
     penalise(logits, n_vocab, p, counts, a->pos[i]);
     for (int32_t id = 0; id < n_vocab; id++)
         sorted[id] = (ranked){logits[id], id};
