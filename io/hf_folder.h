@@ -48,7 +48,7 @@ wf_hf_tensor wf_hf_folder_at(const wf_hf_folder *folder, size_t i);
 // True and *out set when the folder has the tensor.
 bool wf_hf_folder_has(const wf_hf_folder *folder, const char *name, wf_hf_tensor *out);
 
-// As wf_hf_folder_has, with an error (WF_DATA) that names the tensor and the nearest name there is.
+// As wf_hf_folder_has, with an error (WF_DATA) that names the tensor and shows how names here look.
 wf_status wf_hf_folder_find(const wf_hf_folder *folder, const char *name, wf_hf_tensor *out);
 
 // Bytes of all tensors.

@@ -1,0 +1,216 @@
+// The table of model families. One row each; the columns are explained in family.h.
+#include "engine/family.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+// Llama's naming, shared by its many descendants.
+#define LLAMA_NAMES                                                                                \
+    [WF_ROLE_EMBED] = "model.embed_tokens",                                                        \
+    [WF_ROLE_ATTN_NORM] = "model.layers.{}.input_layernorm",                                       \
+    [WF_ROLE_Q] = "model.layers.{}.self_attn.q_proj",                                              \
+    [WF_ROLE_K] = "model.layers.{}.self_attn.k_proj",                                              \
+    [WF_ROLE_V] = "model.layers.{}.self_attn.v_proj",                                              \
+    [WF_ROLE_O] = "model.layers.{}.self_attn.o_proj",                                              \
+    [WF_ROLE_MLP_NORM] = "model.layers.{}.post_attention_layernorm",                               \
+    [WF_ROLE_GATE] = "model.layers.{}.mlp.gate_proj",                                              \
+    [WF_ROLE_UP] = "model.layers.{}.mlp.up_proj",                                                  \
+    [WF_ROLE_DOWN] = "model.layers.{}.mlp.down_proj", [WF_ROLE_FINAL_NORM] = "model.norm",         \
+    [WF_ROLE_HEAD] = "lm_head"
+
+#define LLAMA_KEYS                                                                                 \
+    [WF_KEY_N_LAYERS] = {"num_hidden_layers"}, [WF_KEY_HIDDEN] = {"hidden_size"},                  \
+    [WF_KEY_N_HEADS] = {"num_attention_heads"}, [WF_KEY_N_KV_HEADS] = {"num_key_value_heads"},     \
+    [WF_KEY_HEAD_DIM] = {"head_dim"}, [WF_KEY_FFN] = {"intermediate_size"},                        \
+    [WF_KEY_VOCAB] = {"vocab_size"}, [WF_KEY_MAX_CONTEXT] = {"max_position_embeddings"},           \
+    [WF_KEY_NORM_EPS] = {"rms_norm_eps"}, [WF_KEY_ACTIVATION] = {"hidden_act"},                    \
+    [WF_KEY_ROPE_THETA] = {"rope_theta"}
+
+static const wf_family families[] = {
+    {
+        .name = "llama",
+        .model_types = {"llama"},
+        .norm = WF_NORM_RMS,
+        .activation = WF_ACT_SILU_GATED,
+        .activation_names = {"silu", "swish"},
+        .default_norm_eps = 1e-6,
+        .default_rotary_pct = 1.0,
+        .names = {LLAMA_NAMES},
+        .keys =
+            {LLAMA_KEYS, [WF_KEY_ATTN_BIAS] = {"attention_bias"}, [WF_KEY_MLP_BIAS] = {"mlp_bias"}},
+        .ignored = {".rotary_emb.inv_freq"},
+    },
+    {
+        .name = "mistral",
+        .model_types = {"mistral"},
+        .norm = WF_NORM_RMS,
+        .activation = WF_ACT_SILU_GATED,
+        .activation_names = {"silu", "swish"},
+        .default_norm_eps = 1e-6,
+        .default_rotary_pct = 1.0,
+        .names = {LLAMA_NAMES},
+        .keys = {LLAMA_KEYS, [WF_KEY_WINDOW] = {"sliding_window"}},
+        .ignored = {".rotary_emb.inv_freq"},
+    },
+    {
+        .name = "qwen2",
+        .model_types = {"qwen2"},
+        .norm = WF_NORM_RMS,
+        .bias_qkv = true,
+        .activation = WF_ACT_SILU_GATED,
+        .activation_names = {"silu", "swish"},
+        .default_norm_eps = 1e-6,
+        .default_rotary_pct = 1.0,
+        .names = {LLAMA_NAMES},
+        .keys = {LLAMA_KEYS, [WF_KEY_WINDOW] = {"sliding_window"},
+                 [WF_KEY_USE_WINDOW] = {"use_sliding_window"}},
+        .ignored = {".rotary_emb.inv_freq"},
+    },
+    {
+        .name = "gptj",
+        .model_types = {"gptj"},
+        .norm = WF_NORM_LAYER,
+        .bias_mlp = true,
+        .bias_head = true,
+        .interleaved_rotary = true,
+        .parallel_residual = true,
+        .activation = WF_ACT_GELU_TANH,
+        .activation_names = {"gelu_new", "gelu_pytorch_tanh", "gelu_fast"},
+        .default_norm_eps = 1e-5,
+        .default_rotary_pct = 1.0,
+        .ffn_is_4_hidden = true,
+        .names = {[WF_ROLE_EMBED] = "transformer.wte",
+                  [WF_ROLE_ATTN_NORM] = "transformer.h.{}.ln_1",
+                  [WF_ROLE_Q] = "transformer.h.{}.attn.q_proj",
+                  [WF_ROLE_K] = "transformer.h.{}.attn.k_proj",
+                  [WF_ROLE_V] = "transformer.h.{}.attn.v_proj",
+                  [WF_ROLE_O] = "transformer.h.{}.attn.out_proj",
+                  [WF_ROLE_UP] = "transformer.h.{}.mlp.fc_in",
+                  [WF_ROLE_DOWN] = "transformer.h.{}.mlp.fc_out",
+                  [WF_ROLE_FINAL_NORM] = "transformer.ln_f",
+                  [WF_ROLE_HEAD] = "lm_head"},
+        .keys = {[WF_KEY_N_LAYERS] = {"n_layer", "num_hidden_layers"},
+                 [WF_KEY_HIDDEN] = {"n_embd", "hidden_size"},
+                 [WF_KEY_N_HEADS] = {"n_head", "num_attention_heads"},
+                 [WF_KEY_FFN] = {"n_inner"},
+                 [WF_KEY_VOCAB] = {"vocab_size"},
+                 [WF_KEY_MAX_CONTEXT] = {"n_positions", "max_position_embeddings"},
+                 [WF_KEY_NORM_EPS] = {"layer_norm_epsilon"},
+                 [WF_KEY_ACTIVATION] = {"activation_function"},
+                 [WF_KEY_ROTARY_DIM] = {"rotary_dim"}},
+        .ignored = {".attn.bias", ".attn.masked_bias", ".attn.embed_positions"},
+    },
+    {
+        .name = "gpt_neox",
+        .model_types = {"gpt_neox"},
+        .norm = WF_NORM_LAYER,
+        .bias_qkv = true,
+        .bias_o = true,
+        .bias_mlp = true,
+        .parallel_residual = true,
+        .activation = WF_ACT_GELU_TANH,
+        .activation_names = {"gelu_new", "gelu_pytorch_tanh", "gelu_fast"},
+        .qkv_order = WF_QKV_PER_HEAD,
+        .default_norm_eps = 1e-5,
+        .default_rotary_pct = 0.25,
+        .ffn_is_4_hidden = true,
+        .names = {[WF_ROLE_EMBED] = "gpt_neox.embed_in",
+                  [WF_ROLE_ATTN_NORM] = "gpt_neox.layers.{}.input_layernorm",
+                  [WF_ROLE_QKV] = "gpt_neox.layers.{}.attention.query_key_value",
+                  [WF_ROLE_O] = "gpt_neox.layers.{}.attention.dense",
+                  [WF_ROLE_MLP_NORM] = "gpt_neox.layers.{}.post_attention_layernorm",
+                  [WF_ROLE_UP] = "gpt_neox.layers.{}.mlp.dense_h_to_4h",
+                  [WF_ROLE_DOWN] = "gpt_neox.layers.{}.mlp.dense_4h_to_h",
+                  [WF_ROLE_FINAL_NORM] = "gpt_neox.final_layer_norm",
+                  [WF_ROLE_HEAD] = "embed_out"},
+        .keys = {[WF_KEY_N_LAYERS] = {"num_hidden_layers"},
+                 [WF_KEY_HIDDEN] = {"hidden_size"},
+                 [WF_KEY_N_HEADS] = {"num_attention_heads"},
+                 [WF_KEY_FFN] = {"intermediate_size"},
+                 [WF_KEY_VOCAB] = {"vocab_size"},
+                 [WF_KEY_MAX_CONTEXT] = {"max_position_embeddings"},
+                 [WF_KEY_NORM_EPS] = {"layer_norm_eps"},
+                 [WF_KEY_ACTIVATION] = {"hidden_act"},
+                 [WF_KEY_ROPE_THETA] = {"rotary_emb_base", "rope_theta"},
+                 [WF_KEY_ROTARY_PCT] = {"rotary_pct", "partial_rotary_factor"},
+                 [WF_KEY_ATTN_BIAS] = {"attention_bias"},
+                 [WF_KEY_PARALLEL] = {"use_parallel_residual"}},
+        .ignored = {".attention.bias", ".attention.masked_bias", ".rotary_emb.inv_freq"},
+    },
+};
+
+enum { N_FAMILIES = sizeof families / sizeof families[0], NAME_MAX_BYTES = 48 };
+
+size_t wf_family_count(void)
+{
+    return N_FAMILIES;
+}
+
+const wf_family *wf_family_at(size_t i)
+{
+    return &families[i];
+}
+
+// Levenshtein distance of two short names; longer ones are far.
+static int distance(const char *a, const char *b)
+{
+    int row[NAME_MAX_BYTES + 1];
+    size_t n_a = strlen(a), n_b = strlen(b);
+    if (n_a > NAME_MAX_BYTES || n_b > NAME_MAX_BYTES) return NAME_MAX_BYTES;
+    for (size_t j = 0; j <= n_b; j++) {
+        row[j] = (int)j;
+    }
+    for (size_t i = 1; i <= n_a; i++) {
+        int diagonal = row[0];
+        row[0] = (int)i;
+        for (size_t j = 1; j <= n_b; j++) {
+            int best = diagonal + (a[i - 1] != b[j - 1]);
+            diagonal = row[j];
+            if (row[j] + 1 < best) best = row[j] + 1;
+            if (row[j - 1] + 1 < best) best = row[j - 1] + 1;
+            row[j] = best;
+        }
+    }
+    return row[n_b];
+}
+
+wf_status wf_family_find(const char *place, const char *model_type, const wf_family **out)
+{
+    char known[256] = "";
+    const char *nearest = NULL;
+    int nearest_distance = 3; // further away is no typing error
+    for (size_t i = 0; i < N_FAMILIES; i++) {
+        for (const char *const *type = families[i].model_types; *type; type++) {
+            if (strcmp(*type, model_type) == 0) {
+                *out = &families[i];
+                return WF_OK;
+            }
+            size_t at = strlen(known);
+            snprintf(known + at, sizeof known - at, "%s%s", at ? ", " : "", *type);
+            int d = distance(*type, model_type);
+            if (d < nearest_distance) {
+                nearest_distance = d;
+                nearest = *type;
+            }
+        }
+    }
+    return wf_fail(WF_DATA, "%s: model_type: '%.64s' is not a family this engine knows%s%s%s (%s)",
+                   place, model_type, nearest ? ", did you mean '" : "", nearest ? nearest : "",
+                   nearest ? "'?" : "", known);
+}
+
+const char *wf_family_tensor_name(const wf_family *family, wf_role role, int i_layer,
+                                  const char *suffix, char *text, size_t text_bytes)
+{
+    const char *pattern = family->names[role];
+    assert(pattern);
+    const char *hole = strstr(pattern, "{}");
+    if (hole) {
+        snprintf(text, text_bytes, "%.*s%d%s%s", (int)(hole - pattern), pattern, i_layer, hole + 2,
+                 suffix);
+    } else {
+        snprintf(text, text_bytes, "%s%s", pattern, suffix);
+    }
+    return text;
+}
