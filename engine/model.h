@@ -66,7 +66,7 @@ typedef struct wf_model {
     int32_t n_heads, n_kv_heads, ffn; // of this rank
     int32_t max_context;              // rows of cos and sin
     int32_t vocab_begin, vocab_end;   // this rank's real tokens, maybe none
-    int32_t vocab_slice;              // rows of embed and head, equal on all ranks; padding is 0
+    int32_t vocab_slice;              // rows of embed and head, equal on all ranks
     wf_weight *embed;                 // [vocab_slice, hidden]
     wf_layer *layers;                 // [arch.n_layers]
     wf_norm final_norm;
@@ -79,7 +79,8 @@ typedef struct wf_model {
 // The dtype that a config's `dtype` means for this model. Needed before the back end is created.
 wf_dtype wf_model_resolve_dtype(const wf_arch *arch, int dtype);
 
-// Loads this rank's slice of `folder` (opened with weights) onto `be`. With folder NULL the weights
+// Loads this rank's slice of `folder` (opened with weights) onto `be`. Rows that pad the vocabulary
+// are zero in a loaded model, and never to be read as tokens in any. With folder NULL the weights
 // are random: N(0, 0.02^2), the outputs of o and down scaled by 1 / sqrt(2 n_layers), norms 1,
 // biases 0. Their numbers follow from seed, tensor, tp_rank and tp_size: groups of another size get
 // another model. Errors: WF_CONFIG (tensor parallelism, max_context), WF_DATA (a tensor is missing,

@@ -44,7 +44,7 @@ wf_status wf_arch_read(const wf_hf_folder *folder, wf_arch *out);
 // and the sizes that would do.
 wf_status wf_arch_check_tp(const wf_arch *arch, int32_t tp_size);
 
-// What one rank of tp_size keeps. Vocabulary slices are padded to equal rows.
+// What the fullest rank (rank 0) of tp_size keeps. Vocabulary slices are padded to equal rows.
 typedef struct wf_arch_memory {
     uint64_t n_params;     // of the whole model, tied weights once
     uint64_t weight_bytes; // per rank: matrices in `dtype`; norms, biases, rotary tables in f32

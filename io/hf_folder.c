@@ -323,20 +323,18 @@ wf_hf_tensor wf_hf_folder_at(const wf_hf_folder *folder, size_t i)
     return folder->tensors[i];
 }
 
-bool wf_hf_folder_has(const wf_hf_folder *folder, const char *name, wf_hf_tensor *out)
+wf_status wf_hf_folder_find(const wf_hf_folder *folder, const char *name, size_t *out_i)
 {
     const wf_st_tensor wanted = {.name = name};
     const wf_hf_tensor key = {&wanted, NULL};
-    if (!folder->tensors) return false;
-    const wf_hf_tensor *found =
-        bsearch(&key, folder->tensors, folder->n_tensors, sizeof *folder->tensors, compare_tensors);
-    if (found) *out = *found;
-    return found != NULL;
-}
-
-wf_status wf_hf_folder_find(const wf_hf_folder *folder, const char *name, wf_hf_tensor *out)
-{
-    if (wf_hf_folder_has(folder, name, out)) return WF_OK;
+    const wf_hf_tensor *found = folder->n_tensors == 0
+                                    ? NULL
+                                    : bsearch(&key, folder->tensors, folder->n_tensors,
+                                              sizeof *folder->tensors, compare_tensors);
+    if (found) {
+        *out_i = (size_t)(found - folder->tensors);
+        return WF_OK;
+    }
     const char *example = folder->n_tensors ? folder->tensors[0].tensor->name : "none";
     return wf_fail(WF_DATA,
                    "%s: %s: the tensor is in no file; config.json and weights must be of one model "

@@ -45,11 +45,9 @@ const wf_json *wf_hf_folder_generation(const wf_hf_folder *folder); // NULL: the
 size_t wf_hf_folder_count(const wf_hf_folder *folder);
 wf_hf_tensor wf_hf_folder_at(const wf_hf_folder *folder, size_t i);
 
-// True and *out set when the folder has the tensor.
-bool wf_hf_folder_has(const wf_hf_folder *folder, const char *name, wf_hf_tensor *out);
-
-// As wf_hf_folder_has, with an error (WF_DATA) that names the tensor and shows how names here look.
-wf_status wf_hf_folder_find(const wf_hf_folder *folder, const char *name, wf_hf_tensor *out);
+// The position of a tensor in that list. WF_DATA when there is none: the message names it and shows
+// how names look in this folder.
+wf_status wf_hf_folder_find(const wf_hf_folder *folder, const char *name, size_t *out_i);
 
 // Bytes of all tensors.
 uint64_t wf_hf_folder_tensor_bytes(const wf_hf_folder *folder);

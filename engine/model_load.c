@@ -1,0 +1,353 @@
+// The loader: finds, checks, reads in blocks, hands over to the back end.
+//
+// One staging buffer bounds host memory whatever the model's size. Uploads are waited for before
+// the buffer is used again.
+#include "engine/model_load.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/model_values.h"
+#include "io/base/arena.h"
+#include "io/base/hash.h"
+#include "kernels/convert.h"
+
+enum { NAME_BYTES = 160, DEFAULT_STAGING_BYTES = 64 << 20, MIN_STAGING_BYTES = 4096 };
+
+// Full shape of a role's matrix in a checkpoint.
+static void matrix_shape(const wf_arch *a, wf_role role, int64_t *n_rows, int64_t *n_cols)
+{
+    int64_t q = (int64_t)a->n_heads * a->head_dim, kv = (int64_t)a->n_kv_heads * a->head_dim;
+    const int64_t rows[WF_N_ROLES] = {
+        [WF_ROLE_EMBED] = a->n_vocab,
+        [WF_ROLE_HEAD] = a->n_vocab,
+        [WF_ROLE_Q] = q,
+        [WF_ROLE_K] = kv,
+        [WF_ROLE_V] = kv,
+        [WF_ROLE_QKV] = q + 2 * kv,
+        [WF_ROLE_O] = a->hidden,
+        [WF_ROLE_DOWN] = a->hidden,
+        [WF_ROLE_GATE] = a->ffn,
+        [WF_ROLE_UP] = a->ffn,
+        [WF_ROLE_GATE_UP] = 2 * (int64_t)a->ffn,
+    };
+    *n_rows = rows[role];
+    *n_cols = role == WF_ROLE_O ? q : role == WF_ROLE_DOWN ? a->ffn : a->hidden;
+}
+
+wf_status wf_loader_open(wf_backend *be, const wf_arch *arch, const wf_hf_folder *folder,
+                         const wf_model_config *config, wf_loader *out)
+{
+    wf_loader loader = {
+        .be = be,
+        .arch = arch,
+        .folder = folder,
+        .dtype = wf_model_resolve_dtype(arch, config->dtype),
+        .seed = config->seed,
+        .dry = true,
+        .staging_bytes = config->staging_bytes ? config->staging_bytes : DEFAULT_STAGING_BYTES,
+    };
+    if (loader.staging_bytes < MIN_STAGING_BYTES) loader.staging_bytes = MIN_STAGING_BYTES;
+    for (int role = 0; role < WF_N_ROLES; role++) { // a block is at least one row
+        int64_t n_rows, n_cols;
+        matrix_shape(arch, (wf_role)role, &n_rows, &n_cols);
+        size_t row_bytes = (size_t)n_cols * sizeof(float);
+        if (row_bytes > loader.staging_bytes) loader.staging_bytes = row_bytes;
+    }
+    size_t n = folder ? wf_hf_folder_count(folder) : 0;
+    WF_TRY(wf_alloc(n, 1, &loader.used));
+    wf_status st = be->ops->host_alloc(be, loader.staging_bytes, &loader.staging);
+    if (st != WF_OK) {
+        free(loader.used);
+        return st;
+    }
+    *out = loader;
+    return WF_OK;
+}
+
+void wf_loader_close(wf_loader *loader)
+{
+    if (loader->staging) loader->be->ops->host_free(loader->be, loader->staging);
+    free(loader->used);
+    *loader = (wf_loader){0};
+}
+
+// Copies to the device and waits, so that src may be reused.
+static wf_status upload(wf_loader *l, void *dst, const void *src, size_t bytes)
+{
+    const wf_backend_ops *ops = l->be->ops;
+    wf_event *event;
+    WF_TRY(ops->event_create(l->be, &event));
+    wf_status st = ops->upload(l->be, NULL, dst, src, bytes);
+    if (st == WF_OK) st = ops->event_record(l->be, event, NULL);
+    if (st == WF_OK) st = ops->event_sync(l->be, event);
+    ops->event_destroy(l->be, event);
+    return st;
+}
+
+static wf_status check_dtype(const wf_hf_tensor *found, wf_dtype *out)
+{
+    switch (found->tensor->dtype) {
+    case WF_ST_F32:
+        *out = WF_F32;
+        return WF_OK;
+    case WF_ST_BF16:
+        *out = WF_BF16;
+        return WF_OK;
+    case WF_ST_F16:
+        *out = WF_F16;
+        return WF_OK;
+    default:
+        return wf_fail(WF_DATA, "%s: %s: dtype %s; weights must be F32, BF16 or F16",
+                       wf_safetensors_path(found->file), found->tensor->name,
+                       wf_st_dtype_name(found->tensor->dtype));
+    }
+}
+
+static wf_status check_shape(const wf_hf_tensor *found, int rank, const int64_t *shape)
+{
+    const wf_st_tensor *t = found->tensor;
+    const wf_st_tensor expected = {.rank = rank, .shape = shape};
+    char is[96], should[96];
+    bool same = t->rank == rank;
+    for (int i = 0; same && i < rank; i++) {
+        same = t->shape[i] == shape[i];
+    }
+    if (same) return WF_OK;
+    return wf_fail(WF_DATA,
+                   "%s: %s: shape %s, expected %s; config.json and weights are not of one model",
+                   wf_safetensors_path(found->file), t->name, wf_st_shape_words(t, is, sizeof is),
+                   wf_st_shape_words(&expected, should, sizeof should));
+}
+
+// Finds a role's tensor and checks its type and shape.
+static wf_status find(wf_loader *l, wf_role role, int i_layer, const char *suffix, int rank,
+                      const int64_t *shape, wf_hf_tensor *out, wf_dtype *dtype)
+{
+    char name[NAME_BYTES];
+    size_t i;
+    wf_family_tensor_name(l->arch->family, role, i_layer, suffix, name, sizeof name);
+    WF_TRY(wf_hf_folder_find(l->folder, name, &i));
+    *out = wf_hf_folder_at(l->folder, i);
+    l->used[i] = 1;
+    WF_TRY(check_dtype(out, dtype));
+    return check_shape(out, rank, shape);
+}
+
+static wf_status fail_bad(const wf_hf_tensor *t, const void *values, wf_dtype from, wf_dtype to,
+                          int64_t i, int64_t row)
+{
+    return wf_fail(WF_DATA, "%s: %s: the value %g in row %" PRId64 " is not finite as %s; %s",
+                   wf_safetensors_path(t->file), t->tensor->name,
+                   (double)wf_load_f32(values, from, i), row, wf_dtype_name(to),
+                   from == to ? "the checkpoint is damaged, download it again"
+                              : "is the checkpoint damaged? else load it with model.dtype: bf16");
+}
+
+// One piece of a matrix, read as whole rows in blocks of the staging buffer.
+static wf_status load_piece(wf_loader *l, const wf_part *part, const wf_piece *piece,
+                            int64_t dst_row, wf_weight *weight)
+{
+    int64_t shape[2];
+    wf_hf_tensor t;
+    wf_dtype dtype;
+    matrix_shape(l->arch, piece->role, &shape[0], &shape[1]);
+    WF_TRY(find(l, piece->role, part->i_layer, ".weight", 2, shape, &t, &dtype));
+    if (l->dry) return WF_OK;
+    assert(piece->first + piece->n <= shape[0] && part->col + part->n_cols <= shape[1]);
+    size_t each = wf_dtype_bytes(dtype), row_bytes = (size_t)shape[1] * each;
+    int64_t per_block = (int64_t)(l->staging_bytes / row_bytes);
+    for (int64_t row = 0, n; row < piece->n; row += n) {
+        n = piece->n - row < per_block ? piece->n - row : per_block;
+        uint64_t offset = (uint64_t)(piece->first + row) * row_bytes;
+        WF_TRY(wf_safetensors_read(t.file, t.tensor, offset, (size_t)n * row_bytes, l->staging));
+        l->report.file_bytes += (uint64_t)n * row_bytes;
+        const char *values = (const char *)l->staging + (size_t)part->col * each;
+        for (int64_t i = 0; i < n; i++) {
+            const char *line = values + (size_t)i * row_bytes;
+            int64_t bad = wf_values_find_bad(line, part->n_cols, dtype, l->dtype);
+            if (bad >= 0) {
+                return fail_bad(&t, line, dtype, l->dtype, bad, piece->first + row + i);
+            }
+        }
+        WF_TRY(l->be->ops->weight_load(l->be, weight, dst_row + row, n, values, dtype, shape[1]));
+    }
+    return WF_OK;
+}
+
+// Padding rows are zero whatever the back end leaves in a new weight.
+static wf_status load_zeros(wf_loader *l, const wf_part *part, int64_t dst_row, wf_weight *weight)
+{
+    if (dst_row == part->n_rows) return WF_OK;
+    memset(l->staging, 0, (size_t)part->n_cols * wf_dtype_bytes(l->dtype));
+    for (int64_t row = dst_row; row < part->n_rows; row++) {
+        WF_TRY(l->be->ops->weight_load(l->be, weight, row, 1, l->staging, l->dtype, part->n_cols));
+    }
+    return WF_OK;
+}
+
+// A seed of its own for every tensor of every rank.
+static uint64_t seed_of(const wf_loader *l, const wf_part *part)
+{
+    char name[NAME_BYTES];
+    wf_family_tensor_name(l->arch->family, part->pieces[0].role, part->i_layer, "", name,
+                          sizeof name);
+    const int64_t place[2] = {part->pieces[0].first, part->col}; // tells ranks apart
+    return wf_hash64_of(place, sizeof place, wf_hash64_of(name, strlen(name), l->seed));
+}
+
+static wf_status fill_matrix(wf_loader *l, const wf_part *part, wf_weight *weight)
+{
+    int64_t dst_row = 0;
+    if (!l->folder) {
+        return l->be->ops->weight_random(l->be, weight, seed_of(l, part), part->std);
+    }
+    for (int i = 0; i < part->n_pieces; i++) {
+        WF_TRY(load_piece(l, part, &part->pieces[i], dst_row, weight));
+        dst_row += part->pieces[i].n;
+    }
+    return l->dry ? WF_OK : load_zeros(l, part, dst_row, weight);
+}
+
+wf_status wf_loader_matrix(wf_loader *l, const wf_part *part, wf_weight **out)
+{
+    if (l->dry) return l->folder ? fill_matrix(l, part, NULL) : WF_OK;
+    WF_TRY(l->be->ops->weight_create(l->be, l->dtype, part->n_rows, part->n_cols, out));
+    l->report.weight_bytes +=
+        (uint64_t)part->n_rows * (uint64_t)part->n_cols * wf_dtype_bytes(l->dtype);
+    return fill_matrix(l, part, *out); // the model owns the weight from here
+}
+
+// Elements [first, first + n) of a vector, as f32 at dst. The staging buffer is used in blocks.
+static wf_status load_vector(wf_loader *l, wf_role role, int i_layer, const char *suffix,
+                             int64_t full, int64_t first, int64_t n, float *dst)
+{
+    wf_hf_tensor t;
+    wf_dtype dtype;
+    WF_TRY(find(l, role, i_layer, suffix, 1, &full, &t, &dtype));
+    if (l->dry) return WF_OK;
+    size_t each = wf_dtype_bytes(dtype);
+    int64_t per_block = (int64_t)(l->staging_bytes / each);
+    for (int64_t at = 0, m; at < n; at += m) {
+        m = n - at < per_block ? n - at : per_block;
+        WF_TRY(wf_safetensors_read(t.file, t.tensor, (uint64_t)(first + at) * each,
+                                   (size_t)m * each, l->staging));
+        l->report.file_bytes += (uint64_t)m * each;
+        int64_t bad = wf_values_find_bad(l->staging, m, dtype, WF_F32);
+        if (bad >= 0) return fail_bad(&t, l->staging, dtype, WF_F32, bad, first + at + bad);
+        wf_convert(dst + at, WF_F32, l->staging, dtype, m);
+    }
+    return WF_OK;
+}
+
+// Puts n floats on the device.
+static wf_status place_vector(wf_loader *l, const float *values, int64_t n, float **out)
+{
+    void *device;
+    size_t bytes = (size_t)n * sizeof *values;
+    WF_TRY(l->be->ops->alloc(l->be, bytes, &device));
+    *out = device;
+    l->report.weight_bytes += bytes;
+    return upload(l, device, values, bytes);
+}
+
+wf_status wf_loader_bias(wf_loader *l, const wf_part *part, float **out)
+{
+    wf_status st = WF_OK;
+    float *values;
+    int64_t at = 0;
+    if (l->dry && !l->folder) return WF_OK;
+    WF_TRY(wf_alloc((size_t)part->n_rows, sizeof *values, &values));
+    for (int i = 0; l->folder && i < part->n_pieces; i++) {
+        const wf_piece *piece = &part->pieces[i];
+        int64_t full, n_cols;
+        matrix_shape(l->arch, piece->role, &full, &n_cols);
+        WF_TRY_TO(done, load_vector(l, piece->role, part->i_layer, ".bias", full, piece->first,
+                                    piece->n, values + at));
+        at += piece->n;
+    }
+    if (!l->dry) st = place_vector(l, values, part->n_rows, out);
+done:
+    free(values);
+    return st;
+}
+
+wf_status wf_loader_norm(wf_loader *l, wf_role role, int i_layer, wf_norm *out)
+{
+    wf_status st = WF_OK;
+    float *values;
+    int64_t n = l->arch->hidden;
+    bool has_bias = l->arch->family->norm == WF_NORM_LAYER;
+    if (l->dry && !l->folder) return WF_OK;
+    WF_TRY(wf_alloc((size_t)n, sizeof *values, &values));
+    for (int64_t i = 0; i < n; i++) {
+        values[i] = 1.0f;
+    }
+    if (l->folder) WF_TRY_TO(done, load_vector(l, role, i_layer, ".weight", n, 0, n, values));
+    if (!l->dry) WF_TRY_TO(done, place_vector(l, values, n, &out->weight));
+    if (!has_bias) goto done;
+    memset(values, 0, (size_t)n * sizeof *values);
+    if (l->folder) WF_TRY_TO(done, load_vector(l, role, i_layer, ".bias", n, 0, n, values));
+    if (!l->dry) WF_TRY_TO(done, place_vector(l, values, n, &out->bias));
+done:
+    free(values);
+    return st;
+}
+
+wf_status wf_loader_rotary(wf_loader *l, int32_t n_positions, float **cos, float **sin)
+{
+    void *tables[2];
+    size_t half = (size_t)l->arch->rotary_dim / 2, row_bytes = half * sizeof(float);
+    size_t bytes = (size_t)n_positions * row_bytes;
+    int32_t per_block = (int32_t)(l->staging_bytes / (2 * row_bytes));
+    if (l->dry) return WF_OK;
+    WF_TRY(l->be->ops->alloc(l->be, bytes, &tables[0]));
+    *cos = tables[0];
+    WF_TRY(l->be->ops->alloc(l->be, bytes, &tables[1]));
+    *sin = tables[1];
+    l->report.weight_bytes += 2 * bytes;
+    for (int32_t first = 0, n; first < n_positions; first += n) {
+        n = n_positions - first < per_block ? n_positions - first : per_block;
+        float *c = l->staging, *s = c + (size_t)n * half;
+        size_t at = (size_t)first * half;
+        WF_TRY(wf_rotary_tables(&l->arch->rope, l->arch->rotary_dim, first, n, c, s));
+        WF_TRY(upload(l, *cos + at, c, (size_t)n * row_bytes));
+        WF_TRY(upload(l, *sin + at, s, (size_t)n * row_bytes));
+    }
+    return WF_OK;
+}
+
+static bool ends_with(const char *text, const char *end)
+{
+    size_t n = strlen(text), n_end = strlen(end);
+    return n >= n_end && strcmp(text + n - n_end, end) == 0;
+}
+
+// Buffers that hold no weights, and a head that was saved beside the embedding it is tied to.
+static bool may_be_unused(const wf_arch *arch, const char *name)
+{
+    char head[NAME_BYTES];
+    for (size_t i = 0; i < sizeof arch->family->ignored / sizeof *arch->family->ignored; i++) {
+        const char *end = arch->family->ignored[i];
+        if (end && ends_with(name, end)) return true;
+    }
+    wf_family_tensor_name(arch->family, WF_ROLE_HEAD, 0, ".weight", head, sizeof head);
+    return arch->tied && strcmp(name, head) == 0;
+}
+
+wf_status wf_loader_check_unused(wf_loader *l)
+{
+    l->dry = false;
+    for (size_t i = 0; l->folder && i < wf_hf_folder_count(l->folder); i++) {
+        wf_hf_tensor t = wf_hf_folder_at(l->folder, i);
+        if (l->used[i] || may_be_unused(l->arch, t.tensor->name)) continue;
+        return wf_fail(WF_DATA,
+                       "%s: %s: a %s model with this config.json has no such tensor; config.json "
+                       "and weights are not of one model",
+                       wf_safetensors_path(t.file), t.tensor->name, l->arch->family->name);
+    }
+    return WF_OK;
+}
