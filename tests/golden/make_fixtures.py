@@ -1,0 +1,308 @@
+#!/usr/bin/env python3
+"""Makes the reference fixtures: small random models and what Hugging Face `transformers` says of them.
+
+    make_fixtures.py [--out FOLDER] [--only NAME ...]
+
+Each fixture is a model folder (config.json, safetensors) with one more file, fixture.json:
+
+    model, transformers, torch, seed     where it came from
+    n_cases, min_gap                     min_gap: smallest top1 - top2 logit over all greedy steps
+    cases[]: prompt          token ids
+             greedy          the tokens that greedy decoding appends; EOS does not end them
+             gap             the smallest gap in this case
+             logits          only in the first three cases: the next-token logits after the prompt
+
+Everything is computed on the CPU in float32 with eager attention, from the stored weights upcast to
+float32, the whole sequence again at every step: the plainest way there is. Random weights are
+large (std about 0.3) and the seed is the first whose greedy steps are all clear of ties, so that an
+engine that sums in another order still decodes the same tokens. Written with torch 2.11 and
+transformers 5.17; another version may draw other weights, the stored ones stay valid.
+"""
+
+import argparse
+import json
+import os
+import shutil
+
+import torch
+import transformers
+from safetensors.torch import save_file
+from transformers import AutoConfig, AutoModelForCausalLM
+
+PROMPT_LENGTHS = (1, 7, 33, 64, 90)
+N_GREEDY = (24, 48, 32, 24, 24)
+N_LOGITS = 3
+MIN_GAP = 0.01
+
+LLAMA = {
+    "architectures": ["LlamaForCausalLM"],
+    "attention_bias": False,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+    "hidden_act": "silu",
+    "hidden_size": 64,
+    "initializer_range": 0.02,
+    "intermediate_size": 64,
+    "max_position_embeddings": 512,
+    "mlp_bias": False,
+    "model_type": "llama",
+    "num_attention_heads": 4,
+    "num_hidden_layers": 2,
+    "num_key_value_heads": 4,
+    "rms_norm_eps": 1e-5,
+    "rope_scaling": None,
+    "rope_theta": 10000.0,
+    "tie_word_embeddings": True,
+    "torch_dtype": "float32",
+    "use_cache": True,
+    "vocab_size": 261,
+}
+
+ROPE_LLAMA3 = {
+    "factor": 8.0,
+    "high_freq_factor": 4.0,
+    "low_freq_factor": 1.0,
+    "original_max_position_embeddings": 32,
+    "rope_type": "llama3",
+}
+
+
+def llama(**changes):
+    return {**LLAMA, **changes}
+
+
+def llama_rope_parameters():
+    """The configuration style of transformers 5: `dtype` and one `rope_parameters` table."""
+    config = llama(hidden_size=48, intermediate_size=96, head_dim=16, num_attention_heads=8,
+                   vocab_size=264, tie_word_embeddings=False, eos_token_id=[2, 5])
+    for key in ("torch_dtype", "rope_theta", "rope_scaling"):
+        del config[key]
+    config["dtype"] = "bfloat16"
+    config["rope_parameters"] = {"rope_theta": 50000.0, "rope_type": "default"}
+    return config
+
+
+GPTJ = {
+    "activation_function": "gelu_new",
+    "architectures": ["GPTJForCausalLM"],
+    "attn_pdrop": 0.0,
+    "bos_token_id": 1,
+    "embd_pdrop": 0.0,
+    "eos_token_id": 2,
+    "layer_norm_epsilon": 1e-5,
+    "model_type": "gptj",
+    "n_embd": 32,
+    "n_head": 4,
+    "n_inner": None,
+    "n_layer": 2,
+    "n_positions": 512,
+    "resid_pdrop": 0.0,
+    "rotary_dim": 4,
+    "tie_word_embeddings": False,
+    "torch_dtype": "float16",
+    "use_cache": True,
+    "vocab_size": 260,
+}
+
+NEOX = {
+    "architectures": ["GPTNeoXForCausalLM"],
+    "attention_bias": True,
+    "attention_dropout": 0.0,
+    "bos_token_id": 0,
+    "eos_token_id": 2,
+    "hidden_act": "gelu",
+    "hidden_dropout": 0.0,
+    "hidden_size": 32,
+    "intermediate_size": 128,
+    "layer_norm_eps": 1e-5,
+    "max_position_embeddings": 512,
+    "model_type": "gpt_neox",
+    "num_attention_heads": 4,
+    "num_hidden_layers": 2,
+    "rotary_emb_base": 10000,
+    "rotary_pct": 0.5,
+    "tie_word_embeddings": False,
+    "torch_dtype": "bfloat16",
+    "use_cache": True,
+    "use_parallel_residual": True,
+    "vocab_size": 260,
+}
+
+QWEN2 = {
+    "architectures": ["Qwen2ForCausalLM"],
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+    "hidden_act": "silu",
+    "hidden_size": 64,
+    "intermediate_size": 64,
+    "max_position_embeddings": 512,
+    "model_type": "qwen2",
+    "num_attention_heads": 8,
+    "num_hidden_layers": 2,
+    "num_key_value_heads": 4,
+    "rms_norm_eps": 1e-6,
+    "rope_theta": 10000.0,
+    "tie_word_embeddings": True,
+    "torch_dtype": "bfloat16",
+    "use_cache": True,
+    "use_sliding_window": False,
+    "vocab_size": 260,
+}
+
+# name: config, stored dtype, safetensors files
+FIXTURES = {
+    "llama-mini": (llama(), torch.float32, 1),
+    "llama-gqa": (
+        llama(num_attention_heads=8, vocab_size=320, intermediate_size=96,
+              tie_word_embeddings=False, torch_dtype="bfloat16"),
+        torch.bfloat16, 2,
+    ),
+    "llama-rope3": (
+        llama(hidden_size=48, num_attention_heads=8, head_dim=16, intermediate_size=80,
+              vocab_size=260, rope_scaling=ROPE_LLAMA3),
+        torch.float32, 1,
+    ),
+    "llama-f16": (
+        llama(num_attention_heads=8, num_key_value_heads=4, head_dim=8, vocab_size=260,
+              torch_dtype="float16"),
+        torch.float16, 1,
+    ),
+    "llama-rope-parameters": (llama_rope_parameters(), torch.bfloat16, 1),
+    "qwen2-mini": (QWEN2, torch.bfloat16, 1),
+    "gptj-mini": (GPTJ, torch.float16, 1),
+    "neox-mini": (NEOX, torch.bfloat16, 1),
+}
+
+# Published checkpoints of a family may name a tensor otherwise than the library's present classes.
+HUB_NAMES = {"neox-mini": {"lm_head.weight": "embed_out.weight"}}
+
+
+def draw_weights(model, dtype, seed):
+    """Random weights for every parameter: norms about 1, biases small, matrices wide."""
+    generator = torch.Generator().manual_seed(seed)
+    state = {}
+    for name, weight in model.named_parameters():
+        noise = torch.randn(weight.shape, generator=generator)
+        if weight.dim() == 2:
+            wide = "embed" in name or "wte" in name
+            value = noise * (0.5 if wide else 0.3)
+        elif name.endswith("bias"):
+            value = noise * 0.3
+        else:
+            value = 1 + noise * 0.2
+        state[name] = value.to(dtype).contiguous()
+    return state
+
+
+def write_json(path, content):
+    with open(path, "w", encoding="ascii") as out:
+        out.write(json.dumps(content, indent=2, sort_keys=True) + "\n")
+
+
+def write_weights(folder, state, n_files):
+    if n_files == 1:
+        save_file(state, os.path.join(folder, "model.safetensors"), metadata={"format": "pt"})
+        return
+    names = sorted(state)
+    weight_map = {}
+    for i in range(n_files):
+        part = names[i * len(names) // n_files : (i + 1) * len(names) // n_files]
+        file = f"model-{i + 1:05d}-of-{n_files:05d}.safetensors"
+        save_file({n: state[n] for n in part}, os.path.join(folder, file), metadata={"format": "pt"})
+        weight_map.update({n: file for n in part})
+    total = sum(t.numel() * t.element_size() for t in state.values())
+    index = {"metadata": {"total_size": total}, "weight_map": weight_map}
+    write_json(os.path.join(folder, "model.safetensors.index.json"), index)
+
+
+@torch.no_grad()
+def decode(model, prompt, n_tokens):
+    """Greedy tokens, the logits after the prompt, and the smallest gap to the second best."""
+    tokens, first, gap = list(prompt), None, float("inf")
+    for _ in range(n_tokens):
+        logits = model(torch.tensor([tokens]), use_cache=False).logits[0, -1]
+        assert logits.dtype == torch.float32
+        first = logits if first is None else first
+        top = logits.topk(2)
+        gap = min(gap, (top.values[0] - top.values[1]).item())
+        if gap < MIN_GAP:
+            break
+        tokens.append(top.indices[0].item())
+    return tokens[len(prompt) :], first, gap
+
+
+def make_cases(model, vocab_size, seed):
+    generator = torch.Generator().manual_seed(1000 + seed)
+    cases, distinct = [], set()
+    for i, (length, n_tokens) in enumerate(zip(PROMPT_LENGTHS, N_GREEDY)):
+        prompt = torch.randint(3, vocab_size, (length,), generator=generator).tolist()
+        greedy, logits, gap = decode(model, prompt, n_tokens)
+        if gap < MIN_GAP:
+            return None
+        distinct.update(greedy)
+        case = {"prompt": prompt, "greedy": greedy, "gap": round(gap, 6)}
+        if i < N_LOGITS:
+            case["logits"] = [float(f"{x:.9g}") for x in logits.tolist()]
+        cases.append(case)
+    return cases if len(distinct) >= 20 else None
+
+
+def write_fixture(folder, head, cases):
+    """One line for each list, so that a change reads as a diff."""
+    lines = [f'  "{key}": {json.dumps(value)},' for key, value in head.items()]
+    lines.append('  "cases": [')
+    for i, case in enumerate(cases):
+        rows = [f'      "{key}": {json.dumps(value)}' for key, value in case.items()]
+        comma = "," if i + 1 < len(cases) else ""
+        lines.append("    {\n" + ",\n".join(rows) + "\n    }" + comma)
+    lines.append("  ]")
+    with open(os.path.join(folder, "fixture.json"), "w", encoding="ascii") as out:
+        out.write("{\n" + "\n".join(lines) + "\n}\n")
+
+
+def make(name, out):
+    config, dtype, n_files = FIXTURES[name]
+    folder = os.path.join(out, name)
+    shutil.rmtree(folder, ignore_errors=True)
+    os.makedirs(folder)
+    write_json(os.path.join(folder, "config.json"), config)
+    empty = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(folder))
+    for seed in range(1, 200):
+        for file in os.listdir(folder):
+            if file != "config.json":
+                os.remove(os.path.join(folder, file))
+        write_weights(folder, draw_weights(empty, dtype, seed), n_files)
+        model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32,
+                                                     attn_implementation="eager").eval()
+        cases = make_cases(model, config["vocab_size"], seed)
+        if cases:
+            break
+    else:
+        raise SystemExit(f"{name}: no seed under 200 keeps every step {MIN_GAP} from a tie")
+    if name in HUB_NAMES:
+        state = draw_weights(empty, dtype, seed)
+        names = HUB_NAMES[name]
+        write_weights(folder, {names.get(n, n): t for n, t in state.items()}, n_files)
+    head = {"model": name, "transformers": transformers.__version__,
+            "torch": torch.__version__.split("+")[0], "seed": seed, "n_cases": len(cases),
+            "min_gap": min(case["gap"] for case in cases)}
+    write_fixture(folder, head, cases)
+    n_bytes = sum(os.path.getsize(os.path.join(folder, f)) for f in os.listdir(folder))
+    spread = max(cases[1]["logits"]) - min(cases[1]["logits"])
+    print(f"{name}: seed {seed}, min gap {head['min_gap']}, logits span {spread:.1f}, "
+          f"{n_bytes} bytes; case 1: {cases[1]['greedy'][:12]}", flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", default=os.path.dirname(os.path.abspath(__file__)))
+    parser.add_argument("--only", nargs="*", default=list(FIXTURES))
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    transformers.logging.set_verbosity_error()
+    for name in args.only:
+        make(name, args.out)
+
+
+if __name__ == "__main__":
+    main()
