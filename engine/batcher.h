@@ -1,0 +1,118 @@
+// The fusion batcher: decides, step by step, which requests compute what.
+//
+//   submit -> [waiting queue] -> admission -> [rows 0..n_rows-1] -> last token -> gone
+//                  ^                              |
+//                  +------ put back (no pages) ---+
+//
+// A pure module: no tensor, no clock, no file, no rank. It is told the time, it returns a schedule.
+// It plans one step ahead: step k+1 may be planned before the tokens of step k are known. So an end
+// by length is known in advance, an end by EOS is learned from wf_batcher_commit() and the row's
+// step in flight is then dropped by whoever delivers tokens; a row that was put back returns to the
+// queue when its step in flight has been committed.
+//
+// Source: Flover (arXiv 2305.13484) for fusing all live requests into one step and for the three
+// ways of reordering; Orca (OSDI'22) for iteration-level scheduling; Sarathi-Serve (OSDI'24) for
+// chunked prefill beside decode rows. All functions are Local.
+#ifndef WF_ENGINE_BATCHER_H
+#define WF_ENGINE_BATCHER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "io/base/status.h"
+
+typedef struct wf_batcher wf_batcher;
+
+// How rows that left are filled (design: memory and reordering).
+typedef enum wf_reorder { WF_REORDER_INDEX, WF_REORDER_COPY, WF_REORDER_OFF } wf_reorder;
+
+// Who may join a batch, and when.
+typedef enum wf_fusion {
+    WF_FUSION_TEMPORAL,  // anybody, at any step
+    WF_FUSION_WINDOW,    // dynamic batching: a batch closes after a window or when full
+    WF_FUSION_INSTANCES, // batch-1 contexts in turn
+    WF_FUSION_STATIC     // a full batch, nobody joins until its longest has ended
+} wf_fusion;
+
+typedef struct wf_batcher_config {
+    int32_t max_rows;    // rows in one fused step
+    int32_t step_tokens; // decode rows + prompt tokens per step; >= max_rows
+    int32_t page_tokens;
+    int32_t n_pages;    // KV pages; reorder copy: ignored
+    int32_t slot_pages; // reorder copy: pages of each row's contiguous slot
+    int32_t max_pages;  // most pages one request may hold (columns of the page table)
+    wf_reorder reorder;
+    wf_fusion fusion;
+    int64_t window_ns; // fusion window
+    int32_t instances; // fusion instances
+} wf_batcher_config;
+
+// What the batcher needs to know of a request. `tag` is the caller's and comes back in schedules.
+typedef struct wf_batcher_request {
+    void *tag;
+    int32_t n_prompt; // >= 1
+    int32_t n_limit;  // most tokens to generate, >= 1; the context is already taken into account
+    int64_t submitted_ns; // opens the window (fusion window)
+} wf_batcher_request;
+
+// One sequence of a step: `n_new` tokens from position `n_past` of the request's tokens.
+typedef struct wf_seq {
+    void *tag;
+    int32_t row; // row slot after this step's moves
+    int32_t n_past, n_new;
+    int32_t seat; // private to the batcher, as is `stay`
+    uint32_t stay;
+    bool decode;  // one generated token is fed; else a prompt chunk
+    bool known;   // decode: its input token is known to the host (replay after a put-back)
+    bool sample;  // a token is drawn after its last position
+    bool join;    // the row is new: row arrays must be set
+    bool discard; // finished row that is still computed (reorder off); nobody gets its token
+} wf_seq;
+
+// A step. Arrays belong to the schedule and are overwritten by the next wf_batcher_plan() on it.
+typedef struct wf_schedule {
+    wf_seq *seqs; // decode rows first
+    int32_t n_seqs, n_decode, n_tokens, n_samples, n_joins, n_prompt_tokens, n_discarded;
+    int32_t max_new, max_context;
+    int32_t *move_from, *move_to; // row moves, applied before anything else
+    int32_t n_moves;
+    int32_t *copy_from, *copy_to; // reorder copy: whole KV pages, same moment
+    int32_t n_copies;
+    int32_t *page_row, *page_col, *page; // page-table entries to set
+    int32_t n_pages;
+    void **put_back; // tags put back by this plan
+    int32_t n_put_back;
+    int32_t n_rows, kv_pages; // rows and pages in use during the step
+} wf_schedule;
+
+// Errors: WF_CONFIG (limits that contradict each other), WF_NO_MEMORY. Caller owns *out.
+wf_status wf_batcher_create(const wf_batcher_config *config, wf_batcher **out);
+void wf_batcher_destroy(wf_batcher *b); // takes NULL
+
+// A schedule with room for every plan of this batcher. Caller owns *out.
+wf_status wf_schedule_create(const wf_batcher *b, wf_schedule **out);
+void wf_schedule_destroy(wf_schedule *s); // takes NULL
+
+// Puts a request at the end of the queue. WF_REQ_MEMORY when it could never fit, with the numbers;
+// WF_NO_MEMORY when the queue cannot grow. O(1).
+wf_status wf_batcher_submit(wf_batcher *b, const wf_batcher_request *request);
+
+// Plans the next step into *s; s->n_seqs == 0 means there is nothing to compute now. `closed` says
+// that no request will be submitted any more (a static batch need not wait to be full).
+void wf_batcher_plan(wf_batcher *b, int64_t now_ns, bool closed, wf_schedule *s);
+
+// Tells what came of a planned step, in the order the steps were planned: ended[i] for the i-th
+// sampled sequence (those with `sample`, in order) is true when its request is over: EOS, a stop
+// token, its limit, or cancelled.
+void wf_batcher_commit(wf_batcher *b, const wf_schedule *s, const bool *ended);
+
+// Requests waiting (those put back included), rows in use, and whether nothing at all is left.
+int64_t wf_batcher_n_waiting(const wf_batcher *b);
+int32_t wf_batcher_n_rows(const wf_batcher *b);
+bool wf_batcher_idle(const wf_batcher *b);
+
+// When an empty plan may become a full one without a new request (a window closes); INT64_MAX:
+// never.
+int64_t wf_batcher_wake_ns(const wf_batcher *b);
+
+#endif

@@ -1,0 +1,421 @@
+// The engine: ties batcher, forward pass and sequences together, one step at a time.
+#include "engine/engine.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/forward.h"
+#include "engine/planfill.h"
+#include "engine/sequence.h"
+#include "io/base/clock.h"
+#include "io/base/hash.h"
+
+// A planned step that is not committed yet.
+typedef struct flight {
+    wf_schedule *schedule;
+    wf_step_record record;
+} flight;
+
+struct wf_engine {
+    wf_engine_config cfg;
+    wf_backend *be;
+    const wf_model *m;
+    wf_comm *comm;
+    wf_plan_limits limits;
+    wf_forward *forward;
+    wf_batcher *batcher; // first rank only, as is all below
+    flight flights[WF_FORWARD_SLOTS];
+    int64_t n_planned, n_committed; // steps; slot = step % WF_FORWARD_SLOTS
+    bool *ended;                    // [max_rows]
+    wf_sequence *done_first, *done_last;
+    int64_t n_sequences; // submitted and not taken
+    int64_t n_tokens, origin_ns;
+    int32_t kv_pages_total, kv_pages, max_pages; // max_pages: of one request
+    int64_t move_bytes, page_bytes;              // bytes moved per row, per page
+};
+
+// ---- life cycle ---------------------------------------------------------------------------------
+
+static int32_t div_up(int64_t a, int64_t b)
+{
+    return (int32_t)((a + b - 1) / b);
+}
+
+// The KV pages that the memory of every rank of the group can hold.
+static wf_status agree_on_pages(wf_engine *e, int64_t page_bytes, int32_t slot_pages)
+{
+    int64_t n = (int64_t)e->cfg.kv_bytes / page_bytes, least = 0;
+    WF_TRY(e->comm->ops->max_i64(e->comm, -n, &least));
+    n = -least;
+    int64_t want = (int64_t)e->cfg.max_rows * slot_pages;
+    if (slot_pages > 0 && n < want)
+        return wf_fail(
+            WF_CONFIG,
+            "engine: reorder copy needs %d slots of %d tokens = %.1f MiB of KV memory, "
+            "kv_memory gives %.1f MiB; lower max_rows or slot_tokens, or raise kv_memory",
+            e->cfg.max_rows, slot_pages * e->cfg.page_tokens,
+            (double)(want * page_bytes) / 1048576.0, (double)e->cfg.kv_bytes / 1048576.0);
+    if (n < 1)
+        return wf_fail(
+            WF_CONFIG, "engine: kv_memory of %llu bytes holds no page of %d tokens (%lld bytes)",
+            (unsigned long long)e->cfg.kv_bytes, e->cfg.page_tokens, (long long)page_bytes);
+    if (n > INT32_MAX / 2) n = INT32_MAX / 2;
+    e->kv_pages_total = (int32_t)(slot_pages > 0 ? want : n);
+    return WF_OK;
+}
+
+static wf_status create_planner(wf_engine *e, int32_t slot_pages, int32_t max_pages)
+{
+    wf_batcher_config c = {.max_rows = e->cfg.max_rows,
+                           .step_tokens = e->cfg.step_tokens,
+                           .page_tokens = e->cfg.page_tokens,
+                           .n_pages = e->kv_pages_total,
+                           .slot_pages = slot_pages,
+                           .max_pages = max_pages,
+                           .reorder = e->cfg.reorder,
+                           .fusion = e->cfg.fusion,
+                           .window_ns = e->cfg.window_ns,
+                           .instances = e->cfg.instances};
+    WF_TRY(wf_batcher_create(&c, &e->batcher));
+    for (int i = 0; i < WF_FORWARD_SLOTS; i++)
+        WF_TRY(wf_schedule_create(e->batcher, &e->flights[i].schedule));
+    e->ended = calloc((size_t)e->cfg.max_rows, sizeof *e->ended);
+    return e->ended ? WF_OK : wf_fail(WF_NO_MEMORY, "engine: out of memory");
+}
+
+static wf_status check_modes(const wf_engine *e)
+{
+    if (e->cfg.fusion == WF_FUSION_INSTANCES && e->m->tp_size > 1)
+        return wf_fail(WF_CONFIG, "engine: fusion instances needs parallel.tensor 1, not %d",
+                       e->m->tp_size);
+    if (e->cfg.max_context > e->m->max_context)
+        return wf_fail(WF_CONFIG, "engine: max_context %d is beyond the model's %d",
+                       e->cfg.max_context, e->m->max_context);
+    if (e->cfg.max_rows < 1 || e->cfg.max_rows > 65536 || e->cfg.step_tokens < e->cfg.max_rows ||
+        e->cfg.page_tokens < 1)
+        return wf_fail(
+            WF_CONFIG,
+            "engine: max_rows %d, step_tokens %d, page_tokens %d: max_rows is 1 to 65536, "
+            "step_tokens at least max_rows",
+            e->cfg.max_rows, e->cfg.step_tokens, e->cfg.page_tokens);
+    return WF_OK;
+}
+
+static wf_status set_up(wf_engine *e)
+{
+    wf_backend_info info;
+    WF_TRY(e->be->ops->info(e->be, &info));
+    if (e->cfg.steps_ahead < 0) e->cfg.steps_ahead = info.async ? 1 : 0;
+    if (e->cfg.max_context == 0) e->cfg.max_context = e->m->max_context;
+    WF_TRY(check_modes(e));
+    int32_t page = e->cfg.page_tokens, max_pages = div_up(e->cfg.max_context, page);
+    e->max_pages = max_pages;
+    int32_t slot_tokens = e->cfg.slot_tokens > 0 ? e->cfg.slot_tokens : e->cfg.max_context;
+    int32_t slot_pages = e->cfg.reorder == WF_REORDER_COPY ? div_up(slot_tokens, page) : 0;
+    if (slot_pages > max_pages) slot_pages = max_pages;
+    e->page_bytes = (int64_t)wf_forward_page_bytes(&e->m->arch, e->m->tp_size, page, e->m->dtype);
+    WF_TRY(agree_on_pages(e, e->page_bytes, slot_pages));
+    wf_forward_config f = {.max_rows = e->cfg.max_rows,
+                           .step_tokens = e->cfg.step_tokens,
+                           .page_tokens = page,
+                           .n_pages = e->kv_pages_total,
+                           .max_pages = max_pages,
+                           .slot_pages = slot_pages,
+                           .n_top = e->cfg.n_top,
+                           .penalties = e->cfg.penalties};
+    e->limits = (wf_plan_limits){f.max_rows, f.step_tokens, page, slot_pages, e->m->tp_size};
+    e->move_bytes = 4 + (int64_t)sizeof(wf_row_sampling) + (slot_pages ? 0 : 4 * max_pages) +
+                    (f.penalties ? 2 * e->m->arch.n_vocab : 0);
+    WF_TRY(wf_forward_create(e->be, e->m, e->comm, &f, &e->forward));
+    return e->comm->rank == 0 ? create_planner(e, slot_pages, max_pages) : WF_OK;
+}
+
+wf_status wf_engine_create(wf_backend *be, const wf_model *model, wf_comm *comm,
+                           const wf_engine_config *config, wf_engine **out)
+{
+    *out = NULL;
+    wf_engine *e = calloc(1, sizeof *e);
+    if (!e) return wf_fail(WF_NO_MEMORY, "engine: out of memory");
+    e->cfg = *config;
+    e->be = be;
+    e->m = model;
+    e->comm = comm;
+    wf_status st = set_up(e);
+    if (st != WF_OK) {
+        wf_engine_destroy(e);
+        return st;
+    }
+    *out = e;
+    return WF_OK;
+}
+
+void wf_engine_destroy(wf_engine *e)
+{
+    if (!e) return;
+    for (wf_sequence *s = e->done_first, *next; s; s = next) {
+        next = s->next;
+        wf_sequence_destroy(s);
+    }
+    free(e->ended);
+    for (int i = 0; i < WF_FORWARD_SLOTS; i++)
+        wf_schedule_destroy(e->flights[i].schedule);
+    wf_batcher_destroy(e->batcher);
+    wf_forward_destroy(e->forward);
+    free(e);
+}
+
+void wf_engine_start(wf_engine *e, int64_t origin_ns)
+{
+    e->origin_ns = origin_ns;
+}
+
+static int64_t now(const wf_engine *e)
+{
+    return wf_clock_ns() - e->origin_ns;
+}
+
+// ---- requests in and out ------------------------------------------------------------------------
+
+// What the engine was created without cannot be asked for later: its memory is not there.
+static wf_status check_abilities(const wf_engine *e, const wf_sampling *p)
+{
+    bool penalties = p->repetition_penalty != 1.0f || p->presence_penalty != 0.0f ||
+                     p->frequency_penalty != 0.0f;
+    if (p->logprobs > e->cfg.n_top)
+        return wf_fail(WF_REQ_SAMPLING, "logprobs %d: this engine keeps at most %d", p->logprobs,
+                       e->cfg.n_top);
+    if (penalties && !e->cfg.penalties)
+        return wf_fail(WF_REQ_SAMPLING, "penalties: this engine keeps no token counts");
+    return WF_OK;
+}
+
+wf_status wf_engine_submit(wf_engine *e, const wf_engine_input *input)
+{
+    wf_sequence *s = NULL;
+    WF_TRY(check_abilities(e, input->sampling));
+    if ((int64_t)input->n_prompt >= e->cfg.max_context)
+        return wf_fail(
+            WF_REQ_CONTEXT,
+            "prompt of %u tokens leaves no room in the context of %d; shorten it or raise "
+            "engine.max_context",
+            input->n_prompt, e->cfg.max_context);
+    WF_TRY(wf_sequence_create(input, &e->m->arch, e->cfg.max_context, &s));
+    wf_status st =
+        wf_batcher_submit(e->batcher, &(wf_batcher_request){.tag = s,
+                                                            .n_prompt = (int32_t)input->n_prompt,
+                                                            .n_limit = s->n_limit,
+                                                            .submitted_ns = input->submitted_ns});
+    if (st != WF_OK) {
+        wf_sequence_destroy(s);
+        return st;
+    }
+    e->n_sequences++;
+    return WF_OK;
+}
+
+const wf_engine_output *wf_engine_take(wf_engine *e)
+{
+    wf_sequence *s = e->done_first;
+    if (!s) return NULL;
+    e->done_first = s->next;
+    if (!e->done_first) e->done_last = NULL;
+    s->next = NULL;
+    e->n_sequences--;
+    return &s->out;
+}
+
+// A sequence is freed when it was handed back and no step in flight names it.
+static void free_if_unused(wf_sequence *s)
+{
+    if (s->released && s->n_refs == 0) wf_sequence_destroy(s);
+}
+
+void wf_engine_release(wf_engine *e, const wf_engine_output *output)
+{
+    (void)e;
+    wf_sequence *s = (wf_sequence *)(uintptr_t)output; // out is its first member
+    s->released = true;
+    free_if_unused(s);
+}
+
+static void finish(wf_engine *e, wf_sequence *s)
+{
+    s->ended = true;
+    if (e->done_last)
+        e->done_last->next = s;
+    else
+        e->done_first = s;
+    e->done_last = s;
+}
+
+// ---- steps --------------------------------------------------------------------------------------
+
+// Books of the sequences that a new schedule names.
+static wf_status open_sequences(wf_engine *e, const wf_schedule *s, int64_t now_ns)
+{
+    (void)e;
+    for (int32_t i = 0; i < s->n_seqs; i++) {
+        wf_sequence *q = s->seqs[i].tag;
+        if (!q) continue;
+        q->n_refs++;
+        if (!s->seqs[i].join) continue;
+        WF_TRY(wf_sequence_open(q));
+        if (q->out.admitted_ns < 0) q->out.admitted_ns = now_ns;
+    }
+    for (int32_t i = 0; i < s->n_put_back; i++)
+        ((wf_sequence *)s->put_back[i])->out.preempted++;
+    return WF_OK;
+}
+
+static void begin_record(const wf_engine *e, const wf_schedule *s, int64_t start_ns,
+                         wf_step_record *r)
+{
+    *r = (wf_step_record){.start_ns = start_ns,
+                          .n_decode = s->n_decode,
+                          .n_prefill = s->n_seqs - s->n_decode,
+                          .n_prompt_tokens = s->n_prompt_tokens,
+                          .n_discarded = s->n_discarded,
+                          .kv_pages = s->kv_pages,
+                          .rows_moved = s->n_moves,
+                          .bytes_moved = s->n_moves * e->move_bytes + s->n_copies * e->page_bytes,
+                          .n_waiting = wf_batcher_n_waiting(e->batcher),
+                          .n_put_back = s->n_put_back};
+}
+
+// Plans, publishes and queues the next step; *out_ran tells whether there was one.
+static wf_status launch(wf_engine *e, bool closed, bool *out_ran)
+{
+    int i_slot = (int)(e->n_planned % WF_FORWARD_SLOTS);
+    flight *f = &e->flights[i_slot];
+    int64_t start_ns = now(e);
+    wf_batcher_plan(e->batcher, start_ns, closed, f->schedule);
+    *out_ran = f->schedule->n_seqs > 0;
+    e->kv_pages = f->schedule->kv_pages;
+    WF_TRY(open_sequences(e, f->schedule, start_ns));
+    if (!*out_ran) return WF_OK;
+    begin_record(e, f->schedule, start_ns, &f->record);
+    int32_t *plan = wf_forward_plan_buffer(e->forward, i_slot);
+    int64_t words = wf_planfill(f->schedule, &e->limits, e->max_pages, plan);
+    WF_TRY(e->comm->ops->publish(e->comm, plan, (size_t)words * sizeof *plan));
+    f->record.plan_ns = now(e) - start_ns;
+    e->n_planned++;
+    return wf_forward_enqueue(e->forward, i_slot);
+}
+
+static void store_logprobs(wf_sequence *q, const wf_forward_output *out, int32_t i)
+{
+    uint32_t at = q->out.n_tokens;
+    if (q->logprob) q->logprob[at] = out->logprob[i];
+    for (int32_t k = 0; k < q->n_logprobs; k++) {
+        q->top_id[at * (uint32_t)q->n_logprobs + (uint32_t)k] = out->top_id[i * out->n_top + k];
+        q->top_logprob[at * (uint32_t)q->n_logprobs + (uint32_t)k] =
+            out->top_logprob[i * out->n_top + k];
+    }
+}
+
+// Delivers one sampled token; true when its request is over. A request that ended a step ago gets
+// nothing more: that token was computed before its end was known.
+static bool deliver(wf_engine *e, wf_sequence *q, const wf_forward_output *out, int32_t i,
+                    int64_t now_ns)
+{
+    if (!q || q->ended) return true;
+    store_logprobs(q, out, i);
+    e->n_tokens++;
+    if (!wf_sequence_append(q, out->token[i], now_ns)) return false;
+    finish(e, q);
+    return true;
+}
+
+// Waits for the oldest step in flight and deals out its tokens.
+static wf_status commit(wf_engine *e, wf_step_record *record)
+{
+    int i_slot = (int)(e->n_committed % WF_FORWARD_SLOTS);
+    flight *f = &e->flights[i_slot];
+    wf_forward_output out;
+    WF_TRY(wf_forward_wait(e->forward, i_slot, &out));
+    int64_t now_ns = now(e);
+    for (int32_t i = 0, i_sample = 0; i < f->schedule->n_seqs; i++) {
+        const wf_seq *s = &f->schedule->seqs[i];
+        wf_sequence *q = s->tag;
+        if (s->sample) {
+            e->ended[i_sample] = deliver(e, q, &out, i_sample, now_ns);
+            i_sample++;
+        }
+        if (!q) continue;
+        q->n_refs--;
+        free_if_unused(q);
+    }
+    wf_batcher_commit(e->batcher, f->schedule, e->ended);
+    f->record.duration_ns = now_ns - f->record.start_ns;
+    *record = f->record;
+    e->n_committed++;
+    return WF_OK;
+}
+
+wf_status wf_engine_step(wf_engine *e, bool closed, wf_step_record *record, bool *out_recorded,
+                         bool *out_ran)
+{
+    *out_recorded = false;
+    WF_TRY(launch(e, closed, out_ran));
+    int64_t may_fly = *out_ran ? e->cfg.steps_ahead : 0;
+    if (e->n_planned - e->n_committed > may_fly) {
+        WF_TRY(commit(e, record));
+        *out_recorded = true;
+    }
+    return WF_OK;
+}
+
+wf_status wf_engine_follow(wf_engine *e)
+{
+    wf_forward_output out;
+    for (;;) {
+        int i_slot = (int)(e->n_planned % WF_FORWARD_SLOTS);
+        if (e->n_planned >= WF_FORWARD_SLOTS) WF_TRY(wf_forward_wait(e->forward, i_slot, &out));
+        int32_t *plan = wf_forward_plan_buffer(e->forward, i_slot);
+        size_t bytes = 0;
+        WF_TRY(e->comm->ops->receive(
+            e->comm, plan, (size_t)wf_forward_plan_words(e->forward) * sizeof *plan, &bytes));
+        if (!wf_plan_valid(plan, (int64_t)(bytes / sizeof *plan), &e->limits))
+            return wf_fail(WF_COMM, "engine: rank %d received something that is not a step plan",
+                           e->comm->rank);
+        if (plan[WF_PLAN_KIND] == WF_PLAN_STOP) return WF_OK;
+        WF_TRY(wf_forward_enqueue(e->forward, i_slot));
+        e->n_planned++;
+    }
+}
+
+wf_status wf_engine_stop(wf_engine *e)
+{
+    int32_t stop[WF_PLAN_HEADER_WORDS] = {[WF_PLAN_KIND] = WF_PLAN_STOP};
+    return e->comm->ops->publish(e->comm, stop, sizeof stop);
+}
+
+// ---- queries ------------------------------------------------------------------------------------
+
+wf_engine_load wf_engine_get_load(const wf_engine *e)
+{
+    return (wf_engine_load){.n_waiting = wf_batcher_n_waiting(e->batcher),
+                            .n_rows = wf_batcher_n_rows(e->batcher),
+                            .kv_pages = e->kv_pages,
+                            .kv_pages_total = e->kv_pages_total,
+                            .n_tokens = e->n_tokens};
+}
+
+bool wf_engine_idle(const wf_engine *e)
+{
+    return e->n_planned == e->n_committed && wf_batcher_idle(e->batcher);
+}
+
+int64_t wf_engine_wake_ns(const wf_engine *e)
+{
+    return wf_batcher_wake_ns(e->batcher);
+}
+
+uint64_t wf_engine_rng_key(uint64_t seed, const char *shard_uid, uint64_t row, uint32_t sample)
+{
+    struct {
+        uint64_t seed, uid, row, sample;
+    } key = {seed, wf_hash64_of(shard_uid, strlen(shard_uid), 0), row, sample};
+    return wf_hash64_of(&key, sizeof key, 0);
+}

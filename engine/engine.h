@@ -1,0 +1,106 @@
+// The engine: requests in, tokens with times out, one fused step at a time, on one group of ranks.
+//
+//   first rank:    submit* -> step -> take* -> submit* -> step -> ...  -> stop
+//   other ranks:   follow (runs the published plans until the first rank stops)
+//
+// The first rank plans; with a back end that runs behind the host it plans step k+1 while step k
+// runs, so that the device never waits for a decision. Times are nanoseconds since the origin given
+// to wf_engine_start(). One thread drives an engine.
+//
+// Collective over the group: create, start, step / follow, stop, destroy. Local: submit, take,
+// release, the queries.
+#ifndef WF_ENGINE_ENGINE_H
+#define WF_ENGINE_ENGINE_H
+
+#include "engine/batcher.h"
+#include "engine/comm/comm.h"
+#include "engine/model.h"
+#include "io/request.h"
+#include "io/result.h"
+
+typedef struct wf_engine wf_engine;
+
+typedef struct wf_engine_config {
+    int32_t max_rows, step_tokens, page_tokens;
+    int32_t max_context; // most tokens of a request, prompt and output; 0: the model's
+    int32_t slot_tokens; // reorder copy: tokens of a slot; 0: max_context
+    uint64_t kv_bytes;   // device memory for KV pages on this rank; the group takes the least
+    wf_reorder reorder;
+    wf_fusion fusion;
+    int64_t window_ns;
+    int32_t instances;
+    int32_t steps_ahead; // 0 or 1; -1: 1 where the back end runs behind the host
+    int32_t n_top;       // most logprobs a request may ask for; -1: none may
+    bool penalties;      // requests may use penalties
+} wf_engine_config;
+
+// A request for the engine. Everything is copied. `user` comes back with the output.
+typedef struct wf_engine_input {
+    uint64_t user;
+    uint32_t n_prompt, max_new_tokens, n_stop;
+    const int32_t *prompt, *stop;
+    const wf_sampling *sampling; // n is not looked at: one input, one output
+    uint64_t rng_key;            // keys its random numbers; see wf_engine_rng_key()
+    int64_t submitted_ns;
+} wf_engine_input;
+
+// A finished request. Owned by the engine until wf_engine_release().
+typedef struct wf_engine_output {
+    uint64_t user;
+    wf_finish finish;
+    uint32_t n_prompt, n_tokens;
+    const int32_t *token;
+    const int64_t *time_ns;   // [n_tokens] when the host had it
+    const float *logprob;     // [n_tokens] or NULL
+    uint32_t n_top;           // of the two arrays below
+    const int32_t *top_id;    // [n_tokens][n_top] or NULL
+    const float *top_logprob; // [n_tokens][n_top]
+    int64_t submitted_ns, admitted_ns;
+    uint16_t preempted; // times it was put back
+} wf_engine_output;
+
+typedef struct wf_engine_load {
+    int64_t n_waiting;
+    int32_t n_rows;
+    int32_t kv_pages, kv_pages_total;
+    int64_t n_tokens; // generated and delivered since the start
+} wf_engine_load;
+
+// be, model and comm are borrowed and must outlive the engine. Errors: WF_CONFIG (limits that
+// contradict each other or do not fit the memory, with the numbers), WF_NO_MEMORY, WF_DEVICE.
+wf_status wf_engine_create(wf_backend *be, const wf_model *model, wf_comm *comm,
+                           const wf_engine_config *config, wf_engine **out);
+void wf_engine_destroy(wf_engine *e); // takes NULL
+
+// Sets time zero, in nanoseconds of wf_clock_ns().
+void wf_engine_start(wf_engine *e, int64_t origin_ns);
+
+// Queues a request. A WF_REQ_* status fails this request alone; its detail says why.
+wf_status wf_engine_submit(wf_engine *e, const wf_engine_input *input);
+
+// Plans and runs one step. `closed`: nothing more will be submitted. *out_ran says whether there
+// was anything to compute; *record is filled in, and *out_recorded true, when a step was completed.
+wf_status wf_engine_step(wf_engine *e, bool closed, wf_step_record *record, bool *out_recorded,
+                         bool *out_ran);
+
+// The next finished request, NULL when there is none.
+const wf_engine_output *wf_engine_take(wf_engine *e);
+void wf_engine_release(wf_engine *e, const wf_engine_output *output);
+
+// Runs what the first rank publishes; returns WF_OK when it stops.
+wf_status wf_engine_follow(wf_engine *e);
+
+// Tells the followers to return. First rank only.
+wf_status wf_engine_stop(wf_engine *e);
+
+wf_engine_load wf_engine_get_load(const wf_engine *e);
+bool wf_engine_idle(const wf_engine *e); // nothing waits, runs or is in flight
+
+// When an idle-looking engine may have work again without a new request; INT64_MAX: never.
+int64_t wf_engine_wake_ns(const wf_engine *e);
+
+// The key of a request's random numbers: independent of rank, batch and restart. `seed` is the
+// row's, or the job's where the row has none.
+uint64_t wf_engine_rng_key(uint64_t seed, const char *shard_uid, uint64_t row, uint32_t sample);
+
+#endif

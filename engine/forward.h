@@ -1,0 +1,65 @@
+// The forward pass: runs step plans on a back end, for one rank of a group.
+//
+//   plan --upload--> row arrays (moves, joins, pages) --> ids --> embed --> layers --> final norm
+//        --> head --> all-gather --> sample --> last_token[row], tokens --download--> host
+//
+// Owns the activations, the KV pages and the row arrays. Up to WF_FORWARD_SLOTS steps may be in
+// flight; a step's tokens are on the host when wf_forward_wait() has returned for its slot.
+//
+// Collective over the group (its all-reduces), every rank with the same plans in the same order,
+// except where marked Local.
+#ifndef WF_ENGINE_FORWARD_H
+#define WF_ENGINE_FORWARD_H
+
+#include "engine/comm/comm.h"
+#include "engine/model.h"
+#include "engine/stepplan.h"
+
+#define WF_FORWARD_SLOTS 2
+
+typedef struct wf_forward wf_forward;
+
+typedef struct wf_forward_config {
+    int32_t max_rows, step_tokens, page_tokens, n_pages;
+    int32_t max_pages;  // columns of the page table
+    int32_t slot_pages; // > 0: contiguous slots, the page table is the identity and does not move
+    int32_t n_top;      // most logprobs any row may ask for; -1: no logprobs at all
+    bool penalties;     // rows may use penalties: keep token counts
+} wf_forward_config;
+
+// What a step produced. Borrowed; valid until the slot is used again.
+typedef struct wf_forward_output {
+    int32_t n_samples, n_top;
+    const int32_t *token;     // [n_samples]
+    const float *logprob;     // [n_samples] or NULL
+    const int32_t *top_id;    // [n_samples][n_top] or NULL
+    const float *top_logprob; // [n_samples][n_top]
+} wf_forward_output;
+
+// Reserves everything a step needs. be, model and comm are borrowed. Errors: WF_NO_MEMORY with the
+// bytes asked for, WF_DEVICE. Local. Caller owns *out.
+wf_status wf_forward_create(wf_backend *be, const wf_model *model, wf_comm *comm,
+                            const wf_forward_config *config, wf_forward **out);
+void wf_forward_destroy(wf_forward *f); // takes NULL. Local
+
+// Host buffer of a slot that the next plan is written to or received into, wf_plan_most_words()
+// long. Borrowed. Local.
+int32_t *wf_forward_plan_buffer(wf_forward *f, int slot);
+int64_t wf_forward_plan_words(const wf_forward *f);
+
+// Queues the step in the slot's plan buffer. Returns before it is computed where the back end runs
+// behind the host.
+wf_status wf_forward_enqueue(wf_forward *f, int slot);
+
+// Blocks until the slot's step is done. Local.
+wf_status wf_forward_wait(wf_forward *f, int slot, wf_forward_output *out);
+
+// Bytes of device memory beside weights and KV pages (activations, logits, row arrays). Pure.
+uint64_t wf_forward_workspace_bytes(const wf_arch *arch, int32_t tp_size,
+                                    const wf_forward_config *config, size_t act_bytes);
+
+// Bytes of one KV page over all layers. Pure.
+uint64_t wf_forward_page_bytes(const wf_arch *arch, int32_t tp_size, int32_t page_tokens,
+                               wf_dtype dtype);
+
+#endif

@@ -1,0 +1,110 @@
+// From schedule to step plan. Runs once per step on the first rank: plain loops over plain arrays.
+#include "engine/planfill.h"
+
+#include <string.h>
+
+#include "engine/sequence.h"
+
+typedef struct sections {
+    int32_t *at[WF_PLAN_N_SECTIONS];
+} sections;
+
+// 0: no sampled row asks for logprobs; else 1 + the most best ones any asks for.
+static int32_t logprobs_asked(const wf_schedule *s)
+{
+    int32_t most = -1;
+    for (int32_t i = 0; i < s->n_seqs; i++) {
+        const wf_sequence *q = s->seqs[i].tag;
+        if (s->seqs[i].sample && q && q->n_logprobs > most) most = q->n_logprobs;
+    }
+    return most + 1;
+}
+
+static void fill_header(const wf_schedule *s, const wf_plan_limits *limits, int32_t *h)
+{
+    memset(h, 0, WF_PLAN_HEADER_WORDS * sizeof *h);
+    h[WF_PLAN_KIND] = WF_PLAN_STEP;
+    h[WF_PLAN_TOKENS] = s->n_tokens;
+    h[WF_PLAN_SEQS] = s->n_seqs;
+    h[WF_PLAN_DECODE] = s->n_decode;
+    h[WF_PLAN_MAX_NEW] = s->max_new;
+    h[WF_PLAN_MAX_CONTEXT] = s->max_context;
+    h[WF_PLAN_SAMPLES] = s->n_samples;
+    h[WF_PLAN_MOVES] = s->n_moves;
+    h[WF_PLAN_COPIES] = s->n_copies;
+    h[WF_PLAN_PAGES] = s->n_pages;
+    h[WF_PLAN_JOINS] = s->n_joins;
+    h[WF_PLAN_GROUP_SIZE] = limits->group_size;
+    h[WF_PLAN_LOGPROBS] = logprobs_asked(s);
+}
+
+static void fill_ids(const wf_seq *q, int32_t *ids)
+{
+    const wf_sequence *seq = q->tag;
+    if (!q->decode)
+        memcpy(ids, seq->prompt + q->n_past, (size_t)q->n_new * sizeof *ids);
+    else
+        ids[0] = q->known ? seq->token[q->n_past - (int32_t)seq->out.n_prompt] : -1;
+}
+
+static void fill_seq(const wf_seq *q, int32_t i, int32_t i_token, sections *p)
+{
+    p->at[WF_PLAN_AT_CU_SEQLENS][i] = i_token;
+    p->at[WF_PLAN_AT_SEQ_ROW][i] = q->row;
+    p->at[WF_PLAN_AT_SEQ_PAST][i] = q->n_past;
+    for (int32_t k = 0; k < q->n_new; k++) {
+        p->at[WF_PLAN_AT_TOKEN_SEQ][i_token + k] = i;
+        p->at[WF_PLAN_AT_TOKEN_POS][i_token + k] = q->n_past + k;
+    }
+    fill_ids(q, p->at[WF_PLAN_AT_HOST_ID] + i_token);
+}
+
+static void fill_seqs(const wf_schedule *s, sections *p)
+{
+    int32_t i_token = 0, i_sample = 0, i_join = 0;
+    for (int32_t i = 0; i < s->n_seqs; i++) {
+        const wf_seq *q = &s->seqs[i];
+        fill_seq(q, i, i_token, p);
+        i_token += q->n_new;
+        if (q->sample) {
+            p->at[WF_PLAN_AT_SAMPLE_TOKEN][i_sample] = i_token - 1;
+            p->at[WF_PLAN_AT_SAMPLE_ROW][i_sample] = q->row;
+            p->at[WF_PLAN_AT_SAMPLE_POS][i_sample++] = q->n_past + q->n_new;
+        }
+        if (q->join) {
+            p->at[WF_PLAN_AT_JOIN_ROW][i_join] = q->row;
+            memcpy(p->at[WF_PLAN_AT_JOIN_SAMPLING] + i_join++ * WF_SAMPLING_WORDS,
+                   &((const wf_sequence *)q->tag)->sampling, sizeof(wf_row_sampling));
+        }
+    }
+    p->at[WF_PLAN_AT_CU_SEQLENS][s->n_seqs] = i_token;
+}
+
+static void fill_rest(const wf_schedule *s, int32_t group_size, int32_t page_stride, sections *p)
+{
+    size_t word = sizeof(int32_t);
+    memcpy(p->at[WF_PLAN_AT_MOVE_FROM], s->move_from, (size_t)s->n_moves * word);
+    memcpy(p->at[WF_PLAN_AT_MOVE_TO], s->move_to, (size_t)s->n_moves * word);
+    memcpy(p->at[WF_PLAN_AT_COPY_FROM], s->copy_from, (size_t)s->n_copies * word);
+    memcpy(p->at[WF_PLAN_AT_COPY_TO], s->copy_to, (size_t)s->n_copies * word);
+    memcpy(p->at[WF_PLAN_AT_PAGE], s->page, (size_t)s->n_pages * word);
+    for (int32_t i = 0; i < s->n_pages; i++)
+        p->at[WF_PLAN_AT_PAGE_INDEX][i] = s->page_row[i] * page_stride + s->page_col[i];
+    for (int32_t i = 0; i < s->n_samples; i++)
+        for (int32_t r = 0; r < group_size; r++)
+            p->at[WF_PLAN_AT_LOGIT_INDEX][i * group_size + r] = r * s->n_samples + i;
+}
+
+int64_t wf_planfill(const wf_schedule *s, const wf_plan_limits *limits, int32_t page_stride,
+                    int32_t *plan)
+{
+    int64_t offsets[WF_PLAN_N_SECTIONS];
+    sections p;
+    fill_header(s, limits, plan);
+    int64_t words = wf_plan_layout(plan, offsets);
+    for (int i = 0; i < WF_PLAN_N_SECTIONS; i++)
+        p.at[i] = plan + offsets[i];
+    fill_seqs(s, &p);
+    fill_rest(s, limits->group_size, page_stride, &p);
+    return words;
+}

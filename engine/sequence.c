@@ -1,0 +1,119 @@
+// A request inside the engine.
+#include "engine/sequence.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define MAX_MASKED ((int32_t)(sizeof(((wf_row_sampling *)0)->stop_ids) / sizeof(int32_t)))
+
+static void copy_stops(wf_sequence *s, const wf_engine_input *in, const wf_arch *arch)
+{
+    int32_t n_eos = in->sampling->ignore_eos ? 0 : arch->n_eos;
+    memcpy(s->stop, arch->eos, (size_t)n_eos * sizeof *s->stop);
+    if (in->n_stop > 0) memcpy(s->stop + n_eos, in->stop, in->n_stop * sizeof *s->stop);
+    s->n_stop = (uint32_t)n_eos + in->n_stop;
+}
+
+static wf_status set_sampling(wf_sequence *s, const wf_engine_input *in)
+{
+    const wf_sampling *p = in->sampling;
+    s->n_logprobs = p->logprobs;
+    s->sampling = (wf_row_sampling){.rng_key = in->rng_key,
+                                    .temperature = p->temperature,
+                                    .top_p = p->top_p,
+                                    .min_p = p->min_p,
+                                    .top_k = p->top_k,
+                                    .repetition_penalty = p->repetition_penalty,
+                                    .presence_penalty = p->presence_penalty,
+                                    .frequency_penalty = p->frequency_penalty,
+                                    .prompt_len = (int32_t)in->n_prompt,
+                                    .min_tokens = (int32_t)p->min_tokens};
+    if (p->min_tokens == 0) return WF_OK;
+    if (s->n_stop > (uint32_t)MAX_MASKED)
+        return wf_fail(
+            WF_REQ_SAMPLING,
+            "min_tokens can hold back at most %d stop tokens, EOS included; there are %u",
+            MAX_MASKED, s->n_stop);
+    s->sampling.n_stop_ids = (int32_t)s->n_stop;
+    memcpy(s->sampling.stop_ids, s->stop, s->n_stop * sizeof *s->stop);
+    return WF_OK;
+}
+
+wf_status wf_sequence_create(const wf_engine_input *in, const wf_arch *arch, int32_t max_context,
+                             wf_sequence **out)
+{
+    *out = NULL;
+    size_t n_ids = (size_t)in->n_prompt + in->n_stop + WF_ARCH_MAX_EOS;
+    wf_sequence *s = calloc(1, sizeof *s + n_ids * sizeof(int32_t));
+    if (!s)
+        return wf_fail(WF_NO_MEMORY, "engine: no memory for a prompt of %u tokens", in->n_prompt);
+    s->prompt = (int32_t *)(s + 1);
+    s->stop = s->prompt + in->n_prompt;
+    memcpy(s->prompt, in->prompt, in->n_prompt * sizeof *s->prompt);
+    int64_t room = (int64_t)max_context - in->n_prompt;
+    bool by_context = room < (int64_t)in->max_new_tokens;
+    s->n_limit = (int32_t)(by_context ? room : (int64_t)in->max_new_tokens);
+    s->at_limit = by_context ? WF_FINISH_CONTEXT : WF_FINISH_LENGTH;
+    s->out = (wf_engine_output){.user = in->user,
+                                .n_prompt = in->n_prompt,
+                                .submitted_ns = in->submitted_ns,
+                                .admitted_ns = -1};
+    copy_stops(s, in, arch);
+    wf_status st = set_sampling(s, in);
+    if (st != WF_OK) {
+        free(s);
+        return st;
+    }
+    *out = s;
+    return WF_OK;
+}
+
+void wf_sequence_destroy(wf_sequence *s)
+{
+    if (!s) return;
+    free(s->token);
+    free(s);
+}
+
+wf_status wf_sequence_open(wf_sequence *s)
+{
+    if (s->token) return WF_OK;
+    size_t n = (size_t)s->n_limit, n_top = s->n_logprobs > 0 ? (size_t)s->n_logprobs : 0;
+    size_t tokens = (n * sizeof(int32_t) + 7) & ~(size_t)7;
+    size_t logprobs = s->n_logprobs >= 0 ? n * sizeof(float) : 0, tops = n * n_top * 4;
+    char *block = malloc(tokens + n * sizeof(int64_t) + logprobs + 2 * tops);
+    if (!block) return wf_fail(WF_NO_MEMORY, "engine: no memory for %zu output tokens", n);
+    s->token = (int32_t *)block;
+    s->time_ns = (int64_t *)(block + tokens);
+    char *at = (char *)(s->time_ns + n);
+    if (logprobs > 0) s->logprob = (float *)at;
+    if (tops > 0) {
+        s->top_id = (int32_t *)(at + logprobs);
+        s->top_logprob = (float *)(at + logprobs + tops);
+    }
+    s->out.token = s->token;
+    s->out.time_ns = s->time_ns;
+    s->out.logprob = s->logprob;
+    s->out.n_top = (uint32_t)n_top;
+    s->out.top_id = s->top_id;
+    s->out.top_logprob = s->top_logprob;
+    return WF_OK;
+}
+
+static bool is_stop(const wf_sequence *s, int32_t token)
+{
+    for (uint32_t i = 0; i < s->n_stop; i++)
+        if (s->stop[i] == token) return true;
+    return false;
+}
+
+bool wf_sequence_append(wf_sequence *s, int32_t token, int64_t time_ns)
+{
+    s->token[s->out.n_tokens] = token;
+    s->time_ns[s->out.n_tokens++] = time_ns;
+    if (is_stop(s, token))
+        s->out.finish = WF_FINISH_STOP;
+    else if (s->out.n_tokens == (uint32_t)s->n_limit)
+        s->out.finish = s->at_limit;
+    return s->out.finish != WF_FINISH_NONE;
+}

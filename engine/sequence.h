@@ -1,0 +1,42 @@
+// A request inside the engine: its prompt, what it has generated so far, and its books.
+//
+// One block of memory holds the request and its prompt from submission on; the output arrays are
+// added when it is first scheduled, so that a long queue costs prompts only. All Local.
+#ifndef WF_ENGINE_SEQUENCE_H
+#define WF_ENGINE_SEQUENCE_H
+
+#include "engine/engine.h"
+
+typedef struct wf_sequence wf_sequence;
+
+struct wf_sequence {
+    wf_engine_output out; // first: what the engine hands out is the sequence itself
+    int32_t n_limit;      // most tokens to generate
+    wf_finish at_limit;   // why it ends there: length or context
+    int32_t n_refs;       // steps in flight that name it
+    int32_t n_logprobs;   // asked for; -1: none
+    bool ended, released;
+    wf_row_sampling sampling;
+    uint32_t n_stop;
+    int32_t *stop;      // [n_stop] ids that end it, EOS included
+    int32_t *prompt;    // [out.n_prompt]
+    int32_t *token;     // [n_limit] from here on NULL until wf_sequence_open()
+    int64_t *time_ns;   // [n_limit]
+    float *logprob;     // [n_limit], where asked for
+    int32_t *top_id;    // [n_limit][n_logprobs]
+    float *top_logprob; // [n_limit][n_logprobs]
+    wf_sequence *next;  // in the list of finished ones
+};
+
+// Copies an input. Errors: WF_REQ_SAMPLING (more stop ids than min_tokens can mask), WF_NO_MEMORY.
+wf_status wf_sequence_create(const wf_engine_input *input, const wf_arch *arch, int32_t max_context,
+                             wf_sequence **out);
+void wf_sequence_destroy(wf_sequence *s);
+
+// Makes room for the output. WF_NO_MEMORY.
+wf_status wf_sequence_open(wf_sequence *s);
+
+// Appends one token; returns whether the sequence is over with it (out.finish says why).
+bool wf_sequence_append(wf_sequence *s, int32_t token, int64_t time_ns);
+
+#endif

@@ -1,0 +1,53 @@
+// Layout of the step plan.
+#include "engine/stepplan.h"
+
+static int64_t align_words(int64_t words)
+{
+    return (words + 3) & ~(int64_t)3;
+}
+
+int64_t wf_plan_layout(const int32_t *h, int64_t offsets[WF_PLAN_N_SECTIONS])
+{
+    int64_t at = WF_PLAN_HEADER_WORDS;
+#define WF_PLAN_PLACE(name, words)                                                                 \
+    offsets[WF_PLAN_AT_##name] = at;                                                               \
+    at = align_words(at + (int64_t)(words));
+    WF_PLAN_SECTIONS(WF_PLAN_PLACE)
+#undef WF_PLAN_PLACE
+    return at;
+}
+
+static void most(const wf_plan_limits *l, int32_t h[WF_PLAN_HEADER_WORDS])
+{
+    for (int i = 0; i < WF_PLAN_HEADER_WORDS; i++)
+        h[i] = 0;
+    h[WF_PLAN_TOKENS] = l->step_tokens;
+    h[WF_PLAN_SEQS] = h[WF_PLAN_DECODE] = h[WF_PLAN_SAMPLES] = l->max_rows;
+    h[WF_PLAN_MOVES] = h[WF_PLAN_JOINS] = l->max_rows;
+    h[WF_PLAN_COPIES] = l->max_rows * l->slot_pages;
+    h[WF_PLAN_PAGES] = 2 * l->max_rows + l->step_tokens / l->page_tokens;
+    h[WF_PLAN_GROUP_SIZE] = l->group_size;
+}
+
+int64_t wf_plan_most_words(const wf_plan_limits *limits)
+{
+    int32_t h[WF_PLAN_HEADER_WORDS];
+    int64_t offsets[WF_PLAN_N_SECTIONS];
+    most(limits, h);
+    return wf_plan_layout(h, offsets);
+}
+
+bool wf_plan_valid(const int32_t *plan, int64_t n_words, const wf_plan_limits *limits)
+{
+    int32_t top[WF_PLAN_HEADER_WORDS];
+    int64_t offsets[WF_PLAN_N_SECTIONS];
+    if (n_words < WF_PLAN_HEADER_WORDS) return false;
+    if (plan[WF_PLAN_KIND] == WF_PLAN_STOP) return true;
+    if (plan[WF_PLAN_KIND] != WF_PLAN_STEP) return false;
+    most(limits, top);
+    for (int i = WF_PLAN_TOKENS; i < WF_PLAN_N_FIELDS; i++) {
+        bool open = i == WF_PLAN_MAX_NEW || i == WF_PLAN_MAX_CONTEXT || i == WF_PLAN_LOGPROBS;
+        if (plan[i] < 0 || (!open && plan[i] > top[i])) return false;
+    }
+    return wf_plan_layout(plan, offsets) == n_words;
+}

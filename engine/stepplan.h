@@ -1,0 +1,86 @@
+// The step plan: everything a rank needs to run one step, in one flat buffer.
+//
+//   [header: WF_PLAN_HEADER_WORDS int32] [section] [section] ...      (sections 16-byte aligned)
+//
+// The group's first rank writes it, the control channel carries it, every rank uploads it in one
+// copy, and the kernels read the sections where they lie. Ranks that follow need nothing else: no
+// queue, no clock, no decision. All functions are Local and pure.
+#ifndef WF_ENGINE_STEPPLAN_H
+#define WF_ENGINE_STEPPLAN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "kernels/ops.h"
+
+// Header words. KIND tells steps from the message that ends the followers' loop.
+#define WF_PLAN_FIELDS(X)                                                                          \
+    X(KIND)                                                                                        \
+    X(TOKENS)                                                                                      \
+    X(SEQS)                                                                                        \
+    X(DECODE)                                                                                      \
+    X(MAX_NEW)                                                                                     \
+    X(MAX_CONTEXT)                                                                                 \
+    X(SAMPLES)                                                                                     \
+    X(MOVES)                                                                                       \
+    X(COPIES)                                                                                      \
+    X(PAGES)                                                                                       \
+    X(JOINS)                                                                                       \
+    X(GROUP_SIZE)                                                                                  \
+    X(LOGPROBS) /* 0: none, else 1 + how many best ones each sampled row gets */
+
+typedef enum wf_plan_field {
+#define WF_PLAN_FIELD_ENUM(name) WF_PLAN_##name,
+    WF_PLAN_FIELDS(WF_PLAN_FIELD_ENUM)
+#undef WF_PLAN_FIELD_ENUM
+        WF_PLAN_N_FIELDS,
+    WF_PLAN_HEADER_WORDS = 16
+} wf_plan_field;
+
+typedef enum wf_plan_kind { WF_PLAN_STEP = 1, WF_PLAN_STOP = 2 } wf_plan_kind;
+
+#define WF_SAMPLING_WORDS ((int32_t)(sizeof(wf_row_sampling) / sizeof(int32_t)))
+
+// X(name, words): h is the header.
+#define WF_PLAN_SECTIONS(X)                                                                        \
+    X(CU_SEQLENS, h[WF_PLAN_SEQS] + 1)                                                             \
+    X(SEQ_ROW, h[WF_PLAN_SEQS])                                                                    \
+    X(SEQ_PAST, h[WF_PLAN_SEQS])                                                                   \
+    X(TOKEN_SEQ, h[WF_PLAN_TOKENS])                                                                \
+    X(TOKEN_POS, h[WF_PLAN_TOKENS])                                                                \
+    X(HOST_ID, h[WF_PLAN_TOKENS])       /* token id, or -1: the row's last token */                \
+    X(SAMPLE_TOKEN, h[WF_PLAN_SAMPLES]) /* packed token whose hidden state is sampled */           \
+    X(SAMPLE_ROW, h[WF_PLAN_SAMPLES])                                                              \
+    X(SAMPLE_POS, h[WF_PLAN_SAMPLES])                          /* position of the token drawn */   \
+    X(LOGIT_INDEX, h[WF_PLAN_SAMPLES] * h[WF_PLAN_GROUP_SIZE]) /* gathered slices into rows */     \
+    X(MOVE_FROM, h[WF_PLAN_MOVES])                                                                 \
+    X(MOVE_TO, h[WF_PLAN_MOVES])                                                                   \
+    X(COPY_FROM, h[WF_PLAN_COPIES])                                                                \
+    X(COPY_TO, h[WF_PLAN_COPIES])                                                                  \
+    X(PAGE_INDEX, h[WF_PLAN_PAGES]) /* row * page_stride + column */                               \
+    X(PAGE, h[WF_PLAN_PAGES])                                                                      \
+    X(JOIN_ROW, h[WF_PLAN_JOINS])                                                                  \
+    X(JOIN_SAMPLING, h[WF_PLAN_JOINS] * WF_SAMPLING_WORDS) /* wf_row_sampling */
+
+typedef enum wf_plan_section {
+#define WF_PLAN_SECTION_ENUM(name, words) WF_PLAN_AT_##name,
+    WF_PLAN_SECTIONS(WF_PLAN_SECTION_ENUM)
+#undef WF_PLAN_SECTION_ENUM
+        WF_PLAN_N_SECTIONS
+} wf_plan_section;
+
+// Where each section starts, in words from the buffer's start; returns the buffer's words in all.
+int64_t wf_plan_layout(const int32_t *header, int64_t offsets[WF_PLAN_N_SECTIONS]);
+
+// Limits of an engine, from which the largest possible plan follows.
+typedef struct wf_plan_limits {
+    int32_t max_rows, step_tokens, page_tokens, slot_pages, group_size;
+} wf_plan_limits;
+
+int64_t wf_plan_most_words(const wf_plan_limits *limits);
+
+// Checks a received plan: kind, counts within the limits, size. False: not a plan of this engine.
+bool wf_plan_valid(const int32_t *plan, int64_t n_words, const wf_plan_limits *limits);
+
+#endif
