@@ -1,8 +1,9 @@
-// The JSON writer: a growing buffer, a stack of open brackets, and a sticky first failure.
+// The JSON writer: a growing text and a stack of open brackets.
 #include "io/base/json_writer.h"
 
 #include "io/base/arena.h"
 #include "io/base/parse.h"
+#include "io/base/text.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -12,10 +13,7 @@
 #include <string.h>
 
 struct wf_json_writer {
-    char *text;
-    size_t n;
-    size_t capacity;
-    wf_status st;
+    wf_text text;
     int indent;
     int depth;
     bool has_items; // something was written since the innermost bracket was opened
@@ -34,54 +32,24 @@ wf_status wf_json_writer_create(int indent, wf_json_writer **out)
 void wf_json_writer_destroy(wf_json_writer **writer)
 {
     if (!*writer) return;
-    free((*writer)->text);
+    wf_text_free(&(*writer)->text);
     free(*writer);
     *writer = NULL;
 }
 
 void wf_json_writer_reset(wf_json_writer *w)
 {
-    w->n = 0;
-    w->st = WF_OK;
+    w->text.n = 0;
+    w->text.st = WF_OK;
     w->depth = 0;
     w->has_items = false;
-}
-
-static void put_raw(wf_json_writer *w, const char *bytes, size_t n)
-{
-    if (w->st == WF_OK) w->st = wf_grow(w->n + n + 1, 1, &w->capacity, &w->text);
-    if (w->st != WF_OK) return;
-    memcpy(w->text + w->n, bytes, n);
-    w->n += n;
-}
-
-static void put_text(wf_json_writer *w, const char *text)
-{
-    put_raw(w, text, strlen(text));
 }
 
 static void put_line_break(wf_json_writer *w)
 {
     if (w->indent == 0) return;
-    put_text(w, "\n");
-    for (int i = 0; i < w->depth * w->indent; i++) {
-        put_text(w, " ");
-    }
-}
-
-// Length of the UTF-8 sequence at `s` (of n > 0 bytes), 0 when it is not one. Overlong forms,
-// surrogates and values beyond U+10FFFF are not (Unicode 15, table 3-7).
-static size_t utf8_length(const unsigned char *s, size_t n)
-{
-    if (s[0] < 0x80) return 1;
-    size_t length = s[0] >= 0xf0 ? 4 : s[0] >= 0xe0 ? 3 : 2;
-    if (s[0] < 0xc2 || s[0] > 0xf4 || length > n) return 0;
-    for (size_t i = 1; i < length; i++) {
-        if ((s[i] & 0xc0) != 0x80) return 0;
-    }
-    if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f)) return 0;
-    if ((s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f)) return 0;
-    return length;
+    wf_text_puts(&w->text, "\n");
+    wf_text_pad(&w->text, ' ', (size_t)(w->depth * w->indent));
 }
 
 static void put_escaped(wf_json_writer *w, unsigned char c)
@@ -89,40 +57,40 @@ static void put_escaped(wf_json_writer *w, unsigned char c)
     char text[8];
     switch (c) {
     case '"':
-        put_text(w, "\\\"");
+        wf_text_puts(&w->text, "\\\"");
         return;
     case '\\':
-        put_text(w, "\\\\");
+        wf_text_puts(&w->text, "\\\\");
         return;
     case '\n':
-        put_text(w, "\\n");
+        wf_text_puts(&w->text, "\\n");
         return;
     case '\t':
-        put_text(w, "\\t");
+        wf_text_puts(&w->text, "\\t");
         return;
     default:
         snprintf(text, sizeof text, "\\u%04x", c);
-        put_text(w, text);
+        wf_text_puts(&w->text, text);
     }
 }
 
 static void put_quoted(wf_json_writer *w, const char *value, size_t n)
 {
-    const unsigned char *s = (const unsigned char *)value;
-    put_text(w, "\"");
+    wf_text_puts(&w->text, "\"");
     for (size_t i = 0; i < n;) {
-        size_t length = utf8_length(s + i, n - i);
+        unsigned char c = (unsigned char)value[i];
+        size_t length = wf_utf8_length(value + i, n - i);
         if (length == 0) {
-            put_text(w, "\xef\xbf\xbd");
+            wf_text_puts(&w->text, "\xef\xbf\xbd");
             length = 1;
-        } else if (s[i] < 0x20 || s[i] == '"' || s[i] == '\\' || s[i] == 0x7f) {
-            put_escaped(w, s[i]);
+        } else if (c < 0x20 || c == '"' || c == '\\' || c == 0x7f) {
+            put_escaped(w, c);
         } else {
-            put_raw(w, value + i, length);
+            wf_text_add(&w->text, value + i, length);
         }
         i += length;
     }
-    put_text(w, "\"");
+    wf_text_puts(&w->text, "\"");
 }
 
 // What stands before every value: the comma, the line break, the key.
@@ -130,20 +98,21 @@ static void start_value(wf_json_writer *w, const char *key)
 {
     bool in_object = w->depth > 0 && w->closers[w->depth - 1] == '}';
     assert(in_object == (key != NULL) && "keys belong in objects, and only there");
-    assert((w->depth > 0 || w->n == 0 || w->st != WF_OK) && "one document holds one value");
-    if (w->has_items) put_text(w, ",");
+    assert((w->depth > 0 || w->text.n == 0 || w->text.st != WF_OK) &&
+           "one document holds one value");
+    if (w->has_items) wf_text_puts(&w->text, ",");
     if (w->depth > 0) put_line_break(w);
     w->has_items = true;
     if (!in_object || !key) return;
     put_quoted(w, key, strlen(key));
-    put_text(w, w->indent ? ": " : ":");
+    wf_text_puts(&w->text, w->indent ? ": " : ":");
 }
 
 static void open_bracket(wf_json_writer *w, const char *key, const char *opener, char closer)
 {
     assert(w->depth < WF_JSON_WRITER_MAX_DEPTH);
     start_value(w, key);
-    put_text(w, opener);
+    wf_text_puts(&w->text, opener);
     w->closers[w->depth++] = closer;
     w->has_items = false;
 }
@@ -163,20 +132,20 @@ void wf_json_close(wf_json_writer *w)
     assert(w->depth > 0);
     w->depth--;
     if (w->has_items) put_line_break(w);
-    put_raw(w, &w->closers[w->depth], 1);
+    wf_text_add(&w->text, &w->closers[w->depth], 1);
     w->has_items = true;
 }
 
 void wf_json_put_null(wf_json_writer *w, const char *key)
 {
     start_value(w, key);
-    put_text(w, "null");
+    wf_text_puts(&w->text, "null");
 }
 
 void wf_json_put_bool(wf_json_writer *w, const char *key, bool value)
 {
     start_value(w, key);
-    put_text(w, value ? "true" : "false");
+    wf_text_puts(&w->text, value ? "true" : "false");
 }
 
 void wf_json_put_i64(wf_json_writer *w, const char *key, int64_t value)
@@ -184,7 +153,7 @@ void wf_json_put_i64(wf_json_writer *w, const char *key, int64_t value)
     char text[32];
     snprintf(text, sizeof text, "%" PRId64, value);
     start_value(w, key);
-    put_text(w, text);
+    wf_text_puts(&w->text, text);
 }
 
 void wf_json_put_u64(wf_json_writer *w, const char *key, uint64_t value)
@@ -192,7 +161,7 @@ void wf_json_put_u64(wf_json_writer *w, const char *key, uint64_t value)
     char text[32];
     snprintf(text, sizeof text, "%" PRIu64, value);
     start_value(w, key);
-    put_text(w, text);
+    wf_text_puts(&w->text, text);
 }
 
 void wf_json_put_f64(wf_json_writer *w, const char *key, double value)
@@ -203,7 +172,7 @@ void wf_json_put_f64(wf_json_writer *w, const char *key, double value)
     }
     char text[WF_PARSE_TEXT_MAX];
     start_value(w, key);
-    put_text(w, wf_f64_text(value, text));
+    wf_text_puts(&w->text, wf_f64_text(value, text));
 }
 
 void wf_json_put_bytes(wf_json_writer *w, const char *key, const char *value, size_t value_bytes)
@@ -223,10 +192,10 @@ void wf_json_put_string(wf_json_writer *w, const char *key, const char *value)
 wf_status wf_json_writer_finish(wf_json_writer *w, const char **text, size_t *text_bytes)
 {
     assert(w->depth == 0 && w->has_items);
-    if (w->n == 0 || w->text[w->n - 1] != '\n') put_text(w, "\n");
-    if (w->st != WF_OK) return w->st;
-    w->text[w->n] = '\0';
-    *text = w->text;
-    if (text_bytes) *text_bytes = w->n;
+    bool ended = w->text.n > 0 && w->text.bytes[w->text.n - 1] == '\n';
+    if (!ended) wf_text_puts(&w->text, "\n");
+    if (w->text.st != WF_OK) return w->text.st;
+    *text = w->text.bytes;
+    if (text_bytes) *text_bytes = w->text.n;
     return WF_OK;
 }
