@@ -1,0 +1,450 @@
+// The segment writer's queue and thread.
+//
+// Two batches change places: put() fills `front` under the lock, the thread writes `back` without
+// it. HDF5 is called by the thread alone. After a failure the thread touches HDF5 no more (its
+// close would fail again) and only answers.
+#include "io/segment.h"
+
+#include "io/base/arena.h"
+#include "io/base/clock.h"
+#include "io/base/file.h"
+#include "io/base/log.h"
+#include "io/segment_file.h"
+
+#include <inttypes.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define SEAL_BYTES_DEFAULT  (UINT64_C(256) << 20)
+#define QUEUE_BYTES_DEFAULT (UINT64_C(64) << 20)
+#define WRITE_BYTES         (UINT64_C(8) << 20) // the thread starts writing at this much
+#define SEAL_NS_DEFAULT     (300 * WF_NS_PER_S)
+#define NAME_BYTES          64
+
+struct wf_segment_writer {
+    wf_segment_config config; // strings in `arena`
+    wf_arena *arena;
+    uint64_t write_bytes;
+    pthread_t thread;
+    bool started;
+    pthread_mutex_t lock;
+    pthread_cond_t work; // the thread waits here
+    pthread_cond_t room; // put and sync wait here
+
+    // Under the lock.
+    wf_result_batch *front;
+    int64_t front_ns; // when its oldest row came
+    uint64_t seals_asked, seals_done;
+    bool closing, giving_up;
+    uint64_t steps_dropped;
+    wf_run_info run;
+    wf_segment_status status;
+    char error[WF_ERROR_MAX];
+
+    // The thread's own.
+    wf_result_batch *back;
+    wf_segment_file *file; // the open `.part`, NULL between segments
+    char *part_path, *path;
+    int64_t file_ns; // when its oldest row came
+    uint64_t file_bytes, file_rows;
+    uint32_t n_segments;
+};
+
+// What the thread has to do next, taken under the lock together with the batch.
+typedef struct {
+    bool write, seal, stop, give_up;
+    uint64_t seals_asked;
+    wf_run_info run;
+} order;
+
+static wf_status copy_text(wf_arena *arena, const char **text)
+{
+    const char *from = *text ? *text : "";
+    return wf_arena_strdup(arena, from, text);
+}
+
+static wf_status copy_run(wf_arena *arena, wf_run_info *run)
+{
+#define COPY_U16(field)
+#define COPY_U32(field)
+#define COPY_I64(field)
+#define COPY_F64(field)
+#define COPY_TEXT(field)                            WF_TRY(copy_text(arena, &run->field));
+#define COPY_FIELD(field, kind, units, description) COPY_##kind(field)
+    WF_RUN_TABLE(COPY_FIELD)
+#undef COPY_FIELD
+    return WF_OK;
+}
+
+static wf_status copy_config(wf_segment_writer *w, const wf_segment_config *config)
+{
+    wf_segment_config *c = &w->config;
+    wf_result_shard *shards;
+    *c = *config;
+    WF_TRY(copy_text(w->arena, &c->out_dir));
+    WF_TRY(copy_text(w->arena, &c->job.job_text));
+    WF_TRY(copy_text(w->arena, &c->job.model_hash));
+    WF_TRY(wf_arena_alloc(w->arena, c->job.n_shards, sizeof *shards, &shards));
+    for (size_t i = 0; i < c->job.n_shards; i++) {
+        shards[i] = config->job.shards[i];
+        WF_TRY(copy_text(w->arena, &shards[i].uid));
+        WF_TRY(copy_text(w->arena, &shards[i].path));
+    }
+    c->job.shards = shards;
+    WF_TRY(copy_run(w->arena, &c->run));
+    w->run = c->run;
+    if (c->seal_bytes == 0) c->seal_bytes = SEAL_BYTES_DEFAULT;
+    if (c->seal_ns == 0) c->seal_ns = SEAL_NS_DEFAULT;
+    if (c->queue_bytes == 0) c->queue_bytes = QUEUE_BYTES_DEFAULT;
+    w->write_bytes = WRITE_BYTES;
+    if (w->write_bytes > c->seal_bytes) w->write_bytes = c->seal_bytes;
+    if (w->write_bytes > c->queue_bytes / 2) w->write_bytes = c->queue_bytes / 2;
+    return WF_OK;
+}
+
+static wf_status make_folders(wf_segment_writer *w)
+{
+    size_t size = strlen(w->config.out_dir) + NAME_BYTES;
+    char *path;
+    WF_TRY(wf_arena_alloc(w->arena, size, 1, &path));
+    WF_TRY(wf_arena_alloc(w->arena, size, 1, &w->path));
+    WF_TRY(wf_arena_alloc(w->arena, size, 1, &w->part_path));
+    snprintf(path, size, "%s/segments/g%u", w->config.out_dir, w->config.run.group);
+    return wf_file_make_folders(path);
+}
+
+static void name_segment(wf_segment_writer *w)
+{
+    size_t size = strlen(w->config.out_dir) + NAME_BYTES;
+    const wf_run_info *run = &w->config.run;
+    snprintf(w->path, size, "%s/segments/g%u/r%u-e%u-%05" PRIu32 ".h5", w->config.out_dir,
+             run->group, run->run, run->epoch, w->n_segments);
+    snprintf(w->part_path, size, "%s.part", w->path);
+}
+
+// --- the thread ---
+
+static bool front_empty(const wf_segment_writer *w)
+{
+    return wf_result_batch_rows(w->front) == 0 && wf_result_batch_steps(w->front) == 0;
+}
+
+// When the oldest unsealed row must be sealed; INT64_MAX when there is none.
+static int64_t seal_due_ns(const wf_segment_writer *w)
+{
+    if (w->file) return w->file_ns + w->config.seal_ns;
+    return front_empty(w) ? INT64_MAX : w->front_ns + w->config.seal_ns;
+}
+
+static bool look_for_work(wf_segment_writer *w, order *o)
+{
+    bool due = wf_clock_ns() >= seal_due_ns(w);
+    bool asked = w->seals_asked > w->seals_done;
+    bool full = w->file_bytes + wf_result_batch_bytes(w->front) >= w->config.seal_bytes;
+    *o = (order){.seal = due || asked || full || w->closing,
+                 .stop = w->closing,
+                 .give_up = w->giving_up,
+                 .seals_asked = w->seals_asked,
+                 .run = w->run};
+    o->write = !front_empty(w) && (o->seal || wf_result_batch_bytes(w->front) >= w->write_bytes);
+    return o->write || o->stop || o->seal;
+}
+
+static void wait_for_work(wf_segment_writer *w)
+{
+    int64_t due = seal_due_ns(w);
+    if (due == INT64_MAX) {
+        pthread_cond_wait(&w->work, &w->lock);
+        return;
+    }
+    struct timespec until = {.tv_sec = due / WF_NS_PER_S, .tv_nsec = due % WF_NS_PER_S};
+    pthread_cond_timedwait(&w->work, &w->lock, &until);
+}
+
+static void swap_batches(wf_segment_writer *w)
+{
+    wf_result_batch *batch = w->front;
+    w->front = w->back;
+    w->back = batch;
+    if (!w->file) w->file_ns = w->front_ns;
+    w->status.queued_bytes = 0;
+    pthread_cond_broadcast(&w->room);
+}
+
+static wf_status write_back(wf_segment_writer *w)
+{
+    if (!w->file) {
+        name_segment(w);
+        WF_TRY(wf_segment_file_create(w->part_path, &w->config.job, &w->config.columns, &w->file));
+    }
+    w->file_bytes += wf_result_batch_bytes(w->back);
+    w->file_rows += wf_result_batch_rows(w->back);
+    wf_status st = wf_segment_file_append(w->file, w->back);
+    wf_result_batch_clear(w->back);
+    return st;
+}
+
+static wf_status seal_file(wf_segment_writer *w, const wf_run_info *run)
+{
+    struct stat info;
+    if (!w->file) return WF_OK;
+    WF_TRY(wf_segment_file_close(&w->file, run, 1));
+    WF_TRY(wf_file_publish(w->part_path, w->path, WF_PUBLISH_NEW));
+    int64_t disk_bytes = stat(w->path, &info) == 0 ? info.st_size : 0;
+    w->n_segments++;
+    pthread_mutex_lock(&w->lock);
+    w->status.rows_sealed += w->file_rows;
+    w->status.segments_sealed++;
+    w->status.bytes_sealed += (uint64_t)disk_bytes;
+    pthread_mutex_unlock(&w->lock);
+    wf_debug("sealed %s: %" PRIu64 " rows, %" PRId64 " bytes", w->path, w->file_rows, disk_bytes);
+    w->file_bytes = w->file_rows = 0;
+    return WF_OK;
+}
+
+// Keeps the cause for every later caller, whatever thread it comes from.
+static void note_failure(wf_segment_writer *w, wf_status status)
+{
+    char cause[WF_ERROR_MAX / 2];
+    snprintf(cause, sizeof cause, "%s", wf_error());
+    wf_segment_file_abandon(&w->file);
+    unlink(w->part_path); // gives its space back to the full disk
+    pthread_mutex_lock(&w->lock);
+    uint64_t bytes = w->file_bytes + wf_result_batch_bytes(w->front);
+    uint64_t rows = w->status.rows_put - w->status.rows_sealed;
+    snprintf(w->error, sizeof w->error,
+             "%s; %" PRIu64 " finished rows (%" PRIu64 " bytes) are not sealed and will be done "
+             "again, what was sealed before is safe",
+             cause, rows, bytes);
+    w->status.error = status;
+    pthread_cond_broadcast(&w->room);
+    pthread_mutex_unlock(&w->lock);
+}
+
+static wf_status carry_out(wf_segment_writer *w, const order *o)
+{
+    if (o->give_up) {
+        wf_segment_file_abandon(&w->file);
+        if (w->part_path[0]) unlink(w->part_path);
+        return WF_OK;
+    }
+    if (o->write) WF_TRY(write_back(w));
+    if (o->seal) WF_TRY(seal_file(w, &o->run));
+    return WF_OK;
+}
+
+static void *writer_main(void *argument)
+{
+    wf_segment_writer *w = argument;
+    order o = {0};
+    wf_status st = WF_OK;
+    pthread_mutex_lock(&w->lock);
+    while (!o.stop && st == WF_OK) {
+        while (!look_for_work(w, &o)) {
+            wait_for_work(w);
+        }
+        if (o.write) swap_batches(w);
+        pthread_mutex_unlock(&w->lock);
+        st = carry_out(w, &o);
+        if (st != WF_OK) note_failure(w, st);
+        pthread_mutex_lock(&w->lock);
+        if (o.seal) w->seals_done = o.seals_asked;
+        pthread_cond_broadcast(&w->room);
+    }
+    pthread_mutex_unlock(&w->lock);
+    return NULL;
+}
+
+// --- the callers' side ---
+
+static wf_status start_thread(wf_segment_writer *w)
+{
+    sigset_t all, before;
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_mutex_init(&w->lock, NULL);
+    pthread_cond_init(&w->work, &monotonic);
+    pthread_cond_init(&w->room, NULL);
+    pthread_condattr_destroy(&monotonic);
+    sigfillset(&all); // signals belong to the main thread
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int error = pthread_create(&w->thread, NULL, writer_main, w);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    w->started = error == 0;
+    if (error == 0) return WF_OK;
+    return wf_fail(WF_IO, "cannot start the output thread: %s", strerror(error));
+}
+
+static void writer_free(wf_segment_writer **writer)
+{
+    wf_segment_writer *w = *writer;
+    wf_result_batch_destroy(&w->front);
+    wf_result_batch_destroy(&w->back);
+    wf_arena_destroy(&w->arena);
+    free(w);
+    *writer = NULL;
+}
+
+wf_status wf_segment_writer_create(const wf_segment_config *config, wf_segment_writer **out)
+{
+    wf_status st;
+    wf_segment_writer *w = NULL;
+    WF_TRY(wf_alloc(1, sizeof *w, &w));
+    WF_TRY_TO(fail, wf_arena_create(0, &w->arena));
+    WF_TRY_TO(fail, copy_config(w, config));
+    WF_TRY_TO(fail, make_folders(w));
+    WF_TRY_TO(fail, wf_result_batch_create(&w->config.columns, &w->front));
+    WF_TRY_TO(fail, wf_result_batch_create(&w->config.columns, &w->back));
+    WF_TRY_TO(fail, start_thread(w));
+    *out = w;
+    return WF_OK;
+fail:
+    writer_free(&w);
+    return st;
+}
+
+// With the lock held: the failure that ended writing, as the caller's own.
+static wf_status standing(const wf_segment_writer *w)
+{
+    return w->status.error == WF_OK ? WF_OK : wf_fail(w->status.error, "%s", w->error);
+}
+
+static void wait_for_room(wf_segment_writer *w, uint64_t bytes)
+{
+    if (front_empty(w) || w->status.queued_bytes + bytes <= w->config.queue_bytes) return;
+    int64_t start = wf_clock_ns();
+    w->status.waiting = true;
+    while (w->status.error == WF_OK && !front_empty(w) &&
+           w->status.queued_bytes + bytes > w->config.queue_bytes) {
+        pthread_cond_wait(&w->room, &w->lock);
+    }
+    w->status.waiting = false;
+    w->status.blocked_ns += wf_clock_ns() - start;
+}
+
+// With the lock held, after something was put: wakes the thread when it has cause to look. The
+// first row of a batch starts the age clock.
+static void note_put(wf_segment_writer *w, bool was_empty)
+{
+    if (was_empty) w->front_ns = wf_clock_ns();
+    w->status.queued_bytes = wf_result_batch_bytes(w->front);
+    if (was_empty || w->status.queued_bytes >= w->write_bytes) pthread_cond_signal(&w->work);
+}
+
+wf_status wf_segment_writer_put(wf_segment_writer *w, const wf_result *result)
+{
+    uint64_t bytes = wf_result_bytes(result, &w->config.columns);
+    pthread_mutex_lock(&w->lock);
+    wait_for_room(w, bytes);
+    wf_status st = standing(w);
+    if (st == WF_OK) {
+        bool was_empty = front_empty(w);
+        st = wf_result_batch_put(w->front, result);
+        if (st == WF_OK) {
+            w->status.rows_put++;
+            note_put(w, was_empty);
+        }
+    }
+    pthread_mutex_unlock(&w->lock);
+    return st;
+}
+
+wf_status wf_segment_writer_put_step(wf_segment_writer *w, const wf_step_record *step)
+{
+    if (!w->config.columns.steps) return WF_OK;
+    pthread_mutex_lock(&w->lock);
+    wf_status st = standing(w);
+    if (st == WF_OK && w->status.queued_bytes > w->config.queue_bytes) {
+        w->steps_dropped++;
+    } else if (st == WF_OK) {
+        bool was_empty = front_empty(w);
+        st = wf_result_batch_put_step(w->front, step);
+        if (st == WF_OK) note_put(w, was_empty);
+    }
+    pthread_mutex_unlock(&w->lock);
+    return st;
+}
+
+wf_status wf_segment_writer_set_run(wf_segment_writer *w, const wf_run_info *run)
+{
+    const wf_run_info *now = &w->config.run;
+    if (run->run != now->run || run->group != now->group || run->epoch != now->epoch) {
+        return wf_fail(WF_INTERNAL,
+                       "run information of r%u g%u e%u given to the writer of r%u g%u "
+                       "e%u",
+                       run->run, run->group, run->epoch, now->run, now->group, now->epoch);
+    }
+    wf_run_info copy = *run;
+    pthread_mutex_lock(&w->lock);
+    wf_status st = copy_run(w->arena, &copy);
+    if (st == WF_OK) w->run = copy;
+    pthread_mutex_unlock(&w->lock);
+    return st;
+}
+
+wf_status wf_segment_writer_seal(wf_segment_writer *w)
+{
+    pthread_mutex_lock(&w->lock);
+    wf_status st = standing(w);
+    w->seals_asked++;
+    pthread_cond_signal(&w->work);
+    pthread_mutex_unlock(&w->lock);
+    return st;
+}
+
+wf_status wf_segment_writer_sync(wf_segment_writer *w)
+{
+    pthread_mutex_lock(&w->lock);
+    uint64_t mine = ++w->seals_asked;
+    pthread_cond_signal(&w->work);
+    while (w->status.error == WF_OK && w->seals_done < mine) {
+        pthread_cond_wait(&w->room, &w->lock);
+    }
+    wf_status st = standing(w);
+    pthread_mutex_unlock(&w->lock);
+    return st;
+}
+
+void wf_segment_writer_status(wf_segment_writer *w, wf_segment_status *out)
+{
+    pthread_mutex_lock(&w->lock);
+    *out = w->status;
+    pthread_mutex_unlock(&w->lock);
+}
+
+static wf_status writer_end(wf_segment_writer **writer, bool give_up)
+{
+    wf_segment_writer *w = *writer;
+    pthread_mutex_lock(&w->lock);
+    w->closing = true;
+    w->giving_up = give_up;
+    pthread_cond_signal(&w->work);
+    pthread_mutex_unlock(&w->lock);
+    pthread_join(w->thread, NULL);
+    if (w->steps_dropped > 0) {
+        wf_warn("%s: %" PRIu64 " step records were dropped, the disk was too slow",
+                w->config.out_dir, w->steps_dropped);
+    }
+    wf_status st = standing(w);
+    pthread_cond_destroy(&w->room);
+    pthread_cond_destroy(&w->work);
+    pthread_mutex_destroy(&w->lock);
+    writer_free(writer);
+    return st;
+}
+
+wf_status wf_segment_writer_close(wf_segment_writer **writer)
+{
+    return *writer ? writer_end(writer, false) : WF_OK;
+}
+
+void wf_segment_writer_abandon(wf_segment_writer **writer)
+{
+    if (*writer) writer_end(writer, true);
+}
