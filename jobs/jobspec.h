@@ -1,7 +1,7 @@
 // The job file: what to run, on which requests, how, and where the results go.
 //
 // A wf_jobspec is the resolved job: defaults < file < environment (WEFT_ENGINE__MAX_ROWS) < --set.
-// One option table (jobspec_table.h) drives parsing, help, the example and the reference.
+// One option table (wf_jobspec_table) drives parsing, help, the example and the reference.
 // It is a plain value for everyone downstream: nobody else reads YAML.
 //
 //   load -> borrow its fields for as long as the job runs -> destroy
@@ -15,15 +15,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "engine/batcher.h"
+#include "io/base/json_writer.h"
+#include "io/base/option.h"
 #include "io/base/status.h"
 #include "io/request.h"
 
-typedef enum wf_spec_dtype {
-    WF_SPEC_DTYPE_AUTO,
-    WF_SPEC_F32,
-    WF_SPEC_BF16,
-    WF_SPEC_F16
-} wf_spec_dtype;
 typedef enum wf_spec_weights { WF_SPEC_WEIGHTS_FILE, WF_SPEC_WEIGHTS_RANDOM } wf_spec_weights;
 typedef enum wf_spec_arrivals {
     WF_SPEC_OFFLINE, // all at once
@@ -43,39 +40,17 @@ typedef enum wf_spec_layout {
     WF_SPEC_LAYOUT_WORLD, // all groups in one MPI world
     WF_SPEC_LAYOUT_GROUPS // one MPI world per group
 } wf_spec_layout;
-typedef enum wf_spec_reorder {
-    WF_SPEC_REORDER_INDEX,
-    WF_SPEC_REORDER_COPY,
-    WF_SPEC_REORDER_OFF
-} wf_spec_reorder;
-typedef enum wf_spec_fusion {
-    WF_SPEC_FUSION_TEMPORAL,
-    WF_SPEC_FUSION_WINDOW,
-    WF_SPEC_FUSION_INSTANCES,
-    WF_SPEC_FUSION_STATIC
-} wf_spec_fusion;
 typedef enum wf_spec_nvls { WF_SPEC_NVLS_OFF, WF_SPEC_NVLS_AUTO } wf_spec_nvls;
-
-typedef struct wf_spec_texts {
-    size_t n;
-    const char *const *item; // [n]
-} wf_spec_texts;
-
-// A share of free device memory in (0, 1], or bytes; both 0: auto (CPU 1 GiB per rank, GPU 0.9).
-typedef struct wf_spec_memory {
-    double share;
-    int64_t bytes;
-} wf_spec_memory;
 
 typedef struct wf_jobspec {
     const char *job;
     int64_t seed;
     struct {
         const char *path; // a Hugging Face folder
-        wf_spec_dtype dtype;
+        int dtype;        // a wf_dtype, or WF_MODEL_DTYPE_AUTO: what the checkpoint says
         wf_spec_weights weights;
     } model;
-    wf_spec_texts requests; // shard paths, globs expanded, no file twice
+    wf_option_strings requests; // shard paths, globs expanded, no file twice
     struct {
         wf_spec_arrivals mode;
         double speed;             // replay: times run this much faster
@@ -95,9 +70,9 @@ typedef struct wf_jobspec {
         int max_rows;
         int step_tokens;
         int page_tokens;
-        wf_spec_memory kv_memory;
-        wf_spec_reorder reorder;
-        wf_spec_fusion fusion;
+        wf_option_memory kv_memory; // both 0: auto (1 GiB per rank on the CPU, 0.9 on a GPU)
+        wf_reorder reorder;
+        wf_fusion fusion;
         int64_t window_ns;
         int instances;
         bool deterministic;
@@ -105,9 +80,8 @@ typedef struct wf_jobspec {
         wf_spec_nvls nvls;
         int max_context; // 0: the model's
     } engine;
-    wf_sampling sampling; // for the columns a shard does not have
-    size_t n_stop_token_ids;
-    const int32_t *stop_token_ids;
+    wf_sampling sampling;          // for the columns a shard does not have
+    wf_option_i32s stop_token_ids; // `sampling.stop_token_ids`
     struct {
         const char *dir;
         int64_t seal_every_ns;
@@ -119,13 +93,16 @@ typedef struct wf_jobspec {
     struct {
         const char *partition, *account, *qos, *constraint, *mem, *container; // "" : not given
         int nodes, gpus_per_node, cpus_per_task;                              // 0: not given
-        const char *time;                                                     // "04:00:00", "" none
-        int64_t time_ns, signal_ns;
+        int64_t time_ns;                                                      // 0: not given
+        int64_t signal_ns;
         bool requeue;
         bool fail_on_row_errors; // false: exit 0 although some requests failed
-        wf_spec_texts setup, extra;
+        wf_option_strings setup, extra;
     } slurm;
 } wf_jobspec;
+
+extern const wf_option wf_jobspec_table[];
+extern const size_t wf_jobspec_n_options;
 
 // What a job is made from. Borrowed during the call.
 typedef struct wf_jobspec_source {
@@ -146,8 +123,12 @@ void wf_jobspec_destroy(wf_jobspec **spec);
 // The resolved job as YAML, every key with its value; own, free(). It loads to the same job.
 wf_status wf_jobspec_text(const wf_jobspec *spec, char **out);
 
-// What decides the outputs, as one flat JSON object of key -> value in a fixed order (model.dtype,
-// sampling, seed, arrivals ...; the model's and shards' hashes are added by others); own, free().
-wf_status wf_jobspec_identity(const wf_jobspec *spec, char **out);
+// What decides the outputs, as members for the object that is open in `w` (model.dtype, sampling,
+// seed, arrivals ...); the model's and the shards' hashes are added by others.
+void wf_jobspec_put_identity(const wf_jobspec *spec, wf_json_writer *w);
+
+// Settings that this job does not use ("arrivals.speed is not used by arrivals.mode offline"), one
+// line each, "" when there is none; own, free(). They are worth a warning, not a refusal.
+wf_status wf_jobspec_remarks(const wf_jobspec *spec, char **out);
 
 #endif
