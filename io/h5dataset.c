@@ -116,6 +116,23 @@ static wf_status check_filters(const wf_h5_dataset *d, hid_t dcpl)
     return WF_OK;
 }
 
+// HDF5 unpacks a chunk to whatever size it has, so the packed size must bound it: no writer stores
+// a chunk in much more than its own bytes.
+static wf_status check_packed_chunks(const wf_h5_dataset *d, const hsize_t chunk[2],
+                                     uint64_t chunk_bytes)
+{
+    hsize_t at[2] = {0, 0}, packed = 0;
+    for (; at[0] < d->n; at[0] += chunk[0]) {
+        for (at[1] = 0; at[1] < d->width; at[1] += chunk[1]) {
+            if (H5Dget_chunk_storage_size(d->id, at, &packed) < 0) return unreadable(d);
+            if (packed <= chunk_bytes + chunk_bytes / 8 + 1024) continue;
+            return refuse(d, "holds a chunk of %" PRIu64 " stored bytes for %" PRIu64 " of data",
+                          (uint64_t)packed, chunk_bytes);
+        }
+    }
+    return WF_OK;
+}
+
 // Missing chunks would read as zeros without a word.
 static wf_status check_chunks(wf_h5_dataset *d, hid_t dcpl)
 {
@@ -138,7 +155,7 @@ static wf_status check_chunks(wf_h5_dataset *d, hid_t dcpl)
         return refuse(d, "holds %" PRIu64 " of its %" PRIu64 " chunks; rows are lost",
                       (uint64_t)n_found, n_rows * n_columns);
     }
-    return WF_OK;
+    return check_packed_chunks(d, chunk, chunk_bytes * chunk[1]);
 }
 
 // What is stored must fit in the file, and what it unpacks to must be possible.
@@ -233,34 +250,21 @@ uint32_t wf_h5_dataset_width(const wf_h5_dataset *d)
     return (uint32_t)d->width;
 }
 
-static herr_t read_rows(const wf_h5_dataset *d, uint64_t start, size_t n, void *values)
+static wf_status read_rows(const wf_h5_dataset *d, uint64_t start, size_t n, void *values)
 {
     hsize_t from[2] = {start, 0}, count[2] = {n, d->width};
     hid_t space = H5Dget_space(d->id), memory = H5Screate_simple(d->rank, count, NULL);
-    herr_t result = -1;
-    if (space >= 0 && memory >= 0 &&
-        H5Sselect_hyperslab(space, H5S_SELECT_SET, from, NULL, count, NULL) >= 0) {
-        result = H5Dread(d->id, wf_h5_native_type(d->type), memory, space, H5P_DEFAULT, values);
+    wf_status st = WF_OK;
+    if (space < 0 || memory < 0 ||
+        H5Sselect_hyperslab(space, H5S_SELECT_SET, from, NULL, count, NULL) < 0 ||
+        H5Dread(d->id, wf_h5_native_type(d->type), memory, space, H5P_DEFAULT, values) < 0) {
+        // Said before anything else is called: each call of HDF5 forgets the last one's reason.
+        st = wf_h5_fail(d->file->bad, "%s:%s:%" PRIu64 ": rows to %" PRIu64 " cannot be read",
+                        d->file->path, d->name, start, start + n - 1);
     }
     if (memory >= 0) H5Sclose(memory);
     if (space >= 0) H5Sclose(space);
-    return result;
-}
-
-// Reads again a chunk at a time, to name the rows that cannot be had. `values` is overwritten.
-static wf_status name_bad_rows(const wf_h5_dataset *d, uint64_t start, size_t n, void *values)
-{
-    uint64_t at = start, end = start + n, stop = end;
-    while (d->chunk_rows > 0 && at < end) {
-        stop = (at / d->chunk_rows + 1) * d->chunk_rows;
-        if (stop > end) stop = end;
-        H5Eclear2(H5E_DEFAULT);
-        if (read_rows(d, at, (size_t)(stop - at), values) < 0) break;
-        at = stop;
-    }
-    if (at == end) at = start;
-    return wf_h5_fail(d->file->bad, "%s:%s:%" PRIu64 ": rows to %" PRIu64 " cannot be read",
-                      d->file->path, d->name, at, stop - 1);
+    return st;
 }
 
 wf_status wf_h5_dataset_read(wf_h5_dataset *d, uint64_t start, size_t n, void *values)
@@ -269,8 +273,15 @@ wf_status wf_h5_dataset_read(wf_h5_dataset *d, uint64_t start, size_t n, void *v
     if (start > d->n || n > d->n - start) {
         return refuse(d, "has %" PRIu64 " rows, %" PRIu64 " + %zu wanted", d->n, start, n);
     }
-    if (read_rows(d, start, n, values) >= 0) return WF_OK;
-    return name_bad_rows(d, start, n, values);
+    wf_status st = read_rows(d, start, n, values);
+    // Again, a chunk at a time, to name the rows that cannot be had.
+    uint64_t at = start, end = start + n, stop;
+    for (; st != WF_OK && d->chunk_rows > 0 && at < end; at = stop) {
+        stop = (at / d->chunk_rows + 1) * d->chunk_rows;
+        if (stop > end) stop = end;
+        if (read_rows(d, at, (size_t)(stop - at), values) != WF_OK) break;
+    }
+    return st;
 }
 
 void wf_h5_dataset_close(wf_h5_dataset **dataset)
