@@ -108,6 +108,9 @@ static wf_status report(wf_options *o, const char *place, const char *key, const
     bool has_key = key && key[0] != '\0';
     snprintf(headline, sizeof headline, "%s%s%s%s%s", place, place[0] ? ": " : "",
              has_key ? key : "", has_key ? ": " : "", message);
+    for (char *c = headline; *c; c++) { // keys come from files, and headlines go to terminals
+        if ((unsigned char)*c < 0x20 || *c == 0x7f) *c = ' ';
+    }
     if (o->n_problems == 0) memcpy(o->first, headline, sizeof headline);
     if (o->n_problems < PROBLEMS_SHOWN) {
         wf_text_printf(&o->problems, "%s\n%s", headline, snippet);
@@ -198,7 +201,8 @@ static void did_you_mean(const wf_options *o, const char *key, char *out, size_t
             snprintf(words[n], sizeof words[n], "%.*s", (int)length, name + n_prefix);
             near_words[n] = words[n];
             n++;
-        } else if (strcmp(name_dot ? name_dot + 1 : name, last) == 0) {
+        }
+        if (strcmp(name_dot ? name_dot + 1 : name, last) == 0) {
             snprintf(out, out_bytes, "; did you mean %s?", name);
         }
     }
