@@ -263,7 +263,7 @@ static void mistakes_in_yaml(void **state)
         {"arrivals: {speed: 1e999}\n", "is outside 1e-06 to 1e+06"},
         {"job: b\n", "job.yaml:3:1: duplicate key \"job\", already on line 1\n    job: b\n    ^\n"},
         {"a:\n\tb: 1\n", "job.yaml:4:1: found character that cannot start any token"},
-        {"x: [\n", "job.yaml:5:1: "},
+        {"x: [\n", "job.yaml:4:1: did not find expected node content"},
     };
     for (size_t i = 0; i < N_ROWS(rows); i++) {
         char text[512];
