@@ -4,7 +4,10 @@
 
 // Under the address sanitizer sizes that no heap has must fail as they do without it.
 const char *__asan_default_options(void);
-const char *__asan_default_options(void) { return "allocator_may_return_null=1"; }
+const char *__asan_default_options(void)
+{
+    return "allocator_may_return_null=1";
+}
 
 static void overflow_is_no_memory(void **state)
 {
