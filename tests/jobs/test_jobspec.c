@@ -1,0 +1,410 @@
+// The job file: what it resolves to, what is refused and how it is said, and that it can be written
+// and read back.
+#include "tests/jobs/jobs_test.h"
+
+#include <stdbool.h>
+#include <sys/stat.h>
+
+#include "engine/model.h"
+#include "jobs/jobspec.h"
+
+static const char *const no_environment[] = {NULL};
+
+static int files_make(void **state)
+{
+    char path[128];
+    if (folder_make(state) != 0 || chdir(*state) != 0) return -1;
+    if (mkdir("model", 0777) != 0) return -1;
+    for (const char *name = "ab"; *name; name++) {
+        snprintf(path, sizeof path, "%c.h5", *name);
+        FILE *file = fopen(path, "w");
+        if (!file) return -1;
+        fclose(file);
+    }
+    return symlink("a.h5", "link.h5");
+}
+
+static int files_remove(void **state)
+{
+    return chdir("/") == 0 ? folder_remove(state) : -1;
+}
+
+static void job_write(const char *text)
+{
+    FILE *file = fopen("job.yaml", "w");
+    fputs(text, file);
+    fclose(file);
+}
+
+static wf_status job_load(const char *text, const char *set, wf_jobspec **out, char **problems)
+{
+    job_write(text);
+    wf_jobspec_source source = {
+        .path = "job.yaml", .set = &set, .n_set = set != NULL, .environment = no_environment};
+    return wf_jobspec_load(&source, out, problems);
+}
+
+#define MINIMAL "model: {path: model}\nrequests: [a.h5]\n"
+
+static void test_defaults(void **state)
+{
+    (void)state;
+    wf_jobspec *spec;
+    char *problems;
+    assert_ok(job_load(MINIMAL, NULL, &spec, &problems));
+    assert_null(problems);
+    assert_string_equal(spec->job, "job"); // the file's name
+    assert_string_equal(spec->output.dir, "out/job");
+    assert_int_equal(spec->requests.n, 1);
+    assert_string_equal(spec->requests.item[0], "a.h5");
+    assert_int_equal(spec->model.dtype, WF_MODEL_DTYPE_AUTO);
+    assert_int_equal(spec->arrivals.mode, WF_SPEC_OFFLINE);
+    assert_int_equal(spec->arrivals.seed, spec->seed);
+    assert_int_equal(spec->parallel.tensor, 1);
+    assert_int_equal(spec->parallel.replicas, 0);
+    assert_int_equal(spec->engine.max_rows, 256);
+    assert_int_equal(spec->engine.window_ns, INT64_C(2000000000));
+    assert_int_equal(spec->engine.fusion, WF_FUSION_TEMPORAL);
+    assert_true(spec->engine.kv_memory.bytes == 0 && !(spec->engine.kv_memory.share > 0));
+    assert_int_equal(spec->output.max_failures, -1);
+    assert_int_equal(spec->output.seal_bytes, 256000000);
+    assert_true(spec->output.token_times);
+    assert_int_equal(spec->stop_token_ids.n, 0);
+    wf_jobspec_destroy(&spec);
+    assert_null(spec);
+}
+
+// The sampling keys' defaults are written twice: as text in the table and as values beside the
+// shards' columns.
+static void test_sampling_defaults_agree(void **state)
+{
+    (void)state;
+    wf_jobspec *spec;
+    char *problems;
+    assert_ok(job_load(MINIMAL, NULL, &spec, &problems));
+    const wf_sampling plain = {
+#define DEFAULT(field, type, kind, def, lo, hi) .field = def,
+        WF_SAMPLING_TABLE(DEFAULT)
+#undef DEFAULT
+    };
+#define SAME(field, type, kind, def, lo, hi)                                                       \
+    assert_memory_equal(&spec->sampling.field, &plain.field, sizeof plain.field);
+    WF_SAMPLING_TABLE(SAME)
+#undef SAME
+    wf_jobspec_destroy(&spec);
+}
+
+// The example of the format's own description.
+static void test_full_example(void **state)
+{
+    (void)state;
+    wf_jobspec *spec;
+    char *problems;
+    assert_ok(job_load("job: azure-conv                      # name\n"
+                       "seed: 3\n"
+                       "model: {path: model, dtype: bf16, weights: file}\n"
+                       "requests: [\"?.h5\"]\n"
+                       "arrivals: {mode: replay, speed: 1.5}\n"
+                       "parallel: {tensor: 2, replicas: auto, backend: auto, layout: auto}\n"
+                       "engine:\n"
+                       "  max_rows: 128\n"
+                       "  step_tokens: 512\n"
+                       "  page_tokens: 32\n"
+                       "  kv_memory: 0.9\n"
+                       "  reorder: copy\n"
+                       "  fusion: window\n"
+                       "  window: 500ms\n"
+                       "  instances: 8\n"
+                       "  deterministic: true\n"
+                       "sampling: {temperature: 0.5, top_k: 40, stop_token_ids: [2, 7]}\n"
+                       "output: {dir: out/x, seal_every: 300s, token_times: true, steps: false,\n"
+                       "         max_failures: 12}\n"
+                       "slurm: {partition: gpu, nodes: 4, gpus_per_node: 8, time: \"04:00:00\",\n"
+                       "        signal: 300s, requeue: true, account: , qos: , constraint: ,\n"
+                       "        mem: , cpus_per_task: , container: , setup: [module load x],\n"
+                       "        extra: []}\n",
+                       NULL, &spec, &problems));
+    assert_int_equal(spec->requests.n, 2);
+    assert_string_equal(spec->requests.item[1], "b.h5");
+    assert_int_equal(spec->arrivals.mode, WF_SPEC_REPLAY);
+    assert_int_equal(spec->arrivals.seed, 3);
+    assert_true(spec->arrivals.speed > 1.49 && spec->arrivals.speed < 1.51);
+    assert_int_equal(spec->model.dtype, WF_BF16);
+    assert_int_equal(spec->engine.reorder, WF_REORDER_COPY);
+    assert_int_equal(spec->engine.window_ns, 500000000);
+    assert_true(spec->engine.kv_memory.share > 0.89);
+    assert_int_equal(spec->sampling.top_k, 40);
+    assert_int_equal(spec->stop_token_ids.n, 2);
+    assert_int_equal(spec->stop_token_ids.item[1], 7);
+    assert_int_equal(spec->output.max_failures, 12);
+    assert_int_equal(spec->slurm.time_ns, INT64_C(14400) * 1000000000);
+    assert_string_equal(spec->slurm.account, "");
+    assert_string_equal(spec->slurm.setup.item[0], "module load x");
+    wf_jobspec_destroy(&spec);
+}
+
+static void test_precedence(void **state)
+{
+    (void)state;
+    static const char *const environment[] = {"WEFT_ENGINE__MAX_ROWS=32", "WEFT_SEED=9",
+                                              "WEFT_PROGRESS=off", "HOME=/", NULL};
+    static const char *const set[] = {"seed=11", "sampling.stop_token_ids=[1, 2]"};
+    job_write(MINIMAL "seed: 5\nengine: {max_rows: 16, page_tokens: 8}\n");
+    wf_jobspec_source source = {
+        .path = "job.yaml", .set = set, .n_set = 2, .environment = environment};
+    wf_jobspec *spec;
+    char *problems;
+    assert_ok(wf_jobspec_load(&source, &spec, &problems));
+    assert_int_equal(spec->engine.page_tokens, 8); // file over default
+    assert_int_equal(spec->engine.max_rows, 32);   // environment over file
+    assert_int_equal(spec->seed, 11);              // --set over environment
+    assert_int_equal(spec->stop_token_ids.n, 2);
+    wf_jobspec_destroy(&spec);
+}
+
+static void test_written_text_loads_to_the_same_job(void **state)
+{
+    (void)state;
+    wf_jobspec *spec, *again;
+    char *problems, *text, *second;
+    assert_ok(job_load(MINIMAL "arrivals: {mode: gamma, rate: 2.5, burstiness: 0.25}\n"
+                               "engine: {kv_memory: 3GiB}\n"
+                               "sampling: {top_p: 0.1, seed: 4, stop_token_ids: [5]}\n"
+                               "slurm: {time: 1-00:00:00, extra: [\"--x='a b'\", \"#c: d\"]}\n",
+                       NULL, &spec, &problems));
+    assert_ok(wf_jobspec_text(spec, &text));
+    assert_contains(text, "path: model");
+    assert_ok(job_load(text, NULL, &again, &problems));
+    assert_ok(wf_jobspec_text(again, &second));
+    assert_string_equal(text, second);
+    assert_string_equal(again->slurm.extra.item[1], "#c: d");
+    assert_int_equal(again->engine.kv_memory.bytes, INT64_C(3) << 30);
+    free(text);
+    free(second);
+    wf_jobspec_destroy(&spec);
+    wf_jobspec_destroy(&again);
+}
+
+typedef struct {
+    const char *text, *set;
+    wf_status status;
+    const char *message; // in wf_error()
+    const char *problem; // in the list of all, may be NULL
+} refuse_row;
+
+static const refuse_row refuse_rows[] = {
+    {"model: {path: model}\n", NULL, WF_CONFIG, "job.yaml: requests: missing", NULL},
+    {MINIMAL "engine: {max_row: 4}\n", NULL, WF_CONFIG,
+     "job.yaml:3:10: engine.max_row: unknown key; did you mean engine.max_rows?",
+     "    engine: {max_row: 4}\n             ^\n"},
+    {MINIMAL "engine: {max_rows: 8e3}\n", NULL, WF_CONFIG,
+     "job.yaml:3:20: engine.max_rows: \"8e3\"", NULL},
+    {MINIMAL "engine: {step_tokens: 10}\n", NULL, WF_CONFIG,
+     "job.yaml:3:23: engine.step_tokens: 10 is less than engine.max_rows 256", NULL},
+    {MINIMAL, "engine.fusion=instances", WF_OK, NULL, NULL},
+    {MINIMAL "engine: {fusion: instances}\nparallel: {tensor: 2}\n", NULL, WF_CONFIG,
+     "engine.fusion: instances works with parallel.tensor 1 only", NULL},
+    {MINIMAL "engine: {fusion: instances, reorder: off}\n", NULL, WF_CONFIG,
+     "engine.reorder: off has nothing to reorder", NULL},
+    {MINIMAL "engine: {reorder: copy, slot_tokens: 100, max_context: 50}\n", NULL, WF_CONFIG,
+     "engine.slot_tokens: 100 is more than engine.max_context 50", NULL},
+    {MINIMAL "arrivals: {mode: poisson}\n", NULL, WF_CONFIG,
+     "arrivals.rate: needed by arrivals.mode poisson", NULL},
+    {MINIMAL "arrivals: {mode: gamma, rate: 0}\n", NULL, WF_CONFIG, "job.yaml:3:31: arrivals.rate",
+     NULL},
+    {MINIMAL "parallel: {layout: groups}\narrivals: {mode: replay}\n", NULL, WF_CONFIG,
+     "parallel.layout: groups has no common clock, which arrivals.mode replay needs", NULL},
+    {MINIMAL "job: a/b\n", NULL, WF_CONFIG, "job.yaml:3:6: job: \"a/b\" is no name", NULL},
+    {MINIMAL, "sampling.temprature=1", WF_CONFIG, "did you mean sampling.temperature?", NULL},
+    {MINIMAL, "seed", WF_CONFIG, "expected key=value", NULL},
+    {"model: {path: model}\nrequests: []\n", NULL, WF_CONFIG, "requests: the list is empty", NULL},
+    {"model: {path: model}\nrequests: [a.h5, b.h5, link.h5]\n", NULL, WF_CONFIG,
+     "requests: link.h5 is listed twice (also as a.h5)", NULL},
+    {"model: {path: model}\nrequests: [a.h5, c*.h5]\n", NULL, WF_NO_INPUT,
+     "job.yaml:2:11: requests: c*.h5: no such file", NULL},
+    {"model: {path: nowhere}\nrequests: [a.h5]\n", NULL, WF_NO_INPUT,
+     "job.yaml:1:15: model.path: nowhere: no such folder", NULL},
+    {"model: {path: a.h5}\nrequests: [a.h5]\n", NULL, WF_CONFIG, "model.path: a.h5: not a folder",
+     NULL},
+    // Both kinds together: the job file is wrong, whatever is missing besides.
+    {"model: {path: nowhere}\nrequests: [a.h5]\nsed: 1\n", NULL, WF_CONFIG, "(and 1 more)",
+     "model.path: nowhere: no such folder"},
+    {"model: {path: model\nrequests: [a.h5]\n", NULL, WF_CONFIG, "job.yaml:", NULL},
+    {"", NULL, WF_CONFIG, "model.path: missing", "requests: missing"},
+};
+
+static void test_refusals(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < N_ROWS(refuse_rows); i++) {
+        const refuse_row *row = &refuse_rows[i];
+        wf_jobspec *spec = NULL;
+        char *problems = NULL;
+        wf_status st = job_load(row->text, row->set, &spec, &problems);
+        if (st != row->status) print_error("%s%s\n", row->text, st == WF_OK ? "" : wf_error());
+        assert_int_equal(st, row->status);
+        if (row->message) assert_contains(wf_error(), row->message);
+        if (row->problem) assert_contains(problems, row->problem);
+        if (st != WF_OK) assert_null(spec);
+        free(problems);
+        wf_jobspec_destroy(&spec);
+    }
+}
+
+static void test_broken_yaml_is_one_mistake(void **state)
+{
+    (void)state;
+    wf_jobspec *spec = NULL;
+    char *problems = NULL;
+    assert_int_equal(job_load("model: [\n\tx", NULL, &spec, &problems), WF_CONFIG);
+    assert_null(strstr(problems, "missing"));
+    free(problems);
+}
+
+static void test_missing_job_file(void **state)
+{
+    (void)state;
+    wf_jobspec_source source = {.path = "nothing.yaml", .environment = no_environment};
+    wf_jobspec *spec = NULL;
+    char *problems = NULL;
+    assert_int_equal(wf_jobspec_load(&source, &spec, &problems), WF_NO_INPUT);
+    assert_contains(wf_error(), "nothing.yaml");
+    assert_null(problems);
+}
+
+static void test_keep_globs(void **state)
+{
+    (void)state;
+    job_write("model: {path: nowhere}\nrequests: [\"none/*.h5\"]\n");
+    wf_jobspec_source source = {
+        .path = "job.yaml", .environment = no_environment, .keep_globs = true};
+    wf_jobspec *spec;
+    char *problems;
+    assert_ok(wf_jobspec_load(&source, &spec, &problems));
+    assert_string_equal(spec->requests.item[0], "none/*.h5");
+    wf_jobspec_destroy(&spec);
+}
+
+static char *identity_of(const char *text, const char *set)
+{
+    wf_jobspec *spec;
+    wf_json_writer *w;
+    char *problems, *copy;
+    const char *json;
+    assert_ok(job_load(text, set, &spec, &problems));
+    assert_ok(wf_json_writer_create(0, &w));
+    wf_json_open_object(w, NULL);
+    wf_jobspec_put_identity(spec, w);
+    wf_json_close(w);
+    assert_ok(wf_json_writer_finish(w, &json, NULL));
+    copy = strdup(json);
+    wf_json_writer_destroy(&w);
+    wf_jobspec_destroy(&spec);
+    return copy;
+}
+
+static void test_identity(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *set;
+        bool changes;
+    } rows[] = {
+        {"seed=1", true},
+        {"sampling.temperature=0.5", true},
+        {"sampling.stop_token_ids=[4]", true},
+        {"model.dtype=f16", true},
+        {"arrivals.mode=replay", true},
+        {"engine.deterministic=true", true},
+        {"engine.max_context=100", true},
+        {"parallel.tensor=4", false},
+        {"engine.max_rows=8", false},
+        {"engine.fusion=static", false},
+        {"output.seal_every=5s", false},
+        {"slurm.nodes=9", false},
+        {"job=other", false},
+        {"arrivals.speed=2", false}, // offline: nothing has that speed
+    };
+    char *plain = identity_of(MINIMAL, NULL);
+    assert_contains(plain, "\"sampling.temperature\"");
+    for (size_t i = 0; i < N_ROWS(rows); i++) {
+        char *other = identity_of(MINIMAL, rows[i].set);
+        if ((strcmp(plain, other) != 0) != rows[i].changes) print_error("%s\n", rows[i].set);
+        assert_int_equal(strcmp(plain, other) != 0, rows[i].changes);
+        free(other);
+    }
+    free(plain);
+}
+
+static void test_remarks(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *remarks;
+    } rows[] = {
+        {MINIMAL, ""},
+        {MINIMAL "arrivals: {speed: 2}\n", "arrivals.speed is not used by arrivals.mode offline\n"},
+        {MINIMAL "arrivals: {mode: replay, speed: 2, rate: 5, seed: 1}\n",
+         "arrivals.rate is not used by arrivals.mode replay\n"
+         "arrivals.seed is not used by arrivals.mode replay\n"},
+        {MINIMAL "arrivals: {mode: poisson, rate: 5, burstiness: 2}\n",
+         "arrivals.burstiness is not used by arrivals.mode poisson\n"},
+        {MINIMAL "engine: {slot_tokens: 5}\n",
+         "engine.slot_tokens is not used by engine.reorder index\n"},
+        {MINIMAL "sampling: {n: 3}\n", "sampling.n is 3 but sampling.temperature is 0: all outputs "
+                                       "of a request will be the same\n"},
+        {MINIMAL "sampling: {n: 3, temperature: 1}\n", ""},
+    };
+    for (size_t i = 0; i < N_ROWS(rows); i++) {
+        wf_jobspec *spec;
+        char *problems, *remarks;
+        assert_ok(job_load(rows[i].text, NULL, &spec, &problems));
+        assert_ok(wf_jobspec_remarks(spec, &remarks));
+        assert_string_equal(remarks, rows[i].remarks);
+        free(remarks);
+        wf_jobspec_destroy(&spec);
+    }
+}
+
+// What is printed from the table must itself be right: the example loads, the reference names all.
+static void test_example_and_reference(void **state)
+{
+    (void)state;
+    char *example, *reference, *problems, *help;
+    assert_ok(wf_option_example(wf_jobspec_table, wf_jobspec_n_options, &example));
+    assert_ok(wf_option_markdown(wf_jobspec_table, wf_jobspec_n_options, &reference));
+    assert_ok(wf_option_help(wf_jobspec_table, wf_jobspec_n_options, &help));
+    job_write(example);
+    wf_jobspec_source source = {
+        .path = "job.yaml", .environment = no_environment, .keep_globs = true};
+    wf_jobspec *spec = NULL;
+    assert_ok(wf_jobspec_load(&source, &spec, &problems));
+    assert_string_equal(spec->model.path, "models/llama-3-8b");
+    wf_jobspec_destroy(&spec);
+    for (size_t i = 0; i < wf_jobspec_n_options; i++) {
+        assert_contains(reference, wf_jobspec_table[i].name);
+        assert_contains(help, wf_jobspec_table[i].help);
+    }
+    free(example);
+    free(reference);
+    free(help);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_sampling_defaults_agree),
+        cmocka_unit_test(test_full_example),
+        cmocka_unit_test(test_precedence),
+        cmocka_unit_test(test_written_text_loads_to_the_same_job),
+        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_broken_yaml_is_one_mistake),
+        cmocka_unit_test(test_missing_job_file),
+        cmocka_unit_test(test_keep_globs),
+        cmocka_unit_test(test_identity),
+        cmocka_unit_test(test_remarks),
+        cmocka_unit_test(test_example_and_reference),
+    };
+    return cmocka_run_group_tests(tests, files_make, files_remove);
+}
