@@ -194,13 +194,15 @@ static wf_status load_all(wf_loader *l, wf_model *m, wf_piece *pieces)
     return load_ends(l, m);
 }
 
+// One line per group; ranks of a group load alike.
 static void say_loaded(const wf_model *m)
 {
     double s = (double)m->report.load_ns / (double)WF_NS_PER_S;
-    double gb = (double)m->report.file_bytes / 1e9;
-    wf_info("model: %s, %.3f GB of weights as %s; %.3f GB read in %.2f s (%.2f GB/s)",
-            m->arch.family->name, (double)m->report.weight_bytes / 1e9, wf_dtype_name(m->dtype), gb,
-            s, s > 0 ? gb / s : 0.0);
+    double read_mb = (double)m->report.file_bytes / 1e6;
+    if (m->tp_rank != 0) return;
+    wf_info("model: %s, %.1f MB of weights as %s on each of %d; %.1f MB read in %.2f s (%.2f GB/s)",
+            m->arch.family->name, (double)m->report.weight_bytes / 1e6, wf_dtype_name(m->dtype),
+            m->tp_size, read_mb, s, s > 0 ? read_mb / 1e3 / s : 0.0);
 }
 
 wf_status wf_model_load(wf_backend *be, const wf_arch *arch, const wf_hf_folder *folder,

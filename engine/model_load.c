@@ -38,6 +38,22 @@ static void matrix_shape(const wf_arch *a, wf_role role, int64_t *n_rows, int64_
     *n_cols = role == WF_ROLE_O ? q : role == WF_ROLE_DOWN ? a->ffn : a->hidden;
 }
 
+// What was asked for, or the default; never less than a row, nor much more than there is to read.
+static size_t staging_size(const wf_arch *arch, const wf_hf_folder *folder, size_t asked)
+{
+    size_t bytes = asked ? asked : DEFAULT_STAGING_BYTES;
+    uint64_t total = folder ? wf_hf_folder_tensor_bytes(folder) : MIN_STAGING_BYTES;
+    if (bytes > total) bytes = (size_t)total;
+    if (bytes < MIN_STAGING_BYTES) bytes = MIN_STAGING_BYTES;
+    for (int role = 0; role < WF_N_ROLES; role++) {
+        int64_t n_rows, n_cols;
+        matrix_shape(arch, (wf_role)role, &n_rows, &n_cols);
+        size_t row_bytes = (size_t)n_cols * sizeof(float);
+        if (row_bytes > bytes) bytes = row_bytes;
+    }
+    return bytes;
+}
+
 wf_status wf_loader_open(wf_backend *be, const wf_arch *arch, const wf_hf_folder *folder,
                          const wf_model_config *config, wf_loader *out)
 {
@@ -48,15 +64,8 @@ wf_status wf_loader_open(wf_backend *be, const wf_arch *arch, const wf_hf_folder
         .dtype = wf_model_resolve_dtype(arch, config->dtype),
         .seed = config->seed,
         .dry = true,
-        .staging_bytes = config->staging_bytes ? config->staging_bytes : DEFAULT_STAGING_BYTES,
+        .staging_bytes = staging_size(arch, folder, config->staging_bytes),
     };
-    if (loader.staging_bytes < MIN_STAGING_BYTES) loader.staging_bytes = MIN_STAGING_BYTES;
-    for (int role = 0; role < WF_N_ROLES; role++) { // a block is at least one row
-        int64_t n_rows, n_cols;
-        matrix_shape(arch, (wf_role)role, &n_rows, &n_cols);
-        size_t row_bytes = (size_t)n_cols * sizeof(float);
-        if (row_bytes > loader.staging_bytes) loader.staging_bytes = row_bytes;
-    }
     size_t n = folder ? wf_hf_folder_count(folder) : 0;
     WF_TRY(wf_alloc(n, 1, &loader.used));
     wf_status st = be->ops->host_alloc(be, loader.staging_bytes, &loader.staging);

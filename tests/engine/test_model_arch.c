@@ -1,0 +1,257 @@
+#include "tests/io/test_safetensors_file.h"
+
+#include "engine/model_arch.h"
+
+#include <math.h>
+
+static char folder[64];
+
+static int make_folder(void **state)
+{
+    (void)state;
+    test_folder_make(folder);
+    return 0;
+}
+
+static int remove_folder(void **state)
+{
+    (void)state;
+    test_folder_remove(folder);
+    return 0;
+}
+
+static wf_status read_arch(const char *config, const char *generation, wf_arch *out)
+{
+    wf_hf_folder *hf;
+    test_write_text(test_path(folder, "config.json"), config);
+    unlink(test_path(folder, "generation_config.json"));
+    if (generation) test_write_text(test_path(folder, "generation_config.json"), generation);
+    assert_ok(wf_hf_folder_open(folder, false, &hf));
+    wf_status st = wf_arch_read(hf, out);
+    wf_hf_folder_close(&hf);
+    return st;
+}
+
+#define SIZES                                                                                      \
+    "\"hidden_size\":64,\"intermediate_size\":96,\"max_position_embeddings\":512,"                 \
+    "\"num_attention_heads\":8,\"num_hidden_layers\":2,\"vocab_size\":261"
+#define LLAMA(more) "{\"model_type\":\"llama\"," SIZES more "}"
+
+static void llama_with_defaults(void **state)
+{
+    (void)state;
+    wf_arch a;
+    assert_ok(read_arch(LLAMA(""), NULL, &a));
+    assert_string_equal(a.family->name, "llama");
+    assert_int_equal(a.n_layers, 2);
+    assert_int_equal(a.hidden, 64);
+    assert_int_equal(a.n_kv_heads, 8);
+    assert_int_equal(a.head_dim, 8);
+    assert_int_equal(a.rotary_dim, 8);
+    assert_int_equal(a.ffn, 96);
+    assert_int_equal(a.max_context, 512);
+    assert_true(a.norm_eps == 1e-6f && a.rope.theta == 10000.0);
+    assert_true(fabsf(a.attn_scale - 0.35355339f) < 1e-7f);
+    assert_int_equal(a.rope.type, WF_ROPE_DEFAULT);
+    assert_false(a.tied || a.bias_qkv || a.bias_o || a.bias_mlp || a.bias_head || a.shared_norm);
+    assert_true(a.gated);
+    assert_int_equal(a.dtype, WF_F32);
+    assert_int_equal(a.n_eos, 0);
+    assert_int_equal(a.bos, -1);
+}
+
+static void both_generations_of_keys(void **state)
+{
+    (void)state;
+    wf_arch a, b;
+    assert_ok(
+        read_arch(LLAMA(",\"rope_theta\":500000.0,\"torch_dtype\":\"bfloat16\",\"rope_scaling\":"
+                        "{\"rope_type\":\"llama3\",\"factor\":8.0,\"low_freq_factor\":1.0,"
+                        "\"high_freq_factor\":4.0,\"original_max_position_embeddings\":8192}"),
+                  NULL, &a));
+    assert_ok(
+        read_arch(LLAMA(",\"dtype\":\"bfloat16\",\"rope_parameters\":{\"rope_theta\":500000,"
+                        "\"rope_type\":\"llama3\",\"factor\":8.0,\"low_freq_factor\":1.0,"
+                        "\"high_freq_factor\":4.0,\"original_max_position_embeddings\":8192}"),
+                  NULL, &b));
+    assert_int_equal(a.dtype, WF_BF16);
+    assert_int_equal(b.dtype, WF_BF16);
+    assert_int_equal(a.rope.type, WF_ROPE_LLAMA3);
+    assert_memory_equal(&a.rope, &b.rope, sizeof a.rope);
+    assert_true(a.rope.theta == 500000.0 && a.rope.original_max_context == 8192.0);
+    assert_ok(read_arch(LLAMA(",\"rope_scaling\":{\"type\":\"linear\",\"factor\":2}"), NULL, &a));
+    assert_int_equal(a.rope.type, WF_ROPE_LINEAR);
+    assert_true(a.rope.factor == 2.0);
+    assert_ok(read_arch(LLAMA(",\"rope_scaling\":null,\"head_dim\":16,\"num_key_value_heads\":2,"
+                              "\"attention_bias\":true,\"mlp_bias\":true,"
+                              "\"tie_word_embeddings\":true,\"rms_norm_eps\":1e-05"),
+                        NULL, &a));
+    assert_int_equal(a.head_dim, 16);
+    assert_int_equal(a.n_kv_heads, 2);
+    assert_true(a.bias_qkv && a.bias_o && a.bias_mlp && a.tied && a.norm_eps == 1e-5f);
+}
+
+static void tokens_that_end(void **state)
+{
+    (void)state;
+    wf_arch a;
+    assert_ok(read_arch(LLAMA(",\"eos_token_id\":2,\"bos_token_id\":1"), NULL, &a));
+    assert_int_equal(a.n_eos, 1);
+    assert_int_equal(a.eos[0], 2);
+    assert_int_equal(a.bos, 1);
+    assert_ok(read_arch(LLAMA(",\"eos_token_id\":[2,5]"), "{\"eos_token_id\":[5,7]}", &a));
+    assert_int_equal(a.n_eos, 3);
+    assert_int_equal(a.eos[2], 7);
+    assert_ok(read_arch(LLAMA(",\"eos_token_id\":null"), "{\"eos_token_id\":9}", &a));
+    assert_int_equal(a.n_eos, 1);
+    assert_int_equal(a.eos[0], 9);
+}
+
+static void other_families(void **state)
+{
+    (void)state;
+    wf_arch a;
+    assert_ok(
+        read_arch("{\"model_type\":\"gptj\",\"activation_function\":\"gelu_new\",\"n_embd\":32,"
+                  "\"n_head\":4,\"n_inner\":null,\"n_layer\":2,\"n_positions\":512,"
+                  "\"rotary_dim\":4,\"vocab_size\":260,\"torch_dtype\":\"float16\"}",
+                  NULL, &a));
+    assert_int_equal(a.ffn, 128);
+    assert_int_equal(a.n_kv_heads, 4);
+    assert_int_equal(a.rotary_dim, 4);
+    assert_int_equal(a.head_dim, 8);
+    assert_true(a.shared_norm && a.parallel_residual && a.bias_mlp && a.bias_head && !a.bias_qkv);
+    assert_true(a.family->interleaved_rotary && !a.gated && a.norm_eps == 1e-5f);
+    assert_int_equal(a.dtype, WF_F16);
+
+    const char *neox = "{\"model_type\":\"gpt_neox\",\"hidden_act\":\"gelu_fast\"," SIZES
+                       ",\"rotary_emb_base\":20000,\"rotary_pct\":0.5}";
+    assert_ok(read_arch(neox, NULL, &a));
+    assert_int_equal(a.rotary_dim, 4);
+    assert_true(a.rope.theta == 20000.0 && a.bias_qkv && a.bias_o && a.parallel_residual);
+    assert_false(a.shared_norm);
+    assert_ok(read_arch("{\"model_type\":\"gpt_neox\",\"hidden_act\":\"gelu_fast\"," SIZES
+                        ",\"use_parallel_residual\":false,\"rope_parameters\":"
+                        "{\"partial_rotary_factor\":0.25,\"rope_theta\":10000}}",
+                        NULL, &a));
+    assert_int_equal(a.rotary_dim, 2);
+    assert_false(a.parallel_residual);
+
+    assert_ok(read_arch("{\"model_type\":\"qwen2\"," SIZES ",\"use_sliding_window\":false,"
+                        "\"sliding_window\":100}",
+                        NULL, &a));
+    assert_true(a.bias_qkv && !a.bias_o);
+    assert_int_equal(a.max_context, 512);
+    assert_ok(read_arch("{\"model_type\":\"mistral\"," SIZES ",\"sliding_window\":100}", NULL, &a));
+    assert_int_equal(a.max_context, 100);
+    assert_ok(
+        read_arch("{\"model_type\":\"mistral\"," SIZES ",\"sliding_window\":null}", NULL, &a));
+    assert_int_equal(a.max_context, 512);
+}
+
+static void refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *config, *says;
+    } rows[] = {
+        {"{}", "config.json: model_type: missing"},
+        {"{\"model_type\":\"llamma\"}", "did you mean 'llama'?"},
+        {"{\"model_type\":\"llama\"}",
+         "num_hidden_layers: missing, expected an integer; hidden_size: missing"},
+        {"{\"model_type\":\"llama\"}", "vocab_size: missing"}, // the same message goes on
+        {LLAMA(",\"num_key_value_heads\":3"), "8 heads do not divide by 3 key/value heads"},
+        {LLAMA(",\"head_dim\":7"), "head_dim 7: must be even"},
+        {LLAMA(",\"head_dim\":0"), "head_dim: 0 is outside 1 to 1024"},
+        {LLAMA(",\"hidden_act\":\"gelu\""), "hidden_act: 'gelu' is not an activation"},
+        {"{\"model_type\":\"gpt_neox\",\"hidden_act\":\"gelu\"," SIZES "}",
+         "hidden_act: 'gelu' is not an activation that gpt_neox models can have here (gelu_new, "},
+        {LLAMA(",\"torch_dtype\":\"int8\""), "torch_dtype: 'int8' is not a dtype"},
+        {LLAMA(",\"rms_norm_eps\":\"small\""), "rms_norm_eps: expected a number"},
+        {LLAMA(",\"rope_theta\":-1"), "rope_theta: -1 is outside"},
+        {LLAMA(",\"rope_scaling\":{\"rope_type\":\"yarn\",\"factor\":4}"),
+         "rope_scaling.rope_type: 'yarn' is not a rotary type known here (default, linear, "
+         "llama3)"},
+        {LLAMA(",\"rope_scaling\":{\"type\":\"dynamic\",\"factor\":4}"),
+         "rope_scaling.type: 'dynamic' is not a rotary type"},
+        {LLAMA(",\"rope_scaling\":{\"rope_type\":\"linear\"}"), "rope_scaling.factor: missing"},
+        {LLAMA(",\"rope_scaling\":7"), "rope_scaling: expected an object"},
+        {LLAMA(",\"rope_parameters\":{\"full_attention\":{\"rope_type\":\"default\"}}"),
+         "rotary parameters that differ by layer"},
+        {LLAMA(",\"rope_parameters\":{\"partial_rotary_factor\":0.5}"),
+         "llama models rotate whole heads"},
+        {LLAMA(",\"rope_scaling\":{\"rope_type\":\"llama3\",\"factor\":8,\"low_freq_factor\":4,"
+               "\"high_freq_factor\":4,\"original_max_position_embeddings\":64}"),
+         "high_freq_factor: must be greater than low_freq_factor"},
+        {LLAMA(",\"eos_token_id\":261"), "eos_token_id: 261 is outside 0 to 260"},
+        {LLAMA(",\"eos_token_id\":[1,2,3,4,5,6,7,8,9]"), "more than 8 tokens that end a text"},
+        {LLAMA(",\"eos_token_id\":\"</s>\""), "eos_token_id: expected an integer"},
+        {LLAMA(",\"quantization_config\":{\"bits\":4}"), "quantised checkpoints are not read"},
+        {"{\"model_type\":\"mistral\"," SIZES ",\"layer_types\":[\"linear_attention\"]}",
+         "layer_types[0]: 'linear_attention' layers are not known here"},
+        {"{\"model_type\":\"gpt_neox\"," SIZES ",\"rotary_pct\":0.01}", "0 rotary dimensions"},
+    };
+    for (size_t i = 0; i < N_ROWS(rows); i++) {
+        wf_arch a;
+        wf_status st = read_arch(rows[i].config, NULL, &a);
+        if (st != WF_DATA) print_error("row %zu: %s\n", i, rows[i].config);
+        assert_int_equal(st, WF_DATA);
+        assert_contains(wf_error(), rows[i].says);
+        assert_contains(wf_error(), "config.json");
+    }
+}
+
+static void tensor_parallel_sizes(void **state)
+{
+    (void)state;
+    wf_arch a;
+    assert_ok(read_arch(LLAMA(",\"num_key_value_heads\":4"), NULL, &a));
+    static const int32_t good[] = {1, 2, 4}, bad[] = {0, -1, 3, 8};
+    for (size_t i = 0; i < N_ROWS(good); i++) {
+        assert_ok(wf_arch_check_tp(&a, good[i]));
+    }
+    for (size_t i = 0; i < N_ROWS(bad); i++) {
+        assert_int_equal(wf_arch_check_tp(&a, bad[i]), WF_CONFIG);
+    }
+    assert_int_equal(wf_arch_check_tp(&a, 3), WF_CONFIG);
+    assert_contains(wf_error(), "3 does not divide the model's 8 heads, 4 key/value heads and FFN "
+                                "size 96; sizes that do: 1, 2, 4");
+}
+
+// Llama-3-8B's well-known figures: 8.03e9 parameters, 128 KiB of KV per token in bf16.
+static void bytes_of_llama_3_8b(void **state)
+{
+    (void)state;
+    wf_arch a;
+    wf_arch_memory one, four;
+    assert_ok(
+        read_arch("{\"model_type\":\"llama\",\"hidden_size\":4096,\"intermediate_size\":14336,"
+                  "\"max_position_embeddings\":8192,\"num_attention_heads\":32,"
+                  "\"num_hidden_layers\":32,\"num_key_value_heads\":8,\"vocab_size\":128256}",
+                  NULL, &a));
+    wf_arch_bytes(&a, WF_BF16, 1, 0, &one);
+    wf_arch_bytes(&a, WF_BF16, 4, 0, &four);
+    assert_int_equal(one.n_params, 8030261248);
+    assert_int_equal(one.kv_bytes_per_token, 128 * 1024);
+    assert_int_equal(four.kv_bytes_per_token, 32 * 1024);
+    assert_in_range(one.weight_bytes, 2 * one.n_params, 2 * one.n_params + (8 << 20));
+    assert_in_range(four.weight_bytes, one.weight_bytes / 4, one.weight_bytes / 4 + (4 << 20));
+    assert_in_range(one.step_read_bytes, 15000000000, 15020000000);
+    assert_int_equal(wf_arch_vocab_slice(&a, 1), 128256);
+    a.n_vocab = 10;
+    assert_int_equal(wf_arch_vocab_slice(&a, 4), 3);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(llama_with_defaults),
+        cmocka_unit_test(both_generations_of_keys),
+        cmocka_unit_test(tokens_that_end),
+        cmocka_unit_test(other_families),
+        cmocka_unit_test(refused),
+        cmocka_unit_test(tensor_parallel_sizes),
+        cmocka_unit_test(bytes_of_llama_3_8b),
+    };
+    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+}
