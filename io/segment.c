@@ -9,6 +9,7 @@
 #include "io/base/clock.h"
 #include "io/base/file.h"
 #include "io/base/log.h"
+#include "io/runfile.h"
 #include "io/segment_file.h"
 
 #include <inttypes.h>
@@ -194,6 +195,8 @@ static wf_status seal_file(wf_segment_writer *w, const wf_run_info *run)
     struct stat info;
     if (!w->file) return WF_OK;
     WF_TRY(wf_segment_file_close(&w->file, run, 1));
+    // Narrows the window only: what is published after the next run has listed is void anyway.
+    WF_TRY(wf_run_fence(w->config.out_dir, run->run, run->group, run->epoch));
     WF_TRY(wf_file_publish(w->part_path, w->path, WF_PUBLISH_NEW));
     int64_t disk_bytes = stat(w->path, &info) == 0 ? info.st_size : 0;
     w->n_segments++;
