@@ -156,6 +156,23 @@ static wf_status fail_bad(const wf_hf_tensor *t, const void *values, wf_dtype fr
                               : "is the checkpoint damaged? else load it with model.dtype: bf16");
 }
 
+// Refuses a block of rows of a matrix, the first being `row` of the tensor, with a bad value in it.
+static wf_status check_block(const wf_loader *l, const wf_hf_tensor *t, const wf_matrix *block,
+                             int64_t row)
+{
+    bool dense = block->n_cols == block->stride;
+    int64_t n_lines = dense ? 1 : block->n_rows, n = block->n_cols * (dense ? block->n_rows : 1);
+    for (int64_t i = 0; i < n_lines; i++) {
+        const char *line =
+            (const char *)block->data + (size_t)(i * block->stride) * wf_dtype_bytes(block->dtype);
+        int64_t bad = wf_values_find_bad(line, n, block->dtype, l->dtype);
+        if (bad >= 0) {
+            return fail_bad(t, line, block->dtype, l->dtype, bad, row + i + bad / block->n_cols);
+        }
+    }
+    return WF_OK;
+}
+
 // One piece of a matrix, read as whole rows in blocks of the staging buffer.
 static wf_status load_piece(wf_loader *l, const wf_part *part, const wf_piece *piece,
                             int64_t dst_row, wf_weight *weight)
@@ -174,14 +191,9 @@ static wf_status load_piece(wf_loader *l, const wf_part *part, const wf_piece *p
         uint64_t offset = (uint64_t)(piece->first + row) * row_bytes;
         WF_TRY(wf_safetensors_read(t.file, t.tensor, offset, (size_t)n * row_bytes, l->staging));
         l->report.file_bytes += (uint64_t)n * row_bytes;
-        const char *values = (const char *)l->staging + (size_t)part->col * each;
-        for (int64_t i = 0; i < n; i++) {
-            const char *line = values + (size_t)i * row_bytes;
-            int64_t bad = wf_values_find_bad(line, part->n_cols, dtype, l->dtype);
-            if (bad >= 0) {
-                return fail_bad(&t, line, dtype, l->dtype, bad, piece->first + row + i);
-            }
-        }
+        char *values = (char *)l->staging + (size_t)part->col * each;
+        const wf_matrix block = {values, dtype, n, part->n_cols, shape[1]};
+        WF_TRY(check_block(l, &t, &block, piece->first + row));
         WF_TRY(l->be->ops->weight_load(l->be, weight, dst_row + row, n, values, dtype, shape[1]));
     }
     return WF_OK;
