@@ -497,14 +497,12 @@ static void emit_all(wf_batcher *b, wf_schedule *out)
 
 static void emit_one(wf_batcher *b, int32_t row, wf_schedule *out)
 {
-    if (row >= b->n_rows || b->row_seat[row] < 0) return;
+    if (b->row_seat[row] < 0) return; // it was just put back
     int32_t i_seat = b->row_seat[row];
-    if (b->seats[i_seat].n_past < b->seats[i_seat].request.n_prompt) {
-        if (emit_chunk(b, &b->seats[i_seat], out)) forget_prefill(b, i_seat);
-    } else {
+    if (b->seats[i_seat].n_past >= b->seats[i_seat].request.n_prompt)
         emit_row(b, row, out);
-    }
-    b->turn = row + 1;
+    else if (emit_chunk(b, &b->seats[i_seat], out))
+        forget_prefill(b, i_seat);
 }
 
 static void clear_schedule(wf_schedule *s)
@@ -524,15 +522,27 @@ static int32_t kv_pages_used(const wf_batcher *b)
     return n;
 }
 
-// Batch-1 contexts: one row per step, in turn. Admission comes first so that a newcomer has its
-// turn.
+// The row whose turn it is, -1 when there is none. The turn passes on even if nothing comes of it.
+static int32_t next_turn(wf_batcher *b)
+{
+    for (int32_t i = 0; i < b->n_rows; i++) {
+        int32_t row = (b->turn + i) % b->n_rows;
+        if (b->row_seat[row] < 0) continue;
+        b->turn = row + 1;
+        return row;
+    }
+    return -1;
+}
+
+// Batch-1 contexts: one row per step, in turn. A row that is put back to find a page for another
+// leaves a hole until the next plan.
 static void plan_one(wf_batcher *b, int64_t now_ns, bool closed, wf_schedule *out)
 {
     fill_holes(b, out);
     admit_waiting(b, now_ns, closed);
-    if (b->turn >= b->n_rows) b->turn = 0;
-    int32_t row = b->turn;
-    reserve_decode_pages(b, row, row < b->n_rows ? row + 1 : row, out);
+    int32_t row = next_turn(b);
+    if (row < 0) return;
+    reserve_decode_pages(b, row, row + 1, out);
     emit_one(b, row, out);
 }
 

@@ -1,0 +1,194 @@
+#include "tests/engine/rig.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "io/base/clock.h"
+#include "io/base/file.h"
+#include "io/hf_folder.h"
+
+static void must(wf_status st, const char *what)
+{
+    if (st == WF_OK) return;
+    fprintf(stderr, "rig: %s: %s: %s\n", what, wf_status_name(st), wf_error());
+    abort();
+}
+
+static int32_t *read_ids(wf_json_ref list, int32_t *out_n)
+{
+    size_t n = wf_json_count(list);
+    int32_t *ids = malloc((n + 1) * sizeof *ids);
+    for (size_t i = 0; i < n; i++) {
+        int64_t v = 0;
+        must(wf_json_read_i64(wf_json_at(list, i), INT32_MIN, INT32_MAX, &v), "id");
+        ids[i] = (int32_t)v;
+    }
+    *out_n = (int32_t)n;
+    return ids;
+}
+
+static double *read_numbers(wf_json_ref list, int32_t *out_n)
+{
+    size_t n = wf_json_count(list);
+    *out_n = (int32_t)n;
+    if (n == 0) return NULL;
+    double *v = malloc(n * sizeof *v);
+    for (size_t i = 0; i < n; i++)
+        must(wf_json_read_f64(wf_json_at(list, i), -1e30, 1e30, &v[i]), "number");
+    return v;
+}
+
+void golden_load(const char *name, golden *out)
+{
+    char path[512];
+    char *text = NULL;
+    size_t bytes = 0;
+    wf_json *doc = NULL;
+    snprintf(out->name, sizeof out->name, "%s", name);
+    snprintf(path, sizeof path, "%s/tests/golden/%s/fixture.json", WEFT_SOURCE_DIR, name);
+    must(wf_file_read(path, 64u << 20, &text, &bytes), "fixture");
+    must(wf_json_parse(path, text, bytes, NULL, &doc), "fixture");
+    wf_json_ref cases = wf_json_find(wf_json_root(doc), "cases");
+    out->n_cases = (int32_t)wf_json_count(cases);
+    out->cases = calloc((size_t)out->n_cases, sizeof *out->cases);
+    for (int32_t i = 0; i < out->n_cases; i++) {
+        wf_json_ref c = wf_json_at(cases, (size_t)i);
+        golden_case *g = &out->cases[i];
+        g->prompt = read_ids(wf_json_find(c, "prompt"), &g->n_prompt);
+        g->greedy = read_ids(wf_json_find(c, "greedy"), &g->n_greedy);
+        if (wf_json_has(c, "logits"))
+            g->logits = read_numbers(wf_json_find(c, "logits"), &g->n_logits);
+    }
+    wf_json_destroy(&doc);
+    free(text);
+}
+
+void golden_free(golden *g)
+{
+    for (int32_t i = 0; i < g->n_cases; i++) {
+        free(g->cases[i].prompt);
+        free(g->cases[i].greedy);
+        free(g->cases[i].logits);
+    }
+    free(g->cases);
+}
+
+void rig_create(const char *backend, const char *golden_name, wf_comm *comm, rig *out)
+{
+    char path[512];
+    wf_hf_folder *folder = NULL;
+    wf_arch arch;
+    *out = (rig){.comm = comm};
+    if (!comm) {
+        must(wf_comm_self_create(&out->own_comm), "self communicator");
+        out->comm = out->own_comm;
+    }
+    snprintf(path, sizeof path, "%s/tests/golden/%s", WEFT_SOURCE_DIR, golden_name);
+    must(wf_hf_folder_open(path, true, &folder), "folder");
+    must(wf_arch_read(folder, &arch), "architecture");
+    wf_backend_config bc = {.n_threads = 2, .model_dtype = wf_model_resolve_dtype(&arch, WF_F32)};
+    must(wf_backend_create(backend, &bc, &out->be), "back end");
+    wf_model_config mc = {
+        .tp_rank = out->comm->rank, .tp_size = out->comm->size, .dtype = WF_F32};
+    must(wf_model_load(out->be, &arch, folder, &mc, &out->model), "model");
+    wf_hf_folder_close(&folder);
+}
+
+void rig_destroy(rig *r)
+{
+    wf_model_destroy(&r->model);
+    wf_backend_destroy(r->be);
+    wf_comm_destroy(r->own_comm);
+}
+
+wf_engine_config rig_config(void)
+{
+    return (wf_engine_config){.max_rows = 8,
+                              .step_tokens = 32,
+                              .page_tokens = 16,
+                              .kv_bytes = 8u << 20,
+                              .instances = 4,
+                              .window_ns = 1000,
+                              .n_top = 4,
+                              .penalties = true};
+}
+
+static void submit(wf_engine *e, const rig_request *q, int i)
+{
+    wf_sampling sampling = wf_sampling_default();
+    sampling.ignore_eos = true;
+    wf_engine_input in = {.user = (uint64_t)i,
+                          .n_prompt = q->n_prompt,
+                          .max_new_tokens = q->max_new,
+                          .prompt = q->prompt,
+                          .sampling = q->sampling ? q->sampling : &sampling,
+                          .stop = q->stop,
+                          .n_stop = q->n_stop,
+                          .rng_key = wf_engine_rng_key(7, "uid", (uint64_t)i, 0)};
+    must(wf_engine_submit(e, &in), "submit");
+}
+
+static void keep(const wf_engine_output *o, rig_output *out)
+{
+    out->finish = o->finish;
+    out->n_tokens = o->n_tokens;
+    out->n_top = o->n_top;
+    out->preempted = o->preempted;
+    for (uint32_t i = 0; i < o->n_tokens; i++) {
+        out->token[i] = o->token[i];
+        out->logprob[i] = o->logprob ? o->logprob[i] : 0.0f;
+    }
+    for (uint32_t k = 0; k < o->n_top && k < 32 && o->n_tokens > 0; k++) {
+        out->top_id[k] = o->top_id[k];
+        out->top_logprob[k] = o->top_logprob[k];
+    }
+}
+
+static void add_record(const wf_step_record *r, rig_totals *t)
+{
+    t->n_steps++;
+    t->n_put_back += r->n_put_back;
+    t->n_discarded += r->n_discarded;
+    t->n_moved += r->rows_moved;
+    if (r->n_decode > t->most_decode) t->most_decode = r->n_decode;
+}
+
+static void lead(wf_engine *e, const rig_request *requests, int n, rig_output *outputs,
+                 rig_totals *totals)
+{
+    int n_submitted = 0, n_done = 0;
+    for (int step = 0; n_done < n; step++) {
+        wf_step_record record;
+        bool recorded, ran;
+        const wf_engine_output *o;
+        if (step > 200000) must(wf_fail(WF_INTERNAL, "%d of %d done", n_done, n), "engine hangs");
+        for (; n_submitted < n && requests[n_submitted].at_step <= step; n_submitted++)
+            submit(e, &requests[n_submitted], n_submitted);
+        must(wf_engine_step(e, n_submitted == n, &record, &recorded, &ran), "step");
+        if (recorded) add_record(&record, totals);
+        while ((o = wf_engine_take(e))) {
+            keep(o, &outputs[o->user]);
+            wf_engine_release(e, o);
+            n_done++;
+        }
+    }
+    must(wf_engine_stop(e), "stop");
+}
+
+void rig_run(rig *r, const wf_engine_config *config, const rig_request *requests, int n,
+             rig_output *outputs, rig_totals *totals)
+{
+    wf_engine *e = NULL;
+    rig_totals none;
+    if (!totals) totals = &none;
+    memset(totals, 0, sizeof *totals);
+    memset(outputs, 0, (size_t)n * sizeof *outputs);
+    must(wf_engine_create(r->be, r->model, r->comm, config, &e), "engine");
+    wf_engine_start(e, wf_clock_ns());
+    if (r->comm->rank == 0)
+        lead(e, requests, n, outputs, totals);
+    else
+        must(wf_engine_follow(e), "follow");
+    wf_engine_destroy(e);
+}

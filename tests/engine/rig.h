@@ -1,0 +1,67 @@
+// A rig for engine tests: a golden model on a back end, requests in, tokens out.
+#ifndef WF_TESTS_ENGINE_RIG_H
+#define WF_TESTS_ENGINE_RIG_H
+
+#include "engine/engine.h"
+#include "io/base/json.h"
+
+// One case of a golden fixture.
+typedef struct golden_case {
+    int32_t n_prompt, n_greedy, n_logits;
+    int32_t *prompt, *greedy;
+    double *logits; // of the last prompt position; NULL when not recorded
+} golden_case;
+
+typedef struct golden {
+    char name[64];
+    int32_t n_cases;
+    golden_case *cases;
+} golden;
+
+// A model on a back end, for one rank of `comm`.
+typedef struct rig {
+    wf_backend *be;
+    wf_model *model;
+    wf_comm *comm; // borrowed, or own self communicator
+    wf_comm *own_comm;
+} rig;
+
+void golden_load(const char *name, golden *out);
+void golden_free(golden *g);
+
+// comm NULL: a group of one.
+void rig_create(const char *backend, const char *golden_name, wf_comm *comm, rig *out);
+void rig_destroy(rig *r);
+
+// What rig_run found for one request.
+typedef struct rig_output {
+    wf_finish finish;
+    uint32_t n_tokens, n_top;
+    int32_t token[512];
+    float logprob[512];
+    int32_t top_id[32]; // of the first token
+    float top_logprob[32];
+    uint16_t preempted;
+} rig_output;
+
+typedef struct rig_request {
+    const int32_t *prompt;
+    uint32_t n_prompt, max_new;
+    const wf_sampling *sampling; // NULL: greedy, EOS ignored
+    const int32_t *stop;
+    uint32_t n_stop;
+    int32_t at_step; // submitted before this step of the engine
+} rig_request;
+
+// Totals of a run.
+typedef struct rig_totals {
+    int64_t n_steps, n_put_back, n_discarded, n_moved, most_decode;
+} rig_totals;
+
+wf_engine_config rig_config(void);
+
+// Runs all requests through one engine; on ranks other than 0 it follows. Any failure ends the test.
+void rig_run(rig *r, const wf_engine_config *config, const rig_request *requests, int n,
+             rig_output *outputs, rig_totals *totals);
+
+#endif

@@ -1,0 +1,380 @@
+// The batcher in simulated time: thousands of random jobs, every step checked against a model of
+// what each request must see. No tensors.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "engine/batcher.h"
+
+static uint64_t rng_state;
+
+static uint32_t draw(uint32_t below) // xorshift64*
+{
+    rng_state ^= rng_state >> 12;
+    rng_state ^= rng_state << 25;
+    rng_state ^= rng_state >> 27;
+    return (uint32_t)((rng_state * 0x2545F4914F6CDD1Dull) >> 33) % below;
+}
+
+// A simulated request: what the batcher may assume, and what the device would hold.
+typedef struct sim {
+    int32_t n_prompt, n_limit;
+    int32_t eos_at;    // ends when that many tokens were generated
+    int32_t delivered; // tokens committed
+    int32_t on_device; // tokens in the KV cache of its present stay
+    int32_t drawn;     // tokens drawn so far, in flight included
+    bool over, in_batch;
+    int32_t row;
+} sim;
+
+typedef struct world {
+    wf_batcher_config cfg;
+    wf_batcher *b;
+    wf_schedule *ring[2];
+    sim *sims;
+    int n_sims, n_submitted, n_over;
+    int32_t *table; // [max_rows][max_pages] page table as the device has it
+    int steps_ahead;
+    int64_t n_planned, n_committed;
+    bool seen_over[512];
+} world;
+
+static int32_t pages(const world *w, int32_t n_tokens)
+{
+    return (n_tokens + w->cfg.page_tokens - 1) / w->cfg.page_tokens;
+}
+
+static void apply_moves(world *w, const wf_schedule *s)
+{
+    size_t bytes = (size_t)w->cfg.max_pages * sizeof(int32_t);
+    for (int32_t i = 0; i < s->n_moves; i++) {
+        assert_true(s->move_to[i] < s->move_from[i]);
+        if (w->cfg.reorder != WF_REORDER_COPY)
+            memcpy(w->table + s->move_to[i] * w->cfg.max_pages,
+                   w->table + s->move_from[i] * w->cfg.max_pages, bytes);
+        for (int k = 0; k < w->n_sims; k++)
+            if (w->sims[k].in_batch && w->sims[k].row == s->move_from[i])
+                w->sims[k].row = s->move_to[i];
+    }
+    for (int32_t i = 0; i < s->n_pages; i++)
+        w->table[s->page_row[i] * w->cfg.max_pages + s->page_col[i]] = s->page[i];
+}
+
+// No page may belong to two rows of one step.
+static void check_pages(world *w, const wf_schedule *s)
+{
+    if (w->cfg.reorder == WF_REORDER_COPY) return;
+    char *used = calloc((size_t)w->cfg.n_pages, 1);
+    for (int32_t i = 0; i < s->n_seqs; i++) {
+        const wf_seq *q = &s->seqs[i];
+        for (int32_t c = 0; c < pages(w, q->n_past + q->n_new); c++) {
+            int32_t page = w->table[q->row * w->cfg.max_pages + c];
+            assert_in_range(page, 0, w->cfg.n_pages - 1);
+            assert_false(used[page]);
+            used[page] = 1;
+        }
+    }
+    free(used);
+}
+
+static void check_seq(const wf_seq *q)
+{
+    sim *x = q->tag;
+    if (q->discard) {
+        assert_null(x);
+        return;
+    }
+    if (q->join) {
+        assert_int_equal(q->n_past, 0);
+        x->in_batch = true;
+        x->row = q->row;
+        x->on_device = 0;
+    }
+    assert_true(x->in_batch);
+    assert_int_equal(q->row, x->row); // the row the device has it in
+    assert_int_equal(q->n_past, x->on_device);
+    assert_true(q->n_new >= 1);
+    // Only tokens that exist are fed; a known one was committed before.
+    assert_true(q->n_past + q->n_new <= x->n_prompt + x->drawn);
+    assert_int_equal(q->decode, q->n_past >= x->n_prompt);
+    if (!q->decode) assert_true(q->n_past + q->n_new <= x->n_prompt);
+    if (q->known) assert_true(q->n_past - x->n_prompt < x->delivered);
+    assert_int_equal(q->sample, q->n_past + q->n_new == x->n_prompt + x->drawn);
+    x->on_device += q->n_new;
+    if (q->sample) x->drawn++;
+    assert_true(x->drawn <= x->n_limit);
+}
+
+static void check_schedule(world *w, wf_schedule *s)
+{
+    int32_t n_tokens = 0, n_decode = 0, n_samples = 0;
+    for (int32_t i = 0; i < s->n_put_back; i++) {
+        sim *x = s->put_back[i]; // perhaps admitted and not yet begun
+        x->in_batch = false;
+    }
+    apply_moves(w, s);
+    for (int32_t i = 0; i < s->n_seqs; i++) {
+        const wf_seq *q = &s->seqs[i];
+        for (int32_t k = 0; k < i; k++)
+            assert_int_not_equal(s->seqs[k].row, q->row);
+        assert_in_range(q->row, 0, w->cfg.max_rows - 1);
+        check_seq(q);
+        n_tokens += q->n_new;
+        n_decode += q->decode;
+        n_samples += q->sample;
+        if (q->decode) assert_int_equal(i, n_decode - 1); // decode rows come first
+    }
+    check_pages(w, s);
+    assert_int_equal(s->n_tokens, n_tokens);
+    assert_int_equal(s->n_decode, n_decode);
+    assert_int_equal(s->n_samples, n_samples);
+    assert_true(n_tokens <= w->cfg.step_tokens);
+    assert_true(s->n_seqs <= w->cfg.max_rows);
+}
+
+static void commit_oldest(world *w)
+{
+    bool ended[512];
+    wf_schedule *s = w->ring[w->n_committed++ % 2];
+    int n = 0;
+    for (int32_t i = 0; i < s->n_seqs; i++) {
+        const wf_seq *q = &s->seqs[i];
+        sim *x = q->tag;
+        if (!q->sample) continue;
+        if (q->discard || x->over) {
+            ended[n++] = true;
+            continue;
+        }
+        x->delivered++;
+        ended[n] = x->delivered == x->eos_at || x->delivered == x->n_limit;
+        if (ended[n++]) {
+            x->over = true;
+            w->n_over++;
+        }
+    }
+    wf_batcher_commit(w->b, s, ended);
+}
+
+static void forget_left(world *w) // rows that ended leave before the next plan
+{
+    if (w->cfg.reorder == WF_REORDER_OFF) return;
+    for (int i = 0; i < w->n_sims; i++)
+        if (w->sims[i].drawn == w->sims[i].n_limit || w->sims[i].over)
+            w->sims[i].in_batch = false;
+}
+
+static void submit_some(world *w)
+{
+    uint32_t n = draw(4);
+    for (uint32_t i = 0; i < n && w->n_submitted < w->n_sims; i++) {
+        sim *x = &w->sims[w->n_submitted++];
+        assert_int_equal(wf_batcher_submit(w->b, &(wf_batcher_request){.tag = x,
+                                                                       .n_prompt = x->n_prompt,
+                                                                       .n_limit = x->n_limit,
+                                                                       .submitted_ns = w->n_planned}),
+                         WF_OK);
+    }
+}
+
+static void run_world(world *w)
+{
+    for (int64_t step = 0; w->n_over < w->n_sims; step++) {
+        assert_true(step < 200000); // else it hangs
+        submit_some(w);
+        forget_left(w);
+        wf_schedule *s = w->ring[w->n_planned % 2];
+        wf_batcher_plan(w->b, step, w->n_submitted == w->n_sims, s);
+        check_schedule(w, s);
+        if (s->n_seqs > 0) w->n_planned++;
+        int64_t may_fly = s->n_seqs > 0 ? w->steps_ahead : 0;
+        while (w->n_planned - w->n_committed > may_fly)
+            commit_oldest(w);
+    }
+    while (w->n_committed < w->n_planned)
+        commit_oldest(w);
+    wf_schedule *s = w->ring[w->n_planned % 2];
+    wf_batcher_plan(w->b, INT64_MAX / 2, true, s);
+    assert_int_equal(s->n_seqs, 0);
+    assert_int_equal(s->kv_pages, 0); // every page came back
+    assert_true(wf_batcher_idle(w->b));
+}
+
+static void make_world(world *w, uint64_t seed, wf_reorder reorder, wf_fusion fusion)
+{
+    rng_state = seed * 2654435761u + 88172645463325252ull;
+    memset(w, 0, sizeof *w);
+    int32_t rows = 1 + (int32_t)draw(9), page = 1 + (int32_t)draw(7);
+    int32_t most = 40; // tokens of the largest request
+    w->cfg = (wf_batcher_config){.max_rows = rows,
+                                 .step_tokens = rows + (int32_t)draw(30),
+                                 .page_tokens = page,
+                                 .max_pages = (most + page - 1) / page + 1,
+                                 .reorder = reorder,
+                                 .fusion = fusion,
+                                 .window_ns = (int64_t)draw(20),
+                                 .instances = 1 + (int32_t)draw((uint32_t)rows)};
+    w->cfg.slot_pages = w->cfg.max_pages;
+    w->cfg.n_pages = (most + page - 1) / page + (int32_t)draw(30); // tight: put-backs happen
+    w->steps_ahead = (int)draw(2);
+    w->n_sims = 1 + (int)draw(40);
+    w->sims = calloc((size_t)w->n_sims, sizeof *w->sims);
+    for (int i = 0; i < w->n_sims; i++) {
+        sim *x = &w->sims[i];
+        x->n_prompt = 1 + (int32_t)draw(25);
+        x->n_limit = 1 + (int32_t)draw(15);
+        x->eos_at = draw(2) ? 1 + (int32_t)draw(15) : 1000;
+    }
+    w->table = calloc((size_t)rows * (size_t)w->cfg.max_pages, sizeof *w->table);
+    assert_int_equal(wf_batcher_create(&w->cfg, &w->b), WF_OK);
+    assert_int_equal(wf_schedule_create(w->b, &w->ring[0]), WF_OK);
+    assert_int_equal(wf_schedule_create(w->b, &w->ring[1]), WF_OK);
+}
+
+static void free_world(world *w)
+{
+    wf_schedule_destroy(w->ring[0]);
+    wf_schedule_destroy(w->ring[1]);
+    wf_batcher_destroy(w->b);
+    free(w->table);
+    free(w->sims);
+}
+
+static void random_jobs_end_and_leave_nothing_behind(void **state)
+{
+    (void)state;
+    for (int reorder = WF_REORDER_INDEX; reorder <= WF_REORDER_OFF; reorder++)
+        for (int fusion = WF_FUSION_TEMPORAL; fusion <= WF_FUSION_STATIC; fusion++)
+            for (uint64_t seed = 1; seed <= 400; seed++) {
+                world w;
+                make_world(&w, seed, (wf_reorder)reorder, (wf_fusion)fusion);
+                run_world(&w);
+                free_world(&w);
+            }
+}
+
+static void plan_batch(world *w, int n, int32_t n_prompt, int32_t n_limit)
+{
+    for (int i = 0; i < n; i++) {
+        w->sims[i] = (sim){.n_prompt = n_prompt, .n_limit = n_limit, .eos_at = 1000};
+        assert_int_equal(wf_batcher_submit(w->b, &(wf_batcher_request){.tag = &w->sims[i],
+                                                                       .n_prompt = n_prompt,
+                                                                       .n_limit = n_limit}),
+                         WF_OK);
+    }
+}
+
+static void static_batch_waits_until_full_and_lets_nobody_join(void **state)
+{
+    (void)state;
+    world w;
+    make_world(&w, 1, WF_REORDER_INDEX, WF_FUSION_STATIC);
+    wf_batcher_destroy(w.b);
+    w.cfg.max_rows = 4, w.cfg.step_tokens = 64, w.cfg.n_pages = 100;
+    assert_int_equal(wf_batcher_create(&w.cfg, &w.b), WF_OK);
+    wf_schedule *s;
+    assert_int_equal(wf_schedule_create(w.b, &s), WF_OK);
+    sim *sims = w.sims;
+    sim own[8];
+    w.sims = own;
+    plan_batch(&w, 3, 2, 5);
+    wf_batcher_plan(w.b, 0, false, s);
+    assert_int_equal(s->n_seqs, 0); // three of four: still waiting
+    plan_batch(&w, 3, 2, 5);
+    wf_batcher_plan(w.b, 0, false, s);
+    assert_int_equal(s->n_seqs, 4);
+    bool ended[4] = {false, true, false, false};
+    wf_batcher_commit(w.b, s, ended);
+    wf_batcher_plan(w.b, 0, false, s);
+    assert_int_equal(s->n_seqs, 3); // one left, nobody joined
+    assert_int_equal(wf_batcher_n_waiting(w.b), 2);
+    w.sims = sims;
+    wf_schedule_destroy(s);
+    free_world(&w);
+}
+
+static void window_closes_by_time_or_when_full(void **state)
+{
+    (void)state;
+    world w;
+    make_world(&w, 1, WF_REORDER_INDEX, WF_FUSION_WINDOW);
+    wf_batcher_destroy(w.b);
+    w.cfg.max_rows = 4, w.cfg.step_tokens = 64, w.cfg.n_pages = 100, w.cfg.window_ns = 50;
+    assert_int_equal(wf_batcher_create(&w.cfg, &w.b), WF_OK);
+    wf_schedule *s;
+    assert_int_equal(wf_schedule_create(w.b, &s), WF_OK);
+    sim *sims = w.sims, own[8];
+    w.sims = own;
+    plan_batch(&w, 2, 2, 1);
+    wf_batcher_plan(w.b, 49, false, s);
+    assert_int_equal(s->n_seqs, 0);
+    assert_int_equal(wf_batcher_wake_ns(w.b), 50);
+    wf_batcher_plan(w.b, 50, false, s);
+    assert_int_equal(s->n_seqs, 2);
+    bool ended[4] = {true, true, true, true};
+    wf_batcher_commit(w.b, s, ended);
+    plan_batch(&w, 4, 2, 1);
+    wf_batcher_plan(w.b, 10, false, s);
+    assert_int_equal(s->n_seqs, 4); // full: no need to wait
+    w.sims = sims;
+    wf_schedule_destroy(s);
+    free_world(&w);
+}
+
+static void what_never_fits_is_refused_with_the_numbers(void **state)
+{
+    (void)state;
+    wf_batcher_config c = {.max_rows = 2,
+                           .step_tokens = 8,
+                           .page_tokens = 4,
+                           .n_pages = 5,
+                           .max_pages = 100,
+                           .slot_pages = 3};
+    wf_batcher *b;
+    assert_int_equal(wf_batcher_create(&c, &b), WF_OK);
+    int tag;
+    wf_batcher_request fits = {.tag = &tag, .n_prompt = 16, .n_limit = 5};
+    wf_batcher_request too_big = {.tag = &tag, .n_prompt = 16, .n_limit = 6};
+    assert_int_equal(wf_batcher_submit(b, &fits), WF_OK);
+    assert_int_equal(wf_batcher_submit(b, &too_big), WF_REQ_MEMORY);
+    assert_non_null(strstr(wf_error(), "need 6 KV pages of 4 tokens, there are 5"));
+    wf_batcher_destroy(b);
+    c.reorder = WF_REORDER_COPY;
+    assert_int_equal(wf_batcher_create(&c, &b), WF_OK);
+    assert_int_equal(wf_batcher_submit(b, &fits), WF_REQ_MEMORY);
+    assert_non_null(strstr(wf_error(), "a slot has 3"));
+    wf_batcher_destroy(b);
+}
+
+static void contradictory_limits_are_refused(void **state)
+{
+    (void)state;
+    const wf_batcher_config good = {
+        .max_rows = 4, .step_tokens = 8, .page_tokens = 4, .n_pages = 5, .max_pages = 9};
+    wf_batcher_config bad[4] = {good, good, good, good};
+    bad[0].step_tokens = 3;
+    bad[1].max_rows = 0;
+    bad[2].fusion = WF_FUSION_INSTANCES, bad[2].instances = 5;
+    bad[3].reorder = WF_REORDER_COPY;
+    for (int i = 0; i < 4; i++) {
+        wf_batcher *b = NULL;
+        assert_int_equal(wf_batcher_create(&bad[i], &b), WF_CONFIG);
+        assert_null(b);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(random_jobs_end_and_leave_nothing_behind),
+        cmocka_unit_test(static_batch_waits_until_full_and_lets_nobody_join),
+        cmocka_unit_test(window_closes_by_time_or_when_full),
+        cmocka_unit_test(what_never_fits_is_refused_with_the_numbers),
+        cmocka_unit_test(contradictory_limits_are_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
