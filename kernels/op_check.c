@@ -57,6 +57,7 @@ wf_status wf_check_gemm(const wf_gemm_args *a, wf_dtype act)
     WF_TRY(check_typed("gemm", "x", &a->x, act));
     WF_TRY(check_typed("gemm", "y", &a->y, a->y.dtype == WF_F32 ? WF_F32 : act));
     WF_TRY(check_shape("gemm", "x", &a->x, a->y.n_rows, a->w->n_cols));
+    if (a->w->n_cols < 1) return wf_fail(WF_INTERNAL, "gemm: the weight is empty");
     return check_shape("gemm", "y", &a->y, a->x.n_rows, a->w->n_rows);
 }
 

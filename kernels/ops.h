@@ -181,12 +181,12 @@ typedef struct wf_sample_args {
     const wf_row_sampling *sampling;
     const uint16_t *counts; // [R][counts_stride] or NULL
     int64_t counts_stride;
-    int32_t *last_token;    // [R] row array; receives the token
-    int32_t *token;         // [n]
-    int32_t n_top;          // logprobs asked for; 0: only the token's
-    float *logprob;         // [n] log-softmax of the (penalised) logits at the token, or NULL
-    int32_t *top_id;        // [n][n_top] or NULL
-    float *top_logprob;     // [n][n_top]
+    int32_t *last_token; // [R] row array; receives the token
+    int32_t *token;      // [n]
+    int32_t n_top;       // logprobs asked for; 0: only the token's
+    float *logprob;      // [n] log-softmax of the (penalised) logits at the token, or NULL
+    int32_t *top_id;     // [n][n_top] or NULL
+    float *top_logprob;  // [n][n_top]
 } wf_sample_args;
 
 #endif

@@ -1,34 +1,129 @@
-// The CPU back end's table.
-#include "kernels/cpu/cpu.h"
-
+// The CPU back end's table, and which instruction set it uses.
+#include <omp.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#ifdef __x86_64__
+#include <cpuid.h>
+#endif
 
+#include "kernels/cpu/cpu.h"
+#include "kernels/cpu/cpu_impl.h"
 #include "kernels/ref/ref.h"
+
+#define MAX_THREADS 1024
+
+#ifdef __x86_64__
+static bool has_avx2(void)
+{
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+           __builtin_cpu_supports("f16c");
+}
+
+static bool has_avx512(void)
+{
+    return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
+}
+#endif
+
+static bool has_portable(void)
+{
+    return true;
+}
+
+// Best first.
+static const struct {
+    const wf_cpu_isa *isa;
+    bool (*works)(void);
+} isas[] = {
+#ifdef __x86_64__
+    {&wf_cpu_isa_avx512, has_avx512},
+    {&wf_cpu_isa_avx2, has_avx2},
+#endif
+    {&wf_cpu_isa_portable, has_portable},
+};
+
+static wf_status find_isa(const char *name, const wf_cpu_isa **out)
+{
+    for (size_t i = 0; i < sizeof isas / sizeof *isas; i++) {
+        if (name != NULL && strcmp(name, isas[i].isa->name) != 0) continue;
+        if (!isas[i].works()) {
+            if (name == NULL) continue;
+            return wf_fail(WF_DEVICE, "back end cpu: this machine has no %s", name);
+        }
+        *out = isas[i].isa;
+        return WF_OK;
+    }
+    return wf_fail(WF_CONFIG, "back end cpu: no instruction set is called '%s'", name);
+}
 
 static wf_status cpu_create(const wf_backend_config *config, wf_backend **out)
 {
-    (void)config;
-    wf_backend *be = calloc(1, sizeof *be);
-    if (be == NULL) return wf_fail(WF_NO_MEMORY, "back end cpu: out of memory");
-    be->ops = &wf_cpu_ops;
-    *out = be;
+    const wf_cpu_isa *isa = NULL;
+    WF_TRY(find_isa(config->isa, &isa));
+    int n_threads = config->n_threads > 0 ? config->n_threads : omp_get_max_threads();
+    if (n_threads > MAX_THREADS)
+        return wf_fail(WF_CONFIG, "back end cpu: %d threads, at most %d", n_threads, MAX_THREADS);
+    wf_cpu *cpu = calloc(1, sizeof *cpu);
+    if (cpu == NULL) return wf_fail(WF_NO_MEMORY, "back end cpu: out of memory");
+    cpu->base.ops = &wf_cpu_ops;
+    cpu->isa = isa;
+    cpu->n_threads = n_threads;
+    void *scratch;
+    wf_status st = wf_ref_alloc(&cpu->base, (size_t)n_threads * WF_CPU_SCRATCH_BYTES, &scratch);
+    if (st != WF_OK) {
+        free(cpu);
+        return st;
+    }
+    cpu->scratch = scratch;
+    *out = &cpu->base;
     return WF_OK;
 }
 
 static void cpu_destroy(wf_backend *be)
 {
-    free(be);
+    wf_cpu *cpu = wf_cpu_of(be);
+    wf_ref_free(be, cpu->scratch);
+    free(cpu->task_begin);
+    free(cpu);
+}
+
+// The processor's own name, without the spaces around it; "processor" where it does not say.
+static void processor_name(char out[49])
+{
+    strcpy(out, "processor");
+#ifdef __x86_64__
+    unsigned regs[12] = {0};
+    if (__get_cpuid_max(0x80000000u, NULL) < 0x80000004u) return;
+    for (unsigned i = 0; i < 3; i++)
+        __get_cpuid(0x80000002u + i, &regs[4 * i], &regs[4 * i + 1], &regs[4 * i + 2],
+                    &regs[4 * i + 3]);
+    char name[49] = "";
+    memcpy(name, regs, 48);
+    char *begin = name + strspn(name, " ");
+    size_t n = strlen(begin);
+    while (n > 0 && begin[n - 1] == ' ')
+        n--;
+    begin[n] = '\0';
+    if (n > 0) memmove(out, begin, n + 1);
+#endif
 }
 
 static wf_status cpu_info(wf_backend *be, wf_backend_info *out)
 {
-    (void)be;
-    *out = (wf_backend_info){
-        .name = "cpu", .device = "host", .host_memory = true, .act_dtype = WF_F32};
+    const wf_cpu *cpu = wf_cpu_of(be);
+    char processor[49];
+    processor_name(processor);
+    *out = (wf_backend_info){.name = "cpu", .host_memory = true, .act_dtype = WF_F32};
+    snprintf(out->device, sizeof out->device, "%s, %s, %d thread%s", processor, cpu->isa->name,
+             cpu->n_threads, cpu->n_threads == 1 ? "" : "s");
     wf_ref_host_memory(&out->free_bytes, &out->total_bytes);
     return WF_OK;
 }
 
+// Copies of a few rows (token_ids, gather, scatter, reorder, count) are ref's: there is nothing to
+// gain.
 const wf_backend_ops wf_cpu_ops = {
     .name = "cpu",
     .create = cpu_create,
@@ -40,10 +135,10 @@ const wf_backend_ops wf_cpu_ops = {
     .host_free = wf_ref_free,
     .upload = wf_ref_copy,
     .download = wf_ref_copy,
-    .weight_create = wf_ref_weight_create,
-    .weight_load = wf_ref_weight_load,
-    .weight_random = wf_ref_weight_random,
-    .weight_destroy = wf_ref_weight_destroy,
+    .weight_create = wf_cpu_weight_create,
+    .weight_load = wf_cpu_weight_load,
+    .weight_random = wf_cpu_weight_random,
+    .weight_destroy = wf_cpu_weight_destroy,
     .stream_create = wf_ref_stream_create,
     .stream_destroy = wf_ref_stream_destroy,
     .event_create = wf_ref_event_create,
@@ -53,19 +148,19 @@ const wf_backend_ops wf_cpu_ops = {
     .event_sync = wf_ref_event_sync,
     .stream_wait = wf_ref_stream_wait,
     .token_ids = wf_ref_token_ids,
-    .embed = wf_ref_embed,
-    .gemm = wf_ref_gemm,
-    .rmsnorm = wf_ref_rmsnorm,
-    .layernorm = wf_ref_layernorm,
-    .add = wf_ref_add,
-    .rope_kv_append = wf_ref_rope_kv_append,
-    .attention = wf_ref_attention,
-    .silu_mul = wf_ref_silu_mul,
-    .gelu = wf_ref_gelu,
+    .embed = wf_cpu_embed,
+    .gemm = wf_cpu_gemm,
+    .rmsnorm = wf_cpu_rmsnorm,
+    .layernorm = wf_cpu_layernorm,
+    .add = wf_cpu_add,
+    .rope_kv_append = wf_cpu_rope_kv_append,
+    .attention = wf_cpu_attention,
+    .silu_mul = wf_cpu_silu_mul,
+    .gelu = wf_cpu_gelu,
     .gather = wf_ref_gather,
     .scatter = wf_ref_scatter,
     .reorder = wf_ref_reorder,
-    .kv_copy = wf_ref_kv_copy,
+    .kv_copy = wf_cpu_kv_copy,
     .count = wf_ref_count,
-    .sample = wf_ref_sample,
+    .sample = wf_cpu_sample,
 };

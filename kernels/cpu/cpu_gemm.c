@@ -1,0 +1,96 @@
+// GEMM and embedding on panels: splits the work over threads (isa_gemm.c computes).
+#include <omp.h>
+
+#include "kernels/convert.h"
+#include "kernels/cpu/cpu_impl.h"
+#include "kernels/op_check.h"
+
+// Rough speed of one thread, to tell work that is worth sharing: bytes and flops per nanosecond.
+#define BYTES_PER_NS 15.0
+#define FLOPS_PER_NS 60.0
+
+// Row tiles that a thread must get before rows are split at all: each part packs x for itself and
+// reads all its panels.
+#define MIN_TILES 4
+
+// How many parts the rows are cut into; the panels are cut into n_threads / that.
+static int row_parts(const wf_cpu *cpu, int64_t n_rows, int n_threads)
+{
+    int best = 1;
+    for (int parts = 2; parts <= n_threads; parts++)
+        if (n_threads % parts == 0 && n_rows >= (int64_t)parts * MIN_TILES * cpu->isa->tile_rows)
+            best = parts;
+    return best;
+}
+
+// First row of part i: at a tile, so that only the last tile of the matrix is smaller.
+static int64_t first_row(const wf_cpu *cpu, int64_t n_rows, int i, int n_parts)
+{
+    int64_t n_tiles = (n_rows + cpu->isa->tile_rows - 1) / cpu->isa->tile_rows;
+    int64_t row = wf_cpu_share(n_tiles, i, n_parts) * cpu->isa->tile_rows;
+    return row < n_rows ? row : n_rows;
+}
+
+wf_status wf_cpu_gemm(wf_backend *be, wf_stream *s, const wf_gemm_args *a)
+{
+    (void)s;
+    WF_TRY(wf_check_gemm(a, WF_F32));
+    const wf_cpu *cpu = wf_cpu_of(be);
+    const wf_cpu_weight *w = (const wf_cpu_weight *)a->w;
+    int64_t n_rows = a->x.n_rows, n_out = w->base.n_rows, n_cols = w->base.n_cols;
+    double bytes = (double)(n_out * n_cols) * (double)wf_dtype_bytes(w->base.dtype);
+    double flops = 2.0 * (double)(n_rows * n_cols) * (double)n_out;
+    int n_threads = wf_cpu_threads_for(cpu, bytes / BYTES_PER_NS + flops / FLOPS_PER_NS);
+    int n_row_parts = row_parts(cpu, n_rows, n_threads), n_panel_parts = n_threads / n_row_parts;
+#pragma omp parallel for num_threads(n_threads) schedule(static, 1) if (n_threads > 1)
+    for (int i = 0; i < n_threads; i++) {
+        int i_rows = i % n_row_parts, i_panels = i / n_row_parts;
+        int64_t begin = first_row(cpu, n_rows, i_rows, n_row_parts);
+        wf_gemm_part part = {
+            .x = (const float *)a->x.data + begin * a->x.stride,
+            .x_stride = a->x.stride,
+            .n_rows = first_row(cpu, n_rows, i_rows + 1, n_row_parts) - begin,
+            .panels = w->panels,
+            .dtype = w->base.dtype,
+            .n_cols = n_cols,
+            .n_out = n_out,
+            .i_panel = wf_cpu_share(w->n_panels, i_panels, n_panel_parts),
+            .end_panel = wf_cpu_share(w->n_panels, i_panels + 1, n_panel_parts),
+            .bias = a->bias,
+            .y = (float *)a->y.data + begin * a->y.stride,
+            .y_stride = a->y.stride,
+            .scratch = wf_cpu_scratch(cpu, omp_get_thread_num()),
+        };
+        cpu->isa->gemm(&part);
+    }
+    return WF_OK;
+}
+
+// One column of a panel, spread over a cache line per element.
+static void embed_row(const wf_cpu_weight *w, int64_t row, float *y)
+{
+    int64_t n_cols = w->base.n_cols;
+    int64_t at =
+        row / WF_PANEL * n_cols * WF_PANEL + wf_panel_at(w->base.dtype, (int)(row % WF_PANEL));
+    for (int64_t k = 0; k < n_cols; k++)
+        y[k] = wf_load_f32(w->panels, w->base.dtype, at + k * WF_PANEL);
+}
+
+wf_status wf_cpu_embed(wf_backend *be, wf_stream *s, const wf_embed_args *a)
+{
+    (void)s;
+    WF_TRY(wf_check_embed(a, WF_F32));
+    const wf_cpu_weight *w = (const wf_cpu_weight *)a->table;
+    int n_threads = wf_cpu_threads_for(wf_cpu_of(be), 5.0 * (double)(a->y.n_rows * a->y.n_cols));
+#pragma omp parallel for num_threads(n_threads) schedule(static) if (n_threads > 1)
+    for (int64_t i = 0; i < a->y.n_rows; i++) {
+        float *y = (float *)a->y.data + i * a->y.stride;
+        int64_t row = (int64_t)a->ids[i] - a->vocab_begin;
+        if (row >= 0 && row < w->base.n_rows)
+            embed_row(w, row, y);
+        else
+            for (int64_t k = 0; k < a->y.n_cols; k++)
+                y[k] = 0.0f;
+    }
+    return WF_OK;
+}

@@ -1,0 +1,65 @@
+// What the drivers of the CPU back end share: its state and how work is split over threads.
+#ifndef WF_KERNELS_CPU_CPU_IMPL_H
+#define WF_KERNELS_CPU_CPU_IMPL_H
+
+#include "kernels/cpu/cpu_isa.h"
+
+typedef struct wf_cpu {
+    wf_backend base;
+    const wf_cpu_isa *isa;
+    int n_threads;
+    char *scratch;       // [n_threads][WF_CPU_SCRATCH_BYTES] own
+    int32_t *task_begin; // attention: first task of each sequence, own; grows to the most seen
+    int64_t task_room;
+} wf_cpu;
+
+// A weight in panels (cpu_isa.h).
+typedef struct wf_cpu_weight {
+    wf_weight base;
+    char *panels; // [n_panels][n_cols][WF_PANEL], columns beyond n_rows are zero; own
+    int64_t n_panels;
+} wf_cpu_weight;
+
+static inline wf_cpu *wf_cpu_of(wf_backend *be)
+{
+    return (wf_cpu *)be;
+}
+
+static inline float *wf_cpu_scratch(const wf_cpu *cpu, int i_thread)
+{
+    return (float *)(void *)(cpu->scratch + (size_t)i_thread * WF_CPU_SCRATCH_BYTES);
+}
+
+// Threads worth waking for work of about this many nanoseconds on one thread: waking and joining
+// them costs tens of microseconds when they sleep.
+static inline int wf_cpu_threads_for(const wf_cpu *cpu, double work_ns)
+{
+    return work_ns < 40e3 ? 1 : cpu->n_threads;
+}
+
+// Part i of n of the range 0..total: begins at wf_cpu_share(total, i, n), ends where i + 1 begins.
+static inline int64_t wf_cpu_share(int64_t total, int64_t i, int64_t n)
+{
+    return total * i / n;
+}
+
+wf_status wf_cpu_weight_create(wf_backend *be, wf_dtype dtype, int64_t n_rows, int64_t n_cols,
+                               wf_weight **out);
+wf_status wf_cpu_weight_load(wf_backend *be, wf_weight *w, int64_t i_row, int64_t n_rows,
+                             const void *src, wf_dtype src_dtype, int64_t src_stride);
+wf_status wf_cpu_weight_random(wf_backend *be, wf_weight *w, uint64_t seed, float std);
+void wf_cpu_weight_destroy(wf_backend *be, wf_weight *w);
+
+wf_status wf_cpu_embed(wf_backend *be, wf_stream *s, const wf_embed_args *a);
+wf_status wf_cpu_gemm(wf_backend *be, wf_stream *s, const wf_gemm_args *a);
+wf_status wf_cpu_rmsnorm(wf_backend *be, wf_stream *s, const wf_rmsnorm_args *a);
+wf_status wf_cpu_layernorm(wf_backend *be, wf_stream *s, const wf_layernorm_args *a);
+wf_status wf_cpu_add(wf_backend *be, wf_stream *s, const wf_add_args *a);
+wf_status wf_cpu_rope_kv_append(wf_backend *be, wf_stream *s, const wf_rope_args *a);
+wf_status wf_cpu_attention(wf_backend *be, wf_stream *s, const wf_attention_args *a);
+wf_status wf_cpu_silu_mul(wf_backend *be, wf_stream *s, const wf_activation_args *a);
+wf_status wf_cpu_gelu(wf_backend *be, wf_stream *s, const wf_activation_args *a);
+wf_status wf_cpu_kv_copy(wf_backend *be, wf_stream *s, const wf_kv_copy_args *a);
+wf_status wf_cpu_sample(wf_backend *be, wf_stream *s, const wf_sample_args *a);
+
+#endif

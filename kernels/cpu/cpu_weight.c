@@ -1,0 +1,101 @@
+// Weights of the CPU back end: repacked at load to panels of 32 columns in their own dtype.
+#include <stdlib.h>
+#include <string.h>
+
+#include "kernels/convert.h"
+#include "kernels/cpu/cpu_impl.h"
+#include "kernels/op_check.h"
+#include "kernels/random.h"
+#include "kernels/ref/ref.h"
+
+#define MIN(a, b) ((a) < (b) ? (a) : (b))
+
+// Columns of a row converted at a time: 32 rows of this many fill an L1 cache's quarter.
+#define CHUNK 128
+
+wf_status wf_cpu_weight_create(wf_backend *be, wf_dtype dtype, int64_t n_rows, int64_t n_cols,
+                               wf_weight **out)
+{
+    if (n_rows < 1 || n_cols < 1)
+        return wf_fail(WF_INTERNAL, "weight: an empty matrix has no panels");
+    wf_cpu_weight *w = calloc(1, sizeof *w);
+    if (w == NULL) return wf_fail(WF_NO_MEMORY, "weight: out of memory");
+    w->base = (wf_weight){dtype, n_rows, n_cols};
+    w->n_panels = (n_rows + WF_PANEL - 1) / WF_PANEL;
+    void *data;
+    size_t bytes = (size_t)(w->n_panels * WF_PANEL * n_cols) * wf_dtype_bytes(dtype);
+    wf_status st = wf_ref_alloc(be, bytes, &data);
+    if (st != WF_OK) {
+        free(w);
+        return st;
+    }
+    w->panels = data;
+    *out = &w->base;
+    return WF_OK;
+}
+
+void wf_cpu_weight_destroy(wf_backend *be, wf_weight *weight)
+{
+    if (weight == NULL) return;
+    wf_ref_free(be, ((wf_cpu_weight *)weight)->panels);
+    free(weight);
+}
+
+// Elements i_col.. of one row of the matrix, already in the weight's dtype, take their places.
+static void spread(wf_cpu_weight *w, int64_t row, int64_t i_col, const void *part, int n)
+{
+    wf_dtype dtype = w->base.dtype;
+    int64_t at = (row / WF_PANEL * w->base.n_cols + i_col) * WF_PANEL +
+                 wf_panel_at(dtype, (int)(row % WF_PANEL));
+    if (dtype == WF_F32) {
+        for (int i = 0; i < n; i++)
+            ((float *)(void *)w->panels)[at + i * WF_PANEL] = ((const float *)part)[i];
+    } else {
+        for (int i = 0; i < n; i++)
+            ((uint16_t *)(void *)w->panels)[at + i * WF_PANEL] = ((const uint16_t *)part)[i];
+    }
+}
+
+wf_status wf_cpu_weight_load(wf_backend *be, wf_weight *weight, int64_t i_row, int64_t n_rows,
+                             const void *src, wf_dtype src_dtype, int64_t src_stride)
+{
+    wf_cpu_weight *w = (wf_cpu_weight *)weight;
+    WF_TRY(wf_check_weight_block(weight, i_row, n_rows, src_stride));
+    size_t src_bytes = wf_dtype_bytes(src_dtype);
+    int64_t n_cols = w->base.n_cols, end_row = i_row + n_rows;
+    int n_threads = wf_cpu_threads_for(wf_cpu_of(be), (double)(n_rows * n_cols));
+#pragma omp parallel for num_threads(n_threads) schedule(static) if (n_threads > 1)
+    for (int64_t panel = i_row / WF_PANEL; panel < (end_row + WF_PANEL - 1) / WF_PANEL; panel++) {
+        int64_t first = panel * WF_PANEL < i_row ? i_row : panel * WF_PANEL;
+        int64_t end = MIN((panel + 1) * WF_PANEL, end_row);
+        float part[CHUNK];
+        for (int64_t k = 0; k < n_cols; k += CHUNK)
+            for (int64_t row = first; row < end; row++) {
+                int n = (int)MIN(n_cols - k, CHUNK);
+                const char *from =
+                    (const char *)src + (size_t)((row - i_row) * src_stride + k) * src_bytes;
+                wf_convert(part, w->base.dtype, from, src_dtype, n);
+                spread(w, row, k, part, n);
+            }
+    }
+    return WF_OK;
+}
+
+wf_status wf_cpu_weight_random(wf_backend *be, wf_weight *weight, uint64_t seed, float std)
+{
+    wf_cpu_weight *w = (wf_cpu_weight *)weight;
+    int64_t n_cols = w->base.n_cols;
+    int n_threads = wf_cpu_threads_for(wf_cpu_of(be), 10.0 * (double)(w->base.n_rows * n_cols));
+#pragma omp parallel for num_threads(n_threads) schedule(static) if (n_threads > 1)
+    for (int64_t row = 0; row < w->base.n_rows; row++) {
+        float value[CHUNK], part[CHUNK];
+        for (int64_t k = 0; k < n_cols; k += CHUNK) {
+            int n = (int)MIN(n_cols - k, CHUNK);
+            for (int i = 0; i < n; i++)
+                value[i] = wf_random_weight(seed, (uint64_t)(row * n_cols + k + i), std);
+            wf_convert(part, w->base.dtype, value, WF_F32, n);
+            spread(w, row, k, part, n);
+        }
+    }
+    return WF_OK;
+}

@@ -1,0 +1,292 @@
+// Causal attention over pages, for decode rows and prompt chunks alike.
+//
+//   out[t][h] = sum over p <= pos(t) of softmax(scale q[t][h] . k[p]) v[p]
+//
+// q, out f32 rows; K and V pages [kv_head][token][head_dim] in f32, bf16 or f16 (tensor.h).
+// A task is up to 96 rows (new token x query head) of one sequence and KV head. It walks the
+// context in tiles of 64 positions, ascending. Of each tile it makes K^T and V in f32 in its
+// scratch, once for all its rows; then, for a few rows at a time,
+//
+//   s = q K^T                 one chain of fused multiply-adds over head_dim for each score
+//   m' = max(m, max(s)), a = 2^(m - m'), p = 2^(s - m'), l = l a + sum(p)
+//   o = o a + p V             one chain over the tile's positions for each output
+//
+// with log2(e) in the scale. Positions beyond a row's own weigh nothing, so a row's bits depend on
+// its query and its context alone: not on its chunk, its neighbours, the page size or the thread.
+// (A sum can only differ in the sign of a zero; the end adds +0 to be rid of that.)
+// Source: Milakov, Gimelshein, arXiv 1805.02867; Dao et al., arXiv 2205.14135.
+// Work: 4 head_dim flops per score. Tolerance against ref: 2e-6 relative to max |v|.
+#include "kernels/cpu/isa.h"
+
+#define MIN(a, b) ((a) < (b) ? (a) : (b))
+
+#define TILE     WF_ATTENTION_TILE
+#define MAX_ROWS WF_ATTENTION_ROWS
+#define MAX_DIM  256
+
+// A task's memory: it lies in the thread's scratch.
+typedef struct work {
+    float q[MAX_ROWS * MAX_DIM];  // packed: [row tile][head_dim][tile rows], scaled
+    float o[MAX_ROWS * MAX_DIM];  // [row][dim_pad]
+    float kt[MAX_DIM * TILE];     // [head_dim][position]
+    float v[TILE * MAX_DIM];      // [position][dim_pad]
+    float p[WF_TILE_ROWS * TILE]; // [row of the row tile][position]
+    float max[MAX_ROWS], sum[MAX_ROWS];
+    int32_t pos[MAX_ROWS]; // of each row's query
+    int64_t key[TILE];     // element offset of each position's K
+} work;
+
+_Static_assert(sizeof(work) <= WF_CPU_SCRATCH_BYTES, "an attention task fits the scratch");
+_Static_assert(MAX_ROWS % WF_TILE_ROWS == 0, "row tiles fill a task");
+
+static int dim_pad(const wf_kv *kv)
+{
+    return (kv->head_dim + 15) / 16 * 16;
+}
+
+static void load_queries(const wf_attention_part *part, work *w)
+{
+    const wf_attention_args *a = part->args;
+    const wf_kv *kv = &a->kv;
+    int group = a->n_heads / kv->n_kv_heads, dim = kv->head_dim;
+    int n_rows = part->end_row - part->i_row;
+    float scale = a->scale * WF_LOG2E;
+    for (int i = 0; i < n_rows; i++) {
+        int row = part->i_row + i, in_tile = i % WF_TILE_ROWS;
+        int tile_rows = MIN(n_rows - i + in_tile, WF_TILE_ROWS);
+        int token = row / group, head = part->kv_head * group + row % group;
+        const float *q = (const float *)a->qkv.data + (int64_t)head * dim +
+                         (a->batch->cu_seqlens[part->i_seq] + token) * a->qkv.stride;
+        float *packed = w->q + (i - in_tile) * dim + in_tile;
+        for (int d = 0; d < dim; d++)
+            packed[d * tile_rows] = q[d] * scale;
+        w->pos[i] = a->batch->seq_past[part->i_seq] + token;
+        w->max[i] = -INFINITY;
+        w->sum[i] = 0.0f;
+    }
+    memset(w->o, 0, (size_t)(n_rows * dim_pad(kv)) * sizeof *w->o);
+}
+
+static void find_keys(const wf_attention_part *part, work *w, int32_t begin, int n)
+{
+    const wf_batch *b = part->args->batch;
+    const wf_kv *kv = &part->args->kv;
+    const int32_t *pages = b->page_table + (int64_t)b->seq_row[part->i_seq] * b->page_stride;
+    int32_t page = begin / kv->page_tokens, token = begin % kv->page_tokens;
+    for (int i = 0; i < n; i++) {
+        w->key[i] = pages[page] * kv->page_stride + part->kv_head * kv->head_stride +
+                    (int64_t)token * kv->head_dim;
+        if (++token == kv->page_tokens) {
+            token = 0;
+            page++;
+        }
+    }
+}
+
+// K^T and V of n positions; beyond them K^T is zero and V is not read.
+WF_INLINE void load_tile(const wf_kv *kv, wf_dtype dtype, work *w, int n)
+{
+    int dim = kv->head_dim, pad = dim_pad(kv), whole = dim / 16 * 16;
+    for (int t = 0; t < TILE; t += 16)
+        for (int d = 0; d < dim; d += 16) {
+            v16 block[16];
+            for (int i = 0; i < 16; i++) {
+                if (t + i >= n)
+                    block[i] = v16_zero();
+                else if (d < whole)
+                    block[i] = v16_load_as(kv->base, dtype, w->key[t + i] + d);
+                else
+                    block[i] = v16_load_as_n(kv->base, dtype, w->key[t + i] + d, dim - d);
+            }
+            v16_transpose(block);
+            for (int i = 0; i < MIN(16, dim - d); i++)
+                v16_store(w->kt + (d + i) * TILE + t, block[i]);
+        }
+    for (int t = 0; t < n; t++) {
+        int64_t at = w->key[t] + kv->kv_stride;
+        for (int d = 0; d < whole; d += 16)
+            v16_store(w->v + t * pad + d, v16_load_as(kv->base, dtype, at + d));
+        if (whole < dim)
+            v16_store(w->v + t * pad + whole,
+                      v16_load_as_n(kv->base, dtype, at + whole, dim - whole));
+    }
+}
+
+// sum[r][j] += a[k][r] b[k][16 j ..] over ascending k. a has strides of its own.
+WF_INLINE void multiply(v16 sum[WF_TILE_ROWS][4], const int n_rows, const int n_vecs, int n_k,
+                        const float *a, int64_t a_k, int64_t a_row, const float *b, int64_t b_k)
+{
+    for (int k = 0; k < n_k; k++) {
+        v16 bv[4];
+#pragma GCC unroll 4
+        for (int j = 0; j < n_vecs; j++)
+            bv[j] = v16_load(b + k * b_k + 16 * j);
+#pragma GCC unroll 12
+        for (int r = 0; r < n_rows; r++) {
+            v16 av = v16_set1(a[k * a_k + r * a_row]);
+#pragma GCC unroll 4
+            for (int j = 0; j < n_vecs; j++)
+                sum[r][j] = v16_fma(av, bv[j], sum[r][j]);
+        }
+    }
+}
+
+// Scores of n_rows rows with positions at..at + 16 n_vecs of the tile.
+WF_INLINE void scores(work *w, int i_row, int dim, int at, const int n_rows, const int n_vecs)
+{
+    v16 sum[WF_TILE_ROWS][4];
+#pragma GCC unroll 12
+    for (int r = 0; r < n_rows; r++)
+#pragma GCC unroll 4
+        for (int j = 0; j < n_vecs; j++)
+            sum[r][j] = v16_zero();
+    multiply(sum, n_rows, n_vecs, dim, w->q + i_row * dim, n_rows, 1, w->kt + at, TILE);
+#pragma GCC unroll 12
+    for (int r = 0; r < n_rows; r++)
+#pragma GCC unroll 4
+        for (int j = 0; j < n_vecs; j++)
+            v16_store(w->p + r * TILE + at + 16 * j, sum[r][j]);
+}
+
+// Columns at..at + 16 n_vecs of the outputs take in n_k positions.
+WF_INLINE void outputs(work *w, int i_row, int pad, int at, int n_k, const float *rescale,
+                       const int n_rows, const int n_vecs)
+{
+    v16 sum[WF_TILE_ROWS][4];
+#pragma GCC unroll 12
+    for (int r = 0; r < n_rows; r++)
+#pragma GCC unroll 4
+        for (int j = 0; j < n_vecs; j++)
+            sum[r][j] =
+                v16_mul(v16_load(w->o + (i_row + r) * pad + at + 16 * j), v16_set1(rescale[r]));
+    multiply(sum, n_rows, n_vecs, n_k, w->p, 1, TILE, w->v + at, pad);
+#pragma GCC unroll 12
+    for (int r = 0; r < n_rows; r++)
+#pragma GCC unroll 4
+        for (int j = 0; j < n_vecs; j++)
+            v16_store(w->o + (i_row + r) * pad + at + 16 * j, sum[r][j]);
+}
+
+// Scores in w->p become weights 2^(s - max); each row's maximum and sum move on. `rescale` gets
+// what the rows' sums so far are worth. A row sees the positions up to its own.
+WF_INLINE void soften(work *w, int i_row, int32_t begin, float rescale[16], const int n_rows)
+{
+    float before[16] = {0}, max[16] = {0};
+    for (int r = 0; r < n_rows; r++) {
+        float *p = w->p + r * TILE;
+        int n_valid = w->pos[i_row + r] - begin + 1;
+        before[r] = w->max[i_row + r];
+        v16 top = v16_set1(before[r]);
+        for (int j = 0; j < TILE / 16; j++) {
+            int n = n_valid - 16 * j;
+            v16 s = v16_load(p + 16 * j);
+            if (n < 16) {
+                s = v16_keep_n(s, n < 0 ? 0 : n, -INFINITY);
+                v16_store(p + 16 * j, s);
+            }
+            top = v16_max(top, s);
+        }
+        max[r] = v16_greatest(top);
+    }
+    v16_store(rescale, v16_exp2_below_128(v16_sub(v16_load(before), v16_load(max))));
+    for (int r = 0; r < n_rows; r++) {
+        float *p = w->p + r * TILE;
+        v16 part[TILE / 16];
+        for (int j = 0; j < TILE / 16; j++) {
+            part[j] = v16_exp2_below_128(v16_sub(v16_load(p + 16 * j), v16_set1(max[r])));
+            v16_store(p + 16 * j, part[j]);
+        }
+        float sum = v16_sum(v16_add(v16_add(part[0], part[1]), v16_add(part[2], part[3])));
+        w->sum[i_row + r] = w->sum[i_row + r] * rescale[r] + sum;
+        w->max[i_row + r] = max[r];
+    }
+}
+
+// One row tile meets one tile of positions that begins at `begin`. n_vecs: how many vectors of sums
+// each row gets, a constant with n_rows.
+WF_INLINE void row_tile(work *w, int i_row, int dim, int pad, int32_t begin, const int n_rows,
+                        const int n_vecs)
+{
+    int n_k = MIN(w->pos[i_row + n_rows - 1] - begin + 1, TILE); // the last row sees most
+    if (n_k <= 0) return;
+    for (int at = 0; at < n_k; at += 16 * n_vecs)
+        scores(w, i_row, dim, at, n_rows, n_vecs);
+    float rescale[16];
+    soften(w, i_row, begin, rescale, n_rows);
+    int at = 0;
+    for (; at + 16 * n_vecs <= pad; at += 16 * n_vecs)
+        outputs(w, i_row, pad, at, n_k, rescale, n_rows, n_vecs);
+    for (; at < pad; at += 16)
+        outputs(w, i_row, pad, at, n_k, rescale, n_rows, 1);
+}
+
+#define VECS(rows) (4 * (rows) <= WF_TILE_SUMS ? 4 : 2 * (rows) <= WF_TILE_SUMS ? 2 : 1)
+
+#define ROW_TILE_CASE(rows)                                                                        \
+    case rows:                                                                                     \
+        row_tile(w, i_row, dim, pad, begin, rows, VECS(rows));                                     \
+        break;
+
+static void row_tile_of(work *w, int i_row, int n_rows, int dim, int pad, int32_t begin)
+{
+    switch (n_rows) {
+        ROW_TILE_CASE(1)
+        ROW_TILE_CASE(2)
+        ROW_TILE_CASE(3)
+        ROW_TILE_CASE(4)
+#if WF_TILE_ROWS > 4
+        ROW_TILE_CASE(5)
+        ROW_TILE_CASE(6)
+#endif
+#if WF_TILE_ROWS > 6
+        ROW_TILE_CASE(7)
+        ROW_TILE_CASE(8)
+        ROW_TILE_CASE(9)
+        ROW_TILE_CASE(10)
+        ROW_TILE_CASE(11)
+        ROW_TILE_CASE(12)
+#endif
+    }
+}
+
+static void store_outputs(const wf_attention_part *part, const work *w)
+{
+    const wf_attention_args *a = part->args;
+    int group = a->n_heads / a->kv.n_kv_heads, dim = a->kv.head_dim, pad = dim_pad(&a->kv);
+    for (int i = 0; i < part->end_row - part->i_row; i++) {
+        int row = part->i_row + i;
+        int token = row / group, head = part->kv_head * group + row % group;
+        float *out = (float *)a->out.data + (int64_t)head * dim +
+                     (a->batch->cu_seqlens[part->i_seq] + token) * a->out.stride;
+        for (int d = 0; d < dim; d++)
+            out[d] = w->o[i * pad + d] / w->sum[i] + 0.0f;
+    }
+}
+
+void WF_ISA(attention)(const wf_attention_part *part)
+{
+    const wf_kv *kv = &part->args->kv;
+    work *w = (work *)(void *)part->scratch;
+    int n_rows = part->end_row - part->i_row;
+    if (n_rows <= 0) return;
+    load_queries(part, w);
+    int32_t end = w->pos[n_rows - 1] + 1;
+    for (int32_t begin = 0; begin < end; begin += TILE) {
+        int n = MIN(end - begin, TILE);
+        find_keys(part, w, begin, n);
+        switch (kv->dtype) {
+        case WF_BF16:
+            load_tile(kv, WF_BF16, w, n);
+            break;
+        case WF_F16:
+            load_tile(kv, WF_F16, w, n);
+            break;
+        default:
+            load_tile(kv, WF_F32, w, n);
+            break;
+        }
+        for (int i = 0; i < n_rows; i += WF_TILE_ROWS)
+            row_tile_of(w, i, MIN(n_rows - i, WF_TILE_ROWS), kv->head_dim, dim_pad(kv), begin);
+    }
+    store_outputs(part, w);
+}

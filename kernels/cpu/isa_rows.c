@@ -1,0 +1,209 @@
+// Operations on rows that read and write each element a few times: norms, activations, rotary
+// positions. All are bound by memory; f32 throughout, sums over 16 lanes in the order of v16_sum.
+//
+//   rmsnorm    y = x / sqrt(mean(x^2) + eps) * weight        (residual += x first, if there is one)
+//   layernorm  y = (x - mean) / sqrt(var + eps) * weight + bias
+//   silu_mul   y = gate * sigmoid(gate) * up
+//   gelu       y = x * sigmoid(2 sqrt(2/pi) (x + 0.044715 x^3)), which is the tanh form
+//   rope       (a, b) -> (a cos - b sin, b cos + a sin)
+//
+// Tolerance against ref: 4e-6 relative, times sqrt(columns) / 16 for the norms.
+#include "kernels/cpu/isa.h"
+
+#define MIN(a, b) ((a) < (b) ? (a) : (b))
+
+static float *row_of(const wf_matrix *m, int64_t i)
+{
+    return (float *)m->data + i * m->stride;
+}
+
+// How many lanes the vector at column j of n has.
+WF_INLINE int lanes(int64_t n, int64_t j)
+{
+    return (int)MIN(n - j, 16);
+}
+
+static void add_row(float *y, const float *x, int64_t n)
+{
+    for (int64_t j = 0; j < n; j += 16) {
+        int m = lanes(n, j);
+        v16_store_n(y + j, v16_add(v16_load_n(y + j, m), v16_load_n(x + j, m)), m);
+    }
+}
+
+static const float *norm_input(const wf_matrix *x, const wf_matrix *residual, int64_t i)
+{
+    if (residual->data == NULL) return row_of(x, i);
+    add_row(row_of(residual, i), row_of(x, i), x->n_cols);
+    return row_of(residual, i);
+}
+
+static float sum_of(const float *x, int64_t n)
+{
+    v16 sum = v16_zero();
+    for (int64_t j = 0; j < n; j += 16)
+        sum = v16_add(sum, v16_load_n(x + j, lanes(n, j)));
+    return v16_sum(sum);
+}
+
+// sum of (x - center)^2
+static float sum_squares(const float *x, float center, int64_t n)
+{
+    v16 sum = v16_zero();
+    for (int64_t j = 0; j < n; j += 16) {
+        int m = lanes(n, j);
+        v16 d = v16_keep_n(v16_sub(v16_load_n(x + j, m), v16_set1(center)), m, 0.0f);
+        sum = v16_fma(d, d, sum);
+    }
+    return v16_sum(sum);
+}
+
+void WF_ISA(rmsnorm)(const wf_rmsnorm_args *a, int64_t begin, int64_t end)
+{
+    int64_t n = a->x.n_cols;
+    for (int64_t i = begin; i < end; i++) {
+        const float *x = norm_input(&a->x, &a->residual, i);
+        float *y = row_of(&a->y, i);
+        v16 scale = v16_set1(1.0f / sqrtf(sum_squares(x, 0.0f, n) / (float)n + a->eps));
+        for (int64_t j = 0; j < n; j += 16) {
+            int m = lanes(n, j);
+            v16 normed = v16_mul(v16_load_n(x + j, m), scale);
+            v16_store_n(y + j, v16_mul(normed, v16_load_n(a->weight + j, m)), m);
+        }
+    }
+}
+
+void WF_ISA(layernorm)(const wf_layernorm_args *a, int64_t begin, int64_t end)
+{
+    int64_t n = a->x.n_cols;
+    for (int64_t i = begin; i < end; i++) {
+        const float *x = norm_input(&a->x, &a->residual, i);
+        float *y = row_of(&a->y, i);
+        float mean = sum_of(x, n) / (float)n;
+        v16 scale = v16_set1(1.0f / sqrtf(sum_squares(x, mean, n) / (float)n + a->eps));
+        for (int64_t j = 0; j < n; j += 16) {
+            int m = lanes(n, j);
+            v16 normed = v16_mul(v16_sub(v16_load_n(x + j, m), v16_set1(mean)), scale);
+            v16 bias = a->bias != NULL ? v16_load_n(a->bias + j, m) : v16_zero();
+            v16_store_n(y + j, v16_fma(normed, v16_load_n(a->weight + j, m), bias), m);
+        }
+    }
+}
+
+void WF_ISA(add)(const wf_add_args *a, int64_t begin, int64_t end)
+{
+    for (int64_t i = begin; i < end; i++)
+        add_row(row_of(&a->y, i), row_of(&a->x, i), a->x.n_cols);
+}
+
+void WF_ISA(silu_mul)(const wf_activation_args *a, int64_t begin, int64_t end)
+{
+    int64_t n = a->y.n_cols;
+    for (int64_t i = begin; i < end; i++) {
+        const float *gate = row_of(&a->x, i), *up = gate + n;
+        float *y = row_of(&a->y, i);
+        for (int64_t j = 0; j < n; j += 16) {
+            int m = lanes(n, j);
+            v16 g = v16_load_n(gate + j, m);
+            v16 silu = v16_mul(g, v16_sigmoid(g));
+            v16_store_n(y + j, v16_mul(silu, v16_load_n(up + j, m)), m);
+        }
+    }
+}
+
+void WF_ISA(gelu)(const wf_activation_args *a, int64_t begin, int64_t end)
+{
+    const v16 cubic = v16_set1(0.044715f), twice = v16_set1(1.5957691216057308f); // 2 sqrt(2/pi)
+    int64_t n = a->y.n_cols;
+    for (int64_t i = begin; i < end; i++) {
+        const float *x = row_of(&a->x, i);
+        float *y = row_of(&a->y, i);
+        for (int64_t j = 0; j < n; j += 16) {
+            int m = lanes(n, j);
+            v16 v = v16_load_n(x + j, m);
+            v16 inner = v16_mul(v, v16_fma(v16_mul(v, v), cubic, v16_set1(1.0f)));
+            v16_store_n(y + j, v16_mul(v, v16_sigmoid(v16_mul(inner, twice))), m);
+        }
+    }
+}
+
+static void rotate_halves(float *x, const float *cos_row, const float *sin_row, int half)
+{
+    for (int i = 0; i < half; i += 16) {
+        int m = lanes(half, i);
+        v16 a = v16_load_n(x + i, m), b = v16_load_n(x + half + i, m);
+        v16 c = v16_load_n(cos_row + i, m), s = v16_load_n(sin_row + i, m);
+        v16_store_n(x + i, v16_sub(v16_mul(a, c), v16_mul(b, s)), m);
+        v16_store_n(x + half + i, v16_add(v16_mul(b, c), v16_mul(a, s)), m);
+    }
+}
+
+static void rotate_pairs(float *x, const float *cos_row, const float *sin_row, int half)
+{
+    for (int i = 0; i < half; i++) {
+        float a = x[2 * i], b = x[2 * i + 1];
+        x[2 * i] = a * cos_row[i] - b * sin_row[i];
+        x[2 * i + 1] = b * cos_row[i] + a * sin_row[i];
+    }
+}
+
+// n (a multiple of 8) numbers into the cache's dtype.
+static void store_as(void *base, wf_dtype dtype, int64_t at, const float *x, int n)
+{
+    if (dtype == WF_BF16) {
+        uint16_t *y = (uint16_t *)base + at;
+        for (int i = 0; i < n; i++)
+            y[i] = wf_f32_to_bf16(x[i]);
+        return;
+    }
+    int i = 0;
+    for (; dtype == WF_F16 && i + 16 <= n; i += 16)
+        v16_store_f16((uint16_t *)base + at + i, v16_load(x + i));
+    for (; i < n; i++)
+        wf_store_f32(base, dtype, at + i, x[i]);
+}
+
+static void append(const wf_rope_args *a, const float *row, int32_t t)
+{
+    const wf_batch *b = a->batch;
+    const wf_kv *kv = &a->kv;
+    int32_t pos = b->token_pos[t];
+    const int32_t *pages = b->page_table + (int64_t)b->seq_row[b->token_seq[t]] * b->page_stride;
+    int64_t at = pages[pos / kv->page_tokens] * kv->page_stride +
+                 (int64_t)(pos % kv->page_tokens) * kv->head_dim;
+    const float *k = row + (int64_t)a->n_heads * kv->head_dim;
+    const float *v = k + (int64_t)kv->n_kv_heads * kv->head_dim;
+    for (int32_t h = 0; h < kv->n_kv_heads; h++, at += kv->head_stride) {
+        store_as(kv->base, kv->dtype, at, k + (int64_t)h * kv->head_dim, kv->head_dim);
+        store_as(kv->base, kv->dtype, at + kv->kv_stride, v + (int64_t)h * kv->head_dim,
+                 kv->head_dim);
+    }
+}
+
+void WF_ISA(rope_kv_append)(const wf_rope_args *a, int32_t begin, int32_t end)
+{
+    int half = a->rotary_dim / 2;
+    for (int32_t t = begin; t < end; t++) {
+        float *row = row_of(&a->qkv, t);
+        const float *cos_row = a->cos + (int64_t)a->batch->token_pos[t] * half;
+        const float *sin_row = a->sin + (int64_t)a->batch->token_pos[t] * half;
+        for (int32_t h = 0; h < a->n_heads + a->kv.n_kv_heads; h++) {
+            float *x = row + (int64_t)h * a->kv.head_dim;
+            if (a->interleaved)
+                rotate_pairs(x, cos_row, sin_row, half);
+            else
+                rotate_halves(x, cos_row, sin_row, half);
+        }
+        append(a, row, t);
+    }
+}
+
+float WF_ISA(greatest)(const float *x, int64_t n)
+{
+    v16 top = v16_set1(x[0]);
+    for (int64_t j = 0; j < n; j += 16) {
+        int m = lanes(n, j);
+        top = v16_max(top, v16_keep_n(v16_load_n(x + j, m), m, x[0]));
+    }
+    return v16_greatest(top);
+}

@@ -1,0 +1,160 @@
+// v16 as an array, for machines without AVX2 (simd.h). fmaf rounds once, as the vector units do;
+// where the C library has to emulate it this path is slow and still right.
+#ifndef WF_KERNELS_CPU_SIMD_PORTABLE_H
+#define WF_KERNELS_CPU_SIMD_PORTABLE_H
+
+#include <math.h>
+#include <stdint.h>
+
+#include "kernels/convert.h"
+
+#ifndef WF_INLINE
+#define WF_INLINE static inline __attribute__((always_inline))
+#endif
+
+#define WF_ISA_NAME    portable
+#define WF_TILE_ROWS   4
+#define WF_TILE_SUMS   4
+#define WF_GEMV_PANELS 1
+
+typedef struct v16 {
+    float v[16];
+} v16;
+
+// Each: lane i of r from an expression in i.
+#define WF_V16_EACH(expr)                                                                          \
+    v16 r;                                                                                         \
+    for (int i = 0; i < 16; i++)                                                                   \
+        r.v[i] = (expr);                                                                           \
+    return r
+
+WF_INLINE v16 v16_set1(float x)
+{
+    WF_V16_EACH(x);
+}
+WF_INLINE v16 v16_zero(void)
+{
+    return v16_set1(0.0f);
+}
+WF_INLINE v16 v16_load(const float *p)
+{
+    WF_V16_EACH(p[i]);
+}
+WF_INLINE v16 v16_load_n(const float *p, int n)
+{
+    WF_V16_EACH(i < n ? p[i] : 0.0f);
+}
+
+WF_INLINE void v16_store_n(float *p, v16 x, int n)
+{
+    for (int i = 0; i < n; i++)
+        p[i] = x.v[i];
+}
+
+WF_INLINE void v16_store(float *p, v16 x)
+{
+    v16_store_n(p, x, 16);
+}
+
+WF_INLINE v16 v16_fma(v16 a, v16 b, v16 c)
+{
+    WF_V16_EACH(fmaf(a.v[i], b.v[i], c.v[i]));
+}
+WF_INLINE v16 v16_add(v16 a, v16 b)
+{
+    WF_V16_EACH(a.v[i] + b.v[i]);
+}
+WF_INLINE v16 v16_sub(v16 a, v16 b)
+{
+    WF_V16_EACH(a.v[i] - b.v[i]);
+}
+WF_INLINE v16 v16_mul(v16 a, v16 b)
+{
+    WF_V16_EACH(a.v[i] * b.v[i]);
+}
+WF_INLINE v16 v16_div(v16 a, v16 b)
+{
+    WF_V16_EACH(a.v[i] / b.v[i]);
+}
+// As x86 has them: the second operand where one is NaN.
+WF_INLINE v16 v16_max(v16 a, v16 b)
+{
+    WF_V16_EACH(a.v[i] > b.v[i] ? a.v[i] : b.v[i]);
+}
+WF_INLINE v16 v16_min(v16 a, v16 b)
+{
+    WF_V16_EACH(a.v[i] < b.v[i] ? a.v[i] : b.v[i]);
+}
+
+// yes where x >= bound, no elsewhere (NaN too).
+WF_INLINE v16 v16_select_ge(v16 x, v16 bound, v16 yes, v16 no)
+{
+    WF_V16_EACH(x.v[i] >= bound.v[i] ? yes.v[i] : no.v[i]);
+}
+
+// The first n lanes of x, `rest` in the others.
+WF_INLINE v16 v16_keep_n(v16 x, int n, float rest)
+{
+    WF_V16_EACH(i < n ? x.v[i] : rest);
+}
+
+// x times two to the integer in the low bits of `shifted`.
+WF_INLINE v16 v16_add_exponent(v16 x, v16 shifted)
+{
+    WF_V16_EACH(wf_f32_of_bits(wf_f32_bits(x.v[i]) + (wf_f32_bits(shifted.v[i]) << 23)));
+}
+
+// Lane i plus lane i + 8, then + 4, + 2, + 1.
+WF_INLINE float v16_sum(v16 x)
+{
+    for (int half = 8; half > 0; half /= 2)
+        for (int i = 0; i < half; i++)
+            x.v[i] += x.v[i + half];
+    return x.v[0];
+}
+
+WF_INLINE float v16_greatest(v16 x)
+{
+    for (int half = 8; half > 0; half /= 2)
+        for (int i = 0; i < half; i++)
+            x.v[i] = x.v[i] > x.v[i + half] ? x.v[i] : x.v[i + half];
+    return x.v[0];
+}
+
+WF_INLINE v16 v16_load_bf16(const uint16_t *p)
+{
+    WF_V16_EACH(wf_bf16_to_f32(p[i]));
+}
+WF_INLINE v16 v16_load_f16(const uint16_t *p)
+{
+    WF_V16_EACH(wf_f16_to_f32(p[i]));
+}
+
+WF_INLINE void v16_store_f16(uint16_t *p, v16 x)
+{
+    for (int i = 0; i < 16; i++)
+        p[i] = wf_f32_to_f16(x.v[i]);
+}
+
+// Two vectors from 32 interleaved bf16: the even elements and the odd ones.
+WF_INLINE v16 v16_even_bf16(const uint16_t *p)
+{
+    WF_V16_EACH(wf_bf16_to_f32(p[2 * i]));
+}
+WF_INLINE v16 v16_odd_bf16(const uint16_t *p)
+{
+    WF_V16_EACH(wf_bf16_to_f32(p[2 * i + 1]));
+}
+
+// r[i][j] = r[j][i]
+WF_INLINE void v16_transpose(v16 r[16])
+{
+    for (int i = 0; i < 16; i++)
+        for (int j = 0; j < i; j++) {
+            float t = r[i].v[j];
+            r[i].v[j] = r[j].v[i];
+            r[j].v[i] = t;
+        }
+}
+
+#endif

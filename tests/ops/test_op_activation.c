@@ -1,0 +1,70 @@
+// silu_mul and gelu against ref.
+#include "tests/ops/op_test.h"
+
+static const int64_t shapes[][2] = {{1, 1}, {1, 15}, {3, 16}, {2, 33}, {70, 129}, {200, 700}};
+
+static void activations(void **state)
+{
+    (void)state;
+    wf_backend *backs[2] = {op.be, op.ref};
+    for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
+        for (int silu = 0; silu < 2; silu++) {
+            op_tensor y[2];
+            for (int i = 0; i < 2; i++) {
+                wf_dtype act = i == 0 ? op.act : WF_F32;
+                int64_t n_in = (silu ? 2 : 1) * shapes[s][1];
+                op_tensor x = op_matrix(backs[i], act, shapes[s][0], n_in, 3, 61);
+                y[i] = op_matrix(backs[i], act, shapes[s][0], shapes[s][1], 2, 0);
+                wf_activation_args a = {x.view, y[i].view};
+                op_ok((silu ? backs[i]->ops->silu_mul : backs[i]->ops->gelu)(backs[i], NULL, &a));
+            }
+            op_expect_close(&y[0], &y[1], 1e-7, 1e-6);
+            op_release();
+        }
+}
+
+// Far from 0, where exponentials over- and underflow, and what is not a number.
+static void extremes(void **state)
+{
+    (void)state;
+    const float gate[] = {0.0f,    -0.0f, 1e-30f, 20.0f, -20.0f, 88.0f,    -88.0f, 127.0f,
+                          -127.0f, 1e4f,  -1e4f,  3e38f, -3e38f, INFINITY, -30.0f, NAN};
+    enum { N = sizeof gate / sizeof *gate };
+    wf_backend *backs[2] = {op.be, op.ref};
+    op_tensor y[2][2];
+    for (int i = 0; i < 2; i++) {
+        wf_dtype act = i == 0 ? op.act : WF_F32;
+        char x[2 * N * sizeof(float)];
+        for (int j = 0; j < 2 * N; j++) {
+            uint32_t word;
+            wf_store_f32(&word, op.act, 0, j < N ? gate[j] : 1.0f);
+            wf_store_f32(x, act, j, wf_load_f32(&word, op.act, 0));
+        }
+        void *device = op_put(backs[i], x, sizeof x);
+        for (int silu = 0; silu < 2; silu++) {
+            y[silu][i] = op_matrix(backs[i], act, 1, N, 0, 0);
+            wf_activation_args a = {wf_matrix_of(device, act, 1, silu ? 2 * N : N),
+                                    y[silu][i].view};
+            op_ok((silu ? backs[i]->ops->silu_mul : backs[i]->ops->gelu)(backs[i], NULL, &a));
+        }
+    }
+    for (int silu = 0; silu < 2; silu++) {
+        const float *got = op_read(&y[silu][0]), *want = op_read(&y[silu][1]);
+        for (int j = 0; j < N; j++) {
+            if (isnan(want[j]) || isinf(want[j]))
+                assert_true(isnan(want[j]) ? isnan(got[j]) : got[j] == want[j]);
+            else if (!(fabsf(got[j] - want[j]) <= 2e-7f + 0.01f * fabsf(want[j])))
+                fail_msg("%s(%g) = %g, ref has %g", silu ? "silu" : "gelu", (double)gate[j],
+                         (double)got[j], (double)want[j]);
+        }
+    }
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(activations),
+        cmocka_unit_test(extremes),
+    };
+    return OP_MAIN(argc, argv, tests);
+}

@@ -1,0 +1,171 @@
+// rope_kv_append and attention against ref: ragged batches, page edges, grouped heads.
+#include "tests/ops/op_test.h"
+
+typedef struct attention_case {
+    int32_t n_heads, n_kv_heads, head_dim, page_tokens;
+    wf_dtype dtype;
+    int32_t n_seqs;
+    op_seq seqs[6];
+} attention_case;
+
+static const attention_case cases[] = {
+    {1, 1, 8, 64, WF_F32, 1, {{0, 1}}},
+    {1, 1, 8, 64, WF_BF16, 1, {{0, 65}}},
+    {2, 1, 16, 16, WF_F32, 2, {{15, 1}, {16, 1}}},
+    {4, 2, 24, 8, WF_F16, 3, {{63, 1}, {64, 1}, {0, 7}}},
+    {8, 8, 32, 64, WF_BF16, 4, {{200, 1}, {0, 130}, {64, 64}, {63, 2}}},
+    {6, 2, 40, 1, WF_BF16, 3, {{3, 1}, {100, 30}, {0, 1}}},
+    {12, 4, 64, 5, WF_F32, 3, {{127, 1}, {128, 1}, {17, 50}}},
+    {8, 1, 80, 64, WF_F16, 2, {{300, 1}, {70, 45}}},
+    {8, 2, 128, 64, WF_BF16, 4, {{500, 1}, {63, 1}, {1, 70}, {0, 33}}},
+    {13, 13, 16, 32, WF_BF16, 2, {{0, 100}, {5, 3}}},
+    {2, 2, 256, 16, WF_BF16, 2, {{90, 1}, {30, 40}}},
+    {100, 1, 8, 64, WF_F32, 2, {{70, 1}, {10, 3}}},
+};
+#define N_CASES (sizeof cases / sizeof *cases)
+
+typedef struct ran {
+    op_tensor qkv, out;
+    char *kv; // the cache afterwards
+    wf_kv view;
+} ran;
+
+// Both operations, as a step does them.
+static ran run_case(wf_backend *be, wf_dtype act, const attention_case *c, bool interleaved)
+{
+    int32_t rotary_dim = interleaved ? c->head_dim / 2 / 2 * 2 : c->head_dim;
+    wf_batch *b = op_batch(be, c->seqs, c->n_seqs, 1, c->page_tokens);
+    ran r = {.view = op_kv(be, c->dtype, c->page_tokens, c->n_kv_heads, c->head_dim, c->seqs,
+                           c->n_seqs, 1)};
+    int64_t n_cols = (int64_t)(c->n_heads + 2 * c->n_kv_heads) * c->head_dim;
+    r.qkv = op_matrix(be, act, b->n_tokens, n_cols, 3, 71);
+    r.out = op_matrix(be, act, b->n_tokens, (int64_t)c->n_heads * c->head_dim, 5, 0);
+    int64_t n_table = (int64_t)b->max_context * (rotary_dim / 2);
+    wf_rope_args rope = {.batch = b,
+                         .qkv = r.qkv.view,
+                         .n_heads = c->n_heads,
+                         .rotary_dim = rotary_dim,
+                         .interleaved = interleaved,
+                         .cos = op_vector(be, n_table, 72, 0.0f),
+                         .sin = op_vector(be, n_table, 73, 0.0f),
+                         .kv = r.view};
+    op_ok(be->ops->rope_kv_append(be, NULL, &rope));
+    wf_attention_args attention = {
+        .batch = b,
+        .qkv = r.qkv.view,
+        .n_heads = c->n_heads,
+        .scale = 3.0f / sqrtf((float)c->head_dim),
+        .kv = r.view,
+        .out = r.out.view,
+    };
+    op_ok(be->ops->attention(be, NULL, &attention));
+    r.kv = malloc(op_kv_bytes(&r.view));
+    assert_non_null(r.kv);
+    op_get(be, r.kv, r.view.base, op_kv_bytes(&r.view));
+    return r;
+}
+
+// The caches agree: appended elements within a rounding step, all others NaN as before.
+static void expect_close_kv(const ran *got, const ran *want)
+{
+    static const double rounding[WF_N_DTYPES] = {
+        [WF_F32] = 3e-7, [WF_BF16] = 0x1p-7, [WF_F16] = 0x1p-10};
+    int64_t n = (int64_t)(op_kv_bytes(&want->view) / wf_dtype_bytes(want->view.dtype));
+    for (int64_t i = 0; i < n; i++) {
+        float g = wf_load_f32(got->kv, got->view.dtype, i);
+        float w = wf_load_f32(want->kv, want->view.dtype, i);
+        if (isnan(g) && isnan(w)) continue;
+        if (!(fabs((double)g - (double)w) <= 1e-6 + rounding[want->view.dtype] * fabs((double)w)))
+            fail_msg("KV element %d: %g, ref has %g", (int)i, (double)g, (double)w);
+    }
+}
+
+static void agrees_with_ref(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < 2 * N_CASES; i++) {
+        const attention_case *c = &cases[i / 2];
+        ran want = run_case(op.ref, WF_F32, c, i % 2 == 1);
+        ran got = run_case(op.be, op.act, c, i % 2 == 1);
+        op_expect_close(&got.qkv, &want.qkv, 5e-7, 1e-6);
+        expect_close_kv(&got, &want);
+        // Where K and V are rounded, the two caches may differ by a step in places.
+        double step = c->dtype == WF_F32 ? 0 : c->dtype == WF_BF16 ? 4e-3 : 5e-4;
+        op_expect_close(&got.out, &want.out, 3e-6 + step, 1e-5);
+        free(want.kv);
+        free(got.kv);
+        op_release();
+    }
+}
+
+// One query over equal keys is the mean of the values; over one key far above the rest, that value.
+static void knows_the_answer(void **state)
+{
+    (void)state;
+    enum { PAST = 99, DIM = 16 };
+    for (int peak = 0; peak < 2; peak++) {
+        op_seq seq = {PAST, 1};
+        wf_batch *b = op_batch(op.be, &seq, 1, 1, 64);
+        wf_kv kv = op_kv(op.be, WF_F32, 64, 1, DIM, &seq, 1, 1);
+        float *image = malloc(op_kv_bytes(&kv));
+        assert_non_null(image);
+        op_get(op.be, image, kv.base, op_kv_bytes(&kv));
+        int32_t *pages = malloc((size_t)OP_MAX_SEQS * OP_MAX_PAGES * sizeof *pages);
+        int32_t row;
+        assert_non_null(pages);
+        op_get(op.be, pages, b->page_table, (size_t)OP_MAX_SEQS * OP_MAX_PAGES * sizeof *pages);
+        op_get(op.be, &row, b->seq_row, sizeof row);
+        for (int32_t pos = 0; pos <= PAST; pos++) {
+            float *k = image + pages[row * OP_MAX_PAGES + pos / 64] * kv.page_stride +
+                       (int64_t)(pos % 64) * DIM;
+            for (int d = 0; d < DIM; d++) {
+                k[d] = peak && pos == 77 ? 100.0f : 0.0f;
+                k[kv.kv_stride + d] = (float)(pos + d);
+            }
+        }
+        kv.base = op_put(op.be, image, op_kv_bytes(&kv));
+        op_tensor qkv = op_matrix(op.be, op.act, 1, 3 * DIM, 0, 5);
+        char one[DIM * sizeof(float)];
+        for (int d = 0; d < DIM; d++)
+            wf_store_f32(one, op.act, d, 1.0f);
+        op_ok(op.be->ops->upload(op.be, NULL, qkv.view.data, one, DIM * wf_dtype_bytes(op.act)));
+        op_tensor out = op_matrix(op.be, op.act, 1, DIM, 0, 0);
+        wf_attention_args a = {b, qkv.view, 1, 1.0f, kv, out.view};
+        op_ok(op.be->ops->attention(op.be, NULL, &a));
+        const float *got = op_read(&out);
+        for (int d = 0; d < DIM; d++)
+            assert_true(fabs((double)got[d] - (peak ? 77.0 + d : 49.5 + d)) < 0.25);
+        free(image);
+        free(pages);
+    }
+}
+
+static void wrong_shapes(void **state)
+{
+    (void)state;
+    op_seq seq = {0, 2};
+    wf_batch *b = op_batch(op.be, &seq, 1, 1, 64);
+    wf_kv kv = op_kv(op.be, WF_F32, 64, 2, 8, &seq, 1, 1);
+    op_tensor qkv = op_matrix(op.be, op.act, 2, 64, 0, 5),
+              out = op_matrix(op.be, op.act, 2, 32, 0, 0);
+    wf_attention_args good = {b, qkv.view, 4, 1.0f, kv, out.view}, bad = good;
+    op_ok(op.be->ops->attention(op.be, NULL, &good));
+    bad.n_heads = 3; // not a multiple of the KV heads
+    assert_int_equal(op.be->ops->attention(op.be, NULL, &bad), WF_INTERNAL);
+    bad = good;
+    bad.kv.head_dim = 12;
+    assert_int_equal(op.be->ops->attention(op.be, NULL, &bad), WF_INTERNAL);
+    bad = good;
+    bad.out.n_cols = 31;
+    assert_int_equal(op.be->ops->attention(op.be, NULL, &bad), WF_INTERNAL);
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(agrees_with_ref),
+        cmocka_unit_test(knows_the_answer),
+        cmocka_unit_test(wrong_shapes),
+    };
+    return OP_MAIN(argc, argv, tests);
+}
