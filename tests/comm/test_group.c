@@ -1,0 +1,148 @@
+// A group of ranks: sums, gathers, plans, and the tokens of one rank on every group size.
+//
+//   mpirun -n N test_group BACKEND
+#include <mpi.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "tests/engine/rig.h"
+
+static const char *backend = "ref";
+static wf_comm *world;
+
+// Numbers whose sum depends on the order it is taken in.
+static float value(int rank, int64_t i)
+{
+    return (float)((rank * 7919 + i * 104729) % 1000003) * (rank % 2 ? 1e-3f : 1e4f);
+}
+
+static void sums_are_taken_in_rank_order_at_every_length(void **state)
+{
+    (void)state;
+    const int64_t lengths[] = {0, 1, 3, 100, 4096, 4097, 50001};
+    float *data = malloc(50001 * sizeof *data);
+    for (size_t k = 0; k < sizeof lengths / sizeof *lengths; k++) {
+        for (int64_t i = 0; i < lengths[k]; i++)
+            data[i] = value(world->rank, i);
+        assert_int_equal(world->ops->all_reduce(world, NULL, data, lengths[k], WF_F32), WF_OK);
+        for (int64_t i = 0; i < lengths[k]; i++) {
+            float want = value(0, i);
+            for (int r = 1; r < world->size; r++)
+                want += value(r, i);
+            if (memcmp(&want, &data[i], sizeof want) != 0)
+                fail_msg("%lld elements: element %lld is %g, expected %g", (long long)lengths[k],
+                         (long long)i, (double)data[i], (double)want);
+        }
+    }
+    free(data);
+}
+
+static void gathers_come_in_rank_order(void **state)
+{
+    (void)state;
+    int32_t mine[3] = {world->rank, world->rank * 10, -1}, all[3 * 64];
+    assert_true(world->size <= 64);
+    assert_int_equal(world->ops->all_gather(world, NULL, mine, sizeof mine, all), WF_OK);
+    for (int r = 0; r < world->size; r++) {
+        assert_int_equal(all[3 * r], r);
+        assert_int_equal(all[3 * r + 1], r * 10);
+    }
+    int64_t most = 0;
+    assert_int_equal(world->ops->max_i64(world, 100 + world->rank, &most), WF_OK);
+    assert_int_equal(most, 100 + world->size - 1);
+}
+
+static void published_plans_arrive_in_order(void **state)
+{
+    (void)state;
+    char text[64];
+    for (int i = 0; i < 100; i++) {
+        size_t bytes = (size_t)snprintf(text, sizeof text, "plan %d", i) + 1;
+        if (world->rank == 0) {
+            assert_int_equal(world->ops->publish(world, text, bytes), WF_OK);
+        } else {
+            char got[64];
+            size_t got_bytes = 0;
+            assert_int_equal(world->ops->receive(world, got, sizeof got, &got_bytes), WF_OK);
+            assert_int_equal(got_bytes, bytes);
+            assert_string_equal(got, text);
+        }
+    }
+    assert_int_equal(world->ops->barrier(world), WF_OK);
+}
+
+static void splitting_makes_groups_of_their_own(void **state)
+{
+    (void)state;
+    wf_comm *half = NULL;
+    int color = world->rank % 2;
+    assert_int_equal(world->ops->split(world, color, world->rank, &half), WF_OK);
+    assert_non_null(half);
+    int want = (world->size + 1 - color) / 2;
+    assert_int_equal(half->size, want);
+    assert_int_equal(half->rank, world->rank / 2);
+    float one = 1.0f;
+    assert_int_equal(half->ops->all_reduce(half, NULL, &one, 1, WF_F32), WF_OK);
+    assert_true(one == (float)want);
+    wf_comm_destroy(half);
+    assert_int_equal(world->ops->split(world, -1, 0, &half), WF_OK);
+    assert_null(half);
+}
+
+static void a_group_of_any_size_gives_the_tokens_of_transformers(void **state)
+{
+    (void)state;
+    static const char *const goldens[] = {"llama-mini", "llama-gqa", "llama-rope3", "qwen2-mini",
+                                          "gptj-mini"};
+    for (size_t m = 0; m < sizeof goldens / sizeof *goldens; m++) {
+        golden g;
+        rig r;
+        rig_request requests[16];
+        static rig_output outputs[16];
+        wf_engine_config c = rig_config();
+        golden_load(goldens[m], &g);
+        rig_create(backend, goldens[m], world, &r);
+        for (int i = 0; i < g.n_cases; i++)
+            requests[i] = (rig_request){.prompt = g.cases[i].prompt,
+                                        .n_prompt = (uint32_t)g.cases[i].n_prompt,
+                                        .max_new = (uint32_t)g.cases[i].n_greedy,
+                                        .at_step = 2 * i};
+        c.kv_bytes >>= world->rank; // the group takes the least
+        rig_run(&r, &c, requests, g.n_cases, outputs, NULL);
+        for (int i = 0; i < g.n_cases && world->rank == 0; i++)
+            for (int32_t k = 0; k < g.cases[i].n_greedy; k++)
+                if (outputs[i].token[k] != g.cases[i].greedy[k])
+                    fail_msg("%s on %d ranks, case %d: token %d is %d, expected %d", goldens[m],
+                             world->size, i, k, outputs[i].token[k], g.cases[i].greedy[k]);
+        rig_destroy(&r);
+        golden_free(&g);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    int provided;
+    MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &provided);
+    if (argc > 1) backend = argv[1];
+    if (wf_comm_mpi_create(&world) != WF_OK) {
+        fprintf(stderr, "%s\n", wf_error());
+        return 1;
+    }
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(sums_are_taken_in_rank_order_at_every_length),
+        cmocka_unit_test(gathers_come_in_rank_order),
+        cmocka_unit_test(published_plans_arrive_in_order),
+        cmocka_unit_test(splitting_makes_groups_of_their_own),
+        cmocka_unit_test(a_group_of_any_size_gives_the_tokens_of_transformers),
+    };
+    int n_failed = cmocka_run_group_tests(tests, NULL, NULL);
+    wf_comm_destroy(world);
+    MPI_Finalize();
+    return n_failed;
+}
