@@ -1,0 +1,3 @@
+from weft_text.cli import main
+
+raise SystemExit(main())

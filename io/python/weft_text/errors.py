@@ -1,0 +1,19 @@
+"""Failures that are told to a person as one line, and the exit codes they end in."""
+
+EXIT_FAILED_ROWS = 3
+EXIT_USAGE = 64
+EXIT_DATA = 65
+EXIT_NO_INPUT = 66
+EXIT_IO = 74
+
+
+class TextError(Exception):
+    """Stops the command: one line for people, and the exit code."""
+
+    def __init__(self, message, exit_code=EXIT_DATA):
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+class LineError(Exception):
+    """One bad input line; the others go on."""

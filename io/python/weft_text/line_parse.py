@@ -1,0 +1,255 @@
+"""One line of input to one request: plain JSONL or OpenAI batch.
+
+    {"prompt": "text", "max_tokens": 64, "temperature": 0.7, "custom_id": "a", "meta": {...}}
+    {"prompt_token_ids": [1, 2, 3]}
+    {"messages": [{"role": "user", "content": "text"}]}
+    {"custom_id": "a", "method": "POST", "url": "/v1/chat/completions", "body": {...}}
+
+A key that would change the answer and is not supported makes the line bad, never silently ignored.
+What the answer needs again (custom_id, stop strings, url, model) travels in the request's meta, a
+JSON object: the line's own `meta` with these keys added.
+"""
+
+import difflib
+import json
+from dataclasses import dataclass
+
+from weft_text.chat_template import check_messages
+from weft_text.errors import LineError
+from weft_text.sampling import INT32_MAX, SAMPLING, check_value
+from weft_text.shard_write import Request
+
+MAX_NEW_KEYS = ("max_new_tokens", "max_tokens", "max_completion_tokens")
+PROMPT_KEYS = ("prompt", "prompt_token_ids", "messages")
+SHARED_KEYS = {*MAX_NEW_KEYS, *SAMPLING, "stop", "stop_token_ids"}
+PLAIN_KEYS = {*PROMPT_KEYS, *SHARED_KEYS, "id", "custom_id", "arrival_s", "arrival_ns", "meta"}
+META_KEYS = ("custom_id", "stop", "url", "model")
+
+CHAT_URL, COMPLETIONS_URL = "/v1/chat/completions", "/v1/completions"
+OPENAI_KEYS = {"custom_id", "method", "url", "body"}
+BODY_KEYS = {*SHARED_KEYS, "model", "messages", "prompt", "top_logprobs", "prompt_token_ids"}
+# These describe the caller or the service, not the answer.
+BODY_IGNORED = {"user", "metadata", "store", "service_tier", "safety_identifier",
+                "prompt_cache_key", "stream_options"}
+# These ask for nothing when they hold these values.
+BODY_NEUTRAL = {"stream": (False, None), "echo": (False, None), "best_of": (1, None),
+                "tools": (None, []), "tool_choice": (None, "none", "auto"), "suffix": (None, ""),
+                "logit_bias": (None, {}), "response_format": (None, {"type": "text"}),
+                "functions": (None, []), "parallel_tool_calls": (None, True, False)}
+
+MAX_ARRIVAL_S = 9e9
+
+
+@dataclass
+class Parsed:
+    """A request whose prompt may still be text."""
+
+    request: Request
+    text: str = None  # to be encoded into request.prompt
+    add_special: bool = True
+    has_id: bool = False
+
+
+class LineParser:
+    """chat: a ChatTemplate, made when the first line needs it (make_chat)."""
+
+    def __init__(self, file_format, max_new_tokens, vocab_size, make_chat, wrap_prompts):
+        self.format, self.max_new_tokens = file_format, max_new_tokens
+        self.vocab_size, self.make_chat = vocab_size, make_chat
+        self.wrap_prompts, self.chat = wrap_prompts, None
+
+    def parse(self, text):
+        line = load_object(text)
+        openai = "body" in line if self.format == "auto" else self.format == "openai"
+        return self.parse_openai(line) if openai else self.parse_plain(line)
+
+    def parse_plain(self, line):
+        check_keys(line, PLAIN_KEYS)
+        line = without_null(line)
+        meta = line_meta(line)
+        custom_id = line.get("custom_id")
+        if isinstance(line.get("id"), str):
+            custom_id = line.pop("id") if custom_id is None else custom_id
+        if custom_id is not None:
+            meta["custom_id"] = check_text("custom_id", custom_id)
+        parsed = self.parse_body(line, meta)
+        if "id" in line:
+            parsed.request.id = check_integer("id", line["id"], 0, 2**64 - 1)
+            parsed.has_id = True
+        parsed.request.arrival_ns = arrival_ns(line)
+        return parsed
+
+    def parse_openai(self, line):
+        check_keys(line, OPENAI_KEYS)
+        for key in ("custom_id", "url"):
+            check_text(key, line.get(key))
+        body, url = line.get("body"), line["url"]
+        if line.get("method", "POST") != "POST":
+            raise LineError(f"'method' is {line['method']!r}, only POST is supported")
+        if url not in (CHAT_URL, COMPLETIONS_URL):
+            raise LineError(f"'url' is {url!r}; {CHAT_URL} and {COMPLETIONS_URL} are supported")
+        if not isinstance(body, dict):
+            raise LineError("'body' is not an object")
+        body = openai_body(body, url)
+        meta = {"custom_id": line["custom_id"], "url": url}
+        if "model" in body:
+            meta["model"] = check_text("model", body["model"])
+        return self.parse_body(body, meta)
+
+    def parse_body(self, line, meta):
+        """What both kinds of line share."""
+        stop = stop_strings(line)
+        if stop:
+            meta["stop"] = stop
+        parsed = Parsed(Request(
+            id=0, prompt=[], max_new_tokens=self.max_new(line),
+            sampling={k: check_value(k, line[k]) for k in SAMPLING if k in line},
+            stop_token_ids=check_ids("stop_token_ids", line.get("stop_token_ids", []),
+                                     self.vocab_size),
+            meta=json.dumps(meta, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
+            if meta else b""))
+        self.take_prompt(line, parsed)
+        return parsed
+
+    def take_prompt(self, line, parsed):
+        if "prompt_token_ids" in line:  # they win over the text they came from
+            ids = line["prompt_token_ids"]
+            parsed.request.prompt = check_ids("prompt_token_ids", ids, self.vocab_size)
+            if not ids:
+                raise LineError("'prompt_token_ids' is empty")
+            return
+        if ("prompt" in line) == ("messages" in line):
+            raise LineError("has no prompt: give 'prompt', 'prompt_token_ids' or 'messages'"
+                            if "prompt" not in line else "has both 'prompt' and 'messages'")
+        if "messages" in line:
+            parsed.text, parsed.add_special = self.render(check_messages(line["messages"])), False
+        elif self.wrap_prompts:
+            message = {"role": "user", "content": check_text("prompt", line["prompt"])}
+            parsed.text, parsed.add_special = self.render([message]), False
+        else:
+            parsed.text = line["prompt"]
+        check_text("prompt", parsed.text)
+
+    def render(self, messages):
+        self.chat = self.chat or self.make_chat()
+        return self.chat.render(messages)
+
+    def max_new(self, line):
+        given = [k for k in MAX_NEW_KEYS if k in line]
+        if len(given) > 1:
+            raise LineError(f"gives both '{given[0]}' and '{given[1]}'")
+        if not given:
+            return self.max_new_tokens
+        return check_integer(given[0], line[given[0]], 1, INT32_MAX)
+
+
+def load_object(text):
+    def refuse(name):
+        raise LineError(f"{name} is no JSON number")
+
+    try:
+        line = json.loads(text, parse_constant=refuse)
+    except RecursionError:
+        raise LineError("is nested too deep") from None
+    except ValueError as error:
+        raise LineError(f"is not JSON: {error}") from None
+    if not isinstance(line, dict):
+        raise LineError("is not a JSON object")
+    return line
+
+
+def without_null(line):
+    return {k: v for k, v in line.items() if v is not None}
+
+
+def check_keys(line, known, place=""):
+    for key in line:
+        if key not in known:
+            near = difflib.get_close_matches(key, known, 1)
+            hint = f"; did you mean '{near[0]}'?" if near else ""
+            raise LineError(f"{place}unknown key '{key}'{hint}")
+
+
+def check_text(name, value):
+    if not isinstance(value, str) or not value:
+        raise LineError(f"'{name}' is missing, empty or not text")
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError:
+        raise LineError(f"'{name}' holds half of a surrogate pair, which is no text") from None
+    return value
+
+
+def check_integer(name, value, least, most):
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise LineError(f"'{name}' is {value!r}, an integer is expected")
+    if not least <= value <= most:
+        raise LineError(f"'{name}' is {value}, outside {least} to {most}")
+    return value
+
+
+def check_ids(name, ids, vocab_size):
+    if not isinstance(ids, list):
+        raise LineError(f"'{name}' is not a list of token ids")
+    for i, token in enumerate(ids):
+        if isinstance(token, bool) or not isinstance(token, int):
+            raise LineError(f"{name}[{i}] is {token!r}, a token id is expected")
+        if not 0 <= token < vocab_size:
+            raise LineError(f"{name}[{i}] is {token}, outside the vocabulary of {vocab_size}")
+    return ids
+
+
+def line_meta(line):
+    meta = line.get("meta", {})
+    if not isinstance(meta, dict):
+        return {"meta": meta}
+    for key in META_KEYS:
+        if key in meta:
+            raise LineError(f"'meta' uses '{key}', which is kept for the line's own")
+    return dict(meta)
+
+
+def stop_strings(line):
+    stop = line.get("stop", [])
+    stop = [stop] if isinstance(stop, str) else stop
+    if not isinstance(stop, list):
+        raise LineError("'stop' is neither text nor a list of texts")
+    return [check_text("stop", s) for s in stop]
+
+
+def arrival_ns(line):
+    if "arrival_ns" in line and "arrival_s" in line:
+        raise LineError("gives both 'arrival_ns' and 'arrival_s'")
+    if "arrival_ns" in line:
+        return check_integer("arrival_ns", line["arrival_ns"], 0, int(MAX_ARRIVAL_S * 1e9))
+    value = line.get("arrival_s", 0)
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise LineError(f"'arrival_s' is {value!r}, seconds are expected")
+    if not 0 <= value <= MAX_ARRIVAL_S:
+        raise LineError(f"'arrival_s' is {value!r}, outside 0 to {MAX_ARRIVAL_S:g}")
+    return round(value * 1e9)
+
+
+def openai_body(body, url):
+    """The body in the words of a plain line."""
+    body = {k: v for k, v in body.items() if k not in BODY_IGNORED}
+    for key, neutral in BODY_NEUTRAL.items():
+        if key in body and body.pop(key) not in neutral:
+            raise LineError(f"body: '{key}' is not supported")
+    check_keys(body, BODY_KEYS, "body: ")
+    body = without_null(body)
+    if url == CHAT_URL:
+        if "prompt" in body:
+            raise LineError(f"body: 'prompt' belongs to {COMPLETIONS_URL}")
+        wanted = body.pop("logprobs", False)
+        top = body.pop("top_logprobs", 0)
+        if not isinstance(wanted, bool):
+            raise LineError(f"body: 'logprobs' is {wanted!r}, true or false is expected")
+        if wanted:
+            body["logprobs"] = top
+    else:
+        if "messages" in body or "top_logprobs" in body:
+            raise LineError(f"body: 'messages' and 'top_logprobs' belong to {CHAT_URL}")
+        if isinstance(body.get("prompt"), list):
+            body["prompt_token_ids"] = body.pop("prompt")
+    return body

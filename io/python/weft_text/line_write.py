@@ -1,0 +1,166 @@
+"""Results to output lines: plain JSONL, or OpenAI batch results for OpenAI batch input.
+
+The text is the generated tokens without the one that ended them, cut at the first stop string. In
+OpenAI lines the samples of a row become `choices`; that needs them side by side, as a merged file
+has them (of unmerged segments each sample is a line of its own).
+"""
+
+import json
+import math
+
+from weft_text.errors import TextError
+from weft_text.line_parse import CHAT_URL, META_KEYS
+
+NO_META = {}
+
+
+def load_meta(data):
+    """The meta as an object; what is not one, from another writer, passes through whole."""
+    if not data:
+        return NO_META
+    try:
+        meta = json.loads(data)
+    except ValueError:
+        return {"meta": data.decode("utf-8", "replace")}
+    return meta if isinstance(meta, dict) else {"meta": meta}
+
+
+def row_text(codec, row, meta):
+    """(text, finish reason, whether a stop string cut it)"""
+    ended = row.finish == "stop" and row.tokens
+    text = codec.decode(row.tokens[:-1] if ended else row.tokens)
+    stops = meta.get("stop", [])
+    stops = [stops] if isinstance(stops, str) else stops
+    found = [text.find(s) for s in stops if isinstance(s, str) and s and s in text]
+    if found:
+        return text[: min(found)], "stop", True
+    return text, row.finish, False
+
+
+# --- plain ---
+
+
+def plain_line(codec, row, with_ids):
+    meta = dict(load_meta(row.meta))
+    line = {"id": row.id, "shard_uid": row.uid, "row": row.row, "sample": row.sample}
+    if "custom_id" in meta:
+        line["custom_id"] = meta["custom_id"]
+    line["status"] = "done" if row.done else "failed"
+    if row.done:
+        text, finish, _ = row_text(codec, row, meta)
+        line.update(text=text, finish_reason=finish)
+    else:
+        line["error"] = {"code": row.error_code, "message": row.error}
+    line.update(prompt_tokens=row.prompt_len, completion_tokens=len(row.tokens))
+    if row.done and row.first_token_ns >= 0:
+        line["ttft_s"] = (row.first_token_ns - row.arrival_ns) / 1e9
+        line["e2e_s"] = (row.finish_ns - row.arrival_ns) / 1e9
+    if with_ids:
+        line["token_ids"] = row.tokens
+    if row.logprobs is not None and not all(math.isnan(p) for p in row.logprobs):
+        line["token_logprobs"] = [number(p) for p in row.logprobs]
+    own = {k: v for k, v in meta.items() if k not in META_KEYS}
+    if own:
+        line["meta"] = own["meta"] if set(own) == {"meta"} else own
+    return line
+
+
+def number(value):
+    return None if math.isnan(value) else value
+
+
+# --- OpenAI batch ---
+
+
+def openai_line(codec, rows):
+    """One line for all samples of a row."""
+    first = rows[0]
+    meta = load_meta(first.meta)
+    name = f"{first.uid[:8]}-{first.row}" + (f"-{first.sample}" if first.sample else "")
+    line = {"id": f"batch_req_{name}", "custom_id": meta.get("custom_id"),
+            "response": None, "error": None}
+    failed = next((row for row in rows if not row.done), None)
+    if failed:
+        line["error"] = {"code": str(failed.error_code), "message": failed.error}
+    else:
+        line["response"] = {"status_code": 200, "request_id": f"req_{name}",
+                            "body": openai_body(codec, rows, meta, name)}
+    return line
+
+
+def openai_body(codec, rows, meta, name):
+    chat = meta.get("url") == CHAT_URL
+    n_out = sum(len(row.tokens) for row in rows)
+    return {
+        "id": ("chatcmpl-" if chat else "cmpl-") + name,
+        "object": "chat.completion" if chat else "text_completion",
+        "created": rows[0].created,
+        "model": meta.get("model", ""),
+        "choices": [openai_choice(codec, row, meta, chat) for row in rows],
+        "usage": {"prompt_tokens": rows[0].prompt_len, "completion_tokens": n_out,
+                  "total_tokens": rows[0].prompt_len + n_out},
+    }
+
+
+def openai_choice(codec, row, meta, chat):
+    text, finish, _ = row_text(codec, row, meta)
+    choice = {"index": row.sample, "finish_reason": "stop" if finish == "stop" else "length",
+              "logprobs": None}
+    if chat:
+        choice["message"] = {"role": "assistant", "content": text}
+    else:
+        choice["text"] = text
+    if row.logprobs and not math.isnan(row.logprobs[0]):
+        entries = [logprob_entry(codec, row, i) for i in range(len(row.tokens))]
+        choice["logprobs"] = {"content": entries} if chat else completion_logprobs(entries)
+    return choice
+
+
+def logprob_entry(codec, row, i):
+    entry = token_entry(codec, row.tokens[i], row.logprobs[i])
+    entry["top_logprobs"] = []
+    if row.top_ids is not None:
+        pairs = zip(row.top_ids[i], row.top_logprobs[i])
+        entry["top_logprobs"] = [token_entry(codec, t, p) for t, p in pairs if t >= 0]
+    return entry
+
+
+def token_entry(codec, token, logprob):
+    text = codec.token_text(token)
+    return {"token": text, "logprob": number(logprob), "bytes": list(text.encode("utf-8"))}
+
+
+def completion_logprobs(entries):
+    return {"tokens": [e["token"] for e in entries],
+            "token_logprobs": [e["logprob"] for e in entries],
+            "top_logprobs": [{t["token"]: t["logprob"] for t in e["top_logprobs"]}
+                             for e in entries]}
+
+
+# --- all rows ---
+
+
+def output_lines(codec, rows, file_format, with_ids):
+    """Yields (line, number of failed rows in it). Rows of OpenAI input are known by their url."""
+    held = []
+    for row in rows:
+        openai = file_format == "openai" or (
+            file_format == "auto" and "url" in load_meta(row.meta))
+        if held and (not openai or (held[0].uid, held[0].row) != (row.uid, row.row)):
+            yield openai_line(codec, held), sum(not r.done for r in held)
+            held = []
+        if openai:
+            held.append(row)
+        else:
+            yield plain_line(codec, row, with_ids), int(not row.done)
+    if held:
+        yield openai_line(codec, held), sum(not r.done for r in held)
+
+
+def check_tokens(codec, row, place):
+    """Ids beyond the vocabulary mean that another tokenizer made the prompts."""
+    if row.tokens and max(row.tokens) >= codec.vocab_size:
+        raise TextError(f"{place}: row {row.row}: token {max(row.tokens)} is outside "
+                        f"{codec.name}'s vocabulary of {codec.vocab_size}; is it the tokenizer of "
+                        "this model?")
+    return row

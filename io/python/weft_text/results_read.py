@@ -1,0 +1,238 @@
+"""Reads results (format weft-results 1.x): a file, an output folder, or its segments folder.
+
+Of a folder, results.h5 is read when the newest run left nothing to do, otherwise the sealed segments
+that count, by the rule of io/runfile.h: those that the newest run's file lists, and those of the
+newest run that are of their group's newest epoch or listed by that epoch's file. Rows come in file
+order, a few at a time, whatever the file's size.
+"""
+
+import json
+import os
+import re
+from dataclasses import dataclass
+
+import h5py
+import numpy as np
+
+from weft_text.errors import EXIT_NO_INPUT, TextError
+
+BLOCK_ROWS, BLOCK_TOKENS = 2048, 1 << 21
+STATUS_DONE = 0
+FINISH_WORDS = {0: "none", 1: "stop", 2: "length", 3: "context", 4: "error"}
+SEGMENT = re.compile(r"g(\d+)/r(\d+)-e(\d+)-(\d+)\.h5")
+ROW_COLUMNS = ("shard", "row", "sample", "id", "status", "finish_reason", "error_code",
+               "arrival_ns", "first_token_ns", "finish_ns", "prompt_len", "run")
+RAGGED = {"output_offset": "tokens/id", "meta_offset": "requests/meta",
+          "error_offset": "requests/error"}
+
+
+@dataclass
+class Row:
+    uid: str  # of its shard
+    values: dict  # ROW_COLUMNS by name
+    tokens: list
+    meta: bytes
+    error: str
+    logprobs: list = None
+    top_ids: list = None
+    top_logprobs: list = None
+    created: int = 0  # Unix seconds
+
+    def __getattr__(self, name):
+        try:
+            return self.values[name]
+        except KeyError:
+            raise AttributeError(name) from None
+
+    @property
+    def done(self):
+        return self.status == STATUS_DONE
+
+    @property
+    def finish(self):
+        return FINISH_WORDS.get(self.finish_reason, "error")
+
+
+def read_results(path):
+    """Yields the rows of everything that `path` stands for; a key that comes twice is an error."""
+    seen = {}
+    for file in result_files(path):
+        for row in read_file(file):
+            key = seen.setdefault((row.uid, row.sample), bytearray())
+            byte, bit = row.row >> 3, 1 << (row.row & 7)
+            if byte >= len(key):
+                key.extend(bytes(byte + 1024 - len(key)))
+            if key[byte] & bit:
+                raise TextError(f"{file}: row {row.row} (sample {row.sample}) of shard {row.uid} "
+                                "comes twice")
+            key[byte] |= bit
+            yield row
+
+
+# --- which files ---
+
+
+def result_files(path):
+    if os.path.isfile(path):
+        return [path]
+    if not os.path.isdir(path):
+        raise TextError(f"{path}: is missing", EXIT_NO_INPUT)
+    path = os.path.normpath(path)
+    only_segments = os.path.basename(path) == "segments"
+    folder = os.path.dirname(path) if only_segments else path
+    run = newest_run(folder)
+    merged = os.path.join(folder, "results.h5")
+    complete = run is None or os.path.isfile(os.path.join(folder, "runs", f"{run}.done.json"))
+    if not only_segments and complete and os.path.isfile(merged):
+        return [merged]
+    files = counting_segments(folder, run)
+    if not files:
+        raise TextError(f"{path}: holds no results yet", EXIT_NO_INPUT)
+    return files
+
+
+def newest_run(folder):
+    try:
+        names = os.listdir(os.path.join(folder, "runs"))
+    except FileNotFoundError:
+        return None
+    runs = [int(n[:-5]) for n in names if re.fullmatch(r"\d+\.json", n)]
+    return max(runs) if runs else None
+
+
+def listed_segments(folder, name):
+    path = os.path.join(folder, "runs", name)
+    try:
+        with open(path, encoding="utf-8") as file:
+            return {s["path"] for s in json.load(file)["segments"]}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise TextError(f"{path}: is no run file: {error}") from error
+
+
+def newest_epochs(folder, run):
+    epochs = {}
+    for name in os.listdir(os.path.join(folder, "runs")):
+        match = re.fullmatch(rf"{run}-g(\d+)-e(\d+)\.json", name)
+        if match:
+            group, epoch = int(match[1]), int(match[2])
+            epochs[group] = max(epoch, epochs.get(group, 0))
+    return epochs
+
+
+def counting_segments(folder, run):
+    found = all_segments(folder)
+    if run is None:  # a bare folder of segments: all of it was asked for
+        return [os.path.join(folder, path) for path in sorted(found)]
+    listed = listed_segments(folder, f"{run}.json")
+    epochs = newest_epochs(folder, run)
+    for group, epoch in epochs.items():
+        listed |= listed_segments(folder, f"{run}-g{group}-e{epoch}.json")
+    counts = [path for path, (group, of_run, epoch, _) in found.items()
+              if path in listed or (of_run == run and epoch == epochs.get(group, 0))]
+    for path in listed - set(counts):
+        raise TextError(f"{folder}/{path}: is missing, though the run's files list it")
+    return [os.path.join(folder, path) for path in sorted(counts)]
+
+
+def all_segments(folder):
+    found = {}
+    root = os.path.join(folder, "segments")
+    groups = sorted(os.listdir(root)) if os.path.isdir(root) else []
+    for group in groups:
+        for name in os.listdir(os.path.join(root, group)):
+            match = SEGMENT.fullmatch(f"{group}/{name}")
+            if match:
+                found[f"segments/{group}/{name}"] = tuple(int(v) for v in match.groups())
+    return found
+
+
+# --- one file ---
+
+
+def read_file(path):
+    try:
+        with h5py.File(path, "r") as file:
+            yield from file_rows(path, file)
+    except OSError as error:
+        code = EXIT_NO_INPUT if not os.access(path, os.R_OK) else 65
+        raise TextError(f"{path}: cannot be read: {error}", code) from error
+    except KeyError as error:
+        raise TextError(f"{path}: lacks what a results file has: {error}") from error
+
+
+def check_format(path, file):
+    name, version = (as_text(file.attrs.get(k, "")) for k in ("format", "format_version"))
+    if name != "weft-results":
+        raise TextError(f"{path}: is not a results file (format is '{name}')")
+    if version.split(".")[0] != "1":
+        raise TextError(f"{path}: format version is '{version}', this program reads 1.x")
+
+
+def as_text(value):
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+def file_rows(path, file):
+    check_format(path, file)
+    requests = file["requests"]
+    n_rows = requests["row"].shape[0]
+    check_sizes(path, file, n_rows)
+    uids = [as_text(uid) for uid in file["shards/uid"][:]]
+    starts = run_starts(file)
+    at = 0
+    while at < n_rows:
+        n = min(BLOCK_ROWS, n_rows - at)
+        ends = requests["output_offset"][at : at + n + 1]
+        n = max(1, int(np.searchsorted(ends, ends[0] + BLOCK_TOKENS, "right")) - 1) if n else 0
+        n = min(n, len(ends) - 1)
+        yield from block_rows(path, file, at, n, uids, starts)
+        at += n
+
+
+def check_sizes(path, file, n_rows):
+    for name in ROW_COLUMNS:
+        if file["requests"][name].shape != (n_rows,):
+            raise TextError(f"{path}:/requests/{name}: has another number of rows than 'row'")
+    for name, values in RAGGED.items():
+        if file["requests"][name].shape != (n_rows + 1,):
+            raise TextError(f"{path}:/requests/{name}: has not one value more than there are rows")
+        if file["requests"][name][-1] != file[values].shape[0]:
+            raise TextError(f"{path}:/requests/{name}: does not end where /{values} ends")
+
+
+def run_starts(file):
+    """(run, group) is not told apart: all groups of a run start together."""
+    if "runs/run" not in file or "runs/start_unix_ns" not in file:
+        return {}
+    return dict(zip(file["runs/run"][:].tolist(), file["runs/start_unix_ns"][:].tolist()))
+
+
+def cut(path, file, name, at, n):
+    """Where each of the rows' parts begins and ends in a ragged column, and where all do."""
+    offset = file["requests"][name][at : at + n + 1].astype(np.int64)
+    if np.any(np.diff(offset) < 0) or offset[0] < 0:
+        raise TextError(f"{path}:/requests/{name}: decreases between rows {at} and {at + n}")
+    first, last = int(offset[0]), int(offset[-1])
+    return (offset - first).tolist(), slice(first, last)
+
+
+def block_rows(path, file, at, n, uids, starts):
+    columns = {name: file["requests"][name][at : at + n].tolist() for name in ROW_COLUMNS}
+    token_at, tokens = cut(path, file, "output_offset", at, n)
+    meta_at, meta = cut(path, file, "meta_offset", at, n)
+    error_at, error = cut(path, file, "error_offset", at, n)
+    ids = file["tokens/id"][tokens].tolist()
+    notes, reasons = file["requests/meta"][meta].tobytes(), file["requests/error"][error].tobytes()
+    extra = {field: file[name][tokens] for field, name in
+             (("logprobs", "tokens/logprob"), ("top_ids", "tokens/top_id"),
+              ("top_logprobs", "tokens/top_logprob")) if name in file}
+    for i in range(n):
+        values = {name: column[i] for name, column in columns.items()}
+        if values["shard"] >= len(uids):
+            raise TextError(f"{path}: row {at + i}: shard {values['shard']} is not in /shards")
+        own = slice(token_at[i], token_at[i + 1])
+        start = starts.get(values["run"], 0)
+        yield Row(uids[values["shard"]], values, ids[own], notes[meta_at[i] : meta_at[i + 1]],
+                  reasons[error_at[i] : error_at[i + 1]].decode("utf-8", "replace"),
+                  created=(start + max(0, values["finish_ns"])) // 10**9 if start else 0,
+                  **{field: column[own].tolist() for field, column in extra.items()})

@@ -1,0 +1,79 @@
+"""Text to token ids and back: Hugging Face `tokenizers`, or plain bytes.
+
+A codec has: name, vocab_size, encode(list of text, add_special) -> list of ids, decode(ids) -> text,
+token_text(id), and folder (where a chat template may lie, or None).
+"""
+
+import json
+import os
+
+from weft_text.errors import EXIT_NO_INPUT, TextError
+
+
+class ByteCodec:
+    """One token per byte, then BOS 256, EOS 257, PAD 258: the demo model's vocabulary."""
+
+    BOS = 256
+    name, folder, vocab_size = "bytes", None, 260
+
+    def encode(self, texts, add_special=True):
+        start = [self.BOS] if add_special else []
+        return [start + list(text.encode("utf-8")) for text in texts]
+
+    def decode(self, ids):
+        return bytes(i for i in ids if 0 <= i < 256).decode("utf-8", "replace")
+
+    def token_text(self, token):
+        return self.decode([token])
+
+
+class HubCodec:
+    """A Hugging Face tokenizer.json, alone or in a model's folder."""
+
+    def __init__(self, path):
+        import tokenizers
+
+        file = os.path.join(path, "tokenizer.json") if os.path.isdir(path) else path
+        self.name, self.folder = path, os.path.dirname(os.path.abspath(file))
+        if not os.path.isfile(file):
+            raise TextError(f"{file}: is missing; give a tokenizer.json, a model's folder that has "
+                            "one, or 'bytes'", EXIT_NO_INPUT)
+        try:
+            self.tokenizer = tokenizers.Tokenizer.from_file(file)
+        except Exception as error:  # the library raises bare Exception
+            raise TextError(f"{file}: is not a usable tokenizer: {error}") from error
+        # Padding or truncation stored in the file would change prompts without a word.
+        self.tokenizer.no_padding()
+        self.tokenizer.no_truncation()
+        self.vocab_size = self.model_vocab() or self.tokenizer.get_vocab_size(with_added_tokens=True)
+
+    def model_vocab(self):
+        """The model's own vocabulary, which may be padded beyond the tokenizer's."""
+        config = read_json(os.path.join(self.folder, "config.json"))
+        size = config.get("vocab_size") if isinstance(config, dict) else None
+        return size if isinstance(size, int) and size > 0 else None
+
+    def encode(self, texts, add_special=True):
+        encoded = self.tokenizer.encode_batch(texts, add_special_tokens=add_special)
+        return [e.ids for e in encoded]
+
+    def decode(self, ids):
+        return self.tokenizer.decode(ids, skip_special_tokens=True)
+
+    def token_text(self, token):
+        return self.tokenizer.decode([token], skip_special_tokens=False)
+
+
+def read_json(path):
+    """The file's content, or None when there is no such file."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            return json.load(file)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise TextError(f"{path}: cannot be read: {error}") from error
+
+
+def open_codec(name):
+    return ByteCodec() if name == "bytes" else HubCodec(name)
