@@ -34,9 +34,8 @@ static wf_status fail_row(reading *r, uint32_t i, wf_status status, const char *
     wf_fail(status, "%s:%s:%" PRIu64 ": %s", wf_h5_file_path(r->shard->file), column, r->row0 + i,
             what);
     row->status = status;
-    row->n_prompt = row->n_stop = row->meta_bytes = 0;
-    row->prompt = row->stop = NULL;
-    row->meta = NULL;
+    row->n_prompt = row->n_stop = 0;
+    row->prompt = row->stop = NULL; // the meta stays: a failed row's result is matched by it
     return wf_arena_strdup(r->arena, wf_error(), &row->error);
 }
 
@@ -202,20 +201,25 @@ static wf_status read_run(reading *r, int i_values, const span *spans, uint32_t 
     return WF_OK;
 }
 
-// values[i] of every row that wants its values (n > 0 and still sound).
+static bool wants_values(const reading *r, int i_values, const span *spans, uint32_t i)
+{
+    return spans[i].n > 0 && (r->rows[i].status == WF_OK || i_values == WF_COLUMN_META);
+}
+
+// values[i] of every row that wants its values: those still sound, and the meta of failed ones.
 static wf_status read_ragged(reading *r, int i_values, const span *spans, const void ***out)
 {
     const void **values = NULL;
     WF_TRY(wf_arena_alloc(r->arena, r->n, sizeof *values, &values));
     uint32_t from = 0;
     while (from < r->n) {
-        if (r->rows[from].status != WF_OK || spans[from].n == 0) {
+        if (!wants_values(r, i_values, spans, from)) {
             from++;
             continue;
         }
         uint32_t to = from + 1;
-        while (to < r->n && r->rows[to].status == WF_OK &&
-               spans[to].start == spans[to - 1].start + spans[to - 1].n && spans[to].n > 0) {
+        while (to < r->n && wants_values(r, i_values, spans, to) &&
+               spans[to].start == spans[to - 1].start + spans[to - 1].n) {
             to++;
         }
         WF_TRY(read_run(r, i_values, spans, from, to, values));
@@ -248,13 +252,14 @@ static wf_status read_values(reading *r)
     if (r->meta != NULL) WF_TRY(read_ragged(r, WF_COLUMN_META, r->meta, &meta));
     for (uint32_t i = 0; i < r->n; i++) {
         wf_request *row = &r->rows[i];
+        bool has_meta = meta != NULL && meta[i] != NULL;
+        row->meta = has_meta ? meta[i] : NULL;
+        row->meta_bytes = has_meta ? (uint32_t)r->meta[i].n : 0;
         if (row->status != WF_OK) continue;
         row->prompt = prompt[i];
         row->n_prompt = (uint32_t)r->prompt[i].n;
         row->stop = stop != NULL ? stop[i] : NULL;
         row->n_stop = stop != NULL ? (uint32_t)r->stop[i].n : 0;
-        row->meta = meta != NULL ? meta[i] : NULL;
-        row->meta_bytes = meta != NULL ? (uint32_t)r->meta[i].n : 0;
     }
     return WF_OK;
 }
