@@ -1,0 +1,67 @@
+// Sub-commands and their options as tables, which parse arguments and print help.
+//
+//   weft COMMAND [options] ARGUMENTS
+//
+// A command's options are rows; parsing checks them and the number of arguments, so that handlers
+// see only what they can use. Mistakes are WF_USAGE with one line. All Local.
+#ifndef WF_LAUNCHER_CLI_H
+#define WF_LAUNCHER_CLI_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include "io/base/status.h"
+
+typedef struct wf_cli wf_cli;
+
+typedef struct wf_cli_option {
+    const char *name;     // "set": --set
+    char letter;          // 's': -s; 0: none
+    const char *argument; // "KEY=VALUE"; NULL: a switch
+    const char *help;     // one phrase
+} wf_cli_option;
+
+typedef struct wf_command {
+    const char *name;
+    const char *arguments;            // "JOB.yaml", for people
+    const char *summary;              // one phrase
+    const char *details;              // paragraphs for `weft help NAME`; may be NULL
+    int min_arguments, max_arguments; // -1: any number
+    const wf_cli_option *options;     // up to a row without a name; may be NULL
+    wf_status (*run)(const wf_cli *cli);
+} wf_command;
+
+// All commands, up to a row without a name.
+extern const wf_command wf_commands[];
+
+const wf_command *wf_command_find(const char *name); // NULL: none
+
+// The command line of one command: argv[0] is the command's name. Borrows argv. own.
+wf_status wf_cli_parse(const wf_command *command, int argc, char **argv, wf_cli **out);
+void wf_cli_destroy(wf_cli **cli);
+
+const wf_command *wf_cli_command(const wf_cli *cli);
+bool wf_cli_wants_help(const wf_cli *cli); // --help was given; nothing else is checked then
+
+size_t wf_cli_n_arguments(const wf_cli *cli);
+const char *wf_cli_argument(const wf_cli *cli, size_t i); // NULL beyond the last
+
+bool wf_cli_has(const wf_cli *cli, const char *option);
+const char *wf_cli_value(const wf_cli *cli, const char *option); // as given last; NULL: not given
+const char *const *wf_cli_values(const wf_cli *cli, const char *option, size_t *n); // all, in order
+
+// The value as a number in [min, max]; `otherwise` when it was not given.
+wf_status wf_cli_i64(const wf_cli *cli, const char *option, long long min, long long max,
+                     long long otherwise, long long *out);
+wf_status wf_cli_f64(const wf_cli *cli, const char *option, double min, double max,
+                     double otherwise, double *out);
+
+// A mistake that only the handler can see: "weft run: ... (see weft help run)", WF_USAGE.
+wf_status wf_cli_fail(const wf_cli *cli, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+void wf_cli_print_overview(FILE *file);
+void wf_cli_print_help(const wf_command *command, FILE *file);
+
+#endif

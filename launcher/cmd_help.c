@@ -1,0 +1,57 @@
+// weft help: commands, keys of the job file, exit codes.
+#include <stdlib.h>
+#include <string.h>
+
+#include "jobs/jobspec.h"
+#include "launcher/commands.h"
+#include "launcher/errors.h"
+
+const wf_cli_option wf_help_options[] = {
+    {"markdown", 0, NULL, "keys: the whole reference, as in jobs/JOBFILE.md"},
+    {"example", 0, NULL, "keys: a complete job file to start from"},
+    {NULL, 0, NULL, NULL},
+};
+
+#define REFERENCE_HEAD                                                                             \
+    "# The job file\n\n"                                                                           \
+    "A job is one YAML file. Values come from, in this order, the last one winning: defaults, "    \
+    "the\n"                                                                                        \
+    "file, the environment (`WEFT_ENGINE__MAX_ROWS=64`), `--set engine.max_rows=64`. Paths are\n"  \
+    "relative to the working directory. `weft help keys --example` prints a file to start from,\n" \
+    "`weft plan job.yaml` checks one.\n\n"                                                         \
+    "Made from the program's own table by `weft help keys --markdown`.\n\n"
+
+static wf_status print_keys(const wf_cli *cli)
+{
+    char *text = NULL;
+    wf_status st;
+    if (wf_cli_has(cli, "markdown")) {
+        fputs(REFERENCE_HEAD, stdout);
+        st = wf_option_markdown(wf_jobspec_table, wf_jobspec_n_options, &text);
+    } else if (wf_cli_has(cli, "example")) {
+        st = wf_option_example(wf_jobspec_table, wf_jobspec_n_options, &text);
+    } else {
+        st = wf_option_help(wf_jobspec_table, wf_jobspec_n_options, &text);
+    }
+    if (st == WF_OK) fputs(text, stdout);
+    free(text);
+    return st;
+}
+
+wf_status wf_cmd_help(const wf_cli *cli)
+{
+    const char *topic = wf_cli_argument(cli, 0);
+    const wf_command *command = topic ? wf_command_find(topic) : NULL;
+    if (!topic) {
+        wf_cli_print_overview(stdout);
+    } else if (command) {
+        wf_cli_print_help(command, stdout);
+    } else if (strcmp(topic, "keys") == 0) {
+        return print_keys(cli);
+    } else if (strcmp(topic, "exit-codes") == 0) {
+        wf_exit_codes_print(stdout);
+    } else {
+        return wf_cli_fail(cli, "no command or topic \"%s\"", topic);
+    }
+    return WF_OK;
+}

@@ -1,0 +1,287 @@
+// weft plan: the dry run. Job file, placement, bytes and KV capacity, nothing computed and nothing
+// written.
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/model.h"
+#include "io/base/arena.h"
+#include "io/base/parse.h"
+#include "io/reader.h"
+#include "jobs/jobspec.h"
+#include "jobs/plan.h"
+#include "jobs/plan_model.h"
+#include "launcher/commands.h"
+#include "launcher/jobfile.h"
+
+#define GIB ((double)(1 << 30))
+
+enum { SAMPLE_ROWS = 1000 }; // of each shard, for the mean length of a request
+
+const wf_cli_option wf_plan_options[] = {
+    {"set", 's', "KEY=VALUE", "sets a key of the job file; may be repeated"},
+    {"ranks", 'n', "N", "as if started with so many ranks"},
+    {"nodes", 'N', "N", "as if on so many nodes, the ranks spread evenly"},
+    {"memory", 'm', "SIZE",
+     "as if a device (or a node's host memory) had so much free, e.g. 80GiB"},
+    {NULL, 0, NULL, NULL},
+};
+
+// What the shards hold, from their headers and a sample of their rows.
+typedef struct {
+    uint64_t n_rows, n_prompt_tokens;
+    double mean_tokens; // prompt + max_new_tokens of the sampled rows
+    uint64_t n_sampled;
+    uint32_t sampling_columns;
+} stream_facts;
+
+// How many ranks on how many nodes, and why.
+typedef struct {
+    int n_ranks, n_nodes, n_devices;
+    const char *why;
+} extent;
+
+// ---- shards -------------------------------------------------------------------------------------
+
+static wf_status sample_rows(wf_reader *reader, const char *path, const wf_shard_info *info,
+                             stream_facts *facts)
+{
+    const wf_reader_batch *batch = NULL;
+    uint32_t n = info->n_rows < SAMPLE_ROWS ? (uint32_t)info->n_rows : SAMPLE_ROWS;
+    if (n == 0) return WF_OK;
+    WF_TRY(wf_reader_submit(reader, &(wf_reader_read){.path = path, .n = n}));
+    WF_TRY(wf_reader_wait(reader, -1, &batch));
+    if (!batch) return wf_fail(WF_INTERNAL, "%s: reading was interrupted", path);
+    wf_status st = batch->status;
+    if (st != WF_OK) wf_fail(st, "%s", batch->error);
+    for (uint32_t i = 0; i < batch->n_rows; i++) {
+        if (batch->rows[i].status != WF_OK) continue;
+        double tokens = (double)batch->rows[i].n_prompt + (double)batch->rows[i].max_new_tokens;
+        facts->n_sampled++;
+        facts->mean_tokens += (tokens - facts->mean_tokens) / (double)facts->n_sampled;
+    }
+    wf_reader_release(reader, batch);
+    return st;
+}
+
+static wf_status facts_collect(const wf_jobspec *spec, stream_facts *facts)
+{
+    wf_reader *reader = NULL;
+    wf_shard_info info;
+    WF_TRY(wf_reader_start(NULL, &reader));
+    wf_status st = WF_OK;
+    for (size_t i = 0; i < spec->requests.n && st == WF_OK; i++) {
+        st = wf_reader_open(reader, spec->requests.item[i], &info);
+        if (st != WF_OK) break;
+        facts->n_rows += info.n_rows;
+        facts->n_prompt_tokens += info.n_prompt_tokens;
+        facts->sampling_columns |= info.sampling_columns;
+        st = sample_rows(reader, spec->requests.item[i], &info, facts);
+    }
+    wf_reader_close(&reader);
+    return st;
+}
+
+// ---- device -------------------------------------------------------------------------------------
+
+// The back end that this machine would use: the device's memory is only known by asking it.
+static wf_status device_ask(const wf_jobspec *spec, wf_backend_info *info)
+{
+    static const char *const names[] = {[WF_SPEC_BACKEND_REF] = "ref",
+                                        [WF_SPEC_BACKEND_CPU] = "cpu",
+                                        [WF_SPEC_BACKEND_CUDA] = "cuda"};
+    wf_backend_config config = {.n_threads = 1};
+    wf_backend *be = NULL;
+    wf_status st;
+    if (spec->parallel.backend == WF_SPEC_BACKEND_AUTO) {
+        st = wf_backend_create("cuda", &config, &be);
+        if (st != WF_OK) st = wf_backend_create("cpu", &config, &be);
+    } else {
+        st = wf_backend_create(names[spec->parallel.backend], &config, &be);
+    }
+    WF_TRY(st);
+    st = be->ops->info(be, info);
+    wf_backend_destroy(be);
+    return st;
+}
+
+static wf_status memory_option(const wf_cli *cli, uint64_t *out)
+{
+    const char *text = wf_cli_value(cli, "memory");
+    int64_t bytes = 0;
+    if (!text) return WF_OK;
+    if (wf_parse_bytes(text, &bytes) != WF_OK || bytes == 0) {
+        return wf_cli_fail(cli, "--memory: \"%s\" is no size: write 80GiB, for example", text);
+    }
+    *out = (uint64_t)bytes;
+    return WF_OK;
+}
+
+// ---- placement ----------------------------------------------------------------------------------
+
+static wf_status extent_of(const wf_cli *cli, const wf_jobspec *spec, bool host, extent *out)
+{
+    long long ranks, nodes;
+    int replicas = spec->parallel.replicas > 0 ? spec->parallel.replicas : 1;
+    out->n_devices = host ? 0 : spec->slurm.gpus_per_node;
+    WF_TRY(wf_cli_i64(cli, "ranks", 1, 1 << 20, 0, &ranks));
+    WF_TRY(wf_cli_i64(cli, "nodes", 1, 1 << 16, 0, &nodes));
+    out->n_nodes = nodes > 0 ? (int)nodes : 1;
+    out->why = "as asked";
+    if (ranks == 0 && spec->slurm.gpus_per_node > 0) {
+        if (nodes == 0) out->n_nodes = spec->slurm.nodes;
+        ranks = (long long)out->n_nodes * spec->slurm.gpus_per_node;
+        out->why = "from slurm.nodes and slurm.gpus_per_node";
+    } else if (ranks == 0) {
+        ranks = (long long)replicas * spec->parallel.tensor;
+        out->why =
+            "from parallel.tensor and parallel.replicas; ask others with --ranks and --nodes";
+    }
+    if (ranks < out->n_nodes) {
+        return wf_cli_fail(cli, "%lld ranks on %d nodes: a node needs at least one", ranks,
+                           out->n_nodes);
+    }
+    out->n_ranks = (int)ranks;
+    return WF_OK;
+}
+
+static wf_status placement_make(const extent *e, const wf_jobspec *spec, wf_plan **out)
+{
+    int *node;
+    WF_TRY(wf_alloc((size_t)e->n_ranks, sizeof *node, &node));
+    for (int r = 0; r < e->n_ranks; r++) {
+        node[r] = (int)((int64_t)r * e->n_nodes / e->n_ranks);
+    }
+    wf_plan_input input = {.n_ranks = e->n_ranks,
+                           .node_of_rank = node,
+                           .n_devices = e->n_devices,
+                           .tensor = spec->parallel.tensor,
+                           .replicas = spec->parallel.replicas};
+    wf_status st = wf_plan_make(&input, out);
+    free(node);
+    return st;
+}
+
+// Ranks that share the memory of the fullest node, or one that has a device for itself.
+static int n_sharing(const wf_plan *plan, bool host)
+{
+    int most = 1;
+    for (int n = 0; host && n < plan->n_nodes; n++) {
+        if (plan->ranks_of_node[n] > most) most = plan->ranks_of_node[n];
+    }
+    return most;
+}
+
+// ---- printing -----------------------------------------------------------------------------------
+
+static void print_groups(const wf_plan *plan)
+{
+    enum { SHOWN = 32 };
+    char text[256];
+    for (int g = 0; g < plan->n_groups && g < SHOWN; g++) {
+        printf("  group %-3d %s\n", g, wf_plan_group_text(plan, g, text, sizeof text));
+    }
+    if (plan->n_groups > SHOWN) printf("  ... and %d more groups\n", plan->n_groups - SHOWN);
+    if (wf_plan_remarks(plan, text, sizeof text)[0]) printf("  note: %s\n", text);
+}
+
+static void print_memory(const wf_plan_memory *m, const wf_plan_kv *kv)
+{
+    printf("memory per rank (%.2f GiB free, shared by %d)\n", (double)m->free_bytes / GIB,
+           m->n_sharing);
+    printf("  weights   %10.3f GiB\n", (double)m->weight_bytes / GIB);
+    printf("  workspace %10.3f GiB\n", (double)m->workspace_bytes / GIB);
+    printf("  KV        %10.3f GiB: %" PRIu64 " pages, %" PRIu64 " tokens per group\n",
+           (double)kv->bytes / GIB, kv->n_pages, kv->n_tokens);
+}
+
+static void print_requests(const wf_jobspec *spec, const stream_facts *f, const wf_plan *plan,
+                           const wf_plan_kv *kv)
+{
+    uint64_t fit = wf_plan_concurrency(kv, spec->engine.page_tokens, f->mean_tokens);
+    uint64_t rows = (uint64_t)spec->engine.max_rows;
+    printf("requests  %" PRIu64 " in %zu shard%s, %" PRIu64 " prompt tokens\n", f->n_rows,
+           spec->requests.n, spec->requests.n == 1 ? "" : "s", f->n_prompt_tokens);
+    if (f->n_sampled == 0) return;
+    printf("  mean      %.0f tokens (prompt + most to generate, of the first %" PRIu64 " rows)\n",
+           f->mean_tokens, f->n_sampled);
+    printf("  at once   %" PRIu64 " per group, %" PRIu64 " in all (KV holds %" PRIu64
+           ", engine.max_rows %" PRIu64 ")\n",
+           fit < rows ? fit : rows, (fit < rows ? fit : rows) * (uint64_t)plan->n_groups, fit,
+           rows);
+}
+
+// ---- all together -------------------------------------------------------------------------------
+
+// A shard may ask for what the job does not: penalties and logprobs take memory.
+static wf_plan_needs needs_of(const wf_jobspec *spec, const stream_facts *facts)
+{
+    const uint32_t penalties = 1u << WF_SAMPLING_repetition_penalty |
+                               1u << WF_SAMPLING_presence_penalty |
+                               1u << WF_SAMPLING_frequency_penalty;
+    wf_plan_needs needs = wf_plan_needs_of(&spec->sampling);
+    if (facts->sampling_columns & penalties) needs.penalties = true;
+    if (facts->sampling_columns & 1u << WF_SAMPLING_logprobs) needs.n_top = 20;
+    return needs;
+}
+
+static wf_status model_read(const wf_jobspec *spec, wf_arch *arch)
+{
+    wf_hf_folder *folder = NULL;
+    WF_TRY(wf_hf_folder_open(spec->model.path, false, &folder));
+    wf_status st = wf_arch_read(folder, arch);
+    if (st == WF_OK) st = wf_arch_check_tp(arch, spec->parallel.tensor);
+    if (st == WF_OK && spec->engine.max_context > arch->max_context) {
+        st = wf_fail(WF_CONFIG, "engine.max_context: %d is beyond the model's %d",
+                     spec->engine.max_context, arch->max_context);
+    }
+    wf_hf_folder_close(&folder);
+    return st;
+}
+
+static wf_status plan_print(const wf_cli *cli, const wf_jobspec *spec)
+{
+    stream_facts facts = {0};
+    wf_backend_info info = {.act_dtype = WF_F32};
+    wf_arch arch;
+    wf_plan *plan = NULL;
+    extent e = {0};
+    wf_plan_memory memory;
+    wf_plan_kv kv;
+    WF_TRY(facts_collect(spec, &facts)); // forks: before back ends start threads
+    WF_TRY(model_read(spec, &arch));
+    WF_TRY(device_ask(spec, &info));
+    WF_TRY(memory_option(cli, &info.free_bytes));
+    WF_TRY(extent_of(cli, spec, info.host_memory, &e));
+    WF_TRY(placement_make(&e, spec, &plan));
+
+    wf_dtype dtype = wf_model_resolve_dtype(&arch, spec->model.dtype);
+    wf_plan_device device = {.free_bytes = info.free_bytes,
+                             .n_sharing = n_sharing(plan, info.host_memory),
+                             .host = info.host_memory,
+                             .act_bytes = wf_dtype_bytes(info.act_dtype)};
+    wf_plan_needs needs = needs_of(spec, &facts);
+    wf_plan_model_memory(spec, &arch, dtype, &device, &needs, &memory);
+    printf("job       %s\nmodel     %s (%s, %d layers, %s)\nback end  %s: %s\n", spec->job,
+           spec->model.path, arch.family->name, arch.n_layers, wf_dtype_name(dtype), info.name,
+           info.device);
+    printf("placement %d rank%s on %d node%s (%s)\n", e.n_ranks, e.n_ranks == 1 ? "" : "s",
+           e.n_nodes, e.n_nodes == 1 ? "" : "s", e.why);
+    print_groups(plan);
+    wf_status st = wf_plan_kv_capacity(&memory, &kv);
+    if (st == WF_OK) {
+        print_memory(&memory, &kv);
+        print_requests(spec, &facts, plan, &kv);
+    }
+    wf_plan_destroy(&plan);
+    return st;
+}
+
+wf_status wf_cmd_plan(const wf_cli *cli)
+{
+    wf_jobspec *spec = NULL;
+    WF_TRY(wf_jobfile_load(cli, true, &spec));
+    wf_status st = plan_print(cli, spec);
+    wf_jobspec_destroy(&spec);
+    return st;
+}

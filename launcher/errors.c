@@ -1,0 +1,37 @@
+// The last line of a failed run, and the table of exit codes. See errors.h.
+#include "launcher/errors.h"
+
+#include "io/base/status.h"
+
+void wf_error_print(const char *command, int rank)
+{
+    char who[64] = "";
+    if (!wf_error()[0]) return;
+    if (rank > 0) snprintf(who, sizeof who, "rank %d: ", rank);
+    fprintf(stderr, "weft%s%s: %s%s\n", command ? " " : "", command ? command : "", who,
+            wf_error());
+}
+
+typedef struct {
+    int code;
+    const char *meaning;
+} exit_row;
+
+static const exit_row exit_rows[] = {
+    {0, "complete"},
+    {3, "complete, some requests failed (slurm.fail_on_row_errors: false makes it 0)"},
+    {64, "wrong usage: see weft help"},
+    {65, "bad data: a shard, a model or results are damaged"},
+    {66, "missing input: a file or folder is not there"},
+    {70, "internal error, or a device, a rank or the memory failed"},
+    {74, "input/output error: disk full, no permission ..."},
+    {75, "drained in time before a deadline or on a signal: run again to continue"},
+    {78, "bad job file, or an output folder that this job must not use"},
+};
+
+void wf_exit_codes_print(FILE *file)
+{
+    for (size_t i = 0; i < sizeof exit_rows / sizeof exit_rows[0]; i++) {
+        fprintf(file, "  %2d  %s\n", exit_rows[i].code, exit_rows[i].meaning);
+    }
+}

@@ -1,0 +1,68 @@
+// The job file of a command line. See jobfile.h.
+#include "launcher/jobfile.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "io/base/arena.h"
+#include "io/base/log.h"
+
+// --set assignments, and --out as one more.
+static wf_status sets_collect(const wf_cli *cli, const char ***out, size_t *n_out, char **out_dir)
+{
+    size_t n = 0;
+    const char *const *given = wf_cli_values(cli, "set", &n);
+    const char *dir = wf_cli_value(cli, "out");
+    WF_TRY(wf_alloc(n + 1, sizeof **out, out));
+    for (size_t i = 0; i < n; i++) {
+        (*out)[i] = given[i];
+    }
+    if (dir) {
+        size_t n_bytes = sizeof "output.dir=" + strlen(dir);
+        WF_TRY(wf_alloc(n_bytes, 1, out_dir));
+        snprintf(*out_dir, n_bytes, "output.dir=%s", dir);
+        (*out)[n++] = *out_dir;
+    }
+    *n_out = n;
+    return WF_OK;
+}
+
+// All mistakes, and a summary in place of the first one, which has been said by then.
+static void problems_say(const char *path, const char *problems, wf_status status)
+{
+    int n = 0;
+    for (const char *line = problems; line && *line; line += *line == '\n') {
+        if (*line != ' ') n++; // source lines and carets are indented
+        line += strcspn(line, "\n");
+    }
+    fputs(problems, stderr);
+    wf_fail(status, "%s: %d mistake%s; nothing was done", path, n, n == 1 ? "" : "s");
+}
+
+static void remarks_say(const wf_jobspec *spec)
+{
+    char *remarks = NULL;
+    if (wf_jobspec_remarks(spec, &remarks) != WF_OK) return;
+    for (char *line = remarks; *line;) {
+        size_t n = strcspn(line, "\n");
+        wf_warn("job file: %.*s", (int)n, line);
+        line += n + (line[n] == '\n');
+    }
+    free(remarks);
+}
+
+wf_status wf_jobfile_load(const wf_cli *cli, bool speak, wf_jobspec **out)
+{
+    const char **set = NULL;
+    char *out_dir = NULL, *problems = NULL;
+    wf_jobspec_source source = {.path = wf_cli_argument(cli, 0)};
+    wf_status st = sets_collect(cli, &set, &source.n_set, &out_dir);
+    source.set = set;
+    if (st == WF_OK) st = wf_jobspec_load(&source, out, &problems);
+    if (st != WF_OK && problems && speak) problems_say(source.path, problems, st);
+    if (st == WF_OK && speak) remarks_say(*out);
+    free(problems);
+    free(out_dir);
+    free(set);
+    return st;
+}

@@ -1,0 +1,13 @@
+// Loading the job file that a command line names, with all its mistakes told on stderr.
+#ifndef WF_LAUNCHER_JOBFILE_H
+#define WF_LAUNCHER_JOBFILE_H
+
+#include "jobs/jobspec.h"
+#include "launcher/cli.h"
+
+// Loads the first argument with the command's --set (and, where it has one, --out) options. With
+// `speak`, mistakes and remarks are printed; the detail is then a one-line summary. The caller owns
+// *out. As wf_jobspec_load.
+wf_status wf_jobfile_load(const wf_cli *cli, bool speak, wf_jobspec **out);
+
+#endif

@@ -1,0 +1,60 @@
+// Reads how the process was started; decides threads and binding. See start.h.
+#include "launcher/start.h"
+
+#include <stddef.h>
+#include <stdlib.h>
+
+static const char *process_lookup(void *context, const char *name)
+{
+    (void)context;
+    return getenv(name);
+}
+
+static int number_of(wf_start_getenv lookup, void *context, const char *name, int otherwise)
+{
+    const char *text = lookup(context, name);
+    return text && *text ? atoi(text) : otherwise;
+}
+
+wf_start wf_start_detect(wf_start_getenv lookup, void *context)
+{
+    // Who sets the rank, in the order of trust: srun's step wins over what a batch script
+    // inherited.
+    static const char *const ranks[] = {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK"};
+    if (!lookup) lookup = process_lookup;
+    bool in_step = lookup(context, "SLURM_STEP_ID") != NULL;
+    bool under_mpirun = lookup(context, "OMPI_COMM_WORLD_SIZE") != NULL;
+    for (size_t i = 0; i < sizeof ranks / sizeof ranks[0]; i++) {
+        int rank = number_of(lookup, context, ranks[i], -1);
+        if (rank < 0) continue;
+        return (wf_start){.kind = in_step && !under_mpirun ? WF_START_SRUN : WF_START_MPIRUN,
+                          .rank = rank};
+    }
+    if (in_step && number_of(lookup, context, "SLURM_STEP_NUM_TASKS", 1) > 1) {
+        return (wf_start){.kind = WF_START_SRUN_BARE,
+                          .rank = number_of(lookup, context, "SLURM_PROCID", 0)};
+    }
+    return (wf_start){.kind = WF_START_ALONE};
+}
+
+static int at_least_one(int n)
+{
+    return n > 0 ? n : 1;
+}
+
+wf_thread_plan wf_threads_decide(const wf_thread_input *in)
+{
+    bool is_bound = in->n_bound < in->n_cores;
+    bool keep_mask = in->kind == WF_START_ALONE || (in->kind == WF_START_SRUN && is_bound) ||
+                     (in->kind == WF_START_MPIRUN && !is_bound);
+    bool own_mask = keep_mask && is_bound; // as many cores as whoever bound us meant
+    wf_thread_plan plan = {.threads = in->threads};
+    if (plan.threads == 0) {
+        plan.threads =
+            at_least_one(own_mask ? in->n_bound : in->n_cores / at_least_one(in->n_local));
+    }
+    if (keep_mask || plan.threads * in->n_local > in->n_cores) return plan;
+    plan.bind_first = in->local * plan.threads;
+    plan.n_bind = plan.threads;
+    return plan;
+}
