@@ -177,6 +177,9 @@ wf_status wf_check_sample(const wf_sample_args *a)
     if (a->n_vocab < 1 || a->n_vocab > a->logits.n_cols)
         return wf_fail(WF_INTERNAL, "sample: %d tokens in rows of %" PRId64 " logits", a->n_vocab,
                        a->logits.n_cols);
+    if (a->counts != NULL && a->counts_stride < a->n_vocab)
+        return wf_fail(WF_INTERNAL, "sample: %d tokens in rows of %" PRId64 " counts", a->n_vocab,
+                       a->counts_stride);
     if (a->n_top < 0 || a->n_top > a->n_vocab)
         return wf_fail(WF_INTERNAL, "sample: %d logprobs of %d tokens", a->n_top, a->n_vocab);
     return WF_OK;

@@ -209,7 +209,7 @@ static void sample_row(const wf_cpu *cpu, const wf_sample_args *a, int64_t i)
     float *logits = (float *)a->logits.data + i * a->logits.stride;
     int32_t row = a->row[i];
     const wf_row_sampling *p = &a->sampling[row];
-    const uint16_t *counts = a->counts != NULL ? a->counts + (int64_t)row * a->n_vocab : NULL;
+    const uint16_t *counts = a->counts != NULL ? a->counts + (int64_t)row * a->counts_stride : NULL;
     penalise(logits, a->n_vocab, p, counts, a->pos[i]);
     float max = cpu->isa->greatest(logits, a->n_vocab);
     a->token[i] = choose(logits, a->n_vocab, max, p, a->pos[i]);

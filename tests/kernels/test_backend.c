@@ -1,0 +1,153 @@
+// Creating back ends by name, their memory, weights and order.
+#include "kernels/backend.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static const char *const names[] = {"ref", "cpu"};
+static const wf_backend_config config = {.n_threads = 2};
+
+static void refuses(void **state)
+{
+    (void)state;
+    wf_backend *be = NULL;
+    assert_int_equal(wf_backend_create("tpu", &config, &be), WF_CONFIG);
+    assert_non_null(strstr(wf_error(), "tpu"));
+    wf_backend_config odd = {.isa = "mmx"};
+    assert_int_equal(wf_backend_create("cpu", &odd, &be), WF_CONFIG);
+    assert_non_null(strstr(wf_error(), "mmx"));
+    odd = (wf_backend_config){.n_threads = 1 << 20};
+    assert_int_equal(wf_backend_create("cpu", &odd, &be), WF_CONFIG);
+    assert_null(be);
+    wf_backend_destroy(NULL);
+}
+
+// Every entry that a step may call is there; capture is all or nothing.
+static void tables_are_full(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        wf_backend *be;
+        assert_int_equal(wf_backend_create(names[i], &config, &be), WF_OK);
+        const void *entries[sizeof(wf_backend_ops) / sizeof(void *)];
+        memcpy(entries, be->ops, sizeof entries);
+        size_t n = sizeof entries / sizeof *entries;
+        for (size_t e = 0; e < n - 4; e++)
+            assert_non_null(entries[e]);
+        for (size_t e = n - 4; e < n; e++)
+            assert_int_equal(entries[e] == NULL, entries[n - 1] == NULL);
+        wf_backend_destroy(be);
+    }
+}
+
+static void tells_what_it_is(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        wf_backend *be;
+        wf_backend_info info;
+        assert_int_equal(wf_backend_create(names[i], &config, &be), WF_OK);
+        assert_int_equal(be->ops->info(be, &info), WF_OK);
+        assert_string_equal(info.name, names[i]);
+        assert_true(info.device[0] != '\0' && info.host_memory && !info.async);
+        assert_int_equal(info.act_dtype, WF_F32);
+        assert_true(info.free_bytes > 0 && info.free_bytes <= info.total_bytes);
+        wf_backend_destroy(be);
+    }
+    wf_backend *be;
+    wf_backend_config portable = {.n_threads = 3, .isa = "portable"};
+    wf_backend_info info;
+    assert_int_equal(wf_backend_create("cpu", &portable, &be), WF_OK);
+    assert_int_equal(be->ops->info(be, &info), WF_OK);
+    assert_non_null(strstr(info.device, "portable, 3 threads"));
+    wf_backend_destroy(be);
+}
+
+static void memory(void **state)
+{
+    (void)state;
+    static const size_t sizes[] = {0, 1, 255, 256, 4097, (size_t)5 << 20};
+    for (int i = 0; i < 2; i++) {
+        wf_backend *be;
+        assert_int_equal(wf_backend_create(names[i], &config, &be), WF_OK);
+        for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
+            void *data, *pinned;
+            assert_int_equal(be->ops->alloc(be, sizes[s], &data), WF_OK);
+            assert_int_equal(be->ops->host_alloc(be, sizes[s], &pinned), WF_OK);
+            assert_int_equal((uintptr_t)data % 256, 0);
+            for (size_t j = 0; j < sizes[s]; j++)
+                assert_int_equal(((char *)data)[j], 0);
+            memset(pinned, 7, sizes[s]);
+            assert_int_equal(be->ops->upload(be, NULL, data, pinned, sizes[s]), WF_OK);
+            memset(pinned, 0, sizes[s]);
+            assert_int_equal(be->ops->download(be, NULL, pinned, data, sizes[s]), WF_OK);
+            assert_true(sizes[s] == 0 || ((char *)pinned)[sizes[s] - 1] == 7);
+            be->ops->free(be, data);
+            be->ops->host_free(be, pinned);
+        }
+        void *data = NULL;
+        assert_int_equal(be->ops->alloc(be, SIZE_MAX - 1, &data), WF_NO_MEMORY);
+        assert_int_equal(be->ops->alloc(be, SIZE_MAX / 4, &data), WF_NO_MEMORY);
+        assert_null(data);
+        wf_backend_destroy(be);
+    }
+}
+
+static void order(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        wf_backend *be;
+        wf_stream *s;
+        wf_event *e;
+        bool done = false;
+        assert_int_equal(wf_backend_create(names[i], &config, &be), WF_OK);
+        assert_int_equal(be->ops->stream_create(be, &s), WF_OK);
+        assert_int_equal(be->ops->event_create(be, &e), WF_OK);
+        assert_int_equal(be->ops->event_record(be, e, s), WF_OK);
+        assert_int_equal(be->ops->stream_wait(be, NULL, e), WF_OK);
+        assert_int_equal(be->ops->event_sync(be, e), WF_OK);
+        assert_int_equal(be->ops->event_query(be, e, &done), WF_OK);
+        assert_true(done);
+        be->ops->event_destroy(be, e);
+        be->ops->stream_destroy(be, s);
+        wf_backend_destroy(be);
+    }
+}
+
+static void weights_check_their_blocks(void **state)
+{
+    (void)state;
+    const float src[64] = {0};
+    for (int i = 0; i < 2; i++) {
+        wf_backend *be;
+        wf_weight *w;
+        assert_int_equal(wf_backend_create(names[i], &config, &be), WF_OK);
+        assert_int_equal(be->ops->weight_create(be, WF_F16, 6, 10, &w), WF_OK);
+        assert_int_equal(w->n_rows, 6);
+        assert_int_equal(w->n_cols, 10);
+        assert_int_equal(be->ops->weight_load(be, w, 0, 6, src, WF_F32, 10), WF_OK);
+        assert_int_equal(be->ops->weight_load(be, w, 1, 6, src, WF_F32, 10), WF_INTERNAL);
+        assert_int_equal(be->ops->weight_load(be, w, -1, 2, src, WF_F32, 10), WF_INTERNAL);
+        assert_int_equal(be->ops->weight_load(be, w, 0, 6, src, WF_F32, 9), WF_INTERNAL);
+        be->ops->weight_destroy(be, w);
+        be->ops->weight_destroy(be, NULL);
+        wf_backend_destroy(be);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(refuses),
+        cmocka_unit_test(tables_are_full),
+        cmocka_unit_test(tells_what_it_is),
+        cmocka_unit_test(memory),
+        cmocka_unit_test(order),
+        cmocka_unit_test(weights_check_their_blocks),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,392 @@
+// sample: the same tokens as ref, known answers, and the distributions that are asked for.
+#include "tests/ops/op_test.h"
+
+#include <stdio.h>
+
+#include "kernels/sampling.h"
+
+// One call: logits [n][n_vocab] copied to the device, every row its own slot n - 1 - i.
+typedef struct sample_case {
+    int32_t n, n_vocab, pad, n_top;
+    const float *logits;
+    const wf_row_sampling *sampling; // [n], in row order
+    const uint16_t *counts;          // [n][n_vocab] or NULL, in row order
+    int32_t first_pos;               // row i draws position first_pos + i
+} sample_case;
+
+typedef struct sampled {
+    int32_t *token, *top_id;
+    float *logprob, *top_logprob;
+} sampled;
+
+static void *scratch(size_t bytes)
+{
+    void *p = test_calloc(bytes > 0 ? bytes : 1, 1);
+    assert_non_null(p);
+    return p;
+}
+
+static void drop(sampled *s)
+{
+    test_free(s->token);
+    test_free(s->top_id);
+    test_free(s->logprob);
+    test_free(s->top_logprob);
+}
+
+static sampled run_sample(wf_backend *be, const sample_case *c)
+{
+    size_t n = (size_t)c->n, v = (size_t)c->n_vocab, stride = v + (size_t)c->pad;
+    float *padded = scratch(n * stride * sizeof *padded);
+    wf_row_sampling *slots = scratch(n * sizeof *slots);
+    size_t counts_stride = (v + 3) / 2 * 2;
+    uint16_t *counts = scratch(n * counts_stride * sizeof *counts);
+    int32_t *row = scratch(n * sizeof *row), *pos = scratch(n * sizeof *pos);
+    for (size_t i = 0; i < n; i++) {
+        size_t slot = n - 1 - i;
+        row[i] = (int32_t)slot;
+        pos[i] = c->first_pos + (int32_t)i;
+        slots[slot] = c->sampling[i];
+        memcpy(padded + i * stride, c->logits + i * v, v * sizeof *padded);
+        for (size_t j = v; j < stride; j++)
+            padded[i * stride + j] = INFINITY; // padding must never win
+        if (c->counts != NULL)
+            memcpy(counts + slot * counts_stride, c->counts + i * v, v * sizeof *counts);
+    }
+    sampled out = {scratch(n * sizeof(int32_t)), scratch(n * (size_t)c->n_top * sizeof(int32_t)),
+                   scratch(n * sizeof(float)), scratch(n * (size_t)c->n_top * sizeof(float))};
+    wf_sample_args a = {
+        .logits = {op_put(be, padded, n * stride * sizeof *padded), WF_F32, c->n,
+                   c->n_vocab + c->pad, c->n_vocab + c->pad},
+        .n_vocab = c->n_vocab,
+        .row = op_put(be, row, n * sizeof *row),
+        .pos = op_put(be, pos, n * sizeof *pos),
+        .sampling = op_put(be, slots, n * sizeof *slots),
+        .counts = c->counts != NULL ? op_put(be, counts, n * counts_stride * sizeof *counts) : NULL,
+        .counts_stride = (int64_t)counts_stride,
+        .last_token = op_put(be, row, n * sizeof *row),
+        .token = op_put(be, row, n * sizeof *row),
+        .n_top = c->n_top,
+        .logprob = op_put(be, padded, n * sizeof(float)),
+        .top_id = c->n_top > 0 ? op_put(be, out.top_id, n * (size_t)c->n_top * 4) : NULL,
+        .top_logprob = c->n_top > 0 ? op_put(be, out.top_id, n * (size_t)c->n_top * 4) : NULL,
+    };
+    op_ok(be->ops->sample(be, NULL, &a));
+    op_get(be, out.token, a.token, n * sizeof(int32_t));
+    op_get(be, out.logprob, a.logprob, n * sizeof(float));
+    if (c->n_top > 0) {
+        op_get(be, out.top_id, a.top_id, n * (size_t)c->n_top * sizeof(int32_t));
+        op_get(be, out.top_logprob, a.top_logprob, n * (size_t)c->n_top * sizeof(float));
+    }
+    int32_t *last = scratch(n * sizeof *last);
+    op_get(be, last, a.last_token, n * sizeof *last);
+    for (size_t i = 0; i < n; i++)
+        assert_int_equal(last[n - 1 - i], out.token[i]);
+    test_free(last);
+    test_free(padded);
+    test_free(slots);
+    test_free(counts);
+    test_free(row);
+    test_free(pos);
+    return out;
+}
+
+static const wf_row_sampling greedy = {.top_p = 1.0f, .repetition_penalty = 1.0f};
+
+// Logits of a language model's shape: most tokens far below a few.
+static float *random_logits(int32_t n, int32_t n_vocab, uint64_t seed)
+{
+    float *logits = scratch((size_t)n * (size_t)n_vocab * sizeof *logits);
+    for (int32_t i = 0; i < n * n_vocab; i++) {
+        float u = op_random(seed, i, WF_F32);
+        logits[i] = 6.0f * u * u * u + op_random(seed + 1, i, WF_BF16); // ties happen
+    }
+    return logits;
+}
+
+static wf_row_sampling random_sampling(int32_t i)
+{
+    static const float temperatures[] = {0.0f, 0.3f, 0.7f, 1.0f, 2.5f, 100.0f};
+    static const float top_ps[] = {1.0f, 0.95f, 0.5f, 0.05f, 1e-6f};
+    static const float min_ps[] = {0.0f, 0.01f, 0.3f, 1.0f};
+    static const int32_t top_ks[] = {-1, 0, 1, 2, 5, 40, 1000000};
+    return (wf_row_sampling){
+        .rng_key = UINT64_C(0x9e3779b97f4a7c15) * (uint64_t)(i + 1),
+        .temperature = temperatures[i % 6],
+        .top_p = top_ps[i / 6 % 5],
+        .min_p = min_ps[i / 2 % 4],
+        .top_k = top_ks[i / 3 % 7],
+        .repetition_penalty = i % 4 == 0 ? 1.3f : 1.0f,
+        .presence_penalty = i % 5 == 0 ? 0.4f : 0.0f,
+        .frequency_penalty = i % 7 == 0 ? -0.2f : 0.0f,
+        .prompt_len = 10,
+        .min_tokens = i % 3 * 50,
+        .n_stop_ids = 3,
+        .stop_ids = {i % 13, 1000000, -1},
+    };
+}
+
+// Masked tokens are -inf in both.
+static bool close_to(float a, float b)
+{
+    return a == b || fabsf(a - b) < 1e-5f;
+}
+
+static void agrees_with_ref(void **state)
+{
+    (void)state;
+    static const int32_t sizes[][2] = {{9, 1},     {211, 7},   {420, 50},
+                                       {301, 257}, {64, 5000}, {13, 32003}};
+    for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
+        int32_t n = sizes[s][0], n_vocab = sizes[s][1];
+        size_t n_counts = (size_t)n * (size_t)n_vocab;
+        wf_row_sampling *sampling = scratch((size_t)n * sizeof *sampling);
+        uint16_t *counts = scratch(n_counts * sizeof *counts);
+        for (int32_t i = 0; i < n; i++)
+            sampling[i] = random_sampling(i);
+        for (size_t i = 0; i < n_counts; i++)
+            counts[i] = (uint16_t)(i % 3 == 0 ? 0x8000u * (i % 2) + i % 4 : 0);
+        sample_case c = {n,
+                         n_vocab,
+                         3,
+                         n_vocab < 5 ? n_vocab : 5,
+                         random_logits(n, n_vocab, 91),
+                         sampling,
+                         s % 2 == 0 ? counts : NULL,
+                         11};
+        sampled want = run_sample(op.ref, &c), got = run_sample(op.be, &c);
+        for (int32_t i = 0; i < n; i++) {
+            if (got.token[i] != want.token[i])
+                fail_msg("row %d of %d x %d: token %d, ref has %d", i, n, n_vocab, got.token[i],
+                         want.token[i]);
+            if (!close_to(got.logprob[i], want.logprob[i]))
+                fail_msg("row %d of %d x %d: logprob %g, ref has %g", i, n, n_vocab,
+                         (double)got.logprob[i], (double)want.logprob[i]);
+        }
+        for (int32_t i = 0; i < n * c.n_top; i++) {
+            assert_int_equal(got.top_id[i], want.top_id[i]);
+            assert_true(close_to(got.top_logprob[i], want.top_logprob[i]));
+        }
+        drop(&want);
+        drop(&got);
+        test_free(sampling);
+        test_free(counts);
+        test_free((void *)(uintptr_t)c.logits);
+    }
+}
+
+// One row of five logits, its parameters, and the only token that may come out.
+static void known_answers(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *what;
+        float logits[5];
+        uint16_t counts[5];
+        wf_row_sampling sampling;
+        int32_t token;
+    } table[] = {
+        {"greedy", {1, 5, 3, 4, 2}, {0}, {.top_p = 1, .repetition_penalty = 1}, 1},
+        {"lowest id on ties", {1, 5, 3, 5, 5}, {0}, {.top_p = 1, .repetition_penalty = 1}, 1},
+        {"NaN is no maximum", {NAN, 1, NAN, 4, 2}, {0}, {.top_p = 1, .repetition_penalty = 1}, 3},
+        {"all NaN", {NAN, NAN, NAN, NAN, NAN}, {0}, {.top_p = 1, .repetition_penalty = 1}, 0},
+        {"+inf", {1, 2, INFINITY, 4, 2}, {0}, {.top_p = 1, .repetition_penalty = 1}, 2},
+        {"+inf drawn",
+         {1, 2, INFINITY, 4, 2},
+         {0},
+         {.temperature = 1, .top_p = 1, .repetition_penalty = 1},
+         2},
+        {"top_k 1",
+         {1, 2, 3, 4.5f, 4},
+         {0},
+         {.temperature = 9, .top_p = 1, .top_k = 1, .repetition_penalty = 1},
+         3},
+        {"top_p tiny",
+         {1, 2, 3, 4.5f, 4},
+         {0},
+         {.temperature = 9, .top_p = 1e-9f, .repetition_penalty = 1},
+         3},
+        {"min_p 1",
+         {1, 2, 3, 4.5f, 4},
+         {0},
+         {.temperature = 9, .top_p = 1, .min_p = 1, .repetition_penalty = 1},
+         3},
+        {"cold",
+         {1, 2, 3, 4.5f, 4},
+         {0},
+         {.temperature = 1e-6f, .top_p = 1, .repetition_penalty = 1},
+         3},
+        {"repetition of a positive logit",
+         {0, 0, 3, 4, 0},
+         {0, 0, 0, 0x8000, 0},
+         {.top_p = 1, .repetition_penalty = 2},
+         2},
+        {"repetition of negative logits",
+         {-9, -9, -3, -2, -9},
+         {0, 0, 0, 1, 0},
+         {.top_p = 1, .repetition_penalty = 2},
+         2},
+        {"presence spares the prompt",
+         {0, 0, 3, 4, 0},
+         {0, 0, 0, 0x8000, 0},
+         {.top_p = 1, .repetition_penalty = 1, .presence_penalty = 2},
+         3},
+        {"presence",
+         {0, 0, 3, 4, 0},
+         {0, 0, 0, 1, 0},
+         {.top_p = 1, .repetition_penalty = 1, .presence_penalty = 2},
+         2},
+        {"frequency",
+         {0, 0, 3, 4, 0},
+         {0, 0, 0, 5, 0},
+         {.top_p = 1, .repetition_penalty = 1, .frequency_penalty = 0.25f},
+         2},
+        {"min_tokens masks the stop",
+         {0, 0, 3, 4, 0},
+         {0},
+         {.top_p = 1,
+          .repetition_penalty = 1,
+          .prompt_len = 6,
+          .min_tokens = 2,
+          .n_stop_ids = 1,
+          .stop_ids = {3}},
+         2},
+        {"min_tokens reached",
+         {0, 0, 3, 4, 0},
+         {0},
+         {.top_p = 1,
+          .repetition_penalty = 1,
+          .prompt_len = 5,
+          .min_tokens = 2,
+          .n_stop_ids = 1,
+          .stop_ids = {3}},
+         3},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        sample_case c = {1, 5, 1, 2, table[i].logits, &table[i].sampling, table[i].counts, 7};
+        sampled got = run_sample(op.be, &c);
+        if (got.token[0] != table[i].token)
+            fail_msg("%s: token %d, not %d", table[i].what, got.token[0], table[i].token);
+        drop(&got);
+        op_release();
+    }
+}
+
+static void logprobs(void **state)
+{
+    (void)state;
+    const float logits[] = {logf(0.1f), logf(0.4f), logf(0.2f), logf(0.3f)};
+    sample_case c = {1, 4, 2, 3, logits, &greedy, NULL, 7};
+    sampled got = run_sample(op.be, &c);
+    assert_int_equal(got.token[0], 1);
+    assert_true(fabsf(got.logprob[0] - logf(0.4f)) < 1e-6f);
+    const int32_t ids[] = {1, 3, 2};
+    for (int k = 0; k < 3; k++) {
+        assert_int_equal(got.top_id[k], ids[k]);
+        assert_true(fabsf(got.top_logprob[k] - logits[ids[k]]) < 1e-6f);
+    }
+    drop(&got);
+}
+
+#define VOCAB   40
+#define N_DRAWS 40000
+
+static int by_value_down(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x < y) - (x > y);
+}
+
+// The exact probabilities, from the definitions, for logits without ties.
+static void exact(const float *logits, const wf_row_sampling *s, double p[VOCAB])
+{
+    double sorted[VOCAB], total = 0.0, max = -1e30;
+    for (int i = 0; i < VOCAB; i++)
+        max = fmax(max, (double)logits[i]);
+    for (int i = 0; i < VOCAB; i++) {
+        p[i] = exp(((double)logits[i] - max) / (double)s->temperature);
+        if (p[i] < (double)s->min_p) p[i] = 0.0;
+    }
+    memcpy(sorted, p, sizeof sorted);
+    qsort(sorted, VOCAB, sizeof *sorted, by_value_down);
+    int n = VOCAB;
+    if (s->top_k > 0 && s->top_k < n) n = s->top_k;
+    for (int i = 0; i < n; i++)
+        total += sorted[i];
+    double sum = 0.0;
+    int last = 0;
+    for (; last < n - 1; last++) {
+        sum += sorted[last];
+        if (sum >= (double)s->top_p * total) break;
+    }
+    double least = fmax(sorted[last], 1e-300), kept = 0.0;
+    for (int i = 0; i < VOCAB; i++) {
+        if (p[i] < least) p[i] = 0.0;
+        kept += p[i];
+    }
+    for (int i = 0; i < VOCAB; i++)
+        p[i] /= kept;
+}
+
+// Chi-square of 40,000 draws, each with a key of its own or all positions of one key.
+static void distributions(void **state)
+{
+    (void)state;
+    static const wf_row_sampling table[] = {
+        {.temperature = 1.0f, .top_p = 1.0f},
+        {.temperature = 0.5f, .top_p = 1.0f},
+        {.temperature = 3.0f, .top_p = 1.0f},
+        {.temperature = 1.0f, .top_p = 1.0f, .top_k = 7},
+        {.temperature = 1.0f, .top_p = 0.8f},
+        {.temperature = 1.0f, .top_p = 1.0f, .min_p = 0.2f},
+        {.temperature = 1.5f, .top_p = 0.9f, .top_k = 20, .min_p = 0.05f},
+    };
+    float *logits = scratch((size_t)N_DRAWS * VOCAB * sizeof *logits);
+    wf_row_sampling *sampling = scratch(N_DRAWS * sizeof *sampling);
+    for (int64_t i = 0; i < (int64_t)N_DRAWS * VOCAB; i++)
+        logits[i] = 2.0f * op_random(95, i % VOCAB, WF_F32);
+    for (size_t t = 0; t < 2 * sizeof table / sizeof *table; t++) {
+        bool one_key = t % 2 == 1;
+        for (int32_t i = 0; i < N_DRAWS; i++) {
+            sampling[i] = table[t / 2];
+            sampling[i].repetition_penalty = 1.0f;
+            sampling[i].rng_key = one_key ? 12345 : (uint64_t)i * 7919 + t;
+        }
+        sample_case c = {N_DRAWS, VOCAB, 0, 0, logits, sampling, NULL, one_key ? 0 : -N_DRAWS};
+        sampled got = run_sample(op.be, &c);
+        double p[VOCAB], chi2 = 0.0;
+        int n_seen[VOCAB] = {0}, freedom = -1;
+        exact(logits, &table[t / 2], p);
+        for (int32_t i = 0; i < N_DRAWS; i++)
+            n_seen[got.token[i]]++;
+        for (int i = 0; i < VOCAB; i++) {
+            if (p[i] == 0.0) {
+                assert_int_equal(n_seen[i], 0);
+                continue;
+            }
+            double expected = p[i] * N_DRAWS;
+            chi2 += ((double)n_seen[i] - expected) * ((double)n_seen[i] - expected) / expected;
+            freedom++;
+        }
+        // Wilson and Hilferty: 4 deviations above the mean of chi-square.
+        double f = (double)freedom, h = 2.0 / (9.0 * f);
+        double bound = f * pow(1.0 - h + 4.0 * sqrt(h), 3.0);
+        if (chi2 > bound)
+            fail_msg("case %d: chi-square %.1f of %d degrees of freedom", (int)t, chi2, freedom);
+        drop(&got);
+        op_release();
+    }
+    test_free(logits);
+    test_free(sampling);
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(agrees_with_ref),
+        cmocka_unit_test(known_answers),
+        cmocka_unit_test(logprobs),
+        cmocka_unit_test(distributions),
+    };
+    return OP_MAIN(argc, argv, tests);
+}
