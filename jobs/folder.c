@@ -1,0 +1,127 @@
+// The output folder: ownership, identity, runs.
+#include "jobs/folder.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "io/base/file.h"
+#include "io/base/log.h"
+#include "io/runfile_owner.h"
+
+struct wf_folder {
+    char *dir;
+    wf_owner *owner;
+    uint32_t run;
+};
+
+// What must not change between runs of one folder.
+static wf_status identity(const wf_folder_config *c, wf_json_writer **out)
+{
+    wf_json_writer *w;
+    WF_TRY(wf_json_writer_create(2, &w));
+    wf_json_open_object(w, NULL);
+    wf_json_put_string(w, "model", c->model_identity);
+    wf_json_put_string(w, "dtype", c->dtype);
+    wf_jobspec_put_identity(c->spec, w);
+    wf_json_open_object(w, "shards");
+    for (size_t i = 0; i < c->n_shards; i++)
+        wf_json_put_u64(w, c->shards[i].uid, c->shards[i].rows);
+    wf_json_close(w);
+    wf_json_close(w);
+    *out = w;
+    return WF_OK;
+}
+
+static wf_status check_identity(const wf_folder_config *c, const wf_runs *runs, const char *is)
+{
+    const char *was = wf_runs_identity(runs);
+    if (!was) return WF_OK;
+    wf_status st = wf_identity_compare(was, is);
+    if (st != WF_MISMATCH) return st;
+    if (!c->force)
+        return wf_fail(WF_MISMATCH,
+                       "%s: made by another job: %s; choose another output.dir, or go "
+                       "on all the same with --force",
+                       c->spec->output.dir, wf_error());
+    wf_warn("%s: made by another job, going on as told: %s", c->spec->output.dir, wf_error());
+    return WF_OK;
+}
+
+static wf_status start_run(wf_folder *f, const wf_folder_config *c)
+{
+    wf_runs *runs = NULL;
+    wf_json_writer *w = NULL;
+    const char *text = NULL;
+    wf_status st;
+    WF_TRY_TO(out, wf_runs_open(f->dir, NULL, &runs));
+    WF_TRY_TO(out, identity(c, &w));
+    WF_TRY_TO(out, wf_json_writer_finish(w, &text, NULL));
+    WF_TRY_TO(out, check_identity(c, runs, text));
+    WF_TRY_TO(out, wf_runs_verify(runs));
+    wf_run_params params = {.identity = text, .job_id = c->job_id, .restart = c->restart};
+    WF_TRY_TO(out, wf_runs_start(runs, &params, &f->run));
+out:
+    wf_json_writer_destroy(&w);
+    wf_runs_close(&runs);
+    return st;
+}
+
+wf_status wf_folder_begin(const wf_folder_config *c, wf_folder **out)
+{
+    *out = NULL;
+    wf_folder *f = calloc(1, sizeof *f);
+    if (!f) return wf_fail(WF_NO_MEMORY, "folder: out of memory");
+    f->dir = strdup(c->spec->output.dir);
+    wf_owner_params owner = {.job_id = c->job_id, .restart = c->restart};
+    wf_status st = f->dir ? WF_OK : wf_fail(WF_NO_MEMORY, "folder: out of memory");
+    if (st == WF_OK) st = wf_file_make_folders(f->dir);
+    if (st == WF_OK) st = wf_owner_take(f->dir, &owner, &f->owner);
+    if (st == WF_OK) st = start_run(f, c);
+    if (st == WF_OK) {
+        *out = f;
+        return WF_OK;
+    }
+    wf_owner_release(&f->owner);
+    free(f->dir);
+    free(f);
+    return st;
+}
+
+uint32_t wf_folder_run(const wf_folder *f)
+{
+    return f->run;
+}
+
+bool wf_folder_holds(const wf_folder *f)
+{
+    return wf_owner_holds(f->owner);
+}
+
+wf_status wf_folder_end(wf_folder **folder, bool complete)
+{
+    wf_folder *f = *folder;
+    if (!f) return WF_OK;
+    wf_status st = complete ? wf_run_complete(f->dir, f->run) : WF_OK;
+    wf_owner_release(&f->owner);
+    free(f->dir);
+    free(f);
+    *folder = NULL;
+    return st;
+}
+
+wf_status wf_folder_done(const wf_folder_config *c, wf_done **out)
+{
+    wf_runs *runs = NULL;
+    wf_status st;
+    *out = NULL;
+    WF_TRY(wf_done_create(c->shards, c->n_shards, out));
+    WF_TRY_TO(fail,
+              wf_runs_open(c->spec->output.dir, &(wf_runs_options){.read_only = true}, &runs));
+    WF_TRY_TO(fail, wf_done_scan(*out, c->spec->output.dir, runs, NULL));
+    wf_runs_close(&runs);
+    return WF_OK;
+fail:
+    wf_runs_close(&runs);
+    wf_done_destroy(out);
+    return st;
+}

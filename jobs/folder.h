@@ -1,0 +1,40 @@
+// The output folder of a job: who owns it, which run this is, and what earlier runs have done.
+//
+//   first rank of the world:  wf_folder_begin -> ... -> wf_folder_end
+//   ranks that lead a group:  wf_folder_done, once the first rank has begun
+//
+// Sealed segments are the only truth (io/runfile.h); this puts the calls in order. Local.
+#ifndef WF_JOBS_FOLDER_H
+#define WF_JOBS_FOLDER_H
+
+#include "engine/model_arch.h"
+#include "io/runfile_done.h"
+#include "jobs/jobspec.h"
+
+typedef struct wf_folder wf_folder;
+
+typedef struct wf_folder_config {
+    const wf_jobspec *spec; // all borrowed
+    const char *model_identity;
+    const char *dtype; // resolved
+    const wf_result_shard *shards;
+    size_t n_shards;
+    const char *job_id; // batch job, NULL: none
+    uint32_t restart;
+    bool force; // go on although the identity differs
+} wf_folder_config;
+
+// Makes the folder, takes its ownership, checks that it belongs to this job, sets aside what does
+// not count and starts a run. Errors: WF_IN_USE, WF_MISMATCH (with the differences), WF_IO.
+wf_status wf_folder_begin(const wf_folder_config *config, wf_folder **out);
+
+uint32_t wf_folder_run(const wf_folder *folder);
+bool wf_folder_holds(const wf_folder *folder); // false: another job has taken the folder
+
+// Records whether anything is left to do, and gives the folder up. NULL inside is fine.
+wf_status wf_folder_end(wf_folder **folder, bool complete);
+
+// What is done, from the segments that count. Needs HDF5: before the segment writer is created.
+wf_status wf_folder_done(const wf_folder_config *config, wf_done **out);
+
+#endif

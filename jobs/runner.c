@@ -1,0 +1,561 @@
+// One job on every rank of a world. Stages in order, each ended by an agreement, so that a failure
+// of one rank is everybody's before anyone waits for it.
+#include "jobs/runner.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/engine.h"
+#include "io/base/clock.h"
+#include "io/base/file.h"
+#include "io/base/log.h"
+#include "jobs/feed.h"
+#include "jobs/folder.h"
+#include "jobs/plan_model.h"
+#include "jobs/progress.h"
+#include "jobs/rows.h"
+#include "jobs/serve.h"
+
+typedef struct runner {
+    const wf_runner_config *c;
+    const wf_jobspec *spec;
+    wf_comm *group; // NULL on an idle rank
+    bool leads;
+    int i_group, i_position;
+    size_t n_shards;
+    wf_shard_info *info; // [n_shards], ranks that lead
+    bool *many_samples;  // [n_shards]
+    const char **uids;   // [n_shards] borrowed from info
+    wf_result_shard *shards;
+    wf_hf_folder *model_folder;
+    char model_identity[WF_HF_IDENTITY_MAX];
+    wf_arch arch;
+    wf_dtype dtype;
+    wf_backend *be;
+    wf_backend_info be_info;
+    wf_model *model;
+    wf_engine *engine;
+    wf_folder *folder; // first rank of the world
+    uint32_t run;
+    wf_done *done;
+    wf_feed *feed;
+    wf_leases *leases;
+    wf_segment_writer *writer;
+    wf_progress *progress;
+    wf_plan_needs needs;
+    int64_t origin_ns, clock_offset_ns, first_ns, last_ns;
+    char *job_text;
+    wf_serve_outcome served;
+} runner;
+
+// All ranks learn the worst status. Ranks without a failure of their own have nothing to say.
+static wf_status agree(const runner *r, wf_status st)
+{
+    int64_t worst = 0;
+    wf_comm *world = r->c->world;
+    if (world->ops->max_i64(world, st, &worst) != WF_OK) return WF_COMM;
+    if (worst != WF_OK && st == WF_OK) return wf_fail((wf_status)worst, "%s", "");
+    return (wf_status)worst;
+}
+
+static bool timed(const runner *r)
+{
+    return r->spec->arrivals.mode != WF_SPEC_OFFLINE;
+}
+
+// ---- stage: groups ------------------------------------------------------------------------------
+
+static wf_status form_groups(runner *r)
+{
+    const wf_plan_rank *me = &r->c->plan->rank[r->c->world->rank];
+    r->i_group = me->group;
+    r->i_position = me->position;
+    WF_TRY(r->c->world->ops->split(r->c->world, me->group, me->position, &r->group));
+    r->leads = r->group && r->group->rank == 0;
+    return WF_OK;
+}
+
+// ---- stage: shards ------------------------------------------------------------------------------
+
+static void note_needs(runner *r, const wf_shard_info *info)
+{
+    uint32_t has = info->sampling_columns;
+    const uint32_t penalties = 1u << WF_SAMPLING_repetition_penalty |
+                               1u << WF_SAMPLING_presence_penalty |
+                               1u << WF_SAMPLING_frequency_penalty;
+    if (has & penalties) r->needs.penalties = true;
+    if (has & 1u << WF_SAMPLING_logprobs) r->needs.n_top = 20; // the most a row may ask for
+}
+
+static wf_status check_twins(const runner *r, size_t i)
+{
+    for (size_t k = 0; k < i; k++)
+        if (strcmp(r->info[k].uid, r->info[i].uid) == 0)
+            return wf_fail(WF_DATA, "%s: has the same content as %s; list a shard once",
+                           r->shards[i].path, r->shards[k].path);
+    return WF_OK;
+}
+
+static wf_status open_shards(runner *r)
+{
+    r->n_shards = r->spec->requests.n;
+    r->needs = wf_plan_needs_of(&r->spec->sampling);
+    r->info = calloc(r->n_shards + 1, sizeof *r->info);
+    r->many_samples = calloc(r->n_shards + 1, sizeof *r->many_samples);
+    r->uids = calloc(r->n_shards + 1, sizeof *r->uids);
+    r->shards = calloc(r->n_shards + 1, sizeof *r->shards);
+    if (!r->info || !r->many_samples || !r->uids || !r->shards)
+        return wf_fail(WF_NO_MEMORY, "runner: out of memory");
+    for (size_t i = 0; i < r->n_shards && r->leads; i++) {
+        const char *path = r->spec->requests.item[i];
+        WF_TRY(wf_reader_open(r->c->reader, path, &r->info[i]));
+        r->shards[i] = (wf_result_shard){r->info[i].uid, path, r->info[i].n_rows};
+        r->uids[i] = r->info[i].uid;
+        r->many_samples[i] =
+            r->spec->sampling.n > 1 || r->info[i].sampling_columns & 1u << WF_SAMPLING_n;
+        WF_TRY(check_twins(r, i));
+        note_needs(r, &r->info[i]);
+    }
+    return WF_OK;
+}
+
+// The engine of every rank of a group is built for the same needs: those its leader found.
+static wf_status share_needs(runner *r)
+{
+    int64_t n_top = 0, penalties = 0;
+    WF_TRY(r->c->world->ops->max_i64(r->c->world, r->needs.n_top, &n_top));
+    WF_TRY(r->c->world->ops->max_i64(r->c->world, r->needs.penalties, &penalties));
+    r->needs = (wf_plan_needs){.n_top = (int)n_top, .penalties = penalties != 0};
+    return WF_OK;
+}
+
+// ---- stage: model -------------------------------------------------------------------------------
+
+static wf_status open_model(runner *r)
+{
+    bool random = r->spec->model.weights == WF_SPEC_WEIGHTS_RANDOM;
+    WF_TRY(wf_hf_folder_open(r->spec->model.path, !random, &r->model_folder));
+    WF_TRY(wf_arch_read(r->model_folder, &r->arch));
+    r->dtype = wf_model_resolve_dtype(&r->arch, r->spec->model.dtype);
+    WF_TRY(wf_arch_check_tp(&r->arch, r->spec->parallel.tensor));
+    if (r->c->world->rank != 0) return WF_OK;
+    return wf_hf_folder_identity(r->model_folder, r->model_identity);
+}
+
+static wf_status create_backend(runner *r)
+{
+    static const char *const names[] = {[WF_SPEC_BACKEND_REF] = "ref",
+                                        [WF_SPEC_BACKEND_CPU] = "cpu",
+                                        [WF_SPEC_BACKEND_CUDA] = "cuda"};
+    wf_backend_config c = {.device = r->c->plan->rank[r->c->world->rank].device,
+                           .n_threads = r->c->n_threads,
+                           .model_dtype = r->dtype};
+    if (c.device < 0) c.device = 0;
+    if (r->spec->parallel.backend != WF_SPEC_BACKEND_AUTO)
+        return wf_backend_create(names[r->spec->parallel.backend], &c, &r->be);
+    if (wf_backend_create("cuda", &c, &r->be) == WF_OK) return WF_OK;
+    return wf_backend_create("cpu", &c, &r->be);
+}
+
+static wf_status load_model(runner *r)
+{
+    if (!r->group) return WF_OK;
+    wf_model_config c = {.tp_rank = r->group->rank,
+                         .tp_size = r->group->size,
+                         .dtype = (int)r->dtype,
+                         .max_context = r->spec->engine.max_context,
+                         .seed = (uint64_t)r->spec->seed};
+    WF_TRY(create_backend(r));
+    WF_TRY(r->be->ops->info(r->be, &r->be_info));
+    bool random = r->spec->model.weights == WF_SPEC_WEIGHTS_RANDOM;
+    return wf_model_load(r->be, &r->arch, random ? NULL : r->model_folder, &c, &r->model);
+}
+
+// ---- stage: engine ------------------------------------------------------------------------------
+
+static int ranks_on_my_node(const runner *r)
+{
+    const wf_plan *p = r->c->plan;
+    int n = 0, node = p->rank[r->c->world->rank].node;
+    for (int i = 0; i < p->n_ranks; i++)
+        n += p->rank[i].node == node && p->rank[i].group >= 0;
+    return n > 0 ? n : 1;
+}
+
+static wf_status kv_bytes(const runner *r, uint64_t *out)
+{
+    bool host = r->be_info.host_memory;
+    wf_plan_memory memory;
+    wf_plan_kv kv;
+    wf_plan_device device = {.free_bytes = r->be_info.free_bytes,
+                             .n_sharing = host ? ranks_on_my_node(r) : 1,
+                             .host = host,
+                             .act_bytes = wf_dtype_bytes(r->be_info.act_dtype)};
+    wf_plan_model_memory(r->spec, &r->arch, r->dtype, &device, &r->needs, &memory);
+    WF_TRY(wf_plan_kv_capacity(&memory, &kv));
+    *out = kv.bytes;
+    return WF_OK;
+}
+
+static wf_status create_engine(runner *r)
+{
+    if (!r->group) return WF_OK;
+    const wf_jobspec *s = r->spec;
+    wf_engine_config c = {.max_rows = s->engine.max_rows,
+                          .step_tokens = s->engine.step_tokens,
+                          .page_tokens = s->engine.page_tokens,
+                          .max_context = s->engine.max_context,
+                          .slot_tokens = s->engine.slot_tokens,
+                          .reorder = s->engine.reorder,
+                          .fusion = s->engine.fusion,
+                          .window_ns = s->engine.window_ns,
+                          .instances = s->engine.instances,
+                          .steps_ahead = -1,
+                          .n_top = r->needs.n_top,
+                          .penalties = r->needs.penalties};
+    WF_TRY(kv_bytes(r, &c.kv_bytes));
+    return wf_engine_create(r->be, r->model, r->group, &c, &r->engine);
+}
+
+// ---- stage: folder ------------------------------------------------------------------------------
+
+static wf_folder_config folder_config(const runner *r)
+{
+    return (wf_folder_config){.spec = r->spec,
+                              .model_identity = r->model_identity,
+                              .dtype = wf_dtype_name(r->dtype),
+                              .shards = r->shards,
+                              .n_shards = r->n_shards,
+                              .job_id = r->c->job_id,
+                              .restart = r->c->restart,
+                              .force = r->c->force};
+}
+
+static wf_status begin_folder(runner *r)
+{
+    if (r->c->world->rank != 0) return WF_OK;
+    wf_folder_config c = folder_config(r);
+    WF_TRY(wf_folder_begin(&c, &r->folder));
+    r->run = wf_folder_run(r->folder);
+    return WF_OK;
+}
+
+static wf_status read_done(runner *r)
+{
+    if (!r->leads) return WF_OK;
+    wf_folder_config c = folder_config(r);
+    return wf_folder_done(&c, &r->done);
+}
+
+// ---- stage: rows --------------------------------------------------------------------------------
+
+static wf_status open_leases(runner *r)
+{
+    wf_lease_shard *shards = calloc(r->n_shards + 1, sizeof *shards);
+    if (!shards) return wf_fail(WF_NO_MEMORY, "runner: out of memory");
+    for (size_t i = 0; i < r->n_shards; i++) // rows with several samples are looked at one by one
+        shards[i] = (wf_lease_shard){
+            r->info[i].n_rows, r->many_samples[i] ? NULL : wf_done_bits(r->done, (uint32_t)i)};
+    wf_leases_config c = {.out_dir = r->spec->output.dir,
+                          .run = r->run,
+                          .group = r->i_group,
+                          .shards = shards,
+                          .n_shards = r->n_shards,
+                          .cut = {.n_groups = r->c->plan->n_groups}};
+    wf_status st = wf_leases_open(&c, &r->leases);
+    free(shards);
+    return st;
+}
+
+static wf_status find_rows(runner *r)
+{
+    r->first_ns = INT64_MAX;
+    if (!r->leads) return WF_OK;
+    wf_feed_config f = {.reader = r->c->reader,
+                        .paths = r->spec->requests.item,
+                        .info = r->info,
+                        .n_shards = (uint32_t)r->n_shards,
+                        .n_vocab = r->arch.n_vocab,
+                        .max_context = r->model->max_context};
+    WF_TRY(wf_feed_create(&f, &r->feed));
+    if (!timed(r)) return open_leases(r);
+    wf_rows_config c = {.spec = r->spec,
+                        .reader = r->c->reader,
+                        .info = r->info,
+                        .done = r->done,
+                        .many_samples = r->many_samples,
+                        .group = r->i_group,
+                        .n_groups = r->c->plan->n_groups};
+    WF_TRY(wf_rows_add_timed(&c, r->feed, &r->first_ns, &r->last_ns));
+    return wf_feed_pump(r->feed, 0);
+}
+
+// ---- stage: writer and progress -----------------------------------------------------------------
+
+static int64_t expected_results(const runner *r)
+{
+    int64_t n = 0;
+    for (size_t i = 0; i < r->n_shards; i++)
+        n += (int64_t)(r->info[i].n_rows * r->spec->sampling.n);
+    return n;
+}
+
+static wf_status start_progress(runner *r)
+{
+    int n = r->c->world->size;
+    int *watch = calloc((size_t)n, sizeof *watch);
+    if (!watch) return wf_fail(WF_NO_MEMORY, "runner: out of memory");
+    for (int i = 1; i < n; i++)
+        watch[i - 1] = i;
+    bool print = r->c->world->rank == 0;
+    wf_progress_config c = {.out_dir = r->spec->output.dir,
+                            .rank = r->c->world->rank,
+                            .group = r->i_group,
+                            .position = r->i_position,
+                            .run = r->run,
+                            .print = print,
+                            .watch = watch,
+                            .n_watch = print ? (size_t)(n - 1) : 0,
+                            .requests_total = print ? expected_results(r) : 0,
+                            .requests_before = print ? (int64_t)wf_done_total(r->done) : 0,
+                            .replay = timed(r),
+                            .last_arrival_ns = r->last_ns};
+    wf_status st = wf_progress_start(&c, &r->progress);
+    free(watch);
+    return st;
+}
+
+static wf_run_info run_info(const runner *r)
+{
+    wf_run_info info = r->c->versions;
+    info.run = (uint16_t)r->run;
+    info.group = (uint16_t)r->i_group;
+    info.epoch = 0;
+    info.resumed = r->run > 0;
+    info.timed = timed(r);
+    info.restart = r->c->restart;
+    info.start_unix_ns = wf_clock_unix_ns() - (wf_clock_ns() - r->origin_ns);
+    info.clock_start_ns = r->first_ns == INT64_MAX ? 0 : r->first_ns;
+    info.clock_offset_ns = r->clock_offset_ns;
+    info.lag_limit_ns = timed(r) ? r->spec->arrivals.lag_tolerance_ns : -1;
+    info.speed = r->spec->arrivals.speed;
+    info.job_id = r->c->job_id;
+    info.hosts = r->c->host;
+    info.devices = r->be_info.device;
+    return info;
+}
+
+static wf_status create_writer(runner *r)
+{
+    if (!r->leads) return WF_OK;
+    WF_TRY(wf_jobspec_text(r->spec, &r->job_text));
+    const wf_jobspec *s = r->spec;
+    wf_segment_config c = {.out_dir = s->output.dir,
+                           .run = run_info(r),
+                           .job = {.job_text = r->job_text,
+                                   .model_hash = r->model_identity,
+                                   .n_vocab = r->arch.n_vocab,
+                                   .seed = (uint64_t)s->seed,
+                                   .shards = r->shards,
+                                   .n_shards = r->n_shards},
+                           .columns = {.token_times = s->output.token_times,
+                                       .steps = s->output.steps,
+                                       .logprobs = r->needs.n_top >= 0,
+                                       .n_top = r->needs.n_top > 0 ? (uint32_t)r->needs.n_top : 0},
+                           .seal_bytes = (uint64_t)s->output.seal_bytes,
+                           .seal_ns = s->output.seal_every_ns};
+    return wf_segment_writer_create(&c, &r->writer);
+}
+
+// ---- stage: the common start --------------------------------------------------------------------
+
+// Median of a few differences of this rank's clock against the first rank's, each taken right after
+// a barrier.
+static wf_status measure_offset(runner *r, int64_t *out)
+{
+    enum { N = 9 };
+    int64_t differences[N];
+    for (int i = 0; i < N; i++) {
+        WF_TRY(r->c->world->ops->barrier(r->c->world));
+        int64_t mine = wf_clock_ns(), theirs = mine;
+        WF_TRY(r->c->world->ops->broadcast(r->c->world, &theirs, sizeof theirs, 0));
+        int k = i;
+        for (; k > 0 && differences[k - 1] > mine - theirs; k--)
+            differences[k] = differences[k - 1];
+        differences[k] = mine - theirs;
+    }
+    *out = differences[N / 2];
+    return WF_OK;
+}
+
+// One time zero for all groups. A timed replay that resumes starts at its earliest unfinished
+// arrival, so that nothing is late from the start.
+static wf_status start_clock(runner *r)
+{
+    char host[256] = "", first_host[256];
+    int64_t first = 0, origin;
+    wf_comm *world = r->c->world;
+    snprintf(host, sizeof host, "%s", r->c->host ? r->c->host : "");
+    memcpy(first_host, host, sizeof host);
+    WF_TRY(world->ops->broadcast(world, first_host, sizeof first_host, 0));
+    WF_TRY(world->ops->max_i64(world, r->first_ns == INT64_MAX ? INT64_MIN : -r->first_ns, &first));
+    first = first == INT64_MIN ? 0 : -first;
+    WF_TRY(measure_offset(r, &r->clock_offset_ns));
+    if (strcmp(host, first_host) == 0) r->clock_offset_ns = 0; // one clock per host
+    origin = wf_clock_ns();
+    WF_TRY(world->ops->broadcast(world, &origin, sizeof origin, 0));
+    r->first_ns = r->run == 0 ? 0 : first;
+    r->origin_ns = origin + r->clock_offset_ns - r->first_ns;
+    if (r->engine) wf_engine_start(r->engine, r->origin_ns);
+    return WF_OK;
+}
+
+// ---- stage: run ---------------------------------------------------------------------------------
+
+static wf_status lead(runner *r)
+{
+    char stop_file[4096];
+    snprintf(stop_file, sizeof stop_file, "%s/stop", r->spec->output.dir);
+    wf_serve_config c = {.engine = r->engine,
+                         .feed = r->feed,
+                         .leases = r->leases,
+                         .writer = r->writer,
+                         .done = r->done,
+                         .progress = r->progress,
+                         .shard_uid = r->uids,
+                         .many_samples = r->many_samples,
+                         .sampling = &r->spec->sampling,
+                         .stop = r->spec->stop_token_ids.item,
+                         .n_stop = r->spec->stop_token_ids.n,
+                         .seed = (uint64_t)r->spec->seed,
+                         .run = (uint16_t)r->run,
+                         .group = (uint16_t)r->i_group,
+                         .max_rows = r->spec->engine.max_rows,
+                         .origin_ns = r->origin_ns,
+                         .drain = r->c->drain,
+                         .deadline_ns = r->c->deadline_ns,
+                         .max_failures = r->spec->output.max_failures,
+                         .stop_file = stop_file};
+    wf_status st = wf_serve(&c, &r->served);
+    if (st == WF_DATA && c.max_failures >= 0) // the other groups are to stop as well
+        wf_file_write_whole(stop_file, "max_failures\n", 13, WF_PUBLISH_REPLACE);
+    if (wf_status_scope(st) == WF_SCOPE_GROUP) return st; // followers cannot be told
+    wf_status stopped = wf_engine_stop(r->engine);
+    return st != WF_OK ? st : stopped;
+}
+
+static wf_status run_group(runner *r)
+{
+    if (!r->group) return WF_OK;
+    wf_status st = r->leads ? lead(r) : wf_engine_follow(r->engine);
+    if (wf_status_scope(st) == WF_SCOPE_GROUP) {
+        // Peers may wait inside a collective for ever: end them all; sealed segments stay.
+        wf_say_error("group %d: %s: %s", r->i_group, wf_status_words(st), wf_error());
+        if (r->writer) wf_segment_writer_close(&r->writer);
+        if (r->c->world->size > 1) r->c->world->ops->abort(r->c->world, wf_status_exit_code(st));
+    }
+    wf_counters *counters = wf_progress_counters(r->progress);
+    atomic_store_explicit(&counters->operation, WF_OPERATION_SEAL, memory_order_relaxed);
+    wf_status sealed = r->writer ? wf_segment_writer_close(&r->writer) : WF_OK;
+    return st != WF_OK ? st : sealed;
+}
+
+// ---- the whole ----------------------------------------------------------------------------------
+
+typedef struct stage {
+    const char *name;
+    wf_status (*run)(runner *r);
+} stage;
+
+static wf_status share_run(runner *r)
+{
+    WF_TRY(r->c->world->ops->broadcast(r->c->world, &r->run, sizeof r->run, 0));
+    return r->c->world->ops->broadcast(r->c->world, r->model_identity, sizeof r->model_identity, 0);
+}
+
+static const stage stages[] = {
+    {"groups", form_groups},   {"shards", open_shards},      {"needs", share_needs},
+    {"model", open_model},     {"folder", begin_folder},     {"run", share_run},
+    {"done", read_done},       {"progress", start_progress}, {"weights", load_model},
+    {"engine", create_engine}, {"rows", find_rows},          {"clock", start_clock},
+    {"writer", create_writer},
+};
+
+static wf_status sum_up(runner *r, wf_runner_outcome *out)
+{
+    // Counts travel as maxima of per-group values through the status of one all-gather.
+    int64_t mine[5] = {r->served.n_done, r->served.n_failed, r->served.last_token_ns,
+                       r->leads && r->i_group == 0 ? expected_results(r) : 0,
+                       r->leads && r->i_group == 0 ? (int64_t)wf_done_total(r->done) : 0};
+    int n = r->c->world->size;
+    int64_t(*all)[5] = calloc((size_t)n, sizeof *all);
+    if (!all) return wf_fail(WF_NO_MEMORY, "runner: out of memory");
+    wf_status st = r->c->world->ops->all_gather(r->c->world, NULL, mine, sizeof mine, all);
+    int64_t last = 0;
+    for (int i = 0; i < n && st == WF_OK; i++) {
+        out->n_done += all[i][0];
+        out->n_failed += all[i][1];
+        if (all[i][2] > last) last = all[i][2];
+        out->n_total += all[i][3];
+        out->n_before += all[i][4];
+    }
+    free(all);
+    out->run = r->run;
+    out->elapsed_ns = last > r->first_ns ? last - r->first_ns : 0;
+    out->n_left = out->n_total - out->n_before - out->n_done;
+    return st;
+}
+
+static wf_status end_of(const runner *r, const wf_runner_outcome *out, bool drained)
+{
+    if (drained) return wf_fail(WF_DRAINED, "drained: run the same command again to continue");
+    if (out->n_failed > 0 && r->spec->slurm.fail_on_row_errors)
+        return wf_fail(WF_FAILED_ROWS, "complete; %lld requests failed, weft report shows why",
+                       (long long)out->n_failed);
+    return WF_OK;
+}
+
+static wf_status run_job(runner *r, wf_runner_outcome *out)
+{
+    for (size_t i = 0; i < sizeof stages / sizeof *stages; i++) {
+        wf_debug("stage %s", stages[i].name);
+        WF_TRY(agree(r, stages[i].run(r)));
+    }
+    wf_progress_begin(r->progress);
+    WF_TRY(agree(r, run_group(r)));
+    WF_TRY(sum_up(r, out));
+    int64_t drained = 0;
+    WF_TRY(r->c->world->ops->max_i64(r->c->world, r->served.drained, &drained));
+    WF_TRY(agree(r, wf_folder_end(&r->folder, !drained)));
+    return end_of(r, out, drained != 0);
+}
+
+static void tear_down(runner *r)
+{
+    wf_segment_writer_abandon(&r->writer);
+    wf_progress_stop(&r->progress);
+    wf_leases_close(&r->leases);
+    wf_feed_destroy(r->feed);
+    wf_done_destroy(&r->done);
+    wf_folder_end(&r->folder, false);
+    wf_engine_destroy(r->engine);
+    wf_model_destroy(&r->model);
+    wf_backend_destroy(r->be);
+    wf_hf_folder_close(&r->model_folder);
+    wf_comm_destroy(r->group);
+    free(r->job_text);
+    free(r->shards);
+    free(r->uids);
+    free(r->many_samples);
+    free(r->info);
+}
+
+wf_status wf_runner_run(const wf_runner_config *config, wf_runner_outcome *out)
+{
+    runner r = {.c = config, .spec = config->spec, .i_group = -1};
+    *out = (wf_runner_outcome){0};
+    wf_status st = run_job(&r, out);
+    tear_down(&r);
+    return st;
+}

@@ -1,0 +1,52 @@
+// The runner: one job from its spec to sealed results, on every rank of a world.
+//
+//   folder (owner, resume) -> groups -> model -> engine -> [feed -> engine -> segments]* -> seal
+//
+// The first rank of each group leads: it feeds requests, plans steps and writes results; the other
+// ranks follow its plans. Groups never wait for each other between the common start and the end.
+// Merging and reporting come after, when devices are released, and are the launcher's to call.
+//
+// Collective over `world`. Every rank gets the same status; the rank that knows the cause has it in
+// wf_error(), the others have "".
+#ifndef WF_JOBS_RUNNER_H
+#define WF_JOBS_RUNNER_H
+
+#include <signal.h>
+
+#include "engine/comm/comm.h"
+#include "io/reader.h"
+#include "io/segment.h"
+#include "jobs/jobspec.h"
+#include "jobs/plan.h"
+
+// All borrowed.
+typedef struct wf_runner_config {
+    const wf_jobspec *spec;
+    wf_comm *world;
+    const wf_plan *plan;                // of this world
+    wf_reader *reader;                  // of this rank; used by ranks that lead a group
+    const volatile sig_atomic_t *drain; // nonzero: stop leasing, finish, seal, leave. May be NULL
+    int64_t deadline_ns;                // of wf_clock_ns(): drain before it; INT64_MAX: none
+    int n_threads;                      // of the CPU back end on this rank
+    bool force;                         // go on although the folder belongs to another job
+    const char *job_id;                 // batch job, NULL: none
+    uint32_t restart;                   // its restart count
+    const char *host;
+    wf_run_info versions; // only its version_* members are used
+} wf_runner_config;
+
+typedef struct wf_runner_outcome {
+    uint32_t run;
+    int64_t n_total;  // requests of the job, samples counted
+    int64_t n_before; // done by earlier runs
+    int64_t n_done;   // by this run
+    int64_t n_failed; // of those
+    int64_t n_left;
+    int64_t elapsed_ns; // from t0 to the last token
+} wf_runner_outcome;
+
+// WF_OK: nothing is left to do; WF_FAILED_ROWS: so, and some requests failed; WF_DRAINED: stopped
+// in time, something is left; else the failure. `out` is the same on all ranks.
+wf_status wf_runner_run(const wf_runner_config *config, wf_runner_outcome *out);
+
+#endif

@@ -1,0 +1,359 @@
+// The loop of a rank that leads a group.
+#include "jobs/serve.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "io/base/clock.h"
+#include "io/base/file.h"
+#include "io/base/log.h"
+
+// How long rows in the batch may still run when a drain begins: Slurm's KillWait is 30 s, and
+// sealing wants its share.
+#define DRAIN_GRACE_NS (5 * WF_NS_PER_S)
+// Longest nap while nothing is due: bounds how late a drain or a stop file is seen.
+#define NAP_NS (20 * WF_NS_PER_MS)
+
+// A request on its way: the row, and how many of its samples are still in the engine.
+typedef struct flight {
+    const wf_request *request; // owned
+    uint32_t n_open;
+} flight;
+
+// What the engine carries for one sample.
+typedef struct sample {
+    flight *of;
+    uint16_t index;
+    int64_t submitted_ns;
+} sample;
+
+typedef struct serve {
+    const wf_serve_config *c;
+    wf_serve_outcome *out;
+    wf_counters *counters;
+    int64_t n_open;       // samples in the engine
+    int64_t next_look_ns; // when the stop file is looked for
+    int32_t *stop;        // a row's stop ids and the job's together
+    size_t stop_capacity;
+    bool no_more_leases;
+} serve;
+
+static int64_t now(const serve *s)
+{
+    return wf_clock_ns() - s->c->origin_ns;
+}
+
+// ---- results ------------------------------------------------------------------------------------
+
+static wf_result result_of(const serve *s, const wf_request *r, uint16_t index)
+{
+    return (wf_result){.shard = r->shard,
+                       .row = r->row,
+                       .sample = index,
+                       .id = r->id,
+                       .arrival_ns = r->arrival_ns,
+                       .submitted_ns = -1,
+                       .admitted_ns = -1,
+                       .first_token_ns = -1,
+                       .finish_ns = -1,
+                       .prompt_len = r->n_prompt,
+                       .run = s->c->run,
+                       .group = s->c->group,
+                       .meta_bytes = r->meta_bytes,
+                       .meta = r->meta};
+}
+
+static void count_done(serve *s, bool failed)
+{
+    s->out->n_done++;
+    s->out->n_failed += failed;
+    atomic_store_explicit(&s->counters->requests_done, s->out->n_done, memory_order_relaxed);
+    atomic_store_explicit(&s->counters->requests_failed, s->out->n_failed, memory_order_relaxed);
+}
+
+static wf_status put_failed(serve *s, const wf_request *r, uint16_t index, wf_status why,
+                            const char *error)
+{
+    wf_result result = result_of(s, r, index);
+    result.status = WF_RESULT_FAILED;
+    result.finish_reason = WF_FINISH_ERROR;
+    result.error_code = (uint16_t)why;
+    result.error = error;
+    count_done(s, true);
+    return wf_segment_writer_put(s->c->writer, &result);
+}
+
+static wf_status put_finished(serve *s, const wf_engine_output *o, const sample *x)
+{
+    wf_result result = result_of(s, x->of->request, x->index);
+    result.status = WF_RESULT_DONE;
+    result.finish_reason = (uint8_t)o->finish;
+    result.submitted_ns = x->submitted_ns;
+    result.admitted_ns = o->admitted_ns;
+    result.first_token_ns = o->time_ns[0];
+    result.finish_ns = o->time_ns[o->n_tokens - 1];
+    result.n_tokens = o->n_tokens;
+    result.preempted = o->preempted;
+    result.token_id = o->token;
+    result.token_time_ns = o->time_ns;
+    result.logprob = o->logprob;
+    result.n_top = o->n_top;
+    result.top_id = o->top_id;
+    result.top_logprob = o->top_logprob;
+    if (result.finish_ns > s->out->last_token_ns) s->out->last_token_ns = result.finish_ns;
+    count_done(s, false);
+    return wf_segment_writer_put(s->c->writer, &result);
+}
+
+static void close_sample(sample *x)
+{
+    flight *f = x->of;
+    free(x);
+    if (--f->n_open > 0) return;
+    wf_feed_free(f->request);
+    free(f);
+}
+
+static wf_status take_finished(serve *s)
+{
+    const wf_engine_output *o;
+    while ((o = wf_engine_take(s->c->engine))) {
+        sample *x = (sample *)(uintptr_t)o->user;
+        wf_status st = put_finished(s, o, x);
+        wf_engine_release(s->c->engine, o);
+        close_sample(x);
+        s->n_open--;
+        WF_TRY(st);
+    }
+    return WF_OK;
+}
+
+// ---- submission ---------------------------------------------------------------------------------
+
+static wf_sampling sampling_of(const serve *s, const wf_request *r)
+{
+    wf_sampling p = *s->c->sampling;
+#define TAKE(field, type, kind, def, lo, hi)                                                       \
+    if (r->sampling_set & 1u << WF_SAMPLING_##field) p.field = r->sampling.field;
+    WF_SAMPLING_TABLE(TAKE)
+#undef TAKE
+    return p;
+}
+
+static wf_status join_stops(serve *s, const wf_request *r, uint32_t *out_n)
+{
+    size_t n = r->n_stop + s->c->n_stop;
+    if (n > s->stop_capacity) {
+        int32_t *grown = realloc(s->stop, n * sizeof *grown);
+        if (!grown) return wf_fail(WF_NO_MEMORY, "serve: out of memory");
+        s->stop = grown;
+        s->stop_capacity = n;
+    }
+    if (r->n_stop > 0) memcpy(s->stop, r->stop, r->n_stop * sizeof *s->stop);
+    if (s->c->n_stop > 0) memcpy(s->stop + r->n_stop, s->c->stop, s->c->n_stop * sizeof *s->stop);
+    *out_n = (uint32_t)n;
+    return WF_OK;
+}
+
+// Hands one sample to the engine; what the engine refuses becomes a failed result.
+static wf_status submit_sample(serve *s, flight *f, const wf_sampling *p, uint32_t n_stop,
+                               uint16_t index)
+{
+    const wf_request *r = f->request;
+    sample *x = malloc(sizeof *x);
+    if (!x) return wf_fail(WF_NO_MEMORY, "serve: out of memory");
+    *x = (sample){.of = f, .index = index, .submitted_ns = now(s)};
+    uint64_t seed = p->seed >= 0 ? (uint64_t)p->seed : s->c->seed;
+    wf_engine_input in = {.user = (uint64_t)(uintptr_t)x,
+                          .n_prompt = r->n_prompt,
+                          .max_new_tokens = r->max_new_tokens,
+                          .prompt = r->prompt,
+                          .n_stop = n_stop,
+                          .stop = s->stop,
+                          .sampling = p,
+                          .rng_key =
+                              wf_engine_rng_key(seed, s->c->shard_uid[r->shard], r->row, index),
+                          .submitted_ns = x->submitted_ns};
+    f->n_open++;
+    wf_status st = wf_engine_submit(s->c->engine, &in);
+    if (st == WF_OK) {
+        int64_t lag = x->submitted_ns - r->arrival_ns;
+        if (lag > atomic_load_explicit(&s->counters->lag_ns, memory_order_relaxed))
+            atomic_store_explicit(&s->counters->lag_ns, lag, memory_order_relaxed);
+        s->n_open++;
+        return WF_OK;
+    }
+    f->n_open--;
+    free(x);
+    if (wf_status_scope(st) != WF_SCOPE_REQUEST) return st;
+    return put_failed(s, r, index, st, wf_error());
+}
+
+static wf_status submit_samples(serve *s, flight *f, const wf_sampling *p)
+{
+    const wf_request *r = f->request;
+    uint32_t n_stop = 0;
+    WF_TRY(join_stops(s, r, &n_stop));
+    for (uint32_t i = 0; i < p->n; i++) {
+        if (wf_done_has(s->c->done, r->shard, r->row, (uint16_t)i)) continue;
+        WF_TRY(r->status == WF_OK ? submit_sample(s, f, p, n_stop, (uint16_t)i)
+                                  : put_failed(s, r, (uint16_t)i, r->status, r->error));
+    }
+    return WF_OK;
+}
+
+// Takes the feed's next request over.
+static wf_status submit_request(serve *s, const wf_request *r)
+{
+    wf_sampling p = sampling_of(s, r);
+    flight *f = calloc(1, sizeof *f);
+    if (!f) {
+        wf_feed_free(r);
+        return wf_fail(WF_NO_MEMORY, "serve: out of memory");
+    }
+    f->request = r;
+    f->n_open = 1;                      // held while its samples are handed over
+    if (p.n < 1 || p.n > 1024) p.n = 1; // the row says nonsense, and fails for it
+    wf_status st = submit_samples(s, f, &p);
+    if (--f->n_open == 0) {
+        wf_feed_free(r);
+        free(f);
+    }
+    return st;
+}
+
+// Offline there is back-pressure: enough waits in the engine to fill the next batch, no more.
+static bool has_room(const serve *s)
+{
+    return !s->c->leases || s->n_open < 2 * (int64_t)s->c->max_rows;
+}
+
+static wf_status lease_more(serve *s)
+{
+    while (s->c->leases && !s->no_more_leases &&
+           wf_feed_left(s->c->feed) < 2 * (uint64_t)s->c->max_rows) {
+        wf_lease l;
+        bool got = false;
+        WF_TRY(wf_leases_claim(s->c->leases, &l, &got));
+        s->no_more_leases = !got;
+        for (uint64_t row = l.begin; got && row < l.end; row++)
+            if (s->c->many_samples[l.shard] || !wf_done_has(s->c->done, l.shard, row, 0))
+                WF_TRY(wf_feed_add(s->c->feed, l.shard, row, 0));
+    }
+    return WF_OK;
+}
+
+static wf_status submit_due(serve *s)
+{
+    WF_TRY(lease_more(s));
+    WF_TRY(wf_feed_pump(s->c->feed, 0));
+    while (has_room(s) && wf_feed_next_ns(s->c->feed) <= now(s)) {
+        if (!wf_feed_peek(s->c->feed)) WF_TRY(wf_feed_pump(s->c->feed, s->n_open ? 0 : NAP_NS));
+        if (!wf_feed_peek(s->c->feed)) return WF_OK; // not read yet: the step must not wait for it
+        WF_TRY(submit_request(s, wf_feed_pop(s->c->feed)));
+        WF_TRY(lease_more(s));
+    }
+    return WF_OK;
+}
+
+// ---- the loop -----------------------------------------------------------------------------------
+
+static void show_load(serve *s)
+{
+    wf_engine_load load = wf_engine_get_load(s->c->engine);
+    wf_segment_status written;
+    wf_segment_writer_status(s->c->writer, &written);
+    atomic_store_explicit(&s->counters->in_flight, load.n_rows, memory_order_relaxed);
+    atomic_store_explicit(&s->counters->waiting, load.n_waiting, memory_order_relaxed);
+    atomic_store_explicit(&s->counters->kv_pages, load.kv_pages, memory_order_relaxed);
+    atomic_store_explicit(&s->counters->kv_pages_total, load.kv_pages_total, memory_order_relaxed);
+    atomic_store_explicit(&s->counters->tokens, load.n_tokens, memory_order_relaxed);
+    atomic_store_explicit(&s->counters->requests_sealed, (int64_t)written.rows_sealed,
+                          memory_order_relaxed);
+}
+
+static void set_operation(serve *s, wf_operation operation)
+{
+    atomic_store_explicit(&s->counters->operation, (int)operation, memory_order_relaxed);
+}
+
+static wf_status step(serve *s, bool closed)
+{
+    wf_step_record record;
+    bool recorded = false, ran = false;
+    set_operation(s, WF_OPERATION_STEP);
+    atomic_fetch_add_explicit(&s->counters->step_entered, 1, memory_order_relaxed);
+    WF_TRY(wf_engine_step(s->c->engine, closed, &record, &recorded, &ran));
+    atomic_fetch_add_explicit(&s->counters->step_left, 1, memory_order_relaxed);
+    set_operation(s, ran || recorded ? WF_OPERATION_RUN : WF_OPERATION_WAIT);
+    if (recorded) {
+        record.run = s->c->run;
+        record.group = s->c->group;
+        atomic_fetch_add_explicit(&s->counters->prompt_tokens, record.n_prompt_tokens,
+                                  memory_order_relaxed);
+        WF_TRY(wf_segment_writer_put_step(s->c->writer, &record));
+    }
+    WF_TRY(take_finished(s));
+    show_load(s);
+    if (ran || recorded) return WF_OK;
+    int64_t wake = wf_feed_next_ns(s->c->feed), window = wf_engine_wake_ns(s->c->engine);
+    int64_t now_ns = now(s);
+    if (window < wake) wake = window;
+    if (wake > now_ns + NAP_NS) wake = now_ns + NAP_NS;
+    if (wake > now_ns) wf_clock_sleep_until(wake + s->c->origin_ns);
+    return WF_OK;
+}
+
+static bool must_drain(serve *s)
+{
+    if (s->c->drain && *s->c->drain) return true;
+    int64_t clock_ns = wf_clock_ns();
+    if (clock_ns >= s->c->deadline_ns) return true;
+    if (clock_ns < s->next_look_ns) return false;
+    s->next_look_ns = clock_ns + WF_NS_PER_S;
+    return s->c->stop_file && wf_file_exists(s->c->stop_file);
+}
+
+// What is in the batch may end within the grace; the rest is given up and left to the next run.
+static wf_status drain(serve *s)
+{
+    int64_t until_ns = wf_clock_ns() + DRAIN_GRACE_NS;
+    s->out->drained = true;
+    wf_info("group %d drains: %lld requests in the engine, up to %lld s for them", s->c->group,
+            (long long)s->n_open, (long long)(DRAIN_GRACE_NS / WF_NS_PER_S));
+    while (s->n_open > 0 && wf_clock_ns() < until_ns && !wf_engine_idle(s->c->engine))
+        WF_TRY(step(s, true));
+    s->out->n_dropped = s->n_open;
+    return WF_OK;
+}
+
+static wf_status check_failures(const serve *s)
+{
+    if (s->c->max_failures < 0 || s->out->n_failed <= s->c->max_failures) return WF_OK;
+    return wf_fail(WF_DATA,
+                   "%lld requests of group %d failed, output.max_failures allows %lld; weft report "
+                   "shows their reasons",
+                   (long long)s->out->n_failed, s->c->group, (long long)s->c->max_failures);
+}
+
+static wf_status run(serve *s)
+{
+    for (;;) {
+        if (must_drain(s)) return drain(s);
+        WF_TRY(submit_due(s));
+        WF_TRY(check_failures(s));
+        bool closed = wf_feed_left(s->c->feed) == 0 && (!s->c->leases || s->no_more_leases);
+        if (closed && s->n_open == 0) return WF_OK;
+        WF_TRY(step(s, closed));
+    }
+}
+
+wf_status wf_serve(const wf_serve_config *config, wf_serve_outcome *out)
+{
+    *out = (wf_serve_outcome){0};
+    serve s = {.c = config, .out = out, .counters = wf_progress_counters(config->progress)};
+    wf_status st = run(&s);
+    show_load(&s);
+    free(s.stop);
+    return st;
+}
