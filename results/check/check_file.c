@@ -1,0 +1,345 @@
+// One results file: its attributes and datasets by the format's table, then its rows.
+#include "results/check/check_internal.h"
+
+#include "io/base/arena.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { READ_ROWS = 65536 };
+
+// What a column's length must be.
+typedef enum { L_ROWS, L_OFFSETS, L_ERROR, L_META, L_TOKENS, L_STEPS, L_RUNS } length_of;
+
+// Whether a column must be there.
+typedef enum { MUST, TIMES, LOGPROB, TOP, STEPS } presence;
+
+typedef struct {
+    const char *name;
+    check_type type;
+    length_of length;
+    presence presence;
+    check_column used;
+} column_row;
+
+// The format, written down a second time.
+static const column_row columns[] = {
+    {"/requests/shard", T_U32, L_ROWS, MUST, C_SHARD},
+    {"/requests/row", T_U64, L_ROWS, MUST, C_ROW},
+    {"/requests/sample", T_U16, L_ROWS, MUST, C_SAMPLE},
+    {"/requests/id", T_U64, L_ROWS, MUST, C_ID},
+    {"/requests/status", T_U8, L_ROWS, MUST, C_STATUS},
+    {"/requests/finish_reason", T_U8, L_ROWS, MUST, C_REASON},
+    {"/requests/error_code", T_U16, L_ROWS, MUST, C_ERROR_CODE},
+    {"/requests/arrival_ns", T_I64, L_ROWS, MUST, C_ARRIVAL},
+    {"/requests/submitted_ns", T_I64, L_ROWS, MUST, C_SUBMITTED},
+    {"/requests/admitted_ns", T_I64, L_ROWS, MUST, C_ADMITTED},
+    {"/requests/first_token_ns", T_I64, L_ROWS, MUST, C_FIRST},
+    {"/requests/finish_ns", T_I64, L_ROWS, MUST, C_FINISH},
+    {"/requests/prompt_len", T_U32, L_ROWS, MUST, C_PROMPT_LEN},
+    {"/requests/run", T_U16, L_ROWS, MUST, C_RUN},
+    {"/requests/group", T_U16, L_ROWS, MUST, C_GROUP},
+    {"/requests/preempted", T_U16, L_ROWS, MUST, C_NONE},
+    {"/requests/error_offset", T_U64, L_OFFSETS, MUST, C_ERROR_OFFSET},
+    {"/requests/error", T_U8, L_ERROR, MUST, C_NONE},
+    {"/requests/meta_offset", T_U64, L_OFFSETS, MUST, C_META_OFFSET},
+    {"/requests/meta", T_U8, L_META, MUST, C_NONE},
+    {"/requests/output_offset", T_U64, L_OFFSETS, MUST, C_OUTPUT_OFFSET},
+    {"/tokens/id", T_I32, L_TOKENS, MUST, C_TOKEN},
+    {"/tokens/time_ns", T_I64, L_TOKENS, TIMES, C_TIME},
+    {"/tokens/logprob", T_F32, L_TOKENS, LOGPROB, C_NONE},
+    {"/tokens/top_id", T_I32, L_TOKENS, TOP, C_NONE},
+    {"/tokens/top_logprob", T_F32, L_TOKENS, TOP, C_NONE},
+    {"/steps/start_ns", T_I64, L_STEPS, STEPS, C_NONE},
+    {"/steps/duration_ns", T_I64, L_STEPS, STEPS, C_NONE},
+    {"/steps/plan_ns", T_I64, L_STEPS, STEPS, C_NONE},
+    {"/steps/n_decode", T_I32, L_STEPS, STEPS, C_NONE},
+    {"/steps/n_prefill", T_I32, L_STEPS, STEPS, C_NONE},
+    {"/steps/n_prompt_tokens", T_I32, L_STEPS, STEPS, C_NONE},
+    {"/steps/n_discarded", T_I32, L_STEPS, STEPS, C_NONE},
+    {"/steps/kv_pages", T_I32, L_STEPS, STEPS, C_NONE},
+    {"/steps/rows_moved", T_I32, L_STEPS, STEPS, C_NONE},
+    {"/steps/bytes_moved", T_I64, L_STEPS, STEPS, C_NONE},
+    {"/steps/n_waiting", T_I64, L_STEPS, STEPS, C_NONE},
+    {"/steps/n_put_back", T_I32, L_STEPS, STEPS, C_NONE},
+    {"/steps/run", T_U16, L_STEPS, STEPS, C_NONE},
+    {"/steps/group", T_U16, L_STEPS, STEPS, C_NONE},
+    {"/runs/run", T_U16, L_RUNS, MUST, C_NONE},
+    {"/runs/group", T_U16, L_RUNS, MUST, C_NONE},
+    {"/runs/epoch", T_U16, L_RUNS, MUST, C_NONE},
+    {"/runs/resumed", T_U16, L_RUNS, MUST, C_NONE},
+    {"/runs/timed", T_U16, L_RUNS, MUST, C_NONE},
+    {"/runs/restart", T_U32, L_RUNS, MUST, C_NONE},
+    {"/runs/start_unix_ns", T_I64, L_RUNS, MUST, C_NONE},
+    {"/runs/clock_start_ns", T_I64, L_RUNS, MUST, C_NONE},
+    {"/runs/clock_offset_ns", T_I64, L_RUNS, MUST, C_NONE},
+    {"/runs/clock_drift_ns", T_I64, L_RUNS, MUST, C_NONE},
+    {"/runs/lag_limit_ns", T_I64, L_RUNS, MUST, C_NONE},
+    {"/runs/speed", T_F64, L_RUNS, MUST, C_NONE},
+    {"/runs/job_id", T_TEXT, L_RUNS, MUST, C_NONE},
+    {"/runs/hosts", T_TEXT, L_RUNS, MUST, C_NONE},
+    {"/runs/devices", T_TEXT, L_RUNS, MUST, C_NONE},
+    {"/runs/version_weft", T_TEXT, L_RUNS, MUST, C_NONE},
+    {"/runs/version_cuda", T_TEXT, L_RUNS, MUST, C_NONE},
+    {"/runs/version_nccl", T_TEXT, L_RUNS, MUST, C_NONE},
+    {"/runs/version_mpi", T_TEXT, L_RUNS, MUST, C_NONE},
+    {"/runs/version_hdf5", T_TEXT, L_RUNS, MUST, C_NONE},
+    {"/runs/version_pmix", T_TEXT, L_RUNS, MUST, C_NONE},
+    {"/runs/version_driver", T_TEXT, L_RUNS, MUST, C_NONE},
+};
+
+enum { N_COLUMNS = sizeof columns / sizeof columns[0] };
+
+const char *check_column_name(check_column used)
+{
+    for (int i = 0; i < N_COLUMNS; i++) {
+        if (columns[i].used == used) return columns[i].name;
+    }
+    return "?";
+}
+
+// --- attributes ---
+
+static void check_header(check_file *f)
+{
+    static const char *const texts[] = {"software", "software_version", "created", "model_hash"};
+    char text[64];
+    if (!check_text_attribute(f->id, "format", text, sizeof text) ||
+        strcmp(text, "weft-results") != 0) {
+        check_problem(f->c, "%s: its format is '%s', expected 'weft-results'", f->path, text);
+    }
+    unsigned version[3];
+    if (!check_text_attribute(f->id, "format_version", text, sizeof text) ||
+        sscanf(text, "%u.%u.%u", &version[0], &version[1], &version[2]) != 3 || version[0] != 1) {
+        check_problem(f->c, "%s: its format_version is '%s', expected 1.x.y", f->path, text);
+    }
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        if (!check_text_attribute(f->id, texts[i], text, sizeof text)) {
+            check_problem(f->c, "%s: has no attribute '%s'", f->path, texts[i]);
+        }
+    }
+    if (!check_text_attribute(f->id, "job", text, sizeof text)) {
+        check_problem(f->c, "%s: does not hold its job file (attribute 'job')", f->path);
+    }
+    if (H5Aexists(f->id, "seed") <= 0) check_problem(f->c, "%s: has no attribute 'seed'", f->path);
+}
+
+static void read_vocabulary(check_file *f)
+{
+    f->n_vocab = 0;
+    if (H5Aexists(f->id, "n_vocab") <= 0) {
+        check_problem(f->c, "%s: has no attribute 'n_vocab'", f->path);
+        return;
+    }
+    hid_t attribute = H5Aopen(f->id, "n_vocab", H5P_DEFAULT);
+    if (H5Aread(attribute, H5T_NATIVE_INT64, &f->n_vocab) < 0 || f->n_vocab < 0) {
+        check_problem(f->c, "%s: attribute 'n_vocab' is no size", f->path);
+        f->n_vocab = 0;
+    }
+    H5Aclose(attribute);
+}
+
+// --- columns ---
+
+typedef struct {
+    hid_t set;
+    uint64_t n, width;
+} opened;
+
+static bool group_there(const check_file *f, presence p)
+{
+    const char *name = p == TIMES     ? "/tokens/time_ns"
+                       : p == LOGPROB ? "/tokens/logprob"
+                       : p == TOP     ? "/tokens/top_id"
+                                      : "/steps";
+    if (p == MUST) return true;
+    if (p != STEPS && H5Lexists(f->id, "/tokens", H5P_DEFAULT) <= 0) return false;
+    return H5Lexists(f->id, name, H5P_DEFAULT) > 0;
+}
+
+// True when every column that must be there is, as it must be.
+static bool open_columns(check_file *f, opened *sets)
+{
+    bool fine = true;
+    for (int i = 0; i < N_COLUMNS; i++) {
+        const column_row *col = &columns[i];
+        sets[i].set = -1;
+        if (!group_there(f, col->presence)) continue;
+        int rank = col->presence == TOP ? 2 : 1;
+        sets[i].set = check_open_set(f->c, f->path, f->id, col->name, col->type, rank, false,
+                                     &sets[i].n, &sets[i].width);
+        fine &= sets[i].set >= 0;
+        if (sets[i].set >= 0) check_set_manners(f->c, f->path, sets[i].set, col->name, col->type);
+    }
+    return fine;
+}
+
+static uint64_t length_named(const opened *sets, const char *name)
+{
+    for (int i = 0; i < N_COLUMNS; i++) {
+        if (strcmp(columns[i].name, name) == 0) return sets[i].n;
+    }
+    return 0;
+}
+
+static bool check_lengths(check_file *f, const opened *sets)
+{
+    f->rows = length_named(sets, "/requests/row");
+    f->tokens = length_named(sets, "/tokens/id");
+    f->error_bytes = length_named(sets, "/requests/error");
+    f->meta_bytes = length_named(sets, "/requests/meta");
+    const uint64_t lengths[] = {
+        [L_ROWS] = f->rows,
+        [L_OFFSETS] = f->rows + 1,
+        [L_ERROR] = f->error_bytes,
+        [L_META] = f->meta_bytes,
+        [L_TOKENS] = f->tokens,
+        [L_STEPS] = length_named(sets, "/steps/start_ns"),
+        [L_RUNS] = length_named(sets, "/runs/run"),
+    };
+    bool fine = true;
+    for (int i = 0; i < N_COLUMNS; i++) {
+        if (sets[i].set < 0 || sets[i].n == lengths[columns[i].length]) continue;
+        check_problem(f->c, "%s:%s: has %" PRIu64 " values, expected %" PRIu64, f->path,
+                      columns[i].name, sets[i].n, lengths[columns[i].length]);
+        fine = false;
+    }
+    return fine;
+}
+
+// What the row checks do not look at is read through: its checksums must hold.
+static void read_through(check_file *f, const opened *set, const column_row *col)
+{
+    uint64_t width = set->width ? set->width : 1;
+    if (col->type == T_TEXT) {
+        char **texts = NULL;
+        size_t n = 0;
+        check_read_texts(f->c, f->path, f->id, col->name, &texts, &n);
+        for (size_t i = 0; i < n; i++) {
+            free(texts[i]);
+        }
+        free(texts);
+        return;
+    }
+    uint64_t part = READ_ROWS / width + 1;
+    char *values = malloc((size_t)(part * width) * check_type_bytes(col->type));
+    for (uint64_t start = 0; values && start < set->n; start += part) {
+        uint64_t n = set->n - start < part ? set->n - start : part;
+        if (!check_read(f->c, f->path, set->set, col->name, col->type, start, n, width, values)) {
+            break;
+        }
+    }
+    free(values);
+}
+
+static void read_rest(check_file *f, const opened *sets)
+{
+    for (int i = 0; i < N_COLUMNS; i++) {
+        if (sets[i].set >= 0 && columns[i].used == C_NONE) read_through(f, &sets[i], &columns[i]);
+    }
+}
+
+// --- shards and runs ---
+
+static wf_status read_shards(check_file *f, bool *fine)
+{
+    char **uids = NULL, **paths = NULL;
+    size_t n_uids = 0, n_paths = 0;
+    uint64_t n_rows, one, *rows = NULL;
+    wf_status st = WF_OK;
+    *fine = check_read_texts(f->c, f->path, f->id, "/shards/uid", &uids, &n_uids) &&
+            check_read_texts(f->c, f->path, f->id, "/shards/path", &paths, &n_paths);
+    hid_t set =
+        check_open_set(f->c, f->path, f->id, "/shards/rows", T_U64, 1, false, &n_rows, &one);
+    *fine &= set >= 0;
+    if (*fine && (n_uids != n_paths || n_uids != n_rows)) {
+        check_problem(f->c, "%s:/shards: its columns differ in length", f->path);
+        *fine = false;
+    }
+    if (*fine) {
+        WF_TRY_TO(done, wf_alloc(n_uids, sizeof *rows, &rows));
+        WF_TRY_TO(done, wf_alloc(n_uids, sizeof *f->shard_map, &f->shard_map));
+        check_set_manners(f->c, f->path, set, "/shards/rows", T_U64);
+        *fine = check_read(f->c, f->path, set, "/shards/rows", T_U64, 0, n_rows, 1, rows);
+    }
+    for (size_t i = 0; *fine && i < n_uids; i++) {
+        WF_TRY_TO(done,
+                  check_join_shard(f->c, uids[i], paths[i], rows[i], f->path, &f->shard_map[i]));
+    }
+    f->n_shards = *fine ? n_uids : 0;
+done:
+    for (size_t i = 0; i < n_uids; i++) {
+        free(uids[i]);
+    }
+    for (size_t i = 0; i < n_paths; i++) {
+        free(paths[i]);
+    }
+    free(uids);
+    free(paths);
+    free(rows);
+    if (set >= 0) H5Dclose(set);
+    return st;
+}
+
+static wf_status read_runs(check_file *f, const opened *sets, bool *fine)
+{
+    size_t n = (size_t)length_named(sets, "/runs/run");
+    WF_TRY(wf_alloc(n, sizeof *f->runs, &f->runs));
+    WF_TRY(wf_alloc(n, sizeof *f->groups, &f->groups));
+    f->n_runs = n;
+    for (int i = 0; i < N_COLUMNS && *fine; i++) {
+        uint16_t *to = strcmp(columns[i].name, "/runs/run") == 0     ? f->runs
+                       : strcmp(columns[i].name, "/runs/group") == 0 ? f->groups
+                                                                     : NULL;
+        if (!to) continue;
+        *fine = check_read(f->c, f->path, sets[i].set, columns[i].name, T_U16, 0, n, 1, to);
+    }
+    return WF_OK;
+}
+
+// --- the file ---
+
+static wf_status check_contents(check_file *f)
+{
+    opened sets[N_COLUMNS];
+    bool fine = true;
+    check_header(f);
+    read_vocabulary(f);
+    wf_status st = read_shards(f, &fine);
+    if (st != WF_OK) return st;
+    fine &= open_columns(f, sets);
+    fine = fine && check_lengths(f, sets);
+    for (int i = 0; i < N_COLUMNS; i++) {
+        if (columns[i].used != C_NONE) f->sets[columns[i].used] = sets[i].set;
+    }
+    if (fine) st = read_runs(f, sets, &fine);
+    if (st == WF_OK && fine) st = check_rows(f);
+    if (st == WF_OK) read_rest(f, sets);
+    for (int i = 0; i < N_COLUMNS; i++) {
+        if (sets[i].set >= 0) H5Dclose(sets[i].set);
+    }
+    return st;
+}
+
+wf_status check_results_file(checker *c, const char *path, const check_file *expect, uint64_t *rows)
+{
+    check_file f = *expect;
+    f.c = c;
+    f.path = path;
+    *rows = 0;
+    f.id = check_open_file(c, path);
+    if (f.id < 0) return WF_OK;
+    wf_status st = check_contents(&f);
+    c->report.n_files++;
+    if (!f.again) {
+        c->report.n_rows += f.rows;
+        c->report.n_tokens += f.tokens;
+    }
+    *rows = f.rows;
+    free(f.shard_map);
+    free(f.runs);
+    free(f.groups);
+    H5Fclose(f.id);
+    return st;
+}

@@ -1,0 +1,416 @@
+// An output folder: which segments count by the run files, and whether the manifest is right.
+//
+// The rule, written down a second time: of the newest run r, runs/<r>.json lists what it inherits;
+// segments named r<r> count when their epoch is their group's newest or
+// runs/<r>-g<g>-e<newest>.json lists them; nothing else counts.
+#include "results/check/check_internal.h"
+
+#include "io/base/arena.h"
+#include "io/base/file.h"
+#include "io/base/hash.h"
+#include "io/base/json.h"
+
+#include <dirent.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define JSON_MAX_BYTES ((size_t)256 << 20)
+
+typedef struct {
+    char *name; // "segments/g0/r0-e0-00000.h5"
+    uint32_t group, run, epoch;
+    uint64_t rows, bytes, hash;
+    bool listed;   // by the newest run's file: rows, bytes and hash are recorded
+    bool by_epoch; // by an epoch's file
+    bool there, counts;
+} segment;
+
+typedef struct {
+    checker *c;
+    segment *segments;
+    size_t n, capacity;
+    int64_t newest; // run, -1: none
+    bool complete;
+} folder;
+
+static segment *find(folder *f, const char *name)
+{
+    for (size_t i = f->n; i-- > 0;) {
+        if (strcmp(f->segments[i].name, name) == 0) return &f->segments[i];
+    }
+    return NULL;
+}
+
+static wf_status note_segment(folder *f, const char *name, segment **out)
+{
+    segment *s = find(f, name);
+    if (!s) {
+        unsigned number;
+        WF_TRY(wf_grow(f->n + 1, sizeof *s, &f->capacity, &f->segments));
+        s = &f->segments[f->n];
+        *s = (segment){0};
+        WF_TRY(wf_strdup(name, &s->name));
+        if (sscanf(name, "segments/g%" SCNu32 "/r%" SCNu32 "-e%" SCNu32 "-%u.h5", &s->group,
+                   &s->run, &s->epoch, &number) != 4) {
+            check_problem(f->c, "%s: '%s' is no name of a segment", f->c->root, name);
+        }
+        f->n++;
+    }
+    *out = s;
+    return WF_OK;
+}
+
+// --- JSON files ---
+
+static wf_status open_json(folder *f, const char *name, wf_json **doc)
+{
+    char *path = NULL, *text = NULL;
+    size_t n;
+    const wf_json_limits limits = {.max_bytes = JSON_MAX_BYTES};
+    *doc = NULL;
+    WF_TRY(wf_path_join(f->c->root, name, &path));
+    wf_status st = wf_file_read(path, JSON_MAX_BYTES, &text, &n);
+    if (st == WF_OK) st = wf_json_parse(path, text, n, &limits, doc);
+    free(text);
+    free(path);
+    if (st == WF_DATA || st == WF_NO_INPUT) {
+        check_problem(f->c, "%s", wf_error());
+        st = WF_OK;
+    }
+    return st;
+}
+
+static wf_status read_record(wf_json_ref item, const char **path, uint64_t *rows, uint64_t *bytes,
+                             uint64_t *hash)
+{
+    const char *hex;
+    int64_t r, b;
+    WF_TRY(wf_json_get_string(item, "path", path));
+    WF_TRY(wf_json_get_i64(item, "rows", 0, INT64_MAX, &r));
+    WF_TRY(wf_json_get_i64(item, "bytes", 0, INT64_MAX, &b));
+    WF_TRY(wf_json_get_string(item, "xxh64", &hex));
+    *rows = (uint64_t)r;
+    *bytes = (uint64_t)b;
+    *hash = strtoull(hex, NULL, 16);
+    return WF_OK;
+}
+
+static wf_status read_list(folder *f, wf_json_ref list, bool by_epoch)
+{
+    wf_json_iter it = wf_json_iterate(list);
+    for (wf_json_ref item; wf_json_next(&it, &item);) {
+        const char *path;
+        uint64_t rows, bytes, hash;
+        segment *s;
+        if (read_record(item, &path, &rows, &bytes, &hash) != WF_OK) {
+            check_problem(f->c, "%s", wf_error());
+            continue;
+        }
+        WF_TRY(note_segment(f, path, &s));
+        if (by_epoch) {
+            s->by_epoch = true;
+            continue;
+        }
+        s->listed = true;
+        s->rows = rows;
+        s->bytes = bytes;
+        s->hash = hash;
+        if (s->run >= f->newest) {
+            check_problem(f->c, "%s/runs/%" PRId64 ".json: inherits %s, which is not older",
+                          f->c->root, f->newest, path);
+        }
+    }
+    return WF_OK;
+}
+
+static wf_status read_listing(folder *f, const char *name, bool by_epoch)
+{
+    wf_json *doc = NULL;
+    WF_TRY(open_json(f, name, &doc));
+    if (!doc) return WF_OK;
+    wf_status st = read_list(f, wf_json_find(wf_json_root(doc), "segments"), by_epoch);
+    wf_json_destroy(&doc);
+    return st;
+}
+
+// --- folders ---
+
+static wf_status list(folder *f, const char *name, wf_paths *names)
+{
+    char *path = NULL;
+    WF_TRY(wf_path_join(f->c->root, name, &path));
+    wf_status st = wf_file_exists(path) ? wf_file_list(path, names) : WF_OK;
+    free(path);
+    return st;
+}
+
+static bool ends_with(const char *text, const char *end)
+{
+    size_t n = strlen(text), m = strlen(end);
+    return n >= m && strcmp(text + n - m, end) == 0;
+}
+
+static wf_status read_runs(folder *f)
+{
+    wf_paths names = {0};
+    wf_status st = list(f, "runs", &names);
+    f->newest = -1;
+    for (size_t i = 0; st == WF_OK && i < names.n; i++) {
+        unsigned run;
+        int n = 0;
+        if (sscanf(names.item[i], "%u.json%n", &run, &n) == 1 && n > 0 && !names.item[i][n]) {
+            if ((int64_t)run > f->newest) f->newest = run;
+        }
+    }
+    char name[64];
+    snprintf(name, sizeof name, "%" PRId64 ".done.json", f->newest);
+    for (size_t i = 0; i < names.n; i++) {
+        f->complete |= strcmp(names.item[i], name) == 0;
+    }
+    wf_paths_destroy(&names);
+    if (st != WF_OK || f->newest < 0) return st;
+    snprintf(name, sizeof name, "runs/%" PRId64 ".json", f->newest);
+    return read_listing(f, name, false);
+}
+
+static uint32_t newest_epoch(const wf_paths *names, int64_t run, uint32_t group)
+{
+    uint32_t newest = 0;
+    for (size_t i = 0; i < names->n; i++) {
+        unsigned r, g, e;
+        int n = 0;
+        if (sscanf(names->item[i], "%u-g%u-e%u.json%n", &r, &g, &e, &n) != 3 || n == 0) continue;
+        if (r == run && g == group && e > newest) newest = e;
+    }
+    return newest;
+}
+
+// Lists one group's files and decides which count.
+static wf_status judge_group(folder *f, const wf_paths *run_files, uint32_t group)
+{
+    char name[160];
+    wf_paths files = {0};
+    uint32_t epoch = newest_epoch(run_files, f->newest, group);
+    if (epoch > 0) {
+        snprintf(name, sizeof name, "runs/%" PRId64 "-g%u-e%u.json", f->newest, group, epoch);
+        WF_TRY(read_listing(f, name, true));
+    }
+    snprintf(name, sizeof name, "segments/g%u", group);
+    wf_status st = list(f, name, &files);
+    for (size_t i = 0; st == WF_OK && i < files.n; i++) {
+        segment *s;
+        snprintf(name, sizeof name, "segments/g%u/%.100s", group, files.item[i]);
+        if (ends_with(name, ".part")) {
+            check_note(f->c, "%s/%s: not sealed, does not count", f->c->root, name);
+            continue;
+        }
+        if (!ends_with(name, ".h5")) continue;
+        st = note_segment(f, name, &s);
+        if (st != WF_OK) break;
+        bool own = s->run == f->newest && (s->epoch == epoch || s->by_epoch);
+        s->there = true;
+        s->counts = s->listed || own;
+        if (!s->counts) check_note(f->c, "%s/%s: void, does not count", f->c->root, name);
+    }
+    wf_paths_destroy(&files);
+    return st;
+}
+
+static wf_status read_segments(folder *f)
+{
+    wf_paths groups = {0}, run_files = {0};
+    wf_status st = list(f, "segments", &groups);
+    if (st == WF_OK) st = list(f, "runs", &run_files);
+    for (size_t i = 0; st == WF_OK && i < groups.n; i++) {
+        unsigned group;
+        int n = 0;
+        if (sscanf(groups.item[i], "g%u%n", &group, &n) == 1 && !groups.item[i][n]) {
+            st = judge_group(f, &run_files, group);
+        }
+    }
+    wf_paths_destroy(&groups);
+    wf_paths_destroy(&run_files);
+    return st;
+}
+
+// --- bytes ---
+
+static wf_status hash_file(const char *path, uint64_t *hash, uint64_t *bytes)
+{
+    wf_hash64_stream *stream = NULL;
+    char buffer[65536];
+    size_t n;
+    FILE *in = fopen(path, "rb");
+    if (!in) return wf_fail_errno(WF_NO_INPUT, "%s: cannot open", path);
+    wf_status st = wf_hash64_create(0, &stream);
+    *bytes = 0;
+    while (st == WF_OK && (n = fread(buffer, 1, sizeof buffer, in)) > 0) {
+        wf_hash64_add(stream, buffer, n);
+        *bytes += n;
+    }
+    if (st == WF_OK && ferror(in)) st = wf_fail_errno(WF_IO, "%s: cannot read", path);
+    if (st == WF_OK) *hash = wf_hash64_value(stream);
+    wf_hash64_destroy(&stream);
+    fclose(in);
+    return st;
+}
+
+static wf_status compare_bytes(checker *c, const char *path, const char *who, uint64_t hash,
+                               uint64_t bytes)
+{
+    uint64_t found_hash, found_bytes;
+    WF_TRY(hash_file(path, &found_hash, &found_bytes));
+    if (found_bytes != bytes) {
+        check_problem(c, "%s: has %" PRIu64 " bytes, %s says %" PRIu64, path, found_bytes, who,
+                      bytes);
+    } else if (found_hash != hash) {
+        check_problem(c, "%s: its xxh64 is %016" PRIx64 ", %s says %016" PRIx64, path, found_hash,
+                      who, hash);
+    }
+    return WF_OK;
+}
+
+static wf_status check_segment(folder *f, const segment *s)
+{
+    char *path = NULL;
+    uint64_t rows;
+    const check_file expect = {.named = true, .run = s->run, .group = s->group};
+    if (!s->there) {
+        if (s->listed || s->by_epoch) {
+            check_problem(f->c, "%s/%s: is missing, but a run file lists it", f->c->root, s->name);
+        }
+        return WF_OK;
+    }
+    if (!s->counts) return WF_OK;
+    WF_TRY(wf_path_join(f->c->root, s->name, &path));
+    wf_status st = s->listed ? compare_bytes(f->c, path, "the run file", s->hash, s->bytes) : WF_OK;
+    if (st == WF_OK) st = check_results_file(f->c, path, &expect, &rows);
+    if (st == WF_OK && s->listed && rows != s->rows) {
+        check_problem(f->c, "%s: has %" PRIu64 " rows, the run file says %" PRIu64, path, rows,
+                      s->rows);
+    }
+    free(path);
+    return st;
+}
+
+// --- results.h5 and its manifest ---
+
+// True when the manifest's segments are exactly those that count.
+static wf_status check_manifest_list(folder *f, wf_json_ref entries, bool *current)
+{
+    size_t counting = 0, n = 0;
+    for (size_t i = 0; i < f->n; i++) {
+        counting += f->segments[i].there && f->segments[i].counts;
+    }
+    *current = true;
+    wf_json_iter it = wf_json_iterate(entries);
+    for (wf_json_ref item; wf_json_next(&it, &item); n++) {
+        const char *name;
+        char *path = NULL;
+        uint64_t rows, bytes, hash;
+        if (read_record(item, &name, &rows, &bytes, &hash) != WF_OK) {
+            check_problem(f->c, "%s", wf_error());
+            continue;
+        }
+        const segment *s = find(f, name);
+        if (!s || !s->there || !s->counts) {
+            *current = false;
+            continue;
+        }
+        WF_TRY(wf_path_join(f->c->root, name, &path));
+        wf_status st = compare_bytes(f->c, path, "the manifest", hash, bytes);
+        free(path);
+        WF_TRY(st);
+    }
+    *current &= n == counting;
+    return WF_OK;
+}
+
+static wf_status check_manifest(folder *f, const char *merged, uint64_t *rows, bool *current)
+{
+    wf_json *doc = NULL;
+    wf_json_ref results;
+    const char *name;
+    uint64_t bytes, hash;
+    *current = false;
+    *rows = UINT64_MAX;
+    WF_TRY(open_json(f, "manifest.json", &doc));
+    if (!doc) return WF_OK;
+    wf_status st = wf_json_get_object(wf_json_root(doc), "results", &results);
+    if (st == WF_OK) st = read_record(results, &name, rows, &bytes, &hash);
+    if (st == WF_DATA) {
+        check_problem(f->c, "%s", wf_error());
+        st = WF_OK;
+    } else if (st == WF_OK) {
+        st = compare_bytes(f->c, merged, "the manifest", hash, bytes);
+    }
+    wf_json_ref entries = wf_json_find(wf_json_root(doc), "segments");
+    if (st == WF_OK) st = check_manifest_list(f, entries, current);
+    wf_json_destroy(&doc);
+    return st;
+}
+
+// The segments' keys and digest are in the checker; results.h5 is read as a second pass and must
+// give the same.
+static wf_status check_merged(folder *f, const char *merged, bool has_segments)
+{
+    checker *c = f->c;
+    uint64_t rows, listed_rows, digest = c->digest, segment_rows = c->rows;
+    bool current;
+    const check_file expect = {.sorted = true, .again = has_segments};
+    WF_TRY(check_manifest(f, merged, &listed_rows, &current));
+    check_clear_marks(c);
+    WF_TRY(check_results_file(c, merged, &expect, &rows));
+    if (listed_rows != UINT64_MAX && rows != listed_rows) {
+        check_problem(c, "%s: has %" PRIu64 " rows, the manifest says %" PRIu64, merged, rows,
+                      listed_rows);
+    }
+    if (!has_segments) return WF_OK;
+    if (!current) {
+        check_note(c, "%s: was merged from other segments than count now", merged);
+    } else if (c->rows != segment_rows || c->digest != digest) {
+        check_problem(c, "%s: does not hold what its segments hold", merged);
+    }
+    return WF_OK;
+}
+
+static wf_status check_all(folder *f)
+{
+    char *merged = NULL;
+    bool any = false;
+    for (size_t i = 0; i < f->n; i++) {
+        WF_TRY(check_segment(f, &f->segments[i]));
+        any |= f->segments[i].there && f->segments[i].counts;
+    }
+    WF_TRY(wf_path_join(f->c->root, "results.h5", &merged));
+    bool is_merged = wf_file_exists(merged);
+    wf_status st = WF_OK;
+    if (!any && !is_merged) {
+        st = wf_fail(WF_NO_INPUT, "%s: holds no sealed results", f->c->root);
+    } else if (any) {
+        check_count_missing(f->c); // before the second pass clears the marks
+    }
+    if (st == WF_OK && is_merged) st = check_merged(f, merged, any);
+    if (st == WF_OK && !any) check_count_missing(f->c);
+    free(merged);
+    return st;
+}
+
+wf_status check_folder(checker *c)
+{
+    folder f = {.c = c};
+    wf_status st = read_runs(&f);
+    if (st == WF_OK) st = read_segments(&f);
+    if (st == WF_OK) st = check_all(&f);
+    if (st == WF_OK && f.complete && c->report.n_missing > 0) {
+        check_problem(
+            c, "%s: run %" PRId64 " says it is complete, but %" PRIu64 " results are missing",
+            c->root, f.newest, c->report.n_missing);
+    }
+    for (size_t i = 0; i < f.n; i++) {
+        free(f.segments[i].name);
+    }
+    free(f.segments);
+    return st;
+}

@@ -1,0 +1,131 @@
+// What the checker's files share. Private.
+#ifndef WF_RESULTS_CHECK_CHECK_INTERNAL_H
+#define WF_RESULTS_CHECK_CHECK_INTERNAL_H
+
+#include "results/check/check.h"
+
+#include <hdf5.h>
+#include <stddef.h>
+
+// Number types of datasets, and fixed-length text.
+typedef enum { T_U8, T_U16, T_U32, T_U64, T_I32, T_I64, T_F32, T_F64, T_TEXT } check_type;
+
+// Columns of a results file that the row checks use; the rest is only read through.
+typedef enum {
+    C_SHARD,
+    C_ROW,
+    C_SAMPLE,
+    C_ID,
+    C_STATUS,
+    C_REASON,
+    C_ERROR_CODE,
+    C_ARRIVAL,
+    C_SUBMITTED,
+    C_ADMITTED,
+    C_FIRST,
+    C_FINISH,
+    C_PROMPT_LEN,
+    C_RUN,
+    C_GROUP,
+    C_ERROR_OFFSET,
+    C_META_OFFSET,
+    C_OUTPUT_OFFSET,
+    C_TOKEN,
+    C_TIME,
+    N_USED,
+    C_NONE = N_USED
+} check_column;
+
+// An input shard as the results name it, and what is done of it.
+typedef struct {
+    char *uid, *path;
+    uint64_t rows;
+    uint64_t **bits; // [n_samples] -> words, keys seen in this pass
+    size_t n_samples, samples_capacity;
+    // The shard's own file, while it is there.
+    hid_t file, sets[4]; // id, max_new_tokens, prompt_offset, n (-1: no such column)
+    bool looked, open;
+    uint64_t window, n_window;
+    uint64_t *id, *offset;
+    uint32_t *max_new, *n;
+} check_shard;
+
+typedef struct {
+    FILE *out;
+    wf_check_options options;
+    wf_check_report report;
+    char *root; // what was given, without a slash at its end
+    check_shard *shards;
+    size_t n_shards, shards_capacity;
+    uint64_t digest; // order-free sum over the rows of this pass
+    uint64_t rows;   // of this pass
+} checker;
+
+// A file being checked.
+typedef struct {
+    checker *c;
+    const char *path; // for messages
+    hid_t id;
+    hid_t sets[N_USED]; // -1: not there
+    uint64_t rows, tokens;
+    uint64_t error_bytes, meta_bytes;
+    int64_t n_vocab;
+    uint32_t *shard_map; // its /shards -> checker's
+    size_t n_shards;
+    uint16_t *runs, *groups; // its /runs
+    size_t n_runs;
+    bool sorted; // merged: keys must rise
+    bool again;  // its rows were counted in the segments
+    bool named;  // a segment: rows must be of this run and group
+    uint32_t run, group;
+} check_file;
+
+// One problem, one line.
+void check_problem(checker *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void check_note(checker *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+// --- check_h5.c ---
+hid_t check_open_file(checker *c, const char *path); // -1 after a problem was printed
+const char *check_h5_reason(char text[256]);         // HDF5's innermost complaint
+// Opens a dataset, looking first at its link, type, rank, storage and filters. -1 after a problem
+// (or in silence, when it is missing and may be). `n` and `width` are its sizes.
+hid_t check_open_set(checker *c, const char *path, hid_t file, const char *name, check_type type,
+                     int rank, bool may_miss, uint64_t *n, uint64_t *width);
+// units, description, fletcher32.
+void check_set_manners(checker *c, const char *path, hid_t set, const char *name, check_type type);
+// Rows [start, start + n) into memory; false after a problem was printed.
+bool check_read(checker *c, const char *path, hid_t set, const char *name, check_type type,
+                uint64_t start, uint64_t n, uint64_t width, void *values);
+size_t check_type_bytes(check_type type);
+// Fixed-length texts, each own in an own array; false after a problem.
+bool check_read_texts(checker *c, const char *path, hid_t file, const char *name, char ***texts,
+                      size_t *n);
+bool check_text_attribute(hid_t object, const char *name, char *text, size_t size);
+
+// --- check_file.c ---
+// Checks one results file whole; its rows are marked in the checker's shards.
+wf_status check_results_file(checker *c, const char *path, const check_file *expect,
+                             uint64_t *rows);
+
+// --- check_rows.c ---
+wf_status check_rows(check_file *f);
+const char *check_column_name(check_column column);
+
+// --- check_cover.c ---
+wf_status check_join_shard(checker *c, const char *uid, const char *path, uint64_t rows,
+                           const char *where, uint32_t *index);
+wf_status check_mark(checker *c, uint32_t shard, uint64_t row, uint16_t sample, bool *twice);
+// What the shard's own file says of a row; false when it cannot be asked.
+typedef struct {
+    uint64_t id, prompt_len;
+    uint32_t max_new;
+} check_input;
+bool check_ask_shard(checker *c, uint32_t shard, uint64_t row, check_input *input);
+void check_count_missing(checker *c); // fills report.n_missing and prints where
+void check_clear_marks(checker *c);
+void check_free_shards(checker *c);
+
+// --- check_folder.c ---
+wf_status check_folder(checker *c);
+
+#endif

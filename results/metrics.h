@@ -1,0 +1,92 @@
+// The figures of a run: one definition each, the same for every report.
+//
+// Definitions and names are those of vLLM's serving benchmark (AIPerf's "inter token latency" is
+// TPOT here), with latency counted from the *intended* arrival:
+//   ttft  = first_token - arrival          e2el = finish - arrival
+//   tpot  = (e2el - ttft) / (n_tokens - 1)  for n_tokens > 1
+//   itl   = gaps between successive tokens, pooled over requests
+//   queue = admitted - arrival             lag  = submitted - arrival (timed runs only)
+//   throughputs: counts / duration; goodput: requests within every given limit / duration
+//   duration: sum over runs of (last finish - the run's start of submission)
+//
+// Percentiles are linear interpolation between closest ranks, as numpy's default. Life: create,
+// add ..., finish, destroy. Pure: no files, no clock. Memory: 40 bytes per request; ITL is exact to
+// `max_gaps` gaps (default 16 million), above that within 0.1%, and says so. All Local.
+#ifndef WF_RESULTS_METRICS_H
+#define WF_RESULTS_METRICS_H
+
+#include "io/base/status.h"
+#include "io/result.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct wf_distribution { // of times: in ns
+    uint64_t n;
+    double mean, std, min, max; // 0 when n is 0
+    double p50, p90, p95, p99;
+    bool few;         // fewer than 100 values: p99 says little
+    bool approximate; // from a histogram
+} wf_distribution;
+
+// Limits of goodput; 0: none.
+typedef struct wf_goodput_limits {
+    int64_t ttft_ns, tpot_ns, e2el_ns;
+} wf_goodput_limits;
+
+// What the figures need to know of each run that rows name.
+typedef struct wf_metrics_run {
+    uint16_t run;
+    int64_t start_ns;     // when it began to submit, run time
+    bool timed;           // has schedule lag
+    bool latency;         // its rows count for latency (a resumed timed replay's do not)
+    int64_t lag_limit_ns; // -1: none
+} wf_metrics_run;
+
+enum { WF_METRICS_REASONS = 8 }; // finish reasons counted apart; others with the last
+
+typedef struct wf_figures {
+    uint64_t n_rows, n_done, n_failed, n_latency; // n_latency: done rows whose latency counts
+    uint64_t n_finish[WF_METRICS_REASONS];        // done rows by wf_finish
+    uint64_t prompt_tokens, output_tokens;        // of done rows
+    uint64_t n_preempted, preemptions;            // rows put back at least once; times in all
+    int64_t duration_ns, latency_duration_ns;     // of all runs; of those whose latency counts
+    double request_throughput, output_throughput, total_token_throughput; // per s
+    bool has_goodput;
+    uint64_t n_good;
+    double request_goodput;
+    wf_distribution ttft, tpot, itl, e2el, queue, lag;
+    uint64_t n_lag_exceeded; // rows submitted later than their run's limit
+    int64_t lag_limit_ns;    // the least of the limits, -1: none
+
+    uint64_t n_steps;
+    double mean_decode_rows, mean_prompt_tokens; // per step
+    double mean_waiting;
+    int64_t max_waiting;
+    int32_t max_rows, max_kv_pages;
+    uint64_t rows_moved, bytes_moved, rows_discarded, rows_put_back;
+    int64_t step_busy_ns; // sum of step durations
+    wf_distribution step; // durations
+} wf_figures;
+
+typedef struct wf_metrics wf_metrics;
+
+// Copies limits (NULL: none) and runs. A row of a run that is not listed counts for nothing but
+// n_rows. own.
+wf_status wf_metrics_create(const wf_metrics_run *runs, size_t n_runs,
+                            const wf_goodput_limits *limits, size_t max_gaps, wf_metrics **out);
+void wf_metrics_destroy(wf_metrics **metrics);
+
+wf_status wf_metrics_add(wf_metrics *metrics, const wf_result *row); // copies what it needs
+wf_status wf_metrics_add_step(wf_metrics *metrics, const wf_step_record *step);
+
+// Computes the figures of everything added; sorts in place, so it may be called once.
+void wf_metrics_finish(wf_metrics *metrics, wf_figures *out);
+
+// The distribution of `n` values (sorted by this call) and one percentile of sorted values,
+// `q` in [0, 1].
+wf_distribution wf_distribution_of(double *values, size_t n);
+double wf_percentile(const double *sorted, size_t n, double q);
+
+#endif

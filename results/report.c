@@ -1,0 +1,215 @@
+// Reading results into figures.
+#include "results/report.h"
+
+#include "io/base/arena.h"
+#include "io/base/clock.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { STEP_ROWS = 4096 };
+
+// The job's name is the first `job:` line of its file; the report does not read YAML.
+static wf_status job_name(const char *text, char **out)
+{
+    const char *line = text;
+    while (line && strncmp(line, "job:", 4) != 0) {
+        line = strchr(line, '\n');
+        if (line) line++;
+    }
+    if (!line) return wf_strdup("", out);
+    line += 4;
+    line += strspn(line, " \t\"'");
+    WF_TRY(wf_strdup(line, out));
+    (*out)[strcspn(line, "\"'#\n\r")] = '\0';
+    for (size_t n = strlen(*out); n > 0 && (*out)[n - 1] == ' '; n--) {
+        (*out)[n - 1] = '\0';
+    }
+    return WF_OK;
+}
+
+static bool has_word(const char *list, const char *word, size_t n)
+{
+    for (const char *at = list; (at = strstr(at, word)) != NULL; at++) {
+        bool starts = at == list || at[-1] == ',';
+        if (starts && (at[n] == ',' || at[n] == '\0')) return true;
+    }
+    return false;
+}
+
+// All hosts of all groups, each once.
+static wf_status join_hosts(const wf_run_info *runs, size_t n, char **out)
+{
+    size_t size = 1;
+    for (size_t i = 0; i < n; i++) {
+        size += strlen(runs[i].hosts) + 1;
+    }
+    WF_TRY(wf_alloc(size, 1, out));
+    for (size_t i = 0; i < n; i++) {
+        for (const char *host = runs[i].hosts; *host;) {
+            size_t length = strcspn(host, ",");
+            char *word;
+            WF_TRY(wf_alloc(length + 1, 1, &word));
+            memcpy(word, host, length);
+            if (length > 0 && !has_word(*out, word, length)) {
+                if (**out) strcat(*out, ",");
+                strcat(*out, word);
+            }
+            free(word);
+            host += length + (host[length] == ',');
+        }
+    }
+    return WF_OK;
+}
+
+static wf_status describe_runs(const wf_results *results, wf_report *report)
+{
+    size_t n;
+    char iso[WF_CLOCK_ISO_MAX] = "";
+    const wf_run_info *runs = wf_results_runs(results, &n);
+    int64_t first = INT64_MAX;
+    for (size_t i = 0; i < n; i++) {
+        bool new_run = true, new_group = true;
+        for (size_t k = 0; k < i; k++) {
+            new_run &= runs[k].run != runs[i].run;
+            new_group &= runs[k].group != runs[i].group;
+        }
+        report->n_runs += new_run;
+        report->n_groups += new_group;
+        if (runs[i].start_unix_ns < first) first = runs[i].start_unix_ns;
+    }
+    if (n > 0) wf_clock_iso(first, iso);
+    WF_TRY(wf_strdup(iso, &report->started));
+    return join_hosts(runs, n, &report->hosts);
+}
+
+static wf_status describe(const wf_results *results, wf_report *report)
+{
+    const wf_result_job *job = wf_results_job(results);
+    WF_TRY(wf_strdup(wf_results_place(results), &report->place));
+    WF_TRY(job_name(job->job_text, &report->job));
+    report->complete = wf_results_complete(results);
+    report->n_shards = job->n_shards;
+    for (size_t i = 0; i < job->n_shards; i++) {
+        report->n_shard_rows += job->shards[i].rows;
+    }
+    return describe_runs(results, report);
+}
+
+// One entry per run number, whatever its groups: they share the run's clock.
+static wf_status collect_runs(const wf_results *results, bool with_resumed, wf_metrics_run **out,
+                              size_t *n_out)
+{
+    size_t n, kept = 0;
+    const wf_run_info *runs = wf_results_runs(results, &n);
+    wf_metrics_run *list;
+    WF_TRY(wf_alloc(n, sizeof *list, &list));
+    for (size_t i = 0; i < n; i++) {
+        size_t k = 0;
+        while (k < kept && list[k].run != runs[i].run)
+            k++;
+        if (k < kept) {
+            if (runs[i].clock_start_ns < list[k].start_ns) {
+                list[k].start_ns = runs[i].clock_start_ns;
+            }
+            continue;
+        }
+        list[kept++] = (wf_metrics_run){.run = runs[i].run,
+                                        .start_ns = runs[i].clock_start_ns,
+                                        .timed = runs[i].timed != 0,
+                                        .latency = with_resumed || !runs[i].resumed,
+                                        .lag_limit_ns = runs[i].lag_limit_ns};
+    }
+    *out = list;
+    *n_out = kept;
+    return WF_OK;
+}
+
+static void count_error(wf_report *report, uint16_t code)
+{
+    size_t i = 0;
+    while (i < WF_REPORT_ERRORS - 1 && report->errors[i].n > 0 && report->errors[i].code != code)
+        i++;
+    report->errors[i].code = code;
+    report->errors[i].n++;
+}
+
+static wf_status add_rows(wf_results *results, wf_metrics *metrics, wf_report *report)
+{
+    const wf_result *row;
+    WF_TRY(wf_results_next(results, &row));
+    while (row) {
+        WF_TRY(wf_metrics_add(metrics, row));
+        if (row->status != WF_RESULT_DONE) count_error(report, row->error_code);
+        WF_TRY(wf_results_next(results, &row));
+    }
+    return WF_OK;
+}
+
+static wf_status add_steps(wf_results *results, wf_metrics *metrics)
+{
+    wf_step_record steps[STEP_ROWS];
+    size_t n;
+    do {
+        WF_TRY(wf_results_next_steps(results, steps, STEP_ROWS, &n));
+        for (size_t i = 0; i < n; i++) {
+            WF_TRY(wf_metrics_add_step(metrics, &steps[i]));
+        }
+    } while (n > 0);
+    return WF_OK;
+}
+
+wf_status wf_report_make(const char *path, const wf_report_options *options, wf_report *out)
+{
+    static const wf_report_options none = {0};
+    wf_status st;
+    wf_results *results = NULL;
+    wf_metrics *metrics = NULL;
+    wf_metrics_run *runs = NULL;
+    wf_report report = {0};
+    size_t n_runs;
+    if (!options) options = &none;
+    WF_TRY_TO(done, wf_results_open(path, NULL, &results));
+    WF_TRY_TO(done, describe(results, &report));
+    WF_TRY_TO(done, collect_runs(results, options->with_resumed, &runs, &n_runs));
+    WF_TRY_TO(done, wf_metrics_create(runs, n_runs, &options->limits, 0, &metrics));
+    WF_TRY_TO(done, add_rows(results, metrics, &report));
+    WF_TRY_TO(done, add_steps(results, metrics));
+    wf_metrics_finish(metrics, &report.figures);
+    report.n_resumed = report.figures.n_done - report.figures.n_latency;
+    *out = report;
+done:
+    wf_metrics_destroy(&metrics);
+    wf_results_close(&results);
+    free(runs);
+    if (st != WF_OK) wf_report_destroy(&report);
+    return st;
+}
+
+void wf_report_destroy(wf_report *report)
+{
+    free(report->place);
+    free(report->job);
+    free(report->started);
+    free(report->hosts);
+    *report = (wf_report){0};
+}
+
+wf_status wf_report_print(const char *path, const wf_report_options *options, FILE *out)
+{
+    wf_report report;
+    wf_report_form form = options ? options->form : WF_REPORT_TEXT;
+    WF_TRY(wf_report_make(path, options, &report));
+    wf_status st = WF_OK;
+    if (form == WF_REPORT_JSON)
+        st = wf_report_json(&report, out);
+    else if (form == WF_REPORT_CSV)
+        wf_report_csv(&report, out);
+    else
+        wf_report_text(&report, out);
+    wf_report_destroy(&report);
+    if (st == WF_OK && (fflush(out) != 0 || ferror(out))) {
+        st = wf_fail_errno(WF_IO, "the report cannot be written");
+    }
+    return st;
+}

@@ -1,0 +1,48 @@
+// The report of a run: reads results, computes the figures, prints them as text, JSON or CSV.
+//
+// Rows that a timed replay did again after an interruption are left out of latency (their clock
+// started anew) and counted elsewhere; the report says how many. A replay whose schedule lag passed
+// its tolerance says so. HDF5 thread. Local.
+#ifndef WF_RESULTS_REPORT_H
+#define WF_RESULTS_REPORT_H
+
+#include <stdio.h>
+
+#include "io/results_file.h"
+#include "results/metrics.h"
+
+typedef enum wf_report_form { WF_REPORT_TEXT, WF_REPORT_JSON, WF_REPORT_CSV } wf_report_form;
+
+typedef struct wf_report_options {
+    wf_report_form form;
+    wf_goodput_limits limits; // all 0: no goodput
+    bool with_resumed;        // count resumed rows for latency too
+} wf_report_options;
+
+#define WF_REPORT_ERRORS 8 // kinds of row failure listed
+
+typedef struct wf_report {
+    wf_figures figures;
+    char *place, *job, *started, *hosts; // own
+    bool complete;
+    uint64_t n_shard_rows; // rows the shards hold in all
+    size_t n_shards, n_runs, n_groups;
+    uint64_t n_resumed; // done rows left out of latency
+    struct {
+        uint16_t code;
+        uint64_t n;
+    } errors[WF_REPORT_ERRORS]; // most frequent first is not promised; n 0 ends
+} wf_report;
+
+// Reads a folder, segment or merged file. `options` may be NULL. destroy frees what out owns.
+wf_status wf_report_make(const char *path, const wf_report_options *options, wf_report *out);
+void wf_report_destroy(wf_report *report);
+
+void wf_report_text(const wf_report *report, FILE *out);
+wf_status wf_report_json(const wf_report *report, FILE *out);
+void wf_report_csv(const wf_report *report, FILE *out); // header line and one row
+
+// All in one, for the command. WF_IO when `out` cannot be written.
+wf_status wf_report_print(const char *path, const wf_report_options *options, FILE *out);
+
+#endif
