@@ -1,9 +1,19 @@
-// The table of sub-commands.
+// The table of sub-commands, in the order in which one meets them.
 #include "launcher/commands.h"
 
-#include <string.h>
-
 const wf_command wf_commands[] = {
+    {.name = "run",
+     .arguments = "JOB.yaml",
+     .summary = "Runs a job, or goes on with one that was interrupted",
+     .details =
+         "Alone, under mpirun, or under srun --mpi=pmix: the same command. Requests that an\n"
+         "earlier run finished are kept and not computed again. SIGTERM, SIGINT and SIGUSR1\n"
+         "drain: what is finished is sealed, and the exit code is 75. WEFT_PROGRESS=live,\n"
+         "log or off chooses how progress is shown.\n",
+     .min_arguments = 1,
+     .max_arguments = 1,
+     .options = wf_run_options,
+     .run = wf_cmd_run},
     {.name = "plan",
      .arguments = "JOB.yaml",
      .summary = "Shows how a job would be placed and what fits, without running it",
@@ -13,6 +23,38 @@ const wf_command wf_commands[] = {
      .max_arguments = 1,
      .options = wf_plan_options,
      .run = wf_cmd_plan},
+    {.name = "check",
+     .arguments = "OUTPUT",
+     .summary = "Checks results: every input row exactly once, every value as the format promises",
+     .details = "OUTPUT is a job's output folder, a segment or a results file.\n",
+     .min_arguments = 1,
+     .max_arguments = 1,
+     .options = wf_check_options_table,
+     .run = wf_cmd_check},
+    {.name = "report",
+     .arguments = "OUTPUT",
+     .summary = "Prints latencies, throughput and failures of a job",
+     .details = "OUTPUT is a job's output folder, also while the job runs, or a results file.\n",
+     .min_arguments = 1,
+     .max_arguments = 1,
+     .options = wf_report_options_table,
+     .run = wf_cmd_report},
+    {.name = "show",
+     .arguments = "OUTPUT",
+     .summary = "Shows single requests: times, end and tokens",
+     .min_arguments = 1,
+     .max_arguments = 1,
+     .options = wf_show_options_table,
+     .run = wf_cmd_show},
+    {.name = "merge",
+     .arguments = "OUTPUT...",
+     .summary = "Joins sealed segments into one results.h5, in the order of the requests",
+     .details = "With --output, joins several folders or results files, such as those of a job\n"
+                "array, into one file.\n",
+     .min_arguments = 1,
+     .max_arguments = -1,
+     .options = wf_merge_options_table,
+     .run = wf_cmd_merge},
     {.name = "help",
      .arguments = "[COMMAND | keys | exit-codes]",
      .summary = "Explains a command, the keys of the job file, or the exit codes",

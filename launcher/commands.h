@@ -4,10 +4,20 @@
 
 #include "launcher/cli.h"
 
-extern const wf_cli_option wf_help_options[];
-wf_status wf_cmd_help(const wf_cli *cli);
-
+extern const wf_cli_option wf_run_options[];
 extern const wf_cli_option wf_plan_options[];
+extern const wf_cli_option wf_check_options_table[];
+extern const wf_cli_option wf_report_options_table[];
+extern const wf_cli_option wf_show_options_table[];
+extern const wf_cli_option wf_merge_options_table[];
+extern const wf_cli_option wf_help_options[];
+
+wf_status wf_cmd_run(const wf_cli *cli);
 wf_status wf_cmd_plan(const wf_cli *cli);
+wf_status wf_cmd_check(const wf_cli *cli);
+wf_status wf_cmd_report(const wf_cli *cli);
+wf_status wf_cmd_show(const wf_cli *cli);
+wf_status wf_cmd_merge(const wf_cli *cli);
+wf_status wf_cmd_help(const wf_cli *cli);
 
 #endif

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "io/base/arena.h"
+#include "io/base/log.h"
 #include "launcher/parts.h"
 
 // What each rank tells the others about its node.
@@ -79,35 +80,35 @@ wf_status wf_world_start(const wf_start *start, wf_world **out)
     *out = world;
     return WF_OK;
 failed:
-    if (world->mpi && world->size > 1) wf_world_abort(world, st);
+    if (world->mpi) { // the others may wait for this rank for ever
+        wf_say_error("%s", wf_error());
+        wf_world_abort(world, st);
+    }
     wf_world_stop(&world);
     return st;
 }
 
+// A rank's end: its status, and whether it knows the cause.
+typedef struct {
+    int32_t status, knows;
+} end_word;
+
 wf_status wf_world_agree(const wf_world *world, wf_status status)
 {
-    int32_t own = (int32_t)status, *all;
+    end_word own = {(int32_t)status, status != WF_OK && wf_error()[0] != '\0'}, *all;
     WF_TRY(wf_alloc((size_t)world->size, sizeof *all, &all));
     wf_status st = world->comm->ops->all_gather(world->comm, NULL, &own, sizeof own, all);
-    for (int r = 0; st == WF_OK && r < world->size; r++) {
-        if (all[r] == WF_OK) continue;
-        st = (wf_status)all[r];
-        if (r != world->rank) wf_fail(st, "%s", "");
+    int speaker = -1;
+    for (int r = world->size - 1; st == WF_OK && r >= 0; r--) {
+        if (all[r].status == WF_OK) continue;
+        if (speaker < 0 || all[r].knows || !all[speaker].knows) speaker = r;
+    }
+    if (speaker >= 0) {
+        st = (wf_status)all[speaker].status;
+        if (speaker != world->rank) wf_fail(st, "%s", "");
     }
     free(all);
     return st;
-}
-
-wf_status wf_world_worst(const wf_world *world, wf_status status)
-{
-    // In the order of what the caller of the job must do about them: nothing, look, run it again.
-    static const wf_status ends[] = {WF_OK, WF_FAILED_ROWS, WF_DRAINED};
-    int64_t own = 0, worst = 0;
-    for (int i = 0; i < 3; i++) {
-        if (ends[i] == status) own = i;
-    }
-    WF_TRY(world->comm->ops->max_i64(world->comm, own, &worst));
-    return ends[worst];
 }
 
 _Noreturn void wf_world_abort(const wf_world *world, wf_status status)

@@ -27,13 +27,10 @@ typedef struct wf_world {
 // WF_NOT_BUILT, WF_COMM. Collective over all ranks. The caller owns *out.
 wf_status wf_world_start(const wf_start *start, wf_world **out);
 
-// All ranks learn whether one failed: the status of the lowest rank that did. On the other ranks
-// the error detail is emptied, so that one rank alone has something to say. Collective.
+// All ranks learn whether one failed: the status of the lowest rank that failed and knows the
+// cause. On the other ranks the error detail is emptied, so that one rank alone has something to
+// say. Collective.
 wf_status wf_world_agree(const wf_world *world, wf_status status);
-
-// The worst of the ranks' ends: failed rows, then drained, count as ends; see wf_world_fail for all
-// else. Collective.
-wf_status wf_world_worst(const wf_world *world, wf_status status);
 
 // Ends the whole job with `status`'s exit code, when other ranks cannot be told. Does not return;
 // alone it ends this process. Local.
