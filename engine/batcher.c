@@ -58,6 +58,8 @@ struct wf_batcher {
     int32_t n_rows, n_live;
     int32_t *prefill; // [max_rows] seats with prompt left, oldest first
     int32_t n_prefill;
+    int32_t *closing; // [max_rows] seats that leave at the next plan
+    int32_t n_closing, n_dead;
     limbo *limbo; // [max_rows]
     int32_t n_limbo;
     int32_t turn; // fusion instances: row that runs next
@@ -118,8 +120,10 @@ static wf_status alloc_arrays(wf_batcher *b)
     b->free_seats = malloc(n * sizeof *b->free_seats);
     b->row_seat = malloc(n * sizeof *b->row_seat);
     b->prefill = malloc(n * sizeof *b->prefill);
+    b->closing = malloc(n * sizeof *b->closing);
     b->limbo = malloc(n * sizeof *b->limbo);
-    if (!b->seats || !b->page_block || !b->free_seats || !b->row_seat || !b->prefill || !b->limbo)
+    if (!b->seats || !b->page_block || !b->free_seats || !b->row_seat || !b->prefill ||
+        !b->closing || !b->limbo)
         return wf_fail(WF_NO_MEMORY, "engine: no memory for %zu rows", n);
     for (int32_t i = 0; i < b->cfg.max_rows; i++) {
         b->seats[i].pages = b->page_block + (int64_t)i * b->cfg.max_pages;
@@ -155,6 +159,7 @@ void wf_batcher_destroy(wf_batcher *b)
     wf_waitqueue_destroy(b->queue);
     wf_kvpool_destroy(b->pool);
     free(b->limbo);
+    free(b->closing);
     free(b->prefill);
     free(b->row_seat);
     free(b->free_seats);
@@ -224,22 +229,19 @@ static void forget_prefill(wf_batcher *b, int32_t i_seat)
 static void remove_ended(wf_batcher *b)
 {
     bool keep = b->cfg.reorder == WF_REORDER_OFF;
-    int32_t n_dead = 0;
-    for (int32_t r = 0; r < b->n_rows; r++) {
-        if (b->row_seat[r] < 0) continue;
-        seat *s = &b->seats[b->row_seat[r]];
-        if (s->state == SEAT_CLOSING) {
-            if (keep)
-                s->state = SEAT_DEAD;
-            else
-                free_seat(b, s);
-        }
-        n_dead += s->state == SEAT_DEAD;
+    for (int32_t i = 0; i < b->n_closing; i++) {
+        seat *s = &b->seats[b->closing[i]];
+        if (keep)
+            s->state = SEAT_DEAD;
+        else
+            free_seat(b, s);
     }
-    if (!keep || n_dead < b->n_live) return;
+    if (keep) b->n_dead += b->n_closing;
+    b->n_closing = 0;
+    if (!keep || b->n_dead < b->n_live) return;
     for (int32_t r = 0; r < b->n_rows; r++)
         if (b->row_seat[r] >= 0) free_seat(b, &b->seats[b->row_seat[r]]);
-    b->n_rows = 0;
+    b->n_rows = b->n_dead = 0;
 }
 
 static void put_back(wf_batcher *b, seat *s, wf_schedule *out)
@@ -405,11 +407,17 @@ static void count_seq(wf_schedule *out, const wf_seq *q)
     if (q->n_past + q->n_new > out->max_context) out->max_context = q->n_past + q->n_new;
 }
 
-static void plan_sample(seat *s)
+static void close_seat(wf_batcher *b, seat *s)
+{
+    s->state = SEAT_CLOSING;
+    b->closing[b->n_closing++] = (int32_t)(s - b->seats);
+}
+
+static void plan_sample(wf_batcher *b, seat *s)
 {
     s->n_gen++;
     s->n_flight++;
-    if (s->n_gen == s->request.n_limit) s->state = SEAT_CLOSING;
+    if (s->n_gen == s->request.n_limit) close_seat(b, s);
 }
 
 static void emit_decode(wf_batcher *b, seat *s, wf_schedule *out)
@@ -427,7 +435,7 @@ static void emit_decode(wf_batcher *b, seat *s, wf_schedule *out)
                   .sample = i_token + 1 == s->n_gen};
     s->n_past++;
     set_pages(b, s, s->n_past, out);
-    if (q->sample) plan_sample(s);
+    if (q->sample) plan_sample(b, s);
     out->n_decode++;
     count_seq(out, q);
 }
@@ -466,7 +474,7 @@ static bool emit_chunk(wf_batcher *b, seat *s, wf_schedule *out)
                   .sample = n == left && s->n_gen == 0};
     s->n_past += n;
     set_pages(b, s, s->n_past, out);
-    if (q->sample) plan_sample(s);
+    if (q->sample) plan_sample(b, s);
     out->n_prompt_tokens += n;
     count_seq(out, q);
     return n == left;
@@ -591,7 +599,7 @@ void wf_batcher_commit(wf_batcher *b, const wf_schedule *s, const bool *ended)
             continue;
         }
         at->n_flight--;
-        if (over && at->state == SEAT_ACTIVE) at->state = SEAT_CLOSING;
+        if (over && at->state == SEAT_ACTIVE) close_seat(b, at);
     }
 }
 
