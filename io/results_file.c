@@ -268,6 +268,14 @@ static wf_status read_runs(wf_results *r)
     WF_TRY(wf_alloc(n, sizeof *runs, &runs));
     wf_status st = read_run_columns(r, runs, n);
     for (size_t i = 0; st == WF_OK && i < n; i++) {
+        uint32_t group = (uint32_t)runs[i].group + r->group_base;
+        if (group >= UINT16_MAX) {
+            st = wf_fail(WF_DATA, "%s:/runs/group:%zu: more groups than fit together",
+                         wf_h5_file_path(r->h5), i);
+            break;
+        }
+        runs[i].group = (uint16_t)group;
+        if (group >= r->next_group) r->next_group = (uint16_t)(group + 1);
         st = join_run(r, &runs[i]);
     }
     free(runs);
@@ -296,7 +304,7 @@ static wf_status read_job(wf_results *r)
 
 static wf_status add_file(wf_results *r, const char *path)
 {
-    wf_result_file file = {0};
+    wf_result_file file = {.group_base = r->group_base};
     WF_TRY(wf_arena_strdup(r->arena, path, &file.path));
     WF_TRY(open_file(r, path, &file.columns));
     file.rows = wf_h5_dataset_count(r->sets[WF_COL_row]);
@@ -352,7 +360,7 @@ static wf_status add_folder(wf_results *r, const char *folder, const wf_results_
     for (size_t i = 0; st == WF_OK && !merged && i < n; i++) {
         st = add_segment(r, folder, refs[i].path);
     }
-    if (st == WF_OK && r->n_files == 0) {
+    if (st == WF_OK && !merged && n == 0) {
         st = wf_fail(WF_NO_INPUT, "%s: holds no sealed results yet", folder);
     }
     r->complete = wf_runs_count(runs) > 0 ? wf_runs_complete(runs) : merged;
@@ -360,20 +368,39 @@ static wf_status add_folder(wf_results *r, const char *folder, const wf_results_
     return st;
 }
 
-wf_status wf_results_open(const char *path, const wf_results_options *options, wf_results **out)
+static wf_status add_place(wf_results *r, const char *path, const wf_results_options *options)
 {
-    wf_results *r = NULL;
     char *inside = NULL;
     WF_TRY(wf_path_join(path, ".", &inside));
     bool folder = wf_file_exists(inside);
     free(inside);
-    WF_TRY(create(path, options, &r));
-    wf_status st = folder ? add_folder(r, path, options) : add_file(r, path);
+    r->group_base = r->next_group;
+    return folder ? add_folder(r, path, options) : add_file(r, path);
+}
+
+wf_status wf_results_open_many(const char *const *paths, size_t n,
+                               const wf_results_options *options, wf_results **out)
+{
+    wf_results *r = NULL;
+    bool complete = n > 0;
+    WF_TRY(create(n > 0 ? paths[0] : "", options, &r));
+    wf_status st = WF_OK;
+    for (size_t i = 0; st == WF_OK && i < n; i++) {
+        r->complete = true; // of a single file nothing more is known
+        st = add_place(r, paths[i], options);
+        complete &= r->complete;
+    }
+    r->complete = complete;
     if (st == WF_OK)
         *out = r;
     else
         wf_results_close(&r);
     return st;
+}
+
+wf_status wf_results_open(const char *path, const wf_results_options *options, wf_results **out)
+{
+    return wf_results_open_many(&path, 1, options, out);
 }
 
 wf_status wf_results_open_files(const char *const *paths, size_t n,

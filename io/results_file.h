@@ -28,6 +28,11 @@ wf_status wf_results_open(const char *path, const wf_results_options *options, w
 // Opens exactly these files, in this order. Their job-wide facts must agree.
 wf_status wf_results_open_files(const char *const *paths, size_t n,
                                 const wf_results_options *options, wf_results **out);
+
+// Opens several files or folders as one (the tasks of a job array). Group numbers of each start
+// above those of the one before, so that runs stay apart.
+wf_status wf_results_open_many(const char *const *paths, size_t n,
+                               const wf_results_options *options, wf_results **out);
 void wf_results_close(wf_results **results);
 
 // --- what it holds; shards of several files are joined by uid, runs by (run, group, epoch) ---

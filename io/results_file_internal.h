@@ -15,6 +15,7 @@ typedef struct wf_result_file {
     wf_result_columns columns;
     uint32_t *shard_map; // [n_shards of the file] -> index in the joined table
     size_t n_shards;
+    uint16_t group_base; // added to its group numbers
 } wf_result_file;
 
 struct wf_results {
@@ -30,6 +31,7 @@ struct wf_results {
     size_t shards_capacity;
     wf_run_info *runs;
     size_t n_runs, runs_capacity;
+    uint16_t group_base, next_group; // of the files being added; above all groups seen
 
     // The one open file.
     size_t i_open; // SIZE_MAX: none

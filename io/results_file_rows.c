@@ -122,6 +122,7 @@ static wf_status build_view(wf_results *r, const wf_result_file *file, uint64_t 
                        file->path, start + i);
     }
     v->shard = file->shard_map[v->shard];
+    v->group = (uint16_t)(v->group + file->group_base);
     v->n_tokens = (uint32_t)n_tokens;
     v->meta_bytes = (uint32_t)meta_bytes;
     v->meta = value_at(r, WF_COL_meta, meta[i] - meta[0]);
@@ -209,7 +210,8 @@ static wf_status load_steps(wf_results *r, uint64_t start, size_t n, wf_step_rec
         WF_STEP_TABLE(STEP_FIELD)
 #undef STEP_FIELD
         steps[i].run = ((const uint16_t *)r->buffers[WF_COL_step_run].data)[i];
-        steps[i].group = ((const uint16_t *)r->buffers[WF_COL_step_group].data)[i];
+        steps[i].group = (uint16_t)(((const uint16_t *)r->buffers[WF_COL_step_group].data)[i] +
+                                    r->files[r->i_step_file].group_base);
     }
     return WF_OK;
 }
