@@ -54,7 +54,7 @@ static void print_head(const wf_report *r, FILE *out)
             r->n_runs == 1 ? "" : "s", r->n_groups, r->n_groups == 1 ? "" : "s");
     fprintf(out, "\n  %-12s %s done, %s failed; %zu shard%s", "requests", grouped(f->n_done, a),
             grouped(f->n_failed, b), r->n_shards, r->n_shards == 1 ? "" : "s");
-    fprintf(out, " of %s rows\n", grouped(r->n_shard_rows, a));
+    fprintf(out, " with %s rows\n", grouped(r->n_shard_rows, a));
 }
 
 static void print_ends(const wf_report *r, FILE *out)
@@ -100,7 +100,8 @@ static void print_distribution(const char *name, const wf_distribution *d, FILE 
     fprintf(out, "  %-12s", name);
     for (int i = 0; i < 6; i++) {
         bool doubtful = i == 4 && d->few;
-        fprintf(out, "%10s%s", millis(values[i], text[i]), doubtful ? "*" : " ");
+        const char *mark = doubtful ? "*" : i < 5 ? " " : "";
+        fprintf(out, "%10s%s", millis(values[i], text[i]), mark);
     }
     fprintf(out, "\n");
 }
@@ -111,7 +112,7 @@ static void print_latency(const wf_report *r, FILE *out)
     static const char *const heads[] = {"mean", "p50", "p90", "p95", "p99", "max"};
     fprintf(out, "\n  %-12s", "ms");
     for (int i = 0; i < 6; i++) {
-        fprintf(out, "%10s ", heads[i]);
+        fprintf(out, "%10s%s", heads[i], i < 5 ? " " : "");
     }
     fprintf(out, "\n");
     print_distribution("TTFT", &f->ttft, out);

@@ -288,7 +288,10 @@ static void check_sorted(block *b, uint64_t i, uint32_t shard)
         shard > b->last_shard ||
         (shard == b->last_shard &&
          (b->row[i] > b->last_row || (b->row[i] == b->last_row && b->sample[i] > b->last_sample)));
-    if (b->f->sorted && b->has_last && !rises) row_problem(b, C_ROW, i, "is not in key order");
+    if (b->f->sorted && b->has_last && !rises) {
+        row_problem(b, C_ROW, i, "is not in key order");
+        b->f->sorted = false; // the first one says it
+    }
     b->has_last = true;
     b->last_shard = shard;
     b->last_row = b->row[i];

@@ -8,7 +8,9 @@
 #include "tests/io/result_fixture.h"
 #include "tests/io/shard_fixture.h"
 
+#include <sched.h>
 #include <signal.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -316,11 +318,46 @@ static void a_full_disk_is_a_clean_error(void **state)
     assert_true(failed);
 }
 
+// The same on a file system that is really full, where we may mount one.
+static void a_full_file_system_keeps_what_is_sealed(void **state)
+{
+    (void)state;
+    wf_segment_writer *writer = NULL;
+    wf_segment_status status;
+    result_buffers b;
+    wf_status st = WF_OK;
+    if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+        mount("none", folder, "tmpfs", 0, "size=900k") != 0) {
+        print_message("cannot mount a small file system here: not tried\n");
+        return;
+    }
+    wf_segment_config config = result_fixture_config(folder, 100000, 1, 0, 0, 0);
+    config.seal_bytes = 400000;
+    assert_ok(wf_segment_writer_create(&config, &writer));
+    for (uint64_t row = 0; st == WF_OK && row < 100000; row++) {
+        wf_result r = result_fixture_row(0, row, &b);
+        st = wf_segment_writer_put(writer, &r);
+    }
+    wf_segment_writer_status(writer, &status);
+    st = wf_segment_writer_close(&writer);
+    assert_int_equal(st, WF_IO);
+    assert_contains(wf_error(), "segments/g0/r0-e0-");
+    assert_contains(wf_error(), "No space left on device");
+    assert_contains(wf_error(), "bytes");
+    size_t sealed, parts;
+    count_files(0, &sealed, &parts);
+    assert_true(sealed > 0);
+    assert_int_equal(parts, 0);
+    assert_int_equal(read_back(config.columns), status.rows_sealed);
+    assert_int_equal(umount2(folder, MNT_DETACH), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(kill_leaves_whole_segments_only, setup, teardown),
         cmocka_unit_test_setup_teardown(a_full_disk_is_a_clean_error, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_full_file_system_keeps_what_is_sealed, setup, teardown),
         cmocka_unit_test_setup_teardown(close_seals_everything, setup, teardown),
         cmocka_unit_test_setup_teardown(nothing_put_leaves_no_file, setup, teardown),
         cmocka_unit_test_setup_teardown(columns_come_and_go, setup, teardown),

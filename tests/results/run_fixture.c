@@ -12,7 +12,9 @@
 static void make_shard(run_fixture *f, int i, uint64_t rows)
 {
     wf_shard *shard = NULL;
-    snprintf(f->path[i], sizeof f->path[i], "%s/%c.h5", f->folder, 'a' + i);
+    char path[300];
+    snprintf(path, sizeof path, "%s/%c.h5", f->folder, 'a' + i);
+    memcpy(f->path[i], path, sizeof path);
     fixture_shard_write(f->path[i], rows);
     assert_ok(wf_shard_open(f->path[i], &shard));
     snprintf(f->uid[i], sizeof f->uid[i], "%s", wf_shard_info_of(shard)->uid);
@@ -23,7 +25,9 @@ static void make_shard(run_fixture *f, int i, uint64_t rows)
 void run_fixture_make(run_fixture *f)
 {
     fixture_folder_make(f->folder);
-    snprintf(f->out, sizeof f->out, "%s/out", f->folder);
+    char out[300];
+    snprintf(out, sizeof out, "%s/out", f->folder);
+    memcpy(f->out, out, sizeof out);
     assert_ok(wf_file_make_folders(f->out));
     make_shard(f, 0, RUN_ROWS_A);
     make_shard(f, 1, RUN_ROWS_B);

@@ -174,11 +174,11 @@ static void folders_are_joined(void **state)
     char places[2][300], path[300];
     const char *list[] = {places[0], places[1]};
     for (uint32_t i = 0; i < 2; i++) {
-        snprintf(fixture.out, sizeof fixture.out, "%s/a%u", fixture.folder, i);
+        snprintf(places[i], sizeof places[i], "%s/a%u", fixture.folder, i);
+        memcpy(fixture.out, places[i], sizeof fixture.out);
         assert_ok(wf_file_make_folders(fixture.out));
         uint16_t run = run_fixture_start(&fixture);
         run_fixture_write(&fixture, run, 0, 0, i, 0, fixture.shards[i].rows, 1);
-        snprintf(places[i], sizeof places[i], "%s", fixture.out);
     }
     snprintf(path, sizeof path, "%s/all.h5", fixture.folder);
     wf_merge_summary summary;
