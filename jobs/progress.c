@@ -39,6 +39,7 @@ struct wf_progress {
     wf_progress_config config;
     wf_counters counters;
     _Atomic int64_t begin_ns; // 0: not begun
+    pthread_mutex_t beating;  // own, warned: the thread and flush both write status files
     wf_rank_status own;
     bool warned; // a failed status file was said
 
@@ -75,6 +76,7 @@ static show_mode show_of(bool print)
 static void beat(wf_progress *p)
 {
     atomic_fetch_add_explicit(&p->counters.beat, 1, memory_order_relaxed);
+    pthread_mutex_lock(&p->beating);
     wf_rank_status_take(&p->counters, &p->own);
     pthread_mutex_lock(&p->lock);
     memcpy(p->own.error, p->error, sizeof p->own.error);
@@ -83,6 +85,7 @@ static void beat(wf_progress *p)
         p->warned = true;
         wf_warn("%s (status files only; the job goes on)", wf_error());
     }
+    pthread_mutex_unlock(&p->beating);
 }
 
 // ---- other ranks --------------------------------------------------------------------------------
@@ -166,14 +169,17 @@ static double rate_update(wf_progress *p, int64_t begin_ns, int64_t tokens, int6
     return p->rate;
 }
 
-static wf_progress_view view_take(wf_progress *p, int64_t now_ns)
+static wf_progress_view view_take(wf_progress *p, int64_t now_ns, bool last)
 {
+    wf_rank_status own = {0};
     wf_progress_view v = {.requests_total = p->config.requests_total,
+                          .ended = last,
                           .replay = p->config.replay,
                           .tokens_per_s = -1,
                           .eta_ns = -1};
-    int64_t tokens = p->own.tokens, begin_ns = atomic_load(&p->begin_ns);
-    view_add(&v, &p->own);
+    wf_rank_status_take(&p->counters, &own);
+    int64_t tokens = own.tokens, begin_ns = atomic_load(&p->begin_ns);
+    view_add(&v, &own);
     for (size_t i = 0; i < p->config.n_watch; i++) {
         if (!p->watch[i].seen) continue;
         view_add(&v, &p->watch[i].status);
@@ -182,6 +188,7 @@ static wf_progress_view view_take(wf_progress *p, int64_t now_ns)
     int64_t n_done = v.requests_done;
     v.requests_done += p->config.requests_before;
     if (begin_ns == 0) return v;
+    if (last) p->n_samples = 0; // the rate over the whole run
     v.tokens_per_s = rate_update(p, begin_ns, tokens, now_ns);
     if (v.requests_total > 0) {
         int64_t arrives_ns = begin_ns + p->config.last_arrival_ns - now_ns;
@@ -212,11 +219,9 @@ static void show(wf_progress *p, int64_t now_ns, bool last)
     bool live = p->show == SHOW_LIVE && now_ns >= p->next_draw_ns;
     bool log = p->show == SHOW_LOG && now_ns >= p->next_log_ns;
     if (!live && !log && !last) return;
-    wf_rank_status_take(&p->counters, &p->own);
-    wf_progress_view v = view_take(p, now_ns);
+    wf_progress_view v = view_take(p, now_ns, last);
     char line[LINE_BYTES];
     if (log || last) {
-        if (last) v.eta_ns = -1;
         if (p->show == SHOW_LIVE) draw("");
         wf_info("%s", wf_progress_line(&v, line, sizeof line));
         p->next_log_ns = now_ns + or_default(p->config.log_ns, 30 * WF_NS_PER_S);
@@ -301,10 +306,12 @@ static wf_status thread_start(wf_progress *p)
     pthread_cond_init(&p->wake, &attr);
     pthread_condattr_destroy(&attr);
     pthread_mutex_init(&p->lock, NULL);
+    pthread_mutex_init(&p->beating, NULL);
     int error = pthread_create(&p->thread, NULL, heartbeat, p);
     if (error == 0) return WF_OK;
     pthread_cond_destroy(&p->wake);
     pthread_mutex_destroy(&p->lock);
+    pthread_mutex_destroy(&p->beating);
     return wf_fail(WF_INTERNAL, "heartbeat: cannot start a thread: %s", strerror(error));
 }
 
@@ -342,8 +349,14 @@ void wf_progress_stop(wf_progress **progress)
     }
     pthread_cond_destroy(&p->wake);
     pthread_mutex_destroy(&p->lock);
+    pthread_mutex_destroy(&p->beating);
     progress_free(p);
     *progress = NULL;
+}
+
+void wf_progress_flush(wf_progress *progress)
+{
+    beat(progress);
 }
 
 wf_counters *wf_progress_counters(wf_progress *progress)

@@ -29,6 +29,7 @@ typedef struct wf_progress_view {
     int64_t in_flight, waiting;
     int64_t kv_pages, kv_pages_total;
     int64_t eta_ns; // below 0: not known yet
+    bool ended;     // nothing is under way: no queue, KV and ETA
     bool replay;    // show the lag
     int64_t lag_ns;
 } wf_progress_view;
@@ -69,6 +70,10 @@ wf_counters *wf_progress_counters(wf_progress *progress);
 
 // The run's t0 has passed (after load and warm-up): rates and ETA count from here.
 void wf_progress_begin(wf_progress *progress);
+
+// Writes the status file now. Before the ranks agree on their end, so that the rank that prints
+// reads everybody's last figures.
+void wf_progress_flush(wf_progress *progress);
 
 // The last error of this rank, for its status file. Copies. Thread-safe.
 void wf_progress_error(wf_progress *progress, const char *text);

@@ -89,6 +89,17 @@ static void put_requests(writer *w, const wf_progress_view *v)
     if (v->requests_failed > 0) put(w, ", %s failed", grouped(v->requests_failed, failed));
 }
 
+static void put_load(writer *w, const wf_progress_view *v)
+{
+    char number[NUMBER_MAX];
+    put(w, ", %s in flight", grouped(v->in_flight, number));
+    put(w, ", %s queued", grouped(v->waiting, number));
+    if (v->kv_pages_total > 0) {
+        put(w, ", KV %.0f%%", 100.0 * (double)v->kv_pages / (double)v->kv_pages_total);
+    }
+    if (v->eta_ns >= 0) put(w, ", ETA %s", duration(v->eta_ns, number));
+}
+
 char *wf_progress_line(const wf_progress_view *v, char *text, size_t text_bytes)
 {
     char number[NUMBER_MAX];
@@ -96,12 +107,7 @@ char *wf_progress_line(const wf_progress_view *v, char *text, size_t text_bytes)
     if (text_bytes > 0) text[0] = '\0';
     put_requests(&w, v);
     if (v->tokens_per_s >= 0) put(&w, ", %s tokens/s", scaled(v->tokens_per_s, number));
-    put(&w, ", %s in flight", grouped(v->in_flight, number));
-    put(&w, ", %s queued", grouped(v->waiting, number));
-    if (v->kv_pages_total > 0) {
-        put(&w, ", KV %.0f%%", 100.0 * (double)v->kv_pages / (double)v->kv_pages_total);
-    }
-    if (v->eta_ns >= 0) put(&w, ", ETA %s", duration(v->eta_ns, number));
+    if (!v->ended) put_load(&w, v);
     if (v->replay) put(&w, ", lag %.1f ms", (double)v->lag_ns / (double)WF_NS_PER_MS);
     return text;
 }

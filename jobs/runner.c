@@ -458,6 +458,7 @@ static wf_status run_group(runner *r)
     wf_counters *counters = wf_progress_counters(r->progress);
     atomic_store_explicit(&counters->operation, WF_OPERATION_SEAL, memory_order_relaxed);
     wf_status sealed = r->writer ? wf_segment_writer_close(&r->writer) : WF_OK;
+    wf_progress_flush(r->progress); // before the agreement: the first rank prints all groups' sum
     return st != WF_OK ? st : sealed;
 }
 

@@ -68,7 +68,7 @@ static wf_status facts_collect(const wf_jobspec *spec, stream_facts *facts)
 {
     wf_reader *reader = NULL;
     wf_shard_info info;
-    WF_TRY(wf_reader_start(NULL, &reader));
+    WF_TRY(wf_reader_start(&(wf_reader_config){0}, &reader));
     wf_status st = WF_OK;
     for (size_t i = 0; i < spec->requests.n && st == WF_OK; i++) {
         st = wf_reader_open(reader, spec->requests.item[i], &info);

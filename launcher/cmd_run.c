@@ -60,7 +60,7 @@ static wf_status prepare(job_run *run)
     wf_signals_install();
     WF_TRY(wf_slurm_env_read(NULL, NULL, &run->slurm));
     run->left_s = run->start.rank == 0 ? wf_slurm_time_left(&run->slurm) : -1;
-    return wf_reader_start(NULL, &run->reader);
+    return wf_reader_start(&(wf_reader_config){0}, &run->reader);
 }
 
 // ---- job file and placement ---------------------------------------------------------------------

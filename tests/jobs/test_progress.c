@@ -35,6 +35,13 @@ static const line_row line_rows[] = {
      "9,999,999/10,000,000 requests (99.9%), 0 tokens/s, 0 in flight, 0 queued, ETA 0s"},
     {{.requests_total = 7, .requests_done = 7, .tokens_per_s = 999.7, .eta_ns = 3 * 3600 * S},
      "7/7 requests (100.0%), 1.0k tokens/s, 0 in flight, 0 queued, ETA 3h00m"},
+    {{.requests_total = 7,
+      .requests_done = 7,
+      .tokens_per_s = 10,
+      .in_flight = 1,
+      .ended = true,
+      .replay = true},
+     "7/7 requests (100.0%), 10 tokens/s, lag 0.0 ms"},
     {{.tokens_per_s = 3.25, .eta_ns = 90000 * S},
      "0 requests, 3.2 tokens/s, 0 in flight, 0 queued, "
      "ETA 1d01h"},
@@ -170,6 +177,9 @@ static void test_heartbeat_moves_and_keeps_the_last_word(void **state)
     wf_counters *c = wf_progress_counters(progress);
     atomic_store(&c->tokens, 77);
     atomic_store(&c->operation, WF_OPERATION_DONE);
+    wf_progress_flush(progress);
+    assert_ok(wf_rank_status_read(*state, 5, &s));
+    assert_int_equal(s.tokens, 77);
     wf_progress_error(progress, "the last word");
     wf_progress_stop(&progress);
     assert_null(progress);
@@ -224,6 +234,7 @@ static void test_printed_line_covers_all_groups(void **state)
     unsetenv("WEFT_PROGRESS");
     assert_ok(st);
     wait_for(log, "KV 50%");
+    wait_for(log, "42/100 requests (42.0%), ");
 }
 
 int main(void)
