@@ -98,6 +98,8 @@ static wf_status host_start(wf_reader *r)
 
 wf_status wf_reader_start(const wf_reader_config *config, wf_reader **out)
 {
+    const wf_reader_config defaults = {0};
+    if (!config) config = &defaults;
     wf_reader *r = NULL;
     WF_TRY(wf_alloc(1, sizeof *r, &r));
     r->socket = -1;

@@ -27,7 +27,8 @@ typedef struct wf_reader_config {
 
 typedef struct wf_reader wf_reader;
 
-// WF_IO or WF_NO_MEMORY when the processes or their memory cannot be had. own.
+// `config` NULL: all defaults. WF_IO or WF_NO_MEMORY when the processes or their memory cannot be
+// had. own.
 wf_status wf_reader_start(const wf_reader_config *config, wf_reader **out);
 
 // Ends both processes. Takes NULL.
