@@ -75,8 +75,10 @@ static const wf_option_word seed_words[] = {{"job", -1}, {NULL, 0}};
                       : WF_OPTION_U32, int64_t                                                     \
                       : WF_OPTION_I64),                                                            \
      .offset = AT(sampling.field),                                                                 \
-     .min = lo,                                                                                    \
-     .max = hi,                                                                                    \
+     .min = _Generic((ctype){0}, bool : 0, default                                                 \
+                     : lo),                                                                        \
+     .max = _Generic((ctype){0}, bool : 0, default                                                 \
+                     : hi),                                                                        \
      .default_text = DEFAULT_##field,                                                              \
      .help = HELP_##field},
 

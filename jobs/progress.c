@@ -154,7 +154,8 @@ static void view_add(wf_progress_view *v, const wf_rank_status *s)
 static double rate_update(wf_progress *p, int64_t begin_ns, int64_t tokens, int64_t now_ns)
 {
     if (p->n_samples == 0) p->samples[p->n_samples++] = (sample){begin_ns, 0};
-    if (now_ns - p->samples[p->n_samples - 1].at_ns < TICK_NS / 2) return p->rate;
+    int64_t since_ns = now_ns - p->samples[p->n_samples - 1].at_ns;
+    if (since_ns <= 0 || (p->n_samples > 1 && since_ns < TICK_NS / 2)) return p->rate;
     if (p->n_samples == N_SAMPLES) {
         memmove(p->samples, p->samples + 1, (N_SAMPLES - 1) * sizeof p->samples[0]);
         p->n_samples--;

@@ -54,8 +54,8 @@ int main(int argc, char **argv)
 {
     const char *name = argc > 1 && wf_command_find(argv[1]) ? argv[1] : NULL;
     wf_status st = dispatch(argc, argv);
-    if (st == WF_OK && fflush(stdout) != 0) {
-        st = wf_fail_errno(WF_IO, "standard output");
+    if (st == WF_OK && (fflush(stdout) != 0 || ferror(stdout))) {
+        st = wf_fail(WF_IO, "standard output: cannot be written to the end: disk full?");
     }
     if (st != WF_OK) wf_error_print(name, wf_start_detect(NULL, NULL).rank);
     return wf_status_exit_code(st);

@@ -1,0 +1,213 @@
+// The command line: help, versions, the reference of the job file, and every kind of bad input with
+// its line and its exit code.
+#include "tests/launcher/cli_test.h"
+
+typedef struct {
+    const char *command;
+    int code;
+    const char *part; // of stdout or stderr
+} cli_row;
+
+static void run_rows(const cli_row *rows, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        assert_run(rows[i].command, rows[i].code, rows[i].part);
+    }
+}
+
+static const cli_row help_rows[] = {
+    {WEFT, 64, "usage: weft COMMAND"},
+    {WEFT " --help", 0, "usage: weft COMMAND"},
+    {WEFT " help run", 0, "usage: weft run [options] JOB.yaml"},
+    {WEFT " run --help", 0, "usage: weft run [options] JOB.yaml"},
+    {WEFT " run -h nonsense and more", 0, "--fresh"},
+    {WEFT " help keys", 0, "engine.max_rows"},
+    {WEFT " help exit-codes", 0, "75"},
+    {WEFT " help nothing", 64, "no command or topic \"nothing\""},
+    {WEFT " --version", 0, "hdf5"},
+    {WEFT " help keys > /dev/full", 74, "standard output"},
+};
+
+static void test_help(void **state)
+{
+    (void)state;
+    run_rows(help_rows, N_ROWS(help_rows));
+}
+
+static const cli_row usage_rows[] = {
+    {WEFT " rum job.yaml", 64, "weft: no command \"rum\"; did you mean run?"},
+    {WEFT " run", 64, "weft run: usage: weft run [options] JOB.yaml"},
+    {WEFT " run job.yaml b.yaml", 64, "do not know what to do with \"b.yaml\""},
+    {WEFT " run --sett x job.yaml", 64, "unknown option --sett; did you mean --set?"},
+    {WEFT " run job.yaml --set", 64, "option --set needs a value"},
+    {WEFT " run -x job.yaml", 64, "unknown option -x"},
+    {WEFT " plan --ranks 1e3 job.yaml", 64, "--ranks: \"1e3\" is not a whole number"},
+    {WEFT " plan --ranks 2 --nodes 3 job.yaml", 64, "2 ranks on 3 nodes"},
+    {WEFT " plan --memory 3apples job.yaml", 64, "--memory"},
+    {WEFT " show out", 64, "give either --row or --id"},
+    {WEFT " report --json --csv out", 64, "one of them"},
+    {WEFT " report --ttft 5 out", 64, "--ttft"},
+    {WEFT " merge a b", 64, "--output"},
+    {"SLURM_JOB_ID=1 SLURM_STEP_ID=0 SLURM_STEP_NUM_TASKS=2 SLURM_PROCID=0 " WEFT " run job.yaml",
+     64, "use srun --mpi=pmix"},
+    {"SLURM_JOB_ID=one " WEFT " run job.yaml", 78, "SLURM_JOB_ID"},
+};
+
+static void test_usage(void **state)
+{
+    (void)state;
+    run_rows(usage_rows, N_ROWS(usage_rows));
+}
+
+static const cli_row missing_rows[] = {
+    {WEFT " run nope.yaml", 66, "weft run: nope.yaml: "},
+    {WEFT " plan nope.yaml", 66, "weft plan: nope.yaml: "},
+    {WEFT " check nowhere", 66, "nowhere"},
+    {WEFT " report nowhere", 66, "nowhere"},
+    {WEFT " show nowhere --row 1", 66, "nowhere"},
+    {WEFT " merge nowhere", 66, "nowhere"},
+    {WEFT " run job.yaml --set 'requests=[b*.h5]'", 66, "requests: b*.h5: no such file"},
+    {WEFT " run job.yaml --set model.path=nowhere", 66, "model.path: nowhere: no such folder"},
+    {"mkdir -p empty; " WEFT " run job.yaml --set model.path=empty", 66, "config.json"},
+};
+
+static void test_missing_input(void **state)
+{
+    (void)state;
+    run_rows(missing_rows, N_ROWS(missing_rows));
+}
+
+static const cli_row job_rows[] = {
+    {"mkdir -p folder.yaml; " WEFT " run folder.yaml", 78, "folder.yaml"},
+    {"printf 'model: {path: x\\n' > j.yaml; " WEFT " run j.yaml", 78, "j.yaml:"},
+    {"printf 'a:\\n\\t- b\\n' > j.yaml; " WEFT " run j.yaml", 78, "j.yaml:2:1:"},
+    {"printf 'job: a\\njob: b\\n' > j.yaml; " WEFT " run j.yaml", 78, "j.yaml:2:1:"},
+    {"head -c 2000000 /dev/zero > j.yaml; " WEFT " run j.yaml", 78, "j.yaml"},
+    {WEFT " run job.yaml --set engine.max_row=3", 78, "did you mean engine.max_rows?"},
+    {WEFT " run job.yaml --set engine.max_rows=8e3", 78, "\"8e3\" is not a whole number"},
+    {WEFT " run job.yaml --set parallel.layout=groups", 78, "parallel.layout: groups"},
+    {WEFT " run job.yaml --set parallel.tensor=2", 78, "needs 2 ranks, 1 were started"},
+    {WEFT " run job.yaml --set parallel.replicas=3", 78, "parallel.replicas"},
+    {WEFT " plan job.yaml --set parallel.tensor=3", 78, "heads"},
+    {WEFT " plan job.yaml --memory 1MiB", 78, "do not fit"},
+    {WEFT " plan job.yaml --set engine.max_context=1000000", 78, "engine.max_context"},
+    {WEFT " run job.yaml --set engine.max_context=1000000", 78, "max_context"},
+    {"WEFT_ENGINE__MAX_ROWS=x " WEFT " plan job.yaml", 78, "WEFT_ENGINE__MAX_ROWS"},
+};
+
+static void test_bad_job_file(void **state)
+{
+    (void)state;
+    run_rows(job_rows, N_ROWS(job_rows));
+}
+
+// All mistakes at once, each with its line and a caret, and a summary of one line.
+static void test_all_mistakes_are_told(void **state)
+{
+    (void)state;
+    static ran r;
+    write_file("j.yaml", "model: {path: nowhere, dtyp: f32}\n"
+                         "requests: [a.h5]\n"
+                         "engine: {max_rows: many}\n"
+                         "output: {dir: never}\n");
+    run(WEFT " run j.yaml", &r);
+    assert_int_equal(r.code, 78);
+    assert_non_null(strstr(r.err,
+                           "j.yaml:1:24: model.dtyp: unknown key; did you mean model.dtype?\n"
+                           "    model: {path: nowhere, dtyp: f32}\n"
+                           "                           ^\n"));
+    assert_non_null(strstr(r.err, "j.yaml:3:20: engine.max_rows: "));
+    assert_non_null(strstr(r.err, "j.yaml:1:15: model.path: nowhere: no such folder\n"));
+    assert_non_null(strstr(r.err, "weft run: j.yaml: 3 mistakes; nothing was done\n"));
+    assert_int_not_equal(access("never", F_OK), 0);
+}
+
+static const cli_row data_rows[] = {
+    {"echo hello > b.h5; " WEFT " run job.yaml --set 'requests=[b.h5]'", 65, "b.h5"},
+    {"head -c 4000 a.h5 > b.h5; " WEFT " plan job.yaml --set 'requests=[b.h5]'", 65, "b.h5"},
+    {"head -c 4000 a.h5 > b.h5; " WEFT " run job.yaml --set 'requests=[b.h5]'", 65, "b.h5"},
+    {"rm -rf m; cp -r " MODEL " m; echo '{' > m/config.json; " WEFT
+     " run job.yaml --set model.path=m",
+     65, "m/config.json"},
+    {"rm -rf m; cp -r " MODEL " m; sed -i 's/\"llama\"/\"llamma\"/' m/config.json; " WEFT
+     " run job.yaml --set model.path=m",
+     65, "llamma"},
+    {"rm -rf m; cp -r " MODEL " m; truncate -s 100000 m/model.safetensors; " WEFT
+     " run job.yaml --set model.path=m",
+     65, "m/model.safetensors"},
+    {"echo hello > r.h5; " WEFT " report r.h5", 65, "r.h5"},
+    {"echo hello > r.h5; " WEFT " check r.h5", 65, "r.h5"},
+};
+
+static void test_bad_data(void **state)
+{
+    (void)state;
+    run_rows(data_rows, N_ROWS(data_rows));
+}
+
+static const cli_row output_rows[] = {
+    {WEFT " run job.yaml --out /proc/nowhere", 74, "/proc/nowhere"},
+    {"touch plain; " WEFT " run job.yaml --out plain/out", 74, "plain"},
+};
+
+static void test_bad_output(void **state)
+{
+    (void)state;
+    run_rows(output_rows, N_ROWS(output_rows));
+}
+
+static void test_plan(void **state)
+{
+    (void)state;
+    assert_run(WEFT " plan job.yaml", 0, "20 in 1 shard");
+    assert_run(WEFT " plan job.yaml --ranks 8 --nodes 2 --set parallel.tensor=4", 0,
+               "group 1   node 1: ranks 4-7");
+    assert_run(WEFT " plan job.yaml --ranks 6 --nodes 2 --set parallel.tensor=4", 0,
+               "note: 1 of 1 groups cross nodes");
+    assert_run(WEFT " plan job.yaml --ranks 3 --set parallel.tensor=2", 0,
+               "1 of 3 ranks stay idle (rank 2)");
+    assert_run(WEFT " plan job.yaml -N 2 --set slurm.nodes=4 --set slurm.gpus_per_node=8", 0,
+               "16 ranks on 2 nodes (from slurm.nodes and slurm.gpus_per_node)");
+}
+
+// jobs/JOBFILE.md is what the table says. With WEFT_UPDATE=1 in the environment it is written anew.
+static void test_reference_is_up_to_date(void **state)
+{
+    (void)state;
+    static ran r;
+    const char *path = WEFT_SOURCE_DIR "/jobs/JOBFILE.md";
+    static char text[1 << 16];
+    run(WEFT " help keys --markdown", &r);
+    assert_int_equal(r.code, 0);
+    if (getenv("WEFT_UPDATE")) write_file(path, r.out);
+    slurp(path, text, sizeof text);
+    if (strcmp(text, r.out) != 0) {
+        fail_msg("jobs/JOBFILE.md is out of date: run this test with WEFT_UPDATE=1 and look at the "
+                 "difference");
+    }
+}
+
+static void test_example_is_a_job(void **state)
+{
+    (void)state;
+    assert_run(WEFT " help keys --example > e.yaml", 0, NULL);
+    assert_run(WEFT " plan e.yaml --set model.path=" MODEL " --set 'requests=[a.h5]'", 0,
+               "job       my-job");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_help),
+        cmocka_unit_test(test_usage),
+        cmocka_unit_test(test_missing_input),
+        cmocka_unit_test(test_bad_job_file),
+        cmocka_unit_test(test_all_mistakes_are_told),
+        cmocka_unit_test(test_bad_data),
+        cmocka_unit_test(test_bad_output),
+        cmocka_unit_test(test_plan),
+        cmocka_unit_test(test_reference_is_up_to_date),
+        cmocka_unit_test(test_example_is_a_job),
+    };
+    return cmocka_run_group_tests(tests, cli_setup, cli_teardown);
+}

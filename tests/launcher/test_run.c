@@ -1,0 +1,152 @@
+// Whole jobs by the real program: alone, under mpirun, drained and resumed, started over, with bad
+// rows, and two at once.
+#include "tests/launcher/cli_test.h"
+
+static void test_run_and_what_follows(void **state)
+{
+    (void)state;
+    assert_run(WEFT " run job.yaml --out out/a", 0, "20 done, 0 failed");
+    assert_run(WEFT " check --complete out/a", 0, "ok");
+    assert_run(WEFT " show out/a --row 0", 0, "1 2 3");
+    assert_run(WEFT " show out/a --row 99", 66, "99");
+    assert_run(WEFT " report --json out/a | /usr/bin/python3 -m json.tool", 0, "ttft");
+    assert_run(WEFT " run job.yaml --out out/a", 0, "20 done, 0 failed"); // nothing is left to do
+    assert_run(WEFT " merge out/a -o joined.h5 && " WEFT " check joined.h5", 0, "20 rows");
+}
+
+static void test_another_job_is_refused(void **state)
+{
+    (void)state;
+    assert_run(WEFT " run job.yaml --out out/b", 0, NULL);
+    assert_run(WEFT " run job.yaml --out out/b --set seed=1", 78, "seed: was 0, is 1");
+    assert_run(WEFT " check --complete out/b", 0, "ok"); // nothing was touched
+    assert_run(WEFT " run job.yaml --out out/b --set seed=1 --fresh", 0,
+               "earlier results are discarded");
+    assert_run(WEFT " run job.yaml --out out/b --set seed=1 --fresh-if-finished", 0,
+               "earlier results are discarded");
+    assert_run(WEFT " check --complete out/b", 0, "ok");
+}
+
+// --fresh clears what Weft has written and nothing else.
+static void test_fresh_keeps_strangers(void **state)
+{
+    (void)state;
+    assert_run("mkdir -p out/c/sub && echo mine > out/c/sub/note && echo mine > out/c/note", 0,
+               NULL);
+    assert_run(WEFT " run job.yaml --out out/c --fresh", 0, NULL);
+    assert_run(WEFT " run job.yaml --out out/c --fresh", 0, "discarded");
+    assert_run("cat out/c/sub/note out/c/note", 0, "mine\nmine\n");
+}
+
+static void test_bad_row_fails_alone(void **state)
+{
+    (void)state;
+    assert_run(STREAM " bad.h5 10 0 4", 0, NULL);
+    assert_run(WEFT " run job.yaml --set 'requests=[bad.h5]' --out out/d", 3, "9 done, 1 failed");
+    assert_run(WEFT " show out/d --row 4", 0, "vocabulary");
+    assert_run(WEFT " check --complete out/d", 0, "ok");
+    assert_run(WEFT " run job.yaml --set 'requests=[bad.h5]' --out out/e --set "
+                    "slurm.fail_on_row_errors=false",
+               0, "9 done, 1 failed");
+}
+
+// A signal drains: exit 75, and the next start does what is left, each row once.
+static void test_drain_and_resume(void **state)
+{
+    (void)state;
+    static const char *const signals[] = {"TERM", "INT", "USR1"};
+    assert_run(STREAM " timed.h5 30 100", 0, NULL); // three seconds of arrivals
+    for (size_t i = 0; i < N_ROWS(signals); i++) {
+        char command[512];
+        snprintf(command, sizeof command,
+                 WEFT " run job.yaml --set 'requests=[timed.h5]' --set arrivals.mode=replay --out "
+                      "out/f%zu & sleep 1.2; kill -%s $!; wait $!",
+                 i, signals[i]);
+        assert_run(command, 75, "left: run the same command again to continue");
+        snprintf(command, sizeof command,
+                 WEFT " run job.yaml --set 'requests=[timed.h5]' --set arrivals.mode=replay --set "
+                      "arrivals.speed=1.0 --out out/f%zu",
+                 i);
+        assert_run(command, 0, "30 done, 0 failed");
+        snprintf(command, sizeof command, WEFT " check --complete out/f%zu", i);
+        assert_run(command, 0, "30 rows");
+    }
+}
+
+static void test_two_jobs_in_one_folder(void **state)
+{
+    (void)state;
+    assert_run(STREAM " timed.h5 30 100", 0, NULL);
+    assert_run(
+        "(" WEFT " run job.yaml --set 'requests=[timed.h5]' --set arrivals.mode=replay --out "
+        "out/g >first.txt 2>&1 &) ; while ! [ -e out/g/owner.json ]; do sleep 0.05; done; " WEFT
+        " run job.yaml --set 'requests=[timed.h5]' --set arrivals.mode=replay --out out/g",
+        78, "out/g");
+    assert_run(WEFT " run job.yaml --out out/g --fresh", 78, "in use");
+    assert_run("while [ -e out/g/owner.json ]; do sleep 0.05; done; " WEFT
+               " check --complete out/g",
+               0, "30 rows");
+}
+
+static bool has_mpirun(void)
+{
+    static ran r;
+    run(WEFT " --version", &r);
+    return !strstr(r.out, "mpi    not built in") && system("command -v mpirun >/dev/null") == 0;
+}
+
+static void test_mpirun(void **state)
+{
+    (void)state;
+    if (!has_mpirun()) skip();
+    assert_run("mpirun -n 4 " WEFT " run job.yaml --set parallel.tensor=2 --out out/h", 0,
+               "20 done, 0 failed");
+    assert_run(WEFT " check --complete out/h", 0, "20 rows");
+    assert_run("mpirun -n 3 " WEFT " run job.yaml --set parallel.tensor=2 --out out/i", 0,
+               "1 of 3 ranks stay idle");
+    assert_run(STREAM " bad.h5 10 0 4", 0, NULL);
+    assert_run("mpirun -n 2 " WEFT " run job.yaml --set 'requests=[bad.h5]' --out out/j", 3,
+               "9 done, 1 failed");
+}
+
+// One rank speaks, whichever the mistake, and mpirun returns our exit code.
+static void test_mpirun_errors(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *command;
+        int code;
+        const char *line;
+    } rows[] = {
+        {"mpirun -n 3 " WEFT " run job.yaml --set sed=1", 78, "sed: unknown key"},
+        {"mpirun -n 3 " WEFT " run job.yaml --set parallel.tensor=8", 78, "needs 8 ranks"},
+        {"mpirun -n 3 " WEFT " run nope.yaml", 66, "nope.yaml: "},
+        {"echo x > b.h5; mpirun -n 2 " WEFT " run job.yaml --set 'requests=[b.h5]'", 65, "b.h5"},
+        {"mpirun -n 2 -x WEFT_SEED=1 " WEFT " run job.yaml : -n 1 -x WEFT_SEED=2 " WEFT
+         " run job.yaml",
+         78, "reads another job than rank 0"},
+    };
+    if (!has_mpirun()) skip();
+    for (size_t i = 0; i < N_ROWS(rows); i++) {
+        static ran r;
+        run(rows[i].command, &r);
+        check_ran(&r, rows[i].command, rows[i].code, rows[i].line, __FILE__, __LINE__);
+        const char *first = strstr(r.err, rows[i].line);
+        if (strstr(first + 1, rows[i].line)) fail_msg("said twice:\n%s", r.err);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_run_and_what_follows),
+        cmocka_unit_test(test_another_job_is_refused),
+        cmocka_unit_test(test_fresh_keeps_strangers),
+        cmocka_unit_test(test_bad_row_fails_alone),
+        cmocka_unit_test(test_drain_and_resume),
+        cmocka_unit_test(test_two_jobs_in_one_folder),
+        cmocka_unit_test(test_mpirun),
+        cmocka_unit_test(test_mpirun_errors),
+    };
+    return cmocka_run_group_tests(tests, cli_setup, cli_teardown);
+}
