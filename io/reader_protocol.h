@@ -11,6 +11,7 @@
 
 #include <limits.h>
 #include <stdatomic.h>
+#include <sys/types.h>
 
 #include "io/reader.h"
 

@@ -66,19 +66,19 @@ static const wf_option_word seed_words[] = {{"job", -1}, {NULL, 0}};
 #define HELP_logprobs                                                                              \
     "keep log-probabilities: of the drawn token (0) and of the k best (k); -1: none"
 
+// clang-format off
+#define OPTION_TYPE(ctype)                                                                         \
+    _Generic((ctype){0}, bool: WF_OPTION_BOOL, float: WF_OPTION_F32, int32_t: WF_OPTION_I32,       \
+             uint32_t: WF_OPTION_U32, int64_t: WF_OPTION_I64)
+#define LIMIT(ctype, value) _Generic((ctype){0}, bool: 0, default: value)
+// clang-format on
+
 #define SAMPLING_ROW(field, ctype, kind, def, lo, hi)                                              \
     {.name = "sampling." #field,                                                                   \
-     .type = _Generic((ctype){0}, bool                                                             \
-                      : WF_OPTION_BOOL, float                                                      \
-                      : WF_OPTION_F32, int32_t                                                     \
-                      : WF_OPTION_I32, uint32_t                                                    \
-                      : WF_OPTION_U32, int64_t                                                     \
-                      : WF_OPTION_I64),                                                            \
+     .type = OPTION_TYPE(ctype),                                                                   \
      .offset = AT(sampling.field),                                                                 \
-     .min = _Generic((ctype){0}, bool : 0, default                                                 \
-                     : lo),                                                                        \
-     .max = _Generic((ctype){0}, bool : 0, default                                                 \
-                     : hi),                                                                        \
+     .min = LIMIT(ctype, lo),                                                                      \
+     .max = LIMIT(ctype, hi),                                                                      \
      .default_text = DEFAULT_##field,                                                              \
      .help = HELP_##field},
 

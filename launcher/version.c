@@ -2,11 +2,11 @@
 #include "launcher/version.h"
 
 #include <string.h>
+#include <weft_commit.h> // made by the build: WEFT_COMMIT
 
 #include "io/base/status.h"
 #include "kernels/backend.h"
 #include "launcher/parts.h"
-#include "weft_commit.h" // made by the build: WEFT_COMMIT
 
 static void cuda_version(char *cuda, char *nccl)
 {

@@ -17,10 +17,11 @@
 static int compile_alone(const char *path)
 {
     char command[8192];
-    int n = snprintf(command, sizeof command,
-                     "echo '#include \"%s\"' | %s -std=gnu17 -D_GNU_SOURCE -I'%s' %s -Wall -Wextra "
-                     "-Werror -fsyntax-only -x c -",
-                     path, WEFT_HOUSE_CC, WEFT_SOURCE_DIR, WEFT_HOUSE_CFLAGS);
+    int n =
+        snprintf(command, sizeof command,
+                 "echo '#include \"%s\"' | %s -std=gnu17 -D_GNU_SOURCE -D'WEFT_SOURCE_DIR=\"\"' "
+                 "-D'WEFT_BINARY_DIR=\"\"' -I'%s' %s -Wall -Wextra -Werror -fsyntax-only -x c -",
+                 path, WEFT_HOUSE_CC, WEFT_SOURCE_DIR, WEFT_HOUSE_CFLAGS);
     assert_true(n > 0 && (size_t)n < sizeof command);
     return system(command);
 }

@@ -33,6 +33,8 @@ static const floor_row floor_rows[] = {
     {"engine", "io io/base kernels"},
     {"jobs", "engine io io/base kernels"}, // never slurm: it is handed a plain deadline
     {"results/check", "io/base"},          // shares no code with what wrote the files
+    // Programs that measure the folders they stand for.
+    {"results/studies", "io/base io kernels slurm engine jobs results/check results"},
     {"results", "io io/base"},
     {"launcher", "io/base io kernels slurm engine jobs results/check results"},
     {"tests", "io/base io kernels slurm engine jobs results/check results launcher"},
