@@ -1,14 +1,15 @@
 // Arrival processes: when each request of a job is meant to arrive.
 //
-//   replay    logged arrival / speed              constant  one every 1 / rate seconds
-//   poisson   exponential gaps of mean 1 / rate   gamma     gaps of shape `burstiness`, mean 1 /
-//   rate offline   all at time 0
+//   replay    logged arrival / speed; at speed 1 the very nanosecond
+//   offline   all at time 0
+//   constant  one every 1 / rate seconds
+//   poisson   exponential gaps of mean 1 / rate
+//   gamma     gamma gaps of mean 1 / rate and shape `burstiness`: 1 is poisson, below 1 is burstier
 //
-// Requests are numbered in the order of their logged arrival. The first
-// arrives at 0. Gaps are drawn with a counter-based generator keyed by the seed, so every rank and
-// every restart sees the same times. burstiness 1 is poisson, below 1 is burstier; the
-// parametrisation is that of vLLM's benchmarks (shape = burstiness, scale = 1 / (rate *
-// burstiness)). Pure. Local.
+// Requests are numbered in the order of their logged arrival; drawn processes have the first at 0.
+// Gaps come from a counter-based generator keyed by the seed, so every rank and every restart sees
+// the same times. The parameters are those of vLLM's benchmarks (shape = burstiness, scale = 1 /
+// (rate * burstiness)). Pure. Local.
 #ifndef WF_JOBS_ARRIVALS_H
 #define WF_JOBS_ARRIVALS_H
 
