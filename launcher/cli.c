@@ -24,6 +24,7 @@ struct wf_cli {
     values given[MAX_OPTIONS];
     size_t n_arguments;
     char **arguments;
+    char **argv; // NULL-ended
 };
 
 const wf_command *wf_command_find(const char *name)
@@ -137,6 +138,7 @@ wf_status wf_cli_parse(const wf_command *command, int argc, char **argv, wf_cli 
     wf_cli *cli;
     WF_TRY(wf_alloc(1, sizeof *cli, &cli));
     cli->command = command;
+    cli->argv = argv;
     wf_status st = take_options(cli, argc, argv);
     cli->arguments = argv + optind;
     cli->n_arguments = (size_t)(argc - optind);
@@ -177,6 +179,16 @@ size_t wf_cli_n_arguments(const wf_cli *cli)
 const char *wf_cli_argument(const wf_cli *cli, size_t i)
 {
     return i < cli->n_arguments ? cli->arguments[i] : NULL;
+}
+
+char *wf_cli_line(const wf_cli *cli, char *text, size_t text_bytes)
+{
+    size_t used = (size_t)snprintf(text, text_bytes, "weft");
+    for (char **word = cli->argv; *word && used < text_bytes; word++) {
+        int n = snprintf(text + used, text_bytes - used, " %s", *word);
+        used += n > 0 ? (size_t)n : 0;
+    }
+    return text;
 }
 
 const char *const *wf_cli_values(const wf_cli *cli, const char *option, size_t *n)
@@ -285,4 +297,5 @@ void wf_cli_print_help(const wf_command *command, FILE *file)
         print_row(file, text, command->options[i].help);
     }
     print_row(file, "-h, --help", "this text");
+    if (command->more_help) command->more_help(file);
 }

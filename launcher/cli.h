@@ -29,6 +29,7 @@ typedef struct wf_command {
     const char *details;              // paragraphs for `weft help NAME`; may be NULL
     int min_arguments, max_arguments; // -1: any number
     const wf_cli_option *options;     // up to a row without a name; may be NULL
+    void (*more_help)(FILE *file);    // printed last; may be NULL
     wf_status (*run)(const wf_cli *cli);
 } wf_command;
 
@@ -46,6 +47,9 @@ bool wf_cli_wants_help(const wf_cli *cli); // --help was given; nothing else is 
 
 size_t wf_cli_n_arguments(const wf_cli *cli);
 const char *wf_cli_argument(const wf_cli *cli, size_t i); // NULL beyond the last
+
+// The whole line, "weft import azure ..."; cut to text_bytes - 1. Returns text.
+char *wf_cli_line(const wf_cli *cli, char *text, size_t text_bytes);
 
 bool wf_cli_has(const wf_cli *cli, const char *option);
 const char *wf_cli_value(const wf_cli *cli, const char *option); // as given last; NULL: not given

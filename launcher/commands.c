@@ -23,6 +23,29 @@ const wf_command wf_commands[] = {
      .max_arguments = 1,
      .options = wf_plan_options,
      .run = wf_cmd_plan},
+    {.name = "import",
+     .arguments = "FORMAT LOG",
+     .summary = "Turns a production arrival log into request shards",
+     .details =
+         "Each row of the log becomes a request that arrives when the log says, with a prompt\n"
+         "of the logged length (drawn tokens) and exactly the logged number of new tokens.\n",
+     .min_arguments = 2,
+     .max_arguments = 2,
+     .options = wf_import_options_table,
+     .more_help = wf_import_formats_print,
+     .run = wf_cmd_import},
+    {.name = "pack",
+     .arguments = "LINES.jsonl",
+     .summary = "Turns JSON lines of prompts, as token ids, into a request shard",
+     .details =
+         "A line: {\"prompt_token_ids\": [1, 15043], \"max_new_tokens\": 64, \"arrival_s\": 0.25,\n"
+         "\"id\": 7, \"temperature\": 0.7, \"stop_token_ids\": [2], \"meta\": {...}}; only the "
+         "first\n"
+         "two are needed.\n",
+     .min_arguments = 1,
+     .max_arguments = 1,
+     .options = wf_pack_options_table,
+     .run = wf_cmd_pack},
     {.name = "check",
      .arguments = "OUTPUT",
      .summary = "Checks results: every input row exactly once, every value as the format promises",

@@ -48,6 +48,11 @@ static const cli_row usage_rows[] = {
     {WEFT " report --json --csv out", 64, "one of them"},
     {WEFT " report --ttft 5 out", 64, "--ttft"},
     {WEFT " merge a b", 64, "--output"},
+    {WEFT " import azure log.csv", 64, "give --output FILE"},
+    {WEFT " import azur log.csv -o x.h5", 64, "'azur' is no known log format"},
+    {WEFT " import azure log.csv -o x.h5 --vocab 5 --model " MODEL, 64, "one of them"},
+    {WEFT " import azure log.csv -o x.h5 --jitter 5", 64, "--jitter"},
+    {WEFT " pack p.jsonl -o x.h5 --bos 1", 64, "--bos goes with --bytes"},
     {"SLURM_JOB_ID=1 SLURM_STEP_ID=0 SLURM_STEP_NUM_TASKS=2 SLURM_PROCID=0 " WEFT " run job.yaml",
      64, "use srun --mpi=pmix"},
     {"SLURM_JOB_ID=one " WEFT " run job.yaml", 78, "SLURM_JOB_ID"},
@@ -62,6 +67,8 @@ static void test_usage(void **state)
 static const cli_row missing_rows[] = {
     {WEFT " run nope.yaml", 66, "weft run: nope.yaml: "},
     {WEFT " plan nope.yaml", 66, "weft plan: nope.yaml: "},
+    {WEFT " import azure nowhere -o x.h5", 66, "nowhere"},
+    {WEFT " pack nowhere -o x.h5", 66, "nowhere"},
     {WEFT " check nowhere", 66, "nowhere"},
     {WEFT " report nowhere", 66, "nowhere"},
     {WEFT " show nowhere --row 1", 66, "nowhere"},
@@ -170,6 +177,24 @@ static void test_plan(void **state)
                "16 ranks on 2 nodes (from slurm.nodes and slurm.gpus_per_node)");
 }
 
+static void test_import_and_pack(void **state)
+{
+    (void)state;
+    write_file("log.csv", "TIMESTAMP,ContextTokens,GeneratedTokens\n"
+                          "2023-11-16 18:15:46.5,7,3\n2023-11-16 18:15:48.0,9,2\n");
+    write_file("p.jsonl", "{\"prompt_token_ids\": [256, 97], \"max_new_tokens\": 4}\n");
+    assert_run(WEFT " help import", 0, "azure");
+    assert_run(WEFT " import azure log.csv -o log.h5 --model " MODEL, 0,
+               "log.h5: 2 requests over 1.5 s in 1 shard, 16 prompt tokens, 5 to generate");
+    assert_run(WEFT " import azure log.csv -o log.h5", 78, "log.h5");
+    assert_run(WEFT " import azure log.csv -o log.h5 --replace -n 1", 0, "1 requests");
+    assert_run(WEFT " import azure p.jsonl -o x.h5", 65, "p.jsonl:1");
+    assert_run(WEFT " pack p.jsonl -o p.h5", 0, "p.h5: 1 requests over 0.0 s, 2 prompt tokens");
+    assert_run(WEFT " pack log.csv -o x.h5", 65, "log.csv:1");
+    assert_run(WEFT " pack p.jsonl -o x.h5 --vocab 100", 65, "p.jsonl:1");
+    assert_run(WEFT " run job.yaml --out out/z --set 'requests=[log.h5, p.h5]'", 0, "2 done");
+}
+
 // jobs/JOBFILE.md is what the table says. With WEFT_UPDATE=1 in the environment it is written anew.
 static void test_reference_is_up_to_date(void **state)
 {
@@ -206,6 +231,7 @@ int main(void)
         cmocka_unit_test(test_bad_data),
         cmocka_unit_test(test_bad_output),
         cmocka_unit_test(test_plan),
+        cmocka_unit_test(test_import_and_pack),
         cmocka_unit_test(test_reference_is_up_to_date),
         cmocka_unit_test(test_example_is_a_job),
     };

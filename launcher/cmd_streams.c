@@ -1,0 +1,169 @@
+// weft import, pack: request shards from arrival logs and from JSON lines.
+#include <inttypes.h>
+
+#include "engine/model_arch.h"
+#include "io/base/clock.h"
+#include "io/base/parse.h"
+#include "jobs/import.h"
+#include "jobs/pack.h"
+#include "launcher/commands.h"
+
+enum { DEFAULT_VOCABULARY = 256 };
+
+const wf_cli_option wf_import_options_table[] = {
+    {"output", 'o', "FILE", "shard to write; needed"},
+    {"model", 'm', "DIR", "draws tokens below this model's vocabulary"},
+    {"vocab", 'v', "N", "draws tokens below N (256)"},
+    {"seed", 's', "N", "seed of the drawn tokens and of the jitter (0)"},
+    {"first", 0, "N", "skips the first N rows of the log"},
+    {"rows", 'n', "N", "takes N rows (all)"},
+    {"shard-rows", 0, "N", "starts a new shard, FILE-00001 ..., every N rows"},
+    {"jitter", 'j', "TIME",
+     "moves each arrival later by a random time below TIME, for coarse clocks"},
+    {"max-prompt", 0, "N", "cuts longer prompts to N tokens"},
+    {"max-new", 0, "N", "cuts longer outputs to N tokens"},
+    {"replace", 'f', NULL, "replaces an existing shard"},
+    {NULL, 0, NULL, NULL},
+};
+
+const wf_cli_option wf_pack_options_table[] = {
+    {"output", 'o', "FILE", "shard to write; needed"},
+    {"model", 'm', "DIR", "checks tokens against this model's vocabulary"},
+    {"vocab", 'v', "N", "checks tokens against N (the greatest token there is + 1)"},
+    {"bytes", 'b', NULL, "takes \"prompt\" too: its UTF-8 bytes are its tokens"},
+    {"bos", 0, "TOKEN", "with --bytes: a token before each prompt"},
+    {"max-new", 0, "N", "most tokens to generate where a line does not say"},
+    {"replace", 'f', NULL, "replaces an existing shard"},
+    {NULL, 0, NULL, NULL},
+};
+
+void wf_import_formats_print(FILE *file)
+{
+    fputs("\nformats:\n", file);
+    for (const wf_import_format_help *f = wf_import_formats; f->name; f++) {
+        fprintf(file, "  %-25s %s\n", f->name, f->help);
+    }
+}
+
+// --vocab, or the vocabulary of --model, or `otherwise`.
+static wf_status vocabulary_read(const wf_cli *cli, long long otherwise, int64_t *out)
+{
+    const char *path = wf_cli_value(cli, "model");
+    wf_hf_folder *folder = NULL;
+    wf_arch arch;
+    long long vocab;
+    WF_TRY(wf_cli_i64(cli, "vocab", 1, INT32_MAX, otherwise, &vocab));
+    *out = vocab;
+    if (!path) return WF_OK;
+    if (wf_cli_has(cli, "vocab")) return wf_cli_fail(cli, "--model and --vocab: one of them");
+    WF_TRY(wf_hf_folder_open(path, false, &folder));
+    wf_status st = wf_arch_read(folder, &arch);
+    if (st == WF_OK) *out = arch.n_vocab;
+    wf_hf_folder_close(&folder);
+    return st;
+}
+
+static wf_status output_read(const wf_cli *cli, const char **out)
+{
+    *out = wf_cli_value(cli, "output");
+    return *out ? WF_OK : wf_cli_fail(cli, "where to? give --output FILE");
+}
+
+static wf_status number_read(const wf_cli *cli, const char *option, long long max, uint64_t *out)
+{
+    long long value;
+    WF_TRY(wf_cli_i64(cli, option, 0, max, 0, &value));
+    *out = (uint64_t)value;
+    return WF_OK;
+}
+
+static wf_status bound_read(const wf_cli *cli, const char *option, uint32_t *out)
+{
+    uint64_t value = 0;
+    WF_TRY(number_read(cli, option, INT32_MAX, &value));
+    *out = (uint32_t)value;
+    return WF_OK;
+}
+
+// ---- import -------------------------------------------------------------------------------------
+
+static wf_status import_options_read(const wf_cli *cli, wf_import_options *o)
+{
+    const char *jitter = wf_cli_value(cli, "jitter");
+    WF_TRY(output_read(cli, &o->output));
+    WF_TRY(vocabulary_read(cli, DEFAULT_VOCABULARY, &o->vocab));
+    WF_TRY(number_read(cli, "seed", UINT32_MAX, &o->seed));
+    WF_TRY(number_read(cli, "first", INT64_MAX, &o->first_row));
+    WF_TRY(number_read(cli, "rows", INT64_MAX, &o->n_rows));
+    WF_TRY(number_read(cli, "shard-rows", INT64_MAX, &o->rows_per_shard));
+    WF_TRY(bound_read(cli, "max-prompt", &o->max_prompt));
+    WF_TRY(bound_read(cli, "max-new", &o->max_new));
+    if (jitter && wf_parse_duration(jitter, &o->jitter_ns) != WF_OK) {
+        return wf_cli_fail(cli, "--jitter: %s", wf_error());
+    }
+    return WF_OK;
+}
+
+static void count_print(const char *what, uint64_t n)
+{
+    if (n > 0) printf("  %" PRIu64 " %s\n", n, what);
+}
+
+static void import_report_print(const wf_import_options *o, const wf_import_report *r)
+{
+    printf("%s: %" PRIu64 " requests over %.1f s in %" PRIu64 " shard%s, %" PRIu64
+           " prompt tokens, %" PRIu64 " to generate\n",
+           o->output, r->n_rows, (double)r->span_ns / (double)WF_NS_PER_S, r->n_shards,
+           r->n_shards == 1 ? "" : "s", r->n_prompt_tokens, r->n_new_tokens);
+    count_print("rows came before an earlier one: sorted", r->n_out_of_order);
+    count_print("rows arrive at the very time of the row before", r->n_same_time);
+    count_print("prompts cut to --max-prompt", r->n_prompt_cut);
+    count_print("outputs cut to --max-new", r->n_new_cut);
+    count_print("lengths of 0 raised to 1", r->n_raised);
+    count_print("rows of the log not taken", r->n_lines_skipped);
+}
+
+wf_status wf_cmd_import(const wf_cli *cli)
+{
+    char line[1024];
+    wf_import_options options = {.format = wf_cli_argument(cli, 0),
+                                 .input = wf_cli_argument(cli, 1),
+                                 .replace = wf_cli_has(cli, "replace"),
+                                 .generator = wf_cli_line(cli, line, sizeof line)};
+    wf_import_report report = {0};
+    WF_TRY(import_options_read(cli, &options));
+    WF_TRY(wf_import_run(&options, &report));
+    import_report_print(&options, &report);
+    return WF_OK;
+}
+
+// ---- pack ---------------------------------------------------------------------------------------
+
+static wf_status pack_options_read(const wf_cli *cli, wf_pack_options *o)
+{
+    long long bos;
+    WF_TRY(output_read(cli, &o->output));
+    WF_TRY(vocabulary_read(cli, 0, &o->vocab));
+    WF_TRY(wf_cli_i64(cli, "bos", 0, INT32_MAX, -1, &bos));
+    WF_TRY(bound_read(cli, "max-new", &o->max_new_tokens));
+    o->bos = bos;
+    if (bos >= 0 && !o->bytes) return wf_cli_fail(cli, "--bos goes with --bytes");
+    return WF_OK;
+}
+
+wf_status wf_cmd_pack(const wf_cli *cli)
+{
+    char line[1024];
+    wf_pack_options options = {.input = wf_cli_argument(cli, 0),
+                               .bytes = wf_cli_has(cli, "bytes"),
+                               .replace = wf_cli_has(cli, "replace"),
+                               .generator = wf_cli_line(cli, line, sizeof line)};
+    wf_pack_report r = {0};
+    WF_TRY(pack_options_read(cli, &options));
+    WF_TRY(wf_pack_run(&options, &r));
+    printf("%s: %" PRIu64 " requests over %.1f s, %" PRIu64 " prompt tokens below %" PRId64 "\n",
+           options.output, r.n_rows, (double)r.span_ns / (double)WF_NS_PER_S, r.n_prompt_tokens,
+           r.vocab);
+    count_print("rows came before an earlier one: sorted", r.n_out_of_order);
+    return WF_OK;
+}
