@@ -32,31 +32,34 @@ typedef struct {
 
 // --- limits ---
 
-static uint64_t address_space_bytes(void)
+#ifdef __SANITIZE_ADDRESS__ // its shadow memory is larger than any sensible limit
+static void limit_memory(uint64_t bytes)
+{
+    (void)bytes;
+}
+#else
+// The program's own mappings, shared with us by the fork, come on top.
+static void limit_memory(uint64_t bytes)
 {
     unsigned long long pages = 0;
+    struct rlimit space;
     FILE *file = fopen("/proc/self/statm", "re");
-    if (file == NULL) return 0;
-    if (fscanf(file, "%llu", &pages) != 1) pages = 0;
+    if (file == NULL) return;
+    int n = fscanf(file, "%llu", &pages);
     fclose(file);
-    return pages * (uint64_t)sysconf(_SC_PAGESIZE);
+    if (n != 1 || getrlimit(RLIMIT_AS, &space) != 0) return;
+    uint64_t most = pages * (uint64_t)sysconf(_SC_PAGESIZE) + bytes;
+    if (most < bytes || (space.rlim_max != RLIM_INFINITY && most > space.rlim_max)) return;
+    space.rlim_cur = most;
+    setrlimit(RLIMIT_AS, &space);
 }
+#endif
 
 static void set_limits(const wf_reader_shared *shared)
 {
     struct rlimit none = {0, 0};
     setrlimit(RLIMIT_CORE, &none); // a hostile file must not fill the disk with cores
-#ifndef __SANITIZE_ADDRESS__       // its shadow memory is larger than any sensible limit
-    uint64_t now = address_space_bytes();
-    struct rlimit space;
-    if (now == 0 || getrlimit(RLIMIT_AS, &space) != 0) return;
-    uint64_t most = now + shared->memory_bytes;
-    if (most < now || (space.rlim_max != RLIM_INFINITY && most > space.rlim_max)) return;
-    space.rlim_cur = most;
-    setrlimit(RLIMIT_AS, &space);
-#else
-    (void)shared;
-#endif
+    limit_memory(shared->memory_bytes);
 }
 
 // --- open shards ---

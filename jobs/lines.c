@@ -73,7 +73,7 @@ const char *wf_lines_path(const wf_lines *l)
 // Forgets what is behind `at` and reads on; the buffer grows when one line fills it.
 static wf_status read_more(wf_lines *l)
 {
-    memmove(l->buffer, l->buffer + l->at, l->n - l->at);
+    if (l->at > 0 && l->n > l->at) memmove(l->buffer, l->buffer + l->at, l->n - l->at);
     l->start += l->at;
     l->n -= l->at;
     l->at = 0;
