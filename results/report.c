@@ -96,6 +96,16 @@ static wf_status describe(const wf_results *results, wf_report *report)
     return describe_runs(results, report);
 }
 
+// The earliest run that left results began the work, even if starts before it left nothing.
+static void count_first_run(wf_metrics_run *list, size_t n)
+{
+    size_t first = 0;
+    for (size_t i = 1; i < n; i++) {
+        if (list[i].run < list[first].run) first = i;
+    }
+    if (n > 0) list[first].latency = true;
+}
+
 // One entry per run number, whatever its groups: they share the run's clock.
 static wf_status collect_runs(const wf_results *results, bool with_resumed, wf_metrics_run **out,
                               size_t *n_out)
@@ -120,6 +130,7 @@ static wf_status collect_runs(const wf_results *results, bool with_resumed, wf_m
                                         .latency = with_resumed || !runs[i].resumed,
                                         .lag_limit_ns = runs[i].lag_limit_ns};
     }
+    count_first_run(list, kept);
     *out = list;
     *n_out = kept;
     return WF_OK;

@@ -1,4 +1,4 @@
-// The checker's way in, and its voice.
+// The order of a check, and its voice.
 #include "results/check/check_internal.h"
 
 #include "io/base/arena.h"
@@ -83,10 +83,10 @@ static wf_status examine(checker *c)
     return WF_OK;
 }
 
-wf_status wf_check_run(const char *path, const wf_check_options *options, FILE *out,
-                       wf_check_report *report)
+wf_status check_directly(const char *path, const wf_check_options *options, FILE *out,
+                         check_shared *shared)
 {
-    checker c = {.out = out};
+    checker c = {.out = out, .shared = shared};
     if (options) c.options = *options;
     if (c.options.max_messages == 0) c.options.max_messages = MESSAGES_DEFAULT;
     WF_TRY(wf_strdup(path, &c.root));
@@ -100,7 +100,7 @@ wf_status wf_check_run(const char *path, const wf_check_options *options, FILE *
     if (st == WF_OK) print_verdict(&c);
     check_free_shards(&c);
     free(c.root);
-    if (report) *report = c.report;
+    check_give_report(shared, &c.report);
     if (st == WF_OK && c.report.n_problems > 0) {
         st = wf_fail(WF_DATA, "%s: %" PRIu64 " problem%s found", path, c.report.n_problems,
                      c.report.n_problems == 1 ? "" : "s");

@@ -9,7 +9,9 @@
 //   run files, epochs, manifest: what is listed is there, with its size, rows and xxh64;
 //   results.h5: sorted, and row for row what the segments hold.
 //
-// Each problem is one line `file:dataset:row: what`. HDF5 thread. Local.
+// Each problem is one line `file:dataset:row: what`. The work is done in a child process, because
+// HDF5 itself may crash or hang on a damaged file: call it before MPI, CUDA or threads are up, or
+// from a process of its own. Local.
 #ifndef WF_RESULTS_CHECK_CHECK_H
 #define WF_RESULTS_CHECK_CHECK_H
 

@@ -70,6 +70,7 @@ const char *check_h5_reason(char text[256])
 hid_t check_open_file(checker *c, const char *path)
 {
     char why[256];
+    check_at(c, path, "");
     hid_t fapl = H5Pcreate(H5P_FILE_ACCESS);
     H5Pset_file_locking(fapl, 1, 1);
     H5Pset_fclose_degree(fapl, H5F_CLOSE_STRONG);
@@ -150,6 +151,7 @@ hid_t check_open_set(checker *c, const char *path, hid_t file, const char *name,
                      int rank, bool may_miss, uint64_t *n, uint64_t *width)
 {
     char why[256];
+    check_at(c, path, name);
     int there = look_up(file, name);
     *n = *width = 0;
     if (there == 0 && may_miss) return -1;
@@ -220,6 +222,7 @@ bool check_read(checker *c, const char *path, hid_t set, const char *name, check
 {
     char why[256];
     if (n == 0) return true;
+    check_at(c, path, name);
     hid_t space = H5Dget_space(set), in_memory = memory_type(type);
     int rank = H5Sget_simple_extent_ndims(space);
     hsize_t from[2] = {start, 0}, count[2] = {n, width};

@@ -336,6 +336,37 @@ static void every_fault_of_a_file_is_found(void **state)
     wf_paths_destroy(&names);
 }
 
+// Whatever a damaged file does to HDF5, the checker comes back with a verdict.
+static void random_damage_gets_a_verdict(void **state)
+{
+    (void)state;
+    char path[400];
+    char *good = NULL;
+    size_t n, n_found = 0;
+    uint64_t seed = 99;
+    uint16_t run = run_fixture_start(&fixture);
+    run_fixture_write(&fixture, run, 0, 0, 0, 0, 60, 1);
+    name(path, "segments/g0/r0-e0-00000.h5");
+    assert_ok(wf_file_read(path, 1 << 24, &good, &n));
+    for (int i = 0; i < 150; i++) {
+        char *bad = malloc(n);
+        memcpy(bad, good, n);
+        for (int k = 0; k <= i % 4; k++) {
+            seed = seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+            // Every other mutant hits the first kilobytes, where the structure lies.
+            size_t at = (size_t)(seed >> 20) % (i % 2 ? n : 4096);
+            bad[at] = (char)(bad[at] ^ (char)(1 + (seed >> 12) % 255));
+        }
+        assert_ok(wf_file_write_whole(path, bad, n, WF_PUBLISH_FAST));
+        free(bad);
+        wf_status st = check_with(fixture.out, NULL);
+        assert_true(st == WF_OK || st == WF_DATA);
+        n_found += st == WF_DATA;
+    }
+    assert_true(n_found > 100);
+    free(good);
+}
+
 static void messages_are_limited_and_counted(void **state)
 {
     (void)state;
@@ -362,6 +393,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(every_fault_of_a_row_is_found, setup, teardown),
         cmocka_unit_test_setup_teardown(samples_are_counted, setup, teardown),
         cmocka_unit_test_setup_teardown(every_fault_of_a_file_is_found, setup, teardown),
+        cmocka_unit_test_setup_teardown(random_damage_gets_a_verdict, setup, teardown),
         cmocka_unit_test_setup_teardown(messages_are_limited_and_counted, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -183,6 +183,20 @@ static void resumed_rows_are_left_out(void **state)
     wf_report_destroy(&report);
 }
 
+// A start that was killed before it sealed anything does not make the next one "resumed".
+static void a_start_without_results_does_not_matter(void **state)
+{
+    (void)state;
+    wf_report report;
+    run_fixture_start(&fixture);
+    uint16_t run = run_fixture_start(&fixture);
+    run_fixture_write(&fixture, run, 0, 0, 0, 0, 100, 1);
+    assert_ok(wf_report_make(fixture.out, NULL, &report));
+    assert_int_equal(report.figures.n_latency, 91);
+    assert_int_equal(report.n_resumed, 0);
+    wf_report_destroy(&report);
+}
+
 static void no_results_is_said(void **state)
 {
     (void)state;
@@ -199,6 +213,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(json_uses_the_fields_names, setup, teardown),
         cmocka_unit_test_setup_teardown(csv_has_a_value_under_each_head, setup, teardown),
         cmocka_unit_test_setup_teardown(resumed_rows_are_left_out, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_start_without_results_does_not_matter, setup, teardown),
         cmocka_unit_test_setup_teardown(no_results_is_said, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
