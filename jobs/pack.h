@@ -6,7 +6,8 @@
 // Only prompt_token_ids is required (and max_new_tokens, unless there is a default). id defaults to
 // the row's place among the rows, arrival_s to 0. "max_tokens" is taken for max_new_tokens. The
 // sampling parameters have vLLM's names. meta is an object, kept as JSON, or text. Rows are sorted
-// by arrival; rows of the same time keep their order. "prompt" (text) is taken only with `bytes`.
+// by arrival; rows of the same time keep their order. "prompt" (text) is taken only with `bytes`,
+// and passed over where there are token ids.
 // Memory is 64 bytes a row and the longest line. Local.
 #ifndef WF_JOBS_PACK_H
 #define WF_JOBS_PACK_H

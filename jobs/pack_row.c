@@ -243,6 +243,8 @@ static wf_status take_keys(row *p, wf_json_ref root)
     wf_json_iter it = wf_json_iterate(root);
     for (wf_json_ref value; wf_json_next(&it, &value);) {
         if (wf_json_kind_of(value) == WF_JSON_NULL) continue; // as if it were not there
+        // Token ids win over the text beside them, as in weft-text.
+        if (strcmp(value.key, "prompt") == 0 && wf_json_has(root, "prompt_token_ids")) continue;
         WF_TRY(take_key(p, value));
     }
     if (!p->has_prompt) return wf_json_fail(root, "has no prompt_token_ids");
