@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "kernels/cpu/cpu.h"
+#include "kernels/cuda/module.h"
 #include "kernels/ref/ref.h"
 
 wf_status wf_backend_create(const char *name, const wf_backend_config *config, wf_backend **out)
@@ -11,9 +12,11 @@ wf_status wf_backend_create(const char *name, const wf_backend_config *config, w
     const wf_backend_ops *const built[] = {&wf_ref_ops, &wf_cpu_ops};
     for (size_t i = 0; i < sizeof built / sizeof *built; i++)
         if (strcmp(name, built[i]->name) == 0) return built[i]->create(config, out);
-    if (strcmp(name, "cuda") == 0)
-        return wf_fail(WF_NOT_BUILT, "parallel.backend: cuda is not in this binary; configure with "
-                                     "-DWEFT_CUDA=ON where the CUDA toolkit is installed");
+    if (strcmp(name, "cuda") == 0) {
+        const wf_cuda_module *module;
+        WF_TRY(wf_cuda_module_get(&module));
+        return module->backend->create(config, out);
+    }
     return wf_fail(WF_CONFIG,
                    "parallel.backend: no back end is called '%s'; there are ref, cpu "
                    "and cuda",

@@ -140,6 +140,7 @@ void op_expect_close(op_tensor *got, op_tensor *want, double abs, double rel)
         [WF_F32] = 0, [WF_BF16] = 0x1p-8, [WF_F16] = 0x1p-11};
     const float *g = op_read(got), *w = op_read(want);
     rel += rounding[got->view.dtype];
+    if (got->view.dtype == WF_F16) abs += 0x1p-25; // half a step of its subnormals
     int64_t n_cols = want->view.n_cols;
     for (int64_t i = 0; i < want->view.n_rows * n_cols; i++) {
         double error = fabs((double)g[i] - (double)w[i]);
@@ -274,9 +275,10 @@ static int tear_down(void **state)
 }
 
 // One round of the tests. Returns the number that failed, or -1 where the back end is not there.
-static int run_round(const char *name, const char *isa, const struct CMUnitTest *tests, size_t n)
+static int run_round(const char *name, const char *isa, wf_dtype dtype,
+                     const struct CMUnitTest *tests, size_t n)
 {
-    wf_backend_config config = {.n_threads = 2, .model_dtype = WF_BF16, .isa = isa};
+    wf_backend_config config = {.n_threads = 2, .model_dtype = dtype, .isa = isa};
     wf_backend_info info;
     wf_status st = wf_backend_create(name, &config, &op.be);
     if (st != WF_OK) {
@@ -291,7 +293,7 @@ static int run_round(const char *name, const char *isa, const struct CMUnitTest 
     for (size_t i = 0; i < n; i++)
         round[i].teardown_func = tear_down;
     op.act = info.act_dtype;
-    print_message("%s: %s\n", info.name, info.device);
+    print_message("%s: %s, %s activations\n", info.name, info.device, wf_dtype_name(op.act));
     int n_failed = _cmocka_run_group_tests(info.device, round, n, NULL, NULL);
     free(round);
     wf_backend_destroy(op.be);
@@ -301,15 +303,21 @@ static int run_round(const char *name, const char *isa, const struct CMUnitTest 
 
 int op_main(int argc, char **argv, const struct CMUnitTest *tests, size_t n_tests)
 {
-    static const char *const isas[] = {"avx512", "avx2", "portable"};
+    static const struct {
+        const char *name, *isa;
+        wf_dtype dtype;
+    } rounds[] = {{"cpu", "avx512", WF_BF16},   {"cpu", "avx2", WF_BF16},
+                  {"cpu", "portable", WF_BF16}, {"cuda", NULL, WF_BF16},
+                  {"cuda", NULL, WF_F16},       {"cuda", NULL, WF_F32}};
     const char *name = argc > 1 ? argv[1] : "cpu";
-    if (argc > 2 || strcmp(name, "cpu") != 0) {
-        int n = run_round(name, argc > 2 ? argv[2] : NULL, tests, n_tests);
+    if (argc > 2 || strcmp(name, "ref") == 0) {
+        int n = run_round(name, argc > 2 ? argv[2] : NULL, WF_BF16, tests, n_tests);
         return n < 0 ? 77 : n;
     }
     int n_failed = 0, n_rounds = 0;
-    for (size_t i = 0; i < sizeof isas / sizeof *isas; i++) {
-        int n = run_round(name, isas[i], tests, n_tests);
+    for (size_t i = 0; i < sizeof rounds / sizeof *rounds; i++) {
+        if (strcmp(name, rounds[i].name) != 0) continue;
+        int n = run_round(name, rounds[i].isa, rounds[i].dtype, tests, n_tests);
         if (n < 0) continue;
         n_rounds++;
         n_failed += n;

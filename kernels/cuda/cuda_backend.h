@@ -1,0 +1,21 @@
+// The CUDA back end's table, inside the module (module.h).
+#ifndef WF_KERNELS_CUDA_BACKEND_H
+#define WF_KERNELS_CUDA_BACKEND_H
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#include "kernels/backend.h"
+
+extern const wf_backend_ops wf_cuda_ops;
+
+// The CUDA stream behind a stream of the back end (NULL: the default one), as a cudaStream_t.
+// Borrowed. Local.
+void *wf_cuda_stream_handle(wf_backend *be, wf_stream *s);
+int wf_cuda_device(wf_backend *be);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,336 @@
+// gemm: y = x W^T (+ bias) by cuBLASLt, by the skinny kernels where they measure faster, or by the
+// general kernel where neither takes the shape.
+//
+// The first use of a (N, K, dtypes, row bucket) measures what cuBLASLt's heuristics propose and the
+// skinny kernels, on random rows and this weight, with the L2 flushed between; the winner is kept
+// in the book, in memory and on disk (cuda_gemm_book.h), and serves every row count of its bucket.
+// Inside a capture nothing can be measured: the first proposal serves until a later use measures.
+#include <cstdlib>
+#include <cstring>
+
+#include "kernels/cuda/cuda_gemm_book.h"
+#include "kernels/cuda/cuda_num.cuh"
+#include "kernels/random.h"
+
+#define N_PROPOSALS 32
+#define N_RUNS      7
+#define FLUSH_BYTES ((size_t)192 << 20) // more than any L2 so far
+
+// Row buckets: exact to 8, then about 1.25 to 1.5 times apart.
+static const int32_t bucket_rows[WF_N_ROW_BUCKETS] = {
+    1,   2,   3,    4,    5,    6,    7,    8,    12,   16,   24,   32,   40,  48,
+    64,  80,  96,   112,  128,  160,  192,  224,  256,  320,  384,  448,  512, 640,
+    768, 896, 1024, 1280, 1536, 2048, 2560, 3072, 4096, 6144, 8192, 16384};
+
+static int bucket_of(int64_t n_rows)
+{
+    int i = 0;
+    while (i + 1 < WF_N_ROW_BUCKETS && bucket_rows[i] < n_rows)
+        i++;
+    return i;
+}
+
+// ---- one cuBLASLt product -----------------------------------------------------------------------
+
+// Row-major y = x W^T is, column by column, Y = op(W) X with op(W) = transposed.
+struct lt_problem {
+    cublasLtMatmulDescOpaque_t op;
+    cublasLtMatrixLayoutOpaque_t w, x, y;
+};
+
+static cudaDataType_t lt_type(wf_dtype dtype)
+{
+    return dtype == WF_BF16 ? CUDA_R_16BF : dtype == WF_F16 ? CUDA_R_16F : CUDA_R_32F;
+}
+
+static wf_status lt_check(const wf_cuda *cu, cublasStatus_t rc)
+{
+    if (rc == CUBLAS_STATUS_SUCCESS) return WF_OK;
+    return wf_fail(WF_DEVICE, "device %d (%s) on %s: cuBLASLt: %s", cu->device, cu->gpu, cu->host,
+                   cublasLtGetStatusString(rc));
+}
+
+static wf_status describe(const wf_cuda *cu, const wf_gemm_args *a, lt_problem *p)
+{
+    cublasOperation_t transposed = CUBLAS_OP_T;
+    uint64_t n = (uint64_t)a->w->n_rows, k = (uint64_t)a->w->n_cols, m = (uint64_t)a->x.n_rows;
+    WF_TRY(lt_check(cu, cublasLtMatmulDescInit(&p->op, CUBLAS_COMPUTE_32F, CUDA_R_32F)));
+    WF_TRY(lt_check(cu, cublasLtMatmulDescSetAttribute(&p->op, CUBLASLT_MATMUL_DESC_TRANSA,
+                                                       &transposed, sizeof transposed)));
+    WF_TRY(lt_check(cu, cublasLtMatrixLayoutInit(&p->w, lt_type(a->w->dtype), k, n, (int64_t)k)));
+    WF_TRY(lt_check(cu, cublasLtMatrixLayoutInit(&p->x, lt_type(a->x.dtype), k, m,
+                                                 m > 1 ? a->x.stride : (int64_t)k)));
+    return lt_check(cu, cublasLtMatrixLayoutInit(&p->y, lt_type(a->y.dtype), n, m,
+                                                 m > 1 ? a->y.stride : (int64_t)n));
+}
+
+static cublasStatus_t run_lt(wf_cuda *cu, wf_stream *s, const wf_gemm_args *a, lt_problem *p,
+                             const cublasLtMatmulAlgo_t *algo)
+{
+    const float one = 1.0f, zero = 0.0f;
+    const void *w = ((const wf_cuda_weight *)a->w)->data;
+    return cublasLtMatmul(cu->lt, &p->op, &one, w, &p->w, a->x.data, &p->x, &zero, a->y.data, &p->y,
+                          a->y.data, &p->y, algo, s->lt_workspace, WF_LT_WORKSPACE_BYTES, s->s);
+}
+
+static int propose(wf_cuda *cu, lt_problem *p, cublasLtMatmulHeuristicResult_t *out, int most)
+{
+    cublasLtMatmulPreference_t wish;
+    size_t workspace = WF_LT_WORKSPACE_BYTES;
+    int n = 0;
+    if (cublasLtMatmulPreferenceCreate(&wish) != CUBLAS_STATUS_SUCCESS) return 0;
+    (void)cublasLtMatmulPreferenceSetAttribute(wish, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES,
+                                               &workspace, sizeof workspace);
+    if (cublasLtMatmulAlgoGetHeuristic(cu->lt, &p->op, &p->w, &p->x, &p->y, &p->y, wish, most, out,
+                                       &n) != CUBLAS_STATUS_SUCCESS)
+        n = 0;
+    (void)cublasLtMatmulPreferenceDestroy(wish);
+    return n;
+}
+
+// ---- measuring ----------------------------------------------------------------------------------
+
+static __global__ void random_rows_kernel(void *x, wf_dtype dtype, int64_t n)
+{
+    int64_t step = (int64_t)gridDim.x * blockDim.x;
+    wait_for_previous();
+    for (int64_t i = (int64_t)blockIdx.x * blockDim.x + threadIdx.x; i < n; i += step)
+        store_any(x, dtype, i, wf_random_weight(1, (uint64_t)i, 1.0f));
+}
+
+// What a measurement needs beside the weight; freed when it is over.
+struct bench {
+    void *x, *y, *flush;
+    cudaEvent_t begin, end;
+};
+
+static void bench_close(bench *b)
+{
+    cudaFree(b->x);
+    cudaFree(b->y);
+    cudaFree(b->flush);
+    if (b->begin) cudaEventDestroy(b->begin);
+    if (b->end) cudaEventDestroy(b->end);
+}
+
+// The problem of `rows` dense rows of random numbers.
+static wf_status bench_open(wf_cuda *cu, wf_stream *s, int64_t rows, wf_gemm_args *a, bench *b)
+{
+    int64_t n = a->w->n_rows, k = a->w->n_cols;
+    size_t x_bytes = (size_t)(rows * k) * wf_dtype_bytes(a->x.dtype);
+    size_t y_bytes = (size_t)(rows * n) * wf_dtype_bytes(a->y.dtype);
+    WF_CU(cu, cudaMalloc(&b->x, x_bytes), "measuring GEMMs");
+    WF_CU(cu, cudaMalloc(&b->y, y_bytes), "measuring GEMMs");
+    WF_CU(cu, cudaMalloc(&b->flush, FLUSH_BYTES), "measuring GEMMs");
+    WF_CU(cu, cudaEventCreate(&b->begin), "measuring GEMMs");
+    WF_CU(cu, cudaEventCreate(&b->end), "measuring GEMMs");
+    a->x = wf_matrix{b->x, a->x.dtype, rows, k, k};
+    a->y = wf_matrix{b->y, a->y.dtype, rows, n, n};
+    return wf_cuda_launch(cu, s, "measuring GEMMs", random_rows_kernel, dim3(512), dim3(256), 0,
+                          b->x, a->x.dtype, rows * k);
+}
+
+static wf_status run_plan(wf_cuda *cu, wf_stream *s, const wf_gemm_args *a, lt_problem *p,
+                          const wf_gemm_plan *plan)
+{
+    if (plan->kind == WF_GEMM_SKINNY) return wf_gemm_skinny(cu, s, a, plan->variant);
+    return lt_check(cu, run_lt(cu, s, a, p, (const cublasLtMatmulAlgo_t *)plan->algo));
+}
+
+static int by_value(const void *a, const void *b)
+{
+    float x = *(const float *)a, y = *(const float *)b;
+    return (x > y) - (x < y);
+}
+
+// Median microseconds of a plan; a plan that does not run takes for ever.
+static float time_plan(wf_cuda *cu, wf_stream *s, const wf_gemm_args *a, lt_problem *p,
+                       const wf_gemm_plan *plan, const bench *b, int n_runs)
+{
+    float us[N_RUNS];
+    if (run_plan(cu, s, a, p, plan) != WF_OK || cudaStreamSynchronize(s->s) != cudaSuccess)
+        return 1e30f;
+    for (int i = 0; i < n_runs; i++) {
+        float ms = 0.0f;
+        (void)cudaMemsetAsync(b->flush, i, FLUSH_BYTES, s->s);
+        (void)cudaEventRecord(b->begin, s->s);
+        if (run_plan(cu, s, a, p, plan) != WF_OK) return 1e30f;
+        (void)cudaEventRecord(b->end, s->s);
+        if (cudaEventSynchronize(b->end) != cudaSuccess ||
+            cudaEventElapsedTime(&ms, b->begin, b->end) != cudaSuccess)
+            return 1e30f;
+        us[i] = ms * 1e3f;
+    }
+    qsort(us, (size_t)n_runs, sizeof *us, by_value);
+    return us[n_runs / 2];
+}
+
+static void keep_faster(wf_cuda *cu, wf_stream *s, const wf_gemm_args *a, lt_problem *p,
+                        const bench *b, wf_gemm_plan *candidate, wf_gemm_plan *best)
+{
+    double flops = 2.0 * (double)a->x.n_rows * (double)a->w->n_rows * (double)a->w->n_cols;
+    candidate->us = time_plan(cu, s, a, p, candidate, b, flops > 2e11 ? 3 : N_RUNS);
+    if (candidate->kind == WF_GEMM_LT && candidate->us < best->lt_us) best->lt_us = candidate->us;
+    if (candidate->us >= best->us) return;
+    float lt_us = best->lt_us;
+    wf_gemm_key key = best->key;
+    *best = *candidate;
+    best->lt_us = lt_us;
+    best->key = key;
+}
+
+static wf_status measure(wf_cuda *cu, wf_stream *s, const wf_gemm_args *asked, wf_gemm_plan *best)
+{
+    wf_gemm_args a = *asked;
+    bench b = {};
+    lt_problem p;
+    cublasLtMatmulHeuristicResult_t found[N_PROPOSALS];
+    wf_status st = bench_open(cu, s, best->key.rows, &a, &b);
+    a.bias = nullptr;
+    best->us = best->lt_us = 1e30f;
+    if (st == WF_OK) st = describe(cu, &a, &p);
+    int n = st == WF_OK ? propose(cu, &p, found, N_PROPOSALS) : 0;
+    for (int i = 0; i < n; i++) {
+        wf_gemm_plan candidate = {};
+        candidate.kind = WF_GEMM_LT;
+        memcpy(candidate.algo, &found[i].algo, sizeof candidate.algo);
+        keep_faster(cu, s, &a, &p, &b, &candidate, best);
+    }
+    for (int v = 0; st == WF_OK && wf_gemm_skinny_fits(&a) && v < WF_GEMM_SKINNY_VARIANTS; v++) {
+        wf_gemm_plan candidate = {};
+        candidate.kind = WF_GEMM_SKINNY;
+        candidate.variant = v;
+        keep_faster(cu, s, &a, &p, &b, &candidate, best);
+    }
+    if (st == WF_OK && best->us >= 1e30f) best->kind = WF_GEMM_GENERAL;
+    bench_close(&b);
+    return st;
+}
+
+// Where the KV cache has left no room to measure: the first proposal, kept for this run only.
+static wf_status take_first(wf_cuda *cu, const wf_gemm_args *a, wf_gemm_plan *plan)
+{
+    lt_problem p;
+    cublasLtMatmulHeuristicResult_t first;
+    WF_TRY(describe(cu, a, &p));
+    plan->us = plan->lt_us = WF_GEMM_UNMEASURED;
+    plan->kind = propose(cu, &p, &first, 1) == 1 ? WF_GEMM_LT : WF_GEMM_GENERAL;
+    if (plan->kind == WF_GEMM_LT) memcpy(plan->algo, &first.algo, sizeof plan->algo);
+    return WF_OK;
+}
+
+// ---- the operation ------------------------------------------------------------------------------
+
+static_assert(sizeof(cublasLtMatmulAlgo_t) <= WF_GEMM_ALGO_BYTES, "the book stores algorithms");
+
+static bool lt_fits(const wf_gemm_args *a)
+{
+    return a->x.dtype == a->w->dtype && rows_aligned(&a->x, 16) && (uintptr_t)a->y.data % 16 == 0 &&
+           a->w->n_cols % 8 == 0 && (size_t)a->y.stride * wf_dtype_bytes(a->y.dtype) % 16 == 0 &&
+           a->w->n_rows >= 8;
+}
+
+static wf_gemm_key key_of(const wf_gemm_args *a, int bucket)
+{
+    wf_gemm_key key = {a->w->n_rows, a->w->n_cols, bucket_rows[bucket], (int32_t)a->w->dtype,
+                       (int32_t)a->y.dtype};
+    return key;
+}
+
+// The plan of a shape and bucket, measured at its first use.
+static wf_status find_plan(wf_cuda *cu, wf_stream *s, const wf_gemm_args *a,
+                           const wf_gemm_plan **out)
+{
+    int bucket = bucket_of(a->x.n_rows);
+    wf_cuda_weight *w = (wf_cuda_weight *)a->w;
+    const wf_gemm_plan **slot = &w->plans[a->y.dtype == WF_F32][bucket];
+    if (*slot == nullptr) {
+        wf_gemm_key key = key_of(a, bucket);
+        *slot = wf_gemm_book_find(cu->book, &key);
+    }
+    if (*slot == nullptr && !s->capturing) {
+        wf_gemm_plan plan = {};
+        plan.key = key_of(a, bucket);
+        wf_status st = measure(cu, s, a, &plan);
+        if (st == WF_NO_MEMORY) st = take_first(cu, a, &plan);
+        WF_TRY(st);
+        WF_TRY(wf_gemm_book_add(cu->book, &plan, slot));
+    }
+    *out = *slot;
+    return WF_OK;
+}
+
+// y[m][n] = x[m][n] + bias[n], x f32; in place where x is y.
+static __global__ void add_bias_kernel(const float *x, int64_t x_stride, const float *bias,
+                                       wf_matrix y)
+{
+    wait_for_previous();
+    int64_t n = (int64_t)blockIdx.x * blockDim.x + threadIdx.x, m = blockIdx.y;
+    if (n < y.n_cols) store_any(y.data, y.dtype, m * y.stride + n, x[m * x_stride + n] + bias[n]);
+}
+
+static wf_status run_lt_plan(wf_cuda *cu, wf_stream *s, const wf_gemm_args *a,
+                             const wf_gemm_plan *plan)
+{
+    lt_problem p;
+    cublasLtMatmulHeuristicResult_t first;
+    WF_TRY(describe(cu, a, &p));
+    const cublasLtMatmulAlgo_t *algo = plan ? (const cublasLtMatmulAlgo_t *)plan->algo : nullptr;
+    if (algo == nullptr) {
+        if (propose(cu, &p, &first, 1) < 1) return wf_gemm_general(cu, s, a);
+        algo = &first.algo;
+    }
+    return lt_check(cu, run_lt(cu, s, a, &p, algo));
+}
+
+// The product without the bias, in f32, then the sum rounded once: rounding twice would lose a bit
+// where product and bias cancel.
+static wf_status gemm_then_bias(wf_cuda *cu, wf_stream *s, const wf_gemm_args *a)
+{
+    wf_gemm_args bare = *a;
+    void *scratch = nullptr;
+    const wf_gemm_plan *plan = nullptr;
+    int64_t stride = (a->y.n_cols + 3) / 4 * 4;
+    WF_TRY(wf_cuda_scratch(cu, s, (size_t)(a->y.n_rows * stride) * 4, &scratch));
+    bare.bias = nullptr;
+    bare.y = wf_matrix{scratch, WF_F32, a->y.n_rows, a->y.n_cols, stride};
+    WF_TRY(find_plan(cu, s, &bare, &plan));
+    if (plan != nullptr && plan->kind == WF_GEMM_GENERAL) return wf_gemm_general(cu, s, a);
+    if (plan != nullptr && plan->kind == WF_GEMM_SKINNY)
+        return wf_gemm_skinny(cu, s, a, plan->variant);
+    WF_TRY(run_lt_plan(cu, s, &bare, plan));
+    return wf_cuda_launch(cu, s, "bias", add_bias_kernel,
+                          dim3((unsigned)div_up64(a->y.n_cols, 256), (unsigned)a->y.n_rows),
+                          dim3(256), 0, (const float *)scratch, stride, a->bias, a->y);
+}
+
+wf_status wf_cuda_gemm(wf_backend *be, wf_stream *s, const wf_gemm_args *a)
+{
+    wf_cuda *cu = cuda_of(be);
+    wf_stream *st = stream_of(be, s);
+    const wf_gemm_plan *plan = nullptr;
+    WF_TRY(wf_check_gemm(a, cu->act));
+    if (a->y.n_rows == 0 || a->y.n_cols == 0) return WF_OK;
+    if (!lt_fits(a)) return wf_gemm_general(cu, st, a);
+    if (a->bias != nullptr) return gemm_then_bias(cu, st, a);
+    WF_TRY(find_plan(cu, st, a, &plan));
+    if (plan != nullptr && plan->kind == WF_GEMM_GENERAL) return wf_gemm_general(cu, st, a);
+    if (plan != nullptr && plan->kind == WF_GEMM_SKINNY)
+        return wf_gemm_skinny(cu, st, a, plan->variant);
+    return run_lt_plan(cu, st, a, plan);
+}
+
+// ---- the book's place ---------------------------------------------------------------------------
+
+wf_status wf_gemm_book_open(wf_cuda *cu)
+{
+    char tag[128];
+    snprintf(tag, sizeof tag, "%s-%d-cublaslt-%zu", cu->gpu, cu->n_sms, cublasLtGetVersion());
+    return wf_gemm_book_create(tag, &cu->book);
+}
+
+void wf_gemm_book_close(wf_cuda *cu)
+{
+    wf_gemm_book_destroy(cu->book);
+    cu->book = nullptr;
+}

@@ -1,0 +1,168 @@
+// What the files of the CUDA back end share: its state, error conversion, scratch, launches.
+#ifndef WF_KERNELS_CUDA_IMPL_CUH
+#define WF_KERNELS_CUDA_IMPL_CUH
+
+#include <cublasLt.h>
+#include <cuda_bf16.h>
+#include <cuda_fp16.h>
+#include <cuda_runtime.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+
+extern "C" {
+#include "kernels/backend.h"
+#include "kernels/op_check.h"
+}
+
+struct wf_gemm_book; // algorithms found so far (cuda_gemm.cu)
+
+// Workspace of cuBLASLt; Hopper's kernels ask for 32 MiB.
+#define WF_LT_WORKSPACE_BYTES ((size_t)64 << 20)
+
+// A stream owns what its operations write beside their outputs: they run in order, so they share.
+struct wf_stream {
+    cudaStream_t s;
+    void *lt_workspace;
+    char *scratch; // grows to the largest use, then stays
+    size_t scratch_bytes;
+    int32_t *counters; // zero between operations
+    size_t n_counters;
+    bool capturing;
+};
+
+struct wf_event {
+    cudaEvent_t e;
+};
+
+struct wf_graph {
+    cudaGraphExec_t exec;
+};
+
+struct wf_cuda {
+    wf_backend base;
+    int device, n_sms, cc_major;
+    wf_dtype act;
+    char gpu[64], host[64];
+    cublasLtHandle_t lt;
+    wf_gemm_book *book;
+    wf_stream main; // the default stream
+};
+
+#define WF_N_ROW_BUCKETS 40
+struct wf_gemm_plan;
+
+struct wf_cuda_weight {
+    wf_weight base;
+    char *data;                                     // [n_rows][n_cols] row-major, own
+    const wf_gemm_plan *plans[2][WF_N_ROW_BUCKETS]; // by y f32 or not, borrowed from the book
+};
+
+static inline wf_cuda *cuda_of(wf_backend *be)
+{
+    return reinterpret_cast<wf_cuda *>(be);
+}
+
+static inline wf_stream *stream_of(wf_backend *be, wf_stream *s)
+{
+    return s != nullptr ? s : &cuda_of(be)->main;
+}
+
+// Converts a CUDA error; `what` names the operation. WF_OK for cudaSuccess.
+wf_status wf_cuda_check(const wf_cuda *cu, cudaError_t e, const char *what);
+
+// At least `bytes` of scratch, or n zeroed counters, of a stream. Blocks only when it must grow.
+wf_status wf_cuda_scratch(wf_cuda *cu, wf_stream *s, size_t bytes, void **out);
+wf_status wf_cuda_counters(wf_cuda *cu, wf_stream *s, size_t n, int32_t **out);
+
+#define WF_CU(cu, expr, what) WF_TRY(wf_cuda_check(cu, expr, what))
+
+// Launches with programmatic stream serialisation: the kernel may start while the one before it
+// drains, and must call wait_for_previous() before it touches what that one wrote. Kernels that do
+// not call it would race; every kernel here does, first thing.
+template <typename... P, typename... A>
+wf_status wf_cuda_launch(wf_cuda *cu, wf_stream *s, const char *what, void (*kernel)(P...),
+                         dim3 grid, dim3 block, size_t shared_bytes, A &&...args)
+{
+    cudaLaunchAttribute overlap = {};
+    overlap.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+    overlap.val.programmaticStreamSerializationAllowed = 1;
+    cudaLaunchConfig_t config = {};
+    config.gridDim = grid;
+    config.blockDim = block;
+    config.dynamicSmemBytes = shared_bytes;
+    config.stream = s->s;
+    config.attrs = &overlap;
+    config.numAttrs = cu->cc_major >= 9 ? 1 : 0;
+    return wf_cuda_check(cu, cudaLaunchKernelEx(&config, kernel, P(std::forward<A>(args))...),
+                         what);
+}
+
+// Raises a kernel's dynamic shared memory limit. The runtime remembers it; asking twice is cheap.
+template <typename K>
+wf_status wf_cuda_allow_shared(const wf_cuda *cu, K kernel, size_t bytes, const char *what)
+{
+    if (bytes <= 48 * 1024) return WF_OK;
+    return wf_cuda_check(
+        cu, cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)bytes),
+        what);
+}
+
+__device__ __forceinline__ void wait_for_previous()
+{
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+    asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
+}
+
+// The next kernel may start to load its code and weights.
+__device__ __forceinline__ void let_next_start()
+{
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+    asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
+#endif
+}
+
+static inline int64_t div_up64(int64_t a, int64_t b)
+{
+    return (a + b - 1) / b;
+}
+
+// Operations (ops.h), one file each or a few of a kind.
+wf_status wf_cuda_weight_create(wf_backend *be, wf_dtype dtype, int64_t n_rows, int64_t n_cols,
+                                wf_weight **out);
+wf_status wf_cuda_weight_load(wf_backend *be, wf_weight *w, int64_t i_row, int64_t n_rows,
+                              const void *src, wf_dtype src_dtype, int64_t src_stride);
+wf_status wf_cuda_weight_random(wf_backend *be, wf_weight *w, uint64_t seed, float std);
+void wf_cuda_weight_destroy(wf_backend *be, wf_weight *w);
+wf_status wf_cuda_token_ids(wf_backend *be, wf_stream *s, const wf_token_ids_args *a);
+wf_status wf_cuda_embed(wf_backend *be, wf_stream *s, const wf_embed_args *a);
+wf_status wf_cuda_gemm(wf_backend *be, wf_stream *s, const wf_gemm_args *a);
+wf_status wf_cuda_rmsnorm(wf_backend *be, wf_stream *s, const wf_rmsnorm_args *a);
+wf_status wf_cuda_layernorm(wf_backend *be, wf_stream *s, const wf_layernorm_args *a);
+wf_status wf_cuda_add(wf_backend *be, wf_stream *s, const wf_add_args *a);
+wf_status wf_cuda_rope_kv_append(wf_backend *be, wf_stream *s, const wf_rope_args *a);
+wf_status wf_cuda_attention(wf_backend *be, wf_stream *s, const wf_attention_args *a);
+wf_status wf_cuda_silu_mul(wf_backend *be, wf_stream *s, const wf_activation_args *a);
+wf_status wf_cuda_gelu(wf_backend *be, wf_stream *s, const wf_activation_args *a);
+wf_status wf_cuda_gather(wf_backend *be, wf_stream *s, const wf_gather_args *a);
+wf_status wf_cuda_scatter(wf_backend *be, wf_stream *s, const wf_scatter_args *a);
+wf_status wf_cuda_reorder(wf_backend *be, wf_stream *s, const wf_reorder_args *a);
+wf_status wf_cuda_kv_copy(wf_backend *be, wf_stream *s, const wf_kv_copy_args *a);
+wf_status wf_cuda_count(wf_backend *be, wf_stream *s, const wf_count_args *a);
+wf_status wf_cuda_sample(wf_backend *be, wf_stream *s, const wf_sample_args *a);
+
+// GEMM's parts.
+wf_status wf_gemm_book_open(wf_cuda *cu); // reads the cache file, if any
+void wf_gemm_book_close(wf_cuda *cu);     // writes what is new
+wf_status wf_gemm_general(wf_cuda *cu, wf_stream *s, const wf_gemm_args *a);
+bool wf_gemm_skinny_fits(const wf_gemm_args *a);
+wf_status wf_gemm_skinny(wf_cuda *cu, wf_stream *s, const wf_gemm_args *a, int variant);
+#define WF_GEMM_SKINNY_VARIANTS 4
+
+// Attention's parts: rows [0, n_decode) and the sequences after them. *out_done: it could.
+wf_status wf_attention_decode(wf_cuda *cu, wf_stream *s, const wf_attention_args *a);
+wf_status wf_attention_prefill(wf_cuda *cu, wf_stream *s, const wf_attention_args *a);
+
+#endif

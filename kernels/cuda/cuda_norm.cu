@@ -1,0 +1,156 @@
+// rmsnorm:   y = x / sqrt(mean(x^2) + eps) * weight
+// layernorm: y = (x - mean) / sqrt(var + eps) * weight + bias
+// With a residual, residual += x comes first and the norm is of the sum, before it is rounded.
+//
+// x, residual, y: [M, H] act; weight, bias: [H] f32. One block per row; a thread keeps its elements
+// in registers between the passes, VEC at a time (16-byte accesses) where rows allow it. Sums in
+// f32: warp shuffles, then over warps, in an order that depends on H alone.
+// Bytes: 2-byte act, residual: 8 H per row. Tolerance against ref: rounding of act + 4e-6.
+#include "kernels/cuda/cuda_num.cuh"
+
+#define NORM_THREADS 512
+
+struct norm_args {
+    wf_matrix x, residual, y;
+    const float *weight, *bias;
+    float eps;
+};
+
+// Elements of the row that this thread holds: piece p covers columns (p * threads + tid) * VEC.
+template <typename T, int VEC, int PIECES, bool LAYER>
+static __global__ void __launch_bounds__(NORM_THREADS) norm_kernel(norm_args a)
+{
+    __shared__ float slots[2][32];
+    typedef vec<T, VEC> piece;
+    int64_t row = blockIdx.x;
+    int n_pieces = (int)(a.x.n_cols / VEC);
+    const piece *x = (const piece *)((const T *)a.x.data + row * a.x.stride);
+    piece *r = (piece *)((T *)a.residual.data + row * a.residual.stride);
+    piece *y = (piece *)((T *)a.y.data + row * a.y.stride);
+    float held[PIECES][VEC], sum = 0.0f;
+    wait_for_previous();
+    let_next_start();
+#pragma unroll
+    for (int p = 0; p < PIECES; p++) {
+        int i = p * (int)blockDim.x + (int)threadIdx.x;
+        if (i >= n_pieces) continue;
+        piece in = x[i], kept;
+        if (a.residual.data != nullptr) kept = r[i];
+#pragma unroll
+        for (int j = 0; j < VEC; j++) {
+            float v = to_f32(in.v[j]);
+            if (a.residual.data != nullptr) {
+                v += to_f32(kept.v[j]);
+                kept.v[j] = of_f32<T>(v);
+            }
+            held[p][j] = v;
+            sum += LAYER ? v : v * v;
+        }
+        if (a.residual.data != nullptr) r[i] = kept;
+    }
+    float n = (float)a.x.n_cols, mean = 0.0f;
+    sum = block_sum(sum, slots[0]);
+    if (LAYER) {
+        mean = sum / n;
+        sum = 0.0f;
+#pragma unroll
+        for (int p = 0; p < PIECES; p++)
+#pragma unroll
+            for (int j = 0; j < VEC; j++) {
+                bool real = p * (int)blockDim.x + (int)threadIdx.x < n_pieces;
+                float d = real ? held[p][j] - mean : 0.0f;
+                sum += d * d;
+            }
+        sum = block_sum(sum, slots[1]);
+    }
+    float scale = 1.0f / sqrtf(sum / n + a.eps);
+#pragma unroll
+    for (int p = 0; p < PIECES; p++) {
+        int i = p * (int)blockDim.x + (int)threadIdx.x;
+        if (i >= n_pieces) continue;
+        piece out;
+#pragma unroll
+        for (int j = 0; j < VEC; j++) {
+            float v = (held[p][j] - mean) * scale * a.weight[i * VEC + j];
+            if (LAYER && a.bias != nullptr) v += a.bias[i * VEC + j];
+            out.v[j] = of_f32<T>(v);
+        }
+        y[i] = out;
+    }
+}
+
+// Rows longer than the registers hold: every pass adds x and residual anew, the last one stores.
+template <typename T, bool LAYER> static __global__ void norm_long_kernel(norm_args a)
+{
+    __shared__ float slots[2][32];
+    int64_t row = blockIdx.x, n_cols = a.x.n_cols;
+    const T *x = (const T *)a.x.data + row * a.x.stride;
+    T *r = (T *)a.residual.data + row * a.residual.stride, *y = (T *)a.y.data + row * a.y.stride;
+    bool with = a.residual.data != nullptr;
+    float sum = 0.0f, mean = 0.0f;
+    wait_for_previous();
+    for (int64_t i = threadIdx.x; i < n_cols; i += blockDim.x) {
+        float v = to_f32(x[i]) + (with ? to_f32(r[i]) : 0.0f);
+        sum += LAYER ? v : v * v;
+    }
+    sum = block_sum(sum, slots[0]);
+    if (LAYER) {
+        mean = sum / (float)n_cols;
+        sum = 0.0f;
+        for (int64_t i = threadIdx.x; i < n_cols; i += blockDim.x) {
+            float d = to_f32(x[i]) + (with ? to_f32(r[i]) : 0.0f) - mean;
+            sum += d * d;
+        }
+        sum = block_sum(sum, slots[1]);
+    }
+    float scale = 1.0f / sqrtf(sum / (float)n_cols + a.eps);
+    for (int64_t i = threadIdx.x; i < n_cols; i += blockDim.x) {
+        float v = to_f32(x[i]) + (with ? to_f32(r[i]) : 0.0f);
+        if (with) r[i] = of_f32<T>(v);
+        v = (v - mean) * scale * a.weight[i];
+        if (LAYER && a.bias != nullptr) v += a.bias[i];
+        y[i] = of_f32<T>(v);
+    }
+}
+
+template <typename T, int VEC, bool LAYER>
+static wf_status launch_norm(wf_cuda *cu, wf_stream *s, const norm_args &a)
+{
+    int64_t n_pieces = a.x.n_cols / VEC;
+    dim3 grid((unsigned)a.x.n_rows);
+    int threads = n_pieces >= NORM_THREADS ? NORM_THREADS : (int)div_up64(n_pieces, 32) * 32;
+    if (n_pieces <= NORM_THREADS)
+        return wf_cuda_launch(cu, s, "norm", norm_kernel<T, VEC, 1, LAYER>, grid, dim3(threads), 0,
+                              a);
+    if (n_pieces <= 4 * NORM_THREADS)
+        return wf_cuda_launch(cu, s, "norm", norm_kernel<T, VEC, 4, LAYER>, grid, dim3(threads), 0,
+                              a);
+    return wf_cuda_launch(cu, s, "norm", norm_long_kernel<T, LAYER>, grid, dim3(NORM_THREADS), 0,
+                          a);
+}
+
+template <bool LAYER> static wf_status norm(wf_backend *be, wf_stream *s, const norm_args &a)
+{
+    wf_cuda *cu = cuda_of(be);
+    wf_stream *st = stream_of(be, s);
+    if (a.x.n_rows == 0 || a.x.n_cols == 0) return WF_OK;
+    bool aligned = rows_aligned(&a.x, 16) && rows_aligned(&a.y, 16) &&
+                   (a.residual.data == nullptr || rows_aligned(&a.residual, 16));
+    return with_dtype(cu->act, [&](auto *t) {
+        typedef std::remove_pointer_t<decltype(t)> T;
+        return aligned ? launch_norm<T, 16 / sizeof(T), LAYER>(cu, st, a)
+                       : launch_norm<T, 1, LAYER>(cu, st, a);
+    });
+}
+
+wf_status wf_cuda_rmsnorm(wf_backend *be, wf_stream *s, const wf_rmsnorm_args *a)
+{
+    WF_TRY(wf_check_rmsnorm(a, cuda_of(be)->act));
+    return norm<false>(be, s, norm_args{a->x, a->residual, a->y, a->weight, nullptr, a->eps});
+}
+
+wf_status wf_cuda_layernorm(wf_backend *be, wf_stream *s, const wf_layernorm_args *a)
+{
+    WF_TRY(wf_check_layernorm(a, cuda_of(be)->act));
+    return norm<true>(be, s, norm_args{a->x, a->residual, a->y, a->weight, a->bias, a->eps});
+}

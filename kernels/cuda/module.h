@@ -1,0 +1,45 @@
+// The module weft_cuda: everything that needs CUDA libraries, opened at run time.
+//
+//   executable --dlopen--> libweft_cuda.so --links--> libcublasLt, libnccl (libcuda through cudart)
+//
+// One binary thus serves machines with and without a GPU, a driver or the libraries. The module has
+// one entry, wf_cuda_module_open(). It records errors through the host's functions, so that
+// wf_error() of the executable shows them. Local.
+#ifndef WF_KERNELS_CUDA_MODULE_H
+#define WF_KERNELS_CUDA_MODULE_H
+
+#include <stdarg.h>
+#include <stdint.h>
+
+#include "io/base/status.h"
+#include "kernels/backend.h"
+
+// Raised with every change of the tables below, of backend.h or of ops.h: both sides must be of
+// one build.
+#define WF_CUDA_MODULE_VERSION 1u
+#define WF_CUDA_MODULE_FILE    "libweft_cuda.so"
+#define WF_CUDA_MODULE_ENTRY   "wf_cuda_module_open"
+
+// What the module uses of its host. Borrowed for the life of the process.
+typedef struct wf_cuda_host {
+    uint32_t version;   // WF_CUDA_MODULE_VERSION
+    uint32_t ops_bytes; // sizeof(wf_backend_ops), a second look at the same question
+    wf_status (*fail_v)(wf_status status, const char *format, va_list args);
+    void (*log)(int level, const char *text); // level is a wf_log_level
+} wf_cuda_host;
+
+typedef struct wf_cuda_module {
+    uint32_t version;
+    const wf_backend_ops *backend;
+    const void *comm; // engine/comm/comm_nccl.h knows its type; NULL: built without NCCL
+} wf_cuda_module;
+
+// The entry's type. NULL when the versions differ. Borrowed, static.
+typedef const wf_cuda_module *wf_cuda_module_open_fn(const wf_cuda_host *host);
+
+// Opens the module once per process: from WEFT_MODULE_DIR, else from the executable's folder, else
+// by the loader's search. Errors: WF_NOT_BUILT (no such file), WF_DEVICE (no driver, or a library
+// of the module is missing), WF_MISMATCH (of another build).
+wf_status wf_cuda_module_get(const wf_cuda_module **out);
+
+#endif

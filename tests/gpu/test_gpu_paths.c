@@ -1,0 +1,186 @@
+// What the operation tests of odd shapes do not reach on a GPU: aligned shapes that take cuBLASLt,
+// the skinny and the tensor-core kernels; many KV splits; capture and replay; errors.
+#include "tests/ops/op_test.h"
+
+// ---- gemm ---------------------------------------------------------------------------------------
+
+typedef struct gemm_case {
+    int64_t m, n, k;
+    bool bias, f32_out;
+} gemm_case;
+
+static op_tensor gemm(wf_backend *be, const gemm_case *c, wf_dtype act)
+{
+    op_tensor x = op_matrix(be, act, c->m, c->k, 0, 11);
+    op_tensor y = op_matrix(be, c->f32_out ? WF_F32 : act, c->m, c->n, 0, 0);
+    wf_gemm_args a = {.x = x.view,
+                      .w = op_weight(be, op.act, c->n, c->k, 12),
+                      .bias = c->bias ? op_vector(be, c->n, 13, 0.0f) : NULL,
+                      .y = y.view};
+    op_ok(be->ops->gemm(be, NULL, &a));
+    return y;
+}
+
+static void aligned_gemms(void **state)
+{
+    (void)state;
+    static const int64_t rows[] = {1, 2, 5, 8, 9, 16, 17, 64, 100, 256};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        for (int kind = 0; kind < 4; kind++) {
+            gemm_case c = {rows[i], kind < 2 ? 96 : 136, kind < 2 ? 768 : 264, kind % 2 == 1,
+                           kind > 1};
+            op_tensor got = gemm(op.be, &c, op.act), want = gemm(op.ref, &c, WF_F32);
+            op_expect_close(&got, &want, 3e-7 * (double)c.k, 2e-6);
+            op_release();
+        }
+}
+
+// A row's sum does not depend on how many rows it shares the call with, as far as the skinny
+// kernels go: the same plan serves them or they differ by rounding of the output only.
+static void rows_repeat(void **state)
+{
+    (void)state;
+    gemm_case c = {8, 128, 512, false, true};
+    op_tensor a = gemm(op.be, &c, op.act), b = gemm(op.be, &c, op.act);
+    op_expect_same_bits(op_read(&a), op_read(&b), c.m * c.n);
+}
+
+// ---- attention ----------------------------------------------------------------------------------
+
+typedef struct attention_case {
+    int32_t n_heads, n_kv_heads, head_dim, page_tokens, n_seqs;
+    op_seq seqs[5];
+} attention_case;
+
+static const attention_case cases[] = {
+    {8, 2, 128, 64, 3, {{3000, 1}, {255, 1}, {256, 1}}},        // several splits, edges of one
+    {8, 2, 128, 64, 2, {{9000, 1}, {12, 1}}},                   // splits longer than 256
+    {20, 1, 64, 64, 2, {{700, 1}, {0, 40}}},                    // two blocks of query heads
+    {4, 4, 64, 16, 4, {{15, 1}, {16, 1}, {1000, 300}, {0, 1}}}, // no grouping, small pages
+    {4, 1, 256, 64, 3, {{511, 1}, {512, 1}, {130, 70}}},
+    {8, 2, 128, 48, 3, {{100, 1}, {500, 129}, {0, 128}}}, // pages that are no power of two
+    {6, 2, 128, 64, 2, {{0, 1000}, {777, 223}}},
+};
+#define N_CASES (sizeof cases / sizeof *cases)
+
+static op_tensor attention(wf_backend *be, wf_dtype act, const attention_case *c)
+{
+    wf_batch *b = op_batch(be, c->seqs, c->n_seqs, 1, c->page_tokens);
+    wf_kv kv = op_kv(be, op.act, c->page_tokens, c->n_kv_heads, c->head_dim, c->seqs, c->n_seqs, 1);
+    int64_t q_cols = (int64_t)c->n_heads * c->head_dim;
+    op_tensor qkv =
+        op_matrix(be, act, b->n_tokens, q_cols + 2 * c->n_kv_heads * c->head_dim, 0, 71);
+    op_tensor out = op_matrix(be, act, b->n_tokens, q_cols, 0, 0);
+    float *table = malloc((size_t)b->max_context * (size_t)c->head_dim * sizeof *table);
+    assert_non_null(table);
+    for (int32_t i = 0; i < b->max_context * c->head_dim / 2; i++) // no rotation: q stays exact
+        table[i] = 1.0f, table[i + b->max_context * c->head_dim / 2] = 0.0f;
+    float *cos_table =
+        op_put(be, table, (size_t)(b->max_context * c->head_dim / 2) * sizeof *table);
+    float *sin_table = op_put(be, table + b->max_context * c->head_dim / 2,
+                              (size_t)(b->max_context * c->head_dim / 2) * sizeof *table);
+    free(table);
+    wf_rope_args rope = {b, qkv.view, c->n_heads, c->head_dim, false, cos_table, sin_table, kv};
+    wf_attention_args a = {b, qkv.view, c->n_heads, 2.0f / sqrtf((float)c->head_dim), kv, out.view};
+    op_ok(be->ops->rope_kv_append(be, NULL, &rope));
+    op_ok(be->ops->attention(be, NULL, &a));
+    return out;
+}
+
+static void long_contexts(void **state)
+{
+    (void)state;
+    double step = op.act == WF_BF16 ? 3e-3 : op.act == WF_F16 ? 4e-4 : 3e-6;
+    for (size_t i = 0; i < N_CASES; i++) {
+        op_tensor got = attention(op.be, op.act, &cases[i]);
+        op_tensor want = attention(op.ref, WF_F32, &cases[i]);
+        op_expect_close(&got, &want, step, 1e-5);
+        op_release();
+    }
+}
+
+// The same row alone and among others: the same bits.
+static void batch_does_not_matter(void **state)
+{
+    (void)state;
+    attention_case all = {8, 2, 128, 64, 4, {{2000, 1}, {40, 1}, {300, 1}, {100, 60}}}, one = all;
+    one.n_seqs = 1;
+    op_tensor a = attention(op.be, op.act, &all), b = attention(op.be, op.act, &one);
+    op_expect_same_bits(op_read(&a), op_read(&b), 8 * 128);
+}
+
+// ---- order, capture, errors ---------------------------------------------------------------------
+
+static void replays(void **state)
+{
+    (void)state;
+    const wf_backend_ops *ops = op.be->ops;
+    wf_stream *s;
+    wf_event *e;
+    wf_graph *g;
+    bool done = false;
+    op_tensor x = op_matrix(op.be, op.act, 4, 256, 0, 1),
+              y = op_matrix(op.be, op.act, 4, 256, 0, 2);
+    wf_add_args add = {x.view, y.view};
+    wf_gemm_args product = {.x = x.view, .w = op_weight(op.be, op.act, 256, 256, 3), .y = y.view};
+    op_ok(ops->stream_create(op.be, &s));
+    op_ok(ops->event_create(op.be, &e));
+    op_ok(ops->event_record(op.be, e, NULL)); // what the default stream did comes first
+    op_ok(ops->stream_wait(op.be, s, e));
+    op_ok(ops->gemm(op.be, s, &product)); // once, so that its plan is known
+    op_ok(ops->capture_begin(op.be, s));
+    op_ok(ops->gemm(op.be, s, &product));
+    for (int i = 0; i < 3; i++)
+        op_ok(ops->add(op.be, s, &add));
+    op_ok(ops->capture_end(op.be, s, &g));
+    for (int i = 0; i < 2; i++)
+        op_ok(ops->graph_launch(op.be, s, g));
+    op_ok(ops->event_record(op.be, e, s));
+    op_ok(ops->event_sync(op.be, e));
+    op_ok(ops->event_query(op.be, e, &done));
+    assert_true(done);
+    op_tensor want = op_matrix(op.ref, WF_F32, 4, 256, 0, 0);
+    op_tensor wx = op_matrix(op.ref, WF_F32, 4, 256, 0, 1);
+    wf_gemm_args ref_product = {
+        .x = wx.view, .w = op_weight(op.ref, op.act, 256, 256, 3), .y = want.view};
+    wf_add_args ref_add = {wx.view, want.view};
+    op_ok(op.ref->ops->gemm(op.ref, NULL, &ref_product));
+    for (int i = 0; i < 3; i++)
+        op_ok(op.ref->ops->add(op.ref, NULL, &ref_add));
+    op_expect_close(&y, &want, op.act == WF_F32 ? 1e-4 : 0.1, 0.02);
+    ops->graph_destroy(op.be, g);
+    ops->event_destroy(op.be, e);
+    ops->stream_destroy(op.be, s);
+}
+
+static void says_what_does_not_fit(void **state)
+{
+    (void)state;
+    void *data = NULL;
+    assert_int_equal(op.be->ops->alloc(op.be, (size_t)1 << 46, &data), WF_NO_MEMORY);
+    assert_non_null(strstr(wf_error(), "65536.00 GiB"));
+    assert_non_null(strstr(wf_error(), "engine.kv_memory"));
+    op_ok(op.be->ops->alloc(op.be, 1000, &data)); // and goes on
+    op.be->ops->free(op.be, data);
+}
+
+static void no_such_device(void **state)
+{
+    (void)state;
+    wf_backend *be = NULL;
+    wf_backend_config config = {.device = 99, .model_dtype = WF_BF16};
+    assert_int_equal(wf_backend_create("cuda", &config, &be), WF_DEVICE);
+    assert_non_null(strstr(wf_error(), "device 99"));
+    assert_non_null(strstr(wf_error(), "--gpus-per-node"));
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(aligned_gemms),  cmocka_unit_test(rows_repeat),
+        cmocka_unit_test(long_contexts),  cmocka_unit_test(batch_does_not_matter),
+        cmocka_unit_test(replays),        cmocka_unit_test(says_what_does_not_fit),
+        cmocka_unit_test(no_such_device),
+    };
+    return OP_MAIN(argc, argv, tests);
+}
