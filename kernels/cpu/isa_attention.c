@@ -83,25 +83,46 @@ static void find_keys(const wf_attention_part *part, work *w, int32_t begin, int
     }
 }
 
-// K^T and V of n positions; beyond them K^T is zero and V is not read.
-WF_INLINE void load_tile(const wf_kv *kv, wf_dtype dtype, work *w, int n)
+// A block of K^T: positions t..t+16 of dimensions d..d+16, or d..d+32 of bf16, which move in pairs.
+WF_INLINE void transpose_block(const wf_kv *kv, wf_dtype dtype, work *w, int t, int d)
+{
+    v16 block[16];
+#pragma GCC unroll 16
+    for (int i = 0; i < 16; i++)
+        block[i] = dtype == WF_BF16
+                       ? v16_load_bf16_pairs((const uint16_t *)kv->base + w->key[t + i] + d)
+                       : v16_load_as(kv->base, dtype, w->key[t + i] + d);
+    v16_transpose(block);
+#pragma GCC unroll 16
+    for (int i = 0; i < 16; i++) {
+        if (dtype == WF_BF16) {
+            v16_store(w->kt + (d + 2 * i) * TILE + t, v16_low_bf16(block[i]));
+            v16_store(w->kt + (d + 2 * i + 1) * TILE + t, v16_high_bf16(block[i]));
+        } else {
+            v16_store(w->kt + (d + i) * TILE + t, block[i]);
+        }
+    }
+}
+
+// K^T of the tile's n positions, zeros beyond them.
+WF_INLINE void load_keys(const wf_kv *kv, wf_dtype dtype, work *w, int n)
+{
+    int step = dtype == WF_BF16 ? 32 : 16;
+    int whole = kv->head_dim / step * step;
+    for (int t = 0; t < TILE; t += 16) {
+        int d = 0;
+        for (; d < whole && t + 16 <= n; d += step)
+            transpose_block(kv, dtype, w, t, d);
+        for (; d < kv->head_dim; d++)
+            for (int i = t; i < t + 16; i++)
+                w->kt[d * TILE + i] = i < n ? wf_load_f32(kv->base, dtype, w->key[i] + d) : 0.0f;
+    }
+}
+
+// V of the tile's n positions.
+WF_INLINE void load_values(const wf_kv *kv, wf_dtype dtype, work *w, int n)
 {
     int dim = kv->head_dim, pad = dim_pad(kv), whole = dim / 16 * 16;
-    for (int t = 0; t < TILE; t += 16)
-        for (int d = 0; d < dim; d += 16) {
-            v16 block[16];
-            for (int i = 0; i < 16; i++) {
-                if (t + i >= n)
-                    block[i] = v16_zero();
-                else if (d < whole)
-                    block[i] = v16_load_as(kv->base, dtype, w->key[t + i] + d);
-                else
-                    block[i] = v16_load_as_n(kv->base, dtype, w->key[t + i] + d, dim - d);
-            }
-            v16_transpose(block);
-            for (int i = 0; i < MIN(16, dim - d); i++)
-                v16_store(w->kt + (d + i) * TILE + t, block[i]);
-        }
     for (int t = 0; t < n; t++) {
         int64_t at = w->key[t] + kv->kv_stride;
         for (int d = 0; d < whole; d += 16)
@@ -165,6 +186,39 @@ WF_INLINE void outputs(work *w, int i_row, int pad, int at, int n_k, const float
 #pragma GCC unroll 4
         for (int j = 0; j < n_vecs; j++)
             v16_store(w->o + (i_row + r) * pad + at + 16 * j, sum[r][j]);
+}
+
+// The same for decode rows, which use V once: straight from the pages.
+WF_INLINE void outputs_direct(const wf_kv *kv, wf_dtype dtype, work *w, int n_k,
+                              const float *rescale, const int n_rows, const int n_vecs)
+{
+    int dim = kv->head_dim;
+    for (int at = 0; at + 16 * n_vecs <= dim; at += 16 * n_vecs) {
+        v16 sum[WF_TILE_ROWS][4];
+#pragma GCC unroll 4
+        for (int r = 0; r < n_rows; r++)
+#pragma GCC unroll 4
+            for (int j = 0; j < n_vecs; j++)
+                sum[r][j] = v16_mul(v16_load(w->o + r * dim + at + 16 * j), v16_set1(rescale[r]));
+        for (int k = 0; k < n_k; k++) {
+            v16 v[4];
+#pragma GCC unroll 4
+            for (int j = 0; j < n_vecs; j++)
+                v[j] = v16_load_as(kv->base, dtype, w->key[k] + kv->kv_stride + at + 16 * j);
+#pragma GCC unroll 4
+            for (int r = 0; r < n_rows; r++) {
+                v16 p = v16_set1(w->p[r * TILE + k]);
+#pragma GCC unroll 4
+                for (int j = 0; j < n_vecs; j++)
+                    sum[r][j] = v16_fma(p, v[j], sum[r][j]);
+            }
+        }
+#pragma GCC unroll 4
+        for (int r = 0; r < n_rows; r++)
+#pragma GCC unroll 4
+            for (int j = 0; j < n_vecs; j++)
+                v16_store(w->o + r * dim + at + 16 * j, sum[r][j]);
+    }
 }
 
 // Scores in w->p become weights 2^(s - max); each row's maximum and sum move on. `rescale` gets
@@ -263,30 +317,60 @@ static void store_outputs(const wf_attention_part *part, const work *w)
     }
 }
 
-void WF_ISA(attention)(const wf_attention_part *part)
+// A few rows over one tile, without a copy of V. head_dim is a multiple of 32.
+WF_INLINE void decode_tile(const wf_kv *kv, wf_dtype dtype, work *w, int32_t begin,
+                           const int n_rows)
+{
+    int n_k = MIN(w->pos[n_rows - 1] - begin + 1, TILE);
+    float rescale[16];
+    for (int at = 0; at < n_k; at += 16 * VECS(n_rows))
+        scores(w, 0, kv->head_dim, at, n_rows, VECS(n_rows));
+    soften(w, 0, begin, rescale, n_rows);
+    if (VECS(n_rows) == 4 && kv->head_dim % 64 == 0)
+        outputs_direct(kv, dtype, w, n_k, rescale, n_rows, 4);
+    else
+        outputs_direct(kv, dtype, w, n_k, rescale, n_rows, VECS(n_rows) > 1 ? 2 : 1);
+}
+
+WF_INLINE void run(const wf_attention_part *part, wf_dtype dtype)
 {
     const wf_kv *kv = &part->args->kv;
     work *w = (work *)(void *)part->scratch;
-    int n_rows = part->end_row - part->i_row;
-    if (n_rows <= 0) return;
+    int n_rows = part->end_row - part->i_row, dim = kv->head_dim;
     load_queries(part, w);
     int32_t end = w->pos[n_rows - 1] + 1;
+    bool direct = n_rows <= 4 && dim % 32 == 0;
     for (int32_t begin = 0; begin < end; begin += TILE) {
         int n = MIN(end - begin, TILE);
         find_keys(part, w, begin, n);
-        switch (kv->dtype) {
-        case WF_BF16:
-            load_tile(kv, WF_BF16, w, n);
-            break;
-        case WF_F16:
-            load_tile(kv, WF_F16, w, n);
-            break;
-        default:
-            load_tile(kv, WF_F32, w, n);
-            break;
+        load_keys(kv, dtype, w, n);
+        if (direct && n_rows == 1) {
+            decode_tile(kv, dtype, w, begin, 1);
+        } else if (direct && n_rows == 2) {
+            decode_tile(kv, dtype, w, begin, 2);
+        } else if (direct && n_rows == 4) {
+            decode_tile(kv, dtype, w, begin, 4);
+        } else {
+            load_values(kv, dtype, w, n);
+            for (int i = 0; i < n_rows; i += WF_TILE_ROWS)
+                row_tile_of(w, i, MIN(n_rows - i, WF_TILE_ROWS), dim, dim_pad(kv), begin);
         }
-        for (int i = 0; i < n_rows; i += WF_TILE_ROWS)
-            row_tile_of(w, i, MIN(n_rows - i, WF_TILE_ROWS), kv->head_dim, dim_pad(kv), begin);
     }
     store_outputs(part, w);
+}
+
+void WF_ISA(attention)(const wf_attention_part *part)
+{
+    if (part->end_row <= part->i_row) return;
+    switch (part->args->kv.dtype) {
+    case WF_BF16:
+        run(part, WF_BF16);
+        break;
+    case WF_F16:
+        run(part, WF_F16);
+        break;
+    default:
+        run(part, WF_F32);
+        break;
+    }
 }

@@ -22,7 +22,7 @@ WF_INLINE v16 panel_low(const char *panel, wf_dtype dtype, int64_t k)
 {
     switch (dtype) {
     case WF_BF16:
-        return v16_even_bf16((const uint16_t *)panel + k * WF_PANEL);
+        return v16_low_bf16(v16_load_bf16_pairs((const uint16_t *)panel + k * WF_PANEL));
     case WF_F16:
         return v16_load_f16((const uint16_t *)panel + k * WF_PANEL);
     default:
@@ -34,7 +34,7 @@ WF_INLINE v16 panel_high(const char *panel, wf_dtype dtype, int64_t k)
 {
     switch (dtype) {
     case WF_BF16:
-        return v16_odd_bf16((const uint16_t *)panel + k * WF_PANEL);
+        return v16_high_bf16(v16_load_bf16_pairs((const uint16_t *)panel + k * WF_PANEL));
     case WF_F16:
         return v16_load_f16((const uint16_t *)panel + k * WF_PANEL + 16);
     default:

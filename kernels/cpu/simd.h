@@ -50,6 +50,12 @@ WF_INLINE v16 v16_exp2(v16 x)
     return v16_select_ge(x, v16_set1(128.0f), v16_set1(INFINITY), below);
 }
 
+// Bits of 32 neighbouring bf16, two in each lane.
+WF_INLINE v16 v16_load_bf16_pairs(const uint16_t *p)
+{
+    return v16_load((const float *)(const void *)p);
+}
+
 #define WF_LOG2E 1.44269504088896340736f
 
 // 1 / (1 + e^-x)

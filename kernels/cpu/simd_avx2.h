@@ -141,26 +141,25 @@ WF_INLINE void v16_store_f16(uint16_t *p, v16 x)
     _mm_storeu_si128((__m128i *)(p + 8), _mm256_cvtps_ph(x.hi, nearest));
 }
 
-WF_INLINE __m256 v8_even_bf16(const uint16_t *p)
+WF_INLINE __m256 v8_low_bf16(__m256 x)
 {
-    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_loadu_si256((const __m256i *)p), 16));
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(x), 16));
 }
 
-WF_INLINE __m256 v8_odd_bf16(const uint16_t *p)
+WF_INLINE __m256 v8_high_bf16(__m256 x)
 {
-    return _mm256_castsi256_ps(_mm256_and_si256(_mm256_loadu_si256((const __m256i *)p),
-                                                _mm256_set1_epi32((int)0xffff0000u)));
+    return _mm256_castsi256_ps(
+        _mm256_and_si256(_mm256_castps_si256(x), _mm256_set1_epi32((int)0xffff0000u)));
 }
 
-// Two vectors from 32 interleaved bf16: the even elements and the odd ones.
-WF_INLINE v16 v16_even_bf16(const uint16_t *p)
+// The two bf16 in each lane's 32 bits.
+WF_INLINE v16 v16_low_bf16(v16 x)
 {
-    return (v16){v8_even_bf16(p), v8_even_bf16(p + 16)};
+    return (v16){v8_low_bf16(x.lo), v8_low_bf16(x.hi)};
 }
-
-WF_INLINE v16 v16_odd_bf16(const uint16_t *p)
+WF_INLINE v16 v16_high_bf16(v16 x)
 {
-    return (v16){v8_odd_bf16(p), v8_odd_bf16(p + 16)};
+    return (v16){v8_high_bf16(x.lo), v8_high_bf16(x.hi)};
 }
 
 WF_INLINE void v8_transpose(__m256 r[8])

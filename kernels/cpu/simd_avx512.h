@@ -124,16 +124,16 @@ WF_INLINE void v16_store_f16(uint16_t *p, v16 x)
                         _mm512_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
 }
 
-// Two vectors from 32 interleaved bf16: the even elements and the odd ones.
-WF_INLINE v16 v16_even_bf16(const uint16_t *p)
+// The two bf16 in each lane's 32 bits.
+WF_INLINE v16 v16_low_bf16(v16 x)
 {
-    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_loadu_si512(p), 16));
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(x), 16));
 }
 
-WF_INLINE v16 v16_odd_bf16(const uint16_t *p)
+WF_INLINE v16 v16_high_bf16(v16 x)
 {
     return _mm512_castsi512_ps(
-        _mm512_and_si512(_mm512_loadu_si512(p), _mm512_set1_epi32((int)0xffff0000u)));
+        _mm512_and_si512(_mm512_castps_si512(x), _mm512_set1_epi32((int)0xffff0000u)));
 }
 
 // r[i][j] = r[j][i]

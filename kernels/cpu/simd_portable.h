@@ -136,14 +136,14 @@ WF_INLINE void v16_store_f16(uint16_t *p, v16 x)
         p[i] = wf_f32_to_f16(x.v[i]);
 }
 
-// Two vectors from 32 interleaved bf16: the even elements and the odd ones.
-WF_INLINE v16 v16_even_bf16(const uint16_t *p)
+// The two bf16 in each lane's 32 bits.
+WF_INLINE v16 v16_low_bf16(v16 x)
 {
-    WF_V16_EACH(wf_bf16_to_f32(p[2 * i]));
+    WF_V16_EACH(wf_f32_of_bits(wf_f32_bits(x.v[i]) << 16));
 }
-WF_INLINE v16 v16_odd_bf16(const uint16_t *p)
+WF_INLINE v16 v16_high_bf16(v16 x)
 {
-    WF_V16_EACH(wf_bf16_to_f32(p[2 * i + 1]));
+    WF_V16_EACH(wf_f32_of_bits(wf_f32_bits(x.v[i]) & 0xffff0000u));
 }
 
 // r[i][j] = r[j][i]
