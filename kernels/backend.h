@@ -27,6 +27,7 @@ typedef struct wf_backend_config {
     int n_threads;        // host threads; 0: as many as the process may use
     wf_dtype model_dtype; // dtype weights and KV are kept in
     const char *isa;      // cpu: NULL best, "avx512", "avx2", "portable"
+    bool deterministic;   // cuda: a row's results never depend on its batch (ref, cpu: always so)
 } wf_backend_config;
 
 typedef struct wf_backend_info {

@@ -1,32 +1,27 @@
 // Decode attention: one query token per sequence, split over its KV (flash-decoding).
 //
-//   grid (split, KV head x block of 16 query heads, sequence); 4 warps
-//   a warp: every 4th tile of 16 tokens of the split, through its own ring of cp.async stages
+//   grid (split, KV head x block of 16 query heads, sequence); 1 to 8 warps share a split
+//   warp w walks tiles w, w + warps, ... of 16 tokens through its own ring of cp.async stages
 //
 // The query heads of a KV head are the rows of one 16-row matrix tile, so K and V are read once for
-// all of them. Each warp keeps its own maximum, sum and output over its tiles: no barrier in the
-// loop. The block combines its 4 warps in order; where a row has several splits they go through
-// scratch and the block that finishes last combines them, in order. A split's length depends on the
-// row's own context alone and every order is fixed, so a row's result never depends on its batch.
+// all of them. Each warp keeps its own maximum, sum and output: no barrier in the loop. The block
+// then adds its warps in order; where a row has several splits, they go through scratch and the
+// block that finishes last adds them, in order.
+//
+// Splits cost: a fence, an atomic and a second look at the parts, when nothing else is in flight.
+// So there are no more warps and splits than fill the device (plan_splits). With `deterministic`
+// both are fixed, and a row's result does not depend on its batch.
 //
 // q [T, ...] act (any alignment), K, V pages act, 16-byte chunks; out act. Accumulation f32,
 // weights rounded to act before V. Bytes: K and V once (2 * 2 * context * head_dim per KV head).
 // Source of the split: Dao, Haziza, Massa, Sizov, "Flash-Decoding" (2023).
 #include "kernels/cuda/cuda_mma.cuh"
 
-#define DECODE_WARPS   4
-#define DECODE_THREADS (DECODE_WARPS * 32)
-#define TILE           16 // tokens
-#define SPLIT_TOKENS   256
-#define MAX_SPLITS     32
-
-// Tokens of a split: 256, longer where a row would have more than 32 of them.
-static inline __host__ __device__ int split_tokens_of(int context)
-{
-    int least = (context + MAX_SPLITS - 1) / MAX_SPLITS;
-    least = (least + SPLIT_TOKENS - 1) / SPLIT_TOKENS * SPLIT_TOKENS;
-    return least < SPLIT_TOKENS ? SPLIT_TOKENS : least;
-}
+#define TILE              16 // tokens
+#define MAX_WARPS         8
+#define MAX_SPLITS        32
+#define LEAST_WARP_TOKENS 64   // of one warp, below which it is all prologue
+#define MOST_WARP_TOKENS  1024 // so that a long row among short ones is shared out
 
 struct decode_args {
     wf_batch b;
@@ -34,18 +29,25 @@ struct decode_args {
     wf_kv kv;
     int32_t n_heads, group, n_head_blocks; // group: query heads of a KV head
     float scale_log2;
-    float *partial;    // [seq][n_heads][splits][head_dim + 2]: output, maximum, sum
-    int32_t *counters; // [seq][KV head x head block]
-    int32_t max_splits;
+    float *partial;                  // [seq][n_heads][splits][head_dim + 4]: output, maximum, sum
+    int32_t *counters;               // [seq][KV head x head block]
+    int32_t max_splits, least_split; // splits of the longest row, tokens of a split
+    int32_t n_warps;
+    bool q_wide; // rows of q allow accesses of 4 bytes
 };
+
+// Tokens of a row's splits: what was planned, more where it would need more than 32 of them.
+__device__ __forceinline__ int split_tokens_of(int context, int least)
+{
+    int even = (context + MAX_SPLITS - 1) / MAX_SPLITS;
+    return max(least, (even + TILE - 1) / TILE * TILE);
+}
 
 template <int D> struct decode_shape {
     static const int chunks = D / 8, stages = D == 64 ? 6 : D == 128 ? 3 : 2;
     static const int tile_bytes = TILE * D * 2, stage_bytes = 2 * tile_bytes;
-    static const int ring_bytes = DECODE_WARPS * stages * stage_bytes;
-    // After the loop the ring holds the warps' outputs.
-    static const int combine_bytes = DECODE_WARPS * 16 * (D + 2) * 4;
-    static const int shared_bytes = ring_bytes > combine_bytes ? ring_bytes : combine_bytes;
+    static const int ring_bytes = stages * stage_bytes; // of a warp; later holds its output
+    static const int most_warps = D == 256 ? 4 : MAX_WARPS;
 };
 
 // Queues the copy of one tile's K and V to this warp's stage; tokens from `end` on become zeros.
@@ -77,16 +79,15 @@ __device__ __forceinline__ void load_queries(const decode_args &a, int64_t t, in
     int lane = threadIdx.x % 32, g = lane / 4, t2 = lane % 4 * 2;
     const T *base = (const T *)a.qkv.data + t * a.qkv.stride + (int64_t)head * D;
 #pragma unroll
-    for (int k = 0; k < D / 16; k++)
+    for (int h = 0; h < 2; h++)
 #pragma unroll
-        for (int i = 0; i < 4; i++) {
-            int row = g + (i & 1) * 8, d = k * 16 + t2 + (i >> 1) * 8;
-            float lo = 0.0f, hi = 0.0f;
-            if (row < n_rows) {
-                lo = to_f32(base[row * D + d]);
-                hi = to_f32(base[row * D + d + 1]);
-            }
-            q[k][i] = pack2((T *)nullptr, lo, hi);
+        for (int k = 0; k < D / 8; k++) {
+            const T *src = base + (g + h * 8) * D + k * 8 + t2;
+            uint32_t pair = 0;
+            if (g + h * 8 < n_rows)
+                pair = a.q_wide ? *(const uint32_t *)src
+                                : pack2((T *)nullptr, to_f32(src[0]), to_f32(src[1]));
+            q[k / 2][k % 2 * 2 + h] = pair;
         }
 }
 
@@ -101,15 +102,18 @@ __device__ __forceinline__ void attend_tile(const uint32_t q[D / 16][4], uint32_
 {
     typedef decode_shape<D> S;
     int lane = threadIdx.x % 32, t2 = lane % 4 * 2;
-    float s[2][4] = {};
+    float s[2][4] = {}, odd[2][4] = {}; // two chains of sums halve their latency
     uint32_t r[4], p[4];
 #pragma unroll
     for (int k = 0; k < D / 16; k++) { // matrices: tokens 0-7 | 8-15, by halves of 16 dims
         int token = (lane / 16) * 8 + lane % 8, chunk = k * 2 + (lane / 8) % 2;
         load_matrix4(stage + swizzled<S::chunks>(token, chunk), r);
-        mma<T>(s[0], q[k], r[0], r[1]);
-        mma<T>(s[1], q[k], r[2], r[3]);
+        mma<T>(k % 2 == 0 ? s[0] : odd[0], q[k], r[0], r[1]);
+        mma<T>(k % 2 == 0 ? s[1] : odd[1], q[k], r[2], r[3]);
     }
+#pragma unroll
+    for (int i = 0; i < 8; i++)
+        s[i / 4][i % 4] += odd[i / 4][i % 4];
     float top[2] = {w.max[0], w.max[1]};
 #pragma unroll
     for (int n = 0; n < 2; n++)
@@ -119,18 +123,20 @@ __device__ __forceinline__ void attend_tile(const uint32_t q[D / 16][4], uint32_
             s[n][i] = real ? s[n][i] * scale_log2 : -INFINITY;
             top[i >> 1] = fmaxf(top[i >> 1], s[n][i]);
         }
+    top[0] = quad_max(top[0]);
+    top[1] = quad_max(top[1]);
+    if (__any_sync(0xffffffffu, top[0] > w.max[0] || top[1] > w.max[1]))
 #pragma unroll
-    for (int h = 0; h < 2; h++) {
-        top[h] = quad_max(top[h]);
-        float keep = exp2_fast(w.max[h] - top[h]);
-        w.max[h] = top[h];
-        w.sum[h] *= keep;
+        for (int h = 0; h < 2; h++) {
+            float keep = exp2_fast(w.max[h] - top[h]);
+            w.max[h] = top[h];
+            w.sum[h] *= keep;
 #pragma unroll
-        for (int n = 0; n < D / 8; n++) {
-            w.o[n][2 * h] *= keep;
-            w.o[n][2 * h + 1] *= keep;
+            for (int n = 0; n < D / 8; n++) {
+                w.o[n][2 * h] *= keep;
+                w.o[n][2 * h + 1] *= keep;
+            }
         }
-    }
 #pragma unroll
     for (int n = 0; n < 2; n++)
 #pragma unroll
@@ -151,74 +157,168 @@ __device__ __forceinline__ void attend_tile(const uint32_t q[D / 16][4], uint32_
     }
 }
 
-// Combines n parts of a row and stores it: part i has its output at o + i * step, then maximum and
-// sum behind it. One thread per (row, dim); returns the output, not yet divided by *sum.
-__device__ __forceinline__ float combine(const float *o, int64_t step, int n, int D, int d,
-                                         float *out_max, float *out_sum)
+// The block that finishes a row last combines its splits: part i of a row has its output, then its
+// maximum and sum. A warp does 4 rows: lane i weighs split i, then each adds up 4 neighbouring
+// dims.
+template <typename T, int D>
+__device__ __forceinline__ void combine_rows(const decode_args &a, int64_t t, int seq, int head,
+                                             int n_rows, int n_splits)
 {
-    float max = -INFINITY, sum = 0.0f, x = 0.0f;
-    for (int i = 0; i < n; i++)
-        max = fmaxf(max, o[i * step + D]);
-    for (int i = 0; i < n; i++) {
-        float keep = exp2_fast(o[i * step + D] - max);
-        x += o[i * step + d] * keep;
-        sum += o[i * step + D + 1] * keep;
+    const int R = 4, lane = threadIdx.x % 32;
+    const int64_t step = D + 4, row_step = a.max_splits * step;
+    const float *first = a.partial + ((int64_t)seq * a.n_heads + head) * row_step;
+    for (int row = (int)threadIdx.x / 32 * R; row < n_rows; row += a.n_warps * R) {
+        float weight[R];
+        float2 state[R];
+#pragma unroll
+        for (int r = 0; r < R; r++) {
+            const float *part = first + min(row + r, n_rows - 1) * row_step + lane * step;
+            state[r] = lane < n_splits ? *(const float2 *)(part + D) : make_float2(-1e30f, 0.0f);
+        }
+#pragma unroll
+        for (int r = 0; r < R; r++) {
+            float max = state[r].x;
+            for (int i = 16; i > 0; i >>= 1)
+                max = fmaxf(max, __shfl_xor_sync(0xffffffffu, max, i));
+            weight[r] = exp2_fast(state[r].x - max);
+            weight[r] /= warp_sum(weight[r] * state[r].y);
+        }
+#pragma unroll
+        for (int d0 = 0; d0 < D; d0 += 128) {
+            int d = min(d0 + lane * 4, D - 4);
+            float x[R][4] = {};
+#pragma unroll 4
+            for (int k = 0; k < n_splits; k++)
+#pragma unroll
+                for (int r = 0; r < R; r++) {
+                    float4 o = *(const float4 *)(first + min(row + r, n_rows - 1) * row_step +
+                                                 k * step + d);
+                    float w = __shfl_sync(0xffffffffu, weight[r], k);
+                    x[r][0] += o.x * w, x[r][1] += o.y * w, x[r][2] += o.z * w, x[r][3] += o.w * w;
+                }
+#pragma unroll
+            for (int r = 0; r < R; r++) {
+                T *out = (T *)a.out.data + t * a.out.stride + (int64_t)(head + row + r) * D + d;
+                if (row + r < n_rows && d0 + lane * 4 < D)
+                    for (int j = 0; j < 4; j++)
+                        out[j] = of_f32<T>(x[r][j]);
+            }
+        }
     }
-    *out_max = max;
-    *out_sum = sum;
-    return x;
 }
 
-// The last block of a row to finish combines the row's splits.
+// Where a row's result goes: the output, or the split's part of it.
 template <typename T, int D>
-__device__ __forceinline__ void finish_row(const decode_args &a, int64_t t, int head, int n_rows,
-                                           int n_splits, bool *last)
+__device__ __forceinline__ void store_pair(const decode_args &a, int64_t t, int seq, int head,
+                                           bool whole, int d, float x, float y, float max,
+                                           float sum)
 {
+    if (whole) {
+        T *out = (T *)a.out.data + t * a.out.stride + (int64_t)head * D + d;
+        out[0] = of_f32<T>(x / sum);
+        out[1] = of_f32<T>(y / sum);
+        return;
+    }
+    float *part =
+        a.partial + (((int64_t)seq * a.n_heads + head) * a.max_splits + blockIdx.x) * (D + 4);
+    *(float2 *)(part + d) = make_float2(x, y);
+    if (d == 0) *(float2 *)(part + D) = make_float2(max, sum);
+}
+
+// A lone warp stores from its registers.
+template <typename T, int D>
+__device__ __forceinline__ void store_warp(const decode_args &a, int64_t t, int seq, int head,
+                                           int n_rows, bool whole, warp_state<D> &w)
+{
+    int lane = threadIdx.x % 32;
+#pragma unroll
+    for (int h = 0; h < 2; h++) {
+        int row = lane / 4 + h * 8;
+        float sum = quad_sum(w.sum[h]);
+        if (row >= n_rows) continue;
+#pragma unroll
+        for (int n = 0; n < D / 8; n++)
+            store_pair<T, D>(a, t, seq, head + row, whole, n * 8 + lane % 4 * 2, w.o[n][2 * h],
+                             w.o[n][2 * h + 1], w.max[h], sum);
+    }
+}
+
+// Several warps put theirs where their rings were, and the block adds them in order.
+template <typename T, int D>
+__device__ __forceinline__ void store_block(const decode_args &a, int64_t t, int seq, int head,
+                                            int n_rows, bool whole, warp_state<D> &w, char *shared)
+{
+    const int row_floats = D + 4, ring_floats = decode_shape<D>::ring_bytes / 4;
+    int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
+    float *mine = (float *)shared + warp * ring_floats;
+#pragma unroll
+    for (int h = 0; h < 2; h++) {
+        int row = lane / 4 + h * 8;
+        float sum = quad_sum(w.sum[h]), *at = mine + row * row_floats;
+        if (row >= n_rows) continue;
+#pragma unroll
+        for (int n = 0; n < D / 8; n++)
+            *(float2 *)(at + n * 8 + lane % 4 * 2) = make_float2(w.o[n][2 * h], w.o[n][2 * h + 1]);
+        if (lane % 4 == 0) *(float2 *)(at + D) = make_float2(w.max[h], sum);
+    }
+    __syncthreads();
+    for (int i = (int)threadIdx.x; i < n_rows * (D / 2); i += (int)blockDim.x) {
+        int row = i / (D / 2), d = i % (D / 2) * 2;
+        const float *parts = (const float *)shared + row * row_floats;
+        float max = -INFINITY, sum = 0.0f, x = 0.0f, y = 0.0f;
+        for (int k = 0; k < a.n_warps; k++)
+            max = fmaxf(max, parts[k * ring_floats + D]);
+        for (int k = 0; k < a.n_warps; k++) {
+            const float *part = parts + k * ring_floats;
+            float keep = exp2_fast(part[D] - max);
+            sum += part[D + 1] * keep;
+            x += part[d] * keep;
+            y += part[d + 1] * keep;
+        }
+        store_pair<T, D>(a, t, seq, head + row, whole, d, x, y, max, sum);
+    }
+}
+
+// Whether this block is the last one of its row; what all of them stored is then seen.
+__device__ __forceinline__ bool is_last(const decode_args &a, int seq, int n_splits, bool *last)
+{
+    int32_t *counter = a.counters + (int64_t)seq * gridDim.y + blockIdx.y;
     __threadfence();
     __syncthreads();
-    int32_t *counter = a.counters + (int64_t)blockIdx.z * gridDim.y + blockIdx.y;
     if (threadIdx.x == 0) {
         *last = atomicAdd(counter, 1) == n_splits - 1;
         if (*last) *counter = 0;
     }
     __syncthreads();
-    if (!*last) return;
     __threadfence();
-    for (int i = (int)threadIdx.x; i < n_rows * D; i += DECODE_THREADS) {
-        int row = i / D, d = i % D;
-        float max, sum;
-        const float *parts =
-            a.partial + ((int64_t)blockIdx.z * a.n_heads + head + row) * a.max_splits * (D + 2);
-        float x = combine(parts, D + 2, n_splits, D, d, &max, &sum);
-        ((T *)a.out.data)[t * a.out.stride + (int64_t)(head + row) * D + d] = of_f32<T>(x / sum);
-    }
+    return *last;
 }
 
 template <typename T, int D>
-static __global__ void __launch_bounds__(DECODE_THREADS, D == 256 ? 1 : 2)
+static __global__ void __launch_bounds__(decode_shape<D>::most_warps * 32)
     decode_kernel(const __grid_constant__ decode_args a)
 {
     typedef decode_shape<D> S;
     extern __shared__ __align__(128) char shared[];
     __shared__ bool last;
+    int seq = (int)blockIdx.z, kv_head = (int)blockIdx.y / a.n_head_blocks;
+    int block = (int)blockIdx.y % a.n_head_blocks, warp = (int)threadIdx.x / 32;
+    int n_rows = min(16, a.group - block * 16), head = kv_head * a.group + block * 16;
+    int64_t t = seq; // decode rows come first, one token each
     wait_for_previous();
     let_next_start();
-    int seq = (int)blockIdx.z, kv_head = (int)blockIdx.y / a.n_head_blocks;
-    int block = (int)blockIdx.y % a.n_head_blocks;
-    int n_rows = min(16, a.group - block * 16), head = kv_head * a.group + block * 16;
-    int context = a.b.seq_past[seq] + 1, split = split_tokens_of(context);
+    int context = a.b.seq_past[seq] + 1, split = split_tokens_of(context, a.least_split);
+    const int32_t *pages = a.b.page_table + (int64_t)a.b.seq_row[seq] * a.b.page_stride;
     int n_splits = (context + split - 1) / split, begin = (int)blockIdx.x * split;
     if ((int)blockIdx.x >= n_splits) return;
     int end = min(context, begin + split), n_tiles = (end - begin + TILE - 1) / TILE;
-    int64_t t = a.b.cu_seqlens[seq];
-    const int32_t *pages = a.b.page_table + (int64_t)a.b.seq_row[seq] * a.b.page_stride;
-    int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
-    uint32_t ring = shared_address(shared) + (uint32_t)(warp * S::stages * S::stage_bytes);
-    int n_mine = (n_tiles - warp + DECODE_WARPS - 1) / DECODE_WARPS; // <= 0: none
+    int n_mine = (n_tiles - warp + a.n_warps - 1) / a.n_warps; // <= 0: none
+    uint32_t ring = shared_address(shared) + (uint32_t)(warp * S::ring_bytes);
+    auto token_of = [&](int i) { return begin + (warp + i * a.n_warps) * TILE; };
 #pragma unroll
     for (int i = 0; i < S::stages - 1; i++) {
         if (i < n_mine)
-            fetch_tile<T, D>(a, pages, kv_head, begin + (warp + i * DECODE_WARPS) * TILE, end,
+            fetch_tile<T, D>(a, pages, kv_head, token_of(i), end,
                              ring + (uint32_t)(i * S::stage_bytes));
         copy_commit();
     }
@@ -231,65 +331,74 @@ static __global__ void __launch_bounds__(DECODE_THREADS, D == 256 ? 1 : 2)
     for (int n = 0; n < D / 8; n++)
         w.o[n][0] = w.o[n][1] = w.o[n][2] = w.o[n][3] = 0.0f;
     for (int i = 0, stage = 0, ahead = S::stages - 1; i < n_mine; i++) {
-        int next = i + S::stages - 1;
-        if (next < n_mine)
-            fetch_tile<T, D>(a, pages, kv_head, begin + (warp + next * DECODE_WARPS) * TILE, end,
+        if (i + S::stages - 1 < n_mine)
+            fetch_tile<T, D>(a, pages, kv_head, token_of(i + S::stages - 1), end,
                              ring + (uint32_t)(ahead * S::stage_bytes));
         copy_commit();
         copy_wait<S::stages - 1>();
         __syncwarp();
-        attend_tile<T, D>(q, ring + (uint32_t)(stage * S::stage_bytes),
-                          end - begin - (warp + i * DECODE_WARPS) * TILE, a.scale_log2, w);
+        attend_tile<T, D>(q, ring + (uint32_t)(stage * S::stage_bytes), end - token_of(i),
+                          a.scale_log2, w);
         __syncwarp();
         stage = stage + 1 == S::stages ? 0 : stage + 1;
         ahead = ahead + 1 == S::stages ? 0 : ahead + 1;
     }
     copy_wait<0>();
-    __syncthreads();
-    float *mine = (float *)shared + warp * 16 * (D + 2);
-#pragma unroll
-    for (int h = 0; h < 2; h++) {
-        int row = lane / 4 + h * 8;
-        float sum = quad_sum(w.sum[h]);
-        if (row >= n_rows) continue;
-#pragma unroll
-        for (int n = 0; n < D / 8; n++) {
-            mine[row * (D + 2) + n * 8 + lane % 4 * 2] = w.o[n][2 * h];
-            mine[row * (D + 2) + n * 8 + lane % 4 * 2 + 1] = w.o[n][2 * h + 1];
-        }
-        if (lane % 4 == 0) mine[row * (D + 2) + D] = w.max[h], mine[row * (D + 2) + D + 1] = sum;
-    }
-    __syncthreads();
-    for (int i = (int)threadIdx.x; i < n_rows * D; i += DECODE_THREADS) {
-        int row = i / D, d = i % D;
-        float max, sum;
-        float x = combine((const float *)shared + row * (D + 2), 16 * (D + 2), DECODE_WARPS, D, d,
-                          &max, &sum);
-        if (n_splits == 1) {
-            ((T *)a.out.data)[t * a.out.stride + (int64_t)(head + row) * D + d] =
-                of_f32<T>(x / sum);
-            continue;
-        }
-        float *part =
-            a.partial +
-            (((int64_t)seq * a.n_heads + head + row) * a.max_splits + blockIdx.x) * (D + 2);
-        part[d] = x;
-        if (d == 0) part[D] = max, part[D + 1] = sum;
-    }
-    if (n_splits > 1) finish_row<T, D>(a, t, head, n_rows, n_splits, &last);
+    __syncwarp();
+    if (a.n_warps == 1)
+        store_warp<T, D>(a, t, seq, head, n_rows, n_splits == 1, w);
+    else
+        store_block<T, D>(a, t, seq, head, n_rows, n_splits == 1, w, shared);
+    if (n_splits > 1 && is_last(a, seq, n_splits, &last))
+        combine_rows<T, D>(a, t, seq, head, n_rows, n_splits);
+}
+
+// Warps and splits: as many warps on a row as the rows leave free, at most 8 per multiprocessor in
+// all; then splits, where rows are so few that multiprocessors would stay idle.
+static void plan_splits(const wf_cuda *cu, int most_warps, decode_args *a)
+{
+    int rows = a->b.n_decode * a->kv.n_kv_heads * a->n_head_blocks, n_splits = 1;
+    a->n_warps = 1;
+    while (a->n_warps < most_warps && rows * a->n_warps * 2 <= cu->n_sms * 8)
+        a->n_warps *= 2;
+    while (rows * n_splits * a->n_warps * 2 <= cu->n_sms * 8 && n_splits < MAX_SPLITS)
+        n_splits *= 2;
+    if (cu->deterministic) a->n_warps = 4;
+    int split = (a->b.max_context + n_splits - 1) / n_splits;
+    int least = LEAST_WARP_TOKENS * a->n_warps, most = MOST_WARP_TOKENS * a->n_warps;
+    if (cu->deterministic) split = least = most = 1024;
+    split = split < least ? least : split > most ? most : split;
+    a->least_split = (split + TILE - 1) / TILE * TILE;
+    // Of a row as long as max_context, and of any shorter one.
+    a->max_splits = (a->b.max_context + a->least_split - 1) / a->least_split;
+    if (a->max_splits > MAX_SPLITS) a->max_splits = MAX_SPLITS;
+}
+
+static wf_status reserve_parts(wf_cuda *cu, wf_stream *s, decode_args *a)
+{
+    void *partial = nullptr;
+    size_t rows = (size_t)a->b.n_decode * (size_t)a->n_heads;
+    size_t blocks = (size_t)a->b.n_decode * (size_t)(a->kv.n_kv_heads * a->n_head_blocks);
+    if (a->max_splits == 1) return WF_OK;
+    WF_TRY(wf_cuda_scratch(cu, s, rows * (size_t)a->max_splits * (size_t)(a->kv.head_dim + 4) * 4,
+                           &partial));
+    a->partial = (float *)partial;
+    return wf_cuda_counters(cu, s, blocks, &a->counters);
 }
 
 template <typename T, int D>
-static wf_status launch_decode(wf_cuda *cu, wf_stream *s, const decode_args &a)
+static wf_status launch_decode(wf_cuda *cu, wf_stream *s, decode_args a)
 {
     auto kernel = decode_kernel<T, D>;
-    const int bytes = decode_shape<D>::shared_bytes;
-    WF_TRY(wf_cuda_allow_shared(cu, kernel, bytes, "decode attention"));
+    const int most = decode_shape<D>::most_warps, ring_bytes = decode_shape<D>::ring_bytes;
+    WF_TRY(wf_cuda_allow_shared(cu, kernel, (size_t)(most * ring_bytes), "decode attention"));
+    plan_splits(cu, most, &a);
+    WF_TRY(reserve_parts(cu, s, &a));
     return wf_cuda_launch(cu, s, "decode attention", kernel,
                           dim3((unsigned)a.max_splits,
                                (unsigned)(a.kv.n_kv_heads * a.n_head_blocks),
                                (unsigned)a.b.n_decode),
-                          dim3(DECODE_THREADS), bytes, a);
+                          dim3((unsigned)(a.n_warps * 32)), (size_t)(a.n_warps * ring_bytes), a);
 }
 
 template <typename T> static wf_status decode_dims(wf_cuda *cu, wf_stream *s, const decode_args &a)
@@ -301,9 +410,8 @@ template <typename T> static wf_status decode_dims(wf_cuda *cu, wf_stream *s, co
 
 wf_status wf_attention_decode(wf_cuda *cu, wf_stream *s, const wf_attention_args *in)
 {
-    const wf_batch *b = in->batch;
     decode_args a = {};
-    a.b = *b;
+    a.b = *in->batch;
     a.qkv = in->qkv;
     a.out = in->out;
     a.kv = in->kv;
@@ -311,18 +419,7 @@ wf_status wf_attention_decode(wf_cuda *cu, wf_stream *s, const wf_attention_args
     a.group = in->n_heads / in->kv.n_kv_heads;
     a.n_head_blocks = (a.group + 15) / 16;
     a.scale_log2 = in->scale * 1.4426950408889634f;
-    // A row has at most as many splits as this many tokens need at the shortest split.
-    a.max_splits = (b->max_context + SPLIT_TOKENS - 1) / SPLIT_TOKENS;
-    if (a.max_splits > MAX_SPLITS) a.max_splits = MAX_SPLITS;
-    if (a.max_splits > 1) {
-        void *partial = nullptr;
-        size_t rows = (size_t)b->n_decode * (size_t)a.n_heads;
-        WF_TRY(wf_cuda_scratch(cu, s, rows * (size_t)a.max_splits * (size_t)(a.kv.head_dim + 2) * 4,
-                               &partial));
-        a.partial = (float *)partial;
-        WF_TRY(wf_cuda_counters(
-            cu, s, (size_t)b->n_decode * (size_t)(a.kv.n_kv_heads * a.n_head_blocks), &a.counters));
-    }
+    a.q_wide = (uintptr_t)in->qkv.data % 4 == 0 && in->qkv.stride % 2 == 0;
     return cu->act == WF_BF16 ? decode_dims<__nv_bfloat16>(cu, s, a)
                               : decode_dims<__half>(cu, s, a);
 }

@@ -354,6 +354,7 @@ static wf_status cuda_create(const wf_backend_config *config, wf_backend **out)
     cu->base.ops = &wf_cuda_ops;
     cu->device = config->device;
     cu->act = config->model_dtype;
+    cu->deterministic = config->deterministic;
     snprintf(cu->gpu, sizeof cu->gpu, "unknown");
     if (gethostname(cu->host, sizeof cu->host - 1) != 0) snprintf(cu->host, 8, "host");
     wf_status st = open_backend(cu);

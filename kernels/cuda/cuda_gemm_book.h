@@ -28,7 +28,7 @@ typedef enum wf_gemm_kind {
 
 typedef struct wf_gemm_key {
     int64_t n, k;
-    int32_t rows;             // of the bucket
+    int32_t rows;             // of the bucket; negative: of a deterministic plan
     int32_t w_dtype, y_dtype; // wf_dtype
 } wf_gemm_key;
 

@@ -43,6 +43,7 @@ struct wf_graph {
 struct wf_cuda {
     wf_backend base;
     int device, n_sms, cc_major;
+    bool deterministic; // wf_backend_config.deterministic
     wf_dtype act;
     char gpu[64], host[64];
     cublasLtHandle_t lt;

@@ -172,8 +172,18 @@ static __global__ void kv_copy_kernel(W *pool, int64_t layer_words, int64_t page
     W *layer = pool + blockIdx.y * layer_words;
     const W *src = layer + from[blockIdx.x] * page_words;
     W *dst = layer + to[blockIdx.x] * page_words;
-    for (int64_t k = (int64_t)blockIdx.z * blockDim.x + threadIdx.x; k < page_words;
-         k += (int64_t)gridDim.z * blockDim.x)
+    const int64_t step = (int64_t)gridDim.z * blockDim.x;
+    int64_t k = (int64_t)blockIdx.z * blockDim.x + threadIdx.x;
+    for (; k + 7 * step < page_words; k += 8 * step) { // eight loads in flight
+        W held[8];
+#pragma unroll
+        for (int i = 0; i < 8; i++)
+            held[i] = src[k + i * step];
+#pragma unroll
+        for (int i = 0; i < 8; i++)
+            dst[k + i * step] = held[i];
+    }
+    for (; k < page_words; k += step)
         dst[k] = src[k];
 }
 

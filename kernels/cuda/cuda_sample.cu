@@ -47,14 +47,40 @@ struct shared_space {
     int32_t index;
 };
 
+// Calls f(id, logit) for every token, a fixed set of them per thread: 16 bytes at a time, four
+// loads in flight, where the row allows it.
+template <typename F> __device__ __forceinline__ void each_logit(const row_state &r, F f)
+{
+    int tid = (int)threadIdx.x, n_wide = r.n_vocab / 4, done = 0;
+    if ((uintptr_t)r.logits % 16 == 0) {
+        const float4 *wide = (const float4 *)r.logits;
+        done = n_wide * 4;
+        for (int i0 = tid; i0 < n_wide; i0 += 4 * THREADS) {
+            float4 x[4];
+#pragma unroll
+            for (int k = 0; k < 4; k++)
+                if (i0 + k * THREADS < n_wide) x[k] = wide[i0 + k * THREADS];
+#pragma unroll
+            for (int k = 0; k < 4; k++) {
+                int i = (i0 + k * THREADS) * 4;
+                if (i >= done) break;
+                f(i, x[k].x), f(i + 1, x[k].y), f(i + 2, x[k].z), f(i + 3, x[k].w);
+            }
+        }
+    }
+    for (int i = done + tid; i < r.n_vocab; i += THREADS)
+        f(i, r.logits[i]);
+}
+
 __device__ __forceinline__ float gap_of(const row_state &r, float logit)
 {
     return logit == r.max ? 0.0f : logit - r.max;
 }
 
-// The weight in units of 2^-44.
+// The weight in units of 2^-44; those that round to nothing are not worth an exponential.
 __device__ __forceinline__ u64 weight_of(const row_state &r, float logit)
 {
+    if (gap_of(r, logit) * r.inverse_temperature < -31.0f) return 0;
     return __float2ull_rz(expf(gap_of(r, logit) * r.inverse_temperature) * 17592186044416.0f);
 }
 
@@ -92,14 +118,25 @@ __device__ int32_t prepare(row_state &r, const uint16_t *counts, int32_t pos, sh
     int n_masked = pos - p->prompt_len < p->min_tokens ? p->n_stop_ids : 0;
     u64 best = 0;
     float low = INFINITY;
-    for (int i = (int)threadIdx.x; i < r.n_vocab; i += THREADS) {
-        float was = r.logits[i], x = isnan(was) ? -INFINITY : was;
-        if (penalise) x = penalised(x, counts[i], p);
-        for (int k = 0; k < n_masked; k++)
-            if (p->stop_ids[k] == i) x = -INFINITY;
-        if (__float_as_uint(x) != __float_as_uint(was)) r.logits[i] = x;
-        best = max(best, (u64)order_of(x) << 32 | (0xffffffffu - (uint32_t)i));
-        if (x > -INFINITY) low = fminf(low, x);
+    if (!penalise && n_masked == 0) { // ids ascend in a thread: the first of equals stays
+        float top = -INFINITY;
+        int32_t at = -1;
+        each_logit(r, [&](int i, float x) {
+            if (isnan(x)) r.logits[i] = x = -INFINITY;
+            if (x > top || at < 0) top = x, at = i;
+            if (x > -INFINITY) low = fminf(low, x);
+        });
+        if (at >= 0) best = (u64)order_of(top) << 32 | (0xffffffffu - (uint32_t)at);
+    } else {
+        each_logit(r, [&](int i, float was) {
+            float x = isnan(was) ? -INFINITY : was;
+            if (penalise) x = penalised(x, counts[i], p);
+            for (int k = 0; k < n_masked; k++)
+                if (p->stop_ids[k] == i) x = -INFINITY;
+            if (__float_as_uint(x) != __float_as_uint(was)) r.logits[i] = x;
+            best = max(best, (u64)order_of(x) << 32 | (0xffffffffu - (uint32_t)i));
+            if (x > -INFINITY) low = fminf(low, x);
+        });
     }
     best = block_max(best, sh);
     for (int i = 16; i > 0; i >>= 1)
@@ -170,11 +207,10 @@ __device__ uint32_t select(const row_state &r, u64 target, uint32_t floor, share
     u64 above = 0;
     if (!(e.scale < 1e30f)) e.scale = 0.0f; // infinite logits or hardly any range: no first pass
     clear_buckets(sh);
-    for (int i = (int)threadIdx.x; i < r.n_vocab; i += THREADS) {
-        float x = r.logits[i];
-        if (order_of(x) >= floor)
-            atomicAdd(&sh.bucket[part_of(e, x)], WEIGHTED ? weight_of(r, x) : 1ull);
-    }
+    each_logit(r, [&](int, float x) {
+        u64 amount = order_of(x) < floor ? 0 : WEIGHTED ? weight_of(r, x) : 1;
+        if (amount != 0) atomicAdd(&sh.bucket[part_of(e, x)], amount);
+    });
     __syncthreads();
     int part = first_reaching(sh, target, &above);
     uint32_t lo = floor, hi = order_of(r.max);
@@ -185,12 +221,11 @@ __device__ uint32_t select(const row_state &r, u64 target, uint32_t floor, share
     while (lo < hi) {
         int shift = max(0, 32 - __clz(hi - lo) - 11); // (hi - lo) >> shift < 2048
         clear_buckets(sh);
-        for (int i = (int)threadIdx.x; i < r.n_vocab; i += THREADS) {
-            float x = r.logits[i];
+        each_logit(r, [&](int, float x) {
             uint32_t order = order_of(x);
-            if (order < lo || order > hi || part_of(e, x) != part) continue;
+            if (order < lo || order > hi || part_of(e, x) != part) return;
             atomicAdd(&sh.bucket[(hi - order) >> shift], WEIGHTED ? weight_of(r, x) : 1ull);
-        }
+        });
         __syncthreads();
         u64 before = 0;
         int at = first_reaching(sh, target - above, &before);
@@ -211,6 +246,7 @@ __device__ u64 sum_ranges(const row_state &r, uint32_t floor, int per_warp, shar
     int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
     int end = min(r.n_vocab, (warp + 1) * per_warp);
     u64 sum = 0;
+#pragma unroll 8
     for (int i = warp * per_warp + lane; i < end; i += 32) {
         float x = r.logits[i];
         if (order_of(x) >= floor) sum += weight_of(r, x);
@@ -239,24 +275,32 @@ __device__ int32_t draw(const row_state &r, uint32_t floor, int32_t pos, shared_
     int owner = 0;
     while (owner < WARPS - 1 && ahead + sh.warp[owner] <= target)
         ahead += sh.warp[owner++];
-    if ((int)threadIdx.x / 32 == owner) {
-        int lane = threadIdx.x % 32, end = min(r.n_vocab, (owner + 1) * per_warp);
-        for (int i0 = owner * per_warp; i0 < end; i0 += 32) {
-            int i = i0 + lane;
-            float x = i < end ? r.logits[i] : -INFINITY;
-            u64 sum = i < end && order_of(x) >= floor ? weight_of(r, x) : 0;
-            for (int k = 1; k < 32; k <<= 1) {
-                u64 up = __shfl_up_sync(0xffffffffu, sum, k);
-                if (lane >= k) sum += up;
-            }
-            unsigned passed = __ballot_sync(0xffffffffu, ahead + sum > target);
-            if (passed != 0) {
-                if (lane == 0) sh.index = i0 + __ffs((int)passed) - 1;
-                break;
-            }
-            ahead += __shfl_sync(0xffffffffu, sum, 31);
-        }
+    // The owner's range, a few neighbours per thread.
+    int warp = threadIdx.x / 32, lane = threadIdx.x % 32,
+        per_thread = (per_warp + THREADS - 1) / THREADS;
+    int begin = owner * per_warp + (int)threadIdx.x * per_thread;
+    int end = min(min(begin + per_thread, (owner + 1) * per_warp), r.n_vocab);
+    u64 mine = 0;
+    for (int i = begin; i < end; i++)
+        if (order_of(r.logits[i]) >= floor) mine += weight_of(r, r.logits[i]);
+    u64 sum = mine;
+    for (int k = 1; k < 32; k <<= 1) {
+        u64 up = __shfl_up_sync(0xffffffffu, sum, k);
+        if (lane >= k) sum += up;
     }
+    __syncthreads(); // everybody has read the sums of the ranges
+    if (lane == 31) sh.warp[warp] = sum;
+    __syncthreads();
+    ahead += sum - mine;
+    for (int w = 0; w < warp; w++)
+        ahead += sh.warp[w];
+    if (ahead <= target && target < ahead + mine) // one thread
+        for (int i = begin; i < end; i++) {
+            if (order_of(r.logits[i]) >= floor) ahead += weight_of(r, r.logits[i]);
+            if (ahead <= target) continue;
+            sh.index = i;
+            break;
+        }
     __syncthreads();
     return sh.index;
 }
@@ -284,8 +328,7 @@ __device__ int32_t draw_filtered(const row_state &r, int32_t pos, shared_space &
 __device__ double log_sum(const row_state &r, shared_space &sh)
 {
     double sum = 0.0;
-    for (int i = (int)threadIdx.x; i < r.n_vocab; i += THREADS)
-        sum += (double)expf(gap_of(r, r.logits[i]));
+    each_logit(r, [&](int, float x) { sum += (double)expf(gap_of(r, x)); });
     for (int i = 16; i > 0; i >>= 1)
         sum += __shfl_xor_sync(0xffffffffu, sum, i);
     __syncthreads();
@@ -310,10 +353,10 @@ __device__ void top_logprobs(const row_state &r, int32_t n_top, double log_total
     u64 last = ~0ull;
     for (int k = 0; k < n_top; k++) {
         u64 best = 0;
-        for (int i = (int)threadIdx.x; i < r.n_vocab; i += THREADS) {
-            u64 x = (u64)order_of(r.logits[i]) << 32 | (0xffffffffu - (uint32_t)i);
+        each_logit(r, [&](int i, float logit) {
+            u64 x = (u64)order_of(logit) << 32 | (0xffffffffu - (uint32_t)i);
             if (x < last) best = max(best, x);
-        }
+        });
         last = block_max(best, sh);
         int32_t token = (int32_t)(0xffffffffu - (uint32_t)last);
         if (threadIdx.x == 0) {
