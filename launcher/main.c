@@ -52,6 +52,7 @@ static wf_status dispatch(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+    wf_start_calm(argv);
     const char *name = argc > 1 && wf_command_find(argv[1]) ? argv[1] : NULL;
     wf_status st = dispatch(argc, argv);
     if (st == WF_OK && (fflush(stdout) != 0 || ferror(stdout))) {

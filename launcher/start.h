@@ -43,4 +43,11 @@ typedef struct wf_thread_plan {
 // process that nobody bound and that is alone, or under mpirun, is not bound.
 wf_thread_plan wf_threads_decide(const wf_thread_input *input);
 
+// Threads that wait for work inside a step are to spin for microseconds, then sleep: on a node whose
+// cores are shared (ranks, other jobs), a spinning thread keeps the one it waits for from running,
+// and a step takes several times as long. The OpenMP library reads its settings when the program is
+// loaded, so the program starts itself once more with them. Does nothing where the user has chosen
+// (OMP_WAIT_POLICY, GOMP_SPINCOUNT); returns also when the restart fails. First thing in main.
+void wf_start_calm(char **argv);
+
 #endif

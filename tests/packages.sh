@@ -47,7 +47,6 @@ weft_mpi_environment() {
     if [ "$(id -u)" = 0 ]; then
         export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
     fi
-    export OMP_WAIT_POLICY=passive
 }
 
 # Configures and builds into build/; quiet unless it fails.
