@@ -34,6 +34,7 @@ typedef struct work {
     float max[MAX_ROWS], sum[MAX_ROWS];
     int32_t pos[MAX_ROWS]; // of each row's query
     int64_t key[TILE];     // element offset of each position's K
+    int64_t next[TILE];    // the same in the next tile, which is fetched ahead
 } work;
 
 _Static_assert(sizeof(work) <= WF_CPU_SCRATCH_BYTES, "an attention task fits the scratch");
@@ -67,15 +68,16 @@ static void load_queries(const wf_attention_part *part, work *w)
     memset(w->o, 0, (size_t)(n_rows * dim_pad(kv)) * sizeof *w->o);
 }
 
-static void find_keys(const wf_attention_part *part, work *w, int32_t begin, int n)
+// Element offsets of K at n positions from `begin`.
+static void find_keys(const wf_attention_part *part, int64_t *keys, int32_t begin, int n)
 {
     const wf_batch *b = part->args->batch;
     const wf_kv *kv = &part->args->kv;
     const int32_t *pages = b->page_table + (int64_t)b->seq_row[part->i_seq] * b->page_stride;
     int32_t page = begin / kv->page_tokens, token = begin % kv->page_tokens;
     for (int i = 0; i < n; i++) {
-        w->key[i] = pages[page] * kv->page_stride + part->kv_head * kv->head_stride +
-                    (int64_t)token * kv->head_dim;
+        keys[i] = pages[page] * kv->page_stride + part->kv_head * kv->head_stride +
+                  (int64_t)token * kv->head_dim;
         if (++token == kv->page_tokens) {
             token = 0;
             page++;
@@ -83,15 +85,24 @@ static void find_keys(const wf_attention_part *part, work *w, int32_t begin, int
     }
 }
 
+// Element `at` of the cache will be read in the next tile. Pages are scattered, so the hardware
+// does not see it coming.
+WF_INLINE void fetch_ahead(const wf_kv *kv, wf_dtype dtype, int64_t at)
+{
+    __builtin_prefetch((const char *)kv->base + at * (dtype == WF_F32 ? 4 : 2), 0, 2);
+}
+
 // A block of K^T: positions t..t+16 of dimensions d..d+16, or d..d+32 of bf16, which move in pairs.
 WF_INLINE void transpose_block(const wf_kv *kv, wf_dtype dtype, work *w, int t, int d)
 {
     v16 block[16];
 #pragma GCC unroll 16
-    for (int i = 0; i < 16; i++)
+    for (int i = 0; i < 16; i++) {
+        fetch_ahead(kv, dtype, w->next[t + i] + d);
         block[i] = dtype == WF_BF16
                        ? v16_load_bf16_pairs((const uint16_t *)kv->base + w->key[t + i] + d)
                        : v16_load_as(kv->base, dtype, w->key[t + i] + d);
+    }
     v16_transpose(block);
 #pragma GCC unroll 16
     for (int i = 0; i < 16; i++) {
@@ -202,6 +213,8 @@ WF_INLINE void outputs_direct(const wf_kv *kv, wf_dtype dtype, work *w, int n_k,
                 sum[r][j] = v16_mul(v16_load(w->o + r * dim + at + 16 * j), v16_set1(rescale[r]));
         for (int k = 0; k < n_k; k++) {
             v16 v[4];
+            fetch_ahead(kv, dtype, w->next[k] + kv->kv_stride + at);
+            if (n_vecs > 2) fetch_ahead(kv, dtype, w->next[k] + kv->kv_stride + at + 32);
 #pragma GCC unroll 4
             for (int j = 0; j < n_vecs; j++)
                 v[j] = v16_load_as(kv->base, dtype, w->key[k] + kv->kv_stride + at + 16 * j);
@@ -340,9 +353,12 @@ WF_INLINE void run(const wf_attention_part *part, wf_dtype dtype)
     load_queries(part, w);
     int32_t end = w->pos[n_rows - 1] + 1;
     bool direct = n_rows <= 4 && dim % 32 == 0;
+    memset(w->next, 0, sizeof w->next); // what lies beyond the context is fetched, too
+    find_keys(part, w->next, 0, MIN(end, TILE));
     for (int32_t begin = 0; begin < end; begin += TILE) {
         int n = MIN(end - begin, TILE);
-        find_keys(part, w, begin, n);
+        memcpy(w->key, w->next, sizeof w->key);
+        if (begin + n < end) find_keys(part, w->next, begin + n, MIN(end - begin - n, TILE));
         load_keys(kv, dtype, w, n);
         if (direct && n_rows == 1) {
             decode_tile(kv, dtype, w, begin, 1);

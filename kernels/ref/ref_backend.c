@@ -1,6 +1,7 @@
 // The reference back end's table, memory and order.
 #include "kernels/ref/ref.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,14 +25,21 @@ static size_t round_up(size_t bytes, size_t unit)
     return (bytes + unit - 1) / unit * unit;
 }
 
+static uint64_t machine_bytes(void)
+{
+    return (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
 wf_status wf_ref_alloc(wf_backend *be, size_t bytes, void **out)
 {
     (void)be;
+    // All of it is touched here, so more than the machine has would end in the kernel's killer.
+    if (bytes > machine_bytes())
+        return wf_fail(WF_NO_MEMORY, "host memory: %zu bytes asked of a machine with %" PRIu64,
+                       bytes, machine_bytes());
     // Large blocks on huge pages: a decode step reads all weights once, and 4 KiB pages would cost
     // a TLB miss every few cache lines.
     size_t unit = bytes >= HUGE_BYTES ? HUGE_BYTES : ALIGNMENT;
-    if (bytes > SIZE_MAX - unit)
-        return wf_fail(WF_NO_MEMORY, "host memory: %zu bytes cannot be had", bytes);
     size_t size = round_up(bytes == 0 ? 1 : bytes, unit);
     void *data = aligned_alloc(unit, size);
     if (data == NULL)
@@ -118,9 +126,8 @@ wf_status wf_ref_stream_wait(wf_backend *be, wf_stream *s, wf_event *e)
 
 void wf_ref_host_memory(uint64_t *out_free_bytes, uint64_t *out_total_bytes)
 {
-    uint64_t page_bytes = (uint64_t)sysconf(_SC_PAGESIZE);
-    *out_total_bytes = (uint64_t)sysconf(_SC_PHYS_PAGES) * page_bytes;
-    *out_free_bytes = (uint64_t)sysconf(_SC_AVPHYS_PAGES) * page_bytes;
+    *out_total_bytes = machine_bytes();
+    *out_free_bytes = (uint64_t)sysconf(_SC_AVPHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
     // The kernel's own estimate counts the page cache that it would give back; sysconf does not.
     FILE *f = fopen("/proc/meminfo", "re");
     if (f == NULL) return;

@@ -87,14 +87,23 @@ static const feeding feedings[] = {
     {1, {200}, 0, 64},        {2, {64, 136}, 0, 64},      {5, {1, 62, 2, 134, 1}, 2, 64},
     {3, {100, 1, 99}, 1, 16}, {4, {5, 65, 97, 33}, 3, 7}, {1, {200}, 3, 1},
 };
-#define PROMPT  200
-#define HEADS   6
-#define KV      2
-#define MAX_DIM 72
+#define PROMPT    200
+#define MAX_WIDTH 432 // heads * head_dim
+
+typedef struct attention_kind {
+    int32_t n_heads, n_kv_heads, head_dim;
+    wf_dtype dtype;
+} attention_kind;
+
+// Decode rows of 1, 2, 3, 4 and 5 heads to a KV head, head sizes of whole vectors and not.
+static const attention_kind kinds[] = {
+    {6, 2, 32, WF_BF16}, {8, 2, 32, WF_BF16}, {4, 4, 64, WF_F16},
+    {4, 2, 96, WF_F32},  {6, 2, 72, WF_F32},  {5, 1, 24, WF_F16},
+};
 
 // One step: tokens [past, past + n_new) of the prompt as sequence `n_beside`, after that many
 // decode rows. The prompt's own K and V come from op_kv, so they are there before the step.
-static void attend(const feeding *f, int32_t dim, wf_dtype dtype, int32_t past, int32_t n_new,
+static void attend(const feeding *f, const attention_kind *kind, int32_t past, int32_t n_new,
                    float *out)
 {
     op_seq seqs[OP_MAX_SEQS], filled[OP_MAX_SEQS];
@@ -106,15 +115,16 @@ static void attend(const feeding *f, int32_t dim, wf_dtype dtype, int32_t past, 
     seqs[n - 1] = (op_seq){past, n_new};
     filled[n - 1] = (op_seq){past + n_new, 0};
     wf_batch *b = op_batch(op.be, seqs, n, first_id, f->page_tokens);
-    wf_kv kv = op_kv(op.be, dtype, f->page_tokens, KV, dim, filled, n, first_id);
-    int64_t n_cols = HEADS * dim;
+    wf_kv kv = op_kv(op.be, kind->dtype, f->page_tokens, kind->n_kv_heads, kind->head_dim, filled,
+                     n, first_id);
+    int64_t n_cols = kind->n_heads * kind->head_dim;
     op_tensor q = op_matrix(op.be, WF_F32, b->n_tokens, n_cols, 0, 6);
     for (int32_t i = 0; i < n_new; i++) // the prompt's queries depend on their position alone
         for (int64_t j = 0; j < n_cols; j++)
             ((float *)q.view.data)[(f->n_beside + i) * n_cols + j] =
                 5.0f * op_random(9, (past + i) * n_cols + j, WF_F32);
     op_tensor o = op_matrix(op.be, WF_F32, b->n_tokens, n_cols, 0, 0);
-    wf_attention_args a = {b, q.view, HEADS, 0.2f, kv, o.view};
+    wf_attention_args a = {b, q.view, kind->n_heads, 0.2f, kv, o.view};
     op_ok(op.be->ops->attention(op.be, NULL, &a));
     memcpy(out + past * n_cols, op_read(&o) + f->n_beside * n_cols,
            (size_t)(n_new * n_cols) * sizeof *out);
@@ -124,23 +134,18 @@ static void attend(const feeding *f, int32_t dim, wf_dtype dtype, int32_t past, 
 static void attention_rows_stand_alone(void **state)
 {
     (void)state;
-    static const struct {
-        int32_t dim;
-        wf_dtype dtype;
-    } kinds[] = {{32, WF_BF16}, {72, WF_F32}, {24, WF_F16}};
-    static float want[PROMPT * HEADS * MAX_DIM], got[PROMPT * HEADS * MAX_DIM];
+    static float want[PROMPT * MAX_WIDTH], got[PROMPT * MAX_WIDTH];
     for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
-        int64_t n_values = PROMPT * HEADS * kinds[k].dim;
+        int64_t n_values = PROMPT * kinds[k].n_heads * kinds[k].head_dim;
         assert_non_null(use("portable", 1));
-        attend(&feedings[0], kinds[k].dim, kinds[k].dtype, 0, PROMPT, want);
+        attend(&feedings[0], &kinds[k], 0, PROMPT, want);
         finish();
         for (int v = 0; v < N_ISAS; v++) {
             if (use(isas[v], 1 + v % 2) == NULL) continue;
             for (size_t i = 0; i < sizeof feedings / sizeof *feedings; i++) {
                 memset(got, 0, sizeof got);
                 for (int32_t c = 0, past = 0; c < feedings[i].n_chunks; c++) {
-                    attend(&feedings[i], kinds[k].dim, kinds[k].dtype, past, feedings[i].chunks[c],
-                           got);
+                    attend(&feedings[i], &kinds[k], past, feedings[i].chunks[c], got);
                     past += feedings[i].chunks[c];
                 }
                 op_expect_same_bits(got, want, n_values);

@@ -184,12 +184,24 @@ float *op_vector(wf_backend *be, int64_t n, uint64_t seed, float shift)
     return op_put(be, values, (size_t)n * sizeof *values);
 }
 
+// Pages of each sequence in the pool of the batch at hand: a power of two, enough for the longest.
+static int32_t n_seq_pages;
+
+static void size_pool(const op_seq *seqs, int32_t n_seqs, int32_t page_tokens)
+{
+    n_seq_pages = 16;
+    for (int32_t s = 0; s < n_seqs; s++)
+        while (n_seq_pages * page_tokens < seqs[s].past + seqs[s].n_new)
+            n_seq_pages *= 2;
+    assert_true(n_seq_pages <= OP_MAX_PAGES);
+}
+
 // Page `i` of sequence `id`: an odd multiplier scrambles the pool, which has a power of two of
 // them.
 static int32_t page_of(int32_t id, int32_t i)
 {
-    uint32_t n = (uint32_t)(id % OP_MAX_SEQS) * OP_MAX_PAGES + (uint32_t)i;
-    return (int32_t)(n * 2654435761u % (OP_MAX_SEQS * OP_MAX_PAGES));
+    uint32_t n = (uint32_t)(id % OP_MAX_SEQS * n_seq_pages + i);
+    return (int32_t)(n * 2654435761u % (uint32_t)(OP_MAX_SEQS * n_seq_pages));
 }
 
 static int32_t row_of(int32_t id)
@@ -200,6 +212,7 @@ static int32_t row_of(int32_t id)
 wf_batch *op_batch(wf_backend *be, const op_seq *seqs, int32_t n_seqs, int32_t first_id,
                    int32_t page_tokens)
 {
+    size_pool(seqs, n_seqs, page_tokens);
     wf_batch *b = host_block(sizeof *b);
     *b = (wf_batch){.n_seqs = n_seqs, .page_stride = OP_MAX_PAGES};
     int32_t cu[OP_MAX_SEQS + 1] = {0}, row[OP_MAX_SEQS], past[OP_MAX_SEQS];
@@ -236,12 +249,13 @@ wf_batch *op_batch(wf_backend *be, const op_seq *seqs, int32_t n_seqs, int32_t f
 
 size_t op_kv_bytes(const wf_kv *kv)
 {
-    return (size_t)(OP_MAX_SEQS * OP_MAX_PAGES * kv->page_stride) * wf_dtype_bytes(kv->dtype);
+    return (size_t)(OP_MAX_SEQS * n_seq_pages * kv->page_stride) * wf_dtype_bytes(kv->dtype);
 }
 
 wf_kv op_kv(wf_backend *be, wf_dtype dtype, int32_t page_tokens, int32_t n_kv_heads,
             int32_t head_dim, const op_seq *seqs, int32_t n_seqs, int32_t first_id)
 {
+    size_pool(seqs, n_seqs, page_tokens);
     wf_kv kv = {.dtype = dtype,
                 .page_tokens = page_tokens,
                 .n_kv_heads = n_kv_heads,

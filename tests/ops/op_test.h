@@ -87,6 +87,6 @@ wf_batch *op_batch(wf_backend *be, const op_seq *seqs, int32_t n_seqs, int32_t f
 // filled with random numbers that depend on (first_id + s, position) alone.
 wf_kv op_kv(wf_backend *be, wf_dtype dtype, int32_t page_tokens, int32_t n_kv_heads,
             int32_t head_dim, const op_seq *seqs, int32_t n_seqs, int32_t first_id);
-size_t op_kv_bytes(const wf_kv *kv);
+size_t op_kv_bytes(const wf_kv *kv); // of the cache made last
 
 #endif

@@ -66,12 +66,20 @@ static ran run_case(wf_backend *be, wf_dtype act, const attention_case *c, bool 
 }
 
 // The caches agree: appended elements within a rounding step, all others NaN as before.
+#define BLOCK 2048
 static void expect_close_kv(const ran *got, const ran *want)
 {
     static const double rounding[WF_N_DTYPES] = {
         [WF_F32] = 3e-7, [WF_BF16] = 0x1p-7, [WF_F16] = 0x1p-10};
     int64_t n = (int64_t)(op_kv_bytes(&want->view) / wf_dtype_bytes(want->view.dtype));
     for (int64_t i = 0; i < n; i++) {
+        // Most of the cache is untouched: equal blocks are passed over at memory speed.
+        size_t at = (size_t)i * wf_dtype_bytes(want->view.dtype);
+        if (i % BLOCK == 0 && i + BLOCK <= n &&
+            memcmp(got->kv + at, want->kv + at, BLOCK * wf_dtype_bytes(want->view.dtype)) == 0) {
+            i += BLOCK - 1;
+            continue;
+        }
         float g = wf_load_f32(got->kv, got->view.dtype, i);
         float w = wf_load_f32(want->kv, want->view.dtype, i);
         if (isnan(g) && isnan(w)) continue;
