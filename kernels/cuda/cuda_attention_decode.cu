@@ -1,6 +1,6 @@
 // Decode attention: one query token per sequence, split over its KV (flash-decoding).
 //
-//   grid (split, KV head x block of 16 query heads, sequence); 1 to 8 warps share a split
+//   grid (split, KV head x block of 16 query heads, sequence); 2 to 8 warps share a split
 //   warp w walks tiles w, w + warps, ... of 16 tokens through its own ring of cp.async stages
 //
 // The query heads of a KV head are the rows of one 16-row matrix tile, so K and V are read once for
@@ -18,6 +18,7 @@
 #include "kernels/cuda/cuda_mma.cuh"
 
 #define TILE              16 // tokens
+#define LEAST_WARPS       2
 #define MAX_WARPS         8
 #define MAX_SPLITS        32
 #define LEAST_WARP_TOKENS 64   // of one warp, below which it is all prologue
@@ -225,25 +226,7 @@ __device__ __forceinline__ void store_pair(const decode_args &a, int64_t t, int 
     if (d == 0) *(float2 *)(part + D) = make_float2(max, sum);
 }
 
-// A lone warp stores from its registers.
-template <typename T, int D>
-__device__ __forceinline__ void store_warp(const decode_args &a, int64_t t, int seq, int head,
-                                           int n_rows, bool whole, warp_state<D> &w)
-{
-    int lane = threadIdx.x % 32;
-#pragma unroll
-    for (int h = 0; h < 2; h++) {
-        int row = lane / 4 + h * 8;
-        float sum = quad_sum(w.sum[h]);
-        if (row >= n_rows) continue;
-#pragma unroll
-        for (int n = 0; n < D / 8; n++)
-            store_pair<T, D>(a, t, seq, head + row, whole, n * 8 + lane % 4 * 2, w.o[n][2 * h],
-                             w.o[n][2 * h + 1], w.max[h], sum);
-    }
-}
-
-// Several warps put theirs where their rings were, and the block adds them in order.
+// The warps put theirs where their rings were, and the block adds them in order.
 template <typename T, int D>
 __device__ __forceinline__ void store_block(const decode_args &a, int64_t t, int seq, int head,
                                             int n_rows, bool whole, warp_state<D> &w, char *shared)
@@ -345,10 +328,7 @@ static __global__ void __launch_bounds__(decode_shape<D>::most_warps * 32)
     }
     copy_wait<0>();
     __syncwarp();
-    if (a.n_warps == 1)
-        store_warp<T, D>(a, t, seq, head, n_rows, n_splits == 1, w);
-    else
-        store_block<T, D>(a, t, seq, head, n_rows, n_splits == 1, w, shared);
+    store_block<T, D>(a, t, seq, head, n_rows, n_splits == 1, w, shared);
     if (n_splits > 1 && is_last(a, seq, n_splits, &last))
         combine_rows<T, D>(a, t, seq, head, n_rows, n_splits);
 }
@@ -358,7 +338,7 @@ static __global__ void __launch_bounds__(decode_shape<D>::most_warps * 32)
 static void plan_splits(const wf_cuda *cu, int most_warps, decode_args *a)
 {
     int rows = a->b.n_decode * a->kv.n_kv_heads * a->n_head_blocks, n_splits = 1;
-    a->n_warps = 1;
+    a->n_warps = LEAST_WARPS;
     while (a->n_warps < most_warps && rows * a->n_warps * 2 <= cu->n_sms * 8)
         a->n_warps *= 2;
     while (rows * n_splits * a->n_warps * 2 <= cu->n_sms * 8 && n_splits < MAX_SPLITS)

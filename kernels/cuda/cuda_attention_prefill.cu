@@ -21,7 +21,8 @@ struct prefill_args {
 };
 
 template <int D> struct prefill_shape {
-    static const int mt = D == 256 ? 1 : 2, n = D == 256 ? 32 : 64; // row tiles of a warp, KV tile
+    static const int mt = D == 256 ? 1 : 2,
+                     n = D == 64 ? 64 : 32; // row tiles of a warp, tokens of a KV tile
     static const int m = PREFILL_WARPS * mt * 16, chunks = D / 8;
     static const int kv_bytes = n * D * 2, stage_bytes = 2 * kv_bytes, q_bytes = m * D * 2;
     static const int shared_bytes = q_bytes + 2 * stage_bytes;
@@ -46,24 +47,29 @@ __device__ __forceinline__ void fetch_queries(const prefill_args &a, int64_t t, 
     }
 }
 
+// Queues the copy of a KV tile; tokens from `end` on become zeros. Where a page holds whole tiles,
+// one look at the page table serves the tile.
 template <typename T, int D>
 __device__ __forceinline__ void fetch_kv(const prefill_args &a, const int32_t *pages, int kv_head,
                                          int token, int end, uint32_t stage)
 {
     typedef prefill_shape<D> S;
     const wf_kv &kv = a.kv;
+    const bool whole = kv.page_tokens % S::n == 0;
+    int page_tokens = kv.page_tokens, first = token / page_tokens, in_page = token % page_tokens;
+    const T *head = (const T *)kv.base + kv_head * kv.head_stride;
+    const T *tile = head + pages[first] * kv.page_stride + (int64_t)in_page * D;
 #pragma unroll
     for (int i = 0; i < S::n * S::chunks / PREFILL_THREADS; i++) {
         int at = i * PREFILL_THREADS + (int)threadIdx.x, r = at / S::chunks, c = at % S::chunks;
-        int pos = token + r;
-        bool real = pos < end;
-        const T *k = (const T *)kv.base;
-        if (real)
-            k += pages[pos / kv.page_tokens] * kv.page_stride + kv_head * kv.head_stride +
-                 (int64_t)(pos % kv.page_tokens) * D + c * 8;
+        bool real = token + r < end;
+        const T *k = tile + (real ? r * D + c * 8 : 0);
+        if (!whole && real)
+            k = head + pages[(token + r) / page_tokens] * kv.page_stride +
+                (int64_t)((token + r) % page_tokens) * D + c * 8;
         uint32_t to = stage + swizzled<S::chunks>(r, c);
         copy16(to, k, real);
-        copy16(to + S::kv_bytes, real ? k + kv.kv_stride : k, real);
+        copy16(to + S::kv_bytes, k + kv.kv_stride, real);
     }
 }
 
@@ -104,32 +110,42 @@ __device__ __forceinline__ void attend_kv(uint32_t q_tile, uint32_t stage, int w
     uint32_t p[S::mt][S::n / 16][4];
 #pragma unroll
     for (int m = 0; m < S::mt; m++) {
-        float top[2] = {max[m][0], max[m][1]}, keep[2];
+        float top[2] = {max[m][0], max[m][1]};
+        if (masked)
+#pragma unroll
+            for (int n = 0; n < S::n / 8; n++)
+#pragma unroll
+                for (int i = 0; i < 4; i++) {
+                    int key = first + n * 8 + t2 + (i & 1), query = pos + m * 16 + (i >> 1) * 8;
+                    if (key > query) s[m][n][i] = -INFINITY;
+                }
 #pragma unroll
         for (int n = 0; n < S::n / 8; n++)
 #pragma unroll
-            for (int i = 0; i < 4; i++) {
-                int key = first + n * 8 + t2 + (i & 1), query = pos + m * 16 + (i >> 1) * 8;
-                if (masked && key > query) s[m][n][i] = -INFINITY;
+            for (int i = 0; i < 4; i++)
                 top[i >> 1] = fmaxf(top[i >> 1], s[m][n][i]);
+        top[0] = quad_max(top[0]);
+        top[1] = quad_max(top[1]);
+        if (__any_sync(0xffffffffu, top[0] > max[m][0] || top[1] > max[m][1])) {
+            float keep[2];
+#pragma unroll
+            for (int h = 0; h < 2; h++) {
+                keep[h] = exp2_fast((max[m][h] - top[h]) * scale_log2);
+                max[m][h] = top[h];
+                sum[m][h] *= keep[h];
             }
 #pragma unroll
-        for (int h = 0; h < 2; h++) {
-            top[h] = quad_max(top[h]);
-            keep[h] = exp2_fast((max[m][h] - top[h]) * scale_log2);
-            max[m][h] = top[h];
-            sum[m][h] *= keep[h];
+            for (int n = 0; n < D / 8; n++)
+#pragma unroll
+                for (int i = 0; i < 4; i++)
+                    o[m][n][i] *= keep[i >> 1];
         }
-#pragma unroll
-        for (int n = 0; n < D / 8; n++)
-#pragma unroll
-            for (int i = 0; i < 4; i++)
-                o[m][n][i] *= keep[i >> 1];
+        const float shift[2] = {max[m][0] * scale_log2, max[m][1] * scale_log2};
 #pragma unroll
         for (int n = 0; n < S::n / 8; n++) {
 #pragma unroll
             for (int i = 0; i < 4; i++) {
-                s[m][n][i] = exp2_fast((s[m][n][i] - max[m][i >> 1]) * scale_log2);
+                s[m][n][i] = exp2_fast(fmaf(s[m][n][i], scale_log2, -shift[i >> 1]));
                 sum[m][i >> 1] += s[m][n][i];
             }
             p[m][n / 2][n % 2 * 2] = pack2((T *)nullptr, s[m][n][0], s[m][n][1]);

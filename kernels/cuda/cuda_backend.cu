@@ -177,11 +177,12 @@ static wf_status open_stream(wf_cuda *cu, wf_stream *s)
 
 static void close_stream(wf_stream *s)
 {
-    if (s->s) (void)cudaStreamSynchronize(s->s);
+    if (s->s == nullptr) return;
+    (void)cudaStreamSynchronize(s->s);
     (void)cudaFree(s->lt_workspace);
     (void)cudaFree(s->scratch);
     (void)cudaFree(s->counters);
-    if (s->s) (void)cudaStreamDestroy(s->s);
+    (void)cudaStreamDestroy(s->s);
 }
 
 static wf_status cuda_stream_create(wf_backend *be, wf_stream **out)
@@ -306,16 +307,20 @@ static void cuda_graph_destroy(wf_backend *be, wf_graph *g)
 static void cuda_destroy(wf_backend *be)
 {
     wf_cuda *cu = cuda_of(be);
-    (void)use_device(cu);
     wf_gemm_book_close(cu);
+    if (cu->main.s) (void)use_device(cu);
     close_stream(&cu->main);
     if (cu->lt) (void)cublasLtDestroy(cu->lt);
     free(cu);
 }
 
+// Only its attributes are looked at: they tell which of the module's codes this device runs.
+static __global__ void probe_kernel() {}
+
 static wf_status open_device(wf_cuda *cu)
 {
     cudaDeviceProp p;
+    cudaFuncAttributes code;
     int n = 0;
     WF_CU(cu, cudaGetDeviceCount(&n), "looking for devices");
     if (n == 0) return wf_cuda_check(cu, cudaErrorNoDevice, "looking for devices");
@@ -333,7 +338,11 @@ static wf_status open_device(wf_cuda *cu)
             WF_DEVICE,
             "device %d (%s) on %s: compute capability %d.%d, this build needs 8.0 or later",
             cu->device, cu->gpu, cu->host, p.major, p.minor);
-    return use_device(cu);
+    WF_TRY(use_device(cu));
+    WF_CU(cu, cudaFuncGetAttributes(&code, probe_kernel), "loading the kernels");
+    // Code made for compute_80 has no griddepcontrol.wait, on whatever device it runs.
+    cu->overlap = p.major >= 9 && code.ptxVersion >= 90;
+    return WF_OK;
 }
 
 static wf_status open_backend(wf_cuda *cu)

@@ -145,17 +145,24 @@ static __global__ void __launch_bounds__(S::warps * 32, S::resident) skinny_kern
     }
     float c[S::tiles][MB][4] = {};
     int64_t group = blockIdx.x;
-    int step = 0;
+    int step = 0, x_step = 0;
+    uint4 x_ring[S::depth][MB]; // x is read ahead as well, or every step would wait for the L2
+    auto load_x = [&](uint4 *x) {
+#pragma unroll
+        for (int b = 0; b < MB; b++)
+            x[b] = x_real[b] ? x_row[b][step_at<S>(x_step)] : make_uint4(0, 0, 0, 0);
+        x_step = x_step + 1 < steps ? x_step + 1 : 0;
+    };
     wait_for_previous();
     let_next_start(); // it can wait beside this one, and load its own weights
+#pragma unroll
+    for (int d = 0; d < S::depth; d++)
+        load_x(x_ring[d]);
     while (group < n_groups)
 #pragma unroll
         for (int d = 0; d < S::depth; d++) {
-            uint4 x[MB];
             if (group >= n_groups) break;
-#pragma unroll
-            for (int b = 0; b < MB; b++)
-                x[b] = x_real[b] ? x_row[b][step_at<S>(step)] : make_uint4(0, 0, 0, 0);
+            const uint4 *x = x_ring[d];
 #pragma unroll
             for (int j = 0; j < S::tiles; j++) {
                 uint4 lo = ring[d].r[j][0], hi = ring[d].r[j][1];
@@ -167,6 +174,7 @@ static __global__ void __launch_bounds__(S::warps * 32, S::resident) skinny_kern
                 }
             }
             load_step<T, S>(a, steps, n_groups, cursor, ring[d]);
+            load_x(x_ring[d]);
             if (++step < steps) continue;
             store_group<T, S, MB>(a, group, sums, c);
             step = 0;
@@ -200,13 +208,13 @@ static wf_status skinny_variant(wf_cuda *cu, wf_stream *s, const wf_gemm_args *a
 {
     switch (variant) {
     case 0:
-        return launch_skinny<T, skinny_shape<8, 1, 4, 3>>(cu, s, a);
+        return launch_skinny<T, skinny_shape<8, 1, 4, 2>>(cu, s, a);
     case 1:
-        return launch_skinny<T, skinny_shape<8, 1, 8, 2>>(cu, s, a);
+        return launch_skinny<T, skinny_shape<8, 1, 6, 2>>(cu, s, a);
     case 2:
-        return launch_skinny<T, skinny_shape<4, 1, 8, 4>>(cu, s, a);
+        return launch_skinny<T, skinny_shape<4, 1, 8, 3>>(cu, s, a);
     default:
-        return launch_skinny<T, skinny_shape<8, 2, 4, 2>>(cu, s, a);
+        return launch_skinny<T, skinny_shape<8, 2, 4, 1>>(cu, s, a);
     }
 }
 

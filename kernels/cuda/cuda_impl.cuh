@@ -44,6 +44,7 @@ struct wf_cuda {
     wf_backend base;
     int device, n_sms, cc_major;
     bool deterministic; // wf_backend_config.deterministic
+    bool overlap;       // the code in use can wait for the kernel before it: launch it early
     wf_dtype act;
     char gpu[64], host[64];
     cublasLtHandle_t lt;
@@ -95,7 +96,7 @@ wf_status wf_cuda_launch(wf_cuda *cu, wf_stream *s, const char *what, void (*ker
     config.dynamicSmemBytes = shared_bytes;
     config.stream = s->s;
     config.attrs = &overlap;
-    config.numAttrs = cu->cc_major >= 9 ? 1 : 0;
+    config.numAttrs = cu->overlap ? 1 : 0;
     return wf_cuda_check(cu, cudaLaunchKernelEx(&config, kernel, P(std::forward<A>(args))...),
                          what);
 }

@@ -33,7 +33,7 @@ void wf_log(wf_log_level level, const char *format, ...)
 }
 
 // engine/comm/comm_nccl.c defines it where NCCL is there.
-extern const void *wf_comm_nccl_module(void) __attribute__((weak));
+extern const void *wf_comm_nccl_module_get(void) __attribute__((weak));
 
 __attribute__((visibility("default"))) const wf_cuda_module *
 wf_cuda_module_open(const wf_cuda_host *given);
@@ -45,6 +45,6 @@ const wf_cuda_module *wf_cuda_module_open(const wf_cuda_host *given)
         return NULL;
     host = given;
     module.backend = &wf_cuda_ops;
-    module.comm = wf_comm_nccl_module != NULL ? wf_comm_nccl_module() : NULL;
+    module.comm = wf_comm_nccl_module_get != NULL ? wf_comm_nccl_module_get() : NULL;
     return &module;
 }

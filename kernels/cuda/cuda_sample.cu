@@ -30,6 +30,13 @@ __device__ __forceinline__ uint32_t order_of(float x)
     return bits ^ ((bits >> 31) ? 0xffffffffu : 0x80000000u);
 }
 
+// The float of this order; order 0, which no number has, stands for no limit.
+__device__ __forceinline__ float value_of(uint32_t order)
+{
+    if (order == 0) return -INFINITY;
+    return __uint_as_float(order ^ ((order >> 31) ? 0x80000000u : 0xffffffffu));
+}
+
 struct row_state {
     const wf_row_sampling *p;
     float *logits;
@@ -77,10 +84,9 @@ __device__ __forceinline__ float gap_of(const row_state &r, float logit)
     return logit == r.max ? 0.0f : logit - r.max;
 }
 
-// The weight in units of 2^-44; those that round to nothing are not worth an exponential.
+// The weight in units of 2^-44.
 __device__ __forceinline__ u64 weight_of(const row_state &r, float logit)
 {
-    if (gap_of(r, logit) * r.inverse_temperature < -31.0f) return 0;
     return __float2ull_rz(expf(gap_of(r, logit) * r.inverse_temperature) * 17592186044416.0f);
 }
 
@@ -204,11 +210,12 @@ __device__ uint32_t select(const row_state &r, u64 target, uint32_t floor, share
 {
     float range = r.max - r.min;
     even_parts e = {r.max, range > 0.0f ? (float)BUCKETS / range : 0.0f};
+    float least = value_of(floor);
     u64 above = 0;
     if (!(e.scale < 1e30f)) e.scale = 0.0f; // infinite logits or hardly any range: no first pass
     clear_buckets(sh);
     each_logit(r, [&](int, float x) {
-        u64 amount = order_of(x) < floor ? 0 : WEIGHTED ? weight_of(r, x) : 1;
+        u64 amount = x < least ? 0 : WEIGHTED ? weight_of(r, x) : 1;
         if (amount != 0) atomicAdd(&sh.bucket[part_of(e, x)], amount);
     });
     __syncthreads();
@@ -220,10 +227,11 @@ __device__ uint32_t select(const row_state &r, u64 target, uint32_t floor, share
     }
     while (lo < hi) {
         int shift = max(0, 32 - __clz(hi - lo) - 11); // (hi - lo) >> shift < 2048
+        float low = value_of(lo), high = value_of(hi);
         clear_buckets(sh);
         each_logit(r, [&](int, float x) {
+            if (x < low || x > high || part_of(e, x) != part) return;
             uint32_t order = order_of(x);
-            if (order < lo || order > hi || part_of(e, x) != part) return;
             atomicAdd(&sh.bucket[(hi - order) >> shift], WEIGHTED ? weight_of(r, x) : 1ull);
         });
         __syncthreads();
@@ -239,20 +247,37 @@ __device__ uint32_t select(const row_state &r, u64 target, uint32_t floor, share
     return lo;
 }
 
-// Sum of the weights of logits with order >= floor, the same in every thread; sh.warp[] keeps the
-// sums of the warps' contiguous ranges.
-__device__ u64 sum_ranges(const row_state &r, uint32_t floor, int per_warp, shared_space &sh)
+// Tokens of a warp's contiguous range: whole rounds of 32 lanes times 4.
+__device__ __forceinline__ int range_of_warp(const row_state &r)
 {
-    int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
-    int end = min(r.n_vocab, (warp + 1) * per_warp);
+    return ((r.n_vocab + WARPS - 1) / WARPS + 127) / 128 * 128;
+}
+
+// Sum of the weights of logits >= floor, the same in every thread; sh.warp[] keeps the sums of the
+// warps' contiguous ranges.
+__device__ u64 sum_ranges(const row_state &r, float floor, shared_space &sh)
+{
+    int warp = threadIdx.x / 32, lane = threadIdx.x % 32, per_warp = range_of_warp(r);
+    int i = warp * per_warp, end = min(r.n_vocab, i + per_warp);
     u64 sum = 0;
-#pragma unroll 8
-    for (int i = warp * per_warp + lane; i < end; i += 32) {
-        float x = r.logits[i];
-        if (order_of(x) >= floor) sum += weight_of(r, x);
-    }
-    for (int i = 16; i > 0; i >>= 1)
-        sum += __shfl_xor_sync(0xffffffffu, sum, i);
+    if ((uintptr_t)r.logits % 16 == 0)
+        for (; i + 512 <= end; i += 512) {
+            float4 x[4];
+#pragma unroll
+            for (int k = 0; k < 4; k++)
+                x[k] = *(const float4 *)(r.logits + i + k * 128 + lane * 4);
+#pragma unroll
+            for (int k = 0; k < 4; k++) {
+                if (x[k].x >= floor) sum += weight_of(r, x[k].x);
+                if (x[k].y >= floor) sum += weight_of(r, x[k].y);
+                if (x[k].z >= floor) sum += weight_of(r, x[k].z);
+                if (x[k].w >= floor) sum += weight_of(r, x[k].w);
+            }
+        }
+    for (i += lane; i < end; i += 32)
+        if (r.logits[i] >= floor) sum += weight_of(r, r.logits[i]);
+    for (int k = 16; k > 0; k >>= 1)
+        sum += __shfl_xor_sync(0xffffffffu, sum, k);
     __syncthreads();
     if (lane == 0) sh.warp[warp] = sum;
     __syncthreads();
@@ -262,10 +287,10 @@ __device__ u64 sum_ranges(const row_state &r, uint32_t floor, int per_warp, shar
     return sum;
 }
 
-__device__ int32_t draw(const row_state &r, uint32_t floor, int32_t pos, shared_space &sh)
+__device__ int32_t draw(const row_state &r, float floor, int32_t pos, shared_space &sh)
 {
-    int per_warp = ((r.n_vocab + WARPS - 1) / WARPS + 31) / 32 * 32;
-    u64 total = sum_ranges(r, floor, per_warp, sh);
+    int per_warp = range_of_warp(r);
+    u64 total = sum_ranges(r, floor, sh);
     uint32_t key[2] = {(uint32_t)r.p->rng_key, (uint32_t)(r.p->rng_key >> 32)};
     uint32_t counter[4] = {(uint32_t)pos, 0, 0, 0}, bits[4];
     wf_philox(key, counter, bits);
@@ -282,7 +307,7 @@ __device__ int32_t draw(const row_state &r, uint32_t floor, int32_t pos, shared_
     int end = min(min(begin + per_thread, (owner + 1) * per_warp), r.n_vocab);
     u64 mine = 0;
     for (int i = begin; i < end; i++)
-        if (order_of(r.logits[i]) >= floor) mine += weight_of(r, r.logits[i]);
+        if (r.logits[i] >= floor) mine += weight_of(r, r.logits[i]);
     u64 sum = mine;
     for (int k = 1; k < 32; k <<= 1) {
         u64 up = __shfl_up_sync(0xffffffffu, sum, k);
@@ -296,7 +321,7 @@ __device__ int32_t draw(const row_state &r, uint32_t floor, int32_t pos, shared_
         ahead += sh.warp[w];
     if (ahead <= target && target < ahead + mine) // one thread
         for (int i = begin; i < end; i++) {
-            if (order_of(r.logits[i]) >= floor) ahead += weight_of(r, r.logits[i]);
+            if (r.logits[i] >= floor) ahead += weight_of(r, r.logits[i]);
             if (ahead <= target) continue;
             sh.index = i;
             break;
@@ -316,12 +341,11 @@ __device__ int32_t draw_filtered(const row_state &r, int32_t pos, shared_space &
     if (p->top_k > 0 && p->top_k < r.n_vocab)
         floor = max(floor, select<false>(r, (u64)p->top_k, floor, sh));
     if (p->top_p < 1.0f) {
-        int per_warp = ((r.n_vocab + WARPS - 1) / WARPS + 31) / 32 * 32;
-        double total = (double)sum_ranges(r, floor, per_warp, sh);
+        double total = (double)sum_ranges(r, value_of(floor), sh);
         u64 target = (u64)ceil((double)p->top_p * total);
         floor = select<true>(r, max(target, 1ull), floor, sh);
     }
-    return draw(r, floor, pos, sh);
+    return draw(r, value_of(floor), pos, sh);
 }
 
 // log(sum(exp(logit - max))), in double, in an order that depends on n_vocab alone.
