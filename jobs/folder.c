@@ -4,9 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "io/base/clock.h"
 #include "io/base/file.h"
 #include "io/base/log.h"
 #include "io/runfile_owner.h"
+
+#define OWNER_PATIENCE_NS (4 * WF_NS_PER_S)
 
 struct wf_folder {
     char *dir;
@@ -66,16 +69,29 @@ out:
     return st;
 }
 
+// The owner may be on its way out: ranks that mpirun ends after a failure live a second longer than
+// mpirun itself, and whoever starts the job again at once should not be told to wait.
+static wf_status take_ownership(const wf_folder_config *c, wf_folder *f)
+{
+    wf_owner_params params = {.job_id = c->job_id, .restart = c->restart};
+    int64_t until_ns = wf_clock_ns() + OWNER_PATIENCE_NS;
+    for (bool said = false;; said = true) {
+        wf_status st = wf_owner_take(f->dir, &params, &f->owner);
+        if (st != WF_IN_USE || wf_clock_ns() >= until_ns) return st;
+        if (!said) wf_info("%s; looking again for a few seconds", wf_error());
+        wf_clock_sleep_until(wf_clock_ns() + 100 * WF_NS_PER_MS);
+    }
+}
+
 wf_status wf_folder_begin(const wf_folder_config *c, wf_folder **out)
 {
     *out = NULL;
     wf_folder *f = calloc(1, sizeof *f);
     if (!f) return wf_fail(WF_NO_MEMORY, "folder: out of memory");
     f->dir = strdup(c->spec->output.dir);
-    wf_owner_params owner = {.job_id = c->job_id, .restart = c->restart};
     wf_status st = f->dir ? WF_OK : wf_fail(WF_NO_MEMORY, "folder: out of memory");
     if (st == WF_OK) st = wf_file_make_folders(f->dir);
-    if (st == WF_OK) st = wf_owner_take(f->dir, &owner, &f->owner);
+    if (st == WF_OK) st = take_ownership(c, f);
     if (st == WF_OK) st = start_run(f, c);
     if (st == WF_OK) {
         *out = f;

@@ -1,6 +1,7 @@
 // Reads how the process was started; decides threads and binding. See start.h.
 #include "launcher/start.h"
 
+#include <limits.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -66,5 +67,9 @@ wf_thread_plan wf_threads_decide(const wf_thread_input *in)
 void wf_start_calm(char **argv)
 {
     if (getenv("OMP_WAIT_POLICY") || getenv("GOMP_SPINCOUNT")) return;
-    if (setenv("GOMP_SPINCOUNT", SPIN_COUNT, 1) == 0) execv("/proc/self/exe", argv);
+    char path[PATH_MAX]; // by its own name: what ps and top show comes from it
+    ssize_t n = readlink("/proc/self/exe", path, sizeof path - 1);
+    if (n <= 0 || setenv("GOMP_SPINCOUNT", SPIN_COUNT, 1) != 0) return;
+    path[n] = '\0';
+    execv(path, argv);
 }

@@ -1,0 +1,67 @@
+#!/usr/bin/env bash
+# Kills a random rank at random moments, again and again, and ends with every row exactly once.
+#
+#   kill.sh WEFT [KILLS] [SEED]        default 20 kills, seed 1
+#
+# Each kill is followed by a run of the same command on the same folder. When a run ends by itself
+# before its kill, the folder is checked and the next one begins afresh.
+set -euo pipefail
+weft=$1 kills=${2:-20}
+RANDOM=${3:-1}
+cd "$(dirname "$0")/../.."
+. tests/packages.sh
+weft_mpi_environment
+export WEFT_LOG=warn WEFT_PROGRESS=off
+
+dir=$(mktemp -d)
+trap 'kill -9 $(jobs -p) 2>/dev/null || true; rm -rf "$dir"' EXIT
+job=$dir/job.yaml
+cat >"$job" <<YAML
+job: kill
+model: {path: jobs/demo/model}
+requests: [$dir/prompts.h5]
+parallel: {tensor: 2, replicas: 2, backend: cpu}
+engine: {max_rows: 16, step_tokens: 64, kv_memory: 32MiB}
+arrivals: {mode: replay}
+output: {dir: $dir/out, seal_every: 300ms}
+YAML
+/usr/bin/python3 jobs/demo/make_prompts.py --per-task 100 --span 12 -o "$dir/prompts.jsonl"
+"$weft" pack "$dir/prompts.jsonl" -o "$dir/prompts.h5" --model jobs/demo/model >/dev/null
+
+# The ranks of this job, whatever else runs on the machine.
+ranks() { pgrep -f -- "$weft run $job" | while read -r pid; do
+    [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = "$(basename "$weft")" ] && grep -qz '^OMPI_COMM_WORLD_RANK=' "/proc/$pid/environ" 2>/dev/null && echo "$pid"
+done; }
+
+finish() { # ends a folder: run to completion, then every row must be there exactly once
+    if ! mpirun -n 4 "$weft" run "$job" >"$dir/log" 2>&1; then
+        cat "$dir/log" >&2
+        echo "the run after $n_kills kills failed" >&2
+        exit 1
+    fi
+    local said
+    said=$("$weft" check "$dir/out") || { echo "$said" >&2; exit 1; }
+    case $said in *"complete: yes"*"checked 400 rows (0 failed)"*ok*) ;; *) echo "$said" >&2; exit 1 ;; esac
+    rm -rf "$dir/out"
+}
+
+n_kills=0 n_folders=0
+while [ "$n_kills" -lt "$kills" ]; do
+    mpirun -n 4 "$weft" run "$job" >"$dir/log" 2>&1 &
+    mpi=$!
+    sleep "$((RANDOM % 4)).$((RANDOM % 10))"
+    mapfile -t pids < <(ranks)
+    if ! kill -0 "$mpi" 2>/dev/null; then # it ended by itself
+        wait "$mpi" || true
+        finish
+        n_folders=$((n_folders + 1))
+        continue
+    fi
+    if [ ${#pids[@]} -gt 0 ] && kill -9 "${pids[RANDOM % ${#pids[@]}]}" 2>/dev/null; then
+        n_kills=$((n_kills + 1))
+    fi
+    wait "$mpi" || true
+done
+sealed=$(find "$dir/out/segments" -name '*.h5' 2>/dev/null | wc -l)
+finish
+echo "$n_kills kills over $((n_folders + 1)) folders, $sealed segments sealed before the last run: every row once"

@@ -1,0 +1,107 @@
+"""The whole program, from shard to results, in every way of running: the tokens must be the same.
+
+usage: test_same_tokens.py WEFT
+
+Runs demo prompts and long prompts of a real arrival log (some sampled, greedy the others) with
+tensor-parallel groups of 1, 2 and 4, every reorder and every fusion, and compares all tokens.
+"""
+import json
+import os
+import subprocess
+import sys
+import tempfile
+
+import h5py
+
+SOURCE = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
+
+# name, ranks, settings
+WAYS = [
+    ("tensor 1", 1, []),
+    ("tensor 2", 2, ["parallel.tensor=2"]),
+    ("tensor 4", 4, ["parallel.tensor=4"]),
+    ("2 replicas", 2, []),
+    ("2 replicas of tensor 2", 4, ["parallel.tensor=2"]),
+    ("reorder copy", 1, ["engine.reorder=copy", "engine.slot_tokens=1024", "engine.max_rows=8"]),
+    ("reorder off", 1, ["engine.reorder=off"]),
+    ("fusion window", 1, ["engine.fusion=window", "engine.window=100ms"]),
+    ("fusion instances", 1, ["engine.fusion=instances", "engine.instances=4"]),
+    ("fusion static", 1, ["engine.fusion=static", "engine.max_rows=8"]),
+    ("small chunks", 1, ["engine.step_tokens=32", "engine.max_rows=8"]),
+    ("few pages", 1, ["engine.kv_memory=3MiB"]),
+    ("timed", 2, ["arrivals.mode=poisson", "arrivals.rate=100"]),
+    ("one thread", 1, ["parallel.threads=1"]),
+]
+
+
+def prompts(path):
+    """80 demo prompts, 6 prompts of a few hundred random bytes; every third one is sampled."""
+    made = subprocess.run(
+        [sys.executable, "jobs/demo/make_prompts.py", "--per-task", "20", "--span", "1"],
+        cwd=SOURCE, check=True, capture_output=True, text=True).stdout
+    rows = [json.loads(line) for line in made.splitlines()]
+    state = 1
+    for i in range(6):
+        ids = []
+        for _ in range(150 + 120 * i):
+            state = (state * 1103515245 + 12345) % 2**31
+            ids.append(state // 65536 % 256)
+        rows.append({"id": 1000 + i, "prompt_token_ids": ids, "max_new_tokens": 40,
+                     "ignore_eos": True, "arrival_s": 1.0})
+    for row in rows[::3]:
+        row.update(temperature=1.0, top_p=0.9)
+    with open(path, "w", encoding="ascii") as out:
+        out.writelines(json.dumps(row) + "\n" for row in rows)
+
+
+def tokens(path):
+    with h5py.File(path) as f:
+        assert (f["requests/status"][:] == 0).all(), "a request failed"
+        offset, ids = f["requests/output_offset"][:], f["tokens/id"][:]
+        keys = zip(f["requests/shard"][:], f["requests/row"][:])
+        return {tuple(map(int, k)): ids[offset[i]:offset[i + 1]].tolist()
+                for i, k in enumerate(keys)}
+
+
+def run(weft, folder, shard, name, ranks, settings):
+    out = os.path.join(folder, name.replace(" ", "-"))
+    job = os.path.join(folder, "job.yaml")
+    with open(job, "w", encoding="ascii") as f:
+        f.write(f"job: same\nseed: 5\nmodel: {{path: jobs/demo/model}}\nrequests: [{shard}]\n"
+                "engine: {max_rows: 24, step_tokens: 256, kv_memory: 64MiB, max_context: 1024}\n"
+                "parallel: {backend: cpu}\n")
+    command = ["mpirun", "-n", str(ranks)] if ranks > 1 else []
+    command += [weft, "run", job, "--out", out]
+    for s in settings:
+        command += ["--set", s]
+    done = subprocess.run(command, cwd=SOURCE, capture_output=True, text=True)
+    if done.returncode != 0:
+        sys.exit(f"{name}: exit {done.returncode}\n{done.stdout}{done.stderr}")
+    subprocess.run([weft, "check", out], check=True, capture_output=True)
+    return tokens(os.path.join(out, "results.h5"))
+
+
+def main():
+    weft = os.path.abspath(sys.argv[1])
+    os.environ.update(WEFT_LOG="warn", WEFT_PROGRESS="off", OMPI_MCA_mpi_yield_when_idle="1",
+                      OMPI_MCA_rmaps_base_oversubscribe="1", OMPI_ALLOW_RUN_AS_ROOT="1",
+                      OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1")
+    failed = 0
+    with tempfile.TemporaryDirectory() as folder:
+        lines, shard = os.path.join(folder, "x.jsonl"), os.path.join(folder, "x.h5")
+        prompts(lines)
+        subprocess.run([weft, "pack", lines, "-o", shard, "--model", "jobs/demo/model"],
+                       cwd=SOURCE, check=True, capture_output=True)
+        want = None
+        for way in WAYS:
+            got = run(weft, folder, shard, *way)
+            want = want or got
+            differ = [k for k in want if got.get(k) != want[k]]
+            ok = not differ and len(got) == len(want)
+            failed += not ok
+            print(f"{way[0]:24} {'same' if ok else 'DIFFERS in ' + str(len(differ))}"
+                  f" ({len(got)} requests, {sum(map(len, got.values()))} tokens)")
+    return failed
+
+
+sys.exit(main())
