@@ -27,13 +27,9 @@ if [ ! -e "$streams/demo-prompts.h5" ]; then
     build/weft pack "$streams/demo-prompts.jsonl" -o "$streams/demo-prompts.h5" --model jobs/demo/model
 fi
 
-if [ -e "$out/results.h5" ]; then
-    echo "replacing the finished run in $out"
-    rm -rf "$out"
-elif [ -d "$out/runs" ]; then
-    echo "resuming the unfinished run in $out"
-fi
+# mpirun's pipe hides the terminal from the ranks.
+[ -t 2 ] && export WEFT_PROGRESS=${WEFT_PROGRESS:-live}
 
-mpirun -n 4 build/weft run jobs/demo/job.yaml "$@"
+mpirun -n 4 build/weft run jobs/demo/job.yaml --fresh-if-finished "$@"
 build/weft check "$out"
 "$python" jobs/demo/accuracy.py "$out/results.h5" --show 6
