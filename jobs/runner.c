@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/comm/comm_nccl.h"
 #include "engine/engine.h"
 #include "io/base/clock.h"
 #include "io/base/file.h"
@@ -21,6 +22,7 @@ typedef struct runner {
     const wf_runner_config *c;
     const wf_jobspec *spec;
     wf_comm *group; // NULL on an idle rank
+    wf_comm *nccl;  // the same ranks over their devices; NULL: `group` carries the data as well
     bool leads;
     int i_group, i_position;
     size_t n_shards;
@@ -150,11 +152,14 @@ static wf_status create_backend(runner *r)
                                         [WF_SPEC_BACKEND_CUDA] = "cuda"};
     wf_backend_config c = {.device = r->c->plan->rank[r->c->world->rank].device,
                            .n_threads = r->c->n_threads,
-                           .model_dtype = r->dtype};
-    if (c.device < 0) c.device = 0;
+                           .model_dtype = r->dtype,
+                           .deterministic = r->spec->engine.deterministic};
+    // All devices of a node are visible to all its ranks: rank i of the node takes device i.
+    if (c.device < 0) c.device = r->c->plan->rank[r->c->world->rank].local;
     if (r->spec->parallel.backend != WF_SPEC_BACKEND_AUTO)
         return wf_backend_create(names[r->spec->parallel.backend], &c, &r->be);
     if (wf_backend_create("cuda", &c, &r->be) == WF_OK) return WF_OK;
+    wf_debug("parallel.backend: auto takes the cpu: %s", wf_error());
     return wf_backend_create("cpu", &c, &r->be);
 }
 
@@ -170,6 +175,16 @@ static wf_status load_model(runner *r)
     WF_TRY(r->be->ops->info(r->be, &r->be_info));
     bool random = r->spec->model.weights == WF_SPEC_WEIGHTS_RANDOM;
     return wf_model_load(r->be, &r->arch, random ? NULL : r->model_folder, &c, &r->model);
+}
+
+// ---- stage: devices -----------------------------------------------------------------------------
+
+// A group of devices sums over NCCL; its plans go on travelling over the host's communicator.
+static wf_status join_devices(runner *r)
+{
+    if (!r->group || r->group->size == 1 || r->be_info.host_memory) return WF_OK;
+    wf_comm_nccl_config c = {.nvls = r->spec->engine.nvls == WF_SPEC_NVLS_AUTO};
+    return wf_comm_nccl_create(r->group, r->be, &c, &r->nccl);
 }
 
 // ---- stage: engine ------------------------------------------------------------------------------
@@ -215,7 +230,8 @@ static wf_status create_engine(runner *r)
                           .n_top = r->needs.n_top,
                           .penalties = r->needs.penalties};
     WF_TRY(kv_bytes(r, &c.kv_bytes));
-    return wf_engine_create(r->be, r->model, r->group, &c, &r->engine);
+    wf_comm *comm = r->nccl ? r->nccl : r->group;
+    return wf_engine_create(r->be, r->model, comm, &c, &r->engine);
 }
 
 // ---- stage: folder ------------------------------------------------------------------------------
@@ -479,8 +495,8 @@ static const stage stages[] = {
     {"groups", form_groups},   {"shards", open_shards},      {"needs", share_needs},
     {"model", open_model},     {"folder", begin_folder},     {"run", share_run},
     {"done", read_done},       {"progress", start_progress}, {"weights", load_model},
-    {"engine", create_engine}, {"rows", find_rows},          {"clock", start_clock},
-    {"writer", create_writer},
+    {"devices", join_devices}, {"engine", create_engine},    {"rows", find_rows},
+    {"clock", start_clock},    {"writer", create_writer},
 };
 
 static wf_status sum_up(runner *r, wf_runner_outcome *out)
@@ -541,6 +557,7 @@ static void tear_down(runner *r)
     wf_done_destroy(&r->done);
     wf_folder_end(&r->folder, false);
     wf_engine_destroy(r->engine);
+    wf_comm_destroy(r->nccl);
     wf_model_destroy(&r->model);
     wf_backend_destroy(r->be);
     wf_hf_folder_close(&r->model_folder);
