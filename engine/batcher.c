@@ -6,6 +6,7 @@
 #include "engine/batcher.h"
 
 #include <assert.h>
+#include <stdalign.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,9 +20,9 @@ typedef enum seat_state {
     SEAT_DEAD     // reorder off: finished, still computed
 } seat_state;
 
+// What every decode step touches comes first and fits one cache line, up to request.n_limit.
 typedef struct seat {
-    wf_waiting request;
-    seat_state state;
+    alignas(64) seat_state state;
     uint32_t stay; // counts the requests that sat here, so that late commits are told apart
     int32_t row;
     int32_t n_past;   // tokens in the KV cache when all planned steps are done
@@ -30,8 +31,9 @@ typedef struct seat {
     int32_t n_flight; // sampled tokens planned and not committed
     int32_t n_pages;  // pages held
     int32_t n_set;    // page-table columns set on the device
-    int64_t order;    // age: smaller joined earlier
-    int32_t *pages;   // [max_pages]
+    wf_waiting request;
+    int64_t order;  // age: smaller joined earlier
+    int32_t *pages; // [max_pages]
 } seat;
 
 typedef struct limbo { // put back, its step still in flight
@@ -115,7 +117,7 @@ static wf_status check_config(const wf_batcher_config *c)
 static wf_status alloc_arrays(wf_batcher *b)
 {
     size_t n = (size_t)b->cfg.max_rows;
-    b->seats = calloc(n, sizeof *b->seats);
+    b->seats = aligned_alloc(alignof(seat), n * sizeof *b->seats);
     b->page_block = malloc(n * (size_t)b->cfg.max_pages * sizeof *b->page_block);
     b->free_seats = malloc(n * sizeof *b->free_seats);
     b->row_seat = malloc(n * sizeof *b->row_seat);
@@ -125,6 +127,7 @@ static wf_status alloc_arrays(wf_batcher *b)
     if (!b->seats || !b->page_block || !b->free_seats || !b->row_seat || !b->prefill ||
         !b->closing || !b->limbo)
         return wf_fail(WF_NO_MEMORY, "engine: no memory for %zu rows", n);
+    memset(b->seats, 0, n * sizeof *b->seats);
     for (int32_t i = 0; i < b->cfg.max_rows; i++) {
         b->seats[i].pages = b->page_block + (int64_t)i * b->cfg.max_pages;
         b->free_seats[i] = b->cfg.max_rows - 1 - i;
@@ -390,8 +393,7 @@ static void admit_waiting(wf_batcher *b, int64_t now_ns, bool closed)
 static void set_pages(wf_batcher *b, seat *s, int32_t n_tokens, wf_schedule *out)
 {
     if (b->cfg.reorder == WF_REORDER_COPY) return;
-    int32_t need = pages_for(b, n_tokens);
-    for (; s->n_set < need; s->n_set++, out->n_pages++) {
+    for (; s->n_set * b->cfg.page_tokens < n_tokens; s->n_set++, out->n_pages++) {
         out->page_row[out->n_pages] = s->row;
         out->page_col[out->n_pages] = s->n_set;
         out->page[out->n_pages] = s->pages[s->n_set];

@@ -124,7 +124,8 @@ static wf_status set_up(wf_engine *e)
                            .slot_pages = slot_pages,
                            .n_top = e->cfg.n_top,
                            .penalties = e->cfg.penalties};
-    e->limits = (wf_plan_limits){f.max_rows, f.step_tokens, page, slot_pages, e->m->tp_size};
+    e->limits =
+        (wf_plan_limits){f.max_rows, f.step_tokens, page, slot_pages, e->m->tp_size, f.n_top};
     e->move_bytes = 4 + (int64_t)sizeof(wf_row_sampling) + (slot_pages ? 0 : 4 * max_pages) +
                     (f.penalties ? 2 * e->m->arch.n_vocab : 0);
     WF_TRY(wf_forward_create(e->be, e->m, e->comm, &f, &e->forward));

@@ -110,8 +110,9 @@ uint64_t wf_forward_workspace_bytes(const wf_arch *arch, int32_t tp_size,
 {
     size_t each[sizeof(buffers) / sizeof(void *)];
     shape s = shape_of(arch, tp_size, config, act_bytes);
-    wf_plan_limits limits = {config->max_rows, config->step_tokens, config->page_tokens,
-                             config->slot_pages, tp_size};
+    wf_plan_limits limits = {
+        config->max_rows, config->step_tokens, config->page_tokens, config->slot_pages,
+        tp_size,          config->n_top};
     uint64_t slots =
         WF_FORWARD_SLOTS * ((uint64_t)wf_plan_most_words(&limits) * 4 + s.R * (8 + s.n_top * 8));
     return buffer_bytes(&s, each) + slots;
@@ -190,8 +191,8 @@ static wf_status set_up(wf_forward *f)
     WF_TRY(f->be->ops->info(f->be, &info));
     f->act = info.act_dtype;
     f->s = shape_of(a, f->m->tp_size, &f->cfg, wf_dtype_bytes(f->act));
-    f->limits = (wf_plan_limits){f->cfg.max_rows, f->cfg.step_tokens, f->cfg.page_tokens,
-                                 f->cfg.slot_pages, f->m->tp_size};
+    f->limits = (wf_plan_limits){f->cfg.max_rows,   f->cfg.step_tokens, f->cfg.page_tokens,
+                                 f->cfg.slot_pages, f->m->tp_size,      f->cfg.n_top};
     f->plan_words = wf_plan_most_words(&f->limits);
     f->page_bytes =
         (int64_t)wf_forward_page_bytes(a, f->m->tp_size, f->cfg.page_tokens, f->m->dtype) /

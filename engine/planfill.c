@@ -10,9 +10,10 @@ typedef struct sections {
 } sections;
 
 // 0: no sampled row asks for logprobs; else 1 + the most best ones any asks for.
-static int32_t logprobs_asked(const wf_schedule *s)
+static int32_t logprobs_asked(const wf_schedule *s, int32_t n_top)
 {
     int32_t most = -1;
+    if (n_top < 0) return 0;
     for (int32_t i = 0; i < s->n_seqs; i++) {
         const wf_sequence *q = s->seqs[i].tag;
         if (s->seqs[i].sample && q && q->n_logprobs > most) most = q->n_logprobs;
@@ -35,7 +36,7 @@ static void fill_header(const wf_schedule *s, const wf_plan_limits *limits, int3
     h[WF_PLAN_PAGES] = s->n_pages;
     h[WF_PLAN_JOINS] = s->n_joins;
     h[WF_PLAN_GROUP_SIZE] = limits->group_size;
-    h[WF_PLAN_LOGPROBS] = logprobs_asked(s);
+    h[WF_PLAN_LOGPROBS] = logprobs_asked(s, limits->n_top);
 }
 
 static void fill_ids(const wf_seq *q, int32_t *ids)

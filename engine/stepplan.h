@@ -76,6 +76,7 @@ int64_t wf_plan_layout(const int32_t *header, int64_t offsets[WF_PLAN_N_SECTIONS
 // Limits of an engine, from which the largest possible plan follows.
 typedef struct wf_plan_limits {
     int32_t max_rows, step_tokens, page_tokens, slot_pages, group_size;
+    int32_t n_top; // most logprobs a row may ask for; -1: none may
 } wf_plan_limits;
 
 int64_t wf_plan_most_words(const wf_plan_limits *limits);

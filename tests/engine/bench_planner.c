@@ -44,7 +44,7 @@ static void bench(int32_t rows, wf_sequence *sequence)
                            .page_tokens = 64,
                            .n_pages = rows * 40,
                            .max_pages = 128};
-    wf_plan_limits limits = {rows, c.step_tokens, 64, 0, 1};
+    wf_plan_limits limits = {rows, c.step_tokens, 64, 0, 1, -1};
     if (wf_batcher_create(&c, &b) != WF_OK || wf_schedule_create(b, &s) != WF_OK) exit(1);
     for (int i = 0; i < N_WAITING; i++) {
         wf_batcher_request r = {
