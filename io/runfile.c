@@ -167,7 +167,7 @@ static wf_status keep_identity(wf_runs *runs, wf_json_ref root)
     const char *text;
     if (!wf_json_has(root, "identity")) return WF_OK;
     WF_TRY(wf_json_writer_create(0, &w));
-    wf_status st = wf_json_copy(w, NULL, wf_json_find(root, "identity"));
+    wf_status st = wf_json_copy(wf_json_find(root, "identity"), w, NULL);
     if (st == WF_OK) st = wf_json_writer_finish(w, &text, NULL);
     if (st == WF_OK) st = wf_arena_strdup(runs->arena, text, (const char **)&runs->identity);
     wf_json_writer_destroy(&w);

@@ -32,9 +32,6 @@ void wf_runs_say(const wf_runs *runs, const char *format, ...)
 // Moves <out>/<path> into <out>/void/ (read_only: leaves it) and says why.
 wf_status wf_runs_set_aside(wf_runs *runs, const char *path, const char *why);
 
-// Writes `value` under `key` as it was read.
-wf_status wf_json_copy(wf_json_writer *w, const char *key, wf_json_ref value);
-
 // Sorted by group, run, epoch, number.
 void wf_segment_refs_sort(wf_segment_ref *refs, size_t n);
 

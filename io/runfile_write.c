@@ -14,50 +14,6 @@
 
 #define HOST_BYTES 256
 
-wf_status wf_json_copy(wf_json_writer *w, const char *key, wf_json_ref value)
-{
-    bool truth;
-    int64_t integer;
-    double real;
-    const char *text;
-    wf_json_kind kind = wf_json_kind_of(value);
-    switch (kind) {
-    case WF_JSON_ABSENT:
-    case WF_JSON_NULL:
-        wf_json_put_null(w, key);
-        return WF_OK;
-    case WF_JSON_BOOL:
-        WF_TRY(wf_json_read_bool(value, &truth));
-        wf_json_put_bool(w, key, truth);
-        return WF_OK;
-    case WF_JSON_INTEGER:
-        WF_TRY(wf_json_read_i64(value, INT64_MIN, INT64_MAX, &integer));
-        wf_json_put_i64(w, key, integer);
-        return WF_OK;
-    case WF_JSON_REAL:
-        WF_TRY(wf_json_read_f64(value, -1e308, 1e308, &real));
-        wf_json_put_f64(w, key, real);
-        return WF_OK;
-    case WF_JSON_STRING:
-        WF_TRY(wf_json_read_string(value, &text));
-        wf_json_put_string(w, key, text);
-        return WF_OK;
-    default:
-        break;
-    }
-    if (kind == WF_JSON_OBJECT)
-        wf_json_open_object(w, key);
-    else
-        wf_json_open_array(w, key);
-    wf_status st = WF_OK;
-    wf_json_iter it = wf_json_iterate(value);
-    for (wf_json_ref item; st == WF_OK && wf_json_next(&it, &item);) {
-        st = wf_json_copy(w, kind == WF_JSON_OBJECT ? item.key : NULL, item);
-    }
-    wf_json_close(w);
-    return st;
-}
-
 static void put_segment(wf_json_writer *w, const wf_segment_ref *ref)
 {
     char hex[WF_HASH64_HEX];
@@ -117,7 +73,7 @@ static wf_status put_identity(wf_json_writer *w, const char *identity)
 {
     wf_json *doc = NULL;
     WF_TRY(wf_json_parse("identity of the run", identity, strlen(identity), NULL, &doc));
-    wf_status st = wf_json_copy(w, "identity", wf_json_root(doc));
+    wf_status st = wf_json_copy(wf_json_root(doc), w, "identity");
     wf_json_destroy(&doc);
     return st;
 }

@@ -100,54 +100,6 @@ static wf_status take_stop(row *p, wf_json_ref value)
 
 // --- meta ---
 
-static wf_status copy_value(wf_json_ref value, const char *key, wf_json_writer *w);
-
-static wf_status copy_members(wf_json_ref value, wf_json_writer *w)
-{
-    wf_json_iter it = wf_json_iterate(value);
-    bool named = wf_json_kind_of(value) == WF_JSON_OBJECT;
-    for (wf_json_ref item; wf_json_next(&it, &item);) {
-        WF_TRY(copy_value(item, named ? item.key : NULL, w));
-    }
-    wf_json_close(w);
-    return WF_OK;
-}
-
-static wf_status copy_value(wf_json_ref value, const char *key, wf_json_writer *w)
-{
-    bool truth;
-    int64_t integer;
-    double real;
-    const char *text;
-    switch (wf_json_kind_of(value)) {
-    case WF_JSON_OBJECT:
-        wf_json_open_object(w, key);
-        return copy_members(value, w);
-    case WF_JSON_ARRAY:
-        wf_json_open_array(w, key);
-        return copy_members(value, w);
-    case WF_JSON_BOOL:
-        WF_TRY(wf_json_read_bool(value, &truth));
-        wf_json_put_bool(w, key, truth);
-        return WF_OK;
-    case WF_JSON_INTEGER:
-        WF_TRY(wf_json_read_i64(value, INT64_MIN, INT64_MAX, &integer));
-        wf_json_put_i64(w, key, integer);
-        return WF_OK;
-    case WF_JSON_REAL:
-        WF_TRY(wf_json_read_f64(value, -1.7e308, 1.7e308, &real));
-        wf_json_put_f64(w, key, real);
-        return WF_OK;
-    case WF_JSON_STRING:
-        WF_TRY(wf_json_read_string(value, &text));
-        wf_json_put_string(w, key, text);
-        return WF_OK;
-    default:
-        wf_json_put_null(w, key);
-        return WF_OK;
-    }
-}
-
 static wf_status keep_meta(row *p, const char *text, size_t n)
 {
     const char *copy;
@@ -163,7 +115,7 @@ static wf_status keep_object(row *p, wf_json_ref value)
     const char *text;
     size_t n;
     WF_TRY(wf_json_writer_create(0, &w));
-    wf_status st = copy_value(value, NULL, w);
+    wf_status st = wf_json_copy(value, w, NULL);
     if (st == WF_OK) st = wf_json_writer_finish(w, &text, &n);
     if (st == WF_OK) st = keep_meta(p, text, n > 0 && text[n - 1] == '\n' ? n - 1 : n);
     wf_json_writer_destroy(&w);

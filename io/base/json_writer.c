@@ -199,3 +199,52 @@ wf_status wf_json_writer_finish(wf_json_writer *w, const char **text, size_t *te
     if (text_bytes) *text_bytes = w->text.n;
     return WF_OK;
 }
+
+static wf_status copy_members(wf_json_ref value, wf_json_writer *w)
+{
+    bool named = wf_json_kind_of(value) == WF_JSON_OBJECT;
+    wf_status st = WF_OK;
+    wf_json_iter it = wf_json_iterate(value);
+    for (wf_json_ref item; st == WF_OK && wf_json_next(&it, &item);) {
+        st = wf_json_copy(item, w, named ? item.key : NULL);
+    }
+    wf_json_close(w);
+    return st;
+}
+
+wf_status wf_json_copy(wf_json_ref value, wf_json_writer *w, const char *key)
+{
+    bool truth;
+    int64_t integer;
+    double real;
+    const char *text;
+    switch (wf_json_kind_of(value)) {
+    case WF_JSON_OBJECT:
+        wf_json_open_object(w, key);
+        return copy_members(value, w);
+    case WF_JSON_ARRAY:
+        wf_json_open_array(w, key);
+        return copy_members(value, w);
+    case WF_JSON_BOOL:
+        WF_TRY(wf_json_read_bool(value, &truth));
+        wf_json_put_bool(w, key, truth);
+        return WF_OK;
+    case WF_JSON_INTEGER:
+        WF_TRY(wf_json_read_i64(value, INT64_MIN, INT64_MAX, &integer));
+        wf_json_put_i64(w, key, integer);
+        return WF_OK;
+    case WF_JSON_REAL:
+        WF_TRY(wf_json_read_f64(value, -1.7e308, 1.7e308, &real));
+        wf_json_put_f64(w, key, real);
+        return WF_OK;
+    case WF_JSON_STRING:
+        WF_TRY(wf_json_read_string(value, &text));
+        wf_json_put_string(w, key, text);
+        return WF_OK;
+    case WF_JSON_ABSENT:
+    case WF_JSON_NULL:
+        break;
+    }
+    wf_json_put_null(w, key);
+    return WF_OK;
+}

@@ -17,6 +17,7 @@
 #ifndef WF_IO_BASE_JSON_WRITER_H
 #define WF_IO_BASE_JSON_WRITER_H
 
+#include "io/base/json.h"
 #include "io/base/status.h"
 
 #include <stdbool.h>
@@ -42,6 +43,10 @@ void wf_json_put_u64(wf_json_writer *w, const char *key, uint64_t value);
 void wf_json_put_f64(wf_json_writer *w, const char *key, double value); // reads back the same
 void wf_json_put_string(wf_json_writer *w, const char *key, const char *value); // NULL: null
 void wf_json_put_bytes(wf_json_writer *w, const char *key, const char *value, size_t value_bytes);
+
+// A value read from another document, with everything in it. An absent one is written as null.
+// Errors: those of reading it (WF_DATA).
+wf_status wf_json_copy(wf_json_ref value, wf_json_writer *w, const char *key);
 
 // The finished text, ended by a newline and a NUL that `text_bytes` (may be NULL) does not count.
 // Borrowed; valid until the writer is reset or destroyed. Everything opened must be closed.

@@ -76,12 +76,14 @@ static void test_drain_and_resume(void **state)
 static void test_two_jobs_in_one_folder(void **state)
 {
     (void)state;
+    // The first job lasts 10 s: longer than the second one is patient.
     assert_run(STREAM " timed.h5 30 100", 0, NULL);
-    assert_run(
-        "(" WEFT " run job.yaml --set 'requests=[timed.h5]' --set arrivals.mode=replay --out "
-        "out/g >first.txt 2>&1 &) ; while ! [ -e out/g/owner.json ]; do sleep 0.05; done; " WEFT
-        " run job.yaml --set 'requests=[timed.h5]' --set arrivals.mode=replay --out out/g",
-        78, "out/g");
+    assert_run("(" WEFT
+               " run job.yaml --set 'requests=[timed.h5]' --set arrivals.mode=replay --set "
+               "arrivals.speed=0.3 --out out/g >first.txt 2>&1 &) ; while ! [ -e out/g/owner.json "
+               "]; do sleep 0.05; done; " WEFT
+               " run job.yaml --set 'requests=[timed.h5]' --set arrivals.mode=replay --out out/g",
+               78, "out/g");
     assert_run(WEFT " run job.yaml --out out/g --fresh", 78, "in use");
     assert_run("while [ -e out/g/owner.json ]; do sleep 0.05; done; " WEFT
                " check --complete out/g",
