@@ -67,9 +67,19 @@ static wf_status put_attributes(wf_h5_file *file, const wf_shard_options *o)
     return put_text_if(file, "generator", o->generator);
 }
 
+static wf_status folder_make(const char *path)
+{
+    char *folder = NULL;
+    WF_TRY(wf_path_folder(path, &folder));
+    wf_status st = wf_file_make_folders(folder);
+    free(folder);
+    return st;
+}
+
 static wf_status writer_start(wf_shard_writer *w, const char *path, const wf_shard_options *o)
 {
     WF_TRY(wf_strdup(path, &w->path));
+    WF_TRY(folder_make(path));
     size_t part_bytes = strlen(path) + 32;
     WF_TRY(wf_alloc(part_bytes, 1, &w->part));
     snprintf(w->part, part_bytes, "%s.%ld.part", path, (long)getpid());

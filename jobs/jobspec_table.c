@@ -238,7 +238,6 @@ const wf_option wf_jobspec_table[] = {
      .offset = AT(engine.kv_memory),
      .words = auto_words,
      .default_text = "auto",
-     .example = "0.9",
      .help = "KV memory of a rank: bytes, or a share of the free device memory, divided among the "
              "ranks on it; auto: 1GiB on the CPU, 0.9 on a GPU"},
     {.name = "engine.reorder",

@@ -53,6 +53,7 @@ weft_mpi_environment() {
 weft_build() {
     local log=build/build.log
     mkdir -p build
+    echo "building into build/ (a few minutes the first time)"
     if ! { cmake --preset release "$@" && cmake --build build -j "$(nproc)"; } >"$log" 2>&1; then
         tail -n 60 "$log" >&2
         echo "the build failed; all of it is in $log" >&2
