@@ -1,8 +1,10 @@
 // The output folder: ownership, identity, runs.
 #include "jobs/folder.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "io/base/clock.h"
 #include "io/base/file.h"
@@ -83,6 +85,18 @@ static wf_status take_ownership(const wf_folder_config *c, wf_folder *f)
     }
 }
 
+// A stop file ends the run that sees it, not the next one.
+static wf_status forget_stop(const wf_folder *f)
+{
+    char *path = NULL;
+    WF_TRY(wf_path_join(f->dir, "stop", &path));
+    wf_status st = WF_OK;
+    if (unlink(path) != 0 && errno != ENOENT)
+        st = wf_fail_errno(WF_IO, "%s: cannot be removed", path);
+    free(path);
+    return st;
+}
+
 wf_status wf_folder_begin(const wf_folder_config *c, wf_folder **out)
 {
     *out = NULL;
@@ -92,6 +106,7 @@ wf_status wf_folder_begin(const wf_folder_config *c, wf_folder **out)
     wf_status st = f->dir ? WF_OK : wf_fail(WF_NO_MEMORY, "folder: out of memory");
     if (st == WF_OK) st = wf_file_make_folders(f->dir);
     if (st == WF_OK) st = take_ownership(c, f);
+    if (st == WF_OK) st = forget_stop(f);
     if (st == WF_OK) st = start_run(f, c);
     if (st == WF_OK) {
         *out = f;

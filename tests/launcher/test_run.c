@@ -73,6 +73,19 @@ static void test_drain_and_resume(void **state)
     }
 }
 
+static void test_a_stop_file_ends_one_run_only(void **state)
+{
+    (void)state;
+    assert_run(STREAM " timed.h5 30 100", 0, NULL);
+    assert_run("(sleep 1; touch out/stopped/stop) & " WEFT
+               " run job.yaml --set 'requests=[timed.h5]' "
+               "--set arrivals.mode=replay --out out/stopped",
+               75, "run the same command again");
+    assert_run(WEFT " run job.yaml --set 'requests=[timed.h5]' --set arrivals.mode=replay --out "
+                    "out/stopped",
+               0, "30 done, 0 failed");
+}
+
 static void test_two_jobs_in_one_folder(void **state)
 {
     (void)state;
@@ -146,6 +159,7 @@ int main(void)
         cmocka_unit_test(test_fresh_keeps_strangers),
         cmocka_unit_test(test_bad_row_fails_alone),
         cmocka_unit_test(test_drain_and_resume),
+        cmocka_unit_test(test_a_stop_file_ends_one_run_only),
         cmocka_unit_test(test_two_jobs_in_one_folder),
         cmocka_unit_test(test_mpirun),
         cmocka_unit_test(test_mpirun_errors),
