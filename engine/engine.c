@@ -2,6 +2,7 @@
 #include "engine/engine.h"
 
 #include <assert.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -367,7 +368,7 @@ wf_status wf_engine_step(wf_engine *e, bool closed, wf_step_record *record, bool
     return WF_OK;
 }
 
-wf_status wf_engine_follow(wf_engine *e)
+wf_status wf_engine_follow(wf_engine *e, _Atomic int64_t *entered, _Atomic int64_t *left)
 {
     wf_forward_output out;
     for (;;) {
@@ -381,7 +382,9 @@ wf_status wf_engine_follow(wf_engine *e)
             return wf_fail(WF_COMM, "engine: rank %d received something that is not a step plan",
                            e->comm->rank);
         if (plan[WF_PLAN_KIND] == WF_PLAN_STOP) return WF_OK;
+        if (entered) atomic_fetch_add_explicit(entered, 1, memory_order_relaxed);
         WF_TRY(wf_forward_enqueue(e->forward, i_slot));
+        if (left) atomic_fetch_add_explicit(left, 1, memory_order_relaxed);
         e->n_planned++;
     }
 }

@@ -87,8 +87,9 @@ wf_status wf_engine_step(wf_engine *e, bool closed, wf_step_record *record, bool
 const wf_engine_output *wf_engine_take(wf_engine *e);
 void wf_engine_release(wf_engine *e, const wf_engine_output *output);
 
-// Runs what the first rank publishes; returns WF_OK when it stops.
-wf_status wf_engine_follow(wf_engine *e);
+// Runs what the first rank publishes; returns WF_OK when it stops. `entered` and `left` count the
+// steps for whoever watches this rank; NULL: nobody does.
+wf_status wf_engine_follow(wf_engine *e, _Atomic int64_t *entered, _Atomic int64_t *left);
 
 // Tells the followers to return. First rank only.
 wf_status wf_engine_stop(wf_engine *e);

@@ -39,9 +39,11 @@ struct wf_progress {
     wf_progress_config config;
     wf_counters counters;
     _Atomic int64_t begin_ns; // 0: not begun
-    pthread_mutex_t beating;  // own, warned: the thread and flush both write status files
+    pthread_mutex_t beating;  // own, warned, over: the thread and flush both write status files
     wf_rank_status own;
-    bool warned; // a failed status file was said
+    bool warned;      // a failed status file was said
+    bool over;        // the farewell is written: nothing comes after it
+    int64_t moved_ns; // when the main thread last began or ended something
 
     show_mode show;
     watched *watch; // [config.n_watch]
@@ -73,11 +75,46 @@ static show_mode show_of(bool print)
 
 // ---- status file --------------------------------------------------------------------------------
 
+// Takes the counters and remembers when the main thread last moved. Under `beating`.
+static void look_at_self(wf_progress *p, int64_t now_ns)
+{
+    wf_rank_status *own = &p->own;
+    int64_t entered = own->step_entered, left = own->step_left;
+    wf_operation operation = own->operation;
+    wf_rank_status_take(&p->counters, own);
+    if (own->step_entered != entered || own->step_left != left || own->operation != operation) {
+        p->moved_ns = now_ns;
+    }
+    own->still_ns = now_ns - p->moved_ns;
+}
+
+// True when a signal has come that the status file does not tell yet: it is written at once, for
+// whoever sent it may kill next.
+static bool look_around(wf_progress *p, int64_t now_ns)
+{
+    pthread_mutex_lock(&p->beating);
+    int64_t known = p->own.signal;
+    look_at_self(p, now_ns);
+    if (p->config.signal) p->own.signal = *p->config.signal;
+    bool news = p->own.signal != known;
+    pthread_mutex_unlock(&p->beating);
+    return news;
+}
+
 static void beat(wf_progress *p)
 {
-    atomic_fetch_add_explicit(&p->counters.beat, 1, memory_order_relaxed);
+    int64_t now_ns = wf_clock_ns(), begin_ns = atomic_load(&p->begin_ns);
     pthread_mutex_lock(&p->beating);
-    wf_rank_status_take(&p->counters, &p->own);
+    if (p->over) {
+        pthread_mutex_unlock(&p->beating);
+        return;
+    }
+    atomic_fetch_add_explicit(&p->counters.beat, 1, memory_order_relaxed);
+    look_at_self(p, now_ns);
+    p->own.elapsed_ns = begin_ns > 0 ? now_ns - begin_ns : 0;
+    p->own.beat_unix_ns = wf_clock_unix_ns();
+    if (p->config.signal) p->own.signal = *p->config.signal;
+    p->over = p->own.exit_code >= 0;
     pthread_mutex_lock(&p->lock);
     memcpy(p->own.error, p->error, sizeof p->own.error);
     pthread_mutex_unlock(&p->lock);
@@ -105,7 +142,7 @@ static bool step_hangs(const wf_rank_status *was, const wf_rank_status *is)
 static void watch_judge(const wf_progress *p, watched *w, const wf_rank_status *now, int64_t now_ns)
 {
     bool quiet = w->seen && (!has_moved(&w->status, now) || step_hangs(&w->status, now));
-    if (!quiet || now->operation == WF_OPERATION_DONE) {
+    if (!quiet || wf_operation_is_over(now->operation)) {
         w->moved_ns = now_ns;
         w->said = false;
     } else if (!w->said &&
@@ -254,7 +291,7 @@ static void *heartbeat(void *arg)
     int64_t beat_ns = or_default(p->config.beat_ns, 2 * WF_NS_PER_S);
     int64_t tick_ns = beat_ns < TICK_NS ? beat_ns : TICK_NS;
     for (int64_t now = wf_clock_ns();; now = wf_clock_ns()) {
-        if (now >= p->next_beat_ns) {
+        if (look_around(p, now) || now >= p->next_beat_ns) {
             beat(p);
             if (p->config.print) watch_read(p, now);
             p->next_beat_ns = now + beat_ns;
@@ -278,7 +315,13 @@ static wf_status config_copy(wf_progress *p, const wf_progress_config *config)
                               .position = config->position,
                               .run = config->run,
                               .epoch = config->epoch,
-                              .pid = getpid()};
+                              .pid = getpid(),
+                              .exit_code = -1,
+                              .requests_total = config->requests_total,
+                              .requests_before = config->requests_before};
+    if (config->deadline_ns > 0 && config->deadline_ns < INT64_MAX) {
+        p->own.deadline_unix_ns = wf_clock_unix_ns() + config->deadline_ns - wf_clock_ns();
+    }
     gethostname(p->own.host, sizeof p->own.host - 1);
     return WF_OK;
 }
@@ -325,6 +368,7 @@ wf_status wf_progress_start(const wf_progress_config *config, wf_progress **out)
     WF_TRY_TO(failed, folder_prepare(config->out_dir));
     p->show = show_of(config->print);
     p->rate = -1;
+    p->moved_ns = wf_clock_ns();
     p->next_log_ns = wf_clock_ns() + or_default(config->log_ns, 30 * WF_NS_PER_S);
     WF_TRY_TO(failed, thread_start(p));
     *out = p;
@@ -375,4 +419,17 @@ void wf_progress_error(wf_progress *progress, const char *text)
     pthread_mutex_lock(&progress->lock);
     snprintf(progress->error, sizeof progress->error, "%s", text);
     pthread_mutex_unlock(&progress->lock);
+}
+
+void wf_progress_farewell(wf_progress *p, wf_status end, const char *text)
+{
+    wf_operation operation = end == WF_OK || end == WF_FAILED_ROWS ? WF_OPERATION_DONE
+                             : end == WF_DRAINED                   ? WF_OPERATION_DRAINED
+                                                                   : WF_OPERATION_FAILED;
+    wf_progress_error(p, operation == WF_OPERATION_FAILED ? text : "");
+    atomic_store_explicit(&p->counters.operation, (int)operation, memory_order_relaxed);
+    pthread_mutex_lock(&p->beating);
+    p->own.exit_code = wf_status_exit_code(end);
+    pthread_mutex_unlock(&p->beating);
+    beat(p);
 }

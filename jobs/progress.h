@@ -14,6 +14,7 @@
 #ifndef WF_JOBS_PROGRESS_H
 #define WF_JOBS_PROGRESS_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -52,9 +53,11 @@ typedef struct wf_progress_config {
     int64_t requests_total, requests_before; // with print: of the job; done by earlier runs
     bool replay;
     int64_t last_arrival_ns; // replay: run time of the last arrival
-    int64_t beat_ns;         // 0: 2 s
-    int64_t log_ns;          // 0: 30 s
-    int64_t stall_ns;        // 0: 30 s
+    int64_t deadline_ns;     // of wf_clock_ns(): the rank drains by then; INT64_MAX, 0: no limit
+    const volatile sig_atomic_t *signal; // nonzero: the signal that asked to drain; may be NULL
+    int64_t beat_ns;                     // 0: 2 s
+    int64_t log_ns;                      // 0: 30 s
+    int64_t stall_ns;                    // 0: 30 s
 } wf_progress_config;
 
 typedef struct wf_progress wf_progress;
@@ -77,5 +80,10 @@ void wf_progress_flush(wf_progress *progress);
 
 // The last error of this rank, for its status file. Copies. Thread-safe.
 void wf_progress_error(wf_progress *progress, const char *text);
+
+// The rank's last words: how it ends, with which exit code and why ("" where another rank knows).
+// Written at once: whoever ends the ranks next may not leave the time for it. The status file says
+// so from then on.
+void wf_progress_farewell(wf_progress *progress, wf_status end, const char *text);
 
 #endif

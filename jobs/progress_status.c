@@ -24,6 +24,24 @@ const char *wf_operation_words(wf_operation operation)
     return operation_words[operation];
 }
 
+bool wf_operation_is_over(wf_operation operation)
+{
+    return operation == WF_OPERATION_DONE || operation == WF_OPERATION_DRAINED ||
+           operation == WF_OPERATION_FAILED;
+}
+
+static const char *const drain_words[] = {
+#define DRAIN_WORDS(name, words) words,
+    WF_DRAIN_TABLE(DRAIN_WORDS)
+#undef DRAIN_WORDS
+};
+
+const char *wf_drain_words(wf_drain_cause cause)
+{
+    if ((unsigned)cause >= WF_N_DRAIN_CAUSES) return "unknown";
+    return drain_words[cause];
+}
+
 void wf_rank_status_take(const wf_counters *counters, wf_rank_status *out)
 {
 #define TAKE(field, meaning)                                                                       \
@@ -31,6 +49,7 @@ void wf_rank_status_take(const wf_counters *counters, wf_rank_status *out)
     WF_COUNTER_TABLE(TAKE)
 #undef TAKE
     out->operation = (wf_operation)atomic_load_explicit(&counters->operation, memory_order_relaxed);
+    out->drain = (wf_drain_cause)atomic_load_explicit(&counters->drain, memory_order_relaxed);
 }
 
 static wf_status status_path(const char *out_dir, int rank, char path[PATH_MAX])
@@ -52,13 +71,12 @@ wf_status wf_rank_status_write(const char *out_dir, const wf_rank_status *status
     wf_json_put_i64(w, "rank", status->rank);
     wf_json_put_i64(w, "group", status->group);
     wf_json_put_i64(w, "position", status->position);
-    wf_json_put_i64(w, "run", status->run);
-    wf_json_put_i64(w, "epoch", status->epoch);
-    wf_json_put_i64(w, "pid", status->pid);
     wf_json_put_string(w, "host", status->host);
     wf_json_put_string(w, "operation", wf_operation_words(status->operation));
+    wf_json_put_string(w, "drain", wf_drain_words(status->drain));
     wf_json_put_string(w, "error", status->error);
 #define PUT(field, meaning) wf_json_put_i64(w, #field, status->field);
+    WF_BEAT_TABLE(PUT)
     WF_COUNTER_TABLE(PUT)
 #undef PUT
     wf_json_close(w);
@@ -84,16 +102,17 @@ static wf_status get_text(wf_json_ref ref, const char *key, char *out, size_t ou
     return WF_OK;
 }
 
-static wf_status get_operation(wf_json_ref ref, wf_operation *out)
+static wf_status get_word(wf_json_ref ref, const char *key, const char *const *known, int n,
+                          int *out)
 {
     const char *words;
-    WF_TRY(wf_json_get_string(ref, "operation", &words));
-    for (int i = 0; i < WF_N_OPERATIONS; i++) {
-        if (strcmp(words, operation_words[i]) != 0) continue;
-        *out = (wf_operation)i;
+    WF_TRY(wf_json_get_string(ref, key, &words));
+    for (int i = 0; i < n; i++) {
+        if (strcmp(words, known[i]) != 0) continue;
+        *out = i;
         return WF_OK;
     }
-    return wf_json_fail(wf_json_find(ref, "operation"), "unknown operation \"%s\"", words);
+    return wf_json_fail(wf_json_find(ref, key), "unknown word \"%s\"", words);
 }
 
 static wf_status status_parse(wf_json_ref ref, wf_rank_status *out)
@@ -101,15 +120,18 @@ static wf_status status_parse(wf_json_ref ref, wf_rank_status *out)
     WF_TRY(get_int(ref, "rank", &out->rank));
     WF_TRY(get_int(ref, "group", &out->group));
     WF_TRY(get_int(ref, "position", &out->position));
-    WF_TRY(wf_json_get_i64(ref, "run", -1, INT64_MAX, &out->run));
-    WF_TRY(wf_json_get_i64(ref, "epoch", -1, INT64_MAX, &out->epoch));
-    WF_TRY(wf_json_get_i64(ref, "pid", 0, INT64_MAX, &out->pid));
+    int operation = 0, drain = 0;
     WF_TRY(get_text(ref, "host", out->host, sizeof out->host));
     WF_TRY(get_text(ref, "error", out->error, sizeof out->error));
 #define GET(field, meaning) WF_TRY(wf_json_get_i64(ref, #field, INT64_MIN, INT64_MAX, &out->field));
+    WF_BEAT_TABLE(GET)
     WF_COUNTER_TABLE(GET)
 #undef GET
-    return get_operation(ref, &out->operation);
+    WF_TRY(get_word(ref, "operation", operation_words, WF_N_OPERATIONS, &operation));
+    WF_TRY(get_word(ref, "drain", drain_words, WF_N_DRAIN_CAUSES, &drain));
+    out->operation = (wf_operation)operation;
+    out->drain = (wf_drain_cause)drain;
+    return WF_OK;
 }
 
 wf_status wf_rank_status_read(const char *out_dir, int rank, wf_rank_status *out)

@@ -9,6 +9,7 @@
 
 #include <limits.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "io/base/status.h"
@@ -25,6 +26,7 @@
     X(SEAL, "seal")       /* writing the last segment */                                           \
     X(MERGE, "merge")                                                                              \
     X(DONE, "done")                                                                                \
+    X(DRAINED, "drained") /* left in time, something is left to do */                              \
     X(FAILED, "failed")
 
 typedef enum wf_operation {
@@ -35,6 +37,23 @@ typedef enum wf_operation {
 } wf_operation;
 
 const char *wf_operation_words(wf_operation operation);
+bool wf_operation_is_over(wf_operation operation); // done, drained, failed: a rank's farewell
+
+// X(NAME, words): why a rank stopped taking requests.
+#define WF_DRAIN_TABLE(X)                                                                          \
+    X(NOT, "")                                                                                     \
+    X(SIGNAL, "signal")                                                                            \
+    X(DEADLINE, "deadline") /* the time left has run out: slurm.signal before the limit */         \
+    X(STOP_FILE, "stop file")
+
+typedef enum wf_drain_cause {
+#define WF_DRAIN_ENUM(name, words) WF_DRAIN_##name,
+    WF_DRAIN_TABLE(WF_DRAIN_ENUM)
+#undef WF_DRAIN_ENUM
+        WF_N_DRAIN_CAUSES
+} wf_drain_cause;
+
+const char *wf_drain_words(wf_drain_cause cause);
 
 // X(field, meaning). Ranks that lead no group leave all but beat and the steps at zero.
 #define WF_COUNTER_TABLE(X)                                                                        \
@@ -52,20 +71,39 @@ const char *wf_operation_words(wf_operation operation);
     X(kv_pages_total, "KV pages there are")                                                        \
     X(lag_ns, "replay: the largest schedule lag so far")
 
+// X(field, meaning). What the heartbeat adds. Times by the wall clock are for people to read, and
+// for the distance to a time limit; nothing is judged by them.
+#define WF_BEAT_TABLE(X)                                                                           \
+    X(run, "the run of the folder")                                                                \
+    X(epoch, "restarts of the group within it")                                                    \
+    X(pid, "process id on its host")                                                               \
+    X(signal, "the signal that asked it to drain, 0: none")                                        \
+    X(exit_code, "as the rank ended, -1: it has not")                                              \
+    X(requests_total, "requests of the job, 0: another rank knows")                                \
+    X(requests_before, "of them, done before this run")                                            \
+    X(still_ns, "since a step began or ended, or the operation changed")                           \
+    X(elapsed_ns, "since the run's time zero, 0: not there yet")                                   \
+    X(beat_unix_ns, "wall clock of this file")                                                     \
+    X(deadline_unix_ns, "wall clock by which it drains, 0: no limit")
+
 // Written by one thread, read by the heartbeat: relaxed atomics are enough, each stands alone.
 typedef struct wf_counters {
 #define WF_COUNTER_FIELD(field, meaning) _Atomic int64_t field;
     WF_COUNTER_TABLE(WF_COUNTER_FIELD)
 #undef WF_COUNTER_FIELD
     _Atomic int operation; // wf_operation
+    _Atomic int drain;     // wf_drain_cause
 } wf_counters;
 
 typedef struct wf_rank_status {
     int rank, group, position; // group -1: idle
-    int64_t run, epoch, pid;
     char host[HOST_NAME_MAX + 1];
     wf_operation operation;
+    wf_drain_cause drain;
     char error[WF_ERROR_MAX]; // the last error, "" when there was none
+#define WF_BEAT_FIELD(field, meaning) int64_t field;
+    WF_BEAT_TABLE(WF_BEAT_FIELD)
+#undef WF_BEAT_FIELD
 #define WF_COUNTER_FIELD(field, meaning) int64_t field;
     WF_COUNTER_TABLE(WF_COUNTER_FIELD)
 #undef WF_COUNTER_FIELD

@@ -335,6 +335,8 @@ static wf_status start_progress(runner *r)
                             .n_watch = print ? (size_t)(n - 1) : 0,
                             .requests_total = print ? expected_results(r) : 0,
                             .requests_before = print ? (int64_t)wf_done_total(r->done) : 0,
+                            .deadline_ns = r->c->deadline_ns,
+                            .signal = r->c->drain,
                             .replay = timed(r),
                             .last_arrival_ns = r->last_ns};
     wf_status st = wf_progress_start(&c, &r->progress);
@@ -461,18 +463,32 @@ static wf_status lead(runner *r)
     return st != WF_OK ? st : stopped;
 }
 
+static void set_operation(runner *r, wf_operation operation)
+{
+    if (!r->progress) return;
+    wf_counters *counters = wf_progress_counters(r->progress);
+    atomic_store_explicit(&counters->operation, (int)operation, memory_order_relaxed);
+}
+
+static wf_status follow(runner *r)
+{
+    wf_counters *counters = wf_progress_counters(r->progress);
+    set_operation(r, WF_OPERATION_RUN);
+    return wf_engine_follow(r->engine, &counters->step_entered, &counters->step_left);
+}
+
 static wf_status run_group(runner *r)
 {
     if (!r->group) return WF_OK;
-    wf_status st = r->leads ? lead(r) : wf_engine_follow(r->engine);
+    wf_status st = r->leads ? lead(r) : follow(r);
     if (wf_status_scope(st) == WF_SCOPE_GROUP) {
         // Peers may wait inside a collective for ever: end them all; sealed segments stay.
         wf_say_error("group %d: %s: %s", r->i_group, wf_status_words(st), wf_error());
+        wf_progress_farewell(r->progress, st, wf_error());
         if (r->writer) wf_segment_writer_close(&r->writer);
         if (r->c->world->size > 1) r->c->world->ops->abort(r->c->world, wf_status_exit_code(st));
     }
-    wf_counters *counters = wf_progress_counters(r->progress);
-    atomic_store_explicit(&counters->operation, WF_OPERATION_SEAL, memory_order_relaxed);
+    set_operation(r, WF_OPERATION_SEAL);
     wf_status sealed = r->writer ? wf_segment_writer_close(&r->writer) : WF_OK;
     wf_progress_flush(r->progress); // before the agreement: the first rank prints all groups' sum
     return st != WF_OK ? st : sealed;
@@ -483,6 +499,7 @@ static wf_status run_group(runner *r)
 typedef struct stage {
     const char *name;
     wf_status (*run)(runner *r);
+    wf_operation operation; // as the status file says
 } stage;
 
 static wf_status share_run(runner *r)
@@ -492,11 +509,20 @@ static wf_status share_run(runner *r)
 }
 
 static const stage stages[] = {
-    {"groups", form_groups},   {"shards", open_shards},      {"needs", share_needs},
-    {"model", open_model},     {"folder", begin_folder},     {"run", share_run},
-    {"done", read_done},       {"progress", start_progress}, {"weights", load_model},
-    {"devices", join_devices}, {"engine", create_engine},    {"rows", find_rows},
-    {"clock", start_clock},    {"writer", create_writer},
+    {"groups", form_groups, WF_OPERATION_START},
+    {"shards", open_shards, WF_OPERATION_START},
+    {"needs", share_needs, WF_OPERATION_START},
+    {"model", open_model, WF_OPERATION_START},
+    {"folder", begin_folder, WF_OPERATION_START},
+    {"run", share_run, WF_OPERATION_START},
+    {"done", read_done, WF_OPERATION_START},
+    {"progress", start_progress, WF_OPERATION_START},
+    {"weights", load_model, WF_OPERATION_LOAD},
+    {"devices", join_devices, WF_OPERATION_WARM_UP},
+    {"engine", create_engine, WF_OPERATION_WARM_UP},
+    {"rows", find_rows, WF_OPERATION_START},
+    {"clock", start_clock, WF_OPERATION_START},
+    {"writer", create_writer, WF_OPERATION_START},
 };
 
 static wf_status sum_up(runner *r, wf_runner_outcome *out)
@@ -537,6 +563,7 @@ static wf_status run_job(runner *r, wf_runner_outcome *out)
 {
     for (size_t i = 0; i < sizeof stages / sizeof *stages; i++) {
         wf_debug("stage %s", stages[i].name);
+        set_operation(r, stages[i].operation);
         WF_TRY(agree(r, stages[i].run(r)));
     }
     wf_progress_begin(r->progress);
@@ -574,6 +601,7 @@ wf_status wf_runner_run(const wf_runner_config *config, wf_runner_outcome *out)
     runner r = {.c = config, .spec = config->spec, .i_group = -1};
     *out = (wf_runner_outcome){0};
     wf_status st = run_job(&r, out);
+    if (r.progress) wf_progress_farewell(r.progress, st, wf_error());
     tear_down(&r);
     return st;
 }

@@ -304,14 +304,22 @@ static wf_status step(serve *s, bool closed)
     return WF_OK;
 }
 
+// Leaves the cause in the status file. True.
+static bool drain_for(serve *s, wf_drain_cause cause)
+{
+    atomic_store_explicit(&s->counters->drain, (int)cause, memory_order_relaxed);
+    return true;
+}
+
 static bool must_drain(serve *s)
 {
-    if (s->c->drain && *s->c->drain) return true;
+    if (s->c->drain && *s->c->drain) return drain_for(s, WF_DRAIN_SIGNAL);
     int64_t clock_ns = wf_clock_ns();
-    if (clock_ns >= s->c->deadline_ns) return true;
+    if (clock_ns >= s->c->deadline_ns) return drain_for(s, WF_DRAIN_DEADLINE);
     if (clock_ns < s->next_look_ns) return false;
     s->next_look_ns = clock_ns + WF_NS_PER_S;
-    return s->c->stop_file && wf_file_exists(s->c->stop_file);
+    if (!s->c->stop_file || !wf_file_exists(s->c->stop_file)) return false;
+    return drain_for(s, WF_DRAIN_STOP_FILE);
 }
 
 // What is in the batch may end within the grace; the rest is given up and left to the next run.

@@ -190,6 +190,6 @@ void rig_run(rig *r, const wf_engine_config *config, const rig_request *requests
     if (r->comm->rank == 0)
         lead(e, requests, n, outputs, totals);
     else
-        must(wf_engine_follow(e), "follow");
+        must(wf_engine_follow(e, NULL, NULL), "follow");
     wf_engine_destroy(e);
 }

@@ -102,6 +102,9 @@ static wf_rank_status example_status(void)
                         .pid = 4711,
                         .host = "node-1",
                         .operation = WF_OPERATION_STEP,
+                        .drain = WF_DRAIN_STOP_FILE,
+                        .exit_code = -1,
+                        .deadline_unix_ns = INT64_C(1) << 60,
                         .error = "line with \"quotes\"\tand \\",
                         .beat = 12,
                         .step_entered = 100,
@@ -121,11 +124,11 @@ static void test_status_file_round_trip(void **state)
     assert_string_equal(back.host, s.host);
     assert_string_equal(back.error, s.error);
     assert_int_equal(back.operation, s.operation);
+    assert_int_equal(back.drain, s.drain);
     assert_int_equal(back.rank, 3);
     assert_int_equal(back.group, 1);
-    assert_int_equal(back.run, 7);
-    assert_int_equal(back.epoch, 2);
 #define SAME(field, meaning) assert_int_equal(back.field, s.field);
+    WF_BEAT_TABLE(SAME)
     WF_COUNTER_TABLE(SAME)
 #undef SAME
 }
@@ -189,6 +192,69 @@ static void test_heartbeat_moves_and_keeps_the_last_word(void **state)
     assert_string_equal(s.error, "the last word");
 }
 
+// The farewell is written at once, with the exit code, and nothing comes after it.
+static void test_farewell_is_the_last_word(void **state)
+{
+    static const struct {
+        wf_status end;
+        wf_operation operation;
+        int code;
+        const char *error;
+    } rows[] = {
+        {WF_OK, WF_OPERATION_DONE, 0, ""},
+        {WF_FAILED_ROWS, WF_OPERATION_DONE, 3, ""},
+        {WF_DRAINED, WF_OPERATION_DRAINED, 75, ""},
+        {WF_IO, WF_OPERATION_FAILED, 74, "disk full"},
+        {WF_COMM, WF_OPERATION_FAILED, 70, "disk full"},
+    };
+    for (size_t i = 0; i < N_ROWS(rows); i++) {
+        wf_progress_config config = {.out_dir = *state, .rank = 6, .deadline_ns = INT64_MAX};
+        wf_progress *progress;
+        wf_rank_status s;
+        assert_ok(wf_progress_start(&config, &progress));
+        wf_progress_farewell(progress, rows[i].end, "disk full");
+        for (int again = 0; again < 2; again++) { // now, and when the rank is gone
+            assert_ok(wf_rank_status_read(*state, 6, &s));
+            assert_int_equal(s.operation, rows[i].operation);
+            assert_int_equal(s.exit_code, rows[i].code);
+            assert_string_equal(s.error, rows[i].error);
+            assert_int_equal(s.deadline_unix_ns, 0);
+            if (again == 0) {
+                wf_progress_farewell(progress, WF_INTERNAL, "too late");
+                wf_progress_stop(&progress);
+            }
+        }
+    }
+}
+
+// A signal is told at once, and a main thread that does not move is seen while the heartbeat goes
+// on.
+static void test_signal_and_stillness_show(void **state)
+{
+    static volatile sig_atomic_t asked;
+    wf_progress_config config = {
+        .out_dir = *state, .rank = 7, .signal = &asked, .beat_ns = 3600 * S};
+    wf_progress *progress;
+    wf_rank_status s;
+    char path[256];
+    snprintf(path, sizeof path, "%s/status/rank-7.json", (char *)*state);
+    asked = 0;
+    assert_ok(wf_progress_start(&config, &progress));
+    wait_for(path, "\"signal\": 0");
+    asked = SIGUSR1;
+    wait_for(path, "\"signal\": 10"); // long before the next heartbeat
+    int64_t before_ns = wf_clock_ns();
+    usleep(20000);
+    wf_progress_flush(progress);
+    assert_ok(wf_rank_status_read(*state, 7, &s));
+    assert_true(s.still_ns >= wf_clock_ns() - before_ns - 20 * WF_NS_PER_MS);
+    atomic_fetch_add(&wf_progress_counters(progress)->step_entered, 1);
+    wf_progress_flush(progress);
+    assert_ok(wf_rank_status_read(*state, 7, &s));
+    assert_int_equal(s.still_ns, 0);
+    wf_progress_stop(&progress);
+}
+
 // Rank 0 adds up all groups, ignores what an older run left, and names the rank that hangs.
 static void test_printed_line_covers_all_groups(void **state)
 {
@@ -245,6 +311,8 @@ int main(void)
         cmocka_unit_test(test_status_file_round_trip),
         cmocka_unit_test(test_bad_status_files),
         cmocka_unit_test(test_heartbeat_moves_and_keeps_the_last_word),
+        cmocka_unit_test(test_farewell_is_the_last_word),
+        cmocka_unit_test(test_signal_and_stillness_show),
         cmocka_unit_test(test_printed_line_covers_all_groups),
     };
     return cmocka_run_group_tests(tests, folder_make, folder_remove);
