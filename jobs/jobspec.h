@@ -64,7 +64,10 @@ typedef struct wf_jobspec {
         int replicas; // 0: auto
         wf_spec_backend backend;
         wf_spec_layout layout;
-        int threads; // per rank; 0: auto
+        int threads;           // per rank; 0: auto
+        int64_t heartbeat_ns;  // groups: a rank that is silent for longer is lost
+        int64_t load_limit_ns; // groups: the same until the first step, and for any one step
+        int max_restarts;      // groups: starts in a row without a finished request
     } parallel;
     struct {
         int max_rows;

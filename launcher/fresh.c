@@ -16,7 +16,8 @@
 
 // What Weft writes into an output folder, besides runs/, which goes first.
 static const char *const entries[] = {
-    "segments", "leases", "status", "void", "results.h5", "manifest.json", "owner.json", "stop",
+    "segments",      "leases",     "status", "void",         "results.h5",
+    "manifest.json", "owner.json", "stop",   "events.jsonl",
 };
 
 static wf_status join(char path[PATH_MAX], const char *dir, const char *name)
