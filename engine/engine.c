@@ -10,6 +10,7 @@
 #include "engine/planfill.h"
 #include "engine/sequence.h"
 #include "io/base/clock.h"
+#include "io/base/fault.h"
 #include "io/base/hash.h"
 
 // A planned step that is not committed yet.
@@ -288,6 +289,7 @@ static void begin_record(const wf_engine *e, const wf_schedule *s, int64_t start
 // Plans, publishes and queues the next step; *out_ran tells whether there was one.
 static wf_status launch(wf_engine *e, bool closed, bool *out_ran)
 {
+    wf_fault_at(WF_FAULT_STEP, (uint64_t)e->n_planned + 1);
     int i_slot = (int)(e->n_planned % WF_FORWARD_SLOTS);
     flight *f = &e->flights[i_slot];
     int64_t start_ns = now(e);
@@ -383,6 +385,7 @@ wf_status wf_engine_follow(wf_engine *e, _Atomic int64_t *entered, _Atomic int64
                            e->comm->rank);
         if (plan[WF_PLAN_KIND] == WF_PLAN_STOP) return WF_OK;
         if (entered) atomic_fetch_add_explicit(entered, 1, memory_order_relaxed);
+        wf_fault_at(WF_FAULT_STEP, (uint64_t)e->n_planned + 1);
         WF_TRY(wf_forward_enqueue(e->forward, i_slot));
         if (left) atomic_fetch_add_explicit(left, 1, memory_order_relaxed);
         e->n_planned++;

@@ -18,6 +18,8 @@
 #ifndef WF_ENGINE_MODEL_H
 #define WF_ENGINE_MODEL_H
 
+#include <stdatomic.h>
+
 #include "engine/model_arch.h"
 #include "kernels/backend.h"
 
@@ -26,10 +28,11 @@
 
 typedef struct wf_model_config {
     int32_t tp_rank, tp_size;
-    int dtype;            // a wf_dtype, or WF_MODEL_DTYPE_AUTO
-    int32_t max_context;  // rows of the rotary tables; 0: the model's
-    uint64_t seed;        // of random weights
-    size_t staging_bytes; // 0: 64 MiB
+    int dtype;              // a wf_dtype, or WF_MODEL_DTYPE_AUTO
+    int32_t max_context;    // rows of the rotary tables; 0: the model's
+    uint64_t seed;          // of random weights
+    size_t staging_bytes;   // 0: 64 MiB
+    const atomic_int *stop; // nonzero: give up between two reads, WF_DRAINED; NULL: never. Borrowed
 } wf_model_config;
 
 // A norm's vectors, [hidden] f32 on the device. `bias` is NULL for RMS norms.

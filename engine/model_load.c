@@ -12,6 +12,7 @@
 
 #include "engine/model_values.h"
 #include "io/base/arena.h"
+#include "io/base/fault.h"
 #include "io/base/hash.h"
 #include "kernels/convert.h"
 
@@ -65,6 +66,7 @@ wf_status wf_loader_open(wf_backend *be, const wf_arch *arch, const wf_hf_folder
         .seed = config->seed,
         .dry = true,
         .staging_bytes = staging_size(arch, folder, config->staging_bytes),
+        .stop = config->stop,
     };
     size_t n = folder ? wf_hf_folder_count(folder) : 0;
     WF_TRY(wf_alloc(n, 1, &loader.used));
@@ -173,6 +175,22 @@ static wf_status check_block(const wf_loader *l, const wf_hf_tensor *t, const wf
     return WF_OK;
 }
 
+// Asked before every read: a job that is told to leave must not read on for minutes.
+static wf_status go_on(const wf_loader *l)
+{
+    if (!l->stop || atomic_load(l->stop) == 0) return WF_OK;
+    return wf_fail(WF_DRAINED, "model: told to leave after %" PRIu64 " bytes of weights",
+                   l->report.file_bytes);
+}
+
+// A matrix or vector begins.
+static wf_status begin_part(wf_loader *l)
+{
+    if (l->dry) return WF_OK;
+    wf_fault_at(WF_FAULT_LOAD, ++l->n_parts);
+    return go_on(l);
+}
+
 // One piece of a matrix, read as whole rows in blocks of the staging buffer.
 static wf_status load_piece(wf_loader *l, const wf_part *part, const wf_piece *piece,
                             int64_t dst_row, wf_weight *weight)
@@ -189,6 +207,7 @@ static wf_status load_piece(wf_loader *l, const wf_part *part, const wf_piece *p
     for (int64_t row = 0, n; row < piece->n; row += n) {
         n = piece->n - row < per_block ? piece->n - row : per_block;
         uint64_t offset = (uint64_t)(piece->first + row) * row_bytes;
+        WF_TRY(go_on(l));
         WF_TRY(wf_safetensors_read(t.file, t.tensor, offset, (size_t)n * row_bytes, l->staging));
         l->report.file_bytes += (uint64_t)n * row_bytes;
         char *values = (char *)l->staging + (size_t)part->col * each;
@@ -235,6 +254,7 @@ static wf_status fill_matrix(wf_loader *l, const wf_part *part, wf_weight *weigh
 
 wf_status wf_loader_matrix(wf_loader *l, const wf_part *part, wf_weight **out)
 {
+    WF_TRY(begin_part(l));
     if (l->dry) return l->folder ? fill_matrix(l, part, NULL) : WF_OK;
     WF_TRY(l->be->ops->weight_create(l->be, l->dtype, part->n_rows, part->n_cols, out));
     l->report.weight_bytes +=
@@ -249,6 +269,7 @@ static wf_status load_vector(wf_loader *l, wf_role role, int i_layer, const char
     wf_hf_tensor t;
     wf_dtype dtype;
     WF_TRY(find(l, role, i_layer, suffix, 1, &full, &t, &dtype));
+    WF_TRY(begin_part(l));
     if (l->dry) return WF_OK;
     size_t each = wf_dtype_bytes(dtype);
     int64_t per_block = (int64_t)(l->staging_bytes / each);

@@ -38,6 +38,8 @@ typedef struct wf_loader {
     uint8_t *used; // [tensors of the folder]
     void *staging; // pinned where that exists; own
     size_t staging_bytes;
+    const atomic_int *stop; // borrowed, may be NULL
+    uint64_t n_parts;       // matrices and vectors begun, of the real visit
     wf_model_report report;
 } wf_loader;
 

@@ -7,6 +7,7 @@
 
 #include "io/base/arena.h"
 #include "io/base/clock.h"
+#include "io/base/fault.h"
 #include "io/base/file.h"
 #include "io/base/log.h"
 #include "io/runfile.h"
@@ -194,6 +195,7 @@ static wf_status seal_file(wf_segment_writer *w, const wf_run_info *run)
 {
     struct stat info;
     if (!w->file) return WF_OK;
+    wf_fault_at(WF_FAULT_SEAL, w->n_segments + 1);
     WF_TRY(wf_segment_file_close(&w->file, run, 1));
     // Narrows the window only: what is published after the next run has listed is void anyway.
     WF_TRY(wf_run_fence(w->config.out_dir, run->run, run->group, run->epoch));

@@ -9,6 +9,7 @@
 #include "engine/comm/comm_nccl.h"
 #include "engine/engine.h"
 #include "io/base/clock.h"
+#include "io/base/fault.h"
 #include "io/base/file.h"
 #include "io/base/log.h"
 #include "jobs/feed.h"
@@ -230,6 +231,7 @@ static wf_status create_engine(runner *r)
                           .n_top = r->needs.n_top,
                           .penalties = r->needs.penalties};
     WF_TRY(kv_bytes(r, &c.kv_bytes));
+    wf_fault_at(WF_FAULT_ENGINE, 1);
     wf_comm *comm = r->nccl ? r->nccl : r->group;
     return wf_engine_create(r->be, r->model, comm, &c, &r->engine);
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "io/base/clock.h"
+#include "io/base/fault.h"
 #include "io/base/file.h"
 #include "io/base/log.h"
 
@@ -175,6 +176,7 @@ static wf_status submit_sample(serve *s, flight *f, const wf_sampling *p, uint32
                               wf_engine_rng_key(seed, s->c->shard_uid[r->shard], r->row, index),
                           .submitted_ns = x->submitted_ns};
     f->n_open++;
+    wf_fault_at(WF_FAULT_REQUEST, r->id);
     wf_status st = wf_engine_submit(s->c->engine, &in);
     if (st == WF_OK) {
         int64_t lag = x->submitted_ns - r->arrival_ns;

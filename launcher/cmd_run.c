@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "io/base/clock.h"
+#include "io/base/fault.h"
 #include "io/base/hash.h"
 #include "io/base/log.h"
 #include "io/reader.h"
@@ -58,6 +59,8 @@ static wf_status prepare(job_run *run)
     run->start = wf_start_detect(NULL, NULL);
     if (run->start.kind != WF_START_ALONE) wf_log_set_rank(run->start.rank);
     wf_signals_install();
+    WF_TRY(wf_fault_check());
+    wf_fault_at(WF_FAULT_START, 1);
     WF_TRY(wf_slurm_env_read(NULL, NULL, &run->slurm));
     run->left_s = run->start.rank == 0 ? wf_slurm_time_left(&run->slurm) : -1;
     return wf_reader_start(&(wf_reader_config){0}, &run->reader);

@@ -5,6 +5,7 @@
 #include "results/merge.h"
 
 #include "io/base/arena.h"
+#include "io/base/fault.h"
 #include "io/base/file.h"
 #include "io/results_file.h"
 #include "io/results_manifest.h"
@@ -40,6 +41,7 @@ typedef struct {
 typedef struct {
     wf_results *results;
     uint64_t block_bytes;
+    const atomic_int *stop; // borrowed, may be NULL
     entry *index;
     size_t n;
     wf_arena *arena; // the rows of a block
@@ -194,11 +196,16 @@ static wf_status write_block(merger *m, size_t first, size_t n)
 
 static wf_status write_rows(merger *m)
 {
+    uint64_t n_blocks = 0;
     for (size_t first = 0, n; first < m->n; first += n) {
         uint64_t bytes = m->index[first].bytes;
         for (n = 1; first + n < m->n; n++) {
             bytes += m->index[first + n].bytes;
             if (bytes > m->block_bytes) break;
+        }
+        wf_fault_at(WF_FAULT_MERGE, ++n_blocks);
+        if (m->stop && atomic_load(m->stop) != 0) {
+            return wf_fail(WF_DRAINED, "merge: told to leave after %zu of %zu rows", first, m->n);
         }
         WF_TRY(write_block(m, first, n));
     }
@@ -241,7 +248,8 @@ static wf_status merge_results(wf_results *results, const char *part,
 {
     merger m = {.results = results,
                 .block_bytes =
-                    options && options->block_bytes ? options->block_bytes : BLOCK_BYTES_DEFAULT};
+                    options && options->block_bytes ? options->block_bytes : BLOCK_BYTES_DEFAULT,
+                .stop = options ? options->stop : NULL};
     wf_status st = write_all(&m, part);
     *summary = (wf_merge_summary){.rows = m.n,
                                   .tokens = wf_results_tokens(results),

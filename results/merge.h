@@ -11,11 +11,14 @@
 
 #include "io/base/status.h"
 
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 
 typedef struct wf_merge_options {
-    uint64_t block_bytes; // memory for rows on their way, beside the index; 0: 64 MB
+    uint64_t block_bytes;   // memory for rows on their way, beside the index; 0: 64 MB
+    const atomic_int *stop; // nonzero: give up between two blocks, WF_DRAINED, leaving what was
+                            // there; NULL: never
 } wf_merge_options;
 
 typedef struct wf_merge_summary {

@@ -37,6 +37,11 @@ void wf_log_set_rank(int rank)
     atomic_store(&sink_rank, rank);
 }
 
+int wf_log_rank(void)
+{
+    return atomic_load(&sink_rank);
+}
+
 wf_log_level wf_log_threshold(void)
 {
     int level = atomic_load(&sink_level);

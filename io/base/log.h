@@ -13,6 +13,7 @@ typedef enum wf_log_level { WF_LOG_DEBUG, WF_LOG_INFO, WF_LOG_WARN, WF_LOG_ERROR
 // program starts) and the rank shown (-1: none). Local; call before threads start.
 void wf_log_set_level(wf_log_level level);
 void wf_log_set_rank(int rank);
+int wf_log_rank(void); // -1: none
 
 // The threshold in force, for callers that would work only to log. Local.
 wf_log_level wf_log_threshold(void);
