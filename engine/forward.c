@@ -24,6 +24,8 @@
     X(slice, R *slice_cols * 4) /* this rank's logits */                                           \
     X(gathered, split *R *slice_cols *tp * 4)                                                      \
     X(logits, split *R *slice_cols *tp * 4)                                                        \
+    X(best, split *R * sizeof(wf_best)) /* this rank's greatest logits */                          \
+    X(bests, split *R * sizeof(wf_best) * tp)                                                      \
     X(last_token, R * 4) /* row arrays from here on */                                             \
     X(page_table, R *table_cols * 4)                                                               \
     X(sampling, R * sizeof(wf_row_sampling))                                                       \
@@ -362,7 +364,20 @@ static wf_status embed(wf_forward *f, const step *st)
     return sum_over_group(f, x);
 }
 
-// y = norm(x), or with `added`: x += added first.
+static wf_status layernorm(wf_forward *f, const wf_norm *w, wf_matrix in, wf_matrix residual,
+                           wf_matrix y)
+{
+    if (residual.data) WF_TRY(sum_over_group(f, in));
+    return f->be->ops->layernorm(f->be, f->stream,
+                                 &(wf_layernorm_args){.x = in,
+                                                      .residual = residual,
+                                                      .weight = w->weight,
+                                                      .bias = w->bias,
+                                                      .eps = f->m->arch.norm_eps,
+                                                      .y = y});
+}
+
+// y = norm(x), or with `added`, this rank's part of a sum: x += the group's sum first.
 static wf_status norm(wf_forward *f, const wf_norm *w, wf_matrix x, void *added, void *out)
 {
     wf_matrix y = x, residual = {0}, in = x;
@@ -371,20 +386,11 @@ static wf_status norm(wf_forward *f, const wf_norm *w, wf_matrix x, void *added,
         residual = x;
         in.data = added;
     }
-    if (f->m->arch.family->norm == WF_NORM_LAYER)
-        return f->be->ops->layernorm(f->be, f->stream,
-                                     &(wf_layernorm_args){.x = in,
-                                                          .residual = residual,
-                                                          .weight = w->weight,
-                                                          .bias = w->bias,
-                                                          .eps = f->m->arch.norm_eps,
-                                                          .y = y});
-    return f->be->ops->rmsnorm(f->be, f->stream,
-                               &(wf_rmsnorm_args){.x = in,
-                                                  .residual = residual,
-                                                  .weight = w->weight,
-                                                  .eps = f->m->arch.norm_eps,
-                                                  .y = y});
+    if (f->m->arch.family->norm == WF_NORM_LAYER) return layernorm(f, w, in, residual, y);
+    wf_rmsnorm_args a = {
+        .x = in, .residual = residual, .weight = w->weight, .eps = f->m->arch.norm_eps, .y = y};
+    return added ? wf_comm_all_reduce_rmsnorm(f->comm, f->be, f->stream, &a)
+                 : f->be->ops->rmsnorm(f->be, f->stream, &a);
 }
 
 static wf_status gemm(wf_forward *f, wf_matrix x, const wf_weight *w, const float *bias,
@@ -447,7 +453,8 @@ static wf_status feed_forward(wf_forward *f, const step *st, int32_t i_layer, vo
     return gemm(f, act.y, l->down, l->down_bias, act_matrix(f, y, st->n_tokens, f->s.hidden));
 }
 
-// x + attention + mlp of one layer. `y` holds what is still to be added to x before and after it.
+// x + attention + mlp of one layer. `y` holds what is still to be added to x before and after it:
+// this rank's part, summed over the group where it is added.
 static wf_status layer(wf_forward *f, const step *st, int32_t i_layer)
 {
     const wf_layer *l = &f->m->layers[i_layer];
@@ -458,17 +465,15 @@ static wf_status layer(wf_forward *f, const step *st, int32_t i_layer)
     WF_TRY(norm(f, &l->attn_norm, x, i_layer > 0 ? b->y : NULL, b->n));
     if (!f->m->arch.parallel_residual) {
         WF_TRY(attend(f, st, i_layer, b->n, b->y));
-        WF_TRY(sum_over_group(f, y));
         WF_TRY(norm(f, &l->mlp_norm, x, b->y, b->n));
-        WF_TRY(feed_forward(f, st, i_layer, b->n, b->y));
-        return sum_over_group(f, y);
+        return feed_forward(f, st, i_layer, b->n, b->y);
     }
     bool shared = f->m->arch.shared_norm;
     if (!shared) WF_TRY(norm(f, &l->mlp_norm, x, NULL, b->n2));
     WF_TRY(attend(f, st, i_layer, b->n, b->y));
     WF_TRY(feed_forward(f, st, i_layer, shared ? b->n : b->n2, b->y2));
-    WF_TRY(f->be->ops->add(f->be, f->stream, &(wf_add_args){.x = y2, .y = y}));
-    return sum_over_group(f, y); // one sum for both branches
+    // One sum over the group for both branches.
+    return f->be->ops->add(f->be, f->stream, &(wf_add_args){.x = y2, .y = y});
 }
 
 static wf_status gather(wf_forward *f, wf_matrix x, const int32_t *index, wf_matrix y)
@@ -476,7 +481,7 @@ static wf_status gather(wf_forward *f, wf_matrix x, const int32_t *index, wf_mat
     return f->be->ops->gather(f->be, f->stream, &(wf_gather_args){.x = x, .index = index, .y = y});
 }
 
-// Logits of the sampled rows over the whole vocabulary: slices of all ranks, put side by side.
+// This rank's slice of the sampled rows' logits. Only these rows are summed over the group.
 static wf_status head(wf_forward *f, const step *st, wf_matrix *out)
 {
     const int32_t *index = st->at[WF_PLAN_AT_SAMPLE_TOKEN];
@@ -488,18 +493,42 @@ static wf_status head(wf_forward *f, const step *st, wf_matrix *out)
     WF_TRY(gather(f, x, index, last_x));
     WF_TRY(gather(f, y, index, last_y));
     WF_TRY(norm(f, &f->m->final_norm, last_x, f->b.last_y, f->b.last_n));
-    int64_t cols = (int64_t)f->s.slice_cols, tp = f->m->tp_size;
-    wf_matrix slice = wf_matrix_of(f->b.slice, WF_F32, st->n_samples, cols);
-    WF_TRY(gemm(f, last_n, f->m->head, f->m->head_bias, slice));
-    *out = slice;
+    *out = wf_matrix_of(f->b.slice, WF_F32, st->n_samples, (int64_t)f->s.slice_cols);
+    return gemm(f, last_n, f->m->head, f->m->head_bias, *out);
+}
+
+// Logits over the whole vocabulary: slices of all ranks, put side by side.
+static wf_status gather_logits(wf_forward *f, const step *st, wf_matrix *logits)
+{
+    int64_t cols = logits->n_cols, tp = f->m->tp_size;
     if (tp == 1) return WF_OK;
     WF_TRY(f->comm->ops->all_gather(f->comm, f->stream, f->b.slice,
                                     (size_t)(st->n_samples * cols) * 4, f->b.gathered));
     WF_TRY(gather(f, wf_matrix_of(f->b.gathered, WF_F32, st->n_samples * tp, cols),
                   st->at[WF_PLAN_AT_LOGIT_INDEX],
                   wf_matrix_of(f->b.logits, WF_F32, st->n_samples * tp, cols)));
-    *out = wf_matrix_of(f->b.logits, WF_F32, st->n_samples, cols * tp);
+    *logits = wf_matrix_of(f->b.logits, WF_F32, st->n_samples, cols * tp);
     return WF_OK;
+}
+
+// Greedy rows of a group: the ranks exchange their slices' greatest logits alone.
+static wf_status sample_greedy(wf_forward *f, const step *st, wf_matrix slice)
+{
+    st->slot->n_top = -1;
+    WF_TRY(f->be->ops->best(f->be, f->stream,
+                            &(wf_best_args){.logits = slice,
+                                            .n_valid = f->m->vocab_end - f->m->vocab_begin,
+                                            .first_id = f->m->vocab_begin,
+                                            .best = f->b.best}));
+    WF_TRY(f->comm->ops->all_gather(f->comm, f->stream, f->b.best,
+                                    (size_t)st->n_samples * sizeof(wf_best), f->b.bests));
+    return f->be->ops->best_pick(f->be, f->stream,
+                                 &(wf_best_pick_args){.best = f->b.bests,
+                                                      .n_ranks = f->m->tp_size,
+                                                      .n = (int32_t)st->n_samples,
+                                                      .row = st->at[WF_PLAN_AT_SAMPLE_ROW],
+                                                      .last_token = f->b.last_token,
+                                                      .token = st->slot->dev_token});
 }
 
 static wf_status sample(wf_forward *f, const step *st, wf_matrix logits)
@@ -552,7 +581,12 @@ wf_status wf_forward_enqueue(wf_forward *f, int i_slot)
     if (st.n_samples > 0) {
         wf_matrix logits;
         WF_TRY(head(f, &st, &logits));
-        WF_TRY(sample(f, &st, logits));
+        if (st.h[WF_PLAN_GREEDY]) {
+            WF_TRY(sample_greedy(f, &st, logits));
+        } else {
+            WF_TRY(gather_logits(f, &st, &logits));
+            WF_TRY(sample(f, &st, logits));
+        }
         WF_TRY(download(f, &st));
     }
     return f->be->ops->event_record(f->be, s->done, f->stream);

@@ -21,6 +21,25 @@ static int32_t logprobs_asked(const wf_schedule *s, int32_t n_top)
     return most + 1;
 }
 
+static bool takes_greatest(const wf_row_sampling *p)
+{
+    bool penalties = p->repetition_penalty != 1.0f || p->presence_penalty != 0.0f ||
+                     p->frequency_penalty != 0.0f;
+    bool masked = p->min_tokens > 0 && p->n_stop_ids > 0;
+    return !(p->temperature > 0.0f) && !penalties && !masked;
+}
+
+// Whether the ranks need to exchange no more than each row's greatest logit. A row whose output is
+// dropped has no say.
+static bool all_greedy(const wf_schedule *s)
+{
+    for (int32_t i = 0; i < s->n_seqs; i++) {
+        const wf_sequence *q = s->seqs[i].tag;
+        if (s->seqs[i].sample && q && !takes_greatest(&q->sampling)) return false;
+    }
+    return true;
+}
+
 static void fill_header(const wf_schedule *s, const wf_plan_limits *limits, int32_t *h)
 {
     memset(h, 0, WF_PLAN_HEADER_WORDS * sizeof *h);
@@ -37,6 +56,7 @@ static void fill_header(const wf_schedule *s, const wf_plan_limits *limits, int3
     h[WF_PLAN_JOINS] = s->n_joins;
     h[WF_PLAN_GROUP_SIZE] = limits->group_size;
     h[WF_PLAN_LOGPROBS] = logprobs_asked(s, limits->n_top);
+    h[WF_PLAN_GREEDY] = limits->group_size > 1 && h[WF_PLAN_LOGPROBS] == 0 && all_greedy(s);
 }
 
 static void fill_ids(const wf_seq *q, int32_t *ids)

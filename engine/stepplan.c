@@ -27,6 +27,7 @@ static void most(const wf_plan_limits *l, int32_t h[WF_PLAN_HEADER_WORDS])
     h[WF_PLAN_COPIES] = l->max_rows * l->slot_pages;
     h[WF_PLAN_PAGES] = 2 * l->max_rows + l->step_tokens / l->page_tokens;
     h[WF_PLAN_GROUP_SIZE] = l->group_size;
+    h[WF_PLAN_GREEDY] = l->group_size > 1;
 }
 
 int64_t wf_plan_most_words(const wf_plan_limits *limits)

@@ -28,7 +28,8 @@
     X(PAGES)                                                                                       \
     X(JOINS)                                                                                       \
     X(GROUP_SIZE)                                                                                  \
-    X(LOGPROBS) /* 0: none, else 1 + how many best ones each sampled row gets */
+    X(LOGPROBS) /* 0: none, else 1 + how many best ones each sampled row gets */                   \
+    X(GREEDY)   /* 1: every sampled row takes its greatest logit as it is (groups only) */
 
 typedef enum wf_plan_field {
 #define WF_PLAN_FIELD_ENUM(name) WF_PLAN_##name,

@@ -91,6 +91,8 @@ typedef struct wf_backend_ops {
     wf_status (*kv_copy)(wf_backend *be, wf_stream *s, const wf_kv_copy_args *a);
     wf_status (*count)(wf_backend *be, wf_stream *s, const wf_count_args *a);
     wf_status (*sample)(wf_backend *be, wf_stream *s, const wf_sample_args *a);
+    wf_status (*best)(wf_backend *be, wf_stream *s, const wf_best_args *a);
+    wf_status (*best_pick)(wf_backend *be, wf_stream *s, const wf_best_pick_args *a);
 
     // Capture of a step. Back ends that cannot capture leave all three NULL.
     wf_status (*capture_begin)(wf_backend *be, wf_stream *s);

@@ -184,3 +184,12 @@ wf_status wf_check_sample(const wf_sample_args *a)
         return wf_fail(WF_INTERNAL, "sample: %d logprobs of %d tokens", a->n_top, a->n_vocab);
     return WF_OK;
 }
+
+wf_status wf_check_best(const wf_best_args *a)
+{
+    WF_TRY(check_typed("best", "logits", &a->logits, WF_F32));
+    if (a->n_valid < 0 || a->n_valid > a->logits.n_cols)
+        return wf_fail(WF_INTERNAL, "best: %d tokens in rows of %" PRId64 " logits", a->n_valid,
+                       a->logits.n_cols);
+    return WF_OK;
+}

@@ -24,5 +24,6 @@ wf_status wf_check_gather(const wf_gather_args *a);
 wf_status wf_check_scatter(const wf_scatter_args *a);
 wf_status wf_check_reorder(const wf_reorder_args *a);
 wf_status wf_check_sample(const wf_sample_args *a);
+wf_status wf_check_best(const wf_best_args *a);
 
 #endif

@@ -189,4 +189,29 @@ typedef struct wf_sample_args {
     float *top_logprob;  // [n][n_top]
 } wf_sample_args;
 
+// A greatest logit and its token.
+typedef struct wf_best {
+    float logit;
+    int32_t id;
+} wf_best;
+
+// best[i] = the greatest of the first n_valid logits of row i, the lowest id on ties; NaN counts as
+// -inf. No column: (-inf, INT32_MAX), which loses against every token. logits may be changed where
+// they are NaN.
+typedef struct wf_best_args {
+    wf_matrix logits; // [n, V] f32, this rank's slice of the vocabulary
+    int32_t n_valid;  // columns that are real tokens
+    int32_t first_id; // token of column 0
+    wf_best *best;    // [n]
+} wf_best_args;
+
+// Greedy rows of a split vocabulary: token[i] = last_token[row[i]] = the best of all ranks' best.
+typedef struct wf_best_pick_args {
+    const wf_best *best; // [n_ranks][n]
+    int32_t n_ranks, n;
+    const int32_t *row;  // [n] row slot
+    int32_t *last_token; // [R] row array
+    int32_t *token;      // [n]
+} wf_best_pick_args;
+
 #endif

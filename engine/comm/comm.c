@@ -91,6 +91,17 @@ wf_status wf_comm_self_create(wf_comm **out)
     return WF_OK;
 }
 
+wf_status wf_comm_all_reduce_rmsnorm(wf_comm *c, wf_backend *be, wf_stream *s,
+                                     const wf_rmsnorm_args *a)
+{
+    bool done = false;
+    if (c->ops->all_reduce_rmsnorm) WF_TRY(c->ops->all_reduce_rmsnorm(c, s, a, &done));
+    if (done) return WF_OK;
+    if (c->size > 1)
+        WF_TRY(c->ops->all_reduce(c, s, a->x.data, a->x.n_rows * a->x.n_cols, a->x.dtype));
+    return be->ops->rmsnorm(be, s, a);
+}
+
 void wf_comm_destroy(wf_comm *c)
 {
     if (c) c->ops->destroy(c);

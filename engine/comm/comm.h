@@ -4,8 +4,10 @@
 //   control  step plans from the group's first rank to the others, on host memory
 //
 // A communicator is one table of operations, so that `self` (one rank) and every transport share
-// the code above. Reductions add in rank order, whatever the message's size: a row's sums never
-// depend on how many rows travel with it.
+// the code above. Reductions add in one fixed order, whatever the message's size, so that a row's
+// sums never depend on how many rows travel with it: neighbours first, ((0+1)+(2+3))+((4+5)+(6+7)).
+// A rank that adds its own parts the same way gets the sums of a group of another size
+// (wf_pair_up).
 //
 // Collective over the communicator's ranks unless marked Local. Errors: WF_COMM.
 #ifndef WF_ENGINE_COMM_H
@@ -24,6 +26,10 @@ typedef struct wf_comm_ops {
     const char *name;
     // data[i] = sum over ranks, in place. dtype is the back end's activation dtype.
     wf_status (*all_reduce)(wf_comm *c, wf_stream *s, void *data, int64_t n, wf_dtype dtype);
+    // May be NULL; call wf_comm_all_reduce_rmsnorm(). *out_done false: not for these arguments, and
+    // nothing was done.
+    wf_status (*all_reduce_rmsnorm)(wf_comm *c, wf_stream *s, const wf_rmsnorm_args *a,
+                                    bool *out_done);
     // recv[r * bytes ...] = rank r's send, for every r.
     wf_status (*all_gather)(wf_comm *c, wf_stream *s, const void *send, size_t bytes, void *recv);
     // data of rank `root` reaches all; host memory.
@@ -47,6 +53,21 @@ struct wf_comm {
     const wf_comm_ops *ops;
     int rank, size;
 };
+
+// x = sum of all ranks' x; residual += x; y = norm of the residual: one operation where the
+// communicator has it, and the same bits as all_reduce and rmsnorm of `be` where it has not. Of x
+// nothing is promised afterwards.
+wf_status wf_comm_all_reduce_rmsnorm(wf_comm *c, wf_backend *be, wf_stream *s,
+                                     const wf_rmsnorm_args *a);
+
+// part[0] = the sum of part[0 .. n) in the order above; part[i] are `stride` apart, the others are
+// overwritten. Local.
+static inline void wf_pair_up(float *part, int n, int64_t stride)
+{
+    for (int step = 1; step < n; step *= 2)
+        for (int i = 0; i + step < n; i += 2 * step)
+            part[i * stride] += part[(i + step) * stride];
+}
 
 // The communicator of a single rank. Local. Caller owns *out.
 wf_status wf_comm_self_create(wf_comm **out);

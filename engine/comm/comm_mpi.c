@@ -2,7 +2,8 @@
 //
 // MPI_Allreduce picks its algorithm, and with it the order of the additions, by message size; a
 // row's sums would then depend on who shares its step. So the reduction here is spelled out: every
-// rank gathers its slice from all ranks, adds in rank order, and the slices are gathered back.
+// rank gathers its slice from all ranks, adds in the order of comm.h, and the slices are gathered
+// back.
 #include "engine/comm/comm.h"
 
 #include <limits.h>
@@ -49,15 +50,17 @@ static wf_status reserve(comm_mpi *m, size_t bytes)
     return WF_OK;
 }
 
-// out[i] = sum of parts[r][i], r ascending; out may be one of the parts.
-static void add_in_rank_order(const float *parts, int n_parts, int64_t n, float *out)
+// out[i] = sum of parts[r][i] over r; the parts are overwritten.
+static void add_parts(float *parts, int n_parts, int64_t n, float *out)
 {
-    for (int64_t i = 0; i < n; i++) {
-        float sum = parts[i];
-        for (int r = 1; r < n_parts; r++)
-            sum += parts[(int64_t)r * n + i];
-        out[i] = sum;
-    }
+    for (int step = 1; step < n_parts; step *= 2)
+        for (int r = 0; r + step < n_parts; r += 2 * step) {
+            float *to = parts + r * n;
+            const float *from = parts + (r + step) * n;
+            for (int64_t i = 0; i < n; i++)
+                to[i] += from[i];
+        }
+    memcpy(out, parts, (size_t)n * sizeof *out);
 }
 
 static wf_status reduce_one_shot(comm_mpi *m, float *data, int n)
@@ -65,7 +68,7 @@ static wf_status reduce_one_shot(comm_mpi *m, float *data, int n)
     WF_TRY(reserve(m, sizeof(float) * (size_t)n * (size_t)m->base.size));
     WF_TRY(check(MPI_Allgather(data, n, MPI_FLOAT, m->scratch, n, MPI_FLOAT, m->comm),
                  "all-gather of a sum"));
-    add_in_rank_order(m->scratch, m->base.size, n, data);
+    add_parts(m->scratch, m->base.size, n, data);
     return WF_OK;
 }
 
@@ -123,7 +126,7 @@ static wf_status mpi_all_reduce(wf_comm *c, wf_stream *s, void *data, int64_t n,
     int mine = slice_begin((int)n, c->size, c->rank + 1) - begin;
     WF_TRY(reserve(m, sizeof(float) * (size_t)mine * (size_t)c->size));
     WF_TRY(exchange_slices(m, data, (int)n, mine));
-    add_in_rank_order(m->scratch, c->size, mine, (float *)data + begin);
+    add_parts(m->scratch, c->size, mine, (float *)data + begin);
     return gather_slices(m, data, (int)n);
 }
 

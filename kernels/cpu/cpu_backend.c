@@ -163,4 +163,6 @@ const wf_backend_ops wf_cpu_ops = {
     .kv_copy = wf_cpu_kv_copy,
     .count = wf_ref_count,
     .sample = wf_cpu_sample,
+    .best = wf_cpu_best,
+    .best_pick = wf_ref_best_pick,
 };

@@ -61,5 +61,6 @@ wf_status wf_cpu_silu_mul(wf_backend *be, wf_stream *s, const wf_activation_args
 wf_status wf_cpu_gelu(wf_backend *be, wf_stream *s, const wf_activation_args *a);
 wf_status wf_cpu_kv_copy(wf_backend *be, wf_stream *s, const wf_kv_copy_args *a);
 wf_status wf_cpu_sample(wf_backend *be, wf_stream *s, const wf_sample_args *a);
+wf_status wf_cpu_best(wf_backend *be, wf_stream *s, const wf_best_args *a);
 
 #endif

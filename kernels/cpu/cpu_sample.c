@@ -229,3 +229,24 @@ wf_status wf_cpu_sample(wf_backend *be, wf_stream *s, const wf_sample_args *a)
         sample_row(cpu, a, i);
     return WF_OK;
 }
+
+static wf_best best_of(const wf_cpu *cpu, float *logits, const wf_best_args *a)
+{
+    if (a->n_valid == 0) return (wf_best){-INFINITY, INT32_MAX};
+    for (int32_t i = 0; i < a->n_valid; i++)
+        logits[i] = isnan(logits[i]) ? -INFINITY : logits[i];
+    float max = cpu->isa->greatest(logits, a->n_valid);
+    return (wf_best){max, a->first_id + first_of(logits, max)};
+}
+
+wf_status wf_cpu_best(wf_backend *be, wf_stream *s, const wf_best_args *a)
+{
+    (void)s;
+    WF_TRY(wf_check_best(a));
+    const wf_cpu *cpu = wf_cpu_of(be);
+    int n_threads = wf_cpu_threads_for(cpu, (double)a->logits.n_rows * (double)a->n_valid);
+#pragma omp parallel for num_threads(n_threads) schedule(dynamic, 1) if (n_threads > 1)
+    for (int64_t i = 0; i < a->logits.n_rows; i++)
+        a->best[i] = best_of(cpu, (float *)a->logits.data + i * a->logits.stride, a);
+    return WF_OK;
+}

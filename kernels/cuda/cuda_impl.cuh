@@ -154,6 +154,8 @@ wf_status wf_cuda_reorder(wf_backend *be, wf_stream *s, const wf_reorder_args *a
 wf_status wf_cuda_kv_copy(wf_backend *be, wf_stream *s, const wf_kv_copy_args *a);
 wf_status wf_cuda_count(wf_backend *be, wf_stream *s, const wf_count_args *a);
 wf_status wf_cuda_sample(wf_backend *be, wf_stream *s, const wf_sample_args *a);
+wf_status wf_cuda_best(wf_backend *be, wf_stream *s, const wf_best_args *a);
+wf_status wf_cuda_best_pick(wf_backend *be, wf_stream *s, const wf_best_pick_args *a);
 
 // GEMM's parts.
 wf_status wf_gemm_book_open(wf_cuda *cu); // reads the cache file, if any

@@ -16,7 +16,7 @@
 
 // Raised with every change of the tables below, of backend.h or of ops.h: both sides must be of
 // one build.
-#define WF_CUDA_MODULE_VERSION 2u
+#define WF_CUDA_MODULE_VERSION 3u
 #define WF_CUDA_MODULE_FILE    "libweft_cuda.so"
 #define WF_CUDA_MODULE_ENTRY   "wf_cuda_module_open"
 

@@ -56,5 +56,7 @@ wf_status wf_ref_reorder(wf_backend *be, wf_stream *s, const wf_reorder_args *a)
 wf_status wf_ref_kv_copy(wf_backend *be, wf_stream *s, const wf_kv_copy_args *a);
 wf_status wf_ref_count(wf_backend *be, wf_stream *s, const wf_count_args *a);
 wf_status wf_ref_sample(wf_backend *be, wf_stream *s, const wf_sample_args *a);
+wf_status wf_ref_best(wf_backend *be, wf_stream *s, const wf_best_args *a);
+wf_status wf_ref_best_pick(wf_backend *be, wf_stream *s, const wf_best_pick_args *a);
 
 #endif

@@ -201,4 +201,6 @@ const wf_backend_ops wf_ref_ops = {
     .kv_copy = wf_ref_kv_copy,
     .count = wf_ref_count,
     .sample = wf_ref_sample,
+    .best = wf_ref_best,
+    .best_pick = wf_ref_best_pick,
 };

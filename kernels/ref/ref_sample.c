@@ -114,3 +114,39 @@ wf_status wf_ref_sample(wf_backend *be, wf_stream *s, const wf_sample_args *a)
     free(sorted);
     return WF_OK;
 }
+
+static bool better(wf_best a, wf_best b)
+{
+    return a.logit > b.logit || (a.logit == b.logit && a.id < b.id);
+}
+
+wf_status wf_ref_best(wf_backend *be, wf_stream *s, const wf_best_args *a)
+{
+    (void)be;
+    (void)s;
+    WF_TRY(wf_check_best(a));
+    for (int64_t i = 0; i < a->logits.n_rows; i++) {
+        const float *logits = (const float *)a->logits.data + i * a->logits.stride;
+        wf_best best = {-INFINITY, INT32_MAX};
+        for (int32_t k = 0; k < a->n_valid; k++) {
+            wf_best one = {isnan(logits[k]) ? -INFINITY : logits[k], a->first_id + k};
+            if (better(one, best)) best = one;
+        }
+        a->best[i] = best;
+    }
+    return WF_OK;
+}
+
+wf_status wf_ref_best_pick(wf_backend *be, wf_stream *s, const wf_best_pick_args *a)
+{
+    (void)be;
+    (void)s;
+    for (int32_t i = 0; i < a->n; i++) {
+        wf_best best = a->best[i];
+        for (int32_t r = 1; r < a->n_ranks; r++)
+            if (better(a->best[r * a->n + i], best)) best = a->best[r * a->n + i];
+        a->token[i] = best.id;
+        a->last_token[a->row[i]] = best.id;
+    }
+    return WF_OK;
+}

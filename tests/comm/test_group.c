@@ -22,7 +22,17 @@ static float value(int rank, int64_t i)
     return (float)((rank * 7919 + i * 104729) % 1000003) * (rank % 2 ? 1e-3f : 1e4f);
 }
 
-static void sums_are_taken_in_rank_order_at_every_length(void **state)
+// The sum of ranks [begin, begin + n), neighbours first: halves of the next power of two.
+static float pairwise(int begin, int n, int64_t i)
+{
+    int half = 1;
+    if (n == 1) return value(begin, i);
+    while (2 * half < n)
+        half *= 2;
+    return pairwise(begin, half, i) + pairwise(begin + half, n - half, i);
+}
+
+static void sums_are_taken_in_one_order_at_every_length(void **state)
 {
     (void)state;
     const int64_t lengths[] = {0, 1, 3, 100, 4096, 4097, 50001};
@@ -32,9 +42,7 @@ static void sums_are_taken_in_rank_order_at_every_length(void **state)
             data[i] = value(world->rank, i);
         assert_int_equal(world->ops->all_reduce(world, NULL, data, lengths[k], WF_F32), WF_OK);
         for (int64_t i = 0; i < lengths[k]; i++) {
-            float want = value(0, i);
-            for (int r = 1; r < world->size; r++)
-                want += value(r, i);
+            float want = pairwise(0, world->size, i);
             if (memcmp(&want, &data[i], sizeof want) != 0)
                 fail_msg("%lld elements: element %lld is %g, expected %g", (long long)lengths[k],
                          (long long)i, (double)data[i], (double)want);
@@ -125,6 +133,53 @@ static void a_group_of_any_size_gives_the_tokens_of_transformers(void **state)
     }
 }
 
+// Steps with greedy rows alone exchange greatest logits, steps with a drawn row whole logits, and
+// a greedy row's tokens are the same in both.
+static void a_drawn_row_leaves_the_greedy_rows_beside_it_alone(void **state)
+{
+    (void)state;
+    golden g;
+    rig r;
+    rig_request requests[16];
+    static rig_output outputs[16];
+    wf_engine_config c = rig_config();
+    wf_sampling drawn = wf_sampling_default(), masked = drawn;
+    drawn.temperature = 1.0f;
+    drawn.ignore_eos = masked.ignore_eos = true;
+    masked.min_tokens = 3;
+    masked.temperature = 0.0f;
+    int32_t stop = -1;
+    golden_load("llama-gqa", &g);
+    rig_create(backend, "llama-gqa", world, &r);
+    stop = g.cases[0].greedy[0];
+    for (int i = 0; i < g.n_cases; i++)
+        requests[i] = (rig_request){.prompt = g.cases[i].prompt,
+                                    .n_prompt = (uint32_t)g.cases[i].n_prompt,
+                                    .max_new = (uint32_t)g.cases[i].n_greedy,
+                                    .at_step = i};
+    requests[g.n_cases] = (rig_request){.prompt = g.cases[0].prompt,
+                                        .n_prompt = (uint32_t)g.cases[0].n_prompt,
+                                        .max_new = 5,
+                                        .sampling = &drawn,
+                                        .at_step = g.n_cases};
+    requests[g.n_cases + 1] = (rig_request){.prompt = g.cases[0].prompt,
+                                            .n_prompt = (uint32_t)g.cases[0].n_prompt,
+                                            .max_new = 5,
+                                            .sampling = &masked,
+                                            .stop = &stop,
+                                            .n_stop = 1,
+                                            .at_step = g.n_cases};
+    rig_run(&r, &c, requests, g.n_cases + 2, outputs, NULL);
+    for (int i = 0; i < g.n_cases && world->rank == 0; i++)
+        for (int32_t k = 0; k < g.cases[i].n_greedy; k++)
+            assert_int_equal(outputs[i].token[k], g.cases[i].greedy[k]);
+    // The stop token, which greedy sampling would take first, is masked until there are three.
+    for (int k = 0; k < 3 && world->rank == 0; k++)
+        assert_int_not_equal(outputs[g.n_cases + 1].token[k], stop);
+    rig_destroy(&r);
+    golden_free(&g);
+}
+
 int main(int argc, char **argv)
 {
     int provided;
@@ -135,11 +190,12 @@ int main(int argc, char **argv)
         return 1;
     }
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(sums_are_taken_in_rank_order_at_every_length),
+        cmocka_unit_test(sums_are_taken_in_one_order_at_every_length),
         cmocka_unit_test(gathers_come_in_rank_order),
         cmocka_unit_test(published_plans_arrive_in_order),
         cmocka_unit_test(splitting_makes_groups_of_their_own),
         cmocka_unit_test(a_group_of_any_size_gives_the_tokens_of_transformers),
+        cmocka_unit_test(a_drawn_row_leaves_the_greedy_rows_beside_it_alone),
     };
     int n_failed = cmocka_run_group_tests(tests, NULL, NULL);
     wf_comm_destroy(world);

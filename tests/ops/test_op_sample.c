@@ -380,13 +380,108 @@ static void distributions(void **state)
     test_free(sampling);
 }
 
+// Greatest logits of slices, then the best of all slices: what greedy sampling of the whole gives.
+static void best_of_slices(void **state)
+{
+    (void)state;
+    static const int32_t sizes[][3] = {
+        {1, 1, 2}, {3, 7, 4}, {5, 257, 2}, {2, 5000, 3}, {4, 16031, 8}}; // rows, slice, ranks
+    for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
+        int32_t n = sizes[s][0], slice = sizes[s][1], n_ranks = sizes[s][2];
+        int32_t n_vocab = slice * n_ranks - slice / 2; // the last rank holds fewer
+        float *logits = random_logits(n, n_vocab, 17);
+        float *part = scratch((size_t)(n * slice) * sizeof *part);
+        wf_best *best = scratch((size_t)(n * n_ranks) * sizeof *best);
+        int32_t *row = scratch((size_t)n * sizeof *row), *got = scratch((size_t)n * sizeof *got);
+        if (n_vocab > 2) logits[1] = NAN;
+        if (n_vocab > 300) logits[n_vocab - 1] = logits[slice] = 9.0f; // a tie across slices
+        for (int32_t r = 0; r < n_ranks; r++) {
+            int32_t n_valid = r == n_ranks - 1 ? n_vocab - r * slice : slice;
+            wf_best *device = op_put(op.be, best, (size_t)n * sizeof *best);
+            for (int32_t i = 0; i < n * slice; i++)
+                part[i] = INFINITY; // padding must never win
+            for (int32_t i = 0; i < n; i++)
+                memcpy(part + i * slice, logits + i * n_vocab + r * slice,
+                       (size_t)n_valid * sizeof *part);
+            wf_best_args a = {
+                .logits = {op_put(op.be, part, (size_t)(n * slice) * sizeof *part), WF_F32, n,
+                           slice, slice},
+                .n_valid = n_valid,
+                .first_id = r * slice,
+                .best = device,
+            };
+            op_ok(op.be->ops->best(op.be, NULL, &a));
+            op_get(op.be, best + r * n, device, (size_t)n * sizeof *best);
+        }
+        for (int32_t i = 0; i < n; i++)
+            row[i] = n - 1 - i;
+        wf_best_pick_args pick = {
+            .best = op_put(op.be, best, (size_t)(n * n_ranks) * sizeof *best),
+            .n_ranks = n_ranks,
+            .n = n,
+            .row = op_put(op.be, row, (size_t)n * sizeof *row),
+            .last_token = op_put(op.be, row, (size_t)n * sizeof *row),
+            .token = op_put(op.be, row, (size_t)n * sizeof *row),
+        };
+        op_ok(op.be->ops->best_pick(op.be, NULL, &pick));
+        op_get(op.be, got, pick.token, (size_t)n * sizeof *got);
+        op_get(op.be, row, pick.last_token, (size_t)n * sizeof *row);
+        for (int32_t i = 0; i < n; i++) {
+            const float *x = logits + i * n_vocab;
+            int32_t want = 0;
+            for (int32_t k = 1; k < n_vocab; k++)
+                if (x[k] > x[want] || isnan(x[want])) want = k;
+            if (got[i] != want)
+                fail_msg("row %d of %d over %d ranks: token %d, not %d", i, n, n_ranks, got[i],
+                         want);
+            assert_int_equal(row[n - 1 - i], want);
+        }
+        test_free(logits);
+        test_free(part);
+        test_free(best);
+        test_free(row);
+        test_free(got);
+        op_release();
+    }
+}
+
+static void no_column_loses_against_any(void **state)
+{
+    (void)state;
+    const float logits[4] = {-INFINITY, NAN, -INFINITY, 0.0f};
+    wf_best best[2], none = {0.0f, 0};
+    wf_best_args a = {
+        .logits = {op_put(op.be, logits, sizeof logits), WF_F32, 1, 4, 4},
+        .n_valid = 0,
+        .first_id = 7,
+        .best = op_put(op.be, &none, sizeof none),
+    };
+    op_ok(op.be->ops->best(op.be, NULL, &a));
+    op_get(op.be, &best[0], a.best, sizeof *best);
+    a.n_valid = 3;
+    op_ok(op.be->ops->best(op.be, NULL, &a));
+    op_get(op.be, &best[1], a.best, sizeof *best);
+    assert_int_equal(best[0].id, INT32_MAX);
+    assert_int_equal(best[1].id, 7);
+    assert_true(best[0].logit == -INFINITY && best[1].logit == -INFINITY);
+    int32_t zero = 0, token = -1;
+    wf_best_pick_args pick = {.best = op_put(op.be, best, sizeof best),
+                              .n_ranks = 2,
+                              .n = 1,
+                              .row = op_put(op.be, &zero, 4),
+                              .last_token = op_put(op.be, &zero, 4),
+                              .token = op_put(op.be, &zero, 4)};
+    op_ok(op.be->ops->best_pick(op.be, NULL, &pick));
+    op_get(op.be, &token, pick.token, 4);
+    assert_int_equal(token, 7);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(agrees_with_ref),
-        cmocka_unit_test(known_answers),
-        cmocka_unit_test(logprobs),
-        cmocka_unit_test(distributions),
+        cmocka_unit_test(agrees_with_ref), cmocka_unit_test(known_answers),
+        cmocka_unit_test(logprobs),        cmocka_unit_test(distributions),
+        cmocka_unit_test(best_of_slices),  cmocka_unit_test(no_column_loses_against_any),
     };
     return OP_MAIN(argc, argv, tests);
 }
