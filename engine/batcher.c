@@ -605,6 +605,38 @@ void wf_batcher_commit(wf_batcher *b, const wf_schedule *s, const bool *ended)
     }
 }
 
+// ---- letting go ---------------------------------------------------------------------------------
+
+typedef struct let_go {
+    wf_batcher_over_fn over;
+    void *context;
+} let_go;
+
+static bool stays_waiting(void *context, const wf_waiting *w)
+{
+    const let_go *l = context;
+    return !l->over(l->context, w->tag, w->n_prompt);
+}
+
+static void let_row_go(wf_batcher *b, seat *s, const let_go *l)
+{
+    int32_t n_left = s->n_past < s->request.n_prompt ? s->request.n_prompt - s->n_past : 0;
+    if (s->n_past == 0 && b->cfg.reorder == WF_REORDER_OFF) return; // it could not be computed on
+    if (!l->over(l->context, s->request.tag, n_left)) return;
+    if (n_left > 0) forget_prefill(b, (int32_t)(s - b->seats));
+    close_seat(b, s);
+}
+
+void wf_batcher_let_go(wf_batcher *b, wf_batcher_over_fn over, void *context)
+{
+    let_go l = {over, context};
+    wf_waitqueue_keep(b->queue, stays_waiting, &l);
+    for (int32_t r = 0; r < b->n_rows; r++) {
+        seat *s = b->row_seat[r] >= 0 ? &b->seats[b->row_seat[r]] : NULL;
+        if (s && s->state == SEAT_ACTIVE) let_row_go(b, s, &l);
+    }
+}
+
 // ---- queries ------------------------------------------------------------------------------------
 
 int64_t wf_batcher_n_waiting(const wf_batcher *b)

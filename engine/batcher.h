@@ -106,6 +106,13 @@ void wf_batcher_plan(wf_batcher *b, int64_t now_ns, bool closed, wf_schedule *s)
 // token, its limit, or cancelled.
 void wf_batcher_commit(wf_batcher *b, const wf_schedule *s, const bool *ended);
 
+// Lets requests go before their end: asks `over` of every one that waits or sits in the batch, with
+// the prompt tokens that are still to be computed. A row leaves at the next plan; what a step in
+// flight computes for it is nobody's. Not asked are those whose step in flight must end first
+// (they were put back) and, with reorder off, rows that have computed nothing; ask again later.
+typedef bool (*wf_batcher_over_fn)(void *context, void *tag, int32_t n_prompt_left);
+void wf_batcher_let_go(wf_batcher *b, wf_batcher_over_fn over, void *context);
+
 // Requests waiting (those put back included), rows in use, and whether nothing at all is left.
 int64_t wf_batcher_n_waiting(const wf_batcher *b);
 int32_t wf_batcher_n_rows(const wf_batcher *b);

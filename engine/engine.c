@@ -242,6 +242,35 @@ void wf_engine_release(wf_engine *e, const wf_engine_output *output)
     free_if_unused(s);
 }
 
+typedef struct let_go {
+    wf_engine *e;
+    wf_engine_over_fn over;
+    void *context;
+} let_go;
+
+static bool is_over(void *context, void *tag, int32_t n_prompt_left)
+{
+    const let_go *l = context;
+    wf_sequence *s = tag;
+    wf_engine_flight f = {.user = s->out.user,
+                          .begun = s->out.admitted_ns >= 0,
+                          .may_stop = s->n_stop > 0,
+                          .n_tokens = s->out.n_tokens,
+                          .n_left = (uint32_t)s->n_limit - s->out.n_tokens,
+                          .n_prompt_left = (uint32_t)n_prompt_left};
+    if (s->ended || !l->over(l->context, &f)) return false;
+    s->ended = s->released = true;
+    l->e->n_sequences--;
+    free_if_unused(s);
+    return true;
+}
+
+void wf_engine_let_go(wf_engine *e, wf_engine_over_fn over, void *context)
+{
+    let_go l = {e, over, context};
+    wf_batcher_let_go(e->batcher, is_over, &l);
+}
+
 static void finish(wf_engine *e, wf_sequence *s)
 {
     s->ended = true;

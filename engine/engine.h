@@ -87,6 +87,21 @@ wf_status wf_engine_step(wf_engine *e, bool closed, wf_step_record *record, bool
 const wf_engine_output *wf_engine_take(wf_engine *e);
 void wf_engine_release(wf_engine *e, const wf_engine_output *output);
 
+// A request in the engine, as one who must leave looks at it.
+typedef struct wf_engine_flight {
+    uint64_t user;
+    bool begun;             // it has been in the batch
+    bool may_stop;          // an EOS or stop token may end it early
+    uint32_t n_tokens;      // generated so far
+    uint32_t n_left;        // that it may still generate
+    uint32_t n_prompt_left; // prompt tokens still to be computed
+} wf_engine_flight;
+
+// Asks `over` of every request in the engine, and forgets those for which it says true: no output
+// will come for them. First rank only. A few that are just being put back are not asked.
+typedef bool (*wf_engine_over_fn)(void *context, const wf_engine_flight *flight);
+void wf_engine_let_go(wf_engine *e, wf_engine_over_fn over, void *context);
+
 // Runs what the first rank publishes; returns WF_OK when it stops. `entered` and `left` count the
 // steps for whoever watches this rank; NULL: nobody does.
 wf_status wf_engine_follow(wf_engine *e, _Atomic int64_t *entered, _Atomic int64_t *left);

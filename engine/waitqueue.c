@@ -89,3 +89,13 @@ int64_t wf_waitqueue_count(const wf_waitqueue *q)
 {
     return q->count;
 }
+
+void wf_waitqueue_keep(wf_waitqueue *q, wf_waitqueue_keep_fn keep, void *context)
+{
+    int64_t n_kept = 0;
+    for (int64_t i = 0; i < q->count; i++) {
+        wf_waiting w = *at(q, i);
+        if (keep(context, &w)) *at(q, n_kept++) = w;
+    }
+    q->count = n_kept;
+}

@@ -3,6 +3,7 @@
 #ifndef WF_ENGINE_WAITQUEUE_H
 #define WF_ENGINE_WAITQUEUE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "io/base/status.h"
@@ -27,5 +28,9 @@ void wf_waitqueue_push_front(wf_waitqueue *q, const wf_waiting *w);
 const wf_waiting *wf_waitqueue_front(const wf_waitqueue *q); // the queue must not be empty
 void wf_waitqueue_pop_front(wf_waitqueue *q);
 int64_t wf_waitqueue_count(const wf_waitqueue *q);
+
+// Asks `keep` of every element, front to back, and takes those out that it refuses. O(count).
+typedef bool (*wf_waitqueue_keep_fn)(void *context, const wf_waiting *w);
+void wf_waitqueue_keep(wf_waitqueue *q, wf_waitqueue_keep_fn keep, void *context);
 
 #endif

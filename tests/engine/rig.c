@@ -155,6 +155,20 @@ static void add_record(const wf_step_record *r, rig_totals *t)
     if (r->n_decode > t->most_decode) t->most_decode = r->n_decode;
 }
 
+typedef struct leaving {
+    const rig_request *requests;
+    int step, n_gone;
+} leaving;
+
+static bool leaves(void *context, const wf_engine_flight *f)
+{
+    leaving *l = context;
+    int32_t at = l->requests[f->user].leave_at;
+    bool over = at > 0 && l->step >= at;
+    l->n_gone += over;
+    return over;
+}
+
 static void lead(wf_engine *e, const rig_request *requests, int n, rig_output *outputs,
                  rig_totals *totals)
 {
@@ -166,6 +180,9 @@ static void lead(wf_engine *e, const rig_request *requests, int n, rig_output *o
         if (step > 200000) must(wf_fail(WF_INTERNAL, "%d of %d done", n_done, n), "engine hangs");
         for (; n_submitted < n && requests[n_submitted].at_step <= step; n_submitted++)
             submit(e, &requests[n_submitted], n_submitted);
+        leaving l = {requests, step, 0};
+        wf_engine_let_go(e, leaves, &l);
+        n_done += l.n_gone;
         must(wf_engine_step(e, n_submitted == n, &record, &recorded, &ran), "step");
         if (recorded) add_record(&record, totals);
         while ((o = wf_engine_take(e))) {

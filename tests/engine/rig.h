@@ -50,7 +50,8 @@ typedef struct rig_request {
     const wf_sampling *sampling; // NULL: greedy, EOS ignored
     const int32_t *stop;
     uint32_t n_stop;
-    int32_t at_step; // submitted before this step of the engine
+    int32_t at_step;  // submitted before this step of the engine
+    int32_t leave_at; // let go from this step on, if it still runs; 0: never
 } rig_request;
 
 // Totals of a run.
@@ -60,7 +61,8 @@ typedef struct rig_totals {
 
 wf_engine_config rig_config(void);
 
-// Runs all requests through one engine; on ranks other than 0 it follows. Any failure ends the test.
+// Runs all requests through one engine; on ranks other than 0 it follows. Any failure ends the
+// test.
 void rig_run(rig *r, const wf_engine_config *config, const rig_request *requests, int n,
              rig_output *outputs, rig_totals *totals);
 

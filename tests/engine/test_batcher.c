@@ -42,6 +42,8 @@ typedef struct world {
     int steps_ahead;
     int64_t n_planned, n_committed;
     bool seen_over[512];
+    int64_t leave_at; // before this step every third request is let go; 0: never
+    int n_asked, n_gone;
 } world;
 
 static int32_t pages(const world *w, int32_t n_tokens)
@@ -164,8 +166,7 @@ static void forget_left(world *w) // rows that ended leave before the next plan
 {
     if (w->cfg.reorder == WF_REORDER_OFF) return;
     for (int i = 0; i < w->n_sims; i++)
-        if (w->sims[i].drawn == w->sims[i].n_limit || w->sims[i].over)
-            w->sims[i].in_batch = false;
+        if (w->sims[i].drawn == w->sims[i].n_limit || w->sims[i].over) w->sims[i].in_batch = false;
 }
 
 static void submit_some(world *w)
@@ -173,12 +174,27 @@ static void submit_some(world *w)
     uint32_t n = draw(4);
     for (uint32_t i = 0; i < n && w->n_submitted < w->n_sims; i++) {
         sim *x = &w->sims[w->n_submitted++];
-        assert_int_equal(wf_batcher_submit(w->b, &(wf_batcher_request){.tag = x,
-                                                                       .n_prompt = x->n_prompt,
-                                                                       .n_limit = x->n_limit,
-                                                                       .submitted_ns = w->n_planned}),
-                         WF_OK);
+        assert_int_equal(
+            wf_batcher_submit(w->b, &(wf_batcher_request){.tag = x,
+                                                          .n_prompt = x->n_prompt,
+                                                          .n_limit = x->n_limit,
+                                                          .submitted_ns = w->n_planned}),
+            WF_OK);
     }
+}
+
+// Forgets every third request, as an owner who lets it go.
+static bool every_third(void *context, void *tag, int32_t n_prompt_left)
+{
+    world *w = context;
+    sim *x = tag;
+    assert_false(x->over);
+    assert_in_range(n_prompt_left, 0, x->n_prompt);
+    if (w->n_asked++ % 3 != 0) return false;
+    x->over = true;
+    w->n_over++;
+    w->n_gone++;
+    return true;
 }
 
 static void run_world(world *w)
@@ -186,6 +202,7 @@ static void run_world(world *w)
     for (int64_t step = 0; w->n_over < w->n_sims; step++) {
         assert_true(step < 200000); // else it hangs
         submit_some(w);
+        if (step == w->leave_at && step > 0) wf_batcher_let_go(w->b, every_third, w);
         forget_left(w);
         wf_schedule *s = w->ring[w->n_planned % 2];
         wf_batcher_plan(w->b, step, w->n_submitted == w->n_sims, s);
@@ -242,6 +259,21 @@ static void free_world(world *w)
     wf_batcher_destroy(w->b);
     free(w->table);
     free(w->sims);
+}
+
+static void random_jobs_end_when_requests_are_let_go(void **state)
+{
+    (void)state;
+    int n_gone = 0;
+    for (uint64_t seed = 1; seed <= 400; seed++) {
+        world w;
+        make_world(&w, seed, (wf_reorder)(seed % 3), (wf_fusion)(seed / 3 % 4));
+        w.leave_at = 1 + draw(40);
+        run_world(&w);
+        n_gone += w.n_gone;
+        free_world(&w);
+    }
+    assert_true(n_gone > 400);
 }
 
 static void random_jobs_end_and_leave_nothing_behind(void **state)
@@ -371,6 +403,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(random_jobs_end_and_leave_nothing_behind),
+        cmocka_unit_test(random_jobs_end_when_requests_are_let_go),
         cmocka_unit_test(static_batch_waits_until_full_and_lets_nobody_join),
         cmocka_unit_test(window_closes_by_time_or_when_full),
         cmocka_unit_test(what_never_fits_is_refused_with_the_numbers),

@@ -216,6 +216,36 @@ static void tokens_do_not_depend_on_the_way_of_running(void **state)
     golden_free(&x.g);
 }
 
+// Letting some requests go, in the batch and in the queue, changes nothing for the others.
+static void others_do_not_notice_who_is_let_go(void **state)
+{
+    (void)state;
+    mix x;
+    rig r;
+    static rig_output solo[N_MIXED], outputs[N_MIXED];
+    make_mix(&x);
+    rig_create(backend, "llama-gqa", NULL, &r);
+    run_solo(&r, &x, solo);
+    for (int i = 1; i < N_MIXED; i += 3) {
+        x.requests[i].leave_at = 1 + x.requests[i].at_step + i % 9;
+        x.requests[i].max_new = 90; // longer than it will last
+    }
+    for (size_t m = 0; m < sizeof modes / sizeof *modes; m++) {
+        int n_gone = 0;
+        run_mode(&r, &x, &modes[m], outputs, NULL);
+        for (int i = 0; i < N_MIXED; i++) {
+            if (x.requests[i].leave_at > 0 && outputs[i].n_tokens == 0) {
+                n_gone++;
+                continue;
+            }
+            assert_tokens(&outputs[i], solo[i].token, solo[i].n_tokens, modes[m].name);
+        }
+        assert_in_range(n_gone, 1, N_MIXED / 3);
+    }
+    golden_free(&x.g);
+    rig_destroy(&r);
+}
+
 static void ends_are_told_apart(void **state)
 {
     (void)state;
@@ -366,6 +396,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(greedy_tokens_and_logits_are_those_of_transformers),
         cmocka_unit_test(tokens_do_not_depend_on_the_way_of_running),
+        cmocka_unit_test(others_do_not_notice_who_is_let_go),
         cmocka_unit_test(ends_are_told_apart),
         cmocka_unit_test(eos_ends_unless_ignored_and_min_tokens_holds_it_back),
         cmocka_unit_test(impossible_requests_fail_alone),
