@@ -1,4 +1,4 @@
-// Leases as files: the published list of ranges, and one O_EXCL file per taken range. See lease.h.
+// Leases as files: the published lists of ranges, and one O_EXCL file per taken range. See lease.h.
 #include "jobs/lease.h"
 
 #include <dirent.h>
@@ -11,17 +11,23 @@
 
 #include "io/base/arena.h"
 #include "io/base/file.h"
+#include "io/runfile.h"
 
 #define RANGES_FILE  "ranges"
-#define RANGES_TITLE "weft-ranges 1"
+#define RANGES_TITLE "weft-ranges 2"
 
 struct wf_leases {
+    char *out_dir;
     char dir[PATH_MAX]; // <out>/leases/r<run>
+    uint32_t run;
     int group, epoch;
     size_t n_shards;
-    size_t n_ranges;
-    wf_lease *range; // [n_ranges]
-    size_t next;     // all before it are known to be taken
+    uint64_t *n_rows; // [n_shards]
+    size_t n_ranges, capacity;
+    wf_lease *range;         // [n_ranges] list after list
+    uint32_t n_lists;        // read so far
+    uint32_t n_lists_opened; // of them, those there were at the start
+    size_t next;             // all before it are known to be taken
 };
 
 // ---- cutting ------------------------------------------------------------------------------------
@@ -120,14 +126,21 @@ static wf_status folder_name(wf_leases *leases, const wf_leases_config *config)
     return wf_file_make_folders(leases->dir);
 }
 
+static wf_status list_path(const char *dir, uint32_t list, char path[PATH_MAX])
+{
+    char name[32];
+    snprintf(name, sizeof name, list == 0 ? RANGES_FILE : RANGES_FILE ".%" PRIu32, list);
+    return path_join(path, dir, name);
+}
+
 static wf_status ranges_text(const wf_lease *range, size_t n, char **out, size_t *n_bytes)
 {
     FILE *file = open_memstream(out, n_bytes);
     if (!file) return wf_fail(WF_NO_MEMORY, "leases: no memory for the text of %zu ranges", n);
     fprintf(file, RANGES_TITLE " %zu\n", n);
     for (size_t i = 0; i < n; i++) {
-        fprintf(file, "%" PRIu32 " %" PRIu64 " %" PRIu64 "\n", range[i].shard, range[i].begin,
-                range[i].end);
+        fprintf(file, "%" PRIu32 " %" PRIu64 " %" PRIu64 " %d %d\n", range[i].shard, range[i].begin,
+                range[i].end, range[i].kind, range[i].partial);
     }
     if (fclose(file) == 0) return WF_OK;
     free(*out);
@@ -135,21 +148,27 @@ static wf_status ranges_text(const wf_lease *range, size_t n, char **out, size_t
     return wf_fail(WF_NO_MEMORY, "leases: no memory for the text of %zu ranges", n);
 }
 
+static wf_status ranges_publish(const char *path, const wf_lease *range, size_t n)
+{
+    char *text = NULL;
+    size_t n_bytes = 0;
+    WF_TRY(ranges_text(range, n, &text, &n_bytes));
+    wf_status st = wf_file_write_whole(path, text, n_bytes, WF_PUBLISH_NEW);
+    free(text);
+    return st;
+}
+
 // Publishes this process's cut, unless another was first.
-static wf_status ranges_publish(const char *path, const wf_leases_config *config)
+static wf_status first_publish(const wf_leases *leases, const wf_leases_config *config)
 {
     wf_lease *range = NULL;
-    char *text = NULL;
-    size_t n = 0, n_bytes = 0;
-    wf_status st;
+    size_t n = 0;
+    char path[PATH_MAX];
+    WF_TRY(list_path(leases->dir, 0, path));
     WF_TRY(wf_lease_ranges(config->shards, config->n_shards, &config->cut, &range, &n));
-    WF_TRY_TO(done, ranges_text(range, n, &text, &n_bytes));
-    st = wf_file_write_whole(path, text, n_bytes, WF_PUBLISH_NEW);
-    if (st == WF_IN_USE) st = WF_OK;
-done:
-    free(text);
+    wf_status st = ranges_publish(path, range, n);
     free(range);
-    return st;
+    return st == WF_IN_USE ? WF_OK : st;
 }
 
 static wf_status ranges_damaged(const char *path, size_t line)
@@ -160,52 +179,78 @@ static wf_status ranges_damaged(const char *path, size_t line)
                    path, line);
 }
 
-static wf_status ranges_parse(wf_leases *leases, FILE *file, const char *path,
-                              const wf_leases_config *config)
+static wf_status ranges_parse(wf_leases *leases, FILE *file, const char *path)
 {
-    size_t n = 0;
-    if (fscanf(file, RANGES_TITLE " %zu", &n) != 1 || n > SIZE_MAX / sizeof(wf_lease)) {
+    size_t n = 0, n_before = leases->n_ranges;
+    if (fscanf(file, RANGES_TITLE " %zu", &n) != 1 || n > SIZE_MAX / sizeof(wf_lease) - n_before) {
         return ranges_damaged(path, 1);
     }
-    WF_TRY(wf_alloc(n, sizeof *leases->range, &leases->range));
+    WF_TRY(wf_grow(n_before + n, sizeof *leases->range, &leases->capacity, &leases->range));
     for (size_t i = 0; i < n; i++) {
-        wf_lease *r = &leases->range[i];
-        *r = (wf_lease){.group = -1, .epoch = -1};
-        int n_read =
-            fscanf(file, "%" SCNu32 " %" SCNu64 " %" SCNu64, &r->shard, &r->begin, &r->end);
-        if (n_read != 3 || r->shard >= config->n_shards || r->begin >= r->end ||
-            r->end > config->shards[r->shard].n_rows) {
+        wf_lease r = {.group = -1, .epoch = -1, .list = leases->n_lists};
+        int kind = 0, partial = 0;
+        int n_read = fscanf(file, "%" SCNu32 " %" SCNu64 " %" SCNu64 " %d %d", &r.shard, &r.begin,
+                            &r.end, &kind, &partial);
+        if (n_read != 5 || r.shard >= leases->n_shards || r.begin >= r.end ||
+            r.end > leases->n_rows[r.shard] || kind < 0 || kind > WF_LEASE_POISON) {
             return ranges_damaged(path, i + 2);
         }
+        r.kind = (wf_lease_kind)kind;
+        r.partial = partial != 0;
+        leases->range[n_before + i] = r;
     }
-    leases->n_ranges = n;
+    leases->n_ranges = n_before + n;
+    leases->n_lists++;
     return WF_OK;
 }
 
-static wf_status ranges_read(wf_leases *leases, const wf_leases_config *config)
+// Reads the next list; *got is false when it is not published.
+static wf_status list_read(wf_leases *leases, bool *got)
 {
     char path[PATH_MAX];
-    WF_TRY(path_join(path, leases->dir, RANGES_FILE));
+    WF_TRY(list_path(leases->dir, leases->n_lists, path));
     FILE *file = fopen(path, "r");
-    if (!file && errno == ENOENT) {
-        WF_TRY(ranges_publish(path, config));
-        file = fopen(path, "r");
-    }
+    *got = file != NULL;
+    if (!file && errno == ENOENT) return WF_OK;
     if (!file) return wf_fail_errno(WF_IO, "%s: cannot open", path);
-    wf_status st = ranges_parse(leases, file, path, config);
+    wf_status st = ranges_parse(leases, file, path);
     fclose(file);
     return st;
+}
+
+static wf_status lists_read(wf_leases *leases, const wf_leases_config *config)
+{
+    bool got = false;
+    WF_TRY(list_read(leases, &got));
+    if (!got) WF_TRY(first_publish(leases, config));
+    do {
+        WF_TRY(list_read(leases, &got));
+    } while (got);
+    leases->n_lists_opened = leases->n_lists;
+    return WF_OK;
+}
+
+static wf_status config_copy(wf_leases *leases, const wf_leases_config *config)
+{
+    leases->run = (uint32_t)config->run;
+    leases->group = config->group;
+    leases->epoch = config->epoch;
+    leases->n_shards = config->n_shards;
+    WF_TRY(wf_strdup(config->out_dir, &leases->out_dir));
+    WF_TRY(wf_alloc(config->n_shards, sizeof *leases->n_rows, &leases->n_rows));
+    for (size_t i = 0; i < config->n_shards; i++) {
+        leases->n_rows[i] = config->shards[i].n_rows;
+    }
+    return WF_OK;
 }
 
 wf_status wf_leases_open(const wf_leases_config *config, wf_leases **out)
 {
     wf_leases *leases;
     WF_TRY(wf_alloc(1, sizeof *leases, &leases));
-    leases->group = config->group;
-    leases->epoch = config->epoch;
-    leases->n_shards = config->n_shards;
-    wf_status st = folder_name(leases, config);
-    if (st == WF_OK) st = ranges_read(leases, config);
+    wf_status st = config_copy(leases, config);
+    if (st == WF_OK) st = folder_name(leases, config);
+    if (st == WF_OK) st = lists_read(leases, config);
     if (st != WF_OK) {
         wf_leases_close(&leases);
         return st;
@@ -217,16 +262,29 @@ wf_status wf_leases_open(const wf_leases_config *config, wf_leases **out)
 void wf_leases_close(wf_leases **leases)
 {
     if (!leases || !*leases) return;
+    free((*leases)->out_dir);
+    free((*leases)->n_rows);
     free((*leases)->range);
     free(*leases);
     *leases = NULL;
 }
 
+wf_status wf_leases_return(wf_leases *leases, const wf_lease *ranges, size_t n)
+{
+    char path[PATH_MAX];
+    bool got = false;
+    if (n == 0) return WF_OK;
+    WF_TRY(list_path(leases->dir, leases->n_lists, path));
+    WF_TRY(ranges_publish(path, ranges, n));
+    return list_read(leases, &got);
+}
+
 static wf_status lease_path(const wf_leases *leases, const wf_lease *lease, char path[PATH_MAX])
 {
-    char name[96];
-    snprintf(name, sizeof name, "s%" PRIu32 "-%" PRIu64 "-%" PRIu64, lease->shard, lease->begin,
-             lease->end);
+    char name[96], list[16] = "";
+    if (lease->list > 0) snprintf(list, sizeof list, ".%" PRIu32, lease->list);
+    snprintf(name, sizeof name, "s%" PRIu32 "-%" PRIu64 "-%" PRIu64 "%s", lease->shard,
+             lease->begin, lease->end, list);
     return path_join(path, leases->dir, name);
 }
 
@@ -247,22 +305,33 @@ static wf_status range_take(const wf_leases *leases, const wf_lease *range, bool
 static wf_status claim_from_cursor(wf_leases *leases, wf_lease *out, bool *got)
 {
     for (; leases->next < leases->n_ranges && !*got; leases->next++) {
-        WF_TRY(range_take(leases, &leases->range[leases->next], got));
+        const wf_lease *range = &leases->range[leases->next];
+        if (range->partial && range->list >= leases->n_lists_opened) continue;
+        WF_TRY(range_take(leases, range, got));
         if (!*got) continue;
-        *out = leases->range[leases->next];
+        *out = *range;
         out->group = leases->group;
         out->epoch = leases->epoch;
     }
     return WF_OK;
 }
 
+static wf_status fence_look(const wf_leases *leases)
+{
+    return wf_run_fence(leases->out_dir, leases->run, (uint32_t)leases->group,
+                        (uint32_t)leases->epoch);
+}
+
 wf_status wf_leases_claim(wf_leases *leases, wf_lease *out, bool *got)
 {
+    bool more = true;
     *got = false;
-    WF_TRY(claim_from_cursor(leases, out, got));
-    if (*got) return WF_OK;
-    leases->next = 0; // something behind the cursor may have been given back
-    return claim_from_cursor(leases, out, got);
+    if (leases->group >= 0) WF_TRY(fence_look(leases));
+    while (more && !*got) {
+        WF_TRY(claim_from_cursor(leases, out, got));
+        if (!*got) WF_TRY(list_read(leases, &more));
+    }
+    return WF_OK;
 }
 
 static void holder_read(const char *path, wf_lease *lease)
@@ -278,21 +347,38 @@ static void holder_read(const char *path, wf_lease *lease)
     fclose(file);
 }
 
-// "s<shard>-<begin>-<end>", wholly.
+// "s<shard>-<begin>-<end>" or "s<shard>-<begin>-<end>.<list>", wholly.
 static bool name_parse(const char *name, wf_lease *out)
 {
-    int length = 0;
+    int length = 0, more = 0;
     *out = (wf_lease){.group = -1, .epoch = -1};
     int n = sscanf(name, "s%" SCNu32 "-%" SCNu64 "-%" SCNu64 "%n", &out->shard, &out->begin,
                    &out->end, &length);
-    return n == 3 && name[length] == '\0';
+    if (n != 3) return false;
+    if (name[length] == '\0') return true;
+    return sscanf(name + length, ".%" SCNu32 "%n", &out->list, &more) == 1 &&
+           name[length + more] == '\0';
+}
+
+// Kind and partial of a taken range, from the list that it is of.
+static void range_recall(const wf_leases *leases, wf_lease *lease)
+{
+    for (size_t i = 0; i < leases->n_ranges; i++) {
+        const wf_lease *r = &leases->range[i];
+        if (r->list != lease->list || r->shard != lease->shard || r->begin != lease->begin)
+            continue;
+        lease->kind = r->kind;
+        lease->partial = r->partial;
+        return;
+    }
 }
 
 static int by_place(const void *a, const void *b)
 {
     const wf_lease *x = a, *y = b;
     if (x->shard != y->shard) return x->shard < y->shard ? -1 : 1;
-    return (x->begin > y->begin) - (x->begin < y->begin);
+    if (x->begin != y->begin) return x->begin < y->begin ? -1 : 1;
+    return (x->list > y->list) - (x->list < y->list);
 }
 
 wf_status wf_leases_list(const wf_leases *leases, wf_lease **out, size_t *n_out)
@@ -311,6 +397,7 @@ wf_status wf_leases_list(const wf_leases *leases, wf_lease **out, size_t *n_out)
         if (!name_parse(entry->d_name, &lease)) continue;
         WF_TRY_TO(done, path_join(path, leases->dir, entry->d_name));
         holder_read(path, &lease);
+        range_recall(leases, &lease);
         WF_TRY_TO(done, wf_grow(n + 1, sizeof *list, &capacity, &list));
         list[n++] = lease;
     }
@@ -321,16 +408,6 @@ done:
     if (dir) closedir(dir);
     if (st != WF_OK) free(list);
     return st;
-}
-
-wf_status wf_leases_release(wf_leases *leases, const wf_lease *lease)
-{
-    char path[PATH_MAX];
-    WF_TRY(lease_path(leases, lease, path));
-    if (unlink(path) != 0 && errno != ENOENT) {
-        return wf_fail_errno(WF_IO, "%s: cannot release", path);
-    }
-    return WF_OK;
 }
 
 size_t wf_leases_count(const wf_leases *leases)

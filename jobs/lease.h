@@ -1,8 +1,11 @@
 // Leases: who computes which rows, decided by files, so that it works within one MPI world and
 // across many, under srun, mpirun or alone.
 //
-//   <out>/leases/r<run>/ranges              all ranges of the run, published once, by whoever is
-//   first <out>/leases/r<run>/s<shard>-<begin>-<end>     taken; its text says by whom
+//   <out>/leases/r<run>/ranges                    all ranges of the run, published once, by whoever
+//                                                 is first
+//   <out>/leases/r<run>/ranges.<k>                list k = 1, 2, ...: what lost groups left undone
+//   <out>/leases/r<run>/s<shard>-<begin>-<end>    taken, of the first list; its text says by whom
+//   <out>/leases/r<run>/s<shard>-<begin>-<end>.<k>    the same, of list k
 //
 // A range is rows [begin, end) of one shard. Ranges are cut from the rows that are still to be
 // done, big ones first and smaller towards the end (guided self-scheduling: Polychronopoulos &
@@ -10,9 +13,15 @@
 // is taken by creating its file with O_EXCL, which is atomic on local disks, Lustre and NFSv3 and
 // newer. Leases mean nothing to the next run: sealed segments are the only truth.
 //
+// A taken range stays taken: what its holder, now lost, has not sealed comes back as new ranges, in
+// a list of its own (jobs/returned.h cuts it), which hold not one row that is done. Claimers look
+// for the next list when they find no free range. Every claim looks at the group's fence, so that a
+// group that was given up and still runs somewhere takes no more work.
+//
 // All processes of a run must open with the same shards; they take the ranges from the published
 // file, so a process that knows of more finished rows (a restarted group) cuts nothing differently.
-// All Local; one thread at a time. Errors: WF_IO, with the path; WF_NO_MEMORY.
+// All Local; one thread at a time. Errors: WF_IO, with the path; WF_NO_MEMORY; claims: WF_IN_USE
+// when the group has lost its fence.
 #ifndef WF_JOBS_LEASE_H
 #define WF_JOBS_LEASE_H
 
@@ -22,10 +31,20 @@
 
 #include "io/base/status.h"
 
+// What is known of a range's rows.
+typedef enum wf_lease_kind {
+    WF_LEASE_ROWS,
+    WF_LEASE_SUSPECTS, // were in flight when a group died: to be computed with nothing beside them
+    WF_LEASE_POISON    // one row that died alone: to be failed, not computed
+} wf_lease_kind;
+
 typedef struct wf_lease {
     uint32_t shard; // index in the job's list of shards
     uint64_t begin, end;
     int group, epoch; // the holder; -1 where it is not known (yet)
+    uint32_t list;    // 0: the run's first cut
+    wf_lease_kind kind;
+    bool partial; // some samples of its rows are done: only for those who know which (claim)
 } wf_lease;
 
 // Rows of one shard. `done`: bit (row & 63) of word row >> 6 set when the row needs no work; NULL:
@@ -63,17 +82,18 @@ wf_status wf_leases_open(const wf_leases_config *config, wf_leases **out);
 void wf_leases_close(wf_leases **leases);
 
 // Takes the next free range; *got is false when none is left. Rows of it that are already done are
-// still inside and are for the caller to skip.
+// still inside and are for the caller to skip. Partial ranges go only to those who opened after
+// their list was published, and so know what it knew.
 wf_status wf_leases_claim(wf_leases *leases, wf_lease *out, bool *got);
 
-// All ranges that are taken, by (shard, begin); own, free(). What a lost group held is in here.
+// Publishes ranges as the next list. By one process per run.
+wf_status wf_leases_return(wf_leases *leases, const wf_lease *ranges, size_t n);
+
+// All ranges that are taken, by (shard, begin, list); own, free(). What a lost group held is in
+// here.
 wf_status wf_leases_list(const wf_leases *leases, wf_lease **out, size_t *n_out);
 
-// Gives a range back, whoever holds it: another claim may get it. For the one who has made sure
-// that the holder is gone.
-wf_status wf_leases_release(wf_leases *leases, const wf_lease *lease);
-
-// Ranges of the run, taken or not.
+// Ranges of the run in the lists known so far, taken or not.
 size_t wf_leases_count(const wf_leases *leases);
 
 #endif

@@ -3,6 +3,7 @@
 
 #include <sys/wait.h>
 
+#include "io/runfile.h"
 #include "jobs/lease.h"
 
 static void check_cut(const wf_lease_shard *shards, size_t n_shards, const wf_lease_cut *cut)
@@ -192,33 +193,87 @@ static void test_published_ranges_bind_everyone(void **state)
     wf_leases_close(&second);
 }
 
-static void test_release_and_a_new_run(void **state)
+// What a lost group left comes back in lists of its own: to those who are there, and, where some
+// samples are done, only to those who came later.
+static void test_returned_ranges(void **state)
 {
-    wf_leases *leases = leases_of(*state, 5, 2, NULL);
-    wf_lease first, lease;
+    wf_leases *old = leases_of(*state, 5, 2, NULL), *keeper = leases_of(*state, 5, -1, NULL), *late;
+    const wf_lease back[] = {
+        {.shard = 0, .begin = 10, .end = 12},
+        {.shard = 0, .begin = 12, .end = 15, .partial = true},
+        {.shard = 1, .begin = 0, .end = 1, .kind = WF_LEASE_POISON},
+    };
+    wf_lease lease, *taken;
+    size_t n_taken, n_first = wf_leases_count(old);
     bool got;
-    assert_ok(wf_leases_claim(leases, &first, &got));
     do {
-        assert_ok(wf_leases_claim(leases, &lease, &got));
+        assert_ok(wf_leases_claim(old, &lease, &got));
     } while (got);
-    assert_ok(wf_leases_release(leases, &first));
-    assert_ok(wf_leases_claim(leases, &lease, &got));
-    assert_true(got);
-    assert_int_equal(lease.begin, first.begin);
-    assert_int_equal(lease.group, 2);
-    wf_leases_close(&leases);
+    assert_ok(wf_leases_return(keeper, back, N_ROWS(back)));
+    assert_int_equal(wf_leases_count(keeper), n_first + N_ROWS(back));
+    assert_ok(wf_leases_claim(old, &lease, &got));
+    assert_true(got && lease.begin == 10 && lease.end == 12 && lease.list == 1);
+    assert_ok(wf_leases_claim(old, &lease, &got));
+    assert_true(got && lease.shard == 1 && lease.kind == WF_LEASE_POISON && lease.group == 2);
+    assert_ok(wf_leases_claim(old, &lease, &got));
+    assert_false(got);
+    late = leases_of(*state, 5, 3, NULL);
+    assert_ok(wf_leases_claim(late, &lease, &got));
+    assert_true(got && lease.begin == 12 && lease.partial && lease.group == 3);
+    assert_ok(wf_leases_claim(late, &lease, &got));
+    assert_false(got);
 
-    leases = leases_of(*state, 6, 2, NULL); // the next run starts from nothing
+    assert_ok(wf_leases_list(keeper, &taken, &n_taken));
+    assert_int_equal(n_taken, n_first + N_ROWS(back));
+    size_t n_back = 0;
+    for (size_t i = 0; i < n_taken; i++) {
+        if (taken[i].list == 0) continue;
+        assert_int_equal(taken[i].kind, back[n_back].kind);
+        assert_int_equal(taken[i].partial, back[n_back].partial);
+        assert_int_equal(taken[i].end, back[n_back].end);
+        n_back++;
+    }
+    assert_int_equal(n_back, N_ROWS(back));
+    free(taken);
+    wf_leases_close(&old);
+    wf_leases_close(&keeper);
+    wf_leases_close(&late);
+
+    late = leases_of(*state, 6, 2, NULL); // the next run starts from nothing
+    assert_ok(wf_leases_claim(late, &lease, &got));
+    assert_true(got && lease.begin == 0 && lease.list == 0);
+    wf_leases_close(&late);
+}
+
+// A group that was given up and still runs somewhere gets no more work.
+static void test_a_lost_fence_ends_claiming(void **state)
+{
+    uint32_t run, epoch;
+    wf_runs *runs;
+    wf_lease lease;
+    bool got = true;
+    assert_ok(wf_runs_open(*state, NULL, &runs));
+    assert_ok(wf_runs_start(runs, &(wf_run_params){0}, &run));
+    wf_runs_close(&runs);
+    wf_leases *leases = leases_of(*state, run, 1, NULL), *other = leases_of(*state, run, 0, NULL);
     assert_ok(wf_leases_claim(leases, &lease, &got));
+    assert_ok(wf_run_raise_epoch(*state, run, 1, &epoch));
+    assert_int_equal(wf_leases_claim(leases, &lease, &got), WF_IN_USE);
+    assert_false(got);
+    assert_ok(wf_leases_claim(other, &lease, &got));
     assert_true(got);
-    assert_int_equal(lease.begin, 0);
     wf_leases_close(&leases);
+    wf_leases_close(&other);
 }
 
 static void test_damaged_ranges_are_refused(void **state)
 {
-    static const char *const texts[] = {"", "weft-ranges 1 2\n0 0 10\n", "weft-ranges 1 1\n9 0 1\n",
-                                        "weft-ranges 1 1\n0 5 5\n", "weft-ranges 1 1\n1 0 4\n"};
+    static const char *const texts[] = {"",
+                                        "weft-ranges 2 2\n0 0 10 0 0\n",
+                                        "weft-ranges 2 1\n9 0 1 0 0\n",
+                                        "weft-ranges 2 1\n0 5 5 0 0\n",
+                                        "weft-ranges 2 1\n1 0 4 0 0\n",
+                                        "weft-ranges 2 1\n0 0 4 7 0\n"};
     char path[256];
     wf_leases_close(&(wf_leases *){leases_of(*state, 7, 0, NULL)});
     snprintf(path, sizeof path, "%s/leases/r7/ranges", (char *)*state);
@@ -244,7 +299,8 @@ int main(void)
         cmocka_unit_test(test_nothing_to_do),
         cmocka_unit_test(test_many_processes_lease_each_row_once),
         cmocka_unit_test(test_published_ranges_bind_everyone),
-        cmocka_unit_test(test_release_and_a_new_run),
+        cmocka_unit_test(test_returned_ranges),
+        cmocka_unit_test(test_a_lost_fence_ends_claiming),
         cmocka_unit_test(test_damaged_ranges_are_refused),
     };
     return cmocka_run_group_tests(tests, folder_make, folder_remove);
