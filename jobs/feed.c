@@ -24,7 +24,8 @@ typedef struct lane { // one shard's rows
     uint64_t pending;   // rows [until, pending) are being read; pending == until: none
     uint64_t single_to; // rows below it are read one by one: a block of theirs failed
     uint64_t end;       // one past the last row that was added
-    uint64_t *ours;     // bitmap of rows that were added
+    uint64_t n_left;    // rows added and not popped
+    uint64_t *ours;     // bitmap of these
 } lane;
 
 struct wf_feed {
@@ -94,13 +95,23 @@ static wf_status grow(wf_feed *f)
     return WF_OK;
 }
 
+bool wf_feed_takes(const wf_feed *f, uint32_t shard, uint64_t row)
+{
+    const lane *l = &f->lanes[shard];
+    return row >= l->end || (l->n_left == 0 && l->pending == l->until);
+}
+
 wf_status wf_feed_add(wf_feed *f, uint32_t shard, uint64_t row, int64_t arrival_ns)
 {
     assert(shard < f->cfg.n_shards && row < f->cfg.info[shard].n_rows);
+    assert(wf_feed_takes(f, shard, row));
     if (f->count == f->capacity) WF_TRY(grow(f));
     *at(f, f->count++) = (entry){shard, row, arrival_ns};
-    f->lanes[shard].ours[row / 64] |= 1ull << (row % 64);
-    f->lanes[shard].end = row + 1;
+    lane *l = &f->lanes[shard];
+    if (row < l->end) l->until = l->pending = row; // back to rows that were read before
+    l->ours[row / 64] |= 1ull << (row % 64);
+    l->end = row + 1;
+    l->n_left++;
     return WF_OK;
 }
 
@@ -261,6 +272,8 @@ const wf_request *wf_feed_pop(wf_feed *f)
     lane *l = &f->lanes[r->shard];
     l->first = l->first->next;
     if (!l->first) l->last = NULL;
+    l->ours[r->row / 64] &= ~(1ull << (r->row % 64));
+    l->n_left--;
     f->head = (f->head + 1) & (f->capacity - 1);
     f->count--;
     if (f->n_seen > 0) f->n_seen--;

@@ -28,8 +28,12 @@ typedef struct wf_feed_config {
 wf_status wf_feed_create(const wf_feed_config *config, wf_feed **out); // caller owns *out
 void wf_feed_destroy(wf_feed *feed);                                   // takes NULL
 
-// Appends one row. Rows of a shard must come in ascending order. `arrival_ns` is the intended
-// arrival in run time. Amortised O(1). WF_NO_MEMORY.
+// True when a row may be added now. Rows of a shard come in ascending order; only when all of a
+// shard's have been popped may it begin again at a lower one.
+bool wf_feed_takes(const wf_feed *feed, uint32_t shard, uint64_t row);
+
+// Appends one row that wf_feed_takes(). `arrival_ns` is the intended arrival in run time. Amortised
+// O(1). WF_NO_MEMORY.
 wf_status wf_feed_add(wf_feed *feed, uint32_t shard, uint64_t row, int64_t arrival_ns);
 
 // Entries added and not popped.

@@ -19,6 +19,7 @@
 typedef struct flight {
     const wf_request *request; // owned
     uint32_t n_open;
+    uint32_t entry; // in the flight record
 } flight;
 
 // What the engine carries for one sample.
@@ -37,6 +38,9 @@ typedef struct serve {
     int32_t *stop;        // a row's stop ids and the job's together
     size_t stop_capacity;
     bool no_more_leases;
+    bool waits;         // `next` is taken and may not begin yet
+    wf_lease next;      // the range taken last
+    wf_lease_kind kind; // of the rows in the feed
 } serve;
 
 static int64_t now(const serve *s)
@@ -106,11 +110,11 @@ static wf_status put_finished(serve *s, const wf_engine_output *o, const sample 
     return wf_segment_writer_put(s->c->writer, &result);
 }
 
-static void close_sample(sample *x)
+// Lets go of one sample, and with the last one of the request.
+static void close_flight(serve *s, flight *f)
 {
-    flight *f = x->of;
-    free(x);
     if (--f->n_open > 0) return;
+    if (s->c->flights) wf_flights_leave(s->c->flights, f->entry);
     wf_feed_free(f->request);
     free(f);
 }
@@ -122,7 +126,8 @@ static wf_status take_finished(serve *s)
         sample *x = (sample *)(uintptr_t)o->user;
         wf_status st = put_finished(s, o, x);
         wf_engine_release(s->c->engine, o);
-        close_sample(x);
+        close_flight(s, x->of);
+        free(x);
         s->n_open--;
         WF_TRY(st);
     }
@@ -191,6 +196,18 @@ static wf_status submit_sample(serve *s, flight *f, const wf_sampling *p, uint32
     return put_failed(s, r, index, st, wf_error());
 }
 
+static wf_status handle_sample(serve *s, flight *f, const wf_sampling *p, uint32_t n_stop,
+                               uint16_t index)
+{
+    const wf_request *r = f->request;
+    if (r->status != WF_OK) return put_failed(s, r, index, r->status, r->error);
+    if (s->kind == WF_LEASE_POISON)
+        return put_failed(s, r, index, WF_REQ_POISON,
+                          "its group died while it was in flight, and again while it was in flight "
+                          "alone; events.jsonl tells when and where");
+    return submit_sample(s, f, p, n_stop, index);
+}
+
 static wf_status submit_samples(serve *s, flight *f, const wf_sampling *p)
 {
     const wf_request *r = f->request;
@@ -198,8 +215,7 @@ static wf_status submit_samples(serve *s, flight *f, const wf_sampling *p)
     WF_TRY(join_stops(s, r, &n_stop));
     for (uint32_t i = 0; i < p->n; i++) {
         if (wf_done_has(s->c->done, r->shard, r->row, (uint16_t)i)) continue;
-        WF_TRY(r->status == WF_OK ? submit_sample(s, f, p, n_stop, (uint16_t)i)
-                                  : put_failed(s, r, (uint16_t)i, r->status, r->error));
+        WF_TRY(handle_sample(s, f, p, n_stop, (uint16_t)i));
     }
     return WF_OK;
 }
@@ -216,11 +232,10 @@ static wf_status submit_request(serve *s, const wf_request *r)
     f->request = r;
     f->n_open = 1;                      // held while its samples are handed over
     if (p.n < 1 || p.n > 1024) p.n = 1; // the row says nonsense, and fails for it
-    wf_status st = submit_samples(s, f, &p);
-    if (--f->n_open == 0) {
-        wf_feed_free(r);
-        free(f);
-    }
+    wf_status st = WF_OK;
+    if (s->c->flights) st = wf_flights_enter(s->c->flights, r->shard, r->row, &f->entry);
+    if (st == WF_OK) st = submit_samples(s, f, &p);
+    close_flight(s, f);
     return st;
 }
 
@@ -230,19 +245,55 @@ static bool has_room(const serve *s)
     return !s->c->leases || s->n_open < 2 * (int64_t)s->c->max_rows;
 }
 
+static bool is_empty(const serve *s)
+{
+    return s->n_open == 0 && wf_feed_left(s->c->feed) == 0;
+}
+
+static wf_status lease_add(serve *s, const wf_lease *l)
+{
+    s->kind = l->kind;
+    for (uint64_t row = l->begin; row < l->end; row++)
+        if (s->c->many_samples[l->shard] || !wf_done_has(s->c->done, l->shard, row, 0))
+            WF_TRY(wf_feed_add(s->c->feed, l->shard, row, 0));
+    return WF_OK;
+}
+
+// A range of rows waits until the feed takes it, a special one for an empty engine.
+static bool may_begin(const serve *s, const wf_lease *l)
+{
+    return l->kind == WF_LEASE_ROWS ? wf_feed_takes(s->c->feed, l->shard, l->begin) : is_empty(s);
+}
+
+// The next range, taken now or before. What suspects may take along is made safe first.
+static wf_status lease_next(serve *s, bool *out_got)
+{
+    bool got = s->waits;
+    *out_got = false;
+    if (!got) WF_TRY(wf_leases_claim(s->c->leases, &s->next, &got));
+    s->no_more_leases = !got;
+    s->waits = got && !may_begin(s, &s->next);
+    *out_got = got && !s->waits;
+    if (*out_got && s->next.kind == WF_LEASE_SUSPECTS) WF_TRY(wf_segment_writer_sync(s->c->writer));
+    return *out_got ? lease_add(s, &s->next) : WF_OK;
+}
+
 static wf_status lease_more(serve *s)
 {
-    while (s->c->leases && !s->no_more_leases &&
+    bool got = true;
+    while (got && s->c->leases && !s->no_more_leases &&
            wf_feed_left(s->c->feed) < 2 * (uint64_t)s->c->max_rows) {
-        wf_lease l;
-        bool got = false;
-        WF_TRY(wf_leases_claim(s->c->leases, &l, &got));
-        s->no_more_leases = !got;
-        for (uint64_t row = l.begin; got && row < l.end; row++)
-            if (s->c->many_samples[l.shard] || !wf_done_has(s->c->done, l.shard, row, 0))
-                WF_TRY(wf_feed_add(s->c->feed, l.shard, row, 0));
+        if (s->kind != WF_LEASE_ROWS && !is_empty(s)) return WF_OK;
+        WF_TRY(lease_next(s, &got));
     }
     return WF_OK;
+}
+
+// Nothing more joins what is in the engine now.
+static bool is_closed(const serve *s)
+{
+    if (wf_feed_left(s->c->feed) > 0) return false;
+    return !s->c->leases || s->no_more_leases || s->waits || s->kind != WF_LEASE_ROWS;
 }
 
 static wf_status submit_due(serve *s)
@@ -352,9 +403,8 @@ static wf_status run(serve *s)
         if (must_drain(s)) return drain(s);
         WF_TRY(submit_due(s));
         WF_TRY(check_failures(s));
-        bool closed = wf_feed_left(s->c->feed) == 0 && (!s->c->leases || s->no_more_leases);
-        if (closed && s->n_open == 0) return WF_OK;
-        WF_TRY(step(s, closed));
+        if (is_empty(s) && (!s->c->leases || s->no_more_leases)) return WF_OK;
+        WF_TRY(step(s, is_closed(s)));
     }
 }
 

@@ -5,7 +5,9 @@
 //     ^ leases (offline)        progress counters, schedule lag
 //
 // One request becomes `n` engine requests where its row asks for n samples. A row that cannot run
-// becomes a result with its reason. Local, but for the engine's steps.
+// becomes a result with its reason. Suspect ranges (jobs/returned.h) wait until nothing is in
+// flight, and nothing joins them; poisonous rows fail unseen by the engine. Local, but for the
+// engine's steps.
 #ifndef WF_JOBS_SERVE_H
 #define WF_JOBS_SERVE_H
 
@@ -15,6 +17,7 @@
 #include "io/runfile_done.h"
 #include "io/segment.h"
 #include "jobs/feed.h"
+#include "jobs/flight.h"
 #include "jobs/lease.h"
 #include "jobs/progress.h"
 
@@ -22,7 +25,8 @@
 typedef struct wf_serve_config {
     wf_engine *engine;
     wf_feed *feed;
-    wf_leases *leases; // where more rows come from; NULL: the feed holds all there is
+    wf_leases *leases;   // where more rows come from; NULL: the feed holds all there is
+    wf_flights *flights; // record of what is in flight; NULL: none is kept
     wf_segment_writer *writer;
     const wf_done *done; // samples of earlier runs
     wf_progress *progress;
