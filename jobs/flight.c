@@ -40,21 +40,19 @@ wf_status wf_flights_open(const char *out_dir, int64_t run, int group, int epoch
         if (f->fd < 0) st = wf_fail_errno(WF_IO, "%s: cannot be made", f->path);
     }
     if (st != WF_OK) {
-        wf_flights_close(&f);
+        wf_flights_close(&f, true);
         return st;
     }
     *out = f;
     return WF_OK;
 }
 
-void wf_flights_close(wf_flights **flights)
+void wf_flights_close(wf_flights **flights, bool keep)
 {
     if (!flights || !*flights) return;
     wf_flights *f = *flights;
-    if (f->fd >= 0) {
-        close(f->fd);
-        unlink(f->path);
-    }
+    if (f->fd >= 0) close(f->fd);
+    if (f->fd >= 0 && !keep) unlink(f->path);
     free(f->path);
     free(f->unused);
     free(f);

@@ -22,8 +22,9 @@ typedef struct wf_flights wf_flights;
 // Starts an empty record. WF_IO, WF_NO_MEMORY. own.
 wf_status wf_flights_open(const char *out_dir, int64_t run, int group, int epoch, wf_flights **out);
 
-// Removes the record: nothing is in flight any more. NULL inside is fine.
-void wf_flights_close(wf_flights **flights);
+// `keep` leaves the record for others: the group ends by a failure that a row may have caused.
+// NULL inside is fine.
+void wf_flights_close(wf_flights **flights, bool keep);
 
 // Enters a row; *out_entry is for wf_flights_leave. A write that fails is said once and ignored:
 // the record may then miss the row. WF_NO_MEMORY.

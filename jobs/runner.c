@@ -44,6 +44,7 @@ typedef struct runner {
     wf_done *done;
     wf_feed *feed;
     wf_leases *leases;
+    wf_flights *flights;
     wf_segment_writer *writer;
     wf_progress *progress;
     wf_plan_needs needs;
@@ -62,6 +63,16 @@ static wf_status agree(const runner *r, wf_status st)
     return (wf_status)worst;
 }
 
+static int n_groups(const runner *r)
+{
+    return r->c->part ? r->c->part->n_groups : r->c->plan->n_groups;
+}
+
+static int epoch(const runner *r)
+{
+    return r->c->part ? (int)r->c->part->epoch : 0;
+}
+
 static bool timed(const runner *r)
 {
     return r->spec->arrivals.mode != WF_SPEC_OFFLINE;
@@ -72,7 +83,7 @@ static bool timed(const runner *r)
 static wf_status form_groups(runner *r)
 {
     const wf_plan_rank *me = &r->c->plan->rank[r->c->world->rank];
-    r->i_group = me->group;
+    r->i_group = r->c->part && me->group >= 0 ? r->c->part->group : me->group;
     r->i_position = me->position;
     WF_TRY(r->c->world->ops->split(r->c->world, me->group, me->position, &r->group));
     r->leads = r->group && r->group->rank == 0;
@@ -193,6 +204,7 @@ static wf_status join_devices(runner *r)
 static int ranks_on_my_node(const runner *r)
 {
     const wf_plan *p = r->c->plan;
+    if (r->c->part) return r->c->part->n_sharing;
     int n = 0, node = p->rank[r->c->world->rank].node;
     for (int i = 0; i < p->n_ranks; i++)
         n += p->rank[i].node == node && p->rank[i].group >= 0;
@@ -252,7 +264,12 @@ static wf_folder_config folder_config(const runner *r)
 
 static wf_status begin_folder(runner *r)
 {
+    const wf_runner_part *part = r->c->part;
     if (r->c->world->rank != 0) return WF_OK;
+    if (part) {
+        r->run = part->run;
+        return wf_run_fence(r->spec->output.dir, part->run, (uint32_t)part->group, part->epoch);
+    }
     wf_folder_config c = folder_config(r);
     WF_TRY(wf_folder_begin(&c, &r->folder));
     r->run = wf_folder_run(r->folder);
@@ -278,12 +295,14 @@ static wf_status open_leases(runner *r)
     wf_leases_config c = {.out_dir = r->spec->output.dir,
                           .run = r->run,
                           .group = r->i_group,
+                          .epoch = epoch(r),
                           .shards = shards,
                           .n_shards = r->n_shards,
-                          .cut = {.n_groups = r->c->plan->n_groups}};
+                          .cut = {.n_groups = n_groups(r)}};
     wf_status st = wf_leases_open(&c, &r->leases);
     free(shards);
-    return st;
+    if (st != WF_OK || !r->c->part) return st;
+    return wf_flights_open(c.out_dir, r->run, r->i_group, c.epoch, &r->flights);
 }
 
 static wf_status find_rows(runner *r)
@@ -304,7 +323,7 @@ static wf_status find_rows(runner *r)
                         .done = r->done,
                         .many_samples = r->many_samples,
                         .group = r->i_group,
-                        .n_groups = r->c->plan->n_groups};
+                        .n_groups = n_groups(r)};
     WF_TRY(wf_rows_add_timed(&c, r->feed, &r->first_ns, &r->last_ns));
     return wf_feed_pump(r->feed, 0);
 }
@@ -326,12 +345,14 @@ static wf_status start_progress(runner *r)
     if (!watch) return wf_fail(WF_NO_MEMORY, "runner: out of memory");
     for (int i = 1; i < n; i++)
         watch[i - 1] = i;
-    bool print = r->c->world->rank == 0;
+    const wf_runner_part *part = r->c->part;
+    bool print = r->c->world->rank == 0 && !part; // else the conductor prints
     wf_progress_config c = {.out_dir = r->spec->output.dir,
-                            .rank = r->c->world->rank,
+                            .rank = (part ? part->first_rank : 0) + r->c->world->rank,
                             .group = r->i_group,
                             .position = r->i_position,
                             .run = r->run,
+                            .epoch = epoch(r),
                             .print = print,
                             .watch = watch,
                             .n_watch = print ? (size_t)(n - 1) : 0,
@@ -351,7 +372,7 @@ static wf_run_info run_info(const runner *r)
     wf_run_info info = r->c->versions;
     info.run = (uint16_t)r->run;
     info.group = (uint16_t)r->i_group;
-    info.epoch = 0;
+    info.epoch = (uint16_t)epoch(r);
     info.resumed = r->run > 0;
     info.timed = timed(r);
     info.restart = r->c->restart;
@@ -411,7 +432,7 @@ static wf_status measure_offset(runner *r, int64_t *out)
 
 // One time zero for all groups. A timed replay that resumes starts at its earliest unfinished
 // arrival, so that nothing is late from the start.
-static wf_status start_clock(runner *r)
+static wf_status start_clock_of_world(runner *r)
 {
     char host[256] = "", first_host[256];
     int64_t first = 0, origin;
@@ -427,6 +448,38 @@ static wf_status start_clock(runner *r)
     WF_TRY(world->ops->broadcast(world, &origin, sizeof origin, 0));
     r->first_ns = r->run == 0 ? 0 : first;
     r->origin_ns = origin + r->clock_offset_ns - r->first_ns;
+    return WF_OK;
+}
+
+// Groups that are worlds of their own share no barrier: the first that is ready says what time it
+// is, and all count from there by their hosts' wall clocks.
+static wf_status share_time_zero(const runner *r, int64_t *out_unix_ns)
+{
+    char path[4096], text[32], *found = NULL;
+    snprintf(path, sizeof path, "%s/leases/r%u/t0", r->spec->output.dir, r->run);
+    int n = snprintf(text, sizeof text, "%lld\n", (long long)wf_clock_unix_ns());
+    wf_status st = wf_file_write_whole(path, text, (size_t)n, WF_PUBLISH_NEW);
+    if (st != WF_OK && st != WF_IN_USE) return st;
+    WF_TRY(wf_file_read(path, sizeof text, &found, NULL));
+    *out_unix_ns = strtoll(found, NULL, 10);
+    free(found);
+    return WF_OK;
+}
+
+static wf_status start_clock_of_part(runner *r)
+{
+    int64_t zero_unix_ns = 0;
+    wf_comm *world = r->c->world;
+    if (world->rank == 0) WF_TRY(share_time_zero(r, &zero_unix_ns));
+    WF_TRY(world->ops->broadcast(world, &zero_unix_ns, sizeof zero_unix_ns, 0));
+    r->first_ns = 0;
+    r->origin_ns = wf_clock_ns() - (wf_clock_unix_ns() - zero_unix_ns);
+    return WF_OK;
+}
+
+static wf_status start_clock(runner *r)
+{
+    WF_TRY(r->c->part ? start_clock_of_part(r) : start_clock_of_world(r));
     if (r->engine) wf_engine_start(r->engine, r->origin_ns);
     return WF_OK;
 }
@@ -440,6 +493,7 @@ static wf_status lead(runner *r)
     wf_serve_config c = {.engine = r->engine,
                          .feed = r->feed,
                          .leases = r->leases,
+                         .flights = r->flights,
                          .writer = r->writer,
                          .done = r->done,
                          .progress = r->progress,
@@ -577,10 +631,11 @@ static wf_status run_job(runner *r, wf_runner_outcome *out)
     return end_of(r, out, drained != 0);
 }
 
-static void tear_down(runner *r)
+static void tear_down(runner *r, wf_status st)
 {
     wf_segment_writer_abandon(&r->writer);
     wf_progress_stop(&r->progress);
+    wf_flights_close(&r->flights, wf_status_scope(st) == WF_SCOPE_GROUP);
     wf_leases_close(&r->leases);
     wf_feed_destroy(r->feed);
     wf_done_destroy(&r->done);
@@ -604,6 +659,6 @@ wf_status wf_runner_run(const wf_runner_config *config, wf_runner_outcome *out)
     *out = (wf_runner_outcome){0};
     wf_status st = run_job(&r, out);
     if (r.progress) wf_progress_farewell(r.progress, st, wf_error());
-    tear_down(&r);
+    tear_down(&r, st);
     return st;
 }

@@ -6,6 +6,10 @@
 // ranks follow its plans. Groups never wait for each other between the common start and the end.
 // Merging and reporting come after, when devices are released, and are the launcher's to call.
 //
+// With `part`, the world is one group of a job that a conductor (launcher/conductor.h) looks after:
+// it has begun the run and ends it; this group takes leases, writes its segments under its group
+// and epoch, and its ranks bear the job's numbers.
+//
 // Collective over `world`. Every rank gets the same status; the rank that knows the cause has it in
 // wf_error(), the others have "".
 #ifndef WF_JOBS_RUNNER_H
@@ -19,11 +23,19 @@
 #include "jobs/jobspec.h"
 #include "jobs/plan.h"
 
+typedef struct wf_runner_part {
+    int group, n_groups;
+    uint32_t run, epoch;
+    int first_rank; // the job's number of this world's first rank
+    int n_sharing;  // ranks of the job on this host, all groups; they share its memory
+} wf_runner_part;
+
 // All borrowed.
 typedef struct wf_runner_config {
     const wf_jobspec *spec;
     wf_comm *world;
     const wf_plan *plan;                // of this world
+    const wf_runner_part *part;         // NULL: this world is the whole job
     wf_reader *reader;                  // of this rank; used by ranks that lead a group
     const volatile sig_atomic_t *drain; // nonzero: stop leasing, finish, seal, leave. May be NULL
     int64_t deadline_ns;                // of wf_clock_ns(): drain before it; INT64_MAX: none

@@ -218,7 +218,7 @@ static void test_flight_record(void **state)
     assert_true(rows[1].shard == 1 && rows[1].row == UINT64_C(1) << 40);
     assert_true(rows[2].shard == 2 && rows[2].row == 70);
     free(rows);
-    wf_flights_close(&f);
+    wf_flights_close(&f, false);
     assert_ok(wf_flights_read(out_dir, 4, 1, 0, &rows, &n));
     assert_int_equal(n, 0);
     free(rows);
