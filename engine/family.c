@@ -19,6 +19,17 @@
     [WF_ROLE_DOWN] = "model.layers.{}.mlp.down_proj", [WF_ROLE_FINAL_NORM] = "model.norm",         \
     [WF_ROLE_HEAD] = "lm_head"
 
+#define SILU_NAMES                                                                                 \
+    {"silu", WF_ACT_SILU_GATED},                                                                   \
+    {                                                                                              \
+        "swish", WF_ACT_SILU_GATED                                                                 \
+    }
+#define GELU_TANH_NAMES                                                                            \
+    {"gelu_new", WF_ACT_GELU_TANH}, {"gelu_pytorch_tanh", WF_ACT_GELU_TANH},                       \
+    {                                                                                              \
+        "gelu_fast", WF_ACT_GELU_TANH                                                              \
+    }
+
 #define LLAMA_KEYS                                                                                 \
     [WF_KEY_N_LAYERS] = {"num_hidden_layers"}, [WF_KEY_HIDDEN] = {"hidden_size"},                  \
     [WF_KEY_N_HEADS] = {"num_attention_heads"}, [WF_KEY_N_KV_HEADS] = {"num_key_value_heads"},     \
@@ -33,7 +44,7 @@ static const wf_family families[] = {
         .model_types = {"llama"},
         .norm = WF_NORM_RMS,
         .activation = WF_ACT_SILU_GATED,
-        .activation_names = {"silu", "swish"},
+        .activation_names = {SILU_NAMES},
         .default_norm_eps = 1e-6,
         .default_rotary_pct = 1.0,
         .names = {LLAMA_NAMES},
@@ -46,7 +57,7 @@ static const wf_family families[] = {
         .model_types = {"mistral"},
         .norm = WF_NORM_RMS,
         .activation = WF_ACT_SILU_GATED,
-        .activation_names = {"silu", "swish"},
+        .activation_names = {SILU_NAMES},
         .default_norm_eps = 1e-6,
         .default_rotary_pct = 1.0,
         .names = {LLAMA_NAMES},
@@ -59,7 +70,7 @@ static const wf_family families[] = {
         .norm = WF_NORM_RMS,
         .bias_qkv = true,
         .activation = WF_ACT_SILU_GATED,
-        .activation_names = {"silu", "swish"},
+        .activation_names = {SILU_NAMES},
         .default_norm_eps = 1e-6,
         .default_rotary_pct = 1.0,
         .names = {LLAMA_NAMES},
@@ -76,7 +87,7 @@ static const wf_family families[] = {
         .interleaved_rotary = true,
         .parallel_residual = true,
         .activation = WF_ACT_GELU_TANH,
-        .activation_names = {"gelu_new", "gelu_pytorch_tanh", "gelu_fast"},
+        .activation_names = {GELU_TANH_NAMES, {"gelu", WF_ACT_GELU_EXACT}},
         .default_norm_eps = 1e-5,
         .default_rotary_pct = 1.0,
         .ffn_is_4_hidden = true,
@@ -109,8 +120,8 @@ static const wf_family families[] = {
         .bias_o = true,
         .bias_mlp = true,
         .parallel_residual = true,
-        .activation = WF_ACT_GELU_TANH,
-        .activation_names = {"gelu_new", "gelu_pytorch_tanh", "gelu_fast"},
+        .activation = WF_ACT_GELU_EXACT,
+        .activation_names = {{"gelu", WF_ACT_GELU_EXACT}, GELU_TANH_NAMES},
         .qkv_order = WF_QKV_PER_HEAD,
         .default_norm_eps = 1e-5,
         .default_rotary_pct = 0.25,

@@ -18,8 +18,15 @@ typedef enum wf_norm_kind { WF_NORM_RMS, WF_NORM_LAYER } wf_norm_kind;
 
 typedef enum wf_activation {
     WF_ACT_SILU_GATED, // silu(gate) * up
-    WF_ACT_GELU_TANH   // the tanh form of GELU, no gate
+    WF_ACT_GELU_TANH,  // the tanh form of GELU, no gate
+    WF_ACT_GELU_EXACT  // x Phi(x), no gate
 } wf_activation;
+
+// What config.json may call an activation, and what it means there.
+typedef struct wf_activation_name {
+    const char *name;
+    wf_activation kind;
+} wf_activation_name;
 
 // How a checkpoint's fused qkv rows are ordered (ours: all q heads, all k heads, all v heads).
 typedef enum wf_qkv_order {
@@ -74,10 +81,10 @@ typedef struct wf_family {
     const char *model_types[4]; // of config.json, NULL-ended
     wf_norm_kind norm;
     bool bias_qkv, bias_o, bias_mlp, bias_head;
-    bool interleaved_rotary; // pairs (2i, 2i+1), else (i, i + rotary_dim / 2)
-    bool parallel_residual;  // x + attention(norm x) + mlp(norm' x), else one after the other
-    wf_activation activation;
-    const char *activation_names[4]; // what config.json may call it, NULL-ended
+    bool interleaved_rotary;  // pairs (2i, 2i+1), else (i, i + rotary_dim / 2)
+    bool parallel_residual;   // x + attention(norm x) + mlp(norm' x), else one after the other
+    wf_activation activation; // where config.json names none
+    wf_activation_name activation_names[5]; // ended by a NULL name; all gated or none
     wf_qkv_order qkv_order;
     double default_norm_eps, default_rotary_pct;
     bool ffn_is_4_hidden;                  // when config.json does not say

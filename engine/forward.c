@@ -447,7 +447,9 @@ static wf_status feed_forward(wf_forward *f, const step *st, int32_t i_layer, vo
 {
     const wf_layer *l = &f->m->layers[i_layer];
     wf_matrix up = act_matrix(f, f->b.up, st->n_tokens, f->s.up_cols);
-    wf_activation_args act = {.x = up, .y = act_matrix(f, f->b.ffn, st->n_tokens, f->s.ffn)};
+    wf_activation_args act = {.x = up,
+                              .y = act_matrix(f, f->b.ffn, st->n_tokens, f->s.ffn),
+                              .exact = f->m->arch.gelu_exact};
     WF_TRY(gemm(f, act_matrix(f, n, st->n_tokens, f->s.hidden), l->gate_up, l->gate_up_bias, up));
     WF_TRY((f->m->arch.gated ? f->be->ops->silu_mul : f->be->ops->gelu)(f->be, f->stream, &act));
     return gemm(f, act.y, l->down, l->down_bias, act_matrix(f, y, st->n_tokens, f->s.hidden));

@@ -110,17 +110,19 @@ static void read_flags(reader *r, wf_arch *a)
     noted(r, wf_json_get_bool_or(r->root, "tie_word_embeddings", false, &a->tied));
 }
 
-static void read_activation(reader *r)
+static void read_activation(reader *r, wf_arch *a)
 {
     const char *name;
     char known[96] = "";
     wf_json_ref place = place_of(r, WF_KEY_ACTIVATION);
+    a->gelu_exact = r->family->activation == WF_ACT_GELU_EXACT;
     if (!has_key(r, WF_KEY_ACTIVATION)) return; // the family's
     if (noted(r, wf_json_read_string(place, &name))) return;
-    for (const char *const *one = r->family->activation_names; *one; one++) {
-        if (strcmp(name, *one) == 0) return;
+    for (const wf_activation_name *one = r->family->activation_names; one->name; one++) {
+        a->gelu_exact = one->kind == WF_ACT_GELU_EXACT;
+        if (strcmp(name, one->name) == 0) return;
         size_t at = strlen(known);
-        snprintf(known + at, sizeof known - at, "%s%s", at ? ", " : "", *one);
+        snprintf(known + at, sizeof known - at, "%s%s", at ? ", " : "", one->name);
     }
     noted(r, wf_json_fail(place, "'%.32s' is not an activation that %s models can have here (%s)",
                           name, r->family->name, known));
@@ -344,7 +346,7 @@ wf_status wf_arch_read(const wf_hf_folder *folder, wf_arch *out)
     a.family = r.family;
     read_sizes(&r, &a);
     read_flags(&r, &a);
-    read_activation(&r);
+    read_activation(&r, &a);
     read_dtype(&r, &a);
     read_rope(&r, &a);
     read_tokens(&r, &a);

@@ -28,6 +28,7 @@ typedef struct wf_arch {
     int32_t rotary_dim; // <= head_dim, even; the rest of a head is not rotated
     bool tied;          // the head is the embedding table
     bool gated;         // gate and up, else up alone
+    bool gelu_exact;    // the erf form of GELU, where not gated
     bool bias_qkv, bias_o, bias_mlp, bias_head;
     bool parallel_residual;
     bool shared_norm; // the MLP reads the attention's norm (only with parallel_residual)

@@ -99,9 +99,11 @@ typedef struct wf_attention_args {
     wf_matrix out; // [T, n_heads * head_dim] act
 } wf_attention_args;
 
-// y = silu(gate) * up (x = [gate | up], [M, 2F]) or y = gelu_tanh(x) (x = [M, F]).
+// y = silu(gate) * up (x = [gate | up], [M, 2F]) or y = gelu(x) (x = [M, F]), in the tanh form or,
+// `exact`, x Phi(x).
 typedef struct wf_activation_args {
     wf_matrix x, y; // y: [M, F]
+    bool exact;     // gelu: the erf form
 } wf_activation_args;
 
 // y[i] = x[index[i]]

@@ -4,7 +4,8 @@
 //   rmsnorm    y = x / sqrt(mean(x^2) + eps) * weight        (residual += x first, if there is one)
 //   layernorm  y = (x - mean) / sqrt(var + eps) * weight + bias
 //   silu_mul   y = gate * sigmoid(gate) * up
-//   gelu       y = x * sigmoid(2 sqrt(2/pi) (x + 0.044715 x^3)), which is the tanh form
+//   gelu       y = x * sigmoid(2 sqrt(2/pi) (x + 0.044715 x^3)), which is the tanh form, or
+//              y = x * Phi(x), the exact one
 //   rope       (a, b) -> (a cos - b sin, b cos + a sin)
 //
 // Tolerance against ref: 4e-6 relative, times sqrt(columns) / 16 for the norms.
@@ -111,6 +112,18 @@ void WF_ISA(silu_mul)(const wf_activation_args *a, int64_t begin, int64_t end)
     }
 }
 
+// x Phi(x): x (1 - tail(x)) from 0 on, x tail(-x) below.
+static void gelu_exact(const float *x, float *y, int64_t n)
+{
+    for (int64_t j = 0; j < n; j += 16) {
+        int m = lanes(n, j);
+        v16 v = v16_load_n(x + j, m);
+        v16 tail = v16_normal_tail(v16_max(v16_sub(v16_zero(), v), v));
+        v16 phi = v16_select_ge(v, v16_zero(), v16_sub(v16_set1(1.0f), tail), tail);
+        v16_store_n(y + j, v16_mul(v, phi), m);
+    }
+}
+
 void WF_ISA(gelu)(const wf_activation_args *a, int64_t begin, int64_t end)
 {
     const v16 cubic = v16_set1(0.044715f), twice = v16_set1(1.5957691216057308f); // 2 sqrt(2/pi)
@@ -118,6 +131,10 @@ void WF_ISA(gelu)(const wf_activation_args *a, int64_t begin, int64_t end)
     for (int64_t i = begin; i < end; i++) {
         const float *x = row_of(&a->x, i);
         float *y = row_of(&a->y, i);
+        if (a->exact) {
+            gelu_exact(x, y, n);
+            continue;
+        }
         for (int64_t j = 0; j < n; j += 16) {
             int m = lanes(n, j);
             v16 v = v16_load_n(x + j, m);

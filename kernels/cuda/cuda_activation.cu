@@ -1,10 +1,11 @@
-// silu_mul: y = silu(gate) * up, x = [gate | up]. gelu: the tanh form. add: y += x.
+// silu_mul: y = silu(gate) * up, x = [gate | up]. gelu: the tanh form or x Phi(x).
+// add: y += x.
 //
 // x, y: act. A thread does VEC neighbours (16 bytes) where rows allow it, else one. Computed in
 // f32. Bytes, 2-byte act: silu_mul 6 F per row, gelu 4 F, add 6 H. Tolerance: rounding of act.
 #include "kernels/cuda/cuda_num.cuh"
 
-enum act_kind { SILU_MUL, GELU, ADD };
+enum act_kind { SILU_MUL, GELU, GELU_EXACT, ADD };
 
 __device__ __forceinline__ float silu(float x)
 {
@@ -35,6 +36,7 @@ static __global__ void act_kernel(wf_matrix x, wf_matrix y, int64_t n_pieces)
         float v = to_f32(a.v[j]);
         if (KIND == SILU_MUL) v = silu(v) * to_f32(b.v[j]);
         if (KIND == GELU) v = gelu(v);
+        if (KIND == GELU_EXACT) v = v * normcdff(v);
         if (KIND == ADD) v += to_f32(b.v[j]);
         out.v[j] = of_f32<T>(v);
     }
@@ -66,7 +68,8 @@ wf_status wf_cuda_silu_mul(wf_backend *be, wf_stream *s, const wf_activation_arg
 wf_status wf_cuda_gelu(wf_backend *be, wf_stream *s, const wf_activation_args *a)
 {
     WF_TRY(wf_check_gelu(a, cuda_of(be)->act));
-    return activation<GELU>(be, s, "gelu", a->x, a->y);
+    return a->exact ? activation<GELU_EXACT>(be, s, "gelu", a->x, a->y)
+                    : activation<GELU>(be, s, "gelu", a->x, a->y);
 }
 
 wf_status wf_cuda_add(wf_backend *be, wf_stream *s, const wf_add_args *a)

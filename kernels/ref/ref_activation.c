@@ -1,4 +1,5 @@
-// silu_mul: y = silu(gate) * up, x = [gate | up]. gelu: the tanh form of GPT-2 and GPT-J.
+// silu_mul: y = silu(gate) * up, x = [gate | up]. gelu: the tanh form of GPT-2 and
+// GPT-J, or x Phi(x), GPT-NeoX's.
 #include <math.h>
 
 #include "kernels/op_check.h"
@@ -30,7 +31,8 @@ wf_status wf_ref_gelu(wf_backend *be, wf_stream *s, const wf_activation_args *a)
         for (int64_t j = 0; j < a->y.n_cols; j++) {
             double v = (double)x[j];
             double inner = 0.79788456080286535588 * (v + 0.044715 * v * v * v); // sqrt(2 / pi)
-            y[j] = (float)(0.5 * v * (1.0 + tanh(inner)));
+            double twice_phi = a->exact ? erfc(v * -0.70710678118654752440) : 1.0 + tanh(inner);
+            y[j] = (float)(0.5 * v * twice_phi);
         }
     }
     return WF_OK;

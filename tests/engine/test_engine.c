@@ -21,7 +21,7 @@ static const char *backend = "ref";
 
 static const char *const goldens[] = {
     "llama-mini", "llama-gqa", "llama-rope3", "llama-f16", "llama-rope-parameters",
-    "qwen2-mini", "gptj-mini"};
+    "qwen2-mini", "gptj-mini", "neox-mini"};
 
 static int from_golden(const golden *g, rig_request *requests, int32_t at_step_stride)
 {

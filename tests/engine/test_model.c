@@ -271,33 +271,13 @@ static void slices_are_the_checkpoint(void **state)
         {"llama-mini", &llama_names},  {"llama-gqa", &llama_names},
         {"llama-rope3", &llama_names}, {"llama-rope-parameters", &llama_names},
         {"llama-f16", &llama_names},   {"qwen2-mini", &llama_names},
-        {"gptj-mini", &gptj_names},
+        {"gptj-mini", &gptj_names},    {"neox-mini", &neox_names},
     };
     for (size_t i = 0; i < N_ROWS(rows); i++) {
         for (int32_t tp = 1; tp <= 4; tp *= 2) {
             check_model(golden(rows[i].name), rows[i].names, tp, WF_MODEL_DTYPE_AUTO);
         }
         check_model(golden(rows[i].name), rows[i].names, 2, WF_F32);
-    }
-}
-
-// GPT-NeoX with the activation that there is an operation for: the weights do not mind.
-static void fused_qkv_is_taken_apart(void **state)
-{
-    (void)state;
-    char path[96];
-    snprintf(path, sizeof path, "%s/neox", folder);
-    mkdir(path, 0700);
-    test_write_text(test_path(path, "config.json"),
-                    "{\"model_type\":\"gpt_neox\",\"hidden_act\":\"gelu_fast\","
-                    "\"hidden_size\":32,\"intermediate_size\":128,\"num_attention_heads\":4,"
-                    "\"num_hidden_layers\":2,\"rotary_pct\":0.5,\"vocab_size\":260,"
-                    "\"max_position_embeddings\":512,\"torch_dtype\":\"bfloat16\"}");
-    assert_int_equal(symlink(WEFT_SOURCE_DIR "/tests/golden/neox-mini/model.safetensors",
-                             test_path(path, "model.safetensors")),
-                     0);
-    for (int32_t tp = 1; tp <= 4; tp *= 2) {
-        check_model(path, &neox_names, tp, WF_MODEL_DTYPE_AUTO);
     }
 }
 
@@ -498,7 +478,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(slices_are_the_checkpoint, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(fused_qkv_is_taken_apart, set_up, tear_down),
         cmocka_unit_test_setup_teardown(vocabulary_smaller_than_the_group, set_up, tear_down),
         cmocka_unit_test_setup_teardown(random_weights, set_up, tear_down),
         cmocka_unit_test_setup_teardown(wrong_tensors, set_up, tear_down),

@@ -135,7 +135,12 @@ static void other_families(void **state)
                         "{\"partial_rotary_factor\":0.25,\"rope_theta\":10000}}",
                         NULL, &a));
     assert_int_equal(a.rotary_dim, 2);
-    assert_false(a.parallel_residual);
+    assert_false(a.parallel_residual || a.gelu_exact);
+    assert_ok(
+        read_arch("{\"model_type\":\"gpt_neox\",\"hidden_act\":\"gelu\"," SIZES "}", NULL, &a));
+    assert_true(a.gelu_exact && !a.gated);
+    assert_ok(read_arch("{\"model_type\":\"gpt_neox\"," SIZES "}", NULL, &a));
+    assert_true(a.gelu_exact); // as transformers has it
 
     assert_ok(read_arch("{\"model_type\":\"qwen2\"," SIZES ",\"use_sliding_window\":false,"
                         "\"sliding_window\":100}",
@@ -164,8 +169,9 @@ static void refused(void **state)
         {LLAMA(",\"head_dim\":7"), "head_dim 7: must be even"},
         {LLAMA(",\"head_dim\":0"), "head_dim: 0 is outside 1 to 1024"},
         {LLAMA(",\"hidden_act\":\"gelu\""), "hidden_act: 'gelu' is not an activation"},
-        {"{\"model_type\":\"gpt_neox\",\"hidden_act\":\"gelu\"," SIZES "}",
-         "hidden_act: 'gelu' is not an activation that gpt_neox models can have here (gelu_new, "},
+        {"{\"model_type\":\"gpt_neox\",\"hidden_act\":\"relu\"," SIZES "}",
+         "hidden_act: 'relu' is not an activation that gpt_neox models can have here (gelu, "
+         "gelu_new, "},
         {LLAMA(",\"torch_dtype\":\"int8\""), "torch_dtype: 'int8' is not a dtype"},
         {LLAMA(",\"rms_norm_eps\":\"small\""), "rms_norm_eps: expected a number"},
         {LLAMA(",\"rope_theta\":-1"), "rope_theta: -1 is outside"},

@@ -314,7 +314,7 @@ static void run_rows(void *data, int i)
     if (r->kind == 0)
         must(ops->rmsnorm(be, stream, &(wf_rmsnorm_args){r->x, r->r, r->weight, 1e-5f, r->y}));
     else
-        must(ops->silu_mul(be, stream, &(wf_activation_args){r->up, r->ffn}));
+        must(ops->silu_mul(be, stream, &(wf_activation_args){.x = r->up, .y = r->ffn}));
 }
 
 static void bench_rows(void)

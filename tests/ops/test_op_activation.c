@@ -1,5 +1,15 @@
-// silu_mul and gelu against ref.
+// silu_mul and both forms of gelu against ref.
 #include "tests/ops/op_test.h"
+
+enum form { GELU, SILU, GELU_EXACT, N_FORMS };
+
+static const char *const form_names[] = {"gelu", "silu", "exact gelu"};
+
+static wf_status run(wf_backend *be, enum form form, wf_matrix x, wf_matrix y)
+{
+    wf_activation_args a = {.x = x, .y = y, .exact = form == GELU_EXACT};
+    return (form == SILU ? be->ops->silu_mul : be->ops->gelu)(be, NULL, &a);
+}
 
 static const int64_t shapes[][2] = {{1, 1}, {1, 15}, {3, 16}, {2, 33}, {70, 129}, {200, 700}};
 
@@ -8,15 +18,14 @@ static void activations(void **state)
     (void)state;
     wf_backend *backs[2] = {op.be, op.ref};
     for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
-        for (int silu = 0; silu < 2; silu++) {
+        for (int form = 0; form < N_FORMS; form++) {
             op_tensor y[2];
             for (int i = 0; i < 2; i++) {
                 wf_dtype act = i == 0 ? op.act : WF_F32;
-                int64_t n_in = (silu ? 2 : 1) * shapes[s][1];
+                int64_t n_in = (form == SILU ? 2 : 1) * shapes[s][1];
                 op_tensor x = op_matrix(backs[i], act, shapes[s][0], n_in, 3, 61);
                 y[i] = op_matrix(backs[i], act, shapes[s][0], shapes[s][1], 2, 0);
-                wf_activation_args a = {x.view, y[i].view};
-                op_ok((silu ? backs[i]->ops->silu_mul : backs[i]->ops->gelu)(backs[i], NULL, &a));
+                op_ok(run(backs[i], form, x.view, y[i].view));
             }
             op_expect_close(&y[0], &y[1], 1e-7, 1e-6);
             op_release();
@@ -31,7 +40,7 @@ static void extremes(void **state)
                           -127.0f, 1e4f,  -1e4f,  3e38f, -3e38f, INFINITY, -30.0f, NAN};
     enum { N = sizeof gate / sizeof *gate };
     wf_backend *backs[2] = {op.be, op.ref};
-    op_tensor y[2][2];
+    op_tensor y[N_FORMS][2];
     for (int i = 0; i < 2; i++) {
         wf_dtype act = i == 0 ? op.act : WF_F32;
         char x[2 * N * sizeof(float)];
@@ -41,20 +50,19 @@ static void extremes(void **state)
             wf_store_f32(x, act, j, wf_load_f32(&word, op.act, 0));
         }
         void *device = op_put(backs[i], x, sizeof x);
-        for (int silu = 0; silu < 2; silu++) {
-            y[silu][i] = op_matrix(backs[i], act, 1, N, 0, 0);
-            wf_activation_args a = {wf_matrix_of(device, act, 1, silu ? 2 * N : N),
-                                    y[silu][i].view};
-            op_ok((silu ? backs[i]->ops->silu_mul : backs[i]->ops->gelu)(backs[i], NULL, &a));
+        for (int form = 0; form < N_FORMS; form++) {
+            y[form][i] = op_matrix(backs[i], act, 1, N, 0, 0);
+            wf_matrix x_view = wf_matrix_of(device, act, 1, form == SILU ? 2 * N : N);
+            op_ok(run(backs[i], form, x_view, y[form][i].view));
         }
     }
-    for (int silu = 0; silu < 2; silu++) {
-        const float *got = op_read(&y[silu][0]), *want = op_read(&y[silu][1]);
+    for (int form = 0; form < N_FORMS; form++) {
+        const float *got = op_read(&y[form][0]), *want = op_read(&y[form][1]);
         for (int j = 0; j < N; j++) {
             if (isnan(want[j]) || isinf(want[j]))
                 assert_true(isnan(want[j]) ? isnan(got[j]) : got[j] == want[j]);
             else if (!(fabsf(got[j] - want[j]) <= 2e-7f + 0.01f * fabsf(want[j])))
-                fail_msg("%s(%g) = %g, ref has %g", silu ? "silu" : "gelu", (double)gate[j],
+                fail_msg("%s(%g) = %g, ref has %g", form_names[form], (double)gate[j],
                          (double)got[j], (double)want[j]);
         }
     }
