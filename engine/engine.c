@@ -104,6 +104,13 @@ static wf_status check_modes(const wf_engine *e)
     return WF_OK;
 }
 
+static bool pads(const wf_engine *e)
+{
+    bool can_capture = e->be->ops->capture_begin != NULL;
+    return e->cfg.capture == WF_CAPTURE_PAD_ONLY ||
+           (e->cfg.capture == WF_CAPTURE_AUTO && can_capture);
+}
+
 static wf_status set_up(wf_engine *e)
 {
     wf_backend_info info;
@@ -125,9 +132,11 @@ static wf_status set_up(wf_engine *e)
                            .max_pages = max_pages,
                            .slot_pages = slot_pages,
                            .n_top = e->cfg.n_top,
-                           .penalties = e->cfg.penalties};
-    e->limits =
-        (wf_plan_limits){f.max_rows, f.step_tokens, page, slot_pages, e->m->tp_size, f.n_top};
+                           .penalties = e->cfg.penalties,
+                           .pad = pads(e),
+                           .capture = e->cfg.capture == WF_CAPTURE_AUTO};
+    e->limits = (wf_plan_limits){f.max_rows,    f.step_tokens, page, slot_pages,
+                                 e->m->tp_size, f.n_top,       f.pad};
     e->move_bytes = 4 + (int64_t)sizeof(wf_row_sampling) + (slot_pages ? 0 : 4 * max_pages) +
                     (f.penalties ? 2 * e->m->arch.n_vocab : 0);
     WF_TRY(wf_forward_create(e->be, e->m, e->comm, &f, &e->forward));
@@ -428,6 +437,11 @@ wf_status wf_engine_stop(wf_engine *e)
 }
 
 // ---- queries ------------------------------------------------------------------------------------
+
+int32_t wf_engine_n_graphs(const wf_engine *e)
+{
+    return wf_forward_n_graphs(e->forward);
+}
 
 wf_engine_load wf_engine_get_load(const wf_engine *e)
 {

@@ -14,6 +14,7 @@
 
 #include "engine/batcher.h"
 #include "engine/comm/comm.h"
+#include "engine/graphs.h"
 #include "engine/model.h"
 #include "io/request.h"
 #include "io/result.h"
@@ -32,6 +33,7 @@ typedef struct wf_engine_config {
     int32_t steps_ahead; // 0 or 1; -1: 1 where the back end runs behind the host
     int32_t n_top;       // most logprobs a request may ask for; -1: none may
     bool penalties;      // requests may use penalties
+    wf_capture capture;
 } wf_engine_config;
 
 // A request for the engine. Everything is copied. `user` comes back with the output.
@@ -109,6 +111,7 @@ wf_status wf_engine_follow(wf_engine *e, _Atomic int64_t *entered, _Atomic int64
 // Tells the followers to return. First rank only.
 wf_status wf_engine_stop(wf_engine *e);
 
+int32_t wf_engine_n_graphs(const wf_engine *e); // steps captured so far
 wf_engine_load wf_engine_get_load(const wf_engine *e);
 bool wf_engine_idle(const wf_engine *e); // nothing waits, runs or is in flight
 

@@ -2,11 +2,14 @@
 // architecture's table row (engine/family.h), never branched on by name.
 #include "engine/forward.h"
 
+#include "engine/graphs.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-// The step's buffers: X(name, bytes). T = step_tokens, R = max_rows, act = bytes of an activation.
+// The step's buffers: X(name, bytes). T = step_tokens, R = max_rows, N = row slots (max_rows and
+// the padding's), act = bytes of an activation.
 #define WF_FORWARD_BUFFERS(X)                                                                      \
     X(x, T *hidden *act) /* residual stream */                                                     \
     X(y, T *hidden *act) /* what is added to it next */                                            \
@@ -26,10 +29,15 @@
     X(logits, split *R *slice_cols *tp * 4)                                                        \
     X(best, split *R * sizeof(wf_best)) /* this rank's greatest logits */                          \
     X(bests, split *R * sizeof(wf_best) * tp)                                                      \
-    X(last_token, R * 4) /* row arrays from here on */                                             \
-    X(page_table, R *table_cols * 4)                                                               \
-    X(sampling, R * sizeof(wf_row_sampling))                                                       \
-    X(counts, R *counts_cols * 2)
+    X(last_token, N * 4) /* row arrays from here on */                                             \
+    X(page_table, N *table_cols * 4)                                                               \
+    X(sampling, N * sizeof(wf_row_sampling))                                                       \
+    X(counts, N *counts_cols * 2)                                                                  \
+    X(plan, plan_bytes) /* the step's plan */                                                      \
+    X(token, R * 4)     /* what the step draws */                                                  \
+    X(logprob, probs * 4)                                                                          \
+    X(top_id, R *n_top * 4)                                                                        \
+    X(top_logprob, R *n_top * 4)
 
 typedef struct buffers {
 #define WF_FORWARD_FIELD(name, bytes) void *name;
@@ -38,19 +46,20 @@ typedef struct buffers {
 } buffers;
 
 typedef struct shape {
-    size_t T, R, act, hidden, qkv_cols, q_cols, up_cols, ffn, slice_cols, tp, table_cols,
-        counts_cols;
+    size_t T, R, N, act, hidden, qkv_cols, q_cols, up_cols, ffn, slice_cols, tp, table_cols,
+        counts_cols, plan_bytes;
     size_t parallel, split; // 0 or 1: buffers of parallel residuals, of vocabulary slices
-    size_t n_top;
+    size_t n_top, probs;    // probs: rows that get logprobs, R or 0
 } shape;
 
+// The host's side of a step in flight, pinned. The device needs one of each only: a step's plan is
+// copied in when the step before it has run, its tokens out before the next.
 typedef struct slot {
-    int32_t *plan;     // [plan_words] host, pinned
-    int32_t *dev_plan; // its copy on the device
-    int32_t *token, *dev_token;
-    float *logprob, *dev_logprob; // [R]
-    int32_t *top_id, *dev_top_id; // [R][n_top]
-    float *top_logprob, *dev_top_logprob;
+    int32_t *plan; // [plan_words]
+    int32_t *token;
+    float *logprob;  // [R]
+    int32_t *top_id; // [R][n_top]
+    float *top_logprob;
     wf_event *done;
     int32_t n_samples, n_top;
 } slot;
@@ -60,7 +69,6 @@ struct wf_forward {
     const wf_model *m;
     wf_comm *comm;
     wf_forward_config cfg;
-    wf_plan_limits limits;
     wf_dtype act;
     shape s;
     buffers b;
@@ -68,15 +76,29 @@ struct wf_forward {
     int64_t page_bytes, layer_bytes;
     int64_t plan_words;
     wf_stream *stream;
+    wf_graphs *graphs; // NULL: none
     slot slots[WF_FORWARD_SLOTS];
 };
 
 // ---- sizes --------------------------------------------------------------------------------------
 
+static wf_plan_limits limits_of(const wf_forward_config *c, int32_t tp)
+{
+    return (wf_plan_limits){.max_rows = c->max_rows,
+                            .step_tokens = c->step_tokens,
+                            .page_tokens = c->page_tokens,
+                            .slot_pages = c->slot_pages,
+                            .group_size = tp,
+                            .n_top = c->n_top,
+                            .pad = c->pad};
+}
+
 static shape shape_of(const wf_arch *a, int32_t tp, const wf_forward_config *c, size_t act_bytes)
 {
+    wf_plan_limits limits = limits_of(c, tp);
     shape s = {.T = (size_t)c->step_tokens,
                .R = (size_t)c->max_rows,
+               .N = (size_t)c->max_rows + c->pad,
                .act = act_bytes,
                .hidden = (size_t)a->hidden,
                .ffn = (size_t)(a->ffn / tp),
@@ -87,7 +109,9 @@ static shape shape_of(const wf_arch *a, int32_t tp, const wf_forward_config *c, 
                .counts_cols = c->penalties ? (size_t)((a->n_vocab + 1) & ~1) : 0,
                .parallel = a->parallel_residual,
                .split = tp > 1,
-               .n_top = c->n_top > 0 ? (size_t)c->n_top : 0};
+               .n_top = c->n_top > 0 ? (size_t)c->n_top : 0,
+               .probs = c->n_top >= 0 ? (size_t)c->max_rows : 0,
+               .plan_bytes = (size_t)wf_plan_most_words(&limits) * 4};
     s.qkv_cols = s.q_cols + 2 * (size_t)(a->n_kv_heads / tp * a->head_dim);
     s.up_cols = a->gated ? 2 * s.ffn : s.ffn;
     return s;
@@ -95,10 +119,11 @@ static shape shape_of(const wf_arch *a, int32_t tp, const wf_forward_config *c, 
 
 static size_t buffer_bytes(const shape *s, size_t out[])
 {
-    size_t T = s->T, R = s->R, act = s->act, hidden = s->hidden, qkv_cols = s->qkv_cols,
+    size_t T = s->T, R = s->R, N = s->N, act = s->act, hidden = s->hidden, qkv_cols = s->qkv_cols,
            q_cols = s->q_cols, up_cols = s->up_cols, ffn = s->ffn, slice_cols = s->slice_cols,
            tp = s->tp, table_cols = s->table_cols, counts_cols = s->counts_cols,
-           parallel = s->parallel, split = s->split, total = 0, i = 0;
+           plan_bytes = s->plan_bytes, parallel = s->parallel, split = s->split, n_top = s->n_top,
+           probs = s->probs, total = 0, i = 0;
 #define WF_FORWARD_SIZE(name, bytes)                                                               \
     out[i] = (bytes);                                                                              \
     total += out[i++];
@@ -108,16 +133,13 @@ static size_t buffer_bytes(const shape *s, size_t out[])
 }
 
 uint64_t wf_forward_workspace_bytes(const wf_arch *arch, int32_t tp_size,
-                                    const wf_forward_config *config, size_t act_bytes)
+                                    const wf_forward_config *config, wf_dtype dtype,
+                                    size_t act_bytes)
 {
     size_t each[sizeof(buffers) / sizeof(void *)];
     shape s = shape_of(arch, tp_size, config, act_bytes);
-    wf_plan_limits limits = {
-        config->max_rows, config->step_tokens, config->page_tokens, config->slot_pages,
-        tp_size,          config->n_top};
-    uint64_t slots =
-        WF_FORWARD_SLOTS * ((uint64_t)wf_plan_most_words(&limits) * 4 + s.R * (8 + s.n_top * 8));
-    return buffer_bytes(&s, each) + slots;
+    uint64_t page = wf_forward_page_bytes(arch, tp_size, config->page_tokens, dtype);
+    return buffer_bytes(&s, each) + (config->pad ? page : 0);
 }
 
 uint64_t wf_forward_page_bytes(const wf_arch *arch, int32_t tp_size, int32_t page_tokens,
@@ -140,34 +162,46 @@ static wf_status alloc_buffers(wf_forward *f)
     return f->be->ops->alloc(f->be, (size_t)f->layer_bytes * (size_t)f->m->arch.n_layers, &f->kv);
 }
 
-static wf_status alloc_pair(wf_forward *f, size_t bytes, void *host, void *dev)
+static wf_status alloc_host(wf_forward *f, size_t bytes, void *host)
 {
-    if (bytes == 0) return WF_OK;
-    WF_TRY(f->be->ops->host_alloc(f->be, bytes, host));
-    return f->be->ops->alloc(f->be, bytes, dev);
+    return bytes > 0 ? f->be->ops->host_alloc(f->be, bytes, host) : WF_OK;
 }
 
 static wf_status create_slot(wf_forward *f, slot *s)
 {
-    size_t rows = f->s.R, tops = rows * f->s.n_top * 4;
-    size_t logprobs = f->cfg.n_top >= 0 ? rows * 4 : 0;
-    WF_TRY(alloc_pair(f, (size_t)f->plan_words * 4, &s->plan, &s->dev_plan));
-    WF_TRY(alloc_pair(f, rows * 4, &s->token, &s->dev_token));
-    WF_TRY(alloc_pair(f, logprobs, &s->logprob, &s->dev_logprob));
-    WF_TRY(alloc_pair(f, tops, &s->top_id, &s->dev_top_id));
-    WF_TRY(alloc_pair(f, tops, &s->top_logprob, &s->dev_top_logprob));
+    size_t tops = f->s.R * f->s.n_top * 4;
+    WF_TRY(alloc_host(f, f->s.plan_bytes, &s->plan));
+    WF_TRY(alloc_host(f, f->s.R * 4, &s->token));
+    WF_TRY(alloc_host(f, f->s.probs * 4, &s->logprob));
+    WF_TRY(alloc_host(f, tops, &s->top_id));
+    WF_TRY(alloc_host(f, tops, &s->top_logprob));
     return f->be->ops->event_create(f->be, &s->done);
 }
 
 static void destroy_slot(wf_forward *f, slot *s)
 {
     void *host[] = {s->plan, s->token, s->logprob, s->top_id, s->top_logprob};
-    void *dev[] = {s->dev_plan, s->dev_token, s->dev_logprob, s->dev_top_id, s->dev_top_logprob};
     if (s->done) f->be->ops->event_destroy(f->be, s->done);
-    for (int i = 0; i < 5; i++) {
+    for (int i = 0; i < 5; i++)
         if (host[i]) f->be->ops->host_free(f->be, host[i]);
-        if (dev[i]) f->be->ops->free(f->be, dev[i]);
-    }
+}
+
+// Uploads once, when the engine is made: waits until `src` may be changed.
+static wf_status upload_now(wf_forward *f, void *dst, const void *src, size_t bytes)
+{
+    WF_TRY(f->be->ops->upload(f->be, f->stream, dst, src, bytes));
+    WF_TRY(f->be->ops->event_record(f->be, f->slots[0].done, f->stream));
+    return f->be->ops->event_sync(f->be, f->slots[0].done);
+}
+
+// The row of padding: its page, and sampling that changes no logit.
+static wf_status set_up_padding(wf_forward *f)
+{
+    int32_t page = f->cfg.n_pages;
+    wf_row_sampling plain = {.top_p = 1.0f, .repetition_penalty = 1.0f};
+    if (!f->cfg.pad) return WF_OK;
+    WF_TRY(upload_now(f, (int32_t *)f->b.page_table + f->s.R * f->s.table_cols, &page, 4));
+    return upload_now(f, (wf_row_sampling *)f->b.sampling + f->s.R, &plain, sizeof plain);
 }
 
 // Contiguous slots: page c of row r is r * slot_pages + c, for ever.
@@ -179,9 +213,7 @@ static wf_status upload_identity_table(wf_forward *f)
     for (size_t r = 0; r < f->s.R; r++)
         for (int32_t c = 0; c < f->cfg.slot_pages; c++)
             table[r * cols + (size_t)c] = (int32_t)r * f->cfg.slot_pages + c;
-    wf_status st = f->be->ops->upload(f->be, f->stream, f->b.page_table, table, bytes);
-    if (st == WF_OK) st = f->be->ops->event_record(f->be, f->slots[0].done, f->stream);
-    if (st == WF_OK) st = f->be->ops->event_sync(f->be, f->slots[0].done);
+    wf_status st = upload_now(f, f->b.page_table, table, bytes);
     free(table);
     return st;
 }
@@ -193,18 +225,18 @@ static wf_status set_up(wf_forward *f)
     WF_TRY(f->be->ops->info(f->be, &info));
     f->act = info.act_dtype;
     f->s = shape_of(a, f->m->tp_size, &f->cfg, wf_dtype_bytes(f->act));
-    f->limits = (wf_plan_limits){f->cfg.max_rows,   f->cfg.step_tokens, f->cfg.page_tokens,
-                                 f->cfg.slot_pages, f->m->tp_size,      f->cfg.n_top};
-    f->plan_words = wf_plan_most_words(&f->limits);
+    f->plan_words = (int64_t)f->s.plan_bytes / 4;
     f->page_bytes =
         (int64_t)wf_forward_page_bytes(a, f->m->tp_size, f->cfg.page_tokens, f->m->dtype) /
         a->n_layers;
-    f->layer_bytes = f->page_bytes * f->cfg.n_pages;
+    f->layer_bytes = f->page_bytes * (f->cfg.n_pages + f->cfg.pad);
     WF_TRY(f->be->ops->stream_create(f->be, &f->stream));
     WF_TRY(alloc_buffers(f));
     for (int i = 0; i < WF_FORWARD_SLOTS; i++)
         WF_TRY(create_slot(f, &f->slots[i]));
-    return f->cfg.slot_pages > 0 ? upload_identity_table(f) : WF_OK;
+    if (f->cfg.capture) WF_TRY(wf_graphs_create(f->be, &f->graphs));
+    if (f->cfg.slot_pages > 0) WF_TRY(upload_identity_table(f));
+    return set_up_padding(f);
 }
 
 wf_status wf_forward_create(wf_backend *be, const wf_model *model, wf_comm *comm,
@@ -230,6 +262,7 @@ void wf_forward_destroy(wf_forward *f)
 {
     if (!f) return;
     void **at = (void **)&f->b;
+    wf_graphs_destroy(f->graphs);
     for (int i = 0; i < WF_FORWARD_SLOTS; i++)
         destroy_slot(f, &f->slots[i]);
     if (f->kv) f->be->ops->free(f->be, f->kv);
@@ -249,6 +282,11 @@ int64_t wf_forward_plan_words(const wf_forward *f)
     return f->plan_words;
 }
 
+int32_t wf_forward_n_graphs(const wf_forward *f)
+{
+    return wf_graphs_count(f->graphs);
+}
+
 // ---- one step -----------------------------------------------------------------------------------
 
 // A step in the making: the header, where the sections lie on the device, and the packed batch.
@@ -256,8 +294,8 @@ typedef struct step {
     const int32_t *h;
     const int32_t *at[WF_PLAN_N_SECTIONS]; // device
     wf_batch batch;
-    slot *slot;
     int64_t n_tokens, n_samples;
+    int32_t n_top; // -1: no logprobs
 } step;
 
 static wf_matrix act_matrix(const wf_forward *f, void *data, int64_t rows, size_t cols)
@@ -270,11 +308,11 @@ static wf_status upload_plan(wf_forward *f, step *st, slot *s)
     int64_t offsets[WF_PLAN_N_SECTIONS];
     const int32_t *h = s->plan;
     int64_t words = wf_plan_layout(h, offsets);
-    WF_TRY(f->be->ops->upload(f->be, f->stream, s->dev_plan, s->plan, (size_t)words * 4));
+    WF_TRY(f->be->ops->upload(f->be, f->stream, f->b.plan, s->plan, (size_t)words * 4));
     for (int i = 0; i < WF_PLAN_N_SECTIONS; i++)
-        st->at[i] = s->dev_plan + offsets[i];
+        st->at[i] = (int32_t *)f->b.plan + offsets[i];
     st->h = h;
-    st->slot = s;
+    st->n_top = f->cfg.n_top >= 0 ? h[WF_PLAN_LOGPROBS] - 1 : -1;
     st->n_tokens = h[WF_PLAN_TOKENS];
     st->n_samples = h[WF_PLAN_SAMPLES];
     st->batch = (wf_batch){.n_tokens = h[WF_PLAN_TOKENS],
@@ -516,7 +554,6 @@ static wf_status gather_logits(wf_forward *f, const step *st, wf_matrix *logits)
 // Greedy rows of a group: the ranks exchange their slices' greatest logits alone.
 static wf_status sample_greedy(wf_forward *f, const step *st, wf_matrix slice)
 {
-    st->slot->n_top = -1;
     WF_TRY(f->be->ops->best(f->be, f->stream,
                             &(wf_best_args){.logits = slice,
                                             .n_valid = f->m->vocab_end - f->m->vocab_begin,
@@ -530,42 +567,70 @@ static wf_status sample_greedy(wf_forward *f, const step *st, wf_matrix slice)
                                                       .n = (int32_t)st->n_samples,
                                                       .row = st->at[WF_PLAN_AT_SAMPLE_ROW],
                                                       .last_token = f->b.last_token,
-                                                      .token = st->slot->dev_token});
+                                                      .token = f->b.token});
 }
 
 static wf_status sample(wf_forward *f, const step *st, wf_matrix logits)
 {
-    slot *s = st->slot;
-    s->n_top = f->cfg.n_top >= 0 ? st->h[WF_PLAN_LOGPROBS] - 1 : -1;
-    bool logprobs = s->n_top >= 0;
-    return f->be->ops->sample(
-        f->be, f->stream,
-        &(wf_sample_args){.logits = logits,
-                          .n_vocab = f->m->arch.n_vocab,
-                          .row = st->at[WF_PLAN_AT_SAMPLE_ROW],
-                          .pos = st->at[WF_PLAN_AT_SAMPLE_POS],
-                          .sampling = f->b.sampling,
-                          .counts = f->b.counts,
-                          .counts_stride = (int64_t)f->s.counts_cols,
-                          .last_token = f->b.last_token,
-                          .token = s->dev_token,
-                          .n_top = logprobs ? s->n_top : 0,
-                          .logprob = logprobs ? s->dev_logprob : NULL,
-                          .top_id = logprobs ? s->dev_top_id : NULL,
-                          .top_logprob = logprobs ? s->dev_top_logprob : NULL});
+    bool logprobs = st->n_top >= 0;
+    return f->be->ops->sample(f->be, f->stream,
+                              &(wf_sample_args){.logits = logits,
+                                                .n_vocab = f->m->arch.n_vocab,
+                                                .row = st->at[WF_PLAN_AT_SAMPLE_ROW],
+                                                .pos = st->at[WF_PLAN_AT_SAMPLE_POS],
+                                                .sampling = f->b.sampling,
+                                                .counts = f->b.counts,
+                                                .counts_stride = (int64_t)f->s.counts_cols,
+                                                .last_token = f->b.last_token,
+                                                .token = f->b.token,
+                                                .n_top = logprobs ? st->n_top : 0,
+                                                .logprob = logprobs ? f->b.logprob : NULL,
+                                                .top_id = logprobs ? f->b.top_id : NULL,
+                                                .top_logprob = logprobs ? f->b.top_logprob : NULL});
 }
 
-static wf_status download(wf_forward *f, const step *st)
+static wf_status download(wf_forward *f, const step *st, slot *s)
 {
-    slot *s = st->slot;
     size_t bytes = (size_t)st->n_samples * 4;
-    WF_TRY(f->be->ops->download(f->be, f->stream, s->token, s->dev_token, bytes));
+    if (st->n_samples == 0) return WF_OK;
+    WF_TRY(f->be->ops->download(f->be, f->stream, s->token, f->b.token, bytes));
     if (s->n_top < 0) return WF_OK;
-    WF_TRY(f->be->ops->download(f->be, f->stream, s->logprob, s->dev_logprob, bytes));
+    WF_TRY(f->be->ops->download(f->be, f->stream, s->logprob, f->b.logprob, bytes));
     if (s->n_top == 0) return WF_OK;
     bytes *= (size_t)s->n_top;
-    WF_TRY(f->be->ops->download(f->be, f->stream, s->top_id, s->dev_top_id, bytes));
-    return f->be->ops->download(f->be, f->stream, s->top_logprob, s->dev_top_logprob, bytes);
+    WF_TRY(f->be->ops->download(f->be, f->stream, s->top_id, f->b.top_id, bytes));
+    return f->be->ops->download(f->be, f->stream, s->top_logprob, f->b.top_logprob, bytes);
+}
+
+typedef struct compute_args {
+    wf_forward *f;
+    const step *st;
+} compute_args;
+
+// From ids to tokens: all that a captured step replays. Depends on the plan's header and on device
+// memory alone.
+static wf_status compute(void *arg)
+{
+    wf_forward *f = ((compute_args *)arg)->f;
+    const step *st = ((compute_args *)arg)->st;
+    wf_matrix logits;
+    WF_TRY(embed(f, st));
+    for (int32_t i = 0; i < f->m->arch.n_layers; i++)
+        WF_TRY(layer(f, st, i));
+    if (st->n_samples == 0) return WF_OK;
+    WF_TRY(head(f, st, &logits));
+    if (st->h[WF_PLAN_GREEDY]) return sample_greedy(f, st, logits);
+    WF_TRY(gather_logits(f, st, &logits));
+    return sample(f, st, logits);
+}
+
+static wf_status compute_or_replay(wf_forward *f, const step *st)
+{
+    compute_args args = {f, st};
+    if (!f->graphs || !st->h[WF_PLAN_PADDED]) return compute(&args);
+    wf_graph_key key = {st->h[WF_PLAN_SEQS], st->h[WF_PLAN_MAX_CONTEXT], st->h[WF_PLAN_LOGPROBS],
+                        st->h[WF_PLAN_GREEDY]};
+    return wf_graphs_run(f->graphs, f->stream, &key, compute, &args);
 }
 
 wf_status wf_forward_enqueue(wf_forward *f, int i_slot)
@@ -574,23 +639,11 @@ wf_status wf_forward_enqueue(wf_forward *f, int i_slot)
     slot *s = &f->slots[i_slot];
     WF_TRY(upload_plan(f, &st, s));
     s->n_samples = (int32_t)st.n_samples;
-    s->n_top = -1;
+    s->n_top = st.n_samples > 0 ? st.n_top : -1;
     WF_TRY(move_rows(f, &st));
     WF_TRY(enter_rows(f, &st));
-    WF_TRY(embed(f, &st));
-    for (int32_t i = 0; i < f->m->arch.n_layers; i++)
-        WF_TRY(layer(f, &st, i));
-    if (st.n_samples > 0) {
-        wf_matrix logits;
-        WF_TRY(head(f, &st, &logits));
-        if (st.h[WF_PLAN_GREEDY]) {
-            WF_TRY(sample_greedy(f, &st, logits));
-        } else {
-            WF_TRY(gather_logits(f, &st, &logits));
-            WF_TRY(sample(f, &st, logits));
-        }
-        WF_TRY(download(f, &st));
-    }
+    WF_TRY(compute_or_replay(f, &st));
+    WF_TRY(download(f, &st, s));
     return f->be->ops->event_record(f->be, s->done, f->stream);
 }
 

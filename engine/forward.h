@@ -25,6 +25,8 @@ typedef struct wf_forward_config {
     int32_t slot_pages; // > 0: contiguous slots, the page table is the identity and does not move
     int32_t n_top;      // most logprobs any row may ask for; -1: no logprobs at all
     bool penalties;     // rows may use penalties: keep token counts
+    bool pad;           // plans may be padded: one row and one page more (stepplan.h)
+    bool capture;       // padded steps are captured and replayed, where the back end can
 } wf_forward_config;
 
 // What a step produced. Borrowed; valid until the slot is used again.
@@ -54,9 +56,14 @@ wf_status wf_forward_enqueue(wf_forward *f, int slot);
 // Blocks until the slot's step is done. Local.
 wf_status wf_forward_wait(wf_forward *f, int slot, wf_forward_output *out);
 
-// Bytes of device memory beside weights and KV pages (activations, logits, row arrays). Pure.
+// Bytes of device memory beside weights and KV pages (activations, logits, row arrays, the page of
+// padding rows). Pure.
 uint64_t wf_forward_workspace_bytes(const wf_arch *arch, int32_t tp_size,
-                                    const wf_forward_config *config, size_t act_bytes);
+                                    const wf_forward_config *config, wf_dtype dtype,
+                                    size_t act_bytes);
+
+// Captured steps so far. Local.
+int32_t wf_forward_n_graphs(const wf_forward *f);
 
 // Bytes of one KV page over all layers. Pure.
 uint64_t wf_forward_page_bytes(const wf_arch *arch, int32_t tp_size, int32_t page_tokens,

@@ -57,6 +57,11 @@ static void fill_header(const wf_schedule *s, const wf_plan_limits *limits, int3
     h[WF_PLAN_GROUP_SIZE] = limits->group_size;
     h[WF_PLAN_LOGPROBS] = logprobs_asked(s, limits->n_top);
     h[WF_PLAN_GREEDY] = limits->group_size > 1 && h[WF_PLAN_LOGPROBS] == 0 && all_greedy(s);
+    if (!limits->pad || s->n_seqs != s->n_decode || s->n_seqs == 0) return;
+    int32_t rows = wf_plan_bucket_rows(s->n_seqs, limits->max_rows);
+    h[WF_PLAN_PADDED] = 1;
+    h[WF_PLAN_TOKENS] = h[WF_PLAN_SEQS] = h[WF_PLAN_DECODE] = h[WF_PLAN_SAMPLES] = rows;
+    h[WF_PLAN_MAX_CONTEXT] = wf_plan_bucket_context(s->max_context);
 }
 
 static void fill_ids(const wf_seq *q, int32_t *ids)
@@ -101,8 +106,28 @@ static void fill_seqs(const wf_schedule *s, sections *p)
     p->at[WF_PLAN_AT_CU_SEQLENS][s->n_seqs] = i_token;
 }
 
-static void fill_rest(const wf_schedule *s, int32_t group_size, int32_t page_stride, sections *p)
+// Rows beyond the live ones: token 0 at position 1, so that nobody takes them for new, in a row of
+// their own. Sampled rows beyond the live ones, likewise (a replayed row is not sampled).
+static void pad_seqs(const wf_schedule *s, const int32_t *h, int32_t row, sections *p)
 {
+    for (int32_t i = s->n_seqs; i < h[WF_PLAN_SEQS]; i++) {
+        p->at[WF_PLAN_AT_CU_SEQLENS][i + 1] = i + 1;
+        p->at[WF_PLAN_AT_SEQ_ROW][i] = row;
+        p->at[WF_PLAN_AT_SEQ_PAST][i] = 1;
+        p->at[WF_PLAN_AT_TOKEN_SEQ][i] = i;
+        p->at[WF_PLAN_AT_TOKEN_POS][i] = 1;
+        p->at[WF_PLAN_AT_HOST_ID][i] = 0;
+    }
+    for (int32_t i = s->n_samples; i < h[WF_PLAN_SAMPLES]; i++) {
+        p->at[WF_PLAN_AT_SAMPLE_TOKEN][i] = i;
+        p->at[WF_PLAN_AT_SAMPLE_ROW][i] = row;
+        p->at[WF_PLAN_AT_SAMPLE_POS][i] = 2;
+    }
+}
+
+static void fill_rest(const wf_schedule *s, const int32_t *h, int32_t page_stride, sections *p)
+{
+    int32_t group_size = h[WF_PLAN_GROUP_SIZE], n_samples = h[WF_PLAN_SAMPLES];
     size_t word = sizeof(int32_t);
     memcpy(p->at[WF_PLAN_AT_MOVE_FROM], s->move_from, (size_t)s->n_moves * word);
     memcpy(p->at[WF_PLAN_AT_MOVE_TO], s->move_to, (size_t)s->n_moves * word);
@@ -111,9 +136,9 @@ static void fill_rest(const wf_schedule *s, int32_t group_size, int32_t page_str
     memcpy(p->at[WF_PLAN_AT_PAGE], s->page, (size_t)s->n_pages * word);
     for (int32_t i = 0; i < s->n_pages; i++)
         p->at[WF_PLAN_AT_PAGE_INDEX][i] = s->page_row[i] * page_stride + s->page_col[i];
-    for (int32_t i = 0; i < s->n_samples; i++)
+    for (int32_t i = 0; i < n_samples; i++)
         for (int32_t r = 0; r < group_size; r++)
-            p->at[WF_PLAN_AT_LOGIT_INDEX][i * group_size + r] = r * s->n_samples + i;
+            p->at[WF_PLAN_AT_LOGIT_INDEX][i * group_size + r] = r * n_samples + i;
 }
 
 int64_t wf_planfill(const wf_schedule *s, const wf_plan_limits *limits, int32_t page_stride,
@@ -126,6 +151,7 @@ int64_t wf_planfill(const wf_schedule *s, const wf_plan_limits *limits, int32_t 
     for (int i = 0; i < WF_PLAN_N_SECTIONS; i++)
         p.at[i] = plan + offsets[i];
     fill_seqs(s, &p);
-    fill_rest(s, limits->group_size, page_stride, &p);
+    if (plan[WF_PLAN_PADDED]) pad_seqs(s, plan, limits->max_rows, &p);
+    fill_rest(s, plan, page_stride, &p);
     return words;
 }

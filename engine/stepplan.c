@@ -17,6 +17,27 @@ int64_t wf_plan_layout(const int32_t *h, int64_t offsets[WF_PLAN_N_SECTIONS])
     return at;
 }
 
+// Close enough that padding costs little, few enough to capture them all. Products over them are
+// measured for the same numbers of rows (kernels/cuda/cuda_gemm.cu).
+static const int32_t row_buckets[] = {1,   2,   3,   4,   6,   8,    12,   16,   24,   32,  40,
+                                      48,  64,  80,  96,  112, 128,  160,  192,  224,  256, 320,
+                                      384, 448, 512, 640, 768, 1024, 1280, 1536, 2048, 4096};
+
+int32_t wf_plan_bucket_rows(int32_t n_rows, int32_t max_rows)
+{
+    for (size_t i = 0; i < sizeof row_buckets / sizeof *row_buckets; i++)
+        if (row_buckets[i] >= n_rows) return row_buckets[i] < max_rows ? row_buckets[i] : max_rows;
+    return max_rows;
+}
+
+int32_t wf_plan_bucket_context(int32_t max_context)
+{
+    int32_t bucket = 2048;
+    while (bucket < max_context && bucket <= INT32_MAX / 4)
+        bucket *= 4;
+    return bucket > max_context ? bucket : max_context;
+}
+
 static void most(const wf_plan_limits *l, int32_t h[WF_PLAN_HEADER_WORDS])
 {
     for (int i = 0; i < WF_PLAN_HEADER_WORDS; i++)
@@ -28,6 +49,7 @@ static void most(const wf_plan_limits *l, int32_t h[WF_PLAN_HEADER_WORDS])
     h[WF_PLAN_PAGES] = 2 * l->max_rows + l->step_tokens / l->page_tokens;
     h[WF_PLAN_GROUP_SIZE] = l->group_size;
     h[WF_PLAN_GREEDY] = l->group_size > 1;
+    h[WF_PLAN_PADDED] = 1;
 }
 
 int64_t wf_plan_most_words(const wf_plan_limits *limits)

@@ -5,6 +5,11 @@
 // The group's first rank writes it, the control channel carries it, every rank uploads it in one
 // copy, and the kernels read the sections where they lie. Ranks that follow need nothing else: no
 // queue, no clock, no decision. All functions are Local and pure.
+//
+// A step of decode rows alone may be padded: its rows are rounded up to a bucket, so that a few
+// captured steps serve every batch (engine/graphs.h). Rows beyond the live ones sit in row
+// max_rows, whose only page is page n_pages, both beside the real ones: nobody reads what they
+// write.
 #ifndef WF_ENGINE_STEPPLAN_H
 #define WF_ENGINE_STEPPLAN_H
 
@@ -29,7 +34,8 @@
     X(JOINS)                                                                                       \
     X(GROUP_SIZE)                                                                                  \
     X(LOGPROBS) /* 0: none, else 1 + how many best ones each sampled row gets */                   \
-    X(GREEDY)   /* 1: every sampled row takes its greatest logit as it is (groups only) */
+    X(GREEDY)   /* 1: every sampled row takes its greatest logit as it is (groups only) */         \
+    X(PADDED)   /* 1: decode rows alone, rounded up to a bucket; MAX_CONTEXT is rounded as well */
 
 typedef enum wf_plan_field {
 #define WF_PLAN_FIELD_ENUM(name) WF_PLAN_##name,
@@ -78,7 +84,12 @@ int64_t wf_plan_layout(const int32_t *header, int64_t offsets[WF_PLAN_N_SECTIONS
 typedef struct wf_plan_limits {
     int32_t max_rows, step_tokens, page_tokens, slot_pages, group_size;
     int32_t n_top; // most logprobs a row may ask for; -1: none may
+    bool pad;      // steps of decode rows alone are padded
 } wf_plan_limits;
+
+// The bucket of n_rows decode rows, at most max_rows, and of a longest context.
+int32_t wf_plan_bucket_rows(int32_t n_rows, int32_t max_rows);
+int32_t wf_plan_bucket_context(int32_t max_context);
 
 int64_t wf_plan_most_words(const wf_plan_limits *limits);
 

@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "engine/batcher.h"
+#include "engine/graphs.h"
 #include "io/base/json_writer.h"
 #include "io/base/option.h"
 #include "io/base/status.h"
@@ -82,6 +83,7 @@ typedef struct wf_jobspec {
         int slot_tokens; // reorder: copy; 0: the context
         wf_spec_nvls nvls;
         int max_context; // 0: the model's
+        wf_capture capture;
     } engine;
     wf_sampling sampling;          // for the columns a shard does not have
     wf_option_i32s stop_token_ids; // `sampling.stop_token_ids`

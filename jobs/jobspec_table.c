@@ -31,6 +31,8 @@ static const wf_option_word fusion_words[] = {{"temporal", WF_FUSION_TEMPORAL},
                                               {NULL, 0}};
 static const wf_option_word nvls_words[] = {
     {"off", WF_SPEC_NVLS_OFF}, {"auto", WF_SPEC_NVLS_AUTO}, {NULL, 0}};
+static const wf_option_word capture_words[] = {
+    {"auto", WF_CAPTURE_AUTO}, {"off", WF_CAPTURE_OFF}, {NULL, 0}};
 static const wf_option_word auto_words[] = {{"auto", 0}, {NULL, 0}};
 static const wf_option_word none_words[] = {{"none", 0}, {NULL, 0}};
 static const wf_option_word unlimited_words[] = {{"none", -1}, {NULL, 0}};
@@ -305,6 +307,13 @@ const wf_option wf_jobspec_table[] = {
      .unit = "tokens",
      .default_text = "auto",
      .help = "reorder: copy: tokens of a row's slot, longer requests fail; auto: the context"},
+    {.name = "engine.capture",
+     .type = WF_OPTION_ENUM,
+     .offset = AT(engine.capture),
+     .words = capture_words,
+     .default_text = "auto",
+     .help = "GPU: auto: steps without prompts are padded to a few sizes, captured once and "
+             "replayed; off: every kernel is launched"},
     {.name = "engine.nvls",
      .type = WF_OPTION_ENUM,
      .offset = AT(engine.nvls),

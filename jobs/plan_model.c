@@ -25,7 +25,7 @@ static int32_t div_up(int32_t a, int32_t b)
 }
 
 static wf_forward_config forward_config(const wf_jobspec *spec, const wf_arch *arch,
-                                        const wf_plan_needs *needs)
+                                        const wf_plan_device *device, const wf_plan_needs *needs)
 {
     int32_t page = spec->engine.page_tokens;
     int32_t context = spec->engine.max_context > 0 ? spec->engine.max_context : arch->max_context;
@@ -37,7 +37,8 @@ static wf_forward_config forward_config(const wf_jobspec *spec, const wf_arch *a
                                .max_pages = div_up(context, page),
                                .slot_pages = copy ? div_up(slot, page) : 0,
                                .n_top = needs->n_top,
-                               .penalties = needs->penalties};
+                               .penalties = needs->penalties,
+                               .pad = !device->host && spec->engine.capture == WF_CAPTURE_AUTO};
 }
 
 // What is left of this rank's part once weights and workspace are in; 0 when they do not fit.
@@ -53,14 +54,14 @@ void wf_plan_model_memory(const wf_jobspec *spec, const wf_arch *arch, wf_dtype 
                           wf_plan_memory *out)
 {
     wf_arch_memory bytes;
-    wf_forward_config config = forward_config(spec, arch, needs);
+    wf_forward_config config = forward_config(spec, arch, device, needs);
     wf_arch_bytes(arch, dtype, spec->parallel.tensor, spec->engine.max_context, &bytes);
     *out = (wf_plan_memory){
         .free_bytes = device->free_bytes,
         .n_sharing = device->n_sharing,
         .weight_bytes = bytes.weight_bytes,
-        .workspace_bytes =
-            wf_forward_workspace_bytes(arch, spec->parallel.tensor, &config, device->act_bytes),
+        .workspace_bytes = wf_forward_workspace_bytes(arch, spec->parallel.tensor, &config, dtype,
+                                                      device->act_bytes),
         .kv_token_bytes = bytes.kv_bytes_per_token,
         .kv_share = spec->engine.kv_memory.share,
         .kv_bytes = (uint64_t)spec->engine.kv_memory.bytes,

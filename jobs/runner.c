@@ -240,6 +240,7 @@ static wf_status create_engine(runner *r)
                           .window_ns = s->engine.window_ns,
                           .instances = s->engine.instances,
                           .steps_ahead = -1,
+                          .capture = s->engine.capture,
                           .n_top = r->needs.n_top,
                           .penalties = r->needs.penalties};
     WF_TRY(kv_bytes(r, &c.kv_bytes));

@@ -73,6 +73,9 @@ typedef struct wf_backend_ops {
     wf_status (*event_query)(wf_backend *be, wf_event *e, bool *out_done);
     wf_status (*event_sync)(wf_backend *be, wf_event *e);
     wf_status (*stream_wait)(wf_backend *be, wf_stream *s, wf_event *e);
+    // *at, memory of alloc or host_alloc, becomes the device's clock in nanoseconds when what was
+    // queued before has run. Costs a few microseconds: for measuring.
+    wf_status (*stamp)(wf_backend *be, wf_stream *s, uint64_t *at);
 
     // Operations (ops.h).
     wf_status (*token_ids)(wf_backend *be, wf_stream *s, const wf_token_ids_args *a);
@@ -94,7 +97,10 @@ typedef struct wf_backend_ops {
     wf_status (*best)(wf_backend *be, wf_stream *s, const wf_best_args *a);
     wf_status (*best_pick)(wf_backend *be, wf_stream *s, const wf_best_pick_args *a);
 
-    // Capture of a step. Back ends that cannot capture leave all three NULL.
+    // Capture of a step: what is queued between begin and end is kept, not run. Its arguments are
+    // kept by value; what they point to is read when the graph runs. A step must have run once, in
+    // the same shapes, before it is captured. capture_end with out NULL throws it away and cannot
+    // fail. Back ends that cannot capture leave all four NULL.
     wf_status (*capture_begin)(wf_backend *be, wf_stream *s);
     wf_status (*capture_end)(wf_backend *be, wf_stream *s, wf_graph **out);
     wf_status (*graph_launch)(wf_backend *be, wf_stream *s, wf_graph *g);

@@ -147,6 +147,7 @@ const wf_backend_ops wf_cpu_ops = {
     .event_query = wf_ref_event_query,
     .event_sync = wf_ref_event_sync,
     .stream_wait = wf_ref_stream_wait,
+    .stamp = wf_ref_stamp,
     .token_ids = wf_ref_token_ids,
     .embed = wf_cpu_embed,
     .gemm = wf_cpu_gemm,

@@ -32,16 +32,22 @@ struct decode_args {
     float scale_log2;
     float *partial;                  // [seq][n_heads][splits][head_dim + 4]: output, maximum, sum
     int32_t *counters;               // [seq][KV head x head block]
-    int32_t max_splits, least_split; // splits of the longest row, tokens of a split
+    int32_t n_splits, max_splits;    // wished for of every row; of the longest
+    int32_t least_split, most_split; // tokens of a split
     int32_t n_warps;
     bool q_wide; // rows of q allow accesses of 4 bytes
 };
 
-// Tokens of a row's splits: what was planned, more where it would need more than 32 of them.
-__device__ __forceinline__ int split_tokens_of(int context, int least)
+// Tokens of a row's splits: its part of n_splits within the bounds, more where it would need more
+// than 32 of them. Depends on the row's own length and on the plan, not on the other rows' lengths,
+// so that a captured launch serves them all.
+__host__ __device__ __forceinline__ int split_tokens_of(int context, int n_splits, int least,
+                                                        int most)
 {
-    int even = (context + MAX_SPLITS - 1) / MAX_SPLITS;
-    return max(least, (even + TILE - 1) / TILE * TILE);
+    int even = (context + n_splits - 1) / n_splits, last = (context + MAX_SPLITS - 1) / MAX_SPLITS;
+    int split = even < least ? least : even > most ? most : even;
+    if (split < last) split = last;
+    return (split + TILE - 1) / TILE * TILE;
 }
 
 template <int D> struct decode_shape {
@@ -290,7 +296,8 @@ static __global__ void __launch_bounds__(decode_shape<D>::most_warps * 32)
     int64_t t = seq; // decode rows come first, one token each
     wait_for_previous();
     let_next_start();
-    int context = a.b.seq_past[seq] + 1, split = split_tokens_of(context, a.least_split);
+    int context = a.b.seq_past[seq] + 1;
+    int split = split_tokens_of(context, a.n_splits, a.least_split, a.most_split);
     const int32_t *pages = a.b.page_table + (int64_t)a.b.seq_row[seq] * a.b.page_stride;
     int n_splits = (context + split - 1) / split, begin = (int)blockIdx.x * split;
     if ((int)blockIdx.x >= n_splits) return;
@@ -333,6 +340,18 @@ static __global__ void __launch_bounds__(decode_shape<D>::most_warps * 32)
         combine_rows<T, D>(a, t, seq, head, n_rows, n_splits);
 }
 
+// Splits of any row up to max_context: the longest has the most, but where n_splits binds before
+// the bounds do.
+static int most_splits_of(const decode_args *a)
+{
+    int context = a->b.max_context;
+    int longest = split_tokens_of(context, a->n_splits, a->least_split, a->most_split);
+    int n = (context + longest - 1) / longest;
+    int even = (context + a->least_split - 1) / a->least_split; // rows at the least split
+    if (even > a->n_splits) even = a->n_splits;
+    return n > even ? n : even;
+}
+
 // Warps and splits: as many warps on a row as the rows leave free, at most 8 per multiprocessor in
 // all; then splits, where rows are so few that multiprocessors would stay idle.
 static void plan_splits(const wf_cuda *cu, int most_warps, decode_args *a)
@@ -344,14 +363,11 @@ static void plan_splits(const wf_cuda *cu, int most_warps, decode_args *a)
     while (rows * n_splits * a->n_warps * 2 <= cu->n_sms * 8 && n_splits < MAX_SPLITS)
         n_splits *= 2;
     if (cu->deterministic) a->n_warps = 4;
-    int split = (a->b.max_context + n_splits - 1) / n_splits;
-    int least = LEAST_WARP_TOKENS * a->n_warps, most = MOST_WARP_TOKENS * a->n_warps;
-    if (cu->deterministic) split = least = most = 1024;
-    split = split < least ? least : split > most ? most : split;
-    a->least_split = (split + TILE - 1) / TILE * TILE;
-    // Of a row as long as max_context, and of any shorter one.
-    a->max_splits = (a->b.max_context + a->least_split - 1) / a->least_split;
-    if (a->max_splits > MAX_SPLITS) a->max_splits = MAX_SPLITS;
+    a->n_splits = n_splits;
+    a->least_split = LEAST_WARP_TOKENS * a->n_warps;
+    a->most_split = MOST_WARP_TOKENS * a->n_warps;
+    if (cu->deterministic) a->least_split = a->most_split = 1024;
+    a->max_splits = most_splits_of(a);
 }
 
 static wf_status reserve_parts(wf_cuda *cu, wf_stream *s, decode_args *a)

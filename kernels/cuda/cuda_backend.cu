@@ -100,47 +100,64 @@ static wf_status cuda_host_alloc(wf_backend *be, size_t bytes, void **out)
     WF_CU(cu, cudaHostAlloc(out, bytes > 0 ? bytes : 1, cudaHostAllocDefault),
           "allocating pinned host memory");
     memset(*out, 0, bytes);
+    if (cu->n_pinned < WF_CUDA_MAX_PINNED) // one more is copied from by the copy engine
+        cu->pinned[cu->n_pinned++] = wf_pinned{(const char *)*out, (const char *)*out + bytes};
     return WF_OK;
 }
 
 static void cuda_host_free(wf_backend *be, void *data)
 {
-    (void)use_device(cuda_of(be));
+    wf_cuda *cu = cuda_of(be);
+    (void)use_device(cu);
+    for (int i = 0; i < cu->n_pinned; i++)
+        if (cu->pinned[i].begin == (const char *)data) {
+            cu->pinned[i] = cu->pinned[--cu->n_pinned];
+            break;
+        }
     (void)cudaFreeHost(data);
 }
 
 static wf_status cuda_upload(wf_backend *be, wf_stream *s, void *dst, const void *src, size_t bytes)
 {
+    wf_cuda *cu = cuda_of(be);
     if (bytes == 0) return WF_OK;
+    if (wf_cuda_copy_fits(cu, dst, src, bytes))
+        return wf_cuda_copy(cu, stream_of(be, s), dst, src, bytes);
     return wf_cuda_check(
-        cuda_of(be), cudaMemcpyAsync(dst, src, bytes, cudaMemcpyHostToDevice, stream_of(be, s)->s),
+        cu, cudaMemcpyAsync(dst, src, bytes, cudaMemcpyHostToDevice, stream_of(be, s)->s),
         "upload");
 }
 
 static wf_status cuda_download(wf_backend *be, wf_stream *s, void *dst, const void *src,
                                size_t bytes)
 {
+    wf_cuda *cu = cuda_of(be);
     if (bytes == 0) return WF_OK;
+    if (wf_cuda_copy_fits(cu, src, dst, bytes))
+        return wf_cuda_copy(cu, stream_of(be, s), dst, src, bytes);
     return wf_cuda_check(
-        cuda_of(be), cudaMemcpyAsync(dst, src, bytes, cudaMemcpyDeviceToHost, stream_of(be, s)->s),
+        cu, cudaMemcpyAsync(dst, src, bytes, cudaMemcpyDeviceToHost, stream_of(be, s)->s),
         "download");
 }
 
-// A buffer of a stream that must grow: what runs on it ends first. Never inside a capture: a step
-// runs once before it is captured.
+// A buffer of a stream that must grow. Never inside a capture: a step runs once before it is
+// captured. Captured steps go on with the buffer that they were captured with, so the former one is
+// kept until the stream ends; buffers at least double, so all former ones together are smaller than
+// the last.
 static wf_status grow(wf_cuda *cu, wf_stream *s, size_t bytes, void **data)
 {
     void *larger = nullptr;
     if (s->capturing)
         return wf_fail(WF_INTERNAL, "capture: a step must have run once before it is captured");
-    WF_CU(cu, cudaStreamSynchronize(s->s), "waiting for the stream");
+    if (s->n_outgrown == WF_CUDA_MAX_OUTGROWN)
+        return wf_fail(WF_INTERNAL, "scratch of a stream grew %d times", s->n_outgrown);
     WF_TRY(cuda_malloc(cu, bytes, &larger));
     cudaError_t e = cudaMemsetAsync(larger, 0, bytes, s->s);
     if (e != cudaSuccess) {
         cudaFree(larger);
         return wf_cuda_check(cu, e, "clearing scratch");
     }
-    cudaFree(*data);
+    if (*data != nullptr) s->outgrown[s->n_outgrown++] = *data;
     *data = larger;
     return WF_OK;
 }
@@ -148,7 +165,8 @@ static wf_status grow(wf_cuda *cu, wf_stream *s, size_t bytes, void **data)
 wf_status wf_cuda_scratch(wf_cuda *cu, wf_stream *s, size_t bytes, void **out)
 {
     if (bytes > s->scratch_bytes) {
-        size_t want = bytes + bytes / 4;
+        size_t twice = 2 * s->scratch_bytes, want = bytes + bytes / 4;
+        if (want < twice) want = twice;
         WF_TRY(grow(cu, s, want, (void **)&s->scratch));
         s->scratch_bytes = want;
     }
@@ -159,7 +177,7 @@ wf_status wf_cuda_scratch(wf_cuda *cu, wf_stream *s, size_t bytes, void **out)
 wf_status wf_cuda_counters(wf_cuda *cu, wf_stream *s, size_t n, int32_t **out)
 {
     if (n > s->n_counters) {
-        size_t want = n + n / 2 + 4096;
+        size_t want = 2 * n + 4096;
         WF_TRY(grow(cu, s, want * sizeof(int32_t), (void **)&s->counters));
         s->n_counters = want;
     }
@@ -182,6 +200,8 @@ static void close_stream(wf_stream *s)
     (void)cudaFree(s->lt_workspace);
     (void)cudaFree(s->scratch);
     (void)cudaFree(s->counters);
+    for (int i = 0; i < s->n_outgrown; i++)
+        (void)cudaFree(s->outgrown[i]);
     (void)cudaStreamDestroy(s->s);
 }
 
@@ -275,7 +295,13 @@ static wf_status cuda_capture_end(wf_backend *be, wf_stream *s, wf_graph **out)
     wf_stream *st = stream_of(be, s);
     cudaGraph_t graph = nullptr;
     st->capturing = false;
-    WF_CU(cu, cudaStreamEndCapture(st->s, &graph), "ending a capture");
+    cudaError_t ended = cudaStreamEndCapture(st->s, &graph);
+    if (out == nullptr) {
+        if (graph != nullptr) (void)cudaGraphDestroy(graph);
+        (void)cudaGetLastError();
+        return WF_OK;
+    }
+    WF_CU(cu, ended, "ending a capture");
     wf_graph *g = (wf_graph *)calloc(1, sizeof *g);
     cudaError_t e = g != nullptr ? cudaGraphInstantiate(&g->exec, graph, 0) : cudaSuccess;
     cudaGraphDestroy(graph);
@@ -426,6 +452,7 @@ const wf_backend_ops wf_cuda_ops = {
     .event_query = cuda_event_query,
     .event_sync = cuda_event_sync,
     .stream_wait = cuda_stream_wait,
+    .stamp = wf_cuda_stamp,
     .token_ids = wf_cuda_token_ids,
     .embed = wf_cuda_embed,
     .gemm = wf_cuda_gemm,

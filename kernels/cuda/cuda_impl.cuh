@@ -21,6 +21,9 @@ struct wf_gemm_book; // algorithms found so far (cuda_gemm.cu)
 // Workspace of cuBLASLt; Hopper's kernels ask for 32 MiB.
 #define WF_LT_WORKSPACE_BYTES ((size_t)64 << 20)
 
+#define WF_CUDA_MAX_OUTGROWN 64
+#define WF_CUDA_MAX_PINNED   64
+
 // A stream owns what its operations write beside their outputs: they run in order, so they share.
 struct wf_stream {
     cudaStream_t s;
@@ -29,7 +32,14 @@ struct wf_stream {
     size_t scratch_bytes;
     int32_t *counters; // zero between operations
     size_t n_counters;
+    void *outgrown[WF_CUDA_MAX_OUTGROWN]; // former ones: captured steps may still use them
+    int n_outgrown;
     bool capturing;
+};
+
+// A block of pinned host memory that kernels may read and write.
+struct wf_pinned {
+    const char *begin, *end;
 };
 
 struct wf_event {
@@ -50,6 +60,8 @@ struct wf_cuda {
     cublasLtHandle_t lt;
     wf_gemm_book *book;
     wf_stream main; // the default stream
+    wf_pinned pinned[WF_CUDA_MAX_PINNED];
+    int n_pinned;
 };
 
 #define WF_N_ROW_BUCKETS 40
@@ -77,6 +89,12 @@ wf_status wf_cuda_check(const wf_cuda *cu, cudaError_t e, const char *what);
 // At least `bytes` of scratch, or n zeroed counters, of a stream. Blocks only when it must grow.
 wf_status wf_cuda_scratch(wf_cuda *cu, wf_stream *s, size_t bytes, void **out);
 wf_status wf_cuda_counters(wf_cuda *cu, wf_stream *s, size_t n, int32_t **out);
+
+// Small copies between pinned and device memory by a kernel, and the device's clock
+// (cuda_copy.cu).
+bool wf_cuda_copy_fits(const wf_cuda *cu, const void *device, const void *host, size_t bytes);
+wf_status wf_cuda_copy(wf_cuda *cu, wf_stream *s, void *dst, const void *src, size_t bytes);
+wf_status wf_cuda_stamp(wf_backend *be, wf_stream *s, uint64_t *at);
 
 #define WF_CU(cu, expr, what) WF_TRY(wf_cuda_check(cu, expr, what))
 

@@ -8,6 +8,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "io/base/clock.h"
+
 // A host back end finishes each operation before it returns: streams and events carry no state.
 struct wf_stream {
     int unused;
@@ -124,6 +126,14 @@ wf_status wf_ref_stream_wait(wf_backend *be, wf_stream *s, wf_event *e)
     return WF_OK;
 }
 
+wf_status wf_ref_stamp(wf_backend *be, wf_stream *s, uint64_t *at)
+{
+    (void)be;
+    (void)s;
+    *at = (uint64_t)wf_clock_ns();
+    return WF_OK;
+}
+
 void wf_ref_host_memory(uint64_t *out_free_bytes, uint64_t *out_total_bytes)
 {
     *out_total_bytes = machine_bytes();
@@ -185,6 +195,7 @@ const wf_backend_ops wf_ref_ops = {
     .event_query = wf_ref_event_query,
     .event_sync = wf_ref_event_sync,
     .stream_wait = wf_ref_stream_wait,
+    .stamp = wf_ref_stamp,
     .token_ids = wf_ref_token_ids,
     .embed = wf_ref_embed,
     .gemm = wf_ref_gemm,

@@ -44,11 +44,12 @@ static void bench(int32_t rows, wf_sequence *sequence)
                            .page_tokens = 64,
                            .n_pages = rows * 40,
                            .max_pages = 128};
-    wf_plan_limits limits = {rows, c.step_tokens, 64, 0, 1, -1};
+    wf_plan_limits limits = {rows, c.step_tokens, 64, 0, 1, -1, true};
     if (wf_batcher_create(&c, &b) != WF_OK || wf_schedule_create(b, &s) != WF_OK) exit(1);
     for (int i = 0; i < N_WAITING; i++) {
-        wf_batcher_request r = {
-            .tag = sequence, .n_prompt = 64, .n_limit = 200 + (int32_t)((unsigned)i * 2654435761u % 800)};
+        wf_batcher_request r = {.tag = sequence,
+                                .n_prompt = 64,
+                                .n_limit = 200 + (int32_t)((unsigned)i * 2654435761u % 800)};
         if (wf_batcher_submit(b, &r) != WF_OK) exit(1);
     }
     int32_t *plan = malloc((size_t)wf_plan_most_words(&limits) * sizeof *plan);

@@ -208,5 +208,6 @@ void rig_run(rig *r, const wf_engine_config *config, const rig_request *requests
         lead(e, requests, n, outputs, totals);
     else
         must(wf_engine_follow(e, NULL, NULL), "follow");
+    totals->n_graphs = wf_engine_n_graphs(e);
     wf_engine_destroy(e);
 }

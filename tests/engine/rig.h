@@ -56,7 +56,7 @@ typedef struct rig_request {
 
 // Totals of a run.
 typedef struct rig_totals {
-    int64_t n_steps, n_put_back, n_discarded, n_moved, most_decode;
+    int64_t n_steps, n_put_back, n_discarded, n_moved, most_decode, n_graphs;
 } rig_totals;
 
 wf_engine_config rig_config(void);

@@ -112,9 +112,14 @@ static const mode modes[] = {
     {"few pages", WF_REORDER_INDEX, WF_FUSION_TEMPORAL, 8, 32, 8, 0, 160},
     {"few pages, one ahead", WF_REORDER_INDEX, WF_FUSION_TEMPORAL, 8, 32, 8, 1, 160},
     {"few pages, off", WF_REORDER_OFF, WF_FUSION_TEMPORAL, 8, 32, 8, 1, 160},
+    {"many rows", WF_REORDER_INDEX, WF_FUSION_TEMPORAL, 23, 64, 16, 1, 8192},
 };
 
 #define N_MIXED 24
+
+#define N_MODES (sizeof modes / sizeof *modes)
+
+static const wf_capture ways[] = {WF_CAPTURE_OFF, WF_CAPTURE_PAD_ONLY, WF_CAPTURE_AUTO};
 
 // Many requests over the golden prompts: greedy and sampled, with and without penalties, some ended
 // by a stop token that solo runs show to come up.
@@ -164,7 +169,8 @@ static void run_solo(rig *r, const mix *x, rig_output *outputs)
     }
 }
 
-static void run_mode(rig *r, const mix *x, const mode *m, rig_output *outputs, rig_totals *totals)
+static void run_mode(rig *r, const mix *x, const mode *m, wf_capture capture, rig_output *outputs,
+                     rig_totals *totals)
 {
     wf_engine_config c = rig_config();
     c.reorder = m->reorder;
@@ -176,6 +182,7 @@ static void run_mode(rig *r, const mix *x, const mode *m, rig_output *outputs, r
     c.kv_bytes = m->kv_kib << 10;
     c.instances = 3;
     c.max_context = 160;
+    c.capture = capture;
     rig_run(r, &c, x->requests, N_MIXED, outputs, totals);
 }
 
@@ -195,12 +202,17 @@ static void tokens_do_not_depend_on_the_way_of_running(void **state)
         x.requests[i].n_stop = 1;
     }
     run_solo(&r, &x, solo);
-    for (size_t m = 0; m < sizeof modes / sizeof *modes; m++) {
+    bool captures = r.be->ops->capture_begin != NULL;
+    for (size_t k = 0; k < 3 * N_MODES; k++) {
+        size_t m = k / 3;
         rig_totals t;
-        run_mode(&r, &x, &modes[m], outputs, &t);
+        if (ways[k % 3] == WF_CAPTURE_AUTO && !captures) continue;
+        run_mode(&r, &x, &modes[m], ways[k % 3], outputs, &t);
+        assert_true((t.n_graphs > 0) == (ways[k % 3] == WF_CAPTURE_AUTO));
         for (int i = 0; i < N_MIXED; i++) {
             char what[128];
-            snprintf(what, sizeof what, "%s, request %d", modes[m].name, i);
+            snprintf(what, sizeof what, "%s, capture %d, request %d", modes[m].name,
+                     (int)ways[k % 3], i);
             assert_tokens(&outputs[i], solo[i].token, solo[i].n_tokens, what);
             assert_int_equal(outputs[i].finish, solo[i].finish);
         }

@@ -1,12 +1,17 @@
 // Steps of a whole model through the engine, with random weights: what one token costs.
 //
-//   bench_gpu_step [config.json's folder | 8b] [case ...]       case: rows@context, or job
+//   bench_gpu_step [config.json's folder | 8b] [case ...]   case: rows@context, gap:rows@context,
+//                                                               job, check
 //
 // rows@context: that many requests whose context grows around `context`; prints the time
 // between two steps' tokens once all rows decode, beside the floor of reading weights and KV at the
 // measured copy bandwidth (argument of the environment: WEFT_COPY_TBS, default 4.2).
 // job: 256 requests of lognormal prompts and uniform outputs, all at time 0 (the peers' benchmark);
 // lengths come from a file of "prompt output" lines named by WEFT_JOB_LENGTHS.
+// gap: the device's idle time between a captured step's last kernel and the next one's first, by
+// the device's clock, read by a kernel before and one after each replay (their own launches count
+// as idle). check: captured, padded and plain steps give the same tokens.
+// WEFT_BENCH_CAPTURE=off: steps are not captured.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,13 +55,88 @@ typedef struct bench {
     wf_model *model;
     wf_comm *comm;
     double copy_rate;
+    wf_capture capture;
 } bench;
+
+// ---- the device's clock round every replay ------------------------------------------------------
+
+// A table that stamps around graph_launch and is the back end's own otherwise.
+static struct {
+    const wf_backend_ops *inner;
+    wf_backend_ops ops;
+    uint64_t *at;          // [2 * MAX_STEPS] begin and end of each replay
+    bool alone[MAX_STEPS]; // a step that was not a replay came before it
+    int n;
+    bool capturing, other;
+} stamps;
+
+static wf_status stamped_launch(wf_backend *be, wf_stream *s, wf_graph *g)
+{
+    if (stamps.n >= MAX_STEPS) return stamps.inner->graph_launch(be, s, g);
+    stamps.alone[stamps.n] = stamps.other;
+    stamps.other = false;
+    uint64_t *at = stamps.at + 2 * (size_t)stamps.n++;
+    WF_TRY(stamps.inner->stamp(be, s, at));
+    WF_TRY(stamps.inner->graph_launch(be, s, g));
+    return stamps.inner->stamp(be, s, at + 1);
+}
+
+static wf_status stamped_begin(wf_backend *be, wf_stream *s)
+{
+    stamps.capturing = true;
+    return stamps.inner->capture_begin(be, s);
+}
+
+static wf_status stamped_end(wf_backend *be, wf_stream *s, wf_graph **out)
+{
+    stamps.capturing = false;
+    return stamps.inner->capture_end(be, s, out);
+}
+
+static wf_status stamped_embed(wf_backend *be, wf_stream *s, const wf_embed_args *a)
+{
+    if (!stamps.capturing) stamps.other = true;
+    return stamps.inner->embed(be, s, a);
+}
+
+static void stamps_on(wf_backend *be)
+{
+    stamps.inner = be->ops;
+    stamps.ops = *be->ops;
+    stamps.ops.graph_launch = stamped_launch;
+    stamps.ops.capture_begin = stamped_begin;
+    stamps.ops.capture_end = stamped_end;
+    stamps.ops.embed = stamped_embed;
+    if (!stamps.at)
+        must(be->ops->host_alloc(be, 2 * MAX_STEPS * sizeof *stamps.at, (void **)&stamps.at),
+             "stamps");
+    stamps.n = 0;
+    be->ops = &stamps.ops;
+}
 
 static int by_value(const void *a, const void *b)
 {
     int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
     return (x > y) - (x < y);
 }
+
+static void stamps_off(wf_backend *be, int32_t rows, int32_t context)
+{
+    static int64_t idle[MAX_STEPS];
+    int n = 0;
+    be->ops = stamps.inner;
+    for (int i = 1; i < stamps.n; i++)
+        if (!stamps.alone[i])
+            idle[n++] = (int64_t)(stamps.at[2 * (size_t)i] - stamps.at[2 * (size_t)i - 1]);
+    if (n == 0) return;
+    qsort(idle, (size_t)n, sizeof *idle, by_value);
+    printf("gap_us,%d,%d,p50 %.2f,p90 %.2f,p99 %.2f,max %.2f,%d gaps\n", rows, context,
+           (double)idle[n / 2] * 1e-3, (double)idle[n - 1 - n / 10] * 1e-3,
+           (double)idle[n - 1 - n / 100] * 1e-3, (double)idle[n - 1] * 1e-3, n);
+    fflush(stdout);
+}
+
+// ---- requests and steps -------------------------------------------------------------------------
 
 static void submit(wf_engine *e, int i, int32_t n_prompt, int32_t n_new, int32_t n_vocab)
 {
@@ -116,7 +196,8 @@ static wf_engine *open_engine(const bench *b, int32_t rows, int32_t step_tokens,
                           .fusion = WF_FUSION_TEMPORAL,
                           .instances = 1,
                           .steps_ahead = -1,
-                          .n_top = -1};
+                          .n_top = -1,
+                          .capture = b->capture};
     must(wf_engine_create(b->be, b->model, b->comm, &c, &e), "engine");
     wf_engine_start(e, wf_clock_ns());
     return e;
@@ -159,6 +240,56 @@ static void bench_steps(const bench *b, int32_t rows, int32_t context)
     fflush(stdout);
 }
 
+static void bench_gap(const bench *b, int32_t rows, int32_t context)
+{
+    static run_log log;
+    wf_engine *e = open_engine(b, rows, rows > 8192 ? rows : 8192, (int64_t)rows * (context + 192));
+    stamps_on(b->be);
+    for (int32_t i = 0; i < rows; i++)
+        submit(e, i, context, 160, b->model->arch.n_vocab);
+    run(e, rows, &log);
+    stamps_off(b->be, rows, context);
+    wf_engine_destroy(e);
+}
+
+// Tokens of requests of many lengths: captured, padded, plain.
+static void bench_check(const bench *b)
+{
+    enum { REQUESTS = 48, TOKENS = 160 };
+    static int32_t token[3][REQUESTS][TOKENS];
+    static const wf_capture ways[3] = {WF_CAPTURE_AUTO, WF_CAPTURE_PAD_ONLY, WF_CAPTURE_OFF};
+    int64_t total = 0, same[3] = {0};
+    int32_t graphs = 0;
+    for (int k = 0; k < 3; k++) {
+        bench way = *b;
+        way.capture = ways[k];
+        wf_engine *e = open_engine(&way, 40, 2048, 40 * 4096);
+        for (int i = 0; i < REQUESTS; i++)
+            submit(e, i, 1 + i * 67 % 900 + (i % 11 == 0) * 1500, 8 + i * 31 % (TOKENS - 8),
+                   b->model->arch.n_vocab);
+        for (int n_done = 0; n_done < REQUESTS;) {
+            wf_step_record r;
+            bool recorded, ran;
+            const wf_engine_output *o;
+            must(wf_engine_step(e, true, &r, &recorded, &ran), "step");
+            while ((o = wf_engine_take(e))) {
+                memcpy(token[k][o->user], o->token, o->n_tokens * sizeof *o->token);
+                wf_engine_release(e, o);
+                n_done++;
+            }
+        }
+        if (k == 0) graphs = wf_engine_n_graphs(e);
+        wf_engine_destroy(e);
+    }
+    for (int i = 0; i < REQUESTS; i++)
+        for (int t = 0; t < 8 + i * 31 % (TOKENS - 8); t++, total++)
+            for (int k = 0; k < 3; k++)
+                same[k] += token[k][i][t] == token[0][i][t];
+    printf("check,%lld tokens,%d captured steps,padded same %lld,plain same %lld\n",
+           (long long)total, graphs, (long long)same[1], (long long)same[2]);
+    fflush(stdout);
+}
+
 static void bench_job(const bench *b)
 {
     static run_log log;
@@ -179,6 +310,7 @@ static void bench_job(const bench *b)
         double s = (double)(wf_clock_ns() - begin) * 1e-9;
         printf("job,%d,%lld tokens,%.3f s,%.0f tok/s,%d steps%s\n", n, (long long)log.n_tokens, s,
                (double)log.n_tokens / s, log.n_steps, round == 0 ? " (first, finds plans)" : "");
+        printf("job,%d captured steps\n", wf_engine_n_graphs(e));
         fflush(stdout);
         wf_engine_destroy(e);
     }
@@ -196,6 +328,8 @@ int main(int argc, char **argv)
     must(wf_hf_folder_open(path, false, &folder), "model");
     must(wf_arch_read(folder, &arch), "model");
     b.copy_rate = (rate ? atof(rate) : 4.2) * 1e12;
+    const char *capture = getenv("WEFT_BENCH_CAPTURE");
+    if (capture && strcmp(capture, "off") == 0) b.capture = WF_CAPTURE_OFF;
     wf_backend_config bc = {.model_dtype = wf_model_resolve_dtype(&arch, WF_MODEL_DTYPE_AUTO)};
     wf_model_config mc = {.tp_size = 1, .dtype = WF_MODEL_DTYPE_AUTO, .seed = 1};
     must(wf_backend_create("cuda", &bc, &b.be), "back end");
@@ -208,6 +342,10 @@ int main(int argc, char **argv)
         int rows = 0, context = 0;
         if (strcmp(argv[i], "job") == 0)
             bench_job(&b);
+        else if (strcmp(argv[i], "check") == 0)
+            bench_check(&b);
+        else if (sscanf(argv[i], "gap:%d@%d", &rows, &context) == 2)
+            bench_gap(&b, rows, context);
         else if (sscanf(argv[i], "%d@%d", &rows, &context) == 2)
             bench_steps(&b, rows, context);
     }
