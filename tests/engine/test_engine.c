@@ -244,7 +244,7 @@ static void others_do_not_notice_who_is_let_go(void **state)
     }
     for (size_t m = 0; m < sizeof modes / sizeof *modes; m++) {
         int n_gone = 0;
-        run_mode(&r, &x, &modes[m], outputs, NULL);
+        run_mode(&r, &x, &modes[m], WF_CAPTURE_AUTO, outputs, NULL);
         for (int i = 0; i < N_MIXED; i++) {
             if (x.requests[i].leave_at > 0 && outputs[i].n_tokens == 0) {
                 n_gone++;
