@@ -260,6 +260,7 @@ static wf_folder_config folder_config(const runner *r)
                               .n_shards = r->n_shards,
                               .job_id = r->c->job_id,
                               .restart = r->c->restart,
+                              .command = r->c->command,
                               .force = r->c->force};
 }
 
@@ -357,7 +358,7 @@ static wf_status start_progress(runner *r)
                             .print = print,
                             .watch = watch,
                             .n_watch = print ? (size_t)(n - 1) : 0,
-                            .requests_total = print ? expected_results(r) : 0,
+                            .requests_total = r->leads ? expected_results(r) : 0,
                             .requests_before = print ? (int64_t)wf_done_total(r->done) : 0,
                             .deadline_ns = r->c->deadline_ns,
                             .signal = r->c->drain,

@@ -22,7 +22,6 @@
 #include "launcher/fresh.h"
 #include "launcher/jobfile.h"
 #include "launcher/parts.h"
-#include "launcher/progressless.h"
 #include "launcher/signals.h"
 #include "results/merge.h"
 #include "results/report.h"
@@ -33,8 +32,6 @@ const wf_cli_option wf_run_options[] = {
     {"fresh", 0, NULL, "starts over: discards what earlier runs left in the output folder"},
     {"fresh-if-finished", 0, NULL, "starts over where the job is finished, resumes it where not"},
     {"force", 0, NULL, "goes on in a folder of another model, sampling or seed"},
-    {"part", 0, "I/N", "only part I of N: the shards I, I+N ... of the job, into DIR/aI"},
-    {"give-up", 0, "N", "ends with 69, not 75, after N runs in a row that sealed nothing"},
     {"no-merge", 0, NULL, "leaves the results in sealed segments (weft merge joins them later)"},
     {NULL, 0, NULL, NULL},
 };
@@ -44,8 +41,7 @@ typedef struct {
     const wf_cli *cli;
     wf_start start;
     wf_slurm_env slurm;
-    long long give_up; // after so many runs without progress; 0: never
-    int64_t left_s;    // until the batch job's end, first rank's word; -1: no limit
+    int64_t left_s; // until the batch job's end, first rank's word; -1: no limit
     wf_reader *reader;
     wf_world *world;
     wf_jobspec *spec;
@@ -65,7 +61,6 @@ static wf_status prepare(job_run *run)
     wf_signals_install();
     WF_TRY(wf_fault_check());
     wf_fault_at(WF_FAULT_START, 1);
-    WF_TRY(wf_cli_i64(run->cli, "give-up", 1, INT32_MAX, 0, &run->give_up));
     WF_TRY(wf_slurm_env_read(NULL, NULL, &run->slurm));
     run->left_s = run->start.rank == 0 ? wf_slurm_time_left(&run->slurm) : -1;
     return wf_reader_start(&(wf_reader_config){0}, &run->reader);
@@ -140,11 +135,6 @@ static wf_status start_over(job_run *run)
                                                                  : WF_FRESH_NO;
     bool discarded = false;
     wf_status st = WF_OK;
-    // A first start is a person's wish; Slurm repeats lost starts for ever.
-    if (run->world->rank == 0 && run->slurm.restarts > 0) {
-        st = wf_progressless_check(run->spec->output.dir, run->give_up);
-    }
-    WF_TRY(wf_world_agree(run->world, st));
     if (run->world->rank == 0) st = wf_fresh_start(run->spec->output.dir, fresh, &discarded);
     if (discarded) wf_info("%s: earlier results are discarded", run->spec->output.dir);
     return wf_world_agree(run->world, st);
@@ -168,6 +158,9 @@ static wf_status job_do(job_run *run)
     char host[HOST_NAME_MAX + 1] = "", job_id[32];
     gethostname(host, sizeof host - 1);
     snprintf(job_id, sizeof job_id, "%" PRId64, run->slurm.job_id);
+    char line[1024], command[1100];
+    wf_cli_shell_line(run->cli, "--fresh", line, sizeof line); // again is no start from nothing
+    wf_start_command(&run->start, run->world->size, line, command, sizeof command);
     const wf_versions *v = &run->versions;
     wf_runner_config config = {.spec = run->spec,
                                .world = run->world->comm,
@@ -179,6 +172,7 @@ static wf_status job_do(job_run *run)
                                .force = wf_cli_has(run->cli, "force"),
                                .job_id = run->slurm.present ? job_id : NULL,
                                .restart = (uint32_t)run->slurm.restarts,
+                               .command = command,
                                .host = host,
                                .versions = {.version_weft = v->weft,
                                             .version_cuda = v->cuda,
@@ -229,7 +223,6 @@ static wf_status finish(const job_run *run, wf_status st)
 {
     const wf_runner_outcome *o = &run->outcome;
     if (st == WF_DRAINED) {
-        WF_TRY(wf_progressless_check(run->spec->output.dir, run->give_up));
         return wf_fail(WF_DRAINED,
                        "drained: %" PRId64 " of %" PRId64 " requests are done and sealed, %" PRId64
                        " left: run the same command again to continue",
