@@ -91,6 +91,7 @@ typedef struct wf_jobspec {
         const char *dir;
         int64_t seal_every_ns;
         int64_t seal_bytes;
+        int64_t drain_ns; // most time for requests in flight once the job must leave
         bool token_times;
         bool steps;
         int64_t max_failures; // stop the job beyond this many failed requests; -1: none

@@ -15,6 +15,7 @@
 #include "io/base/fault.h"
 #include "io/base/hash.h"
 #include "io/base/log.h"
+#include "io/base/parse.h"
 #include "io/reader.h"
 #include "jobs/runner.h"
 #include "launcher/banner.h"
@@ -31,6 +32,7 @@ const wf_cli_option wf_run_options[] = {
     {"out", 'o', "DIR", "output folder, as --set output.dir=DIR"},
     {"fresh", 0, NULL, "starts over: discards what earlier runs left in the output folder"},
     {"fresh-if-finished", 0, NULL, "starts over where the job is finished, resumes it where not"},
+    {"max-time", 0, "TIME", "drains so as to end within this long (3h, 90m, 01:30:00)"},
     {"force", 0, NULL, "goes on in a folder of another model, sampling or seed"},
     {"no-merge", 0, NULL, "leaves the results in sealed segments (weft merge joins them later)"},
     {NULL, 0, NULL, NULL},
@@ -41,7 +43,11 @@ typedef struct {
     const wf_cli *cli;
     wf_start start;
     wf_slurm_env slurm;
-    int64_t left_s; // until the batch job's end, first rank's word; -1: no limit
+    int64_t left_s;      // until the batch job's end, first rank's word; -1: no limit
+    int64_t start_ns;    // of wf_clock_ns(): when left_s was asked for
+    int64_t max_time_ns; // from then on; INT64_MAX: not given
+    wf_drain *drain;
+    int64_t drain_from_ns; // when the drain begins by itself; INT64_MAX: no limit is known
     wf_reader *reader;
     wf_world *world;
     wf_jobspec *spec;
@@ -54,6 +60,14 @@ typedef struct {
 
 // ---- before MPI ---------------------------------------------------------------------------------
 
+static wf_status max_time_read(job_run *run)
+{
+    const char *text = wf_cli_value(run->cli, "max-time");
+    run->max_time_ns = INT64_MAX;
+    if (!text || wf_parse_duration(text, &run->max_time_ns) == WF_OK) return WF_OK;
+    return wf_cli_fail(run->cli, "--max-time: %s", wf_error());
+}
+
 static wf_status prepare(job_run *run)
 {
     run->start = wf_start_detect(NULL, NULL);
@@ -62,7 +76,9 @@ static wf_status prepare(job_run *run)
     WF_TRY(wf_fault_check());
     wf_fault_at(WF_FAULT_START, 1);
     WF_TRY(wf_slurm_env_read(NULL, NULL, &run->slurm));
+    WF_TRY(max_time_read(run));
     run->left_s = run->start.rank == 0 ? wf_slurm_time_left(&run->slurm) : -1;
+    run->start_ns = wf_clock_ns();
     return wf_reader_start(&(wf_reader_config){0}, &run->reader);
 }
 
@@ -142,15 +158,33 @@ static wf_status start_over(job_run *run)
 
 // ---- the run ------------------------------------------------------------------------------------
 
-// When to drain: slurm.signal before the batch job's limit, but not before half of what is left.
-static int64_t deadline_of(const job_run *run)
+// The batch job's end or --max-time, whichever comes first, as all ranks see it; and when to begin
+// to drain: slurm.signal (or output.drain) earlier, but not before half of what is left.
+static wf_status limits_find(job_run *run, int64_t *begin_ns, int64_t *end_ns)
 {
-    int64_t left_s = run->left_s;
-    wf_status st = run->world->comm->ops->broadcast(run->world->comm, &left_s, sizeof left_s, 0);
-    if (st != WF_OK || left_s < 0) return INT64_MAX;
-    int64_t left_ns = left_s * WF_NS_PER_S, early_ns = run->spec->slurm.signal_ns;
-    if (early_ns > left_ns / 2) early_ns = left_ns / 2;
-    return wf_clock_ns() + left_ns - early_ns;
+    int64_t gone_ns = wf_clock_ns() - run->start_ns;
+    int64_t limit_ns = run->left_s >= 0 ? run->left_s * WF_NS_PER_S : INT64_MAX;
+    bool own = run->max_time_ns < limit_ns;
+    int64_t early_ns = own ? run->spec->output.drain_ns : run->spec->slurm.signal_ns;
+    if (own) limit_ns = run->max_time_ns;
+    int64_t words[2] = {limit_ns == INT64_MAX ? INT64_MAX : limit_ns - gone_ns, early_ns};
+    wf_comm *world = run->world->comm;
+    WF_TRY(world->ops->broadcast(world, words, sizeof words, 0));
+    *begin_ns = *end_ns = INT64_MAX;
+    if (words[0] == INT64_MAX) return WF_OK;
+    int64_t left_ns = words[0] > 0 ? words[0] : 0;
+    *end_ns = wf_clock_ns() + left_ns;
+    *begin_ns = *end_ns - (words[1] < left_ns / 2 ? words[1] : left_ns / 2);
+    return WF_OK;
+}
+
+static wf_status drain_begin(job_run *run)
+{
+    wf_drain_config c = {.signals = wf_signals_seen(), .grace_ns = run->spec->output.drain_ns};
+    wf_status st = limits_find(run, &c.begin_ns, &c.end_ns);
+    run->drain_from_ns = c.begin_ns;
+    if (st == WF_OK) st = wf_drain_start(&c, &run->drain);
+    return wf_world_agree(run->world, st);
 }
 
 static wf_status job_do(job_run *run)
@@ -166,8 +200,8 @@ static wf_status job_do(job_run *run)
                                .world = run->world->comm,
                                .plan = run->plan,
                                .reader = run->reader,
-                               .drain = wf_signals_drain_flag(),
-                               .deadline_ns = deadline_of(run),
+                               .drain = run->drain,
+                               .deadline_ns = run->drain_from_ns,
                                .n_threads = run->threads.threads,
                                .force = wf_cli_has(run->cli, "force"),
                                .job_id = run->slurm.present ? job_id : NULL,
@@ -186,6 +220,7 @@ static wf_status job_do(job_run *run)
 static wf_status run_ranks(job_run *run)
 {
     WF_TRY(spec_load(run));
+    WF_TRY(drain_begin(run));
     WF_TRY(placement_make(run));
     WF_TRY(start_over(run));
     WF_TRY(cores_take(run));
@@ -212,7 +247,15 @@ static wf_status merge_and_report(const job_run *run)
     const char *dir = run->spec->output.dir;
     wf_merge_summary merged;
     if (wf_cli_has(run->cli, "no-merge")) return WF_OK;
-    WF_TRY(wf_merge(dir, NULL, &merged));
+    wf_status st =
+        wf_merge(dir, &(wf_merge_options){.stop = wf_drain_level_of(run->drain)}, &merged);
+    if (st == WF_DRAINED)
+        return wf_fail(
+            WF_DRAINED,
+            "all requests are done and sealed, but not merged: run the same command again, "
+            "or weft merge %s",
+            dir);
+    WF_TRY(st);
     wf_info("%s/results.h5: %" PRIu64 " rows, %" PRIu64 " tokens, %" PRIu64 " bytes", dir,
             merged.rows, merged.tokens, merged.bytes);
     return wf_report_print(dir, NULL, stdout);
@@ -222,6 +265,12 @@ static wf_status merge_and_report(const job_run *run)
 static wf_status finish(const job_run *run, wf_status st)
 {
     const wf_runner_outcome *o = &run->outcome;
+    if (st == WF_DRAINED && o->n_total == 0) {
+        char why[128];
+        return wf_fail(WF_DRAINED,
+                       "drained before its first step (%s): run the same command again to continue",
+                       wf_drain_why(run->drain, why, sizeof why));
+    }
     if (st == WF_DRAINED) {
         return wf_fail(WF_DRAINED,
                        "drained: %" PRId64 " of %" PRId64 " requests are done and sealed, %" PRId64
@@ -246,6 +295,7 @@ wf_status wf_cmd_run(const wf_cli *cli)
     bool together = run.world != NULL;
     wf_world_stop(&run.world);
     if (rank == 0) st = finish(&run, st);
+    wf_drain_stop(&run.drain);
     wf_plan_destroy(&run.plan);
     wf_jobspec_destroy(&run.spec);
     if (rank == 0 || !together) return st;
