@@ -23,6 +23,7 @@
 #include "launcher/fresh.h"
 #include "launcher/jobfile.h"
 #include "launcher/parts.h"
+#include "launcher/progressless.h"
 #include "launcher/signals.h"
 #include "results/merge.h"
 #include "results/report.h"
@@ -34,6 +35,8 @@ const wf_cli_option wf_run_options[] = {
     {"fresh-if-finished", 0, NULL, "starts over where the job is finished, resumes it where not"},
     {"max-time", 0, "TIME", "drains so as to end within this long (3h, 90m, 01:30:00)"},
     {"force", 0, NULL, "goes on in a folder of another model, sampling or seed"},
+    {"part", 0, "I/N", "only part I of N: the shards I, I+N ... of the job, into DIR/aI"},
+    {"give-up", 0, "N", "ends with 69, not 75, after N runs in a row that sealed nothing"},
     {"no-merge", 0, NULL, "leaves the results in sealed segments (weft merge joins them later)"},
     {NULL, 0, NULL, NULL},
 };
@@ -48,6 +51,7 @@ typedef struct {
     int64_t max_time_ns; // from then on; INT64_MAX: not given
     wf_drain *drain;
     int64_t drain_from_ns; // when the drain begins by itself; INT64_MAX: no limit is known
+    long long give_up;     // after so many runs without progress; 0: never
     wf_reader *reader;
     wf_world *world;
     wf_jobspec *spec;
@@ -75,6 +79,7 @@ static wf_status prepare(job_run *run)
     wf_signals_install();
     WF_TRY(wf_fault_check());
     wf_fault_at(WF_FAULT_START, 1);
+    WF_TRY(wf_cli_i64(run->cli, "give-up", 1, INT32_MAX, 0, &run->give_up));
     WF_TRY(wf_slurm_env_read(NULL, NULL, &run->slurm));
     WF_TRY(max_time_read(run));
     run->left_s = run->start.rank == 0 ? wf_slurm_time_left(&run->slurm) : -1;
@@ -151,6 +156,11 @@ static wf_status start_over(job_run *run)
                                                                  : WF_FRESH_NO;
     bool discarded = false;
     wf_status st = WF_OK;
+    // A first start is a person's wish; Slurm repeats lost starts for ever.
+    if (run->world->rank == 0 && run->slurm.restarts > 0) {
+        st = wf_progressless_check(run->spec->output.dir, run->give_up);
+    }
+    WF_TRY(wf_world_agree(run->world, st));
     if (run->world->rank == 0) st = wf_fresh_start(run->spec->output.dir, fresh, &discarded);
     if (discarded) wf_info("%s: earlier results are discarded", run->spec->output.dir);
     return wf_world_agree(run->world, st);
@@ -265,6 +275,7 @@ static wf_status merge_and_report(const job_run *run)
 static wf_status finish(const job_run *run, wf_status st)
 {
     const wf_runner_outcome *o = &run->outcome;
+    if (st == WF_DRAINED) WF_TRY(wf_progressless_check(run->spec->output.dir, run->give_up));
     if (st == WF_DRAINED && o->n_total == 0) {
         char why[128];
         return wf_fail(WF_DRAINED,

@@ -14,6 +14,8 @@ extern const wf_cli_option wf_check_options_table[];
 extern const wf_cli_option wf_report_options_table[];
 extern const wf_cli_option wf_show_options_table[];
 extern const wf_cli_option wf_merge_options_table[];
+extern const wf_cli_option wf_submit_options[];
+extern const wf_cli_option wf_cancel_options[];
 extern const wf_cli_option wf_help_options[];
 
 wf_status wf_cmd_run(const wf_cli *cli);
@@ -27,6 +29,8 @@ wf_status wf_cmd_check(const wf_cli *cli);
 wf_status wf_cmd_report(const wf_cli *cli);
 wf_status wf_cmd_show(const wf_cli *cli);
 wf_status wf_cmd_merge(const wf_cli *cli);
+wf_status wf_cmd_submit(const wf_cli *cli);
+wf_status wf_cmd_cancel(const wf_cli *cli);
 wf_status wf_cmd_help(const wf_cli *cli);
 
 #endif
