@@ -181,13 +181,12 @@ static wf_status create_backend(runner *r)
                            .n_threads = r->c->n_threads,
                            .model_dtype = r->dtype,
                            .deterministic = r->spec->engine.deterministic};
-    // All devices of a node are visible to all its ranks: rank i of the node takes device i.
+    // Where the plan gives a device it is there: a rank that fell back to the host would hold up
+    // all.
+    if (r->spec->parallel.backend == WF_SPEC_BACKEND_AUTO)
+        return wf_backend_create(c.device >= 0 ? "cuda" : "cpu", &c, &r->be);
     if (c.device < 0) c.device = r->c->plan->rank[r->c->world->rank].local;
-    if (r->spec->parallel.backend != WF_SPEC_BACKEND_AUTO)
-        return wf_backend_create(names[r->spec->parallel.backend], &c, &r->be);
-    if (wf_backend_create("cuda", &c, &r->be) == WF_OK) return WF_OK;
-    wf_debug("parallel.backend: auto takes the cpu: %s", wf_error());
-    return wf_backend_create("cpu", &c, &r->be);
+    return wf_backend_create(names[r->spec->parallel.backend], &c, &r->be);
 }
 
 static wf_status load_model(runner *r)

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "io/base/arena.h"
 #include "io/base/clock.h"
 #include "io/base/fault.h"
 #include "io/base/hash.h"
@@ -20,6 +21,7 @@
 #include "jobs/runner.h"
 #include "launcher/banner.h"
 #include "launcher/commands.h"
+#include "launcher/device_look.h"
 #include "launcher/fresh.h"
 #include "launcher/jobfile.h"
 #include "launcher/parts.h"
@@ -57,6 +59,7 @@ typedef struct {
     wf_jobspec *spec;
     uint64_t config_hash;
     wf_plan *plan;
+    wf_own_device device;
     wf_thread_plan threads;
     wf_versions versions;
     wf_runner_outcome outcome;
@@ -128,21 +131,79 @@ static wf_status placement_make(job_run *run)
     return wf_world_agree(run->world, wf_plan_make(&input, &run->plan));
 }
 
+// Nobody asks for GPUs to leave them idle.
+static void say_no_device(const job_run *run)
+{
+    const char *given = getenv("SLURM_GPUS_ON_NODE");
+    if (run->device.number >= 0) return;
+    if (given)
+        wf_warn("the job has GPUs (SLURM_GPUS_ON_NODE=%s) and computes on the CPU: %s", given,
+                run->device.why);
+    else
+        wf_debug("devices: %s", run->device.why);
+}
+
+// Who computes on which device; all on the host where the job says so or there is none.
+static wf_status devices_take(job_run *run)
+{
+    char remark[WF_DEVICE_REMARK] = "";
+    wf_spec_backend backend = run->spec->parallel.backend;
+    int *device = NULL;
+    run->device = (wf_own_device){.number = -1, .numa = -1};
+    if (backend != WF_SPEC_BACKEND_AUTO && backend != WF_SPEC_BACKEND_CUDA) return WF_OK;
+    wf_device_need need = backend == WF_SPEC_BACKEND_CUDA ? WF_DEVICES_MUST : WF_DEVICES_IF_ANY;
+    WF_TRY(wf_alloc((size_t)run->world->size, sizeof *device, &device));
+    wf_status st =
+        wf_devices_take(run->world, run->world->local, need, device, &run->device, remark);
+    for (int r = 0; r < run->world->size && st == WF_OK; r++) {
+        run->plan->rank[r].device = device[r];
+    }
+    free(device);
+    if (remark[0] && run->world->rank == 0) wf_warn("%s", remark);
+    if (st == WF_OK && run->world->rank == 0) say_no_device(run);
+    return wf_world_agree(run->world, st);
+}
+
+// This rank among those of its node that are near the same cores.
+static wf_status neighbours_count(job_run *run, int *local, int *n_local)
+{
+    wf_world *world = run->world;
+    uint64_t own[2] = {(uint64_t)world->node_of_rank[world->rank],
+                       wf_hash64_of(run->device.near, strlen(run->device.near), 0)};
+    uint64_t(*all)[2] = NULL;
+    *local = world->local;
+    *n_local = world->n_local;
+    if (!run->device.near[0]) return WF_OK;
+    WF_TRY(wf_alloc((size_t)world->size, sizeof *all, &all));
+    wf_status st = world->comm->ops->all_gather(world->comm, NULL, own, sizeof own, all);
+    *local = *n_local = 0;
+    for (int r = 0; r < world->size && st == WF_OK; r++) {
+        if (all[r][0] != own[0] || all[r][1] != own[1]) continue;
+        *local += r < world->rank;
+        ++*n_local;
+    }
+    free(all);
+    return st;
+}
+
 static wf_status cores_take(job_run *run)
 {
     wf_cores cores = {.n = 1, .n_bound = 1};
-    wf_status st = wf_cores_count(&cores);
+    int local = 0, n_local = 1;
+    const char *near = run->device.near;
+    WF_TRY(neighbours_count(run, &local, &n_local));
+    wf_status st = wf_cores_count(near, &cores);
     if (st == WF_OK) {
         wf_thread_input input = {.kind = run->start.kind,
                                  .n_cores = cores.n,
                                  .n_bound = cores.n_bound,
-                                 .local = run->world->local,
-                                 .n_local = run->world->n_local,
+                                 .local = local,
+                                 .n_local = n_local,
                                  .threads = run->spec->parallel.threads};
         run->threads = wf_threads_decide(&input);
     }
     if (st == WF_OK && run->threads.n_bind > 0 &&
-        wf_cores_bind(run->threads.bind_first, run->threads.n_bind) != WF_OK) {
+        wf_cores_bind(near, run->threads.bind_first, run->threads.n_bind) != WF_OK) {
         wf_warn("%s: going on unbound", wf_error());
         run->threads.n_bind = 0;
     }
@@ -233,6 +294,7 @@ static wf_status run_ranks(job_run *run)
     WF_TRY(drain_begin(run));
     WF_TRY(placement_make(run));
     WF_TRY(start_over(run));
+    WF_TRY(devices_take(run));
     WF_TRY(cores_take(run));
     wf_versions_get(&run->versions);
     if (run->world->rank == 0) {
