@@ -78,6 +78,7 @@ struct wf_forward {
     wf_stream *stream;
     wf_graphs *graphs; // NULL: none
     slot slots[WF_FORWARD_SLOTS];
+    int64_t n_waited; // steps that were waited for
 };
 
 // ---- sizes --------------------------------------------------------------------------------------
@@ -650,7 +651,7 @@ wf_status wf_forward_enqueue(wf_forward *f, int i_slot)
 wf_status wf_forward_wait(wf_forward *f, int i_slot, wf_forward_output *out)
 {
     slot *s = &f->slots[i_slot];
-    WF_TRY(f->be->ops->event_sync(f->be, s->done));
+    WF_TRY(wf_comm_wait(f->comm, f->be, s->done, f->n_waited++));
     *out = (wf_forward_output){.n_samples = s->n_samples,
                                .n_top = s->n_top > 0 ? s->n_top : 0,
                                .token = s->token,

@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "engine/batcher.h"
+#include "engine/comm/comm_nccl.h"
 #include "engine/graphs.h"
 #include "io/base/json_writer.h"
 #include "io/base/option.h"
@@ -68,6 +69,7 @@ typedef struct wf_jobspec {
         int threads;           // per rank; 0: auto
         int64_t heartbeat_ns;  // groups: a rank that is silent for longer is lost
         int64_t load_limit_ns; // groups: the same until the first step, and for any one step
+        int64_t peer_limit_ns; // devices of a group: one that keeps the others waiting for longer
         int max_restarts;      // groups: starts in a row without a finished request
     } parallel;
     struct {
@@ -84,6 +86,7 @@ typedef struct wf_jobspec {
         wf_spec_nvls nvls;
         int max_context; // 0: the model's
         wf_capture capture;
+        wf_comm_sums all_reduce; // of groups of devices
     } engine;
     wf_sampling sampling;          // for the columns a shard does not have
     wf_option_i32s stop_token_ids; // `sampling.stop_token_ids`
@@ -91,15 +94,13 @@ typedef struct wf_jobspec {
         const char *dir;
         int64_t seal_every_ns;
         int64_t seal_bytes;
-        int64_t drain_ns; // most time for requests in flight once the job must leave
         bool token_times;
         bool steps;
         int64_t max_failures; // stop the job beyond this many failed requests; -1: none
     } output;
     struct {
         const char *partition, *account, *qos, *constraint, *mem, *container; // "" : not given
-        const char *stage_weights;                                            // ""
-        int nodes, gpus_per_node, tasks_per_node, cpus_per_task;              // 0: not given
+        int nodes, gpus_per_node, cpus_per_task;                              // 0: not given
         int64_t time_ns;                                                      // 0: not given
         int64_t signal_ns;
         bool requeue;
@@ -126,11 +127,6 @@ typedef struct wf_jobspec_source {
 // give it to free().
 wf_status wf_jobspec_load(const wf_jobspec_source *source, wf_jobspec **out, char **problems);
 void wf_jobspec_destroy(wf_jobspec **spec);
-
-// Makes `spec` one of the `n_parts` parts of its job, as an array task runs it: the requests i, i +
-// n_parts, ... of the list, in the folder a<part> of the output folder. WF_USAGE where no shard is
-// left for it.
-wf_status wf_jobspec_take_part(wf_jobspec *spec, int part, int n_parts);
 
 // The resolved job as YAML, every key with its value; own, free(). It loads to the same job.
 wf_status wf_jobspec_text(const wf_jobspec *spec, char **out);

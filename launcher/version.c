@@ -4,6 +4,7 @@
 #include <string.h>
 #include <weft_commit.h> // made by the build: WEFT_COMMIT
 
+#include "engine/comm/comm_nccl.h"
 #include "io/base/status.h"
 #include "kernels/backend.h"
 #include "launcher/parts.h"
@@ -17,7 +18,12 @@ static void cuda_version(char *cuda, char *nccl)
     const char *words = st == WF_NOT_BUILT ? "not built in" : "not loaded";
     if (st == WF_OK && be->ops->info(be, &info) == WF_OK) words = info.device;
     snprintf(cuda, WF_VERSION_TEXT, "%s", words);
-    snprintf(nccl, WF_VERSION_TEXT, "%s", st == WF_OK ? "with CUDA" : words);
+    char version[WF_COMM_NCCL_VERSION_MAX];
+    if (wf_comm_nccl_version(version) == WF_OK)
+        words = version;
+    else if (st == WF_OK)
+        words = "not found";
+    snprintf(nccl, WF_VERSION_TEXT, "%s", words);
     wf_backend_destroy(be);
 }
 

@@ -1,9 +1,14 @@
 // The communicator of one rank, and what all communicators share.
 #include "engine/comm/comm.h"
 
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "io/base/clock.h"
+
+#define LOOK_EVERY_NS (100 * WF_NS_PER_MS)
 
 static wf_status self_all_reduce(wf_comm *c, wf_stream *s, void *data, int64_t n, wf_dtype dtype)
 {
@@ -100,6 +105,30 @@ wf_status wf_comm_all_reduce_rmsnorm(wf_comm *c, wf_backend *be, wf_stream *s,
     if (c->size > 1)
         WF_TRY(c->ops->all_reduce(c, s, a->x.data, a->x.n_rows * a->x.n_cols, a->x.dtype));
     return be->ops->rmsnorm(be, s, a);
+}
+
+// Asks the event over and over, and now and then the communicator.
+static wf_status wait_and_look(wf_comm *c, wf_backend *be, wf_event *e, int64_t i_step)
+{
+    int64_t begin = wf_clock_ns(), last = begin;
+    bool done = false;
+    for (int n_asked = 1;; n_asked++) {
+        WF_TRY(be->ops->event_query(be, e, &done));
+        if (done) return WF_OK;
+        if (n_asked % 64 != 0) continue;
+        int64_t now = wf_clock_ns();
+        sched_yield(); // more ranks than cores: the others are let on
+        if (now - last < LOOK_EVERY_NS) continue;
+        last = now;
+        WF_TRY(c->ops->look(c, i_step, now - begin));
+    }
+}
+
+wf_status wf_comm_wait(wf_comm *c, wf_backend *be, wf_event *e, int64_t i_step)
+{
+    if (!c->ops->look) return be->ops->event_sync(be, e);
+    WF_TRY(wait_and_look(c, be, e, i_step));
+    return c->ops->look(c, i_step, 0); // what was computed without a peer is worth nothing
 }
 
 void wf_comm_destroy(wf_comm *c)

@@ -39,6 +39,9 @@ typedef struct wf_comm_ops {
     wf_status (*max_i64)(wf_comm *c, int64_t value, int64_t *out);
     // Ranks of one colour form *out, ordered by key; a negative colour gives *out = NULL.
     wf_status (*split)(wf_comm *c, int color, int key, wf_comm **out);
+    // May be NULL; call wf_comm_wait(). WF_COMM once a peer is known to be gone; the communicator
+    // has then given its collectives up. Local.
+    wf_status (*look)(wf_comm *c, int64_t i_step, int64_t waited_ns);
     // Control: the first rank sends, every other rank receives what it sent, in order. A receiver
     // that waits long sleeps instead of spinning. bytes <= capacity or WF_INTERNAL.
     wf_status (*publish)(wf_comm *c, const void *data, size_t bytes);
@@ -59,6 +62,10 @@ struct wf_comm {
 // nothing is promised afterwards.
 wf_status wf_comm_all_reduce_rmsnorm(wf_comm *c, wf_backend *be, wf_stream *s,
                                      const wf_rmsnorm_args *a);
+
+// Waits for `e`, recorded behind step i_step. WF_COMM when a peer is gone or has not taken part
+// within the communicator's limit: the message names group, rank, step and what is missing. Local.
+wf_status wf_comm_wait(wf_comm *c, wf_backend *be, wf_event *e, int64_t i_step);
 
 // part[0] = the sum of part[0 .. n) in the order above; part[i] are `stride` apart, the others are
 // overwritten. Local.

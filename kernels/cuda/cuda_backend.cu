@@ -422,6 +422,11 @@ void *wf_cuda_stream_handle(wf_backend *be, wf_stream *s)
     return stream_of(be, s)->s;
 }
 
+wf_status wf_cuda_use(wf_backend *be)
+{
+    return use_device(cuda_of(be));
+}
+
 int wf_cuda_device(wf_backend *be)
 {
     return cuda_of(be)->device;

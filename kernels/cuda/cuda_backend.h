@@ -7,7 +7,6 @@ extern "C" {
 #endif
 
 #include "kernels/backend.h"
-#include "kernels/cuda/module.h"
 
 extern const wf_backend_ops wf_cuda_ops;
 
@@ -15,9 +14,8 @@ extern const wf_backend_ops wf_cuda_ops;
 // Borrowed. Local.
 void *wf_cuda_stream_handle(wf_backend *be, wf_stream *s);
 int wf_cuda_device(wf_backend *be);
-
-// What the module's entry gives as `list`. Local.
-wf_status wf_cuda_list_devices(wf_cuda_devices *out);
+// Makes the back end's device the calling thread's.
+wf_status wf_cuda_use(wf_backend *be);
 
 #ifdef __cplusplus
 }

@@ -6,77 +6,17 @@
 // in registers between the passes, VEC at a time (16-byte accesses) where rows allow it. Sums in
 // f32: warp shuffles, then over warps, in an order that depends on H alone.
 // Bytes: 2-byte act, residual: 8 H per row. Tolerance against ref: rounding of act + 4e-6.
-#include "kernels/cuda/cuda_num.cuh"
+#include "kernels/cuda/cuda_norm.cuh"
 
-#define NORM_THREADS 512
-
-struct norm_args {
-    wf_matrix x, residual, y;
-    const float *weight, *bias;
-    float eps;
-};
-
-// Elements of the row that this thread holds: piece p covers columns (p * threads + tid) * VEC.
 template <typename T, int VEC, int PIECES, bool LAYER>
 static __global__ void __launch_bounds__(NORM_THREADS) norm_kernel(norm_args a)
 {
     __shared__ float slots[2][32];
-    typedef vec<T, VEC> piece;
     int64_t row = blockIdx.x;
-    int n_pieces = (int)(a.x.n_cols / VEC);
-    const piece *x = (const piece *)((const T *)a.x.data + row * a.x.stride);
-    piece *r = (piece *)((T *)a.residual.data + row * a.residual.stride);
-    piece *y = (piece *)((T *)a.y.data + row * a.y.stride);
-    float held[PIECES][VEC], sum = 0.0f;
+    const vec<T, VEC> *x = (const vec<T, VEC> *)((const T *)a.x.data + row * a.x.stride);
     wait_for_previous();
     let_next_start();
-#pragma unroll
-    for (int p = 0; p < PIECES; p++) {
-        int i = p * (int)blockDim.x + (int)threadIdx.x;
-        if (i >= n_pieces) continue;
-        piece in = x[i], kept;
-        if (a.residual.data != nullptr) kept = r[i];
-#pragma unroll
-        for (int j = 0; j < VEC; j++) {
-            float v = to_f32(in.v[j]);
-            if (a.residual.data != nullptr) {
-                v += to_f32(kept.v[j]);
-                kept.v[j] = of_f32<T>(v);
-            }
-            held[p][j] = v;
-            sum += LAYER ? v : v * v;
-        }
-        if (a.residual.data != nullptr) r[i] = kept;
-    }
-    float n = (float)a.x.n_cols, mean = 0.0f;
-    sum = block_sum(sum, slots[0]);
-    if (LAYER) {
-        mean = sum / n;
-        sum = 0.0f;
-#pragma unroll
-        for (int p = 0; p < PIECES; p++)
-#pragma unroll
-            for (int j = 0; j < VEC; j++) {
-                bool real = p * (int)blockDim.x + (int)threadIdx.x < n_pieces;
-                float d = real ? held[p][j] - mean : 0.0f;
-                sum += d * d;
-            }
-        sum = block_sum(sum, slots[1]);
-    }
-    float scale = 1.0f / sqrtf(sum / n + a.eps);
-#pragma unroll
-    for (int p = 0; p < PIECES; p++) {
-        int i = p * (int)blockDim.x + (int)threadIdx.x;
-        if (i >= n_pieces) continue;
-        piece out;
-#pragma unroll
-        for (int j = 0; j < VEC; j++) {
-            float v = (held[p][j] - mean) * scale * a.weight[i * VEC + j];
-            if (LAYER && a.bias != nullptr) v += a.bias[i * VEC + j];
-            out.v[j] = of_f32<T>(v);
-        }
-        y[i] = out;
-    }
+    norm_row<T, VEC, PIECES, LAYER>(a, row, slots, [&](int i) { return x[i]; });
 }
 
 // Rows longer than the registers hold: every pass adds x and residual anew, the last one stores.
@@ -118,7 +58,7 @@ static wf_status launch_norm(wf_cuda *cu, wf_stream *s, const norm_args &a)
 {
     int64_t n_pieces = a.x.n_cols / VEC;
     dim3 grid((unsigned)a.x.n_rows);
-    int threads = n_pieces >= NORM_THREADS ? NORM_THREADS : (int)div_up64(n_pieces, 32) * 32;
+    int threads = norm_threads(n_pieces);
     if (n_pieces <= NORM_THREADS)
         return wf_cuda_launch(cu, s, "norm", norm_kernel<T, VEC, 1, LAYER>, grid, dim3(threads), 0,
                               a);

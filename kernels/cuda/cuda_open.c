@@ -19,6 +19,7 @@ static const wf_cuda_host host = {
     .version = WF_CUDA_MODULE_VERSION,
     .ops_bytes = (uint32_t)sizeof(wf_backend_ops),
     .fail_v = wf_fail_v,
+    .error = wf_error,
     .log = host_log,
 };
 
@@ -85,8 +86,7 @@ static wf_status open_module(const wf_cuda_module **out)
     wf_cuda_module_open_fn *entry = NULL;
     *(void **)&entry = dlsym(module, WF_CUDA_MODULE_ENTRY);
     const wf_cuda_module *found = entry != NULL ? entry(&host) : NULL;
-    if (found == NULL || found->version != WF_CUDA_MODULE_VERSION ||
-        found->devices_bytes != sizeof(wf_cuda_devices)) {
+    if (found == NULL || found->version != WF_CUDA_MODULE_VERSION) {
         dlclose(module);
         return wf_fail(WF_MISMATCH, "%s: is of another build of weft; install both together", path);
     }
@@ -103,11 +103,4 @@ wf_status wf_cuda_module_get(const wf_cuda_module **out)
     *out = opened;
     pthread_mutex_unlock(&lock);
     return st;
-}
-
-wf_status wf_cuda_list(wf_cuda_devices *out)
-{
-    const wf_cuda_module *module = NULL;
-    WF_TRY(wf_cuda_module_get(&module));
-    return module->list(out);
 }

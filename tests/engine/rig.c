@@ -87,7 +87,8 @@ void rig_create(const char *backend, const char *golden_name, wf_comm *comm, rig
     snprintf(path, sizeof path, "%s/tests/golden/%s", WEFT_SOURCE_DIR, golden_name);
     must(wf_hf_folder_open(path, true, &folder), "folder");
     must(wf_arch_read(folder, &arch), "architecture");
-    wf_backend_config bc = {.device = out->comm->rank,
+    const char *shared = getenv("WEFT_TEST_DEVICE"); // of ranks that share one
+    wf_backend_config bc = {.device = shared ? atoi(shared) : out->comm->rank,
                             .n_threads = 2,
                             .model_dtype = wf_model_resolve_dtype(&arch, WF_F32)};
     must(wf_backend_create(backend, &bc, &out->be), "back end");

@@ -1,128 +1,91 @@
-// Groups of GPUs: sums and gathers over NCCL, and a model's tokens over 2, 4 and 8 ranks.
+// Groups of GPUs: sums, norms of sums and gathers by every way, peers that are gone, and a model's
+// tokens over 2, 4 and 8 ranks.
 //
-//   test_gpu_comm [most ranks]
+//   test_gpu_comm [most ranks] [share]
 //
-// One process per rank, forked before anything touches a device; control goes through shared
-// memory. Skips where fewer than two devices are visible.
-#include <dirent.h>
+// One process per rank, forked before anything touches a device. `share`: all ranks on the first
+// device, which the own kernels can and NCCL cannot; for machines with one GPU. Skips where fewer
+// than two devices are visible and they are not to be shared.
 #include <math.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "engine/comm/comm_nccl.h"
+#include "io/base/clock.h"
 #include "kernels/convert.h"
 #include "tests/engine/rig.h"
+#include "tests/gpu/forked_comm.h"
 
-enum { MESSAGE_BYTES = 1 << 20, MOST_RANKS = 8 };
+#define must forked_must
 
-// What the ranks of a group share.
-typedef struct meeting {
-    pthread_barrier_t barrier;
-    size_t bytes;
-    int64_t values[MOST_RANKS];
-    char message[MESSAGE_BYTES];
-} meeting;
+// A way of summing. exact: the terms are added in the order of comm.h.
+typedef struct way {
+    const char *name;
+    wf_comm_nccl_config config;
+    bool exact;
+} way;
 
-typedef struct forked_comm {
-    wf_comm base;
-    meeting *m;
-} forked_comm;
+static const way own_ways[] = {
+    {"one-shot", {.sums = WF_COMM_SUMS_ONE_SHOT}, true},
+    {"two-shot", {.sums = WF_COMM_SUMS_TWO_SHOT}, true},
+    {"own", {.sums = WF_COMM_SUMS_OWN}, true},
+};
+static const way nccl_ways[] = {
+    {"nccl", {.sums = WF_COMM_SUMS_NCCL}, false},
+    {"auto", {.sums = WF_COMM_SUMS_AUTO}, false},
+    {"deterministic", {.deterministic = true}, true},
+    {"gathered", {.sums = WF_COMM_SUMS_NCCL, .deterministic = true}, true},
+};
 
-static meeting *meeting_of(wf_comm *c)
-{
-    return ((forked_comm *)c)->m;
-}
-
-static wf_status meet(wf_comm *c)
-{
-    pthread_barrier_wait(&meeting_of(c)->barrier);
-    return WF_OK;
-}
-
-static wf_status send_to_all(wf_comm *c, void *data, size_t bytes, int root)
-{
-    meeting *m = meeting_of(c);
-    if (bytes > MESSAGE_BYTES) return wf_fail(WF_INTERNAL, "message of %zu bytes", bytes);
-    if (c->rank == root) memcpy(m->message, data, m->bytes = bytes);
-    meet(c);
-    if (c->rank != root) memcpy(data, m->message, bytes);
-    return meet(c);
-}
-
-static wf_status publish(wf_comm *c, const void *data, size_t bytes)
-{
-    return send_to_all(c, (void *)(uintptr_t)data, bytes, 0);
-}
-
-static wf_status receive(wf_comm *c, void *data, size_t capacity, size_t *out_bytes)
-{
-    meeting *m = meeting_of(c);
-    meet(c);
-    if (m->bytes > capacity) return wf_fail(WF_INTERNAL, "message of %zu bytes", m->bytes);
-    memcpy(data, m->message, *out_bytes = m->bytes);
-    return meet(c);
-}
-
-static wf_status greatest(wf_comm *c, int64_t value, int64_t *out)
-{
-    meeting *m = meeting_of(c);
-    m->values[c->rank] = value;
-    meet(c);
-    *out = m->values[0];
-    for (int r = 1; r < c->size; r++)
-        if (m->values[r] > *out) *out = m->values[r];
-    return meet(c);
-}
-
-static const wf_comm_ops forked_ops = {.name = "forked",
-                                       .broadcast = send_to_all,
-                                       .barrier = meet,
-                                       .max_i64 = greatest,
-                                       .publish = publish,
-                                       .receive = receive};
-
-static void must(wf_status st, const char *what)
-{
-    if (st == WF_OK) return;
-    fprintf(stderr, "%s: %s: %s\n", what, wf_status_name(st), wf_error());
-    _exit(1);
-}
-
-static void expect(bool good, const char *what, int64_t at)
+static void expect(bool good, const char *name, const char *what, int64_t at)
 {
     if (good) return;
-    fprintf(stderr, "%s: element %lld is wrong\n", what, (long long)at);
+    fprintf(stderr, "%s: %s: element %lld is wrong\n", name, what, (long long)at);
     _exit(1);
 }
 
-static void wait_for(wf_backend *be)
+// Element i of rank r: where the order is promised, numbers whose sum depends on it; else sums that
+// are exact in every dtype.
+static float element(const way *w, int r, int64_t i)
 {
-    wf_event *e;
-    must(be->ops->event_create(be, &e), "event");
-    must(be->ops->event_record(be, e, NULL), "event");
-    must(be->ops->event_sync(be, e), "event");
-    be->ops->event_destroy(be, e);
+    if (!w->exact) return (float)((i * 7 + r * 3) % 16);
+    return (float)((r * 7919 + i * 104729) % 10007) * (r % 2 ? 1e-3f : 1.7f) - 20.0f;
 }
 
-// Element i of rank r; sums over ranks are exact in every dtype.
-static float element(int r, int64_t i)
+static float pairwise(const way *w, wf_dtype dtype, int begin, int n, int64_t i)
 {
-    return (float)((i * 7 + r * 3) % 16);
+    int half = 1;
+    uint32_t stored = 0;
+    if (n == 1) {
+        wf_store_f32(&stored, dtype, 0, element(w, begin, i));
+        return wf_load_f32(&stored, dtype, 0);
+    }
+    while (2 * half < n)
+        half *= 2;
+    return pairwise(w, dtype, begin, half, i) + pairwise(w, dtype, begin + half, n - half, i);
 }
 
-static void check_sum(wf_backend *be, wf_comm *c, wf_dtype dtype, int64_t n, bool captured)
+static void check_elements(wf_comm *c, const way *w, wf_dtype dtype, int64_t n, const char *got)
+{
+    for (int64_t i = 0; i < n; i++) {
+        uint32_t want = 0;
+        size_t size = wf_dtype_bytes(dtype);
+        wf_store_f32(&want, dtype, 0, pairwise(w, dtype, 0, c->size, i));
+        expect(memcmp(got + (size_t)i * size, &want, size) == 0, w->name, "all-reduce", i);
+    }
+}
+
+static void check_sum(wf_backend *be, wf_comm *c, const way *w, wf_dtype dtype, int64_t n,
+                      bool captured)
 {
     size_t bytes = (size_t)n * wf_dtype_bytes(dtype);
     char *host = malloc(bytes);
     void *dev;
     must(be->ops->alloc(be, bytes, &dev), "alloc");
     for (int64_t i = 0; i < n; i++)
-        wf_store_f32(host, dtype, i, element(c->rank, i));
+        wf_store_f32(host, dtype, i, element(w, c->rank, i));
     if (captured) {
         wf_graph *g;
         must(c->ops->all_reduce(c, NULL, dev, n, dtype), "all-reduce"); // of zeros, connects
@@ -131,56 +94,159 @@ static void check_sum(wf_backend *be, wf_comm *c, wf_dtype dtype, int64_t n, boo
         must(be->ops->capture_end(be, NULL, &g), "capture");
         must(be->ops->upload(be, NULL, dev, host, bytes), "upload");
         must(be->ops->graph_launch(be, NULL, g), "launch");
-        wait_for(be);
+        forked_sync(be, NULL);
         be->ops->graph_destroy(be, g);
     } else {
         must(be->ops->upload(be, NULL, dev, host, bytes), "upload");
         must(c->ops->all_reduce(c, NULL, dev, n, dtype), "all-reduce");
     }
     must(be->ops->download(be, NULL, host, dev, bytes), "download");
-    wait_for(be);
-    for (int64_t i = 0; i < n; i++) {
-        float sum = 0.0f;
-        for (int r = 0; r < c->size; r++)
-            sum += element(r, i);
-        expect(wf_load_f32(host, dtype, i) == sum, "all-reduce", i);
-    }
+    forked_sync(be, NULL);
+    check_elements(c, w, dtype, n, host);
     be->ops->free(be, dev);
     free(host);
 }
 
-static void check_gather(wf_backend *be, wf_comm *c)
+// Many sums of changing sizes without a pause between them: buffers are used again and again.
+static void check_a_chain(wf_backend *be, wf_comm *c, const way *w)
 {
-    enum { N = 1003 };
-    float mine[N], all[MOST_RANKS * N];
+    enum { N_CALLS = 60, MOST = 40000 };
+    static const int64_t sizes[] = {8, 40000, 1000, 16384, 7};
+    int32_t *host = malloc(MOST * 4);
+    void *dev[5];
+    for (int k = 0; k < 5; k++)
+        must(be->ops->alloc(be, MOST * 4, &dev[k]), "alloc");
+    for (int i = 0; i < N_CALLS; i++) { // zeros stay zeros
+        int64_t n = sizes[i % 5];
+        if (i + 5 >= N_CALLS) {
+            for (int64_t k = 0; k < n; k++)
+                wf_store_f32(host, WF_F32, k, element(w, c->rank, k));
+            must(be->ops->upload(be, NULL, dev[i % 5], host, (size_t)n * 4), "upload");
+            forked_sync(be, NULL);
+        }
+        must(c->ops->all_reduce(c, NULL, dev[i % 5], n, WF_F32), "all-reduce");
+    }
+    for (int k = 0; k < 5; k++) {
+        must(be->ops->download(be, NULL, host, dev[k], (size_t)sizes[k] * 4), "download");
+        forked_sync(be, NULL);
+        check_elements(c, w, WF_F32, sizes[k], (char *)host);
+        be->ops->free(be, dev[k]);
+    }
+    free(host);
+}
+
+typedef struct normed {
+    void *x, *residual, *y;
+    float *weight;
+} normed;
+
+static normed normed_create(wf_backend *be, wf_comm *c, wf_dtype act, int64_t rows, int64_t cols)
+{
+    normed n;
+    size_t count = (size_t)(rows * cols), bytes = count * wf_dtype_bytes(act);
+    char *host = malloc(count * 4);
+    void *weight;
+    must(be->ops->alloc(be, bytes, &n.x), "alloc");
+    must(be->ops->alloc(be, bytes, &n.residual), "alloc");
+    must(be->ops->alloc(be, bytes, &n.y), "alloc");
+    must(be->ops->alloc(be, (size_t)cols * 4, &weight), "alloc");
+    n.weight = weight;
+    for (size_t i = 0; i < count; i++)
+        wf_store_f32(host, act, (int64_t)i, sinf((float)i * 0.7f + (float)c->rank));
+    must(be->ops->upload(be, NULL, n.x, host, bytes), "upload");
+    forked_sync(be, NULL);
+    for (size_t i = 0; i < count; i++)
+        wf_store_f32(host, act, (int64_t)i, cosf((float)i * 0.3f));
+    must(be->ops->upload(be, NULL, n.residual, host, bytes), "upload");
+    forked_sync(be, NULL);
+    for (int64_t i = 0; i < cols; i++)
+        wf_store_f32(host, WF_F32, i, 1.0f + 0.01f * (float)(i % 17));
+    must(be->ops->upload(be, NULL, weight, host, (size_t)cols * 4), "upload");
+    forked_sync(be, NULL);
+    free(host);
+    return n;
+}
+
+static void normed_destroy(wf_backend *be, normed *n)
+{
+    be->ops->free(be, n->x);
+    be->ops->free(be, n->residual);
+    be->ops->free(be, n->y);
+    be->ops->free(be, n->weight);
+}
+
+static wf_rmsnorm_args norm_args(const normed *n, wf_dtype act, int64_t rows, int64_t cols)
+{
+    return (wf_rmsnorm_args){.x = wf_matrix_of(n->x, act, rows, cols),
+                             .residual = wf_matrix_of(n->residual, act, rows, cols),
+                             .y = wf_matrix_of(n->y, act, rows, cols),
+                             .weight = n->weight,
+                             .eps = 1e-5f};
+}
+
+static void expect_same(wf_backend *be, const way *w, const void *a, const void *b, size_t bytes,
+                        const char *what)
+{
+    char *x = malloc(bytes), *y = malloc(bytes);
+    must(be->ops->download(be, NULL, x, a, bytes), "download");
+    must(be->ops->download(be, NULL, y, b, bytes), "download");
+    forked_sync(be, NULL);
+    for (size_t i = 0; i < bytes; i++)
+        expect(x[i] == y[i], w->name, what, (int64_t)i);
+    free(x);
+    free(y);
+}
+
+// In one operation and in two: the same bits.
+static void check_norm(wf_backend *be, wf_comm *c, const way *w, wf_dtype act, int64_t rows,
+                       int64_t cols)
+{
+    normed one = normed_create(be, c, act, rows, cols), two = normed_create(be, c, act, rows, cols);
+    wf_rmsnorm_args a = norm_args(&one, act, rows, cols), b = norm_args(&two, act, rows, cols);
+    size_t bytes = (size_t)(rows * cols) * wf_dtype_bytes(act);
+    must(wf_comm_all_reduce_rmsnorm(c, be, NULL, &a), "all-reduce and norm");
+    must(c->ops->all_reduce(c, NULL, b.x.data, rows * cols, act), "all-reduce");
+    must(be->ops->rmsnorm(be, NULL, &b), "norm");
+    expect_same(be, w, a.residual.data, b.residual.data, bytes, "residual of a normed sum");
+    expect_same(be, w, a.y.data, b.y.data, bytes, "a normed sum");
+    normed_destroy(be, &one);
+    normed_destroy(be, &two);
+}
+
+static void check_gather(wf_backend *be, wf_comm *c, const way *w, int64_t n)
+{
+    size_t bytes = (size_t)n * 4;
+    float *mine = malloc(bytes), *all = malloc(bytes * (size_t)c->size);
     void *send, *recv;
-    for (int i = 0; i < N; i++)
-        mine[i] = element(c->rank, i) + (float)(100 * c->rank);
-    must(be->ops->alloc(be, sizeof mine, &send), "alloc");
-    must(be->ops->alloc(be, sizeof mine * (size_t)c->size, &recv), "alloc");
-    must(be->ops->upload(be, NULL, send, mine, sizeof mine), "upload");
-    must(c->ops->all_gather(c, NULL, send, sizeof mine, recv), "all-gather");
-    must(be->ops->download(be, NULL, all, recv, sizeof mine * (size_t)c->size), "download");
-    wait_for(be);
-    for (int r = 0; r < c->size; r++)
-        for (int i = 0; i < N; i++)
-            expect(all[r * N + i] == element(r, i) + (float)(100 * r), "all-gather", i);
+    for (int64_t i = 0; i < n; i++)
+        mine[i] = (float)(i % 1000) + (float)(1000 * c->rank);
+    must(be->ops->alloc(be, bytes, &send), "alloc");
+    must(be->ops->alloc(be, bytes * (size_t)c->size, &recv), "alloc");
+    must(be->ops->upload(be, NULL, send, mine, bytes), "upload");
+    must(c->ops->all_gather(c, NULL, send, bytes, recv), "all-gather");
+    must(be->ops->download(be, NULL, all, recv, bytes * (size_t)c->size), "download");
+    forked_sync(be, NULL);
+    for (int64_t r = 0; r < c->size; r++)
+        for (int64_t i = 0; i < n; i++)
+            expect(all[r * n + i] == (float)(i % 1000) + (float)(1000 * r), w->name, "all-gather",
+                   i);
     be->ops->free(be, send);
     be->ops->free(be, recv);
+    free(mine);
+    free(all);
 }
 
 // Greedy tokens of a golden model, the group's against transformers'.
-static void check_tokens(wf_comm *control, const char *name)
+static void check_tokens(wf_comm *control, const way *w, const char *name)
 {
     golden g;
     rig r;
     rig_request requests[16];
-    rig_output outputs[16];
+    static rig_output outputs[16];
     wf_engine_config config = rig_config();
-    wf_comm_nccl_config nccl = {0};
     golden_load(name, &g);
     rig_create("cuda", name, control, &r);
-    must(wf_comm_nccl_create(control, r.be, &nccl, &r.comm), "NCCL");
+    must(wf_comm_nccl_create(control, r.be, &w->config, &r.comm), "NCCL");
     config.steps_ahead = 1;
     for (int32_t i = 0; i < g.n_cases; i++)
         requests[i] = (rig_request){.prompt = g.cases[i].prompt,
@@ -190,75 +256,126 @@ static void check_tokens(wf_comm *control, const char *name)
     rig_run(&r, &config, requests, g.n_cases, outputs, NULL);
     for (int32_t i = 0; control->rank == 0 && i < g.n_cases; i++)
         for (int32_t k = 0; k < g.cases[i].n_greedy; k++)
-            expect(outputs[i].token[k] == g.cases[i].greedy[k], name, k);
+            expect(outputs[i].token[k] == g.cases[i].greedy[k], w->name, name, k);
     wf_comm_destroy(r.comm);
     r.comm = control;
     rig_destroy(&r);
     golden_free(&g);
 }
 
-static void run_rank(int rank, int size, meeting *m)
+// ---- peers that are gone ------------------------------------------------------------------------
+
+// The last rank does not come to a sum. The others learn which, and can end.
+static void check_lost(wf_comm *control, const way *w, int device)
 {
-    forked_comm control = {.base = {.ops = &forked_ops, .rank = rank, .size = size}, .m = m};
-    wf_backend_config config = {.device = rank, .model_dtype = WF_BF16};
-    wf_comm_nccl_config nccl = {0};
+    wf_backend_config config = {.device = device, .model_dtype = WF_BF16};
+    wf_comm_nccl_config lost = w->config;
     wf_backend *be;
     wf_comm *c;
+    wf_event *e;
+    void *data;
+    char name[32];
+    lost.limit_ns = WF_NS_PER_S;
+    lost.group = 5;
     must(wf_backend_create("cuda", &config, &be), "back end");
-    must(wf_comm_nccl_create(&control.base, be, &nccl, &c), "NCCL");
-    static const int64_t sizes[] = {1, 1000, 65537, 4 << 20};
+    must(wf_comm_nccl_create(control, be, &lost, &c), "NCCL");
+    must(be->ops->alloc(be, 4096, &data), "alloc");
+    must(be->ops->event_create(be, &e), "event");
+    must(c->ops->all_reduce(c, NULL, data, 1024, WF_BF16), "all-reduce");
+    must(be->ops->event_record(be, e, NULL), "event");
+    must(wf_comm_wait(c, be, e, 1), "a step of all ranks");
+    control->ops->barrier(control);
+    if (c->rank == c->size - 1) {
+        sleep(5); // stands still, and ends without a word
+        _exit(0);
+    }
+    must(c->ops->all_reduce(c, NULL, data, 1024, WF_BF16), "all-reduce");
+    must(be->ops->event_record(be, e, NULL), "event");
+    int64_t begin = wf_clock_ns();
+    wf_status st = wf_comm_wait(c, be, e, 812);
+    double s = (double)(wf_clock_ns() - begin) * 1e-9;
+    if (c->rank == 0) printf("  %s: after %.1f s: %s\n", w->name, s, wf_error());
+    snprintf(name, sizeof name, "rank %d within", c->size - 1);
+    expect(st == WF_COMM && s > 0.5 && s < 4.5, w->name, "a lost peer", 0);
+    expect(strstr(wf_error(), "step 812") && strstr(wf_error(), "group 5"), w->name, "words", 0);
+    expect(!w->exact || strstr(wf_error(), name), w->name, "the lost rank's number", 0);
+    expect(c->ops->look(c, 813, 0) == WF_COMM, w->name, "a group that was given up", 0);
+}
+
+static void check_one_way(wf_backend *be, wf_comm *control, const way *w)
+{
+    static const int64_t sizes[] = {1, 1000, 65537, 3 << 20};
+    static const int64_t shapes[][2] = {{1, 4096}, {3, 4096},  {33, 8192}, {150, 1024},
+                                        {7, 5120}, {5, 12288}, {6, 100},   {1000, 512}};
+    wf_backend_info info;
+    wf_comm *c;
+    must(be->ops->info(be, &info), "info");
+    must(wf_comm_nccl_create(control, be, &w->config, &c), w->name);
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
         for (int d = 0; d < WF_N_DTYPES; d++)
-            check_sum(be, c, (wf_dtype)d, sizes[i], i % 2 == 1);
-    check_gather(be, c);
+            check_sum(be, c, w, (wf_dtype)d, sizes[i], i % 2 == 1);
+    check_a_chain(be, c, w);
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
+        check_norm(be, c, w, info.act_dtype, shapes[i][0], shapes[i][1]);
+    check_gather(be, c, w, 3);
+    check_gather(be, c, w, 1003);
+    check_gather(be, c, w, 70001);
     wf_comm_destroy(c);
-    wf_backend_destroy(be);
-    check_tokens(&control.base, "llama-gqa");
-    if (size == 2) check_tokens(&control.base, "gptj-mini");
-    _exit(0);
 }
 
-static int run_group(int size)
+typedef struct plan {
+    bool share, lost;
+    const way *ways;
+    int n_ways;
+} plan;
+
+static void run_rank(wf_comm *control, void *arg)
 {
-    meeting *m = mmap(NULL, sizeof *m, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    pthread_barrierattr_t attr;
-    int n_failed = 0;
-    if (m == MAP_FAILED) return 1;
-    pthread_barrierattr_init(&attr);
-    pthread_barrierattr_setpshared(&attr, PTHREAD_PROCESS_SHARED);
-    pthread_barrier_init(&m->barrier, &attr, (unsigned)size);
-    for (int r = 0; r < size; r++)
-        if (fork() == 0) run_rank(r, size, m);
-    for (int r = 0; r < size; r++) {
-        int status = 0;
-        wait(&status);
-        n_failed += status != 0;
+    const plan *p = arg;
+    int device = p->share ? 0 : control->rank;
+    wf_backend_config config = {.device = device, .model_dtype = WF_BF16};
+    wf_backend *be;
+    if (p->share) setenv("WEFT_TEST_DEVICE", "0", 1);
+    if (p->lost) {
+        check_lost(control, p->ways, device);
+        _exit(0); // as a process does that has lost a peer: without destroying anything
     }
-    printf("%d ranks: %s\n", size, n_failed == 0 ? "ok" : "FAILED");
-    fflush(stdout);
-    munmap(m, sizeof *m);
-    return n_failed;
+    must(wf_backend_create("cuda", &config, &be), "back end");
+    for (int i = 0; i < p->n_ways; i++)
+        check_one_way(be, control, &p->ways[i]);
+    wf_backend_destroy(be);
+    for (int i = 0; i < p->n_ways; i++)
+        check_tokens(control, &p->ways[i], "llama-gqa");
+    if (control->size == 2) check_tokens(control, &p->ways[p->n_ways - 1], "gptj-mini");
 }
 
-// Devices of this machine, without opening one: this process forks.
-static int count_devices(void)
+static int run_ways(int size, bool share, const way *ways, int n)
 {
-    int n = 0;
-    DIR *dir = opendir("/dev");
-    for (struct dirent *d; dir && (d = readdir(dir));)
-        if (strncmp(d->d_name, "nvidia", 6) == 0 && d->d_name[6] >= '0' && d->d_name[6] <= '9') n++;
-    if (dir) closedir(dir);
-    return n;
+    plan p = {.share = share, .ways = ways, .n_ways = n};
+    int n_failed = forked_run(size, run_rank, &p);
+    for (int i = 0; i < n && i < 2; i++) { // one-shot, two-shot; NCCL, auto
+        plan lost = {.share = share, .lost = true, .ways = &ways[i], .n_ways = 1};
+        n_failed += forked_run(size, run_rank, &lost);
+    }
+    printf("%d ranks%s, %s ... %s: %s\n", size, share ? " on one device" : "", ways[0].name,
+           ways[n - 1].name, n_failed == 0 ? "ok" : "FAILED");
+    fflush(stdout);
+    return n_failed;
 }
 
 int main(int argc, char **argv)
 {
-    int most = argc > 1 ? atoi(argv[1]) : MOST_RANKS, n = count_devices(), n_failed = 0;
-    if (n < 2) {
+    int most = argc > 1 ? atoi(argv[1]) : FORKED_MOST_RANKS, n = forked_count_devices();
+    int n_failed = 0;
+    bool share = argc > 2 && strcmp(argv[2], "share") == 0;
+    if (n < 1 || (n < 2 && !share)) {
         printf("skipped: %d GPU%s on this machine, groups need two\n", n, n == 1 ? "" : "s");
         return 77;
     }
-    for (int size = 2; size <= n && size <= most && n_failed == 0; size *= 2)
-        n_failed += run_group(size);
+    for (int size = 2; (share || size <= n) && size <= most && n_failed == 0; size *= 2) {
+        n_failed += run_ways(size, share, own_ways, sizeof own_ways / sizeof *own_ways);
+        if (!share)
+            n_failed += run_ways(size, share, nccl_ways, sizeof nccl_ways / sizeof *nccl_ways);
+    }
     return n_failed != 0;
 }

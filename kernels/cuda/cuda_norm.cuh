@@ -1,0 +1,82 @@
+// One row of a norm on one block (cuda_norm.cu has formula and layout), for every kernel that ends
+// in a norm: the same bits whatever brought the row.
+#ifndef WF_KERNELS_CUDA_NORM_CUH
+#define WF_KERNELS_CUDA_NORM_CUH
+
+#include "kernels/cuda/cuda_num.cuh"
+
+#define NORM_THREADS 512
+
+struct norm_args {
+    wf_matrix x, residual, y;
+    const float *weight, *bias;
+    float eps;
+};
+
+// Threads of the block that norms rows of n_pieces pieces.
+static inline int norm_threads(int64_t n_pieces)
+{
+    return n_pieces >= NORM_THREADS ? NORM_THREADS : (int)div_up64(n_pieces, 32) * 32;
+}
+
+// Piece p of this thread covers columns (p * threads + tid) * VEC of the row. fetch(i) gives piece
+// i of x, a vec<T, VEC>. slots: shared, one use per call.
+template <typename T, int VEC, int PIECES, bool LAYER, typename F>
+__device__ __forceinline__ void norm_row(const norm_args &a, int64_t row, float (&slots)[2][32],
+                                         F fetch)
+{
+    typedef vec<T, VEC> piece;
+    int n_pieces = (int)(a.x.n_cols / VEC);
+    piece *r = (piece *)((T *)a.residual.data + row * a.residual.stride);
+    piece *y = (piece *)((T *)a.y.data + row * a.y.stride);
+    float held[PIECES][VEC], sum = 0.0f;
+#pragma unroll
+    for (int p = 0; p < PIECES; p++) {
+        int i = p * (int)blockDim.x + (int)threadIdx.x;
+        if (i >= n_pieces) continue;
+        piece in = fetch(i), kept;
+        if (a.residual.data != nullptr) kept = r[i];
+#pragma unroll
+        for (int j = 0; j < VEC; j++) {
+            float v = to_f32(in.v[j]);
+            if (a.residual.data != nullptr) {
+                v += to_f32(kept.v[j]);
+                kept.v[j] = of_f32<T>(v);
+            }
+            held[p][j] = v;
+            sum += LAYER ? v : v * v;
+        }
+        if (a.residual.data != nullptr) r[i] = kept;
+    }
+    float n = (float)a.x.n_cols, mean = 0.0f;
+    sum = block_sum(sum, slots[0]);
+    if (LAYER) {
+        mean = sum / n;
+        sum = 0.0f;
+#pragma unroll
+        for (int p = 0; p < PIECES; p++)
+#pragma unroll
+            for (int j = 0; j < VEC; j++) {
+                bool real = p * (int)blockDim.x + (int)threadIdx.x < n_pieces;
+                float d = real ? held[p][j] - mean : 0.0f;
+                sum += d * d;
+            }
+        sum = block_sum(sum, slots[1]);
+    }
+    float scale = 1.0f / sqrtf(sum / n + a.eps);
+#pragma unroll
+    for (int p = 0; p < PIECES; p++) {
+        int i = p * (int)blockDim.x + (int)threadIdx.x;
+        if (i >= n_pieces) continue;
+        piece out;
+#pragma unroll
+        for (int j = 0; j < VEC; j++) {
+            float v = (held[p][j] - mean) * scale * a.weight[i * VEC + j];
+            if (LAYER && a.bias != nullptr) v += a.bias[i * VEC + j];
+            out.v[j] = of_f32<T>(v);
+        }
+        y[i] = out;
+    }
+}
+
+#endif
