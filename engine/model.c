@@ -121,13 +121,14 @@ static wf_status load_attention(wf_loader *l, const wf_model *m, int i, wf_piece
         .n_rows = a->hidden,
         .col = m->tp_rank * width,
         .n_cols = width,
+        .bias_elsewhere = m->tp_rank != 0,
         .std = RANDOM_STD / sqrtf(2.0f * (float)a->n_layers),
     };
     WF_TRY(wf_loader_norm(l, WF_ROLE_ATTN_NORM, i, &layer->attn_norm));
     WF_TRY(wf_loader_matrix(l, &qkv, &layer->qkv));
     if (a->bias_qkv) WF_TRY(wf_loader_bias(l, &qkv, &layer->qkv_bias));
     WF_TRY(wf_loader_matrix(l, &o, &layer->o));
-    return a->bias_o && (l->dry || m->tp_rank == 0) ? wf_loader_bias(l, &o, &layer->o_bias) : WF_OK;
+    return a->bias_o ? wf_loader_bias(l, &o, &layer->o_bias) : WF_OK;
 }
 
 static wf_status load_mlp(wf_loader *l, const wf_model *m, int i, wf_layer *layer)
@@ -150,14 +151,14 @@ static wf_status load_mlp(wf_loader *l, const wf_model *m, int i, wf_layer *laye
         .n_rows = a->hidden,
         .col = (int64_t)m->tp_rank * m->ffn,
         .n_cols = m->ffn,
+        .bias_elsewhere = m->tp_rank != 0,
         .std = RANDOM_STD / sqrtf(2.0f * (float)a->n_layers),
     };
     if (!a->shared_norm) WF_TRY(wf_loader_norm(l, WF_ROLE_MLP_NORM, i, &layer->mlp_norm));
     WF_TRY(wf_loader_matrix(l, &up, &layer->gate_up));
     if (a->bias_mlp) WF_TRY(wf_loader_bias(l, &up, &layer->gate_up_bias));
     WF_TRY(wf_loader_matrix(l, &down, &layer->down));
-    return a->bias_mlp && (l->dry || m->tp_rank == 0) ? wf_loader_bias(l, &down, &layer->down_bias)
-                                                      : WF_OK;
+    return a->bias_mlp ? wf_loader_bias(l, &down, &layer->down_bias) : WF_OK;
 }
 
 // The embedding table, the head, and what stands between the last layer and the head.
@@ -194,15 +195,23 @@ static wf_status load_all(wf_loader *l, wf_model *m, wf_piece *pieces)
     return load_ends(l, m);
 }
 
-// One line per group; ranks of a group load alike.
+// Ranks of a group load alike: the first one speaks for all.
 static void say_loaded(const wf_model *m)
 {
-    double s = (double)m->report.load_ns / (double)WF_NS_PER_S;
-    double read_mb = (double)m->report.file_bytes / 1e6;
-    if (m->tp_rank != 0) return;
-    wf_info("model: %s, %.1f MB of weights as %s on each of %d; %.1f MB read in %.2f s (%.2f GB/s)",
-            m->arch.family->name, (double)m->report.weight_bytes / 1e6, wf_dtype_name(m->dtype),
-            m->tp_size, read_mb, s, s > 0 ? read_mb / 1e3 / s : 0.0);
+    const wf_model_report *r = &m->report;
+    wf_log_level level = m->tp_rank == 0 ? WF_LOG_INFO : WF_LOG_DEBUG;
+    double s = (double)r->load_ns / (double)WF_NS_PER_S, read_mb = (double)r->file_bytes / 1e6;
+    wf_log(level, "model: %s, %.1f MB of weights as %s on each of %d", m->arch.family->name,
+           (double)r->weight_bytes / 1e6, wf_dtype_name(m->dtype), m->tp_size);
+    if (r->file_bytes == 0) {
+        wf_log(level, "model: random weights made in %.2f s", s);
+        return;
+    }
+    wf_log(level,
+           "model: %.1f MB read and placed in %.2f s (%.2f GB/s, %d threads), %.1f MB of it from "
+           "storage",
+           read_mb, s, s > 0 ? read_mb / 1e3 / s : 0.0, r->n_readers,
+           (double)r->storage_bytes / 1e6);
 }
 
 wf_status wf_model_load(wf_backend *be, const wf_arch *arch, const wf_hf_folder *folder,
@@ -218,9 +227,12 @@ wf_status wf_model_load(wf_backend *be, const wf_arch *arch, const wf_hf_folder 
     WF_TRY_TO(done, wf_loader_open(be, arch, folder, config, &loader));
     WF_TRY_TO(done, model_create(be, arch, config, &m));
     WF_TRY_TO(done, load_all(&loader, m, pieces)); // dry: finds and checks all
-    WF_TRY_TO(done, wf_loader_check_unused(&loader));
+    WF_TRY_TO(done, wf_loader_make_real(&loader));
     WF_TRY_TO(done, load_all(&loader, m, pieces));
     m->report = loader.report;
+    wf_readahead_report reads = wf_readahead_get_report(loader.reads);
+    m->report.storage_bytes = reads.storage_bytes;
+    m->report.n_readers = reads.n_threads;
     m->report.load_ns = wf_clock_ns() - start_ns;
     say_loaded(m);
     *out = m;

@@ -10,9 +10,10 @@
 // are on rank 0 alone, given to its GEMM, so that the sum holds them once.
 //
 // Life cycle: wf_backend_create -> wf_model_load -> forward passes -> wf_model_destroy. Loading
-// streams the checkpoint through one staging buffer in large reads; each rank reads its own row
-// slices (of o and down: whole rows, of which it keeps its columns). NaN, infinities and values
-// that do not fit the dtype are refused by tensor name. All functions are Local.
+// streams the checkpoint through a ring of buffers that threads fill ahead in large reads; each
+// rank reads its own row slices (of o and down: whole rows, of which it keeps its columns). NaN,
+// infinities and values that do not fit the dtype are refused by tensor name. All functions are
+// Local.
 //
 // The layer is described by family.h; the split follows Megatron-LM, arXiv 1909.08053.
 #ifndef WF_ENGINE_MODEL_H
@@ -31,7 +32,8 @@ typedef struct wf_model_config {
     int dtype;              // a wf_dtype, or WF_MODEL_DTYPE_AUTO
     int32_t max_context;    // rows of the rotary tables; 0: the model's
     uint64_t seed;          // of random weights
-    size_t staging_bytes;   // 0: 64 MiB
+    size_t staging_bytes;   // of one block read from a file; 0: 16 MiB
+    int n_readers;          // threads that read ahead; 0: 4
     const atomic_int *stop; // nonzero: give up between two reads, WF_DRAINED; NULL: never. Borrowed
 } wf_model_config;
 
@@ -55,9 +57,11 @@ typedef struct wf_layer {
 } wf_layer;
 
 typedef struct wf_model_report {
-    uint64_t file_bytes;   // read from files by this rank
-    uint64_t weight_bytes; // kept on the device by this rank
+    uint64_t file_bytes;    // read from files by this rank
+    uint64_t storage_bytes; // of these not from the page cache; 0 where the system does not tell
+    uint64_t weight_bytes;  // kept on the device by this rank
     int64_t load_ns;
+    int n_readers;
 } wf_model_report;
 
 // Read-only for everybody but the loader. The model owns what its pointers point to, except be.

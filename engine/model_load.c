@@ -1,7 +1,7 @@
 // The loader: finds, checks, reads in blocks, hands over to the back end.
 //
-// One staging buffer bounds host memory whatever the model's size. Uploads are waited for before
-// the buffer is used again.
+// The checkpoint comes through a readahead (model_read.h), which bounds host memory whatever the
+// model's size; what is not read (zeros, rotary tables) goes through a small staging buffer.
 #include "engine/model_load.h"
 
 #include <assert.h>
@@ -16,7 +16,7 @@
 #include "io/base/hash.h"
 #include "kernels/convert.h"
 
-enum { NAME_BYTES = 160, DEFAULT_STAGING_BYTES = 64 << 20, MIN_STAGING_BYTES = 4096 };
+enum { NAME_BYTES = 160, BLOCK_BYTES = 16 << 20, STAGING_BYTES = 1 << 20, MIN_BYTES = 4096 };
 
 // Full shape of a role's matrix in a checkpoint.
 static void matrix_shape(const wf_arch *a, wf_role role, int64_t *n_rows, int64_t *n_cols)
@@ -39,13 +39,10 @@ static void matrix_shape(const wf_arch *a, wf_role role, int64_t *n_rows, int64_
     *n_cols = role == WF_ROLE_O ? q : role == WF_ROLE_DOWN ? a->ffn : a->hidden;
 }
 
-// What was asked for, or the default; never less than a row, nor much more than there is to read.
-static size_t staging_size(const wf_arch *arch, const wf_hf_folder *folder, size_t asked)
+// `bytes`, but never less than a row of any matrix.
+static size_t at_least_a_row(const wf_arch *arch, size_t bytes)
 {
-    size_t bytes = asked ? asked : DEFAULT_STAGING_BYTES;
-    uint64_t total = folder ? wf_hf_folder_tensor_bytes(folder) : MIN_STAGING_BYTES;
-    if (bytes > total) bytes = (size_t)total;
-    if (bytes < MIN_STAGING_BYTES) bytes = MIN_STAGING_BYTES;
+    if (bytes < MIN_BYTES) bytes = MIN_BYTES;
     for (int role = 0; role < WF_N_ROLES; role++) {
         int64_t n_rows, n_cols;
         matrix_shape(arch, (wf_role)role, &n_rows, &n_cols);
@@ -58,6 +55,8 @@ static size_t staging_size(const wf_arch *arch, const wf_hf_folder *folder, size
 wf_status wf_loader_open(wf_backend *be, const wf_arch *arch, const wf_hf_folder *folder,
                          const wf_model_config *config, wf_loader *out)
 {
+    wf_status st;
+    size_t block_bytes = config->staging_bytes ? config->staging_bytes : BLOCK_BYTES;
     wf_loader loader = {
         .be = be,
         .arch = arch,
@@ -65,22 +64,25 @@ wf_status wf_loader_open(wf_backend *be, const wf_arch *arch, const wf_hf_folder
         .dtype = wf_model_resolve_dtype(arch, config->dtype),
         .seed = config->seed,
         .dry = true,
-        .staging_bytes = staging_size(arch, folder, config->staging_bytes),
+        .block_bytes = at_least_a_row(arch, block_bytes),
+        .staging_bytes = at_least_a_row(arch, STAGING_BYTES),
         .stop = config->stop,
     };
-    size_t n = folder ? wf_hf_folder_count(folder) : 0;
-    WF_TRY(wf_alloc(n, 1, &loader.used));
-    wf_status st = be->ops->host_alloc(be, loader.staging_bytes, &loader.staging);
-    if (st != WF_OK) {
-        free(loader.used);
-        return st;
-    }
+    wf_readahead_config reads = {
+        .be = be, .buffer_bytes = loader.block_bytes, .n_threads = config->n_readers};
+    WF_TRY_TO(failed, wf_alloc(folder ? wf_hf_folder_count(folder) : 0, 1, &loader.used));
+    WF_TRY_TO(failed, be->ops->host_alloc(be, loader.staging_bytes, &loader.staging));
+    WF_TRY_TO(failed, wf_readahead_create(&reads, &loader.reads));
     *out = loader;
     return WF_OK;
+failed:
+    wf_loader_close(&loader);
+    return st;
 }
 
 void wf_loader_close(wf_loader *loader)
 {
+    wf_readahead_destroy(&loader->reads);
     if (loader->staging) loader->be->ops->host_free(loader->be, loader->staging);
     free(loader->used);
     *loader = (wf_loader){0};
@@ -148,33 +150,6 @@ static wf_status find(wf_loader *l, wf_role role, int i_layer, const char *suffi
     return check_shape(out, rank, shape);
 }
 
-static wf_status fail_bad(const wf_hf_tensor *t, const void *values, wf_dtype from, wf_dtype to,
-                          int64_t i, int64_t row)
-{
-    return wf_fail(WF_DATA, "%s: %s: the value %g in row %" PRId64 " is not finite as %s; %s",
-                   wf_safetensors_path(t->file), t->tensor->name,
-                   (double)wf_load_f32(values, from, i), row, wf_dtype_name(to),
-                   from == to ? "the checkpoint is damaged, download it again"
-                              : "is the checkpoint damaged? else load it with model.dtype: bf16");
-}
-
-// Refuses a block of rows of a matrix, the first being `row` of the tensor, with a bad value in it.
-static wf_status check_block(const wf_loader *l, const wf_hf_tensor *t, const wf_matrix *block,
-                             int64_t row)
-{
-    bool dense = block->n_cols == block->stride;
-    int64_t n_lines = dense ? 1 : block->n_rows, n = block->n_cols * (dense ? block->n_rows : 1);
-    for (int64_t i = 0; i < n_lines; i++) {
-        const char *line =
-            (const char *)block->data + (size_t)(i * block->stride) * wf_dtype_bytes(block->dtype);
-        int64_t bad = wf_values_find_bad(line, n, block->dtype, l->dtype);
-        if (bad >= 0) {
-            return fail_bad(t, line, block->dtype, l->dtype, bad, row + i + bad / block->n_cols);
-        }
-    }
-    return WF_OK;
-}
-
 // Asked before every read: a job that is told to leave must not read on for minutes.
 static wf_status go_on(const wf_loader *l)
 {
@@ -191,7 +166,20 @@ static wf_status begin_part(wf_loader *l)
     return go_on(l);
 }
 
-// One piece of a matrix, read as whole rows in blocks of the staging buffer.
+// The dry visit says what will be read; the real one has it, NULL in the dry one. Valid until the
+// next block.
+static wf_status block(wf_loader *l, const wf_read_block *block, const void **out)
+{
+    *out = NULL;
+    if (l->dry) return wf_readahead_add(l->reads, block);
+    WF_TRY(go_on(l));
+    WF_TRY(wf_readahead_next(l->reads, block, out));
+    l->report.file_bytes +=
+        (uint64_t)(block->n_rows * block->row_cols) * wf_dtype_bytes(block->from);
+    return WF_OK;
+}
+
+// One piece of a matrix, read as whole rows in blocks.
 static wf_status load_piece(wf_loader *l, const wf_part *part, const wf_piece *piece,
                             int64_t dst_row, wf_weight *weight)
 {
@@ -200,19 +188,17 @@ static wf_status load_piece(wf_loader *l, const wf_part *part, const wf_piece *p
     wf_dtype dtype;
     matrix_shape(l->arch, piece->role, &shape[0], &shape[1]);
     WF_TRY(find(l, piece->role, part->i_layer, ".weight", 2, shape, &t, &dtype));
-    if (l->dry) return WF_OK;
     assert(piece->first + piece->n <= shape[0] && part->col + part->n_cols <= shape[1]);
-    size_t each = wf_dtype_bytes(dtype), row_bytes = (size_t)shape[1] * each;
-    int64_t per_block = (int64_t)(l->staging_bytes / row_bytes);
+    size_t each = wf_dtype_bytes(dtype);
+    int64_t per_block = (int64_t)(l->block_bytes / ((size_t)shape[1] * each));
     for (int64_t row = 0, n; row < piece->n; row += n) {
+        const void *rows;
         n = piece->n - row < per_block ? piece->n - row : per_block;
-        uint64_t offset = (uint64_t)(piece->first + row) * row_bytes;
-        WF_TRY(go_on(l));
-        WF_TRY(wf_safetensors_read(t.file, t.tensor, offset, (size_t)n * row_bytes, l->staging));
-        l->report.file_bytes += (uint64_t)n * row_bytes;
-        char *values = (char *)l->staging + (size_t)part->col * each;
-        const wf_matrix block = {values, dtype, n, part->n_cols, shape[1]};
-        WF_TRY(check_block(l, &t, &block, piece->first + row));
+        const wf_read_block b = {t, dtype,    l->dtype,  piece->first + row,
+                                 n, shape[1], part->col, part->n_cols};
+        WF_TRY(block(l, &b, &rows));
+        if (l->dry) continue;
+        const char *values = (const char *)rows + (size_t)part->col * each;
         WF_TRY(l->be->ops->weight_load(l->be, weight, dst_row + row, n, values, dtype, shape[1]));
     }
     return WF_OK;
@@ -262,7 +248,7 @@ wf_status wf_loader_matrix(wf_loader *l, const wf_part *part, wf_weight **out)
     return fill_matrix(l, part, *out); // the model owns the weight from here
 }
 
-// Elements [first, first + n) of a vector, as f32 at dst. The staging buffer is used in blocks.
+// Elements [first, first + n) of a vector, as f32 at dst.
 static wf_status load_vector(wf_loader *l, wf_role role, int i_layer, const char *suffix,
                              int64_t full, int64_t first, int64_t n, float *dst)
 {
@@ -270,17 +256,13 @@ static wf_status load_vector(wf_loader *l, wf_role role, int i_layer, const char
     wf_dtype dtype;
     WF_TRY(find(l, role, i_layer, suffix, 1, &full, &t, &dtype));
     WF_TRY(begin_part(l));
-    if (l->dry) return WF_OK;
-    size_t each = wf_dtype_bytes(dtype);
-    int64_t per_block = (int64_t)(l->staging_bytes / each);
+    int64_t per_block = (int64_t)(l->block_bytes / wf_dtype_bytes(dtype));
     for (int64_t at = 0, m; at < n; at += m) {
+        const void *values;
         m = n - at < per_block ? n - at : per_block;
-        WF_TRY(wf_safetensors_read(t.file, t.tensor, (uint64_t)(first + at) * each,
-                                   (size_t)m * each, l->staging));
-        l->report.file_bytes += (uint64_t)m * each;
-        int64_t bad = wf_values_find_bad(l->staging, m, dtype, WF_F32);
-        if (bad >= 0) return fail_bad(&t, l->staging, dtype, WF_F32, bad, first + at + bad);
-        wf_convert(dst + at, WF_F32, l->staging, dtype, m);
+        const wf_read_block b = {t, dtype, WF_F32, first + at, m, 1, 0, 1};
+        WF_TRY(block(l, &b, &values));
+        if (!l->dry) wf_convert(dst + at, WF_F32, values, dtype, m);
     }
     return WF_OK;
 }
@@ -296,11 +278,25 @@ static wf_status place_vector(wf_loader *l, const float *values, int64_t n, floa
     return upload(l, device, values, bytes);
 }
 
+// Missing or of another shape on one rank means so on all: they fail alike.
+static wf_status find_bias(wf_loader *l, const wf_part *part)
+{
+    for (int i = 0; l->folder && i < part->n_pieces; i++) {
+        int64_t full, n_cols;
+        wf_hf_tensor t;
+        wf_dtype dtype;
+        matrix_shape(l->arch, part->pieces[i].role, &full, &n_cols);
+        WF_TRY(find(l, part->pieces[i].role, part->i_layer, ".bias", 1, &full, &t, &dtype));
+    }
+    return WF_OK;
+}
+
 wf_status wf_loader_bias(wf_loader *l, const wf_part *part, float **out)
 {
     wf_status st = WF_OK;
     float *values;
     int64_t at = 0;
+    if (part->bias_elsewhere) return find_bias(l, part);
     if (l->dry && !l->folder) return WF_OK;
     WF_TRY(wf_alloc((size_t)part->n_rows, sizeof *values, &values));
     for (int i = 0; l->folder && i < part->n_pieces; i++) {
@@ -380,9 +376,8 @@ static bool may_be_unused(const wf_arch *arch, const char *name)
     return arch->tied && strcmp(name, head) == 0;
 }
 
-wf_status wf_loader_check_unused(wf_loader *l)
+static wf_status check_unused(const wf_loader *l)
 {
-    l->dry = false;
     for (size_t i = 0; l->folder && i < wf_hf_folder_count(l->folder); i++) {
         wf_hf_tensor t = wf_hf_folder_at(l->folder, i);
         if (l->used[i] || may_be_unused(l->arch, t.tensor->name)) continue;
@@ -392,4 +387,11 @@ wf_status wf_loader_check_unused(wf_loader *l)
                        wf_safetensors_path(t.file), t.tensor->name, l->arch->family->name);
     }
     return WF_OK;
+}
+
+wf_status wf_loader_make_real(wf_loader *l)
+{
+    WF_TRY(check_unused(l));
+    l->dry = false;
+    return wf_readahead_start(l->reads);
 }

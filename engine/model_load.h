@@ -6,12 +6,13 @@
 //   qkv of rank 1 of 2:   [q rows 16..31][k rows 8..15][v rows 8..15]   three tensors, or one fused
 //
 // and its bias from the same pieces of the tensors' biases. Private to engine/model*.c.
-// The loader visits a model twice: first `dry`, to find every tensor and check its shape before the
-// first byte is read, then for real. All Local. Errors as wf_model_load.
+// The loader visits a model twice: first `dry`, to find every tensor, check its shape and note what
+// to read ahead before the first byte is read, then for real. All Local. Errors as wf_model_load.
 #ifndef WF_ENGINE_MODEL_LOAD_H
 #define WF_ENGINE_MODEL_LOAD_H
 
 #include "engine/model.h"
+#include "engine/model_read.h"
 
 // Rows first .. first + n of the tensor with this role.
 typedef struct wf_piece {
@@ -25,7 +26,8 @@ typedef struct wf_part {
     const wf_piece *pieces;
     int n_pieces;
     int64_t n_rows, col, n_cols;
-    float std; // of random weights
+    bool bias_elsewhere; // another rank keeps the bias: it is looked for and not loaded
+    float std;           // of random weights
 } wf_part;
 
 typedef struct wf_loader {
@@ -35,15 +37,17 @@ typedef struct wf_loader {
     wf_dtype dtype;
     uint64_t seed;
     bool dry;
-    uint8_t *used; // [tensors of the folder]
-    void *staging; // pinned where that exists; own
-    size_t staging_bytes;
+    uint8_t *used;       // [tensors of the folder]
+    wf_readahead *reads; // own
+    void *staging;       // pinned where that exists; own
+    size_t staging_bytes, block_bytes;
     const atomic_int *stop; // borrowed, may be NULL
     uint64_t n_parts;       // matrices and vectors begun, of the real visit
     wf_model_report report;
 } wf_loader;
 
-// `config` is checked by the caller. wf_loader_close gives back the staging buffer.
+// `config` is checked by the caller. wf_loader_close gives back the buffers; it takes what a failed
+// wf_loader_open left.
 wf_status wf_loader_open(wf_backend *be, const wf_arch *arch, const wf_hf_folder *folder,
                          const wf_model_config *config, wf_loader *out);
 void wf_loader_close(wf_loader *loader);
@@ -59,7 +63,7 @@ wf_status wf_loader_norm(wf_loader *loader, wf_role role, int i_layer, wf_norm *
 // The rotary tables of n_positions.
 wf_status wf_loader_rotary(wf_loader *loader, int32_t n_positions, float **cos, float **sin);
 
-// After the dry visit: refuses tensors that no part asked for, and makes the loader real.
-wf_status wf_loader_check_unused(wf_loader *loader);
+// After the dry visit: refuses tensors that no part asked for, and begins to read.
+wf_status wf_loader_make_real(wf_loader *loader);
 
 #endif

@@ -66,6 +66,7 @@ typedef struct wf_run_params {
     const char *identity; // JSON object: model, dtype, sampling, seed, arrivals, shards ...
     const char *job_id;   // batch job, NULL: none
     uint32_t restart;     // its restart count
+    const char *command;  // how the job was started, for people; NULL: not known
 } wf_run_params;
 
 // Creates <out>/runs/<r>.json naming the segments that count; what older runs publish from now on

@@ -85,6 +85,7 @@ static wf_status put_run(wf_json_writer *w, const wf_runs *runs, const wf_run_pa
     put_head(w, (uint32_t)runs->n_runs);
     wf_json_put_string(w, "job_id", params->job_id ? params->job_id : "");
     wf_json_put_u64(w, "restart", params->restart);
+    wf_json_put_string(w, "command", params->command ? params->command : "");
     if (params->identity) st = put_identity(w, params->identity);
     put_segments(w, runs->segments, runs->n_segments);
     wf_json_close(w);

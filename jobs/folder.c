@@ -63,7 +63,8 @@ static wf_status start_run(wf_folder *f, const wf_folder_config *c)
     WF_TRY_TO(out, wf_json_writer_finish(w, &text, NULL));
     WF_TRY_TO(out, check_identity(c, runs, text));
     WF_TRY_TO(out, wf_runs_verify(runs));
-    wf_run_params params = {.identity = text, .job_id = c->job_id, .restart = c->restart};
+    wf_run_params params = {
+        .identity = text, .job_id = c->job_id, .restart = c->restart, .command = c->command};
     WF_TRY_TO(out, wf_runs_start(runs, &params, &f->run));
 out:
     wf_json_writer_destroy(&w);

@@ -21,7 +21,8 @@ typedef struct wf_folder_config {
     size_t n_shards;
     const char *job_id; // batch job, NULL: none
     uint32_t restart;
-    bool force; // go on although the identity differs
+    const char *command; // how this start was typed, for `weft why`; NULL: not known
+    bool force;          // go on although the identity differs
 } wf_folder_config;
 
 // Makes the folder, takes its ownership, checks that it belongs to this job, sets aside what does

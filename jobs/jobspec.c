@@ -1,6 +1,7 @@
 // Loading, checking and writing a job. See jobspec.h.
 #include "jobs/jobspec.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,6 +17,8 @@ typedef struct {
     wf_options *options;
     wf_paths requests; // globs expanded
     char *job, *dir;   // made up where the file gives none
+    char *part_dir;    // of a part
+    const char **part; // its requests, borrowed
 } loaded;
 
 static loaded *loaded_of(const wf_jobspec *spec)
@@ -31,6 +34,8 @@ void wf_jobspec_destroy(wf_jobspec **spec)
     wf_paths_destroy(&l->requests);
     free(l->job);
     free(l->dir);
+    free(l->part_dir);
+    free(l->part);
     free(l);
     *spec = NULL;
 }
@@ -121,6 +126,29 @@ wf_status wf_jobspec_load(const wf_jobspec_source *source, wf_jobspec **out, cha
     }
     wf_jobspec_destroy(&spec);
     return st;
+}
+
+wf_status wf_jobspec_take_part(wf_jobspec *spec, int part, int n_parts)
+{
+    loaded *l = loaded_of(spec);
+    char name[16];
+    size_t n = 0;
+    if (spec->requests.n <= (size_t)part) {
+        return wf_fail(
+            WF_USAGE,
+            "part %d of %d: there are %zu shards for them, and every part needs one: use "
+            "fewer parts or split the shards",
+            part, n_parts, spec->requests.n);
+    }
+    WF_TRY(wf_alloc(spec->requests.n, sizeof *l->part, &l->part));
+    for (size_t i = (size_t)part; i < spec->requests.n; i += (size_t)n_parts) {
+        l->part[n++] = spec->requests.item[i];
+    }
+    snprintf(name, sizeof name, "a%d", part);
+    WF_TRY(wf_path_join(spec->output.dir, name, &l->part_dir));
+    spec->requests = (wf_option_strings){.n = n, .item = l->part};
+    spec->output.dir = l->part_dir;
+    return WF_OK;
 }
 
 wf_status wf_jobspec_text(const wf_jobspec *spec, char **out)

@@ -94,13 +94,15 @@ typedef struct wf_jobspec {
         const char *dir;
         int64_t seal_every_ns;
         int64_t seal_bytes;
+        int64_t drain_ns; // most time for requests in flight once the job must leave
         bool token_times;
         bool steps;
         int64_t max_failures; // stop the job beyond this many failed requests; -1: none
     } output;
     struct {
         const char *partition, *account, *qos, *constraint, *mem, *container; // "" : not given
-        int nodes, gpus_per_node, cpus_per_task;                              // 0: not given
+        const char *stage_weights;                                            // ""
+        int nodes, gpus_per_node, tasks_per_node, cpus_per_task;              // 0: not given
         int64_t time_ns;                                                      // 0: not given
         int64_t signal_ns;
         bool requeue;
@@ -127,6 +129,11 @@ typedef struct wf_jobspec_source {
 // give it to free().
 wf_status wf_jobspec_load(const wf_jobspec_source *source, wf_jobspec **out, char **problems);
 void wf_jobspec_destroy(wf_jobspec **spec);
+
+// Makes `spec` one of the `n_parts` parts of its job, as an array task runs it: the requests i, i +
+// n_parts, ... of the list, in the folder a<part> of the output folder. WF_USAGE where no shard is
+// left for it.
+wf_status wf_jobspec_take_part(wf_jobspec *spec, int part, int n_parts);
 
 // The resolved job as YAML, every key with its value; own, free(). It loads to the same job.
 wf_status wf_jobspec_text(const wf_jobspec *spec, char **out);

@@ -318,7 +318,8 @@ static wf_status config_copy(wf_progress *p, const wf_progress_config *config)
                               .pid = getpid(),
                               .exit_code = -1,
                               .requests_total = config->requests_total,
-                              .requests_before = config->requests_before};
+                              .requests_before = config->requests_before,
+                              .last_arrival_ns = config->replay ? config->last_arrival_ns : 0};
     if (config->deadline_ns > 0 && config->deadline_ns < INT64_MAX) {
         p->own.deadline_unix_ns = wf_clock_unix_ns() + config->deadline_ns - wf_clock_ns();
     }
@@ -429,6 +430,7 @@ void wf_progress_farewell(wf_progress *p, wf_status end, const char *text)
     wf_progress_error(p, operation == WF_OPERATION_FAILED ? text : "");
     atomic_store_explicit(&p->counters.operation, (int)operation, memory_order_relaxed);
     pthread_mutex_lock(&p->beating);
+    p->own.end = end;
     p->own.exit_code = wf_status_exit_code(end);
     pthread_mutex_unlock(&p->beating);
     beat(p);

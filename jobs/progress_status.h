@@ -78,11 +78,14 @@ const char *wf_drain_words(wf_drain_cause cause);
     X(epoch, "restarts of the group within it")                                                    \
     X(pid, "process id on its host")                                                               \
     X(signal, "the signal that asked it to drain, 0: none")                                        \
+    X(end, "wf_status as the rank ended, 0 until then")                                            \
     X(exit_code, "as the rank ended, -1: it has not")                                              \
     X(requests_total, "requests of the job, 0: another rank knows")                                \
     X(requests_before, "of them, done before this run")                                            \
     X(still_ns, "since a step began or ended, or the operation changed")                           \
     X(elapsed_ns, "since the run's time zero, 0: not there yet")                                   \
+    X(last_arrival_ns,                                                                             \
+      "replay: the last arrival, in the time of elapsed_ns; 0: nothing to wait for")               \
     X(beat_unix_ns, "wall clock of this file")                                                     \
     X(deadline_unix_ns, "wall clock by which it drains, 0: no limit")
 

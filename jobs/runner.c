@@ -50,16 +50,21 @@ typedef struct runner {
     wf_plan_needs needs;
     int64_t origin_ns, clock_offset_ns, first_ns, last_ns;
     char *job_text;
+    bool nothing_left; // all was done by earlier runs: no model, no engine, no step
     wf_serve_outcome served;
 } runner;
 
-// All ranks learn the worst status. Ranks without a failure of their own have nothing to say.
+// All ranks learn the worst status; leaving is no failure, so any failure is worse. Ranks without
+// one of their own have nothing to say.
 static wf_status agree(const runner *r, wf_status st)
 {
+    enum { LEAVE = 1 }; // below every status but WF_OK
     int64_t worst = 0;
     wf_comm *world = r->c->world;
-    if (world->ops->max_i64(world, st, &worst) != WF_OK) return WF_COMM;
-    if (worst != WF_OK && st == WF_OK) return wf_fail((wf_status)worst, "%s", "");
+    if (world->ops->max_i64(world, st == WF_DRAINED ? LEAVE : st, &worst) != WF_OK) return WF_COMM;
+    if (worst == LEAVE) worst = WF_DRAINED;
+    if (worst != WF_OK && (st == WF_OK || (st == WF_DRAINED && worst != WF_DRAINED)))
+        return wf_fail((wf_status)worst, "%s", "");
     return (wf_status)worst;
 }
 
@@ -71,6 +76,16 @@ static int n_groups(const runner *r)
 static int epoch(const runner *r)
 {
     return r->c->part ? (int)r->c->part->epoch : 0;
+}
+
+// The start is left between any two of its stages: nothing has been computed yet.
+static wf_status agree_to_go_on(const runner *r, const char *stage, wf_status st)
+{
+    char why[128];
+    if (st == WF_OK && wf_drain_asks(r->c->drain, WF_DRAIN_FINISH))
+        st = wf_fail(WF_DRAINED, "told to leave (%s) during the start, stage %s",
+                     wf_drain_why(r->c->drain, why, sizeof why), stage);
+    return agree(r, st);
 }
 
 static bool timed(const runner *r)
@@ -166,13 +181,12 @@ static wf_status create_backend(runner *r)
                            .n_threads = r->c->n_threads,
                            .model_dtype = r->dtype,
                            .deterministic = r->spec->engine.deterministic};
-    // All devices of a node are visible to all its ranks: rank i of the node takes device i.
+    // Where the plan gives a device it is there: a rank that fell back to the host would hold up
+    // all.
+    if (r->spec->parallel.backend == WF_SPEC_BACKEND_AUTO)
+        return wf_backend_create(c.device >= 0 ? "cuda" : "cpu", &c, &r->be);
     if (c.device < 0) c.device = r->c->plan->rank[r->c->world->rank].local;
-    if (r->spec->parallel.backend != WF_SPEC_BACKEND_AUTO)
-        return wf_backend_create(names[r->spec->parallel.backend], &c, &r->be);
-    if (wf_backend_create("cuda", &c, &r->be) == WF_OK) return WF_OK;
-    wf_debug("parallel.backend: auto takes the cpu: %s", wf_error());
-    return wf_backend_create("cpu", &c, &r->be);
+    return wf_backend_create(names[r->spec->parallel.backend], &c, &r->be);
 }
 
 static wf_status load_model(runner *r)
@@ -182,7 +196,8 @@ static wf_status load_model(runner *r)
                          .tp_size = r->group->size,
                          .dtype = (int)r->dtype,
                          .max_context = r->spec->engine.max_context,
-                         .seed = (uint64_t)r->spec->seed};
+                         .seed = (uint64_t)r->spec->seed,
+                         .stop = wf_drain_level_of(r->c->drain)};
     WF_TRY(create_backend(r));
     WF_TRY(r->be->ops->info(r->be, &r->be_info));
     bool random = r->spec->model.weights == WF_SPEC_WEIGHTS_RANDOM;
@@ -264,6 +279,7 @@ static wf_folder_config folder_config(const runner *r)
                               .n_shards = r->n_shards,
                               .job_id = r->c->job_id,
                               .restart = r->c->restart,
+                              .command = r->c->command,
                               .force = r->c->force};
 }
 
@@ -286,6 +302,27 @@ static wf_status read_done(runner *r)
     if (!r->leads) return WF_OK;
     wf_folder_config c = folder_config(r);
     return wf_folder_done(&c, &r->done);
+}
+
+static int64_t expected_results(const runner *r)
+{
+    int64_t n = 0;
+    for (size_t i = 0; i < r->n_shards; i++)
+        n += (int64_t)(r->info[i].n_rows * r->spec->sampling.n);
+    return n;
+}
+
+// Where rows may ask for several samples, only the step loop knows what is left.
+static wf_status look_what_is_left(runner *r)
+{
+    int64_t n_left = 1, least = 0;
+    bool countable = r->leads;
+    for (size_t i = 0; i < r->n_shards && countable; i++)
+        countable = !(r->info[i].sampling_columns & 1u << WF_SAMPLING_n);
+    if (countable) n_left = expected_results(r) - (int64_t)wf_done_total(r->done);
+    WF_TRY(r->c->world->ops->max_i64(r->c->world, r->leads ? -n_left : INT64_MIN, &least));
+    r->nothing_left = least >= 0;
+    return WF_OK;
 }
 
 // ---- stage: rows --------------------------------------------------------------------------------
@@ -335,16 +372,9 @@ static wf_status find_rows(runner *r)
 
 // ---- stage: writer and progress -----------------------------------------------------------------
 
-static int64_t expected_results(const runner *r)
-{
-    int64_t n = 0;
-    for (size_t i = 0; i < r->n_shards; i++)
-        n += (int64_t)(r->info[i].n_rows * r->spec->sampling.n);
-    return n;
-}
-
 static wf_status start_progress(runner *r)
 {
+    WF_TRY(wf_drain_watch(r->c->drain, r->spec->output.dir));
     int n = r->c->world->size;
     int *watch = calloc((size_t)n, sizeof *watch);
     if (!watch) return wf_fail(WF_NO_MEMORY, "runner: out of memory");
@@ -361,10 +391,10 @@ static wf_status start_progress(runner *r)
                             .print = print,
                             .watch = watch,
                             .n_watch = print ? (size_t)(n - 1) : 0,
-                            .requests_total = print ? expected_results(r) : 0,
+                            .requests_total = r->leads ? expected_results(r) : 0,
                             .requests_before = print ? (int64_t)wf_done_total(r->done) : 0,
                             .deadline_ns = r->c->deadline_ns,
-                            .signal = r->c->drain,
+                            .signal = wf_drain_signal(r->c->drain),
                             .replay = timed(r),
                             .last_arrival_ns = r->last_ns};
     wf_status st = wf_progress_start(&c, &r->progress);
@@ -513,9 +543,7 @@ static wf_status lead(runner *r)
                          .max_rows = r->spec->engine.max_rows,
                          .origin_ns = r->origin_ns,
                          .drain = r->c->drain,
-                         .deadline_ns = r->c->deadline_ns,
-                         .max_failures = r->spec->output.max_failures,
-                         .stop_file = stop_file};
+                         .max_failures = r->spec->output.max_failures};
     wf_status st = wf_serve(&c, &r->served);
     if (st == WF_DATA && c.max_failures >= 0) // the other groups are to stop as well
         wf_file_write_whole(stop_file, "max_failures\n", 13, WF_PUBLISH_REPLACE);
@@ -577,6 +605,7 @@ static const stage stages[] = {
     {"folder", begin_folder, WF_OPERATION_START},
     {"run", share_run, WF_OPERATION_START},
     {"done", read_done, WF_OPERATION_START},
+    {"left", look_what_is_left, WF_OPERATION_START},
     {"progress", start_progress, WF_OPERATION_START},
     {"weights", load_model, WF_OPERATION_LOAD},
     {"devices", join_devices, WF_OPERATION_WARM_UP},
@@ -620,15 +649,23 @@ static wf_status end_of(const runner *r, const wf_runner_outcome *out, bool drai
     return WF_OK;
 }
 
-static wf_status run_job(runner *r, wf_runner_outcome *out)
+static wf_status start(runner *r)
 {
-    for (size_t i = 0; i < sizeof stages / sizeof *stages; i++) {
+    for (size_t i = 0; i < sizeof stages / sizeof *stages && !r->nothing_left; i++) {
         wf_debug("stage %s", stages[i].name);
         set_operation(r, stages[i].operation);
-        WF_TRY(agree(r, stages[i].run(r)));
+        WF_TRY(agree_to_go_on(r, stages[i].name, stages[i].run(r)));
     }
-    wf_progress_begin(r->progress);
-    WF_TRY(agree(r, run_group(r)));
+    return WF_OK;
+}
+
+static wf_status run_job(runner *r, wf_runner_outcome *out)
+{
+    WF_TRY(start(r));
+    if (!r->nothing_left) {
+        wf_progress_begin(r->progress);
+        WF_TRY(agree(r, run_group(r)));
+    }
     WF_TRY(sum_up(r, out));
     int64_t drained = 0;
     WF_TRY(r->c->world->ops->max_i64(r->c->world, r->served.drained, &drained));

@@ -15,11 +15,10 @@
 #ifndef WF_JOBS_RUNNER_H
 #define WF_JOBS_RUNNER_H
 
-#include <signal.h>
-
 #include "engine/comm/comm.h"
 #include "io/reader.h"
 #include "io/segment.h"
+#include "jobs/drain.h"
 #include "jobs/jobspec.h"
 #include "jobs/plan.h"
 
@@ -34,15 +33,16 @@ typedef struct wf_runner_part {
 typedef struct wf_runner_config {
     const wf_jobspec *spec;
     wf_comm *world;
-    const wf_plan *plan;                // of this world
-    const wf_runner_part *part;         // NULL: this world is the whole job
-    wf_reader *reader;                  // of this rank; used by ranks that lead a group
-    const volatile sig_atomic_t *drain; // nonzero: stop leasing, finish, seal, leave. May be NULL
-    int64_t deadline_ns;                // of wf_clock_ns(): drain before it; INT64_MAX: none
-    int n_threads;                      // of the CPU back end on this rank
-    bool force;                         // go on although the folder belongs to another job
-    const char *job_id;                 // batch job, NULL: none
-    uint32_t restart;                   // its restart count
+    const wf_plan *plan;        // of this world
+    const wf_runner_part *part; // NULL: this world is the whole job
+    wf_reader *reader;          // of this rank; used by ranks that lead a group
+    wf_drain *drain;            // when to leave: from any stage of the start, or from the step loop
+    int64_t deadline_ns;        // of wf_clock_ns(): the drain begins then; INT64_MAX: none known
+    int n_threads;              // of the CPU back end on this rank
+    bool force;                 // go on although the folder belongs to another job
+    const char *job_id;         // batch job, NULL: none
+    uint32_t restart;           // its restart count
+    const char *command;        // how this start was typed; NULL: not known
     const char *host;
     wf_run_info versions; // only its version_* members are used
 } wf_runner_config;

@@ -6,13 +6,9 @@
 
 #include "io/base/clock.h"
 #include "io/base/fault.h"
-#include "io/base/file.h"
 #include "io/base/log.h"
 
-// How long rows in the batch may still run when a drain begins: Slurm's KillWait is 30 s, and
-// sealing wants its share.
-#define DRAIN_GRACE_NS (5 * WF_NS_PER_S)
-// Longest nap while nothing is due: bounds how late a drain or a stop file is seen.
+// Longest nap while nothing is due: bounds how late a drain is seen.
 #define NAP_NS (20 * WF_NS_PER_MS)
 
 // A request on its way: the row, and how many of its samples are still in the engine.
@@ -33,14 +29,19 @@ typedef struct serve {
     const wf_serve_config *c;
     wf_serve_outcome *out;
     wf_counters *counters;
-    int64_t n_open;       // samples in the engine
-    int64_t next_look_ns; // when the stop file is looked for
-    int32_t *stop;        // a row's stop ids and the job's together
+    int64_t n_open; // samples in the engine
+    int32_t *stop;  // a row's stop ids and the job's together
     size_t stop_capacity;
     bool no_more_leases;
     bool waits;         // `next` is taken and may not begin yet
     wf_lease next;      // the range taken last
     wf_lease_kind kind; // of the rows in the feed
+
+    // What a drain predicts from.
+    int64_t step_end_ns;       // when the last step was committed, 0: it was not followed at once
+    int64_t step_ns;           // from one step to the next, smoothed; 0: not known yet
+    int32_t most_prompt;       // prompt tokens of the fullest step
+    int64_t n_ended, n_tokens; // requests that a stop token ended, and their tokens
 } serve;
 
 static int64_t now(const serve *s)
@@ -105,6 +106,10 @@ static wf_status put_finished(serve *s, const wf_engine_output *o, const sample 
     result.n_top = o->n_top;
     result.top_id = o->top_id;
     result.top_logprob = o->top_logprob;
+    if (o->finish == WF_FINISH_STOP) {
+        s->n_ended++;
+        s->n_tokens += o->n_tokens;
+    }
     if (result.finish_ns > s->out->last_token_ns) s->out->last_token_ns = result.finish_ns;
     count_done(s, false);
     return wf_segment_writer_put(s->c->writer, &result);
@@ -330,6 +335,16 @@ static void set_operation(serve *s, wf_operation operation)
     atomic_store_explicit(&s->counters->operation, (int)operation, memory_order_relaxed);
 }
 
+// From commit to commit: with a step planned ahead, a step's own duration is longer than its share.
+static void learn_pace(serve *s, const wf_step_record *record)
+{
+    int64_t now_ns = wf_clock_ns(), took_ns = now_ns - s->step_end_ns;
+    if (s->step_end_ns > 0)
+        s->step_ns = s->step_ns > 0 ? (15 * s->step_ns + took_ns) / 16 : took_ns;
+    s->step_end_ns = now_ns;
+    if (record->n_prompt_tokens > s->most_prompt) s->most_prompt = record->n_prompt_tokens;
+}
+
 static wf_status step(serve *s, bool closed)
 {
     wf_step_record record;
@@ -340,6 +355,7 @@ static wf_status step(serve *s, bool closed)
     atomic_fetch_add_explicit(&s->counters->step_left, 1, memory_order_relaxed);
     set_operation(s, ran || recorded ? WF_OPERATION_RUN : WF_OPERATION_WAIT);
     if (recorded) {
+        learn_pace(s, &record);
         record.run = s->c->run;
         record.group = s->c->group;
         atomic_fetch_add_explicit(&s->counters->prompt_tokens, record.n_prompt_tokens,
@@ -349,6 +365,7 @@ static wf_status step(serve *s, bool closed)
     WF_TRY(take_finished(s));
     show_load(s);
     if (ran || recorded) return WF_OK;
+    s->step_end_ns = 0;
     int64_t wake = wf_feed_next_ns(s->c->feed), window = wf_engine_wake_ns(s->c->engine);
     int64_t now_ns = now(s);
     if (window < wake) wake = window;
@@ -357,34 +374,77 @@ static wf_status step(serve *s, bool closed)
     return WF_OK;
 }
 
-// Leaves the cause in the status file. True.
-static bool drain_for(serve *s, wf_drain_cause cause)
+// True when all rows of this group are in the engine or done.
+static bool nothing_comes(const serve *s)
 {
-    atomic_store_explicit(&s->counters->drain, (int)cause, memory_order_relaxed);
+    return wf_feed_left(s->c->feed) == 0 && (!s->c->leases || s->no_more_leases);
+}
+
+// ---- leaving ------------------------------------------------------------------------------------
+
+// Tokens that a request is likely to generate yet: its bound, or what those that ended by a stop
+// token had on average.
+static int64_t tokens_left(const serve *s, const wf_engine_flight *f)
+{
+    if (!f->may_stop || s->n_ended == 0) return f->n_left;
+    int64_t mean = s->n_tokens / s->n_ended, left = mean - (int64_t)f->n_tokens;
+    if (left < 1) left = 1;
+    return left < (int64_t)f->n_left ? left : (int64_t)f->n_left;
+}
+
+static bool fits(const serve *s, const wf_engine_flight *f, int64_t left_ns)
+{
+    uint32_t chunk = s->most_prompt > 0 ? (uint32_t)s->most_prompt : 1;
+    int64_t n_steps = tokens_left(s, f) + (f->n_prompt_left + chunk - 1) / chunk;
+    return s->step_ns == 0 || n_steps <= left_ns / s->step_ns;
+}
+
+typedef struct leaving {
+    serve *s;
+    int64_t left_ns;
+} leaving;
+
+// What has not begun costs the next run nothing; what cannot end in time only holds up the rest.
+static bool gives_up(void *context, const wf_engine_flight *f)
+{
+    leaving *l = context;
+    if (l->left_ns > 0 && f->begun && fits(l->s, f, l->left_ns)) return false;
+    sample *x = (sample *)(uintptr_t)f->user;
+    close_flight(l->s, x->of);
+    free(x);
+    l->s->n_open--;
+    l->s->out->n_dropped++;
+    l->s->out->n_dropped_tokens += f->n_tokens;
     return true;
 }
 
-static bool must_drain(serve *s)
+static void give_up(serve *s, int64_t left_ns)
 {
-    if (s->c->drain && *s->c->drain) return drain_for(s, WF_DRAIN_SIGNAL);
-    int64_t clock_ns = wf_clock_ns();
-    if (clock_ns >= s->c->deadline_ns) return drain_for(s, WF_DRAIN_DEADLINE);
-    if (clock_ns < s->next_look_ns) return false;
-    s->next_look_ns = clock_ns + WF_NS_PER_S;
-    if (!s->c->stop_file || !wf_file_exists(s->c->stop_file)) return false;
-    return drain_for(s, WF_DRAIN_STOP_FILE);
+    leaving l = {s, left_ns};
+    wf_engine_let_go(s->c->engine, gives_up, &l);
 }
 
-// What is in the batch may end within the grace; the rest is given up and left to the next run.
+// Finishes what fits until then, and gives the rest up, so that the devices are free early.
 static wf_status drain(serve *s)
 {
-    int64_t until_ns = wf_clock_ns() + DRAIN_GRACE_NS;
-    s->out->drained = true;
-    wf_info("group %d drains: %lld requests in the engine, up to %lld s for them", s->c->group,
-            (long long)s->n_open, (long long)(DRAIN_GRACE_NS / WF_NS_PER_S));
-    while (s->n_open > 0 && wf_clock_ns() < until_ns && !wf_engine_idle(s->c->engine))
+    char why[256];
+    int64_t until_ns = wf_drain_until_ns(s->c->drain), n_open = s->n_open;
+    int64_t left_ns = until_ns - wf_clock_ns();
+    atomic_store_explicit(&s->counters->drain, (int)wf_drain_cause_of(s->c->drain),
+                          memory_order_relaxed);
+    give_up(s, left_ns);
+    wf_info("group %d drains (%s): %lld requests in the engine, %lld of them end within %.0f s",
+            s->c->group, wf_drain_why(s->c->drain, why, sizeof why), (long long)n_open,
+            (long long)s->n_open, left_ns > 0 ? (double)left_ns / (double)WF_NS_PER_S : 0.0);
+    while (s->n_open > 0 && !wf_drain_asks(s->c->drain, WF_DRAIN_NOW) && wf_clock_ns() < until_ns) {
         WF_TRY(step(s, true));
-    s->out->n_dropped = s->n_open;
+        give_up(s, until_ns - wf_clock_ns());
+    }
+    give_up(s, 0);
+    s->out->drained = s->out->n_dropped > 0 || !nothing_comes(s);
+    if (s->out->n_dropped > 0)
+        wf_info("group %d: %lld requests and %lld tokens of theirs are left to the next run",
+                s->c->group, (long long)s->out->n_dropped, (long long)s->out->n_dropped_tokens);
     return WF_OK;
 }
 
@@ -400,7 +460,7 @@ static wf_status check_failures(const serve *s)
 static wf_status run(serve *s)
 {
     for (;;) {
-        if (must_drain(s)) return drain(s);
+        if (wf_drain_asks(s->c->drain, WF_DRAIN_FINISH)) return drain(s);
         WF_TRY(submit_due(s));
         WF_TRY(check_failures(s));
         if (is_empty(s) && (!s->c->leases || s->no_more_leases)) return WF_OK;

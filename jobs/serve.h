@@ -11,11 +11,10 @@
 #ifndef WF_JOBS_SERVE_H
 #define WF_JOBS_SERVE_H
 
-#include <signal.h>
-
 #include "engine/engine.h"
 #include "io/runfile_done.h"
 #include "io/segment.h"
+#include "jobs/drain.h"
 #include "jobs/feed.h"
 #include "jobs/flight.h"
 #include "jobs/lease.h"
@@ -38,16 +37,15 @@ typedef struct wf_serve_config {
     uint64_t seed;
     uint16_t run, group;
     int32_t max_rows;
-    int64_t origin_ns;                  // wf_clock_ns() of run time 0
-    const volatile sig_atomic_t *drain; // may be NULL
-    int64_t deadline_ns;                // of wf_clock_ns(): drain then
-    int64_t max_failures;               // -1: no bound
-    const char *stop_file;              // drain when this file exists
+    int64_t origin_ns;     // wf_clock_ns() of run time 0
+    const wf_drain *drain; // may be NULL
+    int64_t max_failures;  // -1: no bound
 } wf_serve_config;
 
 typedef struct wf_serve_outcome {
     int64_t n_done, n_failed; // by this run
     int64_t n_dropped;        // handed to the engine and given up in a drain
+    int64_t n_dropped_tokens; // that those had generated
     int64_t last_token_ns;    // run time of the last token; 0: none
     bool drained;
 } wf_serve_outcome;

@@ -191,6 +191,39 @@ char *wf_cli_line(const wf_cli *cli, char *text, size_t text_bytes)
     return text;
 }
 
+// A word as a shell reads it: bare where nothing in it means anything to a shell.
+static void shell_quote(const char *word, wf_text *out)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                                "_-+=./,:@%";
+    if (word[0] && strspn(word, plain) == strlen(word)) {
+        wf_text_puts(out, word);
+        return;
+    }
+    wf_text_puts(out, "'");
+    for (; *word; word++) {
+        if (*word == '\'')
+            wf_text_puts(out, "'\\''");
+        else
+            wf_text_add(out, word, 1);
+    }
+    wf_text_puts(out, "'");
+}
+
+char *wf_cli_shell_line(const wf_cli *cli, const char *without, char *text, size_t text_bytes)
+{
+    wf_text line = {0};
+    wf_text_puts(&line, "weft");
+    for (char **word = cli->argv; *word; word++) {
+        if (strncmp(*word, without, strlen(without)) == 0) continue;
+        wf_text_puts(&line, " ");
+        shell_quote(*word, &line);
+    }
+    snprintf(text, text_bytes, "%s", line.st == WF_OK ? line.bytes : "weft");
+    wf_text_free(&line);
+    return text;
+}
+
 const char *const *wf_cli_values(const wf_cli *cli, const char *option, size_t *n)
 {
     for (size_t i = 0; i < n_options(cli->command); i++) {

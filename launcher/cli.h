@@ -51,6 +51,9 @@ const char *wf_cli_argument(const wf_cli *cli, size_t i); // NULL beyond the las
 // The whole line, "weft import azure ..."; cut to text_bytes - 1. Returns text.
 char *wf_cli_line(const wf_cli *cli, char *text, size_t text_bytes);
 
+// The same for a shell to read, without the words that begin with `without`. Returns text.
+char *wf_cli_shell_line(const wf_cli *cli, const char *without, char *text, size_t text_bytes);
+
 bool wf_cli_has(const wf_cli *cli, const char *option);
 const char *wf_cli_value(const wf_cli *cli, const char *option); // as given last; NULL: not given
 const char *const *wf_cli_values(const wf_cli *cli, const char *option, size_t *n); // all, in order

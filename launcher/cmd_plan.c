@@ -12,6 +12,7 @@
 #include "jobs/plan.h"
 #include "jobs/plan_model.h"
 #include "launcher/commands.h"
+#include "launcher/device_look.h"
 #include "launcher/jobfile.h"
 
 #define GIB ((double)(1 << 30))
@@ -172,6 +173,24 @@ static int n_sharing(const wf_plan *plan, bool host)
     return most;
 }
 
+// What this host has, whatever the job would use elsewhere.
+static void print_devices(void)
+{
+    wf_cuda_devices *seen = calloc(1, sizeof *seen);
+    if (!seen) return;
+    if (wf_cuda_list(seen) != WF_OK) printf("devices   none here: %s\n", wf_error());
+    for (int i = 0; i < seen->n; i++) {
+        wf_own_device place = {.numa = -1};
+        wf_own_device_place(seen->device[i].pci, &place);
+        printf("%-9s %d %s, %.1f GiB, compute capability %d.%d, PCI %s", i ? "" : "devices", i,
+               seen->device[i].name, (double)seen->device[i].total_bytes / GIB,
+               seen->device[i].major, seen->device[i].minor, place.pci);
+        if (place.numa >= 0) printf(", NUMA node %d", place.numa);
+        printf("\n");
+    }
+    free(seen);
+}
+
 // ---- printing -----------------------------------------------------------------------------------
 
 static void print_groups(const wf_plan *plan)
@@ -265,6 +284,7 @@ static wf_status plan_print(const wf_cli *cli, const wf_jobspec *spec)
     printf("job       %s\nmodel     %s (%s, %d layers, %s)\nback end  %s: %s\n", spec->job,
            spec->model.path, arch.family->name, arch.n_layers, wf_dtype_name(dtype), info.name,
            info.device);
+    print_devices();
     printf("placement %d rank%s on %d node%s (%s)\n", e.n_ranks, e.n_ranks == 1 ? "" : "s",
            e.n_nodes, e.n_nodes == 1 ? "" : "s", e.why);
     print_groups(plan);

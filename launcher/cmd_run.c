@@ -11,17 +11,21 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "io/base/arena.h"
 #include "io/base/clock.h"
 #include "io/base/fault.h"
 #include "io/base/hash.h"
 #include "io/base/log.h"
+#include "io/base/parse.h"
 #include "io/reader.h"
 #include "jobs/runner.h"
 #include "launcher/banner.h"
 #include "launcher/commands.h"
+#include "launcher/device_look.h"
 #include "launcher/fresh.h"
 #include "launcher/jobfile.h"
 #include "launcher/parts.h"
+#include "launcher/progressless.h"
 #include "launcher/signals.h"
 #include "results/merge.h"
 #include "results/report.h"
@@ -31,7 +35,10 @@ const wf_cli_option wf_run_options[] = {
     {"out", 'o', "DIR", "output folder, as --set output.dir=DIR"},
     {"fresh", 0, NULL, "starts over: discards what earlier runs left in the output folder"},
     {"fresh-if-finished", 0, NULL, "starts over where the job is finished, resumes it where not"},
+    {"max-time", 0, "TIME", "drains so as to end within this long (3h, 90m, 01:30:00)"},
     {"force", 0, NULL, "goes on in a folder of another model, sampling or seed"},
+    {"part", 0, "I/N", "only part I of N: the shards I, I+N ... of the job, into DIR/aI"},
+    {"give-up", 0, "N", "ends with 69, not 75, after N runs in a row that sealed nothing"},
     {"no-merge", 0, NULL, "leaves the results in sealed segments (weft merge joins them later)"},
     {NULL, 0, NULL, NULL},
 };
@@ -41,18 +48,32 @@ typedef struct {
     const wf_cli *cli;
     wf_start start;
     wf_slurm_env slurm;
-    int64_t left_s; // until the batch job's end, first rank's word; -1: no limit
+    int64_t left_s;      // until the batch job's end, first rank's word; -1: no limit
+    int64_t start_ns;    // of wf_clock_ns(): when left_s was asked for
+    int64_t max_time_ns; // from then on; INT64_MAX: not given
+    wf_drain *drain;
+    int64_t drain_from_ns; // when the drain begins by itself; INT64_MAX: no limit is known
+    long long give_up;     // after so many runs without progress; 0: never
     wf_reader *reader;
     wf_world *world;
     wf_jobspec *spec;
     uint64_t config_hash;
     wf_plan *plan;
+    wf_own_device device;
     wf_thread_plan threads;
     wf_versions versions;
     wf_runner_outcome outcome;
 } job_run;
 
 // ---- before MPI ---------------------------------------------------------------------------------
+
+static wf_status max_time_read(job_run *run)
+{
+    const char *text = wf_cli_value(run->cli, "max-time");
+    run->max_time_ns = INT64_MAX;
+    if (!text || wf_parse_duration(text, &run->max_time_ns) == WF_OK) return WF_OK;
+    return wf_cli_fail(run->cli, "--max-time: %s", wf_error());
+}
 
 static wf_status prepare(job_run *run)
 {
@@ -61,8 +82,11 @@ static wf_status prepare(job_run *run)
     wf_signals_install();
     WF_TRY(wf_fault_check());
     wf_fault_at(WF_FAULT_START, 1);
+    WF_TRY(wf_cli_i64(run->cli, "give-up", 1, INT32_MAX, 0, &run->give_up));
     WF_TRY(wf_slurm_env_read(NULL, NULL, &run->slurm));
+    WF_TRY(max_time_read(run));
     run->left_s = run->start.rank == 0 ? wf_slurm_time_left(&run->slurm) : -1;
+    run->start_ns = wf_clock_ns();
     return wf_reader_start(&(wf_reader_config){0}, &run->reader);
 }
 
@@ -107,21 +131,79 @@ static wf_status placement_make(job_run *run)
     return wf_world_agree(run->world, wf_plan_make(&input, &run->plan));
 }
 
+// Nobody asks for GPUs to leave them idle.
+static void say_no_device(const job_run *run)
+{
+    const char *given = getenv("SLURM_GPUS_ON_NODE");
+    if (run->device.number >= 0) return;
+    if (given)
+        wf_warn("the job has GPUs (SLURM_GPUS_ON_NODE=%s) and computes on the CPU: %s", given,
+                run->device.why);
+    else
+        wf_debug("devices: %s", run->device.why);
+}
+
+// Who computes on which device; all on the host where the job says so or there is none.
+static wf_status devices_take(job_run *run)
+{
+    char remark[WF_DEVICE_REMARK] = "";
+    wf_spec_backend backend = run->spec->parallel.backend;
+    int *device = NULL;
+    run->device = (wf_own_device){.number = -1, .numa = -1};
+    if (backend != WF_SPEC_BACKEND_AUTO && backend != WF_SPEC_BACKEND_CUDA) return WF_OK;
+    wf_device_need need = backend == WF_SPEC_BACKEND_CUDA ? WF_DEVICES_MUST : WF_DEVICES_IF_ANY;
+    WF_TRY(wf_alloc((size_t)run->world->size, sizeof *device, &device));
+    wf_status st =
+        wf_devices_take(run->world, run->world->local, need, device, &run->device, remark);
+    for (int r = 0; r < run->world->size && st == WF_OK; r++) {
+        run->plan->rank[r].device = device[r];
+    }
+    free(device);
+    if (remark[0] && run->world->rank == 0) wf_warn("%s", remark);
+    if (st == WF_OK && run->world->rank == 0) say_no_device(run);
+    return wf_world_agree(run->world, st);
+}
+
+// This rank among those of its node that are near the same cores.
+static wf_status neighbours_count(job_run *run, int *local, int *n_local)
+{
+    wf_world *world = run->world;
+    uint64_t own[2] = {(uint64_t)world->node_of_rank[world->rank],
+                       wf_hash64_of(run->device.near, strlen(run->device.near), 0)};
+    uint64_t(*all)[2] = NULL;
+    *local = world->local;
+    *n_local = world->n_local;
+    if (!run->device.near[0]) return WF_OK;
+    WF_TRY(wf_alloc((size_t)world->size, sizeof *all, &all));
+    wf_status st = world->comm->ops->all_gather(world->comm, NULL, own, sizeof own, all);
+    *local = *n_local = 0;
+    for (int r = 0; r < world->size && st == WF_OK; r++) {
+        if (all[r][0] != own[0] || all[r][1] != own[1]) continue;
+        *local += r < world->rank;
+        ++*n_local;
+    }
+    free(all);
+    return st;
+}
+
 static wf_status cores_take(job_run *run)
 {
     wf_cores cores = {.n = 1, .n_bound = 1};
-    wf_status st = wf_cores_count(&cores);
+    int local = 0, n_local = 1;
+    const char *near = run->device.near;
+    WF_TRY(neighbours_count(run, &local, &n_local));
+    wf_status st = wf_cores_count(near, &cores);
     if (st == WF_OK) {
         wf_thread_input input = {.kind = run->start.kind,
                                  .n_cores = cores.n,
                                  .n_bound = cores.n_bound,
-                                 .local = run->world->local,
-                                 .n_local = run->world->n_local,
+                                 .local = local,
+                                 .n_local = n_local,
                                  .threads = run->spec->parallel.threads};
         run->threads = wf_threads_decide(&input);
     }
     if (st == WF_OK && run->threads.n_bind > 0 &&
-        wf_cores_bind(run->threads.bind_first, run->threads.n_bind) != WF_OK) {
+        wf_cores_bind(near, run->threads.bind_first, run->threads.n_bind) != WF_OK) {
         wf_warn("%s: going on unbound", wf_error());
         run->threads.n_bind = 0;
     }
@@ -135,6 +217,11 @@ static wf_status start_over(job_run *run)
                                                                  : WF_FRESH_NO;
     bool discarded = false;
     wf_status st = WF_OK;
+    // A first start is a person's wish; Slurm repeats lost starts for ever.
+    if (run->world->rank == 0 && run->slurm.restarts > 0) {
+        st = wf_progressless_check(run->spec->output.dir, run->give_up);
+    }
+    WF_TRY(wf_world_agree(run->world, st));
     if (run->world->rank == 0) st = wf_fresh_start(run->spec->output.dir, fresh, &discarded);
     if (discarded) wf_info("%s: earlier results are discarded", run->spec->output.dir);
     return wf_world_agree(run->world, st);
@@ -142,15 +229,33 @@ static wf_status start_over(job_run *run)
 
 // ---- the run ------------------------------------------------------------------------------------
 
-// When to drain: slurm.signal before the batch job's limit, but not before half of what is left.
-static int64_t deadline_of(const job_run *run)
+// The batch job's end or --max-time, whichever comes first, as all ranks see it; and when to begin
+// to drain: slurm.signal (or output.drain) earlier, but not before half of what is left.
+static wf_status limits_find(job_run *run, int64_t *begin_ns, int64_t *end_ns)
 {
-    int64_t left_s = run->left_s;
-    wf_status st = run->world->comm->ops->broadcast(run->world->comm, &left_s, sizeof left_s, 0);
-    if (st != WF_OK || left_s < 0) return INT64_MAX;
-    int64_t left_ns = left_s * WF_NS_PER_S, early_ns = run->spec->slurm.signal_ns;
-    if (early_ns > left_ns / 2) early_ns = left_ns / 2;
-    return wf_clock_ns() + left_ns - early_ns;
+    int64_t gone_ns = wf_clock_ns() - run->start_ns;
+    int64_t limit_ns = run->left_s >= 0 ? run->left_s * WF_NS_PER_S : INT64_MAX;
+    bool own = run->max_time_ns < limit_ns;
+    int64_t early_ns = own ? run->spec->output.drain_ns : run->spec->slurm.signal_ns;
+    if (own) limit_ns = run->max_time_ns;
+    int64_t words[2] = {limit_ns == INT64_MAX ? INT64_MAX : limit_ns - gone_ns, early_ns};
+    wf_comm *world = run->world->comm;
+    WF_TRY(world->ops->broadcast(world, words, sizeof words, 0));
+    *begin_ns = *end_ns = INT64_MAX;
+    if (words[0] == INT64_MAX) return WF_OK;
+    int64_t left_ns = words[0] > 0 ? words[0] : 0;
+    *end_ns = wf_clock_ns() + left_ns;
+    *begin_ns = *end_ns - (words[1] < left_ns / 2 ? words[1] : left_ns / 2);
+    return WF_OK;
+}
+
+static wf_status drain_begin(job_run *run)
+{
+    wf_drain_config c = {.signals = wf_signals_seen(), .grace_ns = run->spec->output.drain_ns};
+    wf_status st = limits_find(run, &c.begin_ns, &c.end_ns);
+    run->drain_from_ns = c.begin_ns;
+    if (st == WF_OK) st = wf_drain_start(&c, &run->drain);
+    return wf_world_agree(run->world, st);
 }
 
 static wf_status job_do(job_run *run)
@@ -158,17 +263,21 @@ static wf_status job_do(job_run *run)
     char host[HOST_NAME_MAX + 1] = "", job_id[32];
     gethostname(host, sizeof host - 1);
     snprintf(job_id, sizeof job_id, "%" PRId64, run->slurm.job_id);
+    char line[1024], command[1100];
+    wf_cli_shell_line(run->cli, "--fresh", line, sizeof line); // again is no start from nothing
+    wf_start_command(&run->start, run->world->size, line, command, sizeof command);
     const wf_versions *v = &run->versions;
     wf_runner_config config = {.spec = run->spec,
                                .world = run->world->comm,
                                .plan = run->plan,
                                .reader = run->reader,
-                               .drain = wf_signals_drain_flag(),
-                               .deadline_ns = deadline_of(run),
+                               .drain = run->drain,
+                               .deadline_ns = run->drain_from_ns,
                                .n_threads = run->threads.threads,
                                .force = wf_cli_has(run->cli, "force"),
                                .job_id = run->slurm.present ? job_id : NULL,
                                .restart = (uint32_t)run->slurm.restarts,
+                               .command = command,
                                .host = host,
                                .versions = {.version_weft = v->weft,
                                             .version_cuda = v->cuda,
@@ -182,8 +291,10 @@ static wf_status job_do(job_run *run)
 static wf_status run_ranks(job_run *run)
 {
     WF_TRY(spec_load(run));
+    WF_TRY(drain_begin(run));
     WF_TRY(placement_make(run));
     WF_TRY(start_over(run));
+    WF_TRY(devices_take(run));
     WF_TRY(cores_take(run));
     wf_versions_get(&run->versions);
     if (run->world->rank == 0) {
@@ -208,7 +319,15 @@ static wf_status merge_and_report(const job_run *run)
     const char *dir = run->spec->output.dir;
     wf_merge_summary merged;
     if (wf_cli_has(run->cli, "no-merge")) return WF_OK;
-    WF_TRY(wf_merge(dir, NULL, &merged));
+    wf_status st =
+        wf_merge(dir, &(wf_merge_options){.stop = wf_drain_level_of(run->drain)}, &merged);
+    if (st == WF_DRAINED)
+        return wf_fail(
+            WF_DRAINED,
+            "all requests are done and sealed, but not merged: run the same command again, "
+            "or weft merge %s",
+            dir);
+    WF_TRY(st);
     wf_info("%s/results.h5: %" PRIu64 " rows, %" PRIu64 " tokens, %" PRIu64 " bytes", dir,
             merged.rows, merged.tokens, merged.bytes);
     return wf_report_print(dir, NULL, stdout);
@@ -218,6 +337,13 @@ static wf_status merge_and_report(const job_run *run)
 static wf_status finish(const job_run *run, wf_status st)
 {
     const wf_runner_outcome *o = &run->outcome;
+    if (st == WF_DRAINED) WF_TRY(wf_progressless_check(run->spec->output.dir, run->give_up));
+    if (st == WF_DRAINED && o->n_total == 0) {
+        char why[128];
+        return wf_fail(WF_DRAINED,
+                       "drained before its first step (%s): run the same command again to continue",
+                       wf_drain_why(run->drain, why, sizeof why));
+    }
     if (st == WF_DRAINED) {
         return wf_fail(WF_DRAINED,
                        "drained: %" PRId64 " of %" PRId64 " requests are done and sealed, %" PRId64
@@ -242,6 +368,7 @@ wf_status wf_cmd_run(const wf_cli *cli)
     bool together = run.world != NULL;
     wf_world_stop(&run.world);
     if (rank == 0) st = finish(&run, st);
+    wf_drain_stop(&run.drain);
     wf_plan_destroy(&run.plan);
     wf_jobspec_destroy(&run.spec);
     if (rank == 0 || !together) return st;

@@ -23,6 +23,50 @@ const wf_command wf_commands[] = {
      .max_arguments = 1,
      .options = wf_plan_options,
      .run = wf_cmd_plan},
+    {.name = "submit",
+     .arguments = "JOB.yaml",
+     .summary = "Hands a job to Slurm, which drains, requeues and resumes it until it is done",
+     .details =
+         "Checks the job file and that its inputs are there, keeps the resolved job and its batch\n"
+         "script in the output folder (submit/job.yaml, submit/job.sh), so that later edits do "
+         "not\n"
+         "change what waits in the queue, and prints the job's id. Shortly before the time limit\n"
+         "the run drains, and the script requeues it; with --chain N, jobs of the same name "
+         "follow\n"
+         "each other instead, for sites without requeueing.\n",
+     .min_arguments = 1,
+     .max_arguments = 1,
+     .options = wf_submit_options,
+     .run = wf_cmd_submit},
+    {.name = "cancel",
+     .arguments = "OUTPUT",
+     .summary = "Stops a submitted job: what it has finished is sealed, and it is not requeued",
+     .details = "OUTPUT is the job's output folder. A run that Slurm does not know is asked by a\n"
+                "stop file.\n",
+     .min_arguments = 1,
+     .max_arguments = 1,
+     .options = wf_cancel_options,
+     .run = wf_cmd_cancel},
+    {.name = "status",
+     .arguments = "OUTPUT",
+     .summary =
+         "Shows where a job stands: state, progress, rate, time to go, each rank's last words",
+     .details =
+         "OUTPUT is a job's output folder, or that of a job array (its parts are a0, a1, ...).\n"
+         "Works while the job runs and after, on any machine that sees the folder. A rank is\n"
+         "alive when its heartbeat moves while we look, so it takes a few seconds.\n",
+     .min_arguments = 1,
+     .max_arguments = 1,
+     .options = wf_status_options_table,
+     .run = wf_cmd_status},
+    {.name = "why",
+     .arguments = "OUTPUT",
+     .summary = "Says why a job stopped, and what to type next",
+     .details = "Names the rank, host and step where there is one to name. OUTPUT as for status.\n",
+     .min_arguments = 1,
+     .max_arguments = 1,
+     .options = wf_why_options_table,
+     .run = wf_cmd_why},
     {.name = "import",
      .arguments = "FORMAT LOG",
      .summary = "Turns a production arrival log into request shards",

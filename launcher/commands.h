@@ -8,10 +8,14 @@ extern const wf_cli_option wf_run_options[];
 extern const wf_cli_option wf_import_options_table[];
 extern const wf_cli_option wf_pack_options_table[];
 extern const wf_cli_option wf_plan_options[];
+extern const wf_cli_option wf_status_options_table[];
+extern const wf_cli_option wf_why_options_table[];
 extern const wf_cli_option wf_check_options_table[];
 extern const wf_cli_option wf_report_options_table[];
 extern const wf_cli_option wf_show_options_table[];
 extern const wf_cli_option wf_merge_options_table[];
+extern const wf_cli_option wf_submit_options[];
+extern const wf_cli_option wf_cancel_options[];
 extern const wf_cli_option wf_help_options[];
 
 wf_status wf_cmd_run(const wf_cli *cli);
@@ -19,10 +23,14 @@ wf_status wf_cmd_import(const wf_cli *cli);
 void wf_import_formats_print(FILE *file);
 wf_status wf_cmd_pack(const wf_cli *cli);
 wf_status wf_cmd_plan(const wf_cli *cli);
+wf_status wf_cmd_status(const wf_cli *cli);
+wf_status wf_cmd_why(const wf_cli *cli);
 wf_status wf_cmd_check(const wf_cli *cli);
 wf_status wf_cmd_report(const wf_cli *cli);
 wf_status wf_cmd_show(const wf_cli *cli);
 wf_status wf_cmd_merge(const wf_cli *cli);
+wf_status wf_cmd_submit(const wf_cli *cli);
+wf_status wf_cmd_cancel(const wf_cli *cli);
 wf_status wf_cmd_help(const wf_cli *cli);
 
 #endif

@@ -23,6 +23,7 @@ static const exit_row exit_rows[] = {
     {64, "wrong usage: see weft help"},
     {65, "bad data: a shard, a model or results are damaged"},
     {66, "missing input: a file or folder is not there"},
+    {69, "no progress: so many runs in a row finished nothing that --give-up says enough"},
     {70, "internal error, or a device, a rank or the memory failed"},
     {74, "input/output error: disk full, no permission ..."},
     {75, "drained in time before a deadline or on a signal: run again to continue"},

@@ -6,6 +6,7 @@
 
 #include "io/base/arena.h"
 #include "io/base/log.h"
+#include "io/base/parse.h"
 
 // --set assignments, and --out as one more.
 static wf_status sets_collect(const wf_cli *cli, const char ***out, size_t *n_out, char **out_dir)
@@ -51,6 +52,22 @@ static void remarks_say(const wf_jobspec *spec)
     free(remarks);
 }
 
+// --part 3/8
+static wf_status part_take(const wf_cli *cli, wf_jobspec *spec)
+{
+    enum { MOST_PARTS = 1 << 20 };
+    const char *text = wf_cli_value(cli, "part"), *slash = text ? strchr(text, '/') : NULL;
+    char first[16];
+    int64_t part, n_parts;
+    if (!text) return WF_OK;
+    snprintf(first, sizeof first, "%.*s", slash ? (int)(slash - text) : 0, text);
+    if (!slash || wf_parse_i64(slash + 1, 1, MOST_PARTS, &n_parts) != WF_OK ||
+        wf_parse_i64(first, 0, n_parts - 1, &part) != WF_OK) {
+        return wf_cli_fail(cli, "--part %s: not a part, such as 0/4 to 3/4", text);
+    }
+    return wf_jobspec_take_part(spec, (int)part, (int)n_parts);
+}
+
 wf_status wf_jobfile_load(const wf_cli *cli, bool speak, wf_jobspec **out)
 {
     const char **set = NULL;
@@ -61,6 +78,10 @@ wf_status wf_jobfile_load(const wf_cli *cli, bool speak, wf_jobspec **out)
     if (st == WF_OK) st = wf_jobspec_load(&source, out, &problems);
     if (st != WF_OK && problems && speak) problems_say(source.path, problems, st);
     if (st == WF_OK && speak) remarks_say(*out);
+    if (st == WF_OK) {
+        st = part_take(cli, *out);
+        if (st != WF_OK) wf_jobspec_destroy(out);
+    }
     free(problems);
     free(out_dir);
     free(set);

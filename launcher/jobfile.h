@@ -5,7 +5,8 @@
 #include "jobs/jobspec.h"
 #include "launcher/cli.h"
 
-// Loads the first argument with the command's --set (and, where it has one, --out) options. With
+// Loads the first argument with the command's --set (and, where it has them, --out and --part)
+// options. With
 // `speak`, mistakes and remarks are printed; the detail is then a one-line summary. The caller owns
 // *out. As wf_jobspec_load.
 wf_status wf_jobfile_load(const wf_cli *cli, bool speak, wf_jobspec **out);

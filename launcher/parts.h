@@ -47,10 +47,16 @@ typedef struct wf_cores {
     int n_bound; // cores in the mask that this process is bound to
 } wf_cores;
 
-wf_status wf_cores_count(wf_cores *out);
+// `near`: only cores that share a CPU with this list, "0-31,64-95" (those of a device's NUMA node);
+// "" for all. Without hwloc `near` means nothing.
+wf_status wf_cores_count(const char *near, wf_cores *out);
 
 // Binds this process, and threads started later, to cores [first, first + n) of those that
-// wf_cores_count counts. WF_INTERNAL where the system refuses.
-wf_status wf_cores_bind(int first, int n);
+// wf_cores_count counts. Memory follows: the system gives pages on the node of the thread that
+// touches them first. WF_INTERNAL where the system refuses.
+wf_status wf_cores_bind(const char *near, int first, int n);
+
+// What this process is bound to now, "0-7,16-23"; "" where it is not known. Returns text.
+char *wf_cores_bound(char *text, size_t text_bytes);
 
 #endif

@@ -35,27 +35,48 @@ static int n_cores_in(hwloc_topology_t topology, hwloc_const_cpuset_t set)
     return n > 0 ? n : hwloc_bitmap_weight(set);
 }
 
-wf_status wf_cores_count(wf_cores *out)
+// The CPUs that may be used, of those near; all when none of them is allowed.
+static wf_status allowed_find(hwloc_topology_t topology, const char *near, hwloc_bitmap_t *out)
+{
+    hwloc_bitmap_t set = hwloc_bitmap_dup(hwloc_topology_get_allowed_cpuset(topology));
+    hwloc_bitmap_t close = hwloc_bitmap_alloc();
+    wf_status st = WF_OK;
+    if (!set || !close) st = wf_fail(WF_NO_MEMORY, "hwloc: no memory for a CPU mask");
+    if (st == WF_OK && near[0] && hwloc_bitmap_list_sscanf(close, near) == 0 &&
+        hwloc_bitmap_intersects(set, close)) {
+        hwloc_bitmap_and(set, set, close);
+    }
+    hwloc_bitmap_free(close);
+    if (st != WF_OK) {
+        hwloc_bitmap_free(set);
+        return st;
+    }
+    *out = set;
+    return WF_OK;
+}
+
+wf_status wf_cores_count(const char *near, wf_cores *out)
 {
     hwloc_topology_t topology;
+    hwloc_bitmap_t allowed = NULL;
     WF_TRY(topology_load(&topology));
-    hwloc_const_cpuset_t allowed = hwloc_topology_get_allowed_cpuset(topology);
+    wf_status st = allowed_find(topology, near, &allowed);
     hwloc_bitmap_t bound = hwloc_bitmap_alloc();
-    out->n = n_cores_in(topology, allowed);
-    out->n_bound = out->n;
-    if (bound && hwloc_get_cpubind(topology, bound, HWLOC_CPUBIND_PROCESS) == 0) {
+    if (st == WF_OK) out->n = out->n_bound = n_cores_in(topology, allowed);
+    if (st == WF_OK && bound && hwloc_get_cpubind(topology, bound, HWLOC_CPUBIND_PROCESS) == 0) {
         hwloc_bitmap_and(bound, bound, allowed);
         if (!hwloc_bitmap_iszero(bound)) out->n_bound = n_cores_in(topology, bound);
     }
     hwloc_bitmap_free(bound);
+    hwloc_bitmap_free(allowed);
     hwloc_topology_destroy(topology);
-    return WF_OK;
+    return st;
 }
 
-// The CPUs of cores [first, first + n).
-static void cores_collect(hwloc_topology_t topology, int first, int n, hwloc_bitmap_t out)
+// The CPUs of cores [first, first + n) of `allowed`.
+static void cores_collect(hwloc_topology_t topology, hwloc_const_bitmap_t allowed, int first, int n,
+                          hwloc_bitmap_t out)
 {
-    hwloc_const_cpuset_t allowed = hwloc_topology_get_allowed_cpuset(topology);
     int n_cores = hwloc_get_nbobjs_inside_cpuset_by_type(topology, allowed, HWLOC_OBJ_CORE);
     hwloc_obj_type_t type = n_cores > 0 ? HWLOC_OBJ_CORE : HWLOC_OBJ_PU;
     for (int i = first; i < first + n; i++) {
@@ -66,20 +87,37 @@ static void cores_collect(hwloc_topology_t topology, int first, int n, hwloc_bit
     hwloc_bitmap_and(out, out, allowed);
 }
 
-wf_status wf_cores_bind(int first, int n)
+wf_status wf_cores_bind(const char *near, int first, int n)
 {
     hwloc_topology_t topology;
+    hwloc_bitmap_t allowed = NULL;
     WF_TRY(topology_load(&topology));
     hwloc_bitmap_t set = hwloc_bitmap_alloc();
-    wf_status st = WF_OK;
-    if (!set) st = wf_fail(WF_NO_MEMORY, "hwloc: no memory for a CPU mask");
-    if (st == WF_OK) cores_collect(topology, first, n, set);
+    wf_status st = allowed_find(topology, near, &allowed);
+    if (st == WF_OK && !set) st = wf_fail(WF_NO_MEMORY, "hwloc: no memory for a CPU mask");
+    if (st == WF_OK) cores_collect(topology, allowed, first, n, set);
     if (st == WF_OK && (hwloc_bitmap_iszero(set) ||
                         hwloc_set_cpubind(topology, set, HWLOC_CPUBIND_PROCESS) != 0)) {
         st = wf_fail(WF_INTERNAL, "hwloc: cannot bind to cores %d-%d: %s", first, first + n - 1,
                      strerror(errno));
     }
+    hwloc_bitmap_free(allowed);
     hwloc_bitmap_free(set);
     hwloc_topology_destroy(topology);
     return st;
+}
+
+char *wf_cores_bound(char *text, size_t text_bytes)
+{
+    hwloc_topology_t topology;
+    hwloc_bitmap_t set = hwloc_bitmap_alloc();
+    text[0] = '\0';
+    if (set && topology_load(&topology) == WF_OK) {
+        if (hwloc_get_cpubind(topology, set, HWLOC_CPUBIND_PROCESS) == 0) {
+            hwloc_bitmap_list_snprintf(text, text_bytes, set);
+        }
+        hwloc_topology_destroy(topology);
+    }
+    hwloc_bitmap_free(set);
+    return text;
 }

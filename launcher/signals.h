@@ -1,15 +1,16 @@
-// Signals: SIGTERM, SIGINT and SIGUSR1 ask the job to drain (finish or put aside what is in flight,
-// seal, exit 75); a second SIGINT ends it at once.
+// Signals: SIGTERM, SIGINT and SIGUSR1 ask the job to leave (jobs/drain.h): the first to finish
+// what fits, a second one to leave now, both with everything finished sealed and exit code 75. A
+// third SIGINT ends the process at once.
 //
 // Process-wide; call from main before threads are started. Local.
 #ifndef WF_LAUNCHER_SIGNALS_H
 #define WF_LAUNCHER_SIGNALS_H
 
-#include <signal.h>
+#include "jobs/drain.h"
 
 void wf_signals_install(void);
 
-// The number of the first signal that asked to drain; 0: none yet. Lives as long as the program.
-const volatile sig_atomic_t *wf_signals_drain_flag(void);
+// What has come so far. Lives as long as the program.
+const wf_drain_signals *wf_signals_seen(void);
 
 #endif

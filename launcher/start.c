@@ -3,6 +3,7 @@
 
 #include <limits.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -37,6 +38,20 @@ wf_start wf_start_detect(wf_start_getenv lookup, void *context)
                           .rank = number_of(lookup, context, "SLURM_PROCID", 0)};
     }
     return (wf_start){.kind = WF_START_ALONE};
+}
+
+char *wf_start_command(const wf_start *start, int n_ranks, const char *line, char *text,
+                       size_t text_bytes)
+{
+    static const char *const before[] = {[WF_START_ALONE] = "",
+                                         [WF_START_MPIRUN] = "mpirun",
+                                         [WF_START_SRUN] = "srun --mpi=pmix",
+                                         [WF_START_SRUN_BARE] = "srun --mpi=pmix"};
+    if (start->kind == WF_START_ALONE)
+        snprintf(text, text_bytes, "%s", line);
+    else
+        snprintf(text, text_bytes, "%s -n %d %s", before[start->kind], n_ranks, line);
+    return text;
 }
 
 static int at_least_one(int n)

@@ -5,6 +5,7 @@
 #define WF_LAUNCHER_START_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 typedef enum wf_start_kind {
     WF_START_ALONE,    // weft run ...
@@ -23,6 +24,11 @@ typedef const char *(*wf_start_getenv)(void *context, const char *name);
 
 // `lookup` NULL: this process's environment.
 wf_start wf_start_detect(wf_start_getenv lookup, void *context);
+
+// What to type to start the same again: `line` with mpirun or srun and the number of ranks in front
+// where it was so. Returns text.
+char *wf_start_command(const wf_start *start, int n_ranks, const char *line, char *text,
+                       size_t text_bytes);
 
 // What is known about the cores of a node and the ranks that share them.
 typedef struct wf_thread_input {
@@ -43,11 +49,12 @@ typedef struct wf_thread_plan {
 // process that nobody bound and that is alone, or under mpirun, is not bound.
 wf_thread_plan wf_threads_decide(const wf_thread_input *input);
 
-// Threads that wait for work inside a step are to spin for microseconds, then sleep: on a node whose
-// cores are shared (ranks, other jobs), a spinning thread keeps the one it waits for from running,
-// and a step takes several times as long. The OpenMP library reads its settings when the program is
-// loaded, so the program starts itself once more with them. Does nothing where the user has chosen
-// (OMP_WAIT_POLICY, GOMP_SPINCOUNT); returns also when the restart fails. First thing in main.
+// Threads that wait for work inside a step are to spin for microseconds, then sleep: on a node
+// whose cores are shared (ranks, other jobs), a spinning thread keeps the one it waits for from
+// running, and a step takes several times as long. The OpenMP library reads its settings when the
+// program is loaded, so the program starts itself once more with them. Does nothing where the user
+// has chosen (OMP_WAIT_POLICY, GOMP_SPINCOUNT); returns also when the restart fails. First thing in
+// main.
 void wf_start_calm(char **argv);
 
 #endif

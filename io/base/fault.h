@@ -43,7 +43,8 @@ typedef enum wf_fault_point {
     X("int", SIGINT)
 
 // The point `n` is reached: does what WEFT_FAULT asks for here, if anything. The signal goes to the
-// process, as the outside would send it.
+// process, as the outside would send it; after one that asks to leave it waits 0.3 s, so that the
+// program has taken notice before it goes on.
 void wf_fault_at(wf_fault_point point, uint64_t n);
 
 // WF_USAGE when WEFT_FAULT is not as above: a typing mistake must not pass for a test that passed.

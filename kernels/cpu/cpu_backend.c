@@ -58,6 +58,22 @@ static wf_status find_isa(const char *name, const wf_cpu_isa **out)
     return wf_fail(WF_CONFIG, "back end cpu: no instruction set is called '%s'", name);
 }
 
+wf_status wf_cpu_alloc(wf_backend *be, size_t bytes, void **out)
+{
+    enum { PART_BYTES = 2 << 20 }; // huge pages are placed whole
+    size_t size = 0;
+    WF_TRY(wf_ref_reserve(bytes, &size, out));
+    char *data = *out;
+    int n_threads = wf_cpu_of(be)->n_threads;
+    int64_t n_parts = (int64_t)((size + PART_BYTES - 1) / PART_BYTES);
+#pragma omp parallel for num_threads(n_threads) schedule(static) if (n_parts > 1 && n_threads > 1)
+    for (int64_t i = 0; i < n_parts; i++) {
+        size_t at = (size_t)i * PART_BYTES, left = size - at;
+        memset(data + at, 0, left < PART_BYTES ? left : PART_BYTES);
+    }
+    return WF_OK;
+}
+
 static wf_status cpu_create(const wf_backend_config *config, wf_backend **out)
 {
     const wf_cpu_isa *isa = NULL;
@@ -129,7 +145,7 @@ const wf_backend_ops wf_cpu_ops = {
     .create = cpu_create,
     .destroy = cpu_destroy,
     .info = cpu_info,
-    .alloc = wf_ref_alloc,
+    .alloc = wf_cpu_alloc,
     .free = wf_ref_free,
     .host_alloc = wf_ref_alloc,
     .host_free = wf_ref_free,

@@ -43,6 +43,9 @@ static inline int64_t wf_cpu_share(int64_t total, int64_t i, int64_t n)
     return total * i / n;
 }
 
+// Zeroed by the threads that will read it, an equal part each, so that on a machine of several
+// NUMA nodes the pages lie near their readers (GEMM splits panels the same way).
+wf_status wf_cpu_alloc(wf_backend *be, size_t bytes, void **out);
 wf_status wf_cpu_weight_create(wf_backend *be, wf_dtype dtype, int64_t n_rows, int64_t n_cols,
                                wf_weight **out);
 wf_status wf_cpu_weight_load(wf_backend *be, wf_weight *w, int64_t i_row, int64_t n_rows,

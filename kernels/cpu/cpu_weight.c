@@ -24,7 +24,7 @@ wf_status wf_cpu_weight_create(wf_backend *be, wf_dtype dtype, int64_t n_rows, i
     w->n_panels = (n_rows + WF_PANEL - 1) / WF_PANEL;
     void *data;
     size_t bytes = (size_t)(w->n_panels * WF_PANEL * n_cols) * wf_dtype_bytes(dtype);
-    wf_status st = wf_ref_alloc(be, bytes, &data);
+    wf_status st = wf_cpu_alloc(be, bytes, &data);
     if (st != WF_OK) {
         free(w);
         return st;

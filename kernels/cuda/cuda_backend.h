@@ -7,6 +7,7 @@ extern "C" {
 #endif
 
 #include "kernels/backend.h"
+#include "kernels/cuda/module.h"
 
 extern const wf_backend_ops wf_cuda_ops;
 
@@ -16,6 +17,9 @@ void *wf_cuda_stream_handle(wf_backend *be, wf_stream *s);
 int wf_cuda_device(wf_backend *be);
 // Makes the back end's device the calling thread's.
 wf_status wf_cuda_use(wf_backend *be);
+
+// What the module's entry gives as `list`. Local.
+wf_status wf_cuda_list_devices(wf_cuda_devices *out);
 
 #ifdef __cplusplus
 }

@@ -49,7 +49,9 @@ const wf_cuda_module *wf_cuda_module_open(const wf_cuda_host *given)
     if (given->version != WF_CUDA_MODULE_VERSION || given->ops_bytes != sizeof(wf_backend_ops))
         return NULL;
     host = given;
+    module.devices_bytes = (uint32_t)sizeof(wf_cuda_devices);
     module.backend = &wf_cuda_ops;
+    module.list = wf_cuda_list_devices;
     module.comm = wf_comm_nccl_module_get != NULL ? wf_comm_nccl_module_get() : NULL;
     return &module;
 }

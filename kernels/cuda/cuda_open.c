@@ -86,7 +86,8 @@ static wf_status open_module(const wf_cuda_module **out)
     wf_cuda_module_open_fn *entry = NULL;
     *(void **)&entry = dlsym(module, WF_CUDA_MODULE_ENTRY);
     const wf_cuda_module *found = entry != NULL ? entry(&host) : NULL;
-    if (found == NULL || found->version != WF_CUDA_MODULE_VERSION) {
+    if (found == NULL || found->version != WF_CUDA_MODULE_VERSION ||
+        found->devices_bytes != sizeof(wf_cuda_devices)) {
         dlclose(module);
         return wf_fail(WF_MISMATCH, "%s: is of another build of weft; install both together", path);
     }
@@ -103,4 +104,11 @@ wf_status wf_cuda_module_get(const wf_cuda_module **out)
     *out = opened;
     pthread_mutex_unlock(&lock);
     return st;
+}
+
+wf_status wf_cuda_list(wf_cuda_devices *out)
+{
+    const wf_cuda_module *module = NULL;
+    WF_TRY(wf_cuda_module_get(&module));
+    return module->list(out);
 }

@@ -29,9 +29,26 @@ typedef struct wf_cuda_host {
     void (*log)(int level, const char *text); // level is a wf_log_level
 } wf_cuda_host;
 
+enum { WF_CUDA_MAX_DEVICES = 32, WF_CUDA_PCI_MAX = 16 };
+
+typedef struct wf_cuda_gpu {
+    char name[96];
+    char pci[WF_CUDA_PCI_MAX]; // "0000:3b:00.0"; "" when not known
+    uint64_t id;               // of its UUID: parts of one device (MIG) differ
+    uint64_t total_bytes;
+    int major, minor; // compute capability
+} wf_cuda_gpu;
+
+typedef struct wf_cuda_devices {
+    int driver_version, runtime_version; // 13000 is CUDA 13.0; what the driver offers, we need
+    int n;
+    wf_cuda_gpu device[WF_CUDA_MAX_DEVICES];
+} wf_cuda_devices;
+
 typedef struct wf_cuda_module {
-    uint32_t version;
+    uint32_t version, devices_bytes; // sizeof(wf_cuda_devices)
     const wf_backend_ops *backend;
+    wf_status (*list)(wf_cuda_devices *out);
     const void *comm; // engine/comm/comm_nccl.h knows its type; NULL: built without NCCL
 } wf_cuda_module;
 
@@ -42,5 +59,10 @@ typedef const wf_cuda_module *wf_cuda_module_open_fn(const wf_cuda_host *host);
 // by the loader's search. Errors: WF_NOT_BUILT (no such file), WF_DEVICE (no driver, or a library
 // of the module is missing), WF_MISMATCH (of another build).
 wf_status wf_cuda_module_get(const wf_cuda_module **out);
+
+// The devices that this process may use; makes no context, so it costs no device memory. Errors:
+// those above; WF_DEVICE with host, cause (no driver, one too old with both versions, no device
+// visible) and remedy in one line.
+wf_status wf_cuda_list(wf_cuda_devices *out);
 
 #endif

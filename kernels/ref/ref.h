@@ -14,6 +14,8 @@ extern const wf_backend_ops wf_ref_ops;
 
 // Memory and order on a host: every operation is complete when it returns.
 wf_status wf_ref_alloc(wf_backend *be, size_t bytes, void **out);
+// The same without touching it: `out_size` bytes are for the caller to zero.
+wf_status wf_ref_reserve(size_t bytes, size_t *out_size, void **out);
 void wf_ref_free(wf_backend *be, void *data);
 wf_status wf_ref_copy(wf_backend *be, wf_stream *s, void *dst, const void *src, size_t bytes);
 wf_status wf_ref_stream_create(wf_backend *be, wf_stream **out);

@@ -32,9 +32,8 @@ static uint64_t machine_bytes(void)
     return (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
-wf_status wf_ref_alloc(wf_backend *be, size_t bytes, void **out)
+wf_status wf_ref_reserve(size_t bytes, size_t *out_size, void **out)
 {
-    (void)be;
     // All of it is touched here, so more than the machine has would end in the kernel's killer.
     if (bytes > machine_bytes())
         return wf_fail(WF_NO_MEMORY, "host memory: %zu bytes asked of a machine with %" PRIu64,
@@ -50,8 +49,17 @@ wf_status wf_ref_alloc(wf_backend *be, size_t bytes, void **out)
                        "(engine.kv_memory) or run with more ranks",
                        bytes);
     if (unit == HUGE_BYTES) (void)madvise(data, size, MADV_HUGEPAGE); // advice: may be refused
-    memset(data, 0, size);
+    *out_size = size;
     *out = data;
+    return WF_OK;
+}
+
+wf_status wf_ref_alloc(wf_backend *be, size_t bytes, void **out)
+{
+    (void)be;
+    size_t size = 0;
+    WF_TRY(wf_ref_reserve(bytes, &size, out));
+    memset(*out, 0, size);
     return WF_OK;
 }
 

@@ -233,8 +233,11 @@ static void check_model(const char *path, const naming *names, int32_t tp_size, 
     assert_ok(wf_hf_folder_open(path, true, &hf));
     assert_ok(wf_arch_read(hf, &arch));
     for (int32_t rank = 0; rank < tp_size; rank++) {
-        const wf_model_config config = {
-            .tp_rank = rank, .tp_size = tp_size, .dtype = dtype, .staging_bytes = 4096};
+        const wf_model_config config = {.tp_rank = rank,
+                                        .tp_size = tp_size,
+                                        .dtype = dtype,
+                                        .staging_bytes = 4096,
+                                        .n_readers = rank + 1};
         wf_model *m;
         wf_arch_memory memory;
         assert_ok(wf_model_load(be, &arch, hf, &config, &m));

@@ -363,7 +363,8 @@ static void bench_sample(void)
             gemm_run g = {.n_copies = 1,
                           .x = random_matrix(n, 256)}; // logits: a GEMM's normal sums
             g.y = wf_matrix_of(device_bytes((size_t)n * V * 4), WF_F32, n, V);
-            g.w[0] = random_weight(V, 256);
+            must(ops->weight_create(be, WF_BF16, V, 256, &g.w[0]));
+            must(ops->weight_random(be, g.w[0], 7, 2.0f)); // logits of deviation 1.6
             must(ops->gemm(be, stream, &(wf_gemm_args){.x = g.x, .w = g.w[0], .y = g.y}));
             for (int32_t i = 0; i < n; i++)
                 ids[i] = i, p[i] = kinds[k].p, p[i].rng_key = (uint64_t)i * 77777;

@@ -216,6 +216,7 @@ static void test_farewell_is_the_last_word(void **state)
         for (int again = 0; again < 2; again++) { // now, and when the rank is gone
             assert_ok(wf_rank_status_read(*state, 6, &s));
             assert_int_equal(s.operation, rows[i].operation);
+            assert_int_equal(s.end, rows[i].end);
             assert_int_equal(s.exit_code, rows[i].code);
             assert_string_equal(s.error, rows[i].error);
             assert_int_equal(s.deadline_unix_ns, 0);

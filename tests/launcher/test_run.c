@@ -86,6 +86,48 @@ static void test_a_stop_file_ends_one_run_only(void **state)
                0, "30 done, 0 failed");
 }
 
+// Runs that finish nothing: the last one that --give-up allows says so, by an exit code of its own.
+static void test_giving_up(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *environment, *options;
+        int code;
+        const char *words;
+    } rows[] = {
+        {"", "", 75, "drained before its first step"},
+        {"SLURM_JOB_ID=1", "--give-up 2", 69, "out/idle: the last 2 runs finished nothing"},
+        {"SLURM_JOB_ID=1 SLURM_RESTART_COUNT=1", "--give-up 3", 69, "the last 3 runs"},
+        {"SLURM_JOB_ID=1 SLURM_RESTART_COUNT=2", "--give-up 3", 69, "the last 3 runs"}, // unstarted
+        {"", "", 75, "run the same command again"},
+    };
+    for (size_t i = 0; i < N_ROWS(rows); i++) {
+        char command[512];
+        snprintf(command, sizeof command,
+                 "%s WEFT_FAULT=usr1@engine=1 " WEFT " run job.yaml --out out/idle %s",
+                 rows[i].environment, rows[i].options);
+        assert_run(command, rows[i].code, rows[i].words);
+    }
+    assert_run(WEFT " run job.yaml --out out/idle --give-up 3", 0, "20 done, 0 failed");
+}
+
+static void test_parts_of_a_job(void **state)
+{
+    (void)state;
+    assert_run(STREAM " p0.h5 4 0 && " STREAM " p1.h5 5 0 && " STREAM " p2.h5 6 0", 0, NULL);
+#define PART WEFT " run job.yaml --set 'requests=[p0.h5, p1.h5, p2.h5]' --out out/parts --part "
+    assert_run(PART "0/2", 0, "10 done, 0 failed");
+    assert_run(PART "1/2", 0, "5 done, 0 failed");
+    assert_run(WEFT " merge out/parts/a0 out/parts/a1 -o parts.h5 && " WEFT " check parts.h5", 0,
+               "15 rows");
+    assert_run(PART "1/3", 0, "5 done");           // the same shard: nothing is left to do
+    assert_run(PART "0/3", 78, "gone or changed"); // one shard less
+    assert_run(PART "3/4", 64, "every part needs one");
+    assert_run(PART "2/2", 64, "not a part");
+    assert_run(PART "1", 64, "not a part");
+#undef PART
+}
+
 static void test_two_jobs_in_one_folder(void **state)
 {
     (void)state;
@@ -160,6 +202,8 @@ int main(void)
         cmocka_unit_test(test_bad_row_fails_alone),
         cmocka_unit_test(test_drain_and_resume),
         cmocka_unit_test(test_a_stop_file_ends_one_run_only),
+        cmocka_unit_test(test_giving_up),
+        cmocka_unit_test(test_parts_of_a_job),
         cmocka_unit_test(test_two_jobs_in_one_folder),
         cmocka_unit_test(test_mpirun),
         cmocka_unit_test(test_mpirun_errors),

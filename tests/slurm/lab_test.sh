@@ -10,7 +10,7 @@ gone() { [ ! -e "$1" ] && ! pgrep -f -- "$1" >/dev/null; }
 
 killed_owner() { # boots in a process of its own, which is then killed
     local dir owner
-    bash -c '. tests/slurm/lab.sh && lab_up 1 && echo "$lab_dir" && sleep 60' >"$lab_work/owner" &
+    bash -c '. tests/slurm/lab.sh && lab_up 1 && echo "$lab_dir" && exec sleep 60' >"$lab_work/owner" &
     owner=$!
     lab_until 20 [ -s "$lab_work/owner" ] || lab_fail "no second cluster"
     dir=$(cat "$lab_work/owner")

@@ -1,0 +1,22 @@
+// What the batch system says of an output folder's job, as plain values.
+//
+// The job is the one that the folder's submit record names, else the one its newest run ran in.
+// Without a batch system, or where it does not answer, everything is "not known". Local; runs
+// programs (squeue, sacct).
+#ifndef WF_LAUNCHER_QUEUE_LOOK_H
+#define WF_LAUNCHER_QUEUE_LOOK_H
+
+#include "jobs/watch.h"
+
+typedef struct wf_queue_look {
+    wf_batch_word word;
+    char job_id[64];  // "1234", "1234_5"; "" when there is no job
+    char state[32];   // "PENDING", "OUT_OF_MEMORY" ...; "" when not known
+    char reason[128]; // why it waits, or why it ended; "" when not known
+    char nodes[256];  // "n[1-4]"; ""
+    int64_t left_s;   // until the time limit; -1: not known, or none
+} wf_queue_look;
+
+void wf_queue_look_take(const wf_watch_view *view, wf_queue_look *out);
+
+#endif

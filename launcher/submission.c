@@ -1,0 +1,150 @@
+// Files of a submission. See submission.h.
+#include "launcher/submission.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "io/base/clock.h"
+#include "io/base/file.h"
+#include "io/base/json.h"
+#include "io/base/json_writer.h"
+#include "io/base/text.h"
+
+#define JOBS "jobs.jsonl"
+
+enum { FILE_BYTES_MAX = 64 << 20 };
+
+wf_status wf_submission_path(const char *out_dir, const char *name, char **out)
+{
+    char *folder = NULL;
+    WF_TRY(wf_path_join(out_dir, "submit", &folder));
+    wf_status st = wf_path_join(folder, name, out);
+    free(folder);
+    return st;
+}
+
+static wf_status write_one(const char *out_dir, const char *name, const char *text)
+{
+    char *path = NULL;
+    WF_TRY(wf_submission_path(out_dir, name, &path));
+    wf_status st = wf_file_write_whole(path, text, strlen(text), WF_PUBLISH_REPLACE);
+    free(path);
+    return st;
+}
+
+wf_status wf_submission_write(const char *out_dir, const char *job, const char *script)
+{
+    char *folder = NULL;
+    WF_TRY(wf_path_join(out_dir, "submit", &folder));
+    wf_status st = wf_file_make_folders(folder);
+    free(folder);
+    if (st == WF_OK) st = write_one(out_dir, "job.yaml", job);
+    if (st == WF_OK) st = write_one(out_dir, "job.sh", script);
+    return st;
+}
+
+// ---- the record ---------------------------------------------------------------------------------
+
+static wf_status record_line(const char *id, int array, char **out)
+{
+    char now[WF_CLOCK_ISO_MAX];
+    wf_json_writer *w = NULL;
+    wf_text line = {0};
+    const char *text = "";
+    size_t n = 0;
+    WF_TRY(wf_json_writer_create(0, &w));
+    wf_json_open_object(w, NULL);
+    wf_json_put_string(w, "job", id);
+    wf_json_put_i64(w, "array", array);
+    wf_json_put_string(w, "time", wf_clock_iso(wf_clock_unix_ns(), now));
+    wf_json_close(w);
+    wf_status st = wf_json_writer_finish(w, &text, &n);
+    if (st == WF_OK) {
+        wf_text_printf(&line, "%.*s\n", (int)n, text);
+        st = wf_text_take(&line, out);
+    }
+    wf_json_writer_destroy(&w);
+    return st;
+}
+
+static wf_status line_append(const char *path, const char *line)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+    if (fd < 0) return wf_fail_errno(WF_IO, "%s: cannot be written", path);
+    wf_status st = wf_file_write(fd, path, line, strlen(line));
+    if (st == WF_OK && fsync(fd) != 0) st = wf_fail_errno(WF_IO, "%s: cannot be written", path);
+    close(fd);
+    return st;
+}
+
+wf_status wf_submission_add(const char *out_dir, const char *id, int array)
+{
+    char *path = NULL, *line = NULL;
+    WF_TRY(record_line(id, array, &line));
+    wf_status st = wf_submission_path(out_dir, JOBS, &path);
+    if (st == WF_OK) st = line_append(path, line);
+    free(path);
+    free(line);
+    return st;
+}
+
+// Adds the job of one line, if it is one: a line that a crash cut off is nobody's job.
+static void job_add(wf_text *jobs, const char *line, size_t n)
+{
+    wf_json *doc = NULL;
+    const char *id;
+    if (wf_json_parse(JOBS, line, n, NULL, &doc) != WF_OK) return;
+    if (wf_json_get_string(wf_json_root(doc), "job", &id) == WF_OK &&
+        strspn(id, "0123456789") == strlen(id) && id[0]) {
+        wf_text_printf(jobs, "%s%s", jobs->n > 0 ? "," : "", id);
+    }
+    wf_json_destroy(&doc);
+}
+
+// The begin of the last `n` lines.
+static const char *last_lines(const char *text, size_t n)
+{
+    const char *at = text + strlen(text);
+    while (at > text && n > 0) {
+        at--;
+        while (at > text && at[-1] != '\n') {
+            at--;
+        }
+        n--;
+    }
+    return at;
+}
+
+wf_status wf_submission_jobs(const char *out_dir, char **out)
+{
+    char *path = NULL, *text = NULL;
+    wf_text jobs = {0};
+    WF_TRY(wf_submission_path(out_dir, JOBS, &path));
+    wf_status st = WF_OK;
+    if (wf_file_exists(path)) st = wf_file_read(path, FILE_BYTES_MAX, &text, NULL);
+    free(path);
+    WF_TRY(st);
+    for (const char *line = text ? last_lines(text, WF_SUBMISSION_MAX) : ""; *line;) {
+        size_t n = strcspn(line, "\n");
+        job_add(&jobs, line, n);
+        line += n + (line[n] == '\n');
+    }
+    free(text);
+    wf_text_puts(&jobs, "");
+    return wf_text_take(&jobs, out);
+}
+
+wf_status wf_submission_find(const char *out_dir, wf_queue_job **out, size_t *n)
+{
+    char *jobs = NULL;
+    *out = NULL;
+    *n = 0;
+    WF_TRY(wf_submission_jobs(out_dir, &jobs));
+    wf_status st = jobs[0] ? wf_queue_find(jobs, out, n) : WF_OK;
+    free(jobs);
+    return st;
+}

@@ -1,0 +1,350 @@
+// Rendering a batch script: directives from a table, then shell. See script.h.
+#include "slurm/script.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "io/base/hash.h"
+#include "io/base/text.h"
+
+// ---- directives ---------------------------------------------------------------------------------
+
+typedef enum value_kind { TEXT, COUNT, TIME, SIGNAL, ARRAY } value_kind;
+
+typedef struct {
+    const char *option;
+    value_kind kind;
+    size_t offset;
+} directive;
+
+#define AT(member) offsetof(wf_script, member)
+
+static const directive directives[] = {
+    {"job-name", TEXT, AT(job_name)},
+    {"chdir", TEXT, AT(folder)},
+    {"partition", TEXT, AT(partition)},
+    {"account", TEXT, AT(account)},
+    {"qos", TEXT, AT(qos)},
+    {"constraint", TEXT, AT(constraint)},
+    {"nodes", COUNT, AT(nodes)},
+    {"ntasks-per-node", COUNT, AT(tasks_per_node)},
+    {"gpus-per-node", COUNT, AT(gpus_per_node)},
+    {"cpus-per-task", COUNT, AT(cpus_per_task)},
+    {"mem", TEXT, AT(mem)},
+    {"time", TIME, AT(time_s)},
+    {"signal", SIGNAL, AT(signal_s)},
+    {"array", ARRAY, AT(array)},
+};
+
+static bool is_one_line(const char *text)
+{
+    return strpbrk(text, "\r\n") == NULL;
+}
+
+// sbatch splits a directive at blanks, ends it at " #", and knows quotes and backslashes.
+static void put_value(wf_text *t, const char *value)
+{
+    if (!strpbrk(value, " \t#\"'\\")) {
+        wf_text_puts(t, value);
+        return;
+    }
+    wf_text_puts(t, "\"");
+    for (const char *c = value; *c; c++) {
+        if (*c == '"' || *c == '\\') wf_text_puts(t, "\\");
+        wf_text_add(t, c, 1);
+    }
+    wf_text_puts(t, "\"");
+}
+
+static wf_status put_text(wf_text *t, const char *option, const char *value)
+{
+    if (!value || !value[0]) return WF_OK;
+    if (!is_one_line(value)) {
+        return wf_fail(WF_CONFIG, "sbatch --%s: the value has a line break in it", option);
+    }
+    wf_text_printf(t, "#SBATCH --%s=", option);
+    put_value(t, value);
+    wf_text_puts(t, "\n");
+    return WF_OK;
+}
+
+static wf_status put_directive(wf_text *t, const directive *d, const wf_script *script)
+{
+    const void *at = (const char *)script + d->offset;
+    int count = 0;
+    int64_t s = 0;
+    if (d->kind == TEXT) {
+        const char *text;
+        memcpy(&text, at, sizeof text);
+        return put_text(t, d->option, text);
+    }
+    if (d->kind == COUNT || d->kind == ARRAY) {
+        memcpy(&count, at, sizeof count);
+    } else {
+        memcpy(&s, at, sizeof s);
+    }
+    if (count == 0 && s == 0) return WF_OK;
+    wf_text_printf(t, "#SBATCH --%s=", d->option);
+    if (d->kind == COUNT) wf_text_printf(t, "%d\n", count);
+    if (d->kind == ARRAY) wf_text_printf(t, "0-%d\n", count - 1);
+    if (d->kind == SIGNAL) wf_text_printf(t, "B:USR1@%" PRId64 "\n", s);
+    if (d->kind == TIME) {
+        wf_text_printf(t, "%" PRId64 "-%02" PRId64 ":%02" PRId64 ":%02" PRId64 "\n", s / 86400,
+                       s / 3600 % 24, s / 60 % 60, s % 60);
+    }
+    return WF_OK;
+}
+
+// %j and the like mean something in a path for sbatch, %% is a per cent sign.
+static wf_status put_output(wf_text *t, const wf_script *script)
+{
+    wf_text path = {0};
+    char *text = NULL;
+    for (const char *c = script->out_folder; *c; c++) {
+        if (*c == '%') wf_text_puts(&path, "%");
+        wf_text_add(&path, c, 1);
+    }
+    wf_text_puts(&path, script->array > 0 ? "/slurm-%A_%a.out" : "/slurm-%j.out");
+    WF_TRY(wf_text_take(&path, &text));
+    wf_status st = put_text(t, "output", text);
+    free(text);
+    return st;
+}
+
+static wf_status put_extra(wf_text *t, const char *option)
+{
+    if (option[0] != '-' || !is_one_line(option)) {
+        return wf_fail(WF_CONFIG,
+                       "slurm.extra: \"%.60s\": an option of sbatch on one line, such as "
+                       "--reservation=name, is expected",
+                       option);
+    }
+    wf_text_printf(t, "#SBATCH %s\n", option);
+    return WF_OK;
+}
+
+static wf_status put_directives(wf_text *t, const wf_script *script)
+{
+    for (size_t i = 0; i < sizeof directives / sizeof directives[0]; i++) {
+        WF_TRY(put_directive(t, &directives[i], script));
+    }
+    WF_TRY(put_output(t, script));
+    wf_text_puts(t, "#SBATCH --open-mode=append\n");
+    wf_text_puts(t, script->requeue ? "#SBATCH --requeue\n" : "#SBATCH --no-requeue\n");
+    if (script->chained) wf_text_puts(t, "#SBATCH --dependency=singleton\n");
+    for (size_t i = 0; i < script->n_extra; i++) {
+        WF_TRY(put_extra(t, script->extra[i]));
+    }
+    return WF_OK;
+}
+
+// ---- shell --------------------------------------------------------------------------------------
+
+// One word of the shell, whatever is in it.
+static void put_word(wf_text *t, const char *word)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                                "_-./:=,+@%";
+    if (word[0] && word[strspn(word, plain)] == '\0') {
+        wf_text_puts(t, word);
+        return;
+    }
+    wf_text_puts(t, "'");
+    for (const char *c = word; *c; c++) {
+        if (*c == '\'') {
+            wf_text_puts(t, "'\\''");
+        } else {
+            wf_text_add(t, c, 1);
+        }
+    }
+    wf_text_puts(t, "'");
+}
+
+// One word as well, but $USER and the like are expanded.
+static void put_expanded(wf_text *t, const char *word)
+{
+    wf_text_puts(t, "\"");
+    for (const char *c = word; *c; c++) {
+        if (strchr("\"`\\", *c)) wf_text_puts(t, "\\");
+        wf_text_add(t, c, 1);
+    }
+    wf_text_puts(t, "\"");
+}
+
+static void put_assignment(wf_text *t, const char *name, const char *value)
+{
+    wf_text_printf(t, "%s=", name);
+    put_word(t, value);
+    wf_text_puts(t, "\n");
+}
+
+static void put_setup(wf_text *t, const wf_script *script)
+{
+    if (script->n_setup > 0) wf_text_puts(t, "\n");
+    for (size_t i = 0; i < script->n_setup; i++) {
+        wf_text_printf(t, "%s\n", script->setup[i]);
+    }
+}
+
+// Two models of one name get two folders: the hash is of the whole path.
+static void put_stage(wf_text *t, const wf_script *script)
+{
+    char hash[WF_HASH64_HEX];
+    if (!script->stage_to || !script->stage_to[0]) return;
+    wf_hash64_hex(wf_hash64_of(script->model, strlen(script->model), 0), hash);
+    wf_text_puts(t, "\n# The weights, copied once to each node's own disk. Files of the same size "
+                    "and date stay.\n");
+    put_assignment(t, "model", script->model);
+    wf_text_puts(t, "staged=");
+    put_expanded(t, script->stage_to);
+    wf_text_printf(t, "/weft-%s\n", hash);
+    wf_text_puts(t, "stage='mkdir -p \"$2\" || exit 1\n"
+                    "for from in \"$1\"/*; do\n"
+                    "    [ -f \"$from\" ] || continue\n"
+                    "    to=$2/${from##*/} part=$2/.${from##*/}.$SLURM_JOB_ID.$SLURM_NODEID\n"
+                    "    [ \"$(stat -L -c \"%s %Y\" \"$from\")\" = \"$(stat -c \"%s %Y\" \"$to\" "
+                    "2>/dev/null)\" ] && continue\n"
+                    "    cp --preserve=timestamps \"$from\" \"$part\" && mv \"$part\" \"$to\" && "
+                    "continue\n"
+                    "    rm -f \"$part\"\n"
+                    "    exit 1\n"
+                    "done'\n");
+    wf_text_puts(t, "if srun --mpi=none --ntasks=\"$SLURM_JOB_NUM_NODES\" --ntasks-per-node=1 \\\n"
+                    "    bash -c \"$stage\" stage \"$model\" \"$staged\"; then\n"
+                    "    options+=(--set \"model.path=$staged\")\n"
+                    "else\n"
+                    "    echo \"weights: not copied to $staged, read from $model\"\n"
+                    "fi\n");
+}
+
+static bool begins(const char *text, const char *with)
+{
+    return strncmp(text, with, strlen(with)) == 0;
+}
+
+static bool is_apptainer(const char *image)
+{
+    size_t n = strlen(image);
+    return (n > 4 && strcmp(image + n - 4, ".sif") == 0) || begins(image, "docker://") ||
+           begins(image, "oras://") || begins(image, "library://");
+}
+
+static void put_mounts(wf_text *t, const wf_script *script, const char *option)
+{
+    wf_text list = {0};
+    char *text = NULL;
+    for (size_t i = 0; i < script->n_mounts; i++) {
+        wf_text_printf(&list, "%s%s:%s", i > 0 ? "," : "", script->mounts[i], script->mounts[i]);
+    }
+    if (script->n_mounts == 0 || wf_text_take(&list, &text) != WF_OK) return;
+    wf_text_printf(t, "%s=", option);
+    put_expanded(t, text); // the folder for staged weights may be /local/$USER
+    free(text);
+}
+
+// What the container is started with: options of srun, or a command before the program.
+static void put_container(wf_text *t, const wf_script *script)
+{
+    const char *image = script->container;
+    if (!image || !image[0]) return;
+    if (is_apptainer(image)) {
+        wf_text_printf(t, " \\\n        apptainer exec %s",
+                       script->gpus_per_node > 0 ? "--nv " : "");
+        put_mounts(t, script, "--bind");
+        wf_text_puts(t, " \\\n        ");
+        put_word(t, image);
+    } else {
+        wf_text_puts(t, " --container-image=");
+        put_word(t, image);
+        wf_text_puts(t, " --container-workdir=\"$PWD\" \\\n        ");
+        put_mounts(t, script, "--container-mounts");
+        wf_text_puts(t, " \\\n       ");
+    }
+}
+
+static void put_run(wf_text *t, const wf_script *script)
+{
+    if (!script->conducts) {
+        wf_text_puts(t, "    srun --mpi=pmix");
+        // A step does not inherit it from the job since Slurm 22.05.
+        if (script->cpus_per_task > 0) {
+            wf_text_printf(t, " --cpus-per-task=%d", script->cpus_per_task);
+        }
+        put_container(t, script);
+        wf_text_puts(t, " ");
+    } else {
+        wf_text_puts(t, "    ");
+    }
+    wf_text_puts(t, "\"$weft\" run \"$job\" \"${options[@]}\" &\n");
+}
+
+static void put_options(wf_text *t, const wf_script *script)
+{
+    wf_text_puts(t, "options=(");
+    if (script->give_up > 0) wf_text_printf(t, "--give-up %d", script->give_up);
+    if (script->array > 0) {
+        wf_text_printf(t, "%s--part \"$SLURM_ARRAY_TASK_ID/%d\"", script->give_up > 0 ? " " : "",
+                       script->array);
+    }
+    wf_text_puts(t, ")\n");
+}
+
+static void put_body(wf_text *t, const wf_script *script)
+{
+    wf_text_puts(t, "\n");
+    put_assignment(t, "weft", script->weft);
+    put_assignment(t, "job", script->job_file);
+    put_options(t, script);
+    wf_text_puts(
+        t, "\n"
+           "# USR1 (the time limit is near) and TERM (scancel) go on to the run: it seals what "
+           "is\n"
+           "# finished and ends with 75.\n"
+           "signal= interrupted= run= code=75\n"
+           "pass_on() { signal=$1 interrupted=yes; [ -z \"$run\" ] || kill -s \"$1\" "
+           "\"$run\"; }\n"
+           "trap 'pass_on USR1' USR1\n"
+           "trap 'pass_on TERM' TERM\n");
+    put_stage(t, script);
+    wf_text_puts(t, "\nif [ -z \"$signal\" ]; then\n");
+    put_run(t, script);
+    wf_text_puts(t, "    run=$!\n"
+                    "    [ -z \"$signal\" ] || kill -s \"$signal\" \"$run\"\n"
+                    "    interrupted=yes\n"
+                    "    while [ -n \"$interrupted\" ]; do # a signal ends the wait, not the run\n"
+                    "        interrupted=\n"
+                    "        wait \"$run\"\n"
+                    "        code=$?\n"
+                    "    done\n"
+                    "fi\n");
+    if (script->requeue) {
+        wf_text_puts(t,
+                     "\n"
+                     "# Slurm requeues nothing by itself. 138: USR1 came before the run could "
+                     "listen. After TERM\n"
+                     "# it is not wanted, and after weft cancel Slurm refuses it.\n"
+                     "if { [ $code = 75 ] || [ $code = 138 ]; } && [ \"$signal\" != TERM ]; then\n"
+                     "    scontrol requeue \"$SLURM_JOB_ID\" || echo \"not requeued: submit again "
+                     "to go on\"\n"
+                     "fi\n");
+    }
+    wf_text_puts(t, "exit $code\n");
+}
+
+wf_status wf_script_render(const wf_script *script, char **out)
+{
+    wf_text t = {0};
+    wf_text_puts(&t, "#!/bin/bash\n"
+                     "# Written by weft submit; yours to keep and edit. Given to sbatch again, it "
+                     "goes on where the\n"
+                     "# job stopped.\n");
+    wf_status st = put_directives(&t, script);
+    if (st != WF_OK) {
+        wf_text_free(&t);
+        return st;
+    }
+    put_setup(&t, script);
+    put_body(&t, script);
+    return wf_text_take(&t, out);
+}

@@ -1,0 +1,41 @@
+#!/bin/bash
+# Written by weft submit; yours to keep and edit. Given to sbatch again, it goes on where the
+# job stopped.
+#SBATCH --job-name=azure
+#SBATCH --chdir=/home/u
+#SBATCH --nodes=1
+#SBATCH --ntasks-per-node=1
+#SBATCH --array=0-15
+#SBATCH --output="/home/50%% of it/slurm-%A_%a.out"
+#SBATCH --open-mode=append
+#SBATCH --requeue
+
+weft=/opt/weft
+job=/home/u/out/azure/submit/job.yaml
+options=(--give-up 3 --part "$SLURM_ARRAY_TASK_ID/16")
+
+# USR1 (the time limit is near) and TERM (scancel) go on to the run: it seals what is
+# finished and ends with 75.
+signal= interrupted= run= code=75
+pass_on() { signal=$1 interrupted=yes; [ -z "$run" ] || kill -s "$1" "$run"; }
+trap 'pass_on USR1' USR1
+trap 'pass_on TERM' TERM
+
+if [ -z "$signal" ]; then
+    srun --mpi=pmix "$weft" run "$job" "${options[@]}" &
+    run=$!
+    [ -z "$signal" ] || kill -s "$signal" "$run"
+    interrupted=yes
+    while [ -n "$interrupted" ]; do # a signal ends the wait, not the run
+        interrupted=
+        wait "$run"
+        code=$?
+    done
+fi
+
+# Slurm requeues nothing by itself. 138: USR1 came before the run could listen. After TERM
+# it is not wanted, and after weft cancel Slurm refuses it.
+if { [ $code = 75 ] || [ $code = 138 ]; } && [ "$signal" != TERM ]; then
+    scontrol requeue "$SLURM_JOB_ID" || echo "not requeued: submit again to go on"
+fi
+exit $code

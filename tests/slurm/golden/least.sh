@@ -1,0 +1,34 @@
+#!/bin/bash
+# Written by weft submit; yours to keep and edit. Given to sbatch again, it goes on where the
+# job stopped.
+#SBATCH --job-name=azure
+#SBATCH --chdir=/home/u
+#SBATCH --nodes=1
+#SBATCH --ntasks-per-node=1
+#SBATCH --output=/home/u/out/azure/slurm-%j.out
+#SBATCH --open-mode=append
+#SBATCH --no-requeue
+
+weft=/opt/weft/bin/weft
+job=/home/u/out/azure/submit/job.yaml
+options=()
+
+# USR1 (the time limit is near) and TERM (scancel) go on to the run: it seals what is
+# finished and ends with 75.
+signal= interrupted= run= code=75
+pass_on() { signal=$1 interrupted=yes; [ -z "$run" ] || kill -s "$1" "$run"; }
+trap 'pass_on USR1' USR1
+trap 'pass_on TERM' TERM
+
+if [ -z "$signal" ]; then
+    srun --mpi=pmix "$weft" run "$job" "${options[@]}" &
+    run=$!
+    [ -z "$signal" ] || kill -s "$signal" "$run"
+    interrupted=yes
+    while [ -n "$interrupted" ]; do # a signal ends the wait, not the run
+        interrupted=
+        wait "$run"
+        code=$?
+    done
+fi
+exit $code

@@ -1,0 +1,73 @@
+#!/bin/bash
+# Written by weft submit; yours to keep and edit. Given to sbatch again, it goes on where the
+# job stopped.
+#SBATCH --job-name=azure
+#SBATCH --chdir=/home/u
+#SBATCH --partition=gpu
+#SBATCH --account="ab 12"
+#SBATCH --qos=long
+#SBATCH --constraint=h100|h200
+#SBATCH --nodes=4
+#SBATCH --ntasks-per-node=8
+#SBATCH --gpus-per-node=8
+#SBATCH --cpus-per-task=12
+#SBATCH --mem=900G
+#SBATCH --time=1-01:01:01
+#SBATCH --signal=B:USR1@300
+#SBATCH --output=/home/u/out/azure/slurm-%j.out
+#SBATCH --open-mode=append
+#SBATCH --requeue
+#SBATCH --exclusive
+#SBATCH --comment="night run"
+
+module load cuda/12 openmpi
+export NCCL_DEBUG=WARN
+
+weft=/opt/weft/bin/weft
+job=/home/u/out/azure/submit/job.yaml
+options=(--give-up 3)
+
+# USR1 (the time limit is near) and TERM (scancel) go on to the run: it seals what is
+# finished and ends with 75.
+signal= interrupted= run= code=75
+pass_on() { signal=$1 interrupted=yes; [ -z "$run" ] || kill -s "$1" "$run"; }
+trap 'pass_on USR1' USR1
+trap 'pass_on TERM' TERM
+
+# The weights, copied once to each node's own disk. Files of the same size and date stay.
+model='/data/models/llama'\''s'
+staged="/local/$USER"/weft-7468159895810f45
+stage='mkdir -p "$2" || exit 1
+for from in "$1"/*; do
+    [ -f "$from" ] || continue
+    to=$2/${from##*/} part=$2/.${from##*/}.$SLURM_JOB_ID.$SLURM_NODEID
+    [ "$(stat -L -c "%s %Y" "$from")" = "$(stat -c "%s %Y" "$to" 2>/dev/null)" ] && continue
+    cp --preserve=timestamps "$from" "$part" && mv "$part" "$to" && continue
+    rm -f "$part"
+    exit 1
+done'
+if srun --mpi=none --ntasks="$SLURM_JOB_NUM_NODES" --ntasks-per-node=1 \
+    bash -c "$stage" stage "$model" "$staged"; then
+    options+=(--set "model.path=$staged")
+else
+    echo "weights: not copied to $staged, read from $model"
+fi
+
+if [ -z "$signal" ]; then
+    srun --mpi=pmix --cpus-per-task=12 "$weft" run "$job" "${options[@]}" &
+    run=$!
+    [ -z "$signal" ] || kill -s "$signal" "$run"
+    interrupted=yes
+    while [ -n "$interrupted" ]; do # a signal ends the wait, not the run
+        interrupted=
+        wait "$run"
+        code=$?
+    done
+fi
+
+# Slurm requeues nothing by itself. 138: USR1 came before the run could listen. After TERM
+# it is not wanted, and after weft cancel Slurm refuses it.
+if { [ $code = 75 ] || [ $code = 138 ]; } && [ "$signal" != TERM ]; then
+    scontrol requeue "$SLURM_JOB_ID" || echo "not requeued: submit again to go on"
+fi
+exit $code

@@ -1,0 +1,225 @@
+#!/usr/bin/env bash
+# weft submit and weft cancel against a real Slurm: every way in which a job can be interrupted ends
+# with every row exactly once.
+#
+#   submit_test.sh WEFT [SCENARIO...]     all scenarios, side by side, without names
+#
+# `limit`, by hand, waits for a real time limit (two minutes).
+set -euo pipefail
+weft=$1
+shift
+cd "$(dirname "$0")/../.."
+. tests/slurm/lab.sh
+export WEFT_LOG=info
+
+# A job of 40 rows over SPAN seconds, in one shard or in several: job_write NAME SPAN [KEYS...]
+job_write() {
+    local name=$1 span=$2
+    shift 2
+    cat >"$lab_work/$name.yaml" <<YAML
+job: $name
+model: {path: jobs/demo/model}
+requests: [$lab_work/span$span.h5]
+parallel: {tensor: 1, backend: cpu, threads: 1}
+engine: {kv_memory: 32MiB, max_rows: 16, step_tokens: 64}
+arrivals: {mode: replay}
+output: {dir: $lab_work/$name, seal_every: 500ms}
+slurm: {time: "00:10:00", signal: 60s}
+YAML
+}
+
+submit() { # submit NAME [OPTIONS...]: the ids
+    local name=$1
+    shift
+    lab_exec "$weft" submit "$lab_work/$name.yaml" "$@"
+}
+
+sealed() { [ -n "$(find "$lab_work/$1" -name 'r*.h5' -path '*/segments/*' 2>/dev/null)" ]; }
+wait_sealed() { lab_until 40 sealed "$1" || lab_fail "$1: nothing was sealed"; }
+restarted() { [ "$(lab_restarts "$1")" -ge 1 ]; }
+has() { grep -q -- "$2" "$1" || lab_fail "$1 does not say: $2"; }
+exit_code() { [ "$(lab_field "$1" ExitCode)" = "$2:0" ] || lab_fail "job $1 ended with $(lab_field "$1" ExitCode), not $2"; }
+
+# ---- scenarios ----------------------------------------------------------------------------------
+
+# Two ranks on two nodes give the tokens of one; directives arrive; the weights were copied to both.
+scenario_two_nodes() {
+    job_write two 0
+    "$weft" run "$lab_work/two.yaml" --out "$lab_work/one" >/dev/null 2>&1
+    local job
+    job=$(submit two --set parallel.tensor=2 --set slurm.nodes=2 --set slurm.cpus_per_task=1 \
+        --set slurm.partition=batch --set "slurm.stage_weights=\$TMPDIR" --set 'slurm.setup=[export LAB_WORD=a]' \
+        --set "slurm.extra=['--comment=\"two words\"']")
+    lab_wait "$job" COMPLETED
+    lab_check "$lab_work/two" 40
+    /usr/bin/python3 - "$lab_work/one/results.h5" "$lab_work/two/results.h5" <<'PY' || lab_fail "other tokens on two nodes"
+import h5py, sys
+one, two = (h5py.File(p)["tokens/id"][:].tolist() for p in sys.argv[1:])
+sys.exit(one != two or not one)
+PY
+    [ "$(lab_field "$job" NumNodes)" = 2 ] && [ "$(lab_field "$job" TimeLimit)" = 00:10:00 ] &&
+        [ "$(lab_field "$job" Requeue)" = 1 ] || lab_fail "directives: $(lab_exec scontrol show job "$job")"
+    lab_exec scontrol show job "$job" | grep -q 'Comment=two words' || lab_fail "the comment of slurm.extra"
+    local node
+    for node in n1 n2; do
+        [ -n "$(lab_on "$node" sh -c 'ls "$TMPDIR"/weft-*/model.safetensors' 2>/dev/null)" ] ||
+            lab_fail "no weights on $node"
+    done
+}
+
+# USR1, as at the time limit: drains, requeues itself, goes on, completes. A later edit of the job
+# file changes nothing.
+scenario_requeue() {
+    job_write requeue 8
+    local job
+    job=$(submit requeue)
+    echo "seed: 99" >>"$lab_work/requeue.yaml"
+    wait_sealed requeue
+    lab_exec scancel --batch --signal=USR1 "$job"
+    lab_until 40 restarted "$job" || lab_fail "requeue: not requeued"
+    lab_wait "$job" COMPLETED
+    has "$lab_work/requeue/slurm-$job.out" "drained: "
+    lab_check "$lab_work/requeue" 40
+    [ "$(find "$lab_work/requeue/runs" -name '[0-9].json' | wc -l)" = 2 ] || lab_fail "requeue: not two runs"
+}
+
+# Requeued from outside, without a word to the run.
+scenario_outside() {
+    job_write outside 8
+    local job
+    job=$(submit outside)
+    wait_sealed outside
+    lab_exec scontrol requeue "$job"
+    lab_until 40 restarted "$job" || lab_fail "outside: not requeued"
+    lab_wait "$job" COMPLETED
+    lab_check "$lab_work/outside" 40
+}
+
+# Two jobs of a chain: the first one drains and ends, the second one goes on.
+scenario_chain() {
+    job_write chain 8
+    local jobs
+    mapfile -t jobs < <(submit chain --chain 3)
+    [ ${#jobs[@]} = 3 ] || lab_fail "chain: ${jobs[*]}"
+    wait_sealed chain
+    lab_is_in "${jobs[1]}" PENDING || lab_fail "chain: the second job does not wait"
+    lab_exec scancel --batch --signal=USR1 "${jobs[0]}"
+    lab_wait "${jobs[0]}" FAILED
+    exit_code "${jobs[0]}" 75
+    lab_wait "${jobs[2]}" COMPLETED # it finds nothing left to do
+    lab_check "$lab_work/chain" 40
+}
+
+# Three tasks on four shards; one of them drains and comes back; joined afterwards.
+scenario_array() {
+    job_write array 8
+    local job task
+    job=$(submit array --array 3 --set "requests=[$lab_work/part*.h5]")
+    wait_sealed array/a1
+    task=$(lab_exec squeue -h --array -t all -j "$job" -o '%i %A' | awk -v t="${job}_1" '$1 == t {print $2}')
+    lab_exec scancel --batch --signal=USR1 "${job}_1"
+    lab_until 40 restarted "$task" || lab_fail "array: task 1 was not requeued"
+    for i in 0 1 2; do lab_wait "${job}_$i" COMPLETED; done
+    has "$lab_work/array/slurm-${job}_1.out" "drained: "
+    "$weft" merge "$lab_work/array/a0" "$lab_work/array/a1" "$lab_work/array/a2" --output "$lab_work/array.h5" >/dev/null
+    lab_check "$lab_work/array.h5" 160
+    [ "$(/usr/bin/python3 -c 'import h5py, sys; print(*sorted(h5py.File(sys.argv[1])["shards/rows"][:]))' \
+        "$lab_work/array/a0/results.h5")" = "40 40" ] || lab_fail "array: task 0 has other shards than 0 and 3"
+}
+
+# Cancelled while it runs: sealed, ended, not requeued. Submitted again: goes on. Cancelled while it
+# waits: gone. By hand: a stop file.
+scenario_cancel() {
+    job_write cancel 8
+    local job next
+    job=$(submit cancel)
+    wait_sealed cancel
+    lab_exec "$weft" cancel "$lab_work/cancel" >/dev/null
+    lab_wait "$job" FAILED,CANCELLED
+    exit_code "$job" 75
+    has "$lab_work/cancel/slurm-$job.out" "drained: "
+    [ "$(lab_restarts "$job")" = 0 ] || lab_fail "cancel: requeued"
+    next=$(submit cancel --set 'slurm.extra=["--begin=now+1hour"]')
+    lab_wait "$next" PENDING
+    lab_exec "$weft" cancel "$lab_work/cancel" >/dev/null
+    lab_wait "$next" CANCELLED
+    next=$(submit cancel)
+    lab_until 20 test -e "$lab_work/cancel/runs/1.json" || lab_fail "cancel: no second run"
+    lab_exec "$weft" cancel --now "$lab_work/cancel" >/dev/null
+    lab_wait "$next" CANCELLED,FAILED,COMPLETED
+    "$weft" run "$lab_work/cancel.yaml" >/dev/null 2>&1
+    lab_check "$lab_work/cancel" 40
+}
+
+# One folder, two jobs: refused at submission, and at the start of one that was submitted elsehow.
+scenario_two_jobs() {
+    job_write twice 20
+    local first second said
+    first=$(submit twice)
+    lab_until 20 test -e "$lab_work/twice/owner.json" || lab_fail "twice: not started"
+    if said=$(submit twice 2>&1); then lab_fail "twice: submitted twice"; fi
+    case $said in *"job $first (RUNNING) was submitted to work there already"*) ;; *) lab_fail "$said" ;; esac
+    second=$(lab_exec sbatch --parsable "$lab_work/twice/submit/job.sh")
+    lab_wait "$second" FAILED
+    exit_code "$second" 78
+    has "$lab_work/twice/slurm-$second.out" "in use by process .*, job $first"
+    lab_exec "$weft" cancel --now "$lab_work/twice" >/dev/null
+    lab_wait "$first" CANCELLED,FAILED
+}
+
+# What is wrong is said before anything waits in a queue.
+scenario_refusals() {
+    job_write bad 0
+    local row code want said
+    while IFS='|' read -r code want row; do
+        set +e
+        said=$(eval "submit bad $row" 2>&1)
+        [ $? = "$code" ] || lab_fail "submit $row: not exit code $code: $said"
+        set -e
+        case $said in *"$want"*) ;; *) lab_fail "submit $row: $said" ;; esac
+    done <<'ROWS'
+66|no such file|--set requests=[/nowhere.h5]
+66|no such folder|--set model.path=/nowhere
+78|invalid partition|--set slurm.partition=nowhere
+78|an option of sbatch|--set slurm.extra=[reservation]
+64|every task needs one|--array 2
+64|do not go together|--array 1 --chain 2
+78|parallel.tensor|--set parallel.tensor=3 --set slurm.nodes=2 --set slurm.tasks_per_node=1
+ROWS
+    [ -z "$(lab_exec squeue -h -n bad -t all)" ] || lab_fail "a refused job is in the queue"
+}
+
+# The real thing: Slurm's own signal before the time limit, by hand.
+scenario_limit() {
+    job_write limit 150
+    local job
+    job=$(submit limit --set slurm.time=00:02:00 --set slurm.signal=60s)
+    lab_until 180 restarted "$job" || lab_fail "limit: not requeued"
+    lab_wait "$job" COMPLETED 300
+    lab_check "$lab_work/limit" 40
+    grep "drained: " "$lab_work/limit/slurm-$job.out"
+}
+
+# -------------------------------------------------------------------------------------------------
+
+scenarios=("$@")
+[ $# -gt 0 ] || scenarios=(two_nodes requeue outside chain array cancel two_jobs refusals)
+LAB_CPUS=8 lab_up 2
+for span in 0 8 20 150; do lab_shard "$lab_work/span$span.h5" 10 $span; done
+for i in 0 1 2 3; do lab_shard "$lab_work/part$i.h5" 10 8 $((i + 10)); done
+
+failed=()
+declare -A process
+for scenario in "${scenarios[@]}"; do
+    (trap - EXIT; scenario_"$scenario") >"$lab_work/$scenario.log" 2>&1 &
+    process[$scenario]=$!
+done
+for scenario in "${scenarios[@]}"; do
+    wait "${process[$scenario]}" || failed+=("$scenario")
+    echo "$scenario: done after $SECONDS s"
+done
+for scenario in "${failed[@]}"; do
+    echo "=== $scenario" >&2
+    cat "$lab_work/$scenario.log" >&2
+done
+[ ${#failed[@]} = 0 ] || { echo "FAILED: ${failed[*]}" >&2; exit 1; }
