@@ -129,6 +129,11 @@ bool wf_folder_holds(const wf_folder *f)
     return wf_owner_holds(f->owner);
 }
 
+wf_status wf_folder_complete(const wf_folder *f)
+{
+    return f ? wf_run_complete(f->dir, f->run) : WF_OK;
+}
+
 wf_status wf_folder_end(wf_folder **folder, bool complete)
 {
     wf_folder *f = *folder;

@@ -32,6 +32,9 @@ wf_status wf_folder_begin(const wf_folder_config *config, wf_folder **out);
 uint32_t wf_folder_run(const wf_folder *folder);
 bool wf_folder_holds(const wf_folder *folder); // false: another job has taken the folder
 
+// Records that nothing is left to do; the folder stays this job's, for merging. NULL: nothing to do.
+wf_status wf_folder_complete(const wf_folder *folder);
+
 // Records whether anything is left to do, and gives the folder up. NULL inside is fine.
 wf_status wf_folder_end(wf_folder **folder, bool complete);
 

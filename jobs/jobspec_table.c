@@ -218,8 +218,8 @@ const wf_option wf_jobspec_table[] = {
      .min = 5e9,
      .max = MAX_NS,
      .default_text = "30s",
-     .help = "layout: groups: a rank whose counters stand still for so long is lost, and its group "
-             "is started again"},
+     .help = "a rank whose counters stand still for so long is named; layout: groups: it is lost, "
+             "and its group is started again"},
     {.name = "parallel.load_limit",
      .type = WF_OPTION_DURATION,
      .offset = AT(parallel.load_limit_ns),

@@ -118,9 +118,12 @@ static void beat(wf_progress *p)
     pthread_mutex_lock(&p->lock);
     memcpy(p->own.error, p->error, sizeof p->own.error);
     pthread_mutex_unlock(&p->lock);
-    if (wf_rank_status_write(p->config.out_dir, &p->own) != WF_OK && !p->warned) {
+    char cause[WF_ERROR_MAX]; // why the job ends, perhaps: a status file is not to hide it
+    snprintf(cause, sizeof cause, "%s", wf_error());
+    if (wf_rank_status_write(p->config.out_dir, &p->own) != WF_OK) {
+        if (!p->warned) wf_warn("%s (status files only; the job goes on)", wf_error());
         p->warned = true;
-        wf_warn("%s (status files only; the job goes on)", wf_error());
+        wf_fail(WF_IO, "%s", cause);
     }
     pthread_mutex_unlock(&p->beating);
 }

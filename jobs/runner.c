@@ -393,6 +393,7 @@ static wf_status start_progress(runner *r)
                             .n_watch = print ? (size_t)(n - 1) : 0,
                             .requests_total = r->leads ? expected_results(r) : 0,
                             .requests_before = print ? (int64_t)wf_done_total(r->done) : 0,
+                            .stall_ns = r->spec->parallel.heartbeat_ns,
                             .deadline_ns = r->c->deadline_ns,
                             .signal = wf_drain_signal(r->c->drain),
                             .replay = timed(r),
@@ -669,7 +670,11 @@ static wf_status run_job(runner *r, wf_runner_outcome *out)
     WF_TRY(sum_up(r, out));
     int64_t drained = 0;
     WF_TRY(r->c->world->ops->max_i64(r->c->world, r->served.drained, &drained));
-    WF_TRY(agree(r, wf_folder_end(&r->folder, !drained)));
+    if (!drained) {
+        WF_TRY(agree(r, wf_folder_complete(r->folder)));
+        out->folder = r->folder; // nobody else may take it before the results are merged
+        r->folder = NULL;
+    }
     return end_of(r, out, drained != 0);
 }
 

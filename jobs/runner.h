@@ -19,6 +19,7 @@
 #include "io/reader.h"
 #include "io/segment.h"
 #include "jobs/drain.h"
+#include "jobs/folder.h"
 #include "jobs/jobspec.h"
 #include "jobs/plan.h"
 
@@ -55,6 +56,7 @@ typedef struct wf_runner_outcome {
     int64_t n_failed; // of those
     int64_t n_left;
     int64_t elapsed_ns; // from t0 to the last token
+    wf_folder *folder;  // first rank, nothing left to do: still this job's; the caller's to end
 } wf_runner_outcome;
 
 // WF_OK: nothing is left to do; WF_FAILED_ROWS: so, and some requests failed; WF_DRAINED: stopped

@@ -1,7 +1,10 @@
 // weft check, report, show, merge: what is done with the results of a job.
 #include <inttypes.h>
+#include <stdlib.h>
 
+#include "io/base/file.h"
 #include "io/base/parse.h"
+#include "io/runfile_owner.h"
 #include "launcher/commands.h"
 #include "results/check/check.h"
 #include "results/merge.h"
@@ -100,6 +103,24 @@ const wf_cli_option wf_merge_options_table[] = {
     {NULL, 0, NULL, NULL},
 };
 
+// Into the folder itself: as its owner, so that no job writes results.h5 at the same time.
+static wf_status merge_in_place(const char *dir, const wf_merge_options *options,
+                                wf_merge_summary *merged)
+{
+    wf_owner *owner = NULL;
+    char *runs = NULL;
+    WF_TRY(wf_path_join(dir, "runs", &runs));
+    bool of_a_job = wf_file_exists(runs); // else merging says what is wrong with it
+    free(runs);
+    wf_status st = of_a_job ? wf_owner_take(dir, NULL, &owner) : WF_OK;
+    if (st == WF_IN_USE)
+        return wf_fail(WF_IN_USE, "%s; what it has sealed so far: weft merge %s --output FILE",
+                       wf_error(), dir);
+    if (st == WF_OK) st = wf_merge(dir, options, merged);
+    wf_owner_release(&owner);
+    return st;
+}
+
 wf_status wf_cmd_merge(const wf_cli *cli)
 {
     enum { MOST = 4096 };
@@ -121,7 +142,7 @@ wf_status wf_cmd_merge(const wf_cli *cli)
     if (path) {
         WF_TRY(wf_merge_many(places, n, path, &options, &merged));
     } else {
-        WF_TRY(wf_merge(places[0], &options, &merged));
+        WF_TRY(merge_in_place(places[0], &options, &merged));
     }
     printf("%s%s: %" PRIu64 " rows, %" PRIu64 " tokens, %" PRIu64 " steps, from %zu files\n",
            path ? path : places[0], path ? "" : "/results.h5", merged.rows, merged.tokens,

@@ -368,6 +368,7 @@ wf_status wf_cmd_run(const wf_cli *cli)
     bool together = run.world != NULL;
     wf_world_stop(&run.world);
     if (rank == 0) st = finish(&run, st);
+    wf_folder_end(&run.outcome.folder, false);
     wf_drain_stop(&run.drain);
     wf_plan_destroy(&run.plan);
     wf_jobspec_destroy(&run.spec);

@@ -15,6 +15,35 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+// A signal that asks the job to leave may end a call that waits for a file server; the call is made
+// again.
+static int open_calmly(const char *path, int flags)
+{
+    int fd;
+    do {
+        fd = open(path, flags | O_CLOEXEC, 0666);
+    } while (fd < 0 && errno == EINTR);
+    return fd;
+}
+
+static int sync_calmly(int fd)
+{
+    int result;
+    do {
+        result = fsync(fd);
+    } while (result != 0 && errno == EINTR);
+    return result;
+}
+
+static int mkdir_calmly(const char *path)
+{
+    int result;
+    do {
+        result = mkdir(path, 0777);
+    } while (result != 0 && errno == EINTR);
+    return result;
+}
+
 static wf_status fail_open(const char *path)
 {
     bool theirs = errno == ENOENT || errno == EACCES || errno == ENOTDIR || errno == EPERM;
@@ -46,7 +75,7 @@ wf_status wf_file_read(const char *path, size_t max_bytes, char **text, size_t *
     char *bytes = NULL;
     size_t n = 0;
     if (max_bytes >= SIZE_MAX / 2) max_bytes = SIZE_MAX / 2;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open_calmly(path, O_RDONLY);
     if (fd < 0) return fail_open(path);
     wf_status st = read_to_end(fd, path, max_bytes, &bytes, &n);
     close(fd);
@@ -106,10 +135,10 @@ wf_status wf_file_write(int fd, const char *path, const void *bytes, size_t n_by
 
 static wf_status sync_path(const char *path, int flags)
 {
-    int fd = open(path, flags | O_CLOEXEC);
+    int fd = open_calmly(path, flags);
     if (fd < 0) return wf_fail_errno(WF_IO, "%s: cannot open to fsync", path);
     // Some file systems cannot sync a folder and say EINVAL; there is nothing more to do there.
-    bool failed = fsync(fd) != 0 && errno != EINVAL;
+    bool failed = sync_calmly(fd) != 0 && errno != EINVAL;
     wf_status st = failed ? wf_fail_errno(WF_IO, "%s: fsync", path) : WF_OK;
     close(fd);
     return st;
@@ -165,7 +194,7 @@ static wf_status part_create(const char *path, char **part, int *fd)
     do {
         snprintf(name, size, "%s.%ld-%" PRIx64 ".part", path, (long)getpid(),
                  (uint64_t)wf_clock_unix_ns());
-        *fd = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        *fd = open_calmly(name, O_WRONLY | O_CREAT | O_EXCL);
     } while (*fd < 0 && errno == EEXIST);
     if (*fd < 0) {
         wf_status st = wf_fail_errno(WF_IO, "%s: cannot create", name);
@@ -191,7 +220,7 @@ wf_status wf_file_write_whole(const char *path, const void *bytes, size_t n_byte
 
 wf_status wf_file_claim(const char *path, const void *bytes, size_t n_bytes)
 {
-    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    int fd = open_calmly(path, O_WRONLY | O_CREAT | O_EXCL);
     if (fd < 0) return fail_taken(path);
     wf_status st = wf_file_write(fd, path, bytes, n_bytes);
     if (close(fd) != 0 && st == WF_OK) st = wf_fail_errno(WF_IO, "%s: cannot close", path);
@@ -201,7 +230,7 @@ wf_status wf_file_claim(const char *path, const void *bytes, size_t n_bytes)
 static wf_status make_folder(const char *path)
 {
     struct stat info;
-    if (mkdir(path, 0777) == 0) return WF_OK;
+    if (mkdir_calmly(path) == 0) return WF_OK;
     int error = errno;
     if (stat(path, &info) == 0 && S_ISDIR(info.st_mode)) return WF_OK; // also on EROFS, EACCES
     errno = error == EEXIST ? ENOTDIR : error;

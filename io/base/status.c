@@ -76,6 +76,12 @@ static const char *errno_remedy(int error)
         return "; raise the quota or remove files, then run again: sealed output is kept";
     case EIO:
         return "; the disk or file server failed: see its own log before running again";
+    case ESTALE:
+        return "; the file server lost it: see that it is mounted as before, then run again";
+    case EROFS:
+    case EACCES:
+    case EPERM:
+        return "; make it writable or choose another place, then run again";
     default:
         return "";
     }

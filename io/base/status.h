@@ -79,8 +79,8 @@ typedef enum wf_status {
 wf_status wf_fail(wf_status status, const char *format, ...) __attribute__((format(printf, 2, 3)));
 wf_status wf_fail_v(wf_status status, const char *format, va_list args);
 
-// As wf_fail, ending in ": strerror(errno)" of the current errno; ENOSPC, EDQUOT and EIO add what
-// to do about them. Local.
+// As wf_fail, ending in ": strerror(errno)" of the current errno; a full, read-only or broken disk
+// adds what to do about it. Local.
 wf_status wf_fail_errno(wf_status status, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 

@@ -8,6 +8,9 @@
 //   FAILING_IO_MARK           made when the fault strikes
 //   FAILING_IO_COUNT          at the end: how many calls of OPS the process that writes most made
 //
+// FAILING_CLOCK="MS:S" lets the wall clock jump by S seconds once MS milliseconds have passed since
+// the process first asked for the time; the monotonic clock goes on as it should.
+//
 // Calls count per process. Only calls that create, change, sync or name files are looked at.
 #include <dlfcn.h>
 #include <errno.h>
@@ -189,3 +192,23 @@ PATH_CALL(mkdir, "mkdir", (const char *path, mode_t mode), (path, mode), path)
 
 OPEN_CALL(open)
 OPEN_CALL(open64)
+
+// ---- the clock ----------------------------------------------------------------------------------
+
+int clock_gettime(clockid_t clock, struct timespec *out)
+{
+    static atomic_long first_ms;
+    int (*next)(clockid_t, struct timespec *) = real("clock_gettime");
+    const char *plan = getenv("FAILING_CLOCK");
+    struct timespec mono;
+    int result = next(clock, out);
+    if (!plan || clock != CLOCK_REALTIME || next(CLOCK_MONOTONIC, &mono) != 0) return result;
+    long now_ms = mono.tv_sec * 1000 + mono.tv_nsec / 1000000, none = 0;
+    atomic_compare_exchange_strong(&first_ms, &none, now_ms);
+    const char *jump = strchr(plan, ':');
+    if (jump && now_ms - atomic_load(&first_ms) >= atol(plan)) {
+        make_mark();
+        out->tv_sec += atol(jump + 1);
+    }
+    return result;
+}

@@ -6,11 +6,13 @@ env        environment of the run that is struck: WEFT_FAULT (io/base/fault.h), 
            (failing_io.c); %N is the number of the call that fails, %F the bench's folder
 each_n     the story is told for N = 1, 2, ... until nothing strikes
 act        a function below that runs the job itself and returns (exit code, what it said)
+parallel, output   more keys of the job file
 arrivals   replay: the job lasts 3 s; else as fast as it can
 arguments  of weft run
 exits      exit codes that are right
 says       patterns that its words must match
 keeps      rows that must have been kept at least
+hand       only with --all
 restore    a function below that undoes what was done to the folder
 """
 import os
@@ -36,7 +38,8 @@ for phase, point, says in [
     ("in the merge", "merge=1", "not merged"),
 ]:
     for name in ("usr1", "term", "int"):
-        row(f"{name} {phase}", env={"WEFT_FAULT": f"{name}@{point}"}, exits={75}, says=[says])
+        row(f"{name} {phase}", env={"WEFT_FAULT": f"{name}@{point}"}, exits={75}, says=[says],
+            hand=name == "int")
 row("usr1 twice, while weights are read", exits={75}, says=["before its first step"],
     env={"WEFT_FAULT": "usr1@load=3; usr1@load=4"})
 row("usr1 twice in decode: leaves now", exits={75}, says=["are left to the next run"],
@@ -70,3 +73,97 @@ row("usr1 to mpirun", ranks=4, tensor=2, act="signal_mpirun", signal=signal.SIGU
     arrivals="replay", exits={75}, says=["drains"])
 row("term to mpirun, which ends its ranks itself", ranks=4, tensor=2, act="signal_mpirun",
     arrivals="replay", signal=signal.SIGTERM, exits={1, 75, 143})
+
+
+# ---- files that fail ---------------------------------------------------------------------------
+# A status file that cannot be written harms nobody, so the job may get through (0); whatever else
+# fails ends it with 74, path and remedy. A full disk or quota stays full.
+
+for what in ("ENOSPC+", "EDQUOT+", "EIO", "ESTALE", "EINTR"):
+    row(f"{what} at the Nth call", each_n=True, env={"FAILING_IO": f"all:{what}:%N"}, exits={0, 74})
+row("the Nth write is short", each_n=True, env={"FAILING_IO": "write:short:%N"}, exits={0})
+row("killed before the Nth call of a seal", each_n=True, exits={-signal.SIGKILL},
+    env={"FAILING_IO": "all:kill:%N", "FAILING_IO_UNDER": "%F/out/segments"})
+row("killed before the Nth call of the start", each_n=True, exits={-signal.SIGKILL},
+    env={"FAILING_IO": "all:kill:%N", "FAILING_IO_UNDER": "%F/out/runs"})
+row("killed before the Nth call of the merge", each_n=True, exits={-signal.SIGKILL},
+    env={"FAILING_IO": "all:kill:%N", "FAILING_IO_UNDER": "%F/out/results.h5.part"})
+row("a write that takes 2 s", env={"FAILING_IO": "write:stall=2000:30"}, exits={0})
+row("no file locking", env={"FAILING_IO": "flock:ENOSYS+:1"}, exits={0})
+row("a read-only folder", env={"FAILING_IO": "all:EROFS+:1"}, exits={74}, says=["Read-only file system"])
+row("a folder of somebody else", env={"FAILING_IO": "all:EACCES+:1"}, exits={74},
+    says=["Permission denied"])
+
+# ---- clocks -------------------------------------------------------------------------------------
+
+row("the wall clock jumps an hour ahead", env={"FAILING_CLOCK": "150:3600"}, exits={0})
+row("the wall clock jumps a day back", env={"FAILING_CLOCK": "150:-86400"}, exits={0})
+row("the wall clock jumps back in a replay", env={"FAILING_CLOCK": "1000:-86400"}, exits={0},
+    arrivals="replay")
+
+# ---- lost and stalled ranks ---------------------------------------------------------------------
+
+ANY_FAILURE = set(range(1, 256))  # whatever mpirun makes of a dead rank
+
+for point, rank, hand in [
+    ("load=3", 0, False), ("load=3", 1, True), ("load=3", 2, True),
+    ("step=1", 0, True), ("step=1", 1, False), ("step=1", 2, True),
+    ("step=10", 0, True), ("step=10", 1, True), ("step=10", 3, False),
+    ("seal=1", 0, True), ("seal=1", 2, False),
+]:
+    row(f"rank {rank} of 4 killed at {point}", ranks=4, tensor=2, exits=ANY_FAILURE, hand=hand,
+        arrivals="replay, speed: 3", env={"WEFT_FAULT": f"kill@{point},rank={rank}"})
+row("a rank aborts on a request", ranks=2, tensor=2, exits=ANY_FAILURE,
+    env={"WEFT_FAULT": "abort@request=30"})
+
+
+def see_stall(bench, extra, row):
+    """A stopped rank is named; then somebody ends the job."""
+    process = bench.start(extra)
+    said = ""
+    for line in process.stdout:
+        said += line
+        if "stall" in line or "stands still" in line:
+            break
+    ranks = bench.ranks_running()
+    process.kill()
+    for pid in ranks.values():
+        os.kill(pid, signal.SIGKILL)
+    process.communicate()
+    return process.returncode, said
+
+
+for rank, hand in ((1, False), (2, True)):
+    row(f"rank {rank} of 4 is stopped (SIGSTOP)", ranks=4, tensor=2, act="see_stall",
+        env={"WEFT_FAULT": f"stop@step=10,rank={rank}"}, parallel="heartbeat: 5s", hand=hand,
+        exits={-signal.SIGKILL}, says=[f"rank {rank} "])
+
+
+# ---- what people do -----------------------------------------------------------------------------
+
+
+def edit_input(bench, extra, row):
+    """The shard is made anew between two runs."""
+    bench.must(bench.run(extra), {75}, "the first run")
+    os.rename(bench.prompts, bench.prompts + ".was")
+    bench.make_prompts(seed=2)
+    return bench.run()
+
+
+def put_input_back(bench):
+    os.rename(bench.prompts + ".was", bench.prompts)
+
+
+def start_twice(bench, extra, row):
+    """A second job starts on the folder of the first, which does not notice."""
+    first = bench.start()
+    wait_for_steps(bench, first)
+    second = bench.run()
+    bench.must(bench.end(first), {0}, "the first job")
+    return second
+
+
+row("the input is edited between two runs", act="edit_input", restore="put_input_back",
+    env={"WEFT_FAULT": "usr1@step=20"}, exits={78}, says=["made by another job", "gone or changed"])
+row("two jobs on one folder", act="start_twice", arrivals="replay, speed: 0.4",
+    exits={78}, says=["is in use by process"])
