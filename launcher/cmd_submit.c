@@ -65,14 +65,15 @@ static int divide_up(int a, int b)
     return (a + b - 1) / b;
 }
 
-// Ranks on each node: as said, else one for each GPU, else what the groups need.
+// Ranks on each node: as said, else one for each GPU, else what the groups need, and one group on
+// each node where their number is left open.
 static int tasks_per_node(const wf_jobspec *spec)
 {
     int nodes = spec->slurm.nodes > 0 ? spec->slurm.nodes : 1;
-    int replicas = spec->parallel.replicas > 0 ? spec->parallel.replicas : 1;
     if (spec->slurm.tasks_per_node > 0) return spec->slurm.tasks_per_node;
     if (spec->slurm.gpus_per_node > 0) return spec->slurm.gpus_per_node;
-    return divide_up(spec->parallel.tensor * replicas, nodes);
+    if (spec->parallel.replicas == 0) return spec->parallel.tensor;
+    return divide_up(spec->parallel.tensor * spec->parallel.replicas, nodes);
 }
 
 static wf_status placement_check(const submission *s)
@@ -317,6 +318,28 @@ static wf_status jobs_cancel(const wf_queue_job *jobs, size_t n, bool now, size_
     return WF_OK;
 }
 
+// <out>/a3 is task 3 of the array that was submitted for <out>.
+static wf_status task_find(const char *part, wf_queue_job **jobs, size_t *n)
+{
+    char whole[PATH_MAX], suffix[32], *parent = NULL;
+    *n = 0;
+    if (!realpath(part, whole)) return wf_fail_errno(WF_NO_INPUT, "%s", part);
+    const char *name = wf_path_name(whole);
+    if (name[0] != 'a' || !name[1] || strspn(name + 1, "0123456789") != strlen(name + 1)) {
+        return WF_OK;
+    }
+    snprintf(suffix, sizeof suffix, "_%.20s", name + 1);
+    WF_TRY(wf_path_folder(whole, &parent));
+    size_t n_found = 0;
+    wf_status st = wf_submission_find(parent, jobs, &n_found);
+    free(parent);
+    for (size_t i = 0; i < n_found; i++) {
+        const char *task = strchr((*jobs)[i].id, '_');
+        if (task && strcmp(task, suffix) == 0) (*jobs)[(*n)++] = (*jobs)[i];
+    }
+    return st;
+}
+
 // A run that was started by hand drains when it sees a stop file.
 static wf_status stop_file_put(const wf_cli *cli, const char *out_dir)
 {
@@ -345,6 +368,11 @@ wf_status wf_cmd_cancel(const wf_cli *cli)
     size_t n = 0, n_cancelled = 0;
     if (!wf_file_exists(out_dir)) return wf_fail(WF_NO_INPUT, "%s: no such folder", out_dir);
     WF_TRY(wf_submission_find(out_dir, &jobs, &n));
+    if (n == 0) {
+        free(jobs);
+        jobs = NULL;
+        WF_TRY(task_find(out_dir, &jobs, &n));
+    }
     wf_status st = jobs_cancel(jobs, n, wf_cli_has(cli, "now"), &n_cancelled);
     free(jobs);
     WF_TRY(st);

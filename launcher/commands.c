@@ -41,8 +41,9 @@ const wf_command wf_commands[] = {
     {.name = "cancel",
      .arguments = "OUTPUT",
      .summary = "Stops a submitted job: what it has finished is sealed, and it is not requeued",
-     .details = "OUTPUT is the job's output folder. A run that Slurm does not know is asked by a\n"
-                "stop file.\n",
+     .details =
+         "OUTPUT is the job's output folder, or that of one task of an array (out/a3). A run\n"
+         "that Slurm does not know is asked by a stop file.\n",
      .min_arguments = 1,
      .max_arguments = 1,
      .options = wf_cancel_options,

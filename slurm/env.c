@@ -10,6 +10,7 @@
 
 #include "io/base/arena.h"
 #include "io/base/parse.h"
+#include "slurm/queue.h"
 
 // ---- variables ----------------------------------------------------------------------------------
 
@@ -258,23 +259,26 @@ wf_status wf_slurm_time_parse(const char *text, int64_t *out_s)
     return WF_OK;
 }
 
-static int64_t squeue_time_left(int64_t job_id)
+static int64_t queue_end_time(int64_t job_id)
 {
-    char command[96], text[64] = "";
-    int64_t left_s = -1;
-    snprintf(command, sizeof command, "squeue -h -j %" PRId64 " -o %%L 2>/dev/null", job_id);
-    FILE *pipe = popen(command, "re");
-    if (!pipe) return -1;
-    if (fgets(text, sizeof text, pipe)) text[strcspn(text, "\n")] = '\0';
-    pclose(pipe);
-    if (wf_slurm_time_parse(text, &left_s) != WF_OK) return -1;
-    return left_s;
+    char id[WF_QUEUE_ID_MAX];
+    wf_queue_job *jobs = NULL;
+    size_t n = 0;
+    int64_t end_unix_s = 0;
+    snprintf(id, sizeof id, "%" PRId64, job_id);
+    if (wf_queue_find(id, &jobs, &n) != WF_OK) return 0; // no squeue here, or no answer
+    for (size_t i = 0; i < n; i++) {
+        if (jobs[i].number == job_id) end_unix_s = jobs[i].end_unix_s;
+    }
+    free(jobs);
+    return end_unix_s;
 }
 
 int64_t wf_slurm_time_left(const wf_slurm_env *env)
 {
     if (!env->present) return -1;
-    if (env->end_unix_s == 0) return squeue_time_left(env->job_id);
-    int64_t left_s = env->end_unix_s - (int64_t)time(NULL);
+    int64_t end_unix_s = env->end_unix_s > 0 ? env->end_unix_s : queue_end_time(env->job_id);
+    if (end_unix_s == 0) return -1;
+    int64_t left_s = end_unix_s - (int64_t)time(NULL);
     return left_s > 0 ? left_s : 0;
 }

@@ -290,22 +290,25 @@ static void put_options(wf_text *t, const wf_script *script)
     wf_text_puts(t, ")\n");
 }
 
+static void put_signals(wf_text *t)
+{
+    wf_text_puts(
+        t, "\n"
+           "# USR1 (the time limit is near) and TERM (scancel) go on to the run: it seals what is\n"
+           "# finished and ends with 75. One that comes before the run keeps it from starting.\n"
+           "signal= interrupted= run= code=75\n"
+           "pass_on() { signal=$1 interrupted=yes; [ -z \"$run\" ] || kill -s \"$1\" "
+           "\"$run\"; }\n"
+           "trap 'pass_on USR1' USR1\n"
+           "trap 'pass_on TERM' TERM\n");
+}
+
 static void put_body(wf_text *t, const wf_script *script)
 {
     wf_text_puts(t, "\n");
     put_assignment(t, "weft", script->weft);
     put_assignment(t, "job", script->job_file);
     put_options(t, script);
-    wf_text_puts(
-        t, "\n"
-           "# USR1 (the time limit is near) and TERM (scancel) go on to the run: it seals what "
-           "is\n"
-           "# finished and ends with 75.\n"
-           "signal= interrupted= run= code=75\n"
-           "pass_on() { signal=$1 interrupted=yes; [ -z \"$run\" ] || kill -s \"$1\" "
-           "\"$run\"; }\n"
-           "trap 'pass_on USR1' USR1\n"
-           "trap 'pass_on TERM' TERM\n");
     put_stage(t, script);
     wf_text_puts(t, "\nif [ -z \"$signal\" ]; then\n");
     put_run(t, script);
@@ -344,6 +347,7 @@ wf_status wf_script_render(const wf_script *script, char **out)
         wf_text_free(&t);
         return st;
     }
+    put_signals(&t);
     put_setup(&t, script);
     put_body(&t, script);
     return wf_text_take(&t, out);

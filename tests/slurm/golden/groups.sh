@@ -10,16 +10,16 @@
 #SBATCH --open-mode=append
 #SBATCH --no-requeue
 
-weft=/opt/weft/bin/weft
-job=/home/u/out/azure/submit/job.yaml
-options=()
-
 # USR1 (the time limit is near) and TERM (scancel) go on to the run: it seals what is
-# finished and ends with 75.
+# finished and ends with 75. One that comes before the run keeps it from starting.
 signal= interrupted= run= code=75
 pass_on() { signal=$1 interrupted=yes; [ -z "$run" ] || kill -s "$1" "$run"; }
 trap 'pass_on USR1' USR1
 trap 'pass_on TERM' TERM
+
+weft=/opt/weft/bin/weft
+job=/home/u/out/azure/submit/job.yaml
+options=()
 
 if [ -z "$signal" ]; then
     "$weft" run "$job" "${options[@]}" &

@@ -20,19 +20,19 @@
 #SBATCH --exclusive
 #SBATCH --comment="night run"
 
+# USR1 (the time limit is near) and TERM (scancel) go on to the run: it seals what is
+# finished and ends with 75. One that comes before the run keeps it from starting.
+signal= interrupted= run= code=75
+pass_on() { signal=$1 interrupted=yes; [ -z "$run" ] || kill -s "$1" "$run"; }
+trap 'pass_on USR1' USR1
+trap 'pass_on TERM' TERM
+
 module load cuda/12 openmpi
 export NCCL_DEBUG=WARN
 
 weft=/opt/weft/bin/weft
 job=/home/u/out/azure/submit/job.yaml
 options=(--give-up 3)
-
-# USR1 (the time limit is near) and TERM (scancel) go on to the run: it seals what is
-# finished and ends with 75.
-signal= interrupted= run= code=75
-pass_on() { signal=$1 interrupted=yes; [ -z "$run" ] || kill -s "$1" "$run"; }
-trap 'pass_on USR1' USR1
-trap 'pass_on TERM' TERM
 
 # The weights, copied once to each node's own disk. Files of the same size and date stay.
 model='/data/models/llama'\''s'
