@@ -20,7 +20,7 @@ lab_fail() { # says why, shows what the jobs said last
     local log
     for log in $(find "$lab_work" -name '*.out' 2>/dev/null); do
         echo "--- $log" >&2
-        tail -n 25 "$log" >&2
+        tail -n 60 "$log" >&2
     done
     exit 1
 }
