@@ -8,8 +8,7 @@
 #include "io/base/arena.h"
 #include "io/base/file.h"
 
-// The task's number of "a12"; -1 for any other name.
-static int task_of(const char *name)
+int wf_folders_task(const char *name)
 {
     int task = -1, end = 0;
     if (sscanf(name, "a%d%n", &task, &end) != 1 || name[end] || task < 0) return -1;
@@ -18,7 +17,8 @@ static int task_of(const char *name)
 
 static int by_task(const void *a, const void *b)
 {
-    int x = task_of(wf_path_name(*(char *const *)a)), y = task_of(wf_path_name(*(char *const *)b));
+    int x = wf_folders_task(wf_path_name(*(char *const *)a)),
+        y = wf_folders_task(wf_path_name(*(char *const *)b));
     return (x > y) - (x < y);
 }
 
@@ -46,7 +46,7 @@ wf_status wf_folders_find(const char *place, wf_folders *out)
     free(path);
     wf_status st = has_runs ? WF_OK : wf_file_list(place, &names);
     for (size_t i = 0; i < names.n && st == WF_OK; i++) {
-        if (task_of(names.item[i]) < 0) continue;
+        if (wf_folders_task(names.item[i]) < 0) continue;
         st = wf_path_join(place, names.item[i], &path);
         if (st == WF_OK) st = add(out, &capacity, path);
     }

@@ -18,6 +18,9 @@ typedef struct wf_folders {
 // A folder with runs of its own is a job; one without, but with parts a<i>, is an array.
 // WF_NO_INPUT when `place` is not there. Give *out to wf_folders_free.
 wf_status wf_folders_find(const char *place, wf_folders *out);
+// The task's number of a part's name, "a12"; -1 for any other name.
+int wf_folders_task(const char *name);
+
 void wf_folders_free(wf_folders *folders);
 
 #endif

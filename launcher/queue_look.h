@@ -1,8 +1,9 @@
 // What the batch system says of an output folder's job, as plain values.
 //
-// The job is the one that the folder's submit record names, else the one its newest run ran in.
-// Without a batch system, or where it does not answer, everything is "not known". Local; runs
-// programs (squeue, sacct).
+// The job is one that weft submit recorded in the folder (of an array's part: above it), the one
+// that runs before those that wait before those that ended, else the one that the newest run ran
+// in. One that the queue has forgotten is asked of the accounting. Without a batch system, or where
+// it does not answer, everything is "not known". Local; runs programs (squeue, sacct).
 #ifndef WF_LAUNCHER_QUEUE_LOOK_H
 #define WF_LAUNCHER_QUEUE_LOOK_H
 
@@ -15,6 +16,7 @@ typedef struct wf_queue_look {
     char reason[128]; // why it waits, or why it ended; "" when not known
     char nodes[256];  // "n[1-4]"; ""
     int64_t left_s;   // until the time limit; -1: not known, or none
+    char home[1024];  // folder with the submit record and the job's output; "" when not submitted
 } wf_queue_look;
 
 void wf_queue_look_take(const wf_watch_view *view, wf_queue_look *out);

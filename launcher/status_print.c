@@ -265,7 +265,7 @@ void wf_standing_json(const wf_standing *s, wf_json_writer *w)
     wf_json_put_string(w, "state", wf_stand_words(wf_stand_of(v, s->queue->word)));
     wf_json_put_bool(w, "complete", v->complete);
     wf_json_put_i64(w, "runs", (int64_t)v->n_runs);
-    wf_json_put_string(w, "job_id", v->job_id[0] ? v->job_id : s->queue->job_id);
+    wf_json_put_string(w, "job_id", s->queue->job_id[0] ? s->queue->job_id : v->job_id);
     wf_json_put_i64(w, "restart", v->restart);
     wf_json_put_string(w, "started", v->started);
     wf_json_put_string(w, "queue_state", s->queue->state);

@@ -17,22 +17,22 @@
 wf_log_hint wf_log_hint_of(const char *line)
 {
     static const struct {
-        const char *part;
+        const char *part, *also;
         wf_log_hint hint;
     } known[] = {
-        {"oom_kill event", WF_HINT_OUT_OF_MEMORY},
-        {"oom-kill event", WF_HINT_OUT_OF_MEMORY},
-        {": Out Of Memory", WF_HINT_OUT_OF_MEMORY},
-        {"DUE TO TIME LIMIT", WF_HINT_TIME_LIMIT},
-        {"DUE TO NODE FAILURE", WF_HINT_NODE_FAIL},
-        {"DUE TO PREEMPTION", WF_HINT_PREEMPTED},
-        {"Node failure on ", WF_HINT_NODE_FAIL},
-        {"CANCELLED AT ", WF_HINT_CANCELLED},
-        {": Killed", WF_HINT_KILLED},
+        {"oom_kill event", "", WF_HINT_OUT_OF_MEMORY},
+        {"oom-kill event", "", WF_HINT_OUT_OF_MEMORY},
+        {": Out Of Memory", "", WF_HINT_OUT_OF_MEMORY},
+        {"DUE TO TIME LIMIT", "", WF_HINT_TIME_LIMIT},
+        {"DUE TO NODE FAILURE", "", WF_HINT_NODE_FAIL},
+        {"DUE TO PREEMPTION", "", WF_HINT_PREEMPTED},
+        {"Node failure on ", "", WF_HINT_NODE_FAIL},
+        {"CANCELLED AT ", "*** JOB ", WF_HINT_CANCELLED}, // a step is cancelled for any reason
+        {": Killed", "", WF_HINT_KILLED},
     };
-    bool slurm = strstr(line, "srun: ") || strstr(line, "slurmstepd: ");
+    bool slurm = strstr(line, "srun: ") || strstr(line, "slurmstepd");
     for (size_t i = 0; slurm && i < sizeof known / sizeof known[0]; i++) {
-        if (strstr(line, known[i].part)) return known[i].hint;
+        if (strstr(line, known[i].part) && strstr(line, known[i].also)) return known[i].hint;
     }
     return WF_HINT_NONE;
 }
@@ -64,7 +64,7 @@ static void line_read(const char *line, wf_why_sources *s, wf_log_hint *hint)
 static bool log_path(const wf_watch_view *v, const wf_queue_look *q, char path[PATH_MAX])
 {
     if (!q->job_id[0]) return false;
-    snprintf(path, PATH_MAX, "%s/slurm-%s.out", v->out_dir, q->job_id);
+    snprintf(path, PATH_MAX, "%s/slurm-%s.out", q->home[0] ? q->home : v->out_dir, q->job_id);
     return wf_file_exists(path);
 }
 
@@ -153,6 +153,11 @@ void wf_why_facts_gather(const wf_watch_view *v, const wf_queue_look *queue, wf_
     out->hint = log_read(v, queue, s);
     events_look(v, s);
     out->n_failed = failures_look(v, s);
+    if (queue->home[0]) { // its batch script goes on where it stopped
+        snprintf(s->command, sizeof s->command, "sbatch %s/submit/job.sh", queue->home);
+        out->command = s->command;
+        out->submitted = true;
+    }
     out->hint_line = s->hint_line;
     out->refusal = s->refusal;
     out->group_end = s->group_end;

@@ -7,7 +7,8 @@
 #include "launcher/why.h"
 
 typedef struct wf_why_sources {
-    char hint_line[256], refusal[WF_ERROR_MAX], group_end[WF_ERROR_MAX], reasons[512];
+    char hint_line[256], refusal[WF_ERROR_MAX], group_end[WF_ERROR_MAX], reasons[512],
+        command[1100];
 } wf_why_sources;
 
 // `facts` borrows from view, queue and sources. What cannot be read is not known.

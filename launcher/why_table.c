@@ -54,7 +54,7 @@ typedef struct {
 // The first row that fits speaks.
 static const why_row rows[] = {
     {WF_CAUSE_STALLED, STALLED, 0, 0, 0,
-     "rank {rank} on {host} (group {group}) stalled at step {step}, in \"{at}\": {last}",
+     "rank {rank} on {host} (group {group}) stalled at step {step}, in \"{at}\": {last}{hint}",
      "look at {host}: is it reachable, does its file system answer, does the process {pid} still "
      "run there? The job resumes when the process does; else end it and start again",
      "{cancel}"},
@@ -379,7 +379,9 @@ static void put_job_place(const reading *a, const char *name, wf_text *out)
             expand(a, a->stalled, "kill -9 {pid} (on {host})", out);
     }
     if (strcmp(name, "retry") == 0) {
-        if (a->f->command[0])
+        if (a->f->submitted)
+            wf_text_printf(out, "weft run %s/submit/job.yaml --retry-failed", q->home);
+        else if (a->f->command[0])
             wf_text_printf(out, "%s --retry-failed", a->f->command);
         else
             wf_text_puts(out, "weft run JOB.yaml --retry-failed");

@@ -266,7 +266,8 @@ static void put_container(wf_text *t, const wf_script *script)
 static void put_run(wf_text *t, const wf_script *script)
 {
     if (!script->conducts) {
-        wf_text_puts(t, "    srun --mpi=pmix");
+        // A rank that dies takes the step with it: the others would wait for it for ever.
+        wf_text_puts(t, "    srun --mpi=pmix --kill-on-bad-exit=1");
         // A step does not inherit it from the job since Slurm 22.05.
         if (script->cpus_per_task > 0) {
             wf_text_printf(t, " --cpus-per-task=%d", script->cpus_per_task);

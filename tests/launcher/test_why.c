@@ -557,6 +557,11 @@ static void test_log_hints(void **state)
          WF_HINT_PREEMPTED},
         {"slurmstepd: error: *** JOB 12 ON n1 CANCELLED AT 2026-11-21T10:00:00 ***",
          WF_HINT_CANCELLED},
+        {"slurmstepd: error: *** STEP 1.0 ON n1 CANCELLED AT 2026-11-21T11:36:00 ***",
+         WF_HINT_NONE},
+        {"slurmstepd-n1: error: *** JOB 12 ON n1 CANCELLED AT 2026-11-21T10:00:00 DUE TO TIME "
+         "LIMIT ***",
+         WF_HINT_TIME_LIMIT},
         {"srun: error: n2: task 3: Killed", WF_HINT_KILLED},
         {"12:03:44 warn  request 7: Killed by its stop token", WF_HINT_NONE},
         {"", WF_HINT_NONE},

@@ -22,7 +22,7 @@ job=/home/u/out/azure/submit/job.yaml
 options=()
 
 if [ -z "$signal" ]; then
-    srun --mpi=pmix \
+    srun --mpi=pmix --kill-on-bad-exit=1 \
         apptainer exec --nv --bind="/home/u:/home/u,/data/models:/data/models" \
         '/images/weft 1.sif' "$weft" run "$job" "${options[@]}" &
     run=$!

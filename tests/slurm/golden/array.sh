@@ -22,7 +22,7 @@ job=/home/u/out/azure/submit/job.yaml
 options=(--give-up 3 --part "$SLURM_ARRAY_TASK_ID/16")
 
 if [ -z "$signal" ]; then
-    srun --mpi=pmix "$weft" run "$job" "${options[@]}" &
+    srun --mpi=pmix --kill-on-bad-exit=1 "$weft" run "$job" "${options[@]}" &
     run=$!
     [ -z "$signal" ] || kill -s "$signal" "$run"
     interrupted=yes

@@ -21,7 +21,7 @@ job=/home/u/out/azure/submit/job.yaml
 options=()
 
 if [ -z "$signal" ]; then
-    srun --mpi=pmix "$weft" run "$job" "${options[@]}" &
+    srun --mpi=pmix --kill-on-bad-exit=1 "$weft" run "$job" "${options[@]}" &
     run=$!
     [ -z "$signal" ] || kill -s "$signal" "$run"
     interrupted=yes

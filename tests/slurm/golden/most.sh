@@ -54,7 +54,7 @@ else
 fi
 
 if [ -z "$signal" ]; then
-    srun --mpi=pmix --cpus-per-task=12 "$weft" run "$job" "${options[@]}" &
+    srun --mpi=pmix --kill-on-bad-exit=1 --cpus-per-task=12 "$weft" run "$job" "${options[@]}" &
     run=$!
     [ -z "$signal" ] || kill -s "$signal" "$run"
     interrupted=yes

@@ -21,7 +21,7 @@ job=/home/u/out/azure/submit/job.yaml
 options=()
 
 if [ -z "$signal" ]; then
-    srun --mpi=pmix --container-image='registry#org/weft:1' --container-workdir="$PWD" \
+    srun --mpi=pmix --kill-on-bad-exit=1 --container-image='registry#org/weft:1' --container-workdir="$PWD" \
         --container-mounts="/home/u:/home/u,/data/models:/data/models" \
         "$weft" run "$job" "${options[@]}" &
     run=$!
