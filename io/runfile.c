@@ -7,6 +7,7 @@
 #include "io/base/file.h"
 #include "io/base/hash.h"
 #include "io/base/log.h"
+#include "io/space.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -315,6 +316,17 @@ static wf_status remove_part(wf_runs *runs, const char *path)
     return st;
 }
 
+// Of a writer that ended without closing; a live one cannot be here, the folder is ours.
+static wf_status remove_reserve(const wf_runs *runs, const char *path)
+{
+    char *full;
+    if (runs->options.read_only) return WF_OK;
+    WF_TRY(wf_path_join(runs->out_dir, path, &full));
+    unlink(full);
+    free(full);
+    return WF_OK;
+}
+
 static wf_status see_file(scan *s, const char *path)
 {
     wf_runs *runs = s->runs;
@@ -323,6 +335,7 @@ static wf_status see_file(scan *s, const char *path)
     int64_t bytes = 0;
     char *full;
     const char *name;
+    if (strcmp(wf_path_name(path), WF_SPACE_RESERVE_NAME) == 0) return remove_reserve(runs, path);
     if (!wf_segment_path_parse(path, &ref, &part)) return WF_OK; // not ours, not touched
     if (part) return remove_part(runs, path);
     const wf_segment_ref *listed = find_listed(s, &ref);

@@ -12,7 +12,9 @@
 #include "io/base/log.h"
 #include "io/runfile.h"
 #include "io/segment_file.h"
+#include "io/space.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <signal.h>
@@ -27,6 +29,11 @@
 #define WRITE_BYTES         (UINT64_C(8) << 20) // the thread starts writing at this much
 #define SEAL_NS_DEFAULT     (300 * WF_NS_PER_S)
 #define NAME_BYTES          64
+// A segment's own bytes beside its rows, with room to spare: some fifty datasets and their texts.
+#define CLOSE_BYTES (UINT64_C(128) << 10)
+// A put() that waits for the disk says so after this long, and then now and then.
+#define SLOW_NS      (5 * WF_NS_PER_S)
+#define SAY_AGAIN_NS (60 * WF_NS_PER_S)
 
 struct wf_segment_writer {
     wf_segment_config config; // strings in `arena`
@@ -51,7 +58,7 @@ struct wf_segment_writer {
     // The thread's own.
     wf_result_batch *back;
     wf_segment_file *file; // the open `.part`, NULL between segments
-    char *part_path, *path;
+    char *part_path, *path, *folder;
     int64_t file_ns; // when its oldest row came
     uint64_t file_bytes, file_rows;
     uint32_t n_segments;
@@ -109,6 +116,13 @@ static wf_status copy_config(wf_segment_writer *w, const wf_segment_config *conf
     return WF_OK;
 }
 
+// What is in memory when a write finds no more room: what waits, and the chunks of a file that is
+// being closed.
+static uint64_t reserve_bytes(const wf_segment_writer *w)
+{
+    return 2 * w->write_bytes + CLOSE_BYTES;
+}
+
 static wf_status make_folders(wf_segment_writer *w)
 {
     size_t size = strlen(w->config.out_dir) + NAME_BYTES;
@@ -117,7 +131,9 @@ static wf_status make_folders(wf_segment_writer *w)
     WF_TRY(wf_arena_alloc(w->arena, size, 1, &w->path));
     WF_TRY(wf_arena_alloc(w->arena, size, 1, &w->part_path));
     snprintf(path, size, "%s/segments/g%u", w->config.out_dir, w->config.run.group);
-    return wf_file_make_folders(path);
+    w->folder = path;
+    WF_TRY(wf_file_make_folders(path));
+    return wf_space_reserve(path, reserve_bytes(w));
 }
 
 static void name_segment(wf_segment_writer *w)
@@ -219,6 +235,7 @@ static void note_failure(wf_segment_writer *w, wf_status status)
     snprintf(cause, sizeof cause, "%s", wf_error());
     wf_segment_file_abandon(&w->file);
     unlink(w->part_path); // gives its space back to the full disk
+    wf_space_give_back(w->folder);
     pthread_mutex_lock(&w->lock);
     uint64_t bytes = w->file_bytes + wf_result_batch_bytes(w->front);
     uint64_t rows = w->status.rows_put - w->status.rows_sealed;
@@ -231,6 +248,33 @@ static void note_failure(wf_segment_writer *w, wf_status status)
     pthread_mutex_unlock(&w->lock);
 }
 
+// Room for what waits and for as much again, and to close the file: chunks and metadata.
+static bool has_room(const wf_segment_writer *w)
+{
+    return wf_space_free(w->folder) >= 2 * wf_result_batch_bytes(w->back) + CLOSE_BYTES;
+}
+
+// The disk is full but for the reserve: everything that has finished goes there, and writing ends.
+static wf_status write_last(wf_segment_writer *w, const order *o)
+{
+    uint64_t free_bytes = wf_space_free(w->folder);
+    wf_space_give_back(w->folder);
+    wf_status st = o->write ? write_back(w) : WF_OK;
+    pthread_mutex_lock(&w->lock);
+    bool more = !front_empty(w);
+    if (more) swap_batches(w); // what came meanwhile; put() finds writing ended from here on
+    w->status.error = WF_IO;
+    snprintf(w->error, sizeof w->error,
+             "%s: the disk is nearly full (%" PRIu64 " bytes free, %" PRIu64
+             " and more are needed); all finished requests are sealed: free some space there and "
+             "run again",
+             w->folder, free_bytes, reserve_bytes(w));
+    pthread_mutex_unlock(&w->lock);
+    if (st == WF_OK && more) st = write_back(w);
+    if (st == WF_OK) st = seal_file(w, &o->run);
+    return st;
+}
+
 static wf_status carry_out(wf_segment_writer *w, const order *o)
 {
     if (o->give_up) {
@@ -238,6 +282,7 @@ static wf_status carry_out(wf_segment_writer *w, const order *o)
         if (w->part_path[0]) unlink(w->part_path);
         return WF_OK;
     }
+    if ((o->write || (o->seal && w->file)) && !has_room(w)) return write_last(w, o);
     if (o->write) WF_TRY(write_back(w));
     if (o->seal) WF_TRY(seal_file(w, &o->run));
     return WF_OK;
@@ -249,7 +294,7 @@ static void *writer_main(void *argument)
     order o = {0};
     wf_status st = WF_OK;
     pthread_mutex_lock(&w->lock);
-    while (!o.stop && st == WF_OK) {
+    while (!o.stop && st == WF_OK && w->status.error == WF_OK) {
         while (!look_for_work(w, &o)) {
             wait_for_work(w);
         }
@@ -275,7 +320,7 @@ static wf_status start_thread(wf_segment_writer *w)
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_mutex_init(&w->lock, NULL);
     pthread_cond_init(&w->work, &monotonic);
-    pthread_cond_init(&w->room, NULL);
+    pthread_cond_init(&w->room, &monotonic);
     pthread_condattr_destroy(&monotonic);
     sigfillset(&all); // signals belong to the main thread
     pthread_sigmask(SIG_SETMASK, &all, &before);
@@ -323,11 +368,16 @@ static wf_status standing(const wf_segment_writer *w)
 static void wait_for_room(wf_segment_writer *w, uint64_t bytes)
 {
     if (front_empty(w) || w->status.queued_bytes + bytes <= w->config.queue_bytes) return;
-    int64_t start = wf_clock_ns();
+    int64_t start = wf_clock_ns(), say_ns = start + SLOW_NS;
     w->status.waiting = true;
     while (w->status.error == WF_OK && !front_empty(w) &&
            w->status.queued_bytes + bytes > w->config.queue_bytes) {
-        pthread_cond_wait(&w->room, &w->lock);
+        struct timespec until = {.tv_sec = say_ns / WF_NS_PER_S, .tv_nsec = say_ns % WF_NS_PER_S};
+        if (pthread_cond_timedwait(&w->room, &w->lock, &until) != ETIMEDOUT) continue;
+        wf_warn("%s: the disk is slow: %" PRIu64 " bytes of results wait since %" PRId64
+                " s, and requests wait for them",
+                w->folder, w->status.queued_bytes, (wf_clock_ns() - start) / WF_NS_PER_S);
+        say_ns += SAY_AGAIN_NS;
     }
     w->status.waiting = false;
     w->status.blocked_ns += wf_clock_ns() - start;
@@ -432,6 +482,7 @@ static wf_status writer_end(wf_segment_writer **writer, bool give_up)
     pthread_cond_signal(&w->work);
     pthread_mutex_unlock(&w->lock);
     pthread_join(w->thread, NULL);
+    wf_space_give_back(w->folder);
     if (w->steps_dropped > 0) {
         wf_warn("%s: %" PRIu64 " step records were dropped, the disk was too slow",
                 w->config.out_dir, w->steps_dropped);

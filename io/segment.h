@@ -10,8 +10,9 @@
 // oldest row is `seal_ns` old, when asked, and by close. Killed at any moment it leaves at most one
 // `.part`, which no reader looks at.
 //
-// The first failure (disk full, I/O error) ends writing: the `.part` is removed, sealed segments
-// stay, and every later call answers that failure, WF_IO with the path and the bytes needed. All
+// A disk that fills up is noticed before it is full (io/space.h): what has finished is sealed, then
+// writing ends. Any other failure ends it at once: the `.part` is removed, sealed segments stay.
+// Either way every later call answers that failure, WF_IO with the path and the bytes needed. All
 // calls are Local and may come from any thread.
 #ifndef WF_IO_SEGMENT_H
 #define WF_IO_SEGMENT_H

@@ -19,6 +19,7 @@ typedef struct wf_shard_info {
     char uid[WF_HASH128_HEX]; // as stored when it was written
     uint64_t n_rows;
     uint64_t n_prompt_tokens;
+    uint64_t n_new_tokens;     // the most that its rows may generate, one sample each
     int64_t vocab_size;        // the token ids were drawn below this
     uint32_t sampling_columns; // bits as in wf_request.sampling_set
     bool has_stop, has_meta;

@@ -62,6 +62,20 @@ static wf_status scan_arrivals(wf_shard *s, int64_t *block)
     return WF_OK;
 }
 
+// --- tokens ---
+
+static wf_status scan_new_tokens(wf_shard *s, uint32_t *block)
+{
+    for (uint64_t at = 0; at < s->info.n_rows; at += BLOCK) {
+        size_t n = s->info.n_rows - at < BLOCK ? (size_t)(s->info.n_rows - at) : BLOCK;
+        WF_TRY(wf_h5_dataset_read(s->column[WF_COLUMN_MAX_NEW], at, n, block));
+        for (size_t i = 0; i < n; i++) {
+            s->info.n_new_tokens += block[i];
+        }
+    }
+    return WF_OK;
+}
+
 // --- ids ---
 
 static int compare_ids(const void *a, const void *b)
@@ -151,6 +165,7 @@ wf_status wf_shard_scan(wf_shard *s)
     WF_TRY_TO(done, wf_alloc(bitmap_bytes, 1, &s->bad_arrival));
     WF_TRY_TO(done, wf_alloc(bitmap_bytes, 1, &s->repeated_id));
     WF_TRY_TO(done, scan_arrivals(s, (int64_t *)block));
+    WF_TRY_TO(done, scan_new_tokens(s, (uint32_t *)block));
     st = scan_ids(s, block);
 done:
     free(block);

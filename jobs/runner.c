@@ -12,12 +12,16 @@
 #include "io/base/fault.h"
 #include "io/base/file.h"
 #include "io/base/log.h"
+#include "io/space.h"
 #include "jobs/feed.h"
 #include "jobs/folder.h"
 #include "jobs/plan_model.h"
 #include "jobs/progress.h"
 #include "jobs/rows.h"
 #include "jobs/serve.h"
+
+// A row of results without its tokens, before compression.
+#define ROW_BYTES 120.0
 
 typedef struct runner {
     const wf_runner_config *c;
@@ -312,6 +316,26 @@ static int64_t expected_results(const runner *r)
     return n;
 }
 
+// Says before the first step when the disk may not hold what is to come; whether it will, only the
+// answers' lengths tell. The writer watches the disk and ends in time.
+static void warn_of_space(const runner *r)
+{
+    const wf_jobspec *s = r->spec;
+    double rows = (double)expected_results(r), tokens = 0;
+    for (size_t i = 0; i < r->n_shards; i++)
+        tokens += (double)r->info[i].n_new_tokens * s->sampling.n;
+    double left = rows > 0 ? 1.0 - (double)wf_done_total(r->done) / rows : 0;
+    double per_token = 4.0 + (s->output.token_times ? 8.0 : 0) + (r->needs.n_top >= 0 ? 4.0 : 0) +
+                       (r->needs.n_top > 0 ? 8.0 * r->needs.n_top : 0);
+    double most = left * (tokens * per_token + rows * ROW_BYTES);
+    double has = (double)wf_space_free(s->output.dir);
+    if (most > has)
+        wf_warn(
+            "%s: %.1f GB free; results take up to %.1f GB before compression, and as much again "
+            "to merge: if the disk fills up, the job seals what it has and ends with %d",
+            s->output.dir, has / 1e9, most / 1e9, wf_status_exit_code(WF_IO));
+}
+
 // Where rows may ask for several samples, only the step loop knows what is left.
 static wf_status look_what_is_left(runner *r)
 {
@@ -322,6 +346,7 @@ static wf_status look_what_is_left(runner *r)
     if (countable) n_left = expected_results(r) - (int64_t)wf_done_total(r->done);
     WF_TRY(r->c->world->ops->max_i64(r->c->world, r->leads ? -n_left : INT64_MIN, &least));
     r->nothing_left = least >= 0;
+    if (r->c->world->rank == 0 && !r->nothing_left) warn_of_space(r);
     return WF_OK;
 }
 

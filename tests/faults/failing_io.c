@@ -11,7 +11,11 @@
 // FAILING_CLOCK="MS:S" lets the wall clock jump by S seconds once MS milliseconds have passed since
 // the process first asked for the time; the monotonic clock goes on as it should.
 //
+// FAILING_SPACE="BYTES" makes the folder a disk of that size: what its files hold is counted before
+// every write, beyond it ENOSPC; statvfs tells what is left, removing a file gives it back.
+//
 // Calls count per process. Only calls that create, change, sync or name files are looked at.
+#include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -25,6 +29,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/types.h>
 #include <time.h>
 #include <unistd.h>
@@ -130,20 +135,81 @@ __attribute__((destructor)) static void tell_count(void)
     close(fd);
 }
 
+// ---- a small disk -------------------------------------------------------------------------------
+
+static long long folder_bytes(const char *folder)
+{
+    long long sum = 0;
+    DIR *dir = opendir(folder);
+    for (struct dirent *e; dir && (e = readdir(dir));) {
+        char path[2 * PATH_MAX];
+        struct stat info;
+        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0) continue;
+        snprintf(path, sizeof path, "%s/%s", folder, e->d_name);
+        if (lstat(path, &info) != 0) continue;
+        sum += S_ISDIR(info.st_mode) ? folder_bytes(path) : info.st_size;
+    }
+    if (dir) closedir(dir);
+    return sum;
+}
+
+// LLONG_MAX without FAILING_SPACE.
+static long long space_left(void)
+{
+    const char *size = getenv("FAILING_SPACE"), *folder = getenv("FAILING_IO_UNDER");
+    if (!size || !folder) return LLONG_MAX;
+    long long left = atoll(size) - folder_bytes(folder);
+    return left > 0 ? left : 0;
+}
+
+static bool is_full(size_t n)
+{
+    if ((long long)n <= space_left()) return false;
+    make_mark();
+    errno = ENOSPC;
+    return true;
+}
+
+int statvfs(const char *path, struct statvfs *out)
+{
+    int (*next)(const char *, struct statvfs *) = real("statvfs");
+    int result = next(path, out);
+    long long left = space_left();
+    if (result == 0 && is_under(path) && left < LLONG_MAX)
+        out->f_bavail = (fsblkcnt_t)left / out->f_frsize;
+    return result;
+}
+
+int posix_fallocate(int fd, off_t at, off_t n)
+{
+    int (*next)(int, off_t, off_t) = real("posix_fallocate");
+    struct stat info;
+    if (fd_is_under(fd)) {
+        if (strike("fallocate") < 0) return errno;
+        off_t has = fstat(fd, &info) == 0 ? info.st_size : 0;
+        if (at + n > has && is_full((size_t)(at + n - has))) return ENOSPC;
+    }
+    return next(fd, at, n);
+}
+
 // ---- the calls ----------------------------------------------------------------------------------
 
 ssize_t write(int fd, const void *bytes, size_t n)
 {
     ssize_t (*next)(int, const void *, size_t) = real("write");
-    int s = fd_is_under(fd) ? strike("write") : 0;
-    return s < 0 ? -1 : next(fd, bytes, s > 0 && n > 1 ? n / 2 : n);
+    bool ours = fd_is_under(fd);
+    int s = ours ? strike("write") : 0;
+    if (s < 0 || (ours && is_full(n))) return -1;
+    return next(fd, bytes, s > 0 && n > 1 ? n / 2 : n);
 }
 
 ssize_t pwrite(int fd, const void *bytes, size_t n, off_t at)
 {
     ssize_t (*next)(int, const void *, size_t, off_t) = real("pwrite");
-    int s = fd_is_under(fd) ? strike("write") : 0;
-    return s < 0 ? -1 : next(fd, bytes, s > 0 && n > 1 ? n / 2 : n, at);
+    bool ours = fd_is_under(fd);
+    int s = ours ? strike("write") : 0;
+    if (s < 0 || (ours && is_full(n))) return -1;
+    return next(fd, bytes, s > 0 && n > 1 ? n / 2 : n, at);
 }
 
 ssize_t pwrite64(int fd, const void *bytes, size_t n, off64_t at)

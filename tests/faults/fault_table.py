@@ -94,6 +94,14 @@ row("a read-only folder", env={"FAILING_IO": "all:EROFS+:1"}, exits={74}, says=[
 row("a folder of somebody else", env={"FAILING_IO": "all:EACCES+:1"}, exits={74},
     says=["Permission denied"])
 
+# A disk of that many bytes. The writer of these jobs keeps 256 KiB back; below that it does not
+# begin. What has finished before the disk is full is kept, all of it.
+row("a disk of 250,000 bytes is too small", env={"FAILING_SPACE": "250000"}, exits={74},
+    output="seal_bytes: 64KiB", says=["reserve: no room for 262144 bytes"])
+for size in (280_000, 310_000, 350_000, 390_000):
+    row(f"a disk of {size:,} bytes fills up", env={"FAILING_SPACE": str(size)}, exits={74}, keeps=1,
+        output="seal_bytes: 64KiB", says=["all finished requests are sealed|results.h5.part"])
+
 # ---- clocks -------------------------------------------------------------------------------------
 
 row("the wall clock jumps an hour ahead", env={"FAILING_CLOCK": "150:3600"}, exits={0})

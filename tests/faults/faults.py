@@ -93,10 +93,10 @@ class Bench:
 
     def environment(self, extra):
         env = dict(os.environ, WEFT_PROGRESS="off", WEFT_LOG="info", **MPI)
-        for name in ("WEFT_FAULT", "FAILING_IO", "FAILING_CLOCK", "LD_PRELOAD"):
+        for name in ("WEFT_FAULT", "FAILING_IO", "FAILING_CLOCK", "FAILING_SPACE", "LD_PRELOAD"):
             env.pop(name, None)
         env.update(extra)
-        if "FAILING_IO" in env or "FAILING_CLOCK" in env:
+        if any(name.startswith("FAILING_") for name in env):
             env.update(FAILING_IO_MARK=self.mark, LD_PRELOAD=self.shim)
             env.setdefault("FAILING_IO_UNDER", self.out)
         return env
