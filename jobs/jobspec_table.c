@@ -275,7 +275,7 @@ const wf_option wf_jobspec_table[] = {
      .words = auto_words,
      .default_text = "auto",
      .help = "KV memory of a rank: bytes, or a share of the free device memory, divided among the "
-             "ranks on it; auto: 1GiB on the CPU, 0.9 on a GPU"},
+             "ranks on it; auto: 1GiB on the CPU, 0.95 on a GPU"},
     {.name = "engine.reorder",
      .type = WF_OPTION_ENUM,
      .offset = AT(engine.reorder),

@@ -253,18 +253,37 @@ void wf_plan_destroy(wf_plan **plan)
 
 #define GIB ((double)(1 << 30))
 
-// What this rank may use of the free memory, once its weights and workspace are in.
+char *wf_plan_memory_text(const wf_plan_memory *m, char *text, size_t text_bytes)
+{
+    int n = snprintf(text, text_bytes, "%.2f GiB free, weights %.2f, workspace %.2f",
+                     (double)m->free_bytes / GIB, (double)m->weight_bytes / GIB,
+                     (double)m->workspace_bytes / GIB);
+    if (m->runtime_bytes > 0 && n > 0 && (size_t)n < text_bytes) {
+        n += snprintf(text + n, text_bytes - (size_t)n, ", libraries and captured steps %.2f",
+                      (double)m->runtime_bytes / GIB);
+    }
+    if (m->comm_bytes > 0 && n > 0 && (size_t)n < text_bytes) {
+        snprintf(text + n, text_bytes - (size_t)n, ", communicators %.2f",
+                 (double)m->comm_bytes / GIB);
+    }
+    return text;
+}
+
+// What this rank may use of the free memory, once all but KV is in.
 static wf_status memory_left(const wf_plan_memory *m, uint64_t *out)
 {
     uint64_t part = m->free_bytes / (uint64_t)(m->n_sharing > 0 ? m->n_sharing : 1);
-    uint64_t fixed = m->weight_bytes + m->workspace_bytes;
+    uint64_t fixed = m->weight_bytes + m->workspace_bytes + m->runtime_bytes + m->comm_bytes;
     if (fixed >= part) {
-        return wf_fail(WF_CONFIG,
-                       "memory: weights %.2f GiB + workspace %.2f GiB per rank do not fit the "
-                       "%.2f GiB free for each of %d rank(s): raise parallel.tensor, lower "
-                       "engine.step_tokens, or start fewer ranks per node",
-                       (double)m->weight_bytes / GIB, (double)m->workspace_bytes / GIB,
-                       (double)part / GIB, m->n_sharing);
+        char text[256];
+        return wf_fail(
+            WF_CONFIG,
+            "memory: weights and the rest do not fit: a rank needs %.2f GiB and KV pages, each of "
+            "%d rank(s) has %.2f GiB "
+            "(%s): raise parallel.tensor, lower engine.step_tokens, or start fewer ranks "
+            "per node",
+            (double)fixed / GIB, m->n_sharing, (double)part / GIB,
+            wf_plan_memory_text(m, text, sizeof text));
     }
     *out = part - fixed;
     return WF_OK;

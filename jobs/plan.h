@@ -58,6 +58,8 @@ typedef struct wf_plan_memory {
     int n_sharing;       // ranks on this device or host, at least 1
     uint64_t weight_bytes;
     uint64_t workspace_bytes; // activations, logits, tables
+    uint64_t runtime_bytes;   // libraries' workspaces, captured steps; 0 on a host
+    uint64_t comm_bytes;      // buffers of the group's communicators
     uint64_t kv_token_bytes;  // one token in all layers, this rank's heads
     double kv_share;          // of what is free after weights and workspace; 0: kv_bytes
     uint64_t kv_bytes;
@@ -73,6 +75,9 @@ typedef struct wf_plan_kv {
 // KV memory of a rank, and so of its group (all its ranks hold the same tokens, each its heads).
 // WF_CONFIG when weights and workspace do not fit, or not one page is left.
 wf_status wf_plan_kv_capacity(const wf_plan_memory *memory, wf_plan_kv *out);
+
+// The parts beside KV as text, "139.7 GiB free, weights 14.96, workspace 1.13, ...". Returns text.
+char *wf_plan_memory_text(const wf_plan_memory *memory, char *text, size_t text_bytes);
 
 // How many requests of `mean_tokens` (prompt + generated) fit at once in whole pages.
 uint64_t wf_plan_concurrency(const wf_plan_kv *kv, int page_tokens, double mean_tokens);

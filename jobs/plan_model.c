@@ -3,8 +3,15 @@
 
 #include "engine/forward.h"
 
-#define AUTO_SHARE      0.9
+#define AUTO_SHARE      0.95
 #define AUTO_HOST_BYTES (UINT64_C(1) << 30)
+
+// What a device gives to others than us. cuBLASLt keeps 64 MiB for each of two streams, its kernels
+// and ours are loaded as they are first used, attention keeps sums of split rows, and each captured
+// step takes a few MiB.
+#define RUNTIME_BYTES (UINT64_C(1) << 30)
+// NCCL's channels, and our own buffers for sums among peers.
+#define COMM_BYTES (UINT64_C(768) << 20)
 
 static bool differs(float value, float otherwise)
 {
@@ -45,7 +52,7 @@ static wf_forward_config forward_config(const wf_jobspec *spec, const wf_arch *a
 static uint64_t left_of(const wf_plan_memory *m)
 {
     uint64_t part = m->free_bytes / (uint64_t)(m->n_sharing > 0 ? m->n_sharing : 1);
-    uint64_t fixed = m->weight_bytes + m->workspace_bytes;
+    uint64_t fixed = m->weight_bytes + m->workspace_bytes + m->runtime_bytes + m->comm_bytes;
     return part > fixed ? part - fixed : 0;
 }
 
@@ -62,6 +69,8 @@ void wf_plan_model_memory(const wf_jobspec *spec, const wf_arch *arch, wf_dtype 
         .weight_bytes = bytes.weight_bytes,
         .workspace_bytes = wf_forward_workspace_bytes(arch, spec->parallel.tensor, &config, dtype,
                                                       device->act_bytes),
+        .runtime_bytes = device->host ? 0 : RUNTIME_BYTES,
+        .comm_bytes = device->host || spec->parallel.tensor == 1 ? 0 : COMM_BYTES,
         .kv_token_bytes = bytes.kv_bytes_per_token,
         .kv_share = spec->engine.kv_memory.share,
         .kv_bytes = (uint64_t)spec->engine.kv_memory.bytes,

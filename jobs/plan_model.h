@@ -28,7 +28,7 @@ typedef struct wf_plan_needs {
 wf_plan_needs wf_plan_needs_of(const wf_sampling *sampling);
 
 // Fills in everything wf_plan_kv_capacity() wants to know. engine.kv_memory: auto is 1 GiB per rank
-// on the host (less where that does not fit), 0.9 of what is left on a device.
+// on the host (less where that does not fit), 0.95 of what is left on a device.
 void wf_plan_model_memory(const wf_jobspec *spec, const wf_arch *arch, wf_dtype dtype,
                           const wf_plan_device *device, const wf_plan_needs *needs,
                           wf_plan_memory *out);

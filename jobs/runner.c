@@ -13,6 +13,7 @@
 #include "io/base/file.h"
 #include "io/base/log.h"
 #include "io/space.h"
+#include "jobs/engine_fit.h"
 #include "jobs/feed.h"
 #include "jobs/folder.h"
 #include "jobs/plan_model.h"
@@ -234,21 +235,6 @@ static int ranks_on_my_node(const runner *r)
     return n > 0 ? n : 1;
 }
 
-static wf_status kv_bytes(const runner *r, uint64_t *out)
-{
-    bool host = r->be_info.host_memory;
-    wf_plan_memory memory;
-    wf_plan_kv kv;
-    wf_plan_device device = {.free_bytes = r->be_info.free_bytes,
-                             .n_sharing = host ? ranks_on_my_node(r) : 1,
-                             .host = host,
-                             .act_bytes = wf_dtype_bytes(r->be_info.act_dtype)};
-    wf_plan_model_memory(r->spec, &r->arch, r->dtype, &device, &r->needs, &memory);
-    WF_TRY(wf_plan_kv_capacity(&memory, &kv));
-    *out = kv.bytes;
-    return WF_OK;
-}
-
 static wf_status create_engine(runner *r)
 {
     if (!r->group) return WF_OK;
@@ -266,10 +252,17 @@ static wf_status create_engine(runner *r)
                           .capture = s->engine.capture,
                           .n_top = r->needs.n_top,
                           .penalties = r->needs.penalties};
-    WF_TRY(kv_bytes(r, &c.kv_bytes));
+    const wf_engine_fit fit = {.spec = s,
+                               .model = r->model,
+                               .be = r->be,
+                               .before = &r->be_info,
+                               .n_sharing = r->be_info.host_memory ? ranks_on_my_node(r) : 1,
+                               .needs = &r->needs,
+                               .group = r->group,
+                               .data = r->nccl ? r->nccl : r->group,
+                               .speaks = r->leads && r->i_group == 0};
     wf_fault_at(WF_FAULT_ENGINE, 1);
-    wf_comm *comm = r->nccl ? r->nccl : r->group;
-    return wf_engine_create(r->be, r->model, comm, &c, &r->engine);
+    return wf_engine_fit_create(&fit, &c, &r->engine);
 }
 
 // ---- stage: folder ------------------------------------------------------------------------------

@@ -218,6 +218,21 @@ static void test_kv_capacity(void **state)
     m.n_sharing = 4;
     assert_int_equal(wf_plan_kv_capacity(&m, &kv), WF_CONFIG);
     assert_contains(wf_error(), "raise parallel.tensor");
+
+    m = (wf_plan_memory){.free_bytes = 1000 * MIB,
+                         .weight_bytes = 200 * MIB,
+                         .workspace_bytes = 100 * MIB,
+                         .runtime_bytes = 300 * MIB,
+                         .comm_bytes = 200 * MIB,
+                         .kv_token_bytes = 1024,
+                         .kv_share = 0.5,
+                         .page_tokens = 64};
+    assert_ok(wf_plan_kv_capacity(&m, &kv)); // (1000 - 800) * 0.5
+    assert_int_equal(kv.bytes, 100 * MIB);
+    m.comm_bytes = 400 * MIB;
+    assert_int_equal(wf_plan_kv_capacity(&m, &kv), WF_CONFIG);
+    assert_contains(wf_error(), "a rank needs 0.98 GiB and KV pages");
+    assert_contains(wf_error(), "libraries and captured steps 0.29, communicators 0.39");
 }
 
 int main(void)
