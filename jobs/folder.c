@@ -10,6 +10,7 @@
 #include "io/base/file.h"
 #include "io/base/log.h"
 #include "io/runfile_owner.h"
+#include "jobs/words.h"
 
 #define OWNER_PATIENCE_NS (4 * WF_NS_PER_S)
 
@@ -52,6 +53,23 @@ static wf_status check_identity(const wf_folder_config *c, const wf_runs *runs, 
     return WF_OK;
 }
 
+// What this run begins with.
+static void say_run(const wf_folder *f, const wf_folder_config *c, const wf_runs *runs)
+{
+    char rows[WF_WORDS_MAX], kept[WF_WORDS_MAX];
+    uint64_t n_rows = 0, n_kept = 0;
+    size_t n = 0;
+    const wf_segment_ref *segment = wf_runs_segments(runs, &n);
+    for (size_t i = 0; i < c->n_shards; i++)
+        n_rows += c->shards[i].rows;
+    for (size_t i = 0; i < n; i++)
+        n_kept += segment[i].rows;
+    wf_info("%s: run %u: %zu shard%s with %s rows; %zu sealed segment%s with %s results kept",
+            f->dir, f->run, c->n_shards, c->n_shards == 1 ? "" : "s",
+            wf_words_count((int64_t)n_rows, rows), n, n == 1 ? "" : "s",
+            wf_words_count((int64_t)n_kept, kept));
+}
+
 static wf_status start_run(wf_folder *f, const wf_folder_config *c)
 {
     wf_runs *runs = NULL;
@@ -66,6 +84,7 @@ static wf_status start_run(wf_folder *f, const wf_folder_config *c)
     wf_run_params params = {
         .identity = text, .job_id = c->job_id, .restart = c->restart, .command = c->command};
     WF_TRY_TO(out, wf_runs_start(runs, &params, &f->run));
+    say_run(f, c, runs);
 out:
     wf_json_writer_destroy(&w);
     wf_runs_close(&runs);

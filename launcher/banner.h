@@ -6,6 +6,7 @@
 
 #include "jobs/jobspec.h"
 #include "jobs/plan.h"
+#include "launcher/device_look.h"
 #include "launcher/version.h"
 #include "launcher/world.h"
 #include "slurm/env.h"
@@ -16,6 +17,7 @@ typedef struct wf_banner {
     const wf_slurm_env *slurm;
     const wf_world *world;
     const wf_plan *plan;
+    const wf_own_device *device; // of this rank
     wf_thread_plan threads;
     int64_t left_s; // until the batch job's time limit; -1: none
     uint64_t config_hash;

@@ -303,6 +303,7 @@ static wf_status run_ranks(job_run *run)
                                      .slurm = &run->slurm,
                                      .world = run->world,
                                      .plan = run->plan,
+                                     .device = &run->device,
                                      .threads = run->threads,
                                      .left_s = run->left_s,
                                      .config_hash = run->config_hash});

@@ -34,9 +34,16 @@ wf_status wf_mpi_node_leader(int *out);
 
 // --- PMIx ---
 
-// The number of this process's node, as the launcher that started it says. False where there is no
-// PMIx server, it does not know, or PMIx is not built in. Local.
-bool wf_pmix_node(uint32_t *out);
+// What the launcher that started this process says of its place.
+typedef struct wf_pmix_place {
+    uint32_t node;       // number of its node
+    uint32_t job_size;   // ranks of the job
+    uint16_t local_rank; // among the ranks of the node
+    uint32_t local_size; // of them
+} wf_pmix_place;
+
+// False where there is no PMIx server, it does not know, or PMIx is not built in. Local.
+bool wf_pmix_place_get(wf_pmix_place *out);
 
 // --- hwloc ---
 

@@ -8,7 +8,7 @@ void wf_pmix_version(char *text, size_t text_bytes)
     snprintf(text, text_bytes, "not built in");
 }
 
-bool wf_pmix_node(uint32_t *out)
+bool wf_pmix_place_get(wf_pmix_place *out)
 {
     (void)out;
     return false;

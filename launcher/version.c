@@ -1,30 +1,35 @@
 // Versions of Weft and of its libraries. See version.h.
 #include "launcher/version.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <weft_commit.h> // made by the build: WEFT_COMMIT
 
 #include "engine/comm/comm_nccl.h"
 #include "io/base/status.h"
-#include "kernels/backend.h"
+#include "kernels/cuda/module.h"
 #include "launcher/parts.h"
 
+// Nothing here makes a context on a device: every rank asks, and each would cost memory.
 static void cuda_version(char *cuda, char *nccl)
 {
-    wf_backend *be = NULL;
-    wf_backend_config config = {.n_threads = 1};
-    wf_status st = wf_backend_create("cuda", &config, &be);
-    wf_backend_info info;
+    wf_cuda_devices *seen = calloc(1, sizeof *seen);
+    char number[WF_COMM_NCCL_VERSION_MAX];
+    wf_status st = seen ? wf_cuda_list(seen) : WF_NO_MEMORY;
     const char *words = st == WF_NOT_BUILT ? "not built in" : "not loaded";
-    if (st == WF_OK && be->ops->info(be, &info) == WF_OK) words = info.device;
     snprintf(cuda, WF_VERSION_TEXT, "%s", words);
-    char version[WF_COMM_NCCL_VERSION_MAX];
-    if (wf_comm_nccl_version(version) == WF_OK)
-        words = version;
-    else if (st == WF_OK)
-        words = "not found";
     snprintf(nccl, WF_VERSION_TEXT, "%s", words);
-    wf_backend_destroy(be);
+    if (st == WF_OK) {
+        snprintf(cuda, WF_VERSION_TEXT, "%d.%d (driver %d.%d), %.80s", seen->runtime_version / 1000,
+                 seen->runtime_version % 1000 / 10, seen->driver_version / 1000,
+                 seen->driver_version % 1000 / 10, seen->device[0].name);
+        st = wf_comm_nccl_version(number);
+        snprintf(nccl, WF_VERSION_TEXT, "%s",
+                 st == WF_OK          ? number
+                 : st == WF_NOT_BUILT ? "not built in"
+                                      : "not loaded");
+    }
+    free(seen);
 }
 
 void wf_versions_get(wf_versions *out)

@@ -2,6 +2,8 @@
 #include "launcher/world.h"
 
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "io/base/arena.h"
 #include "io/base/log.h"
@@ -9,25 +11,58 @@
 
 // What each rank tells the others about its node.
 typedef struct {
-    uint32_t has_pmix, pmix_node, leader;
+    uint32_t has_pmix, leader;
+    wf_pmix_place pmix;
+    char host[WF_HOST_MAX];
 } node_word;
 
-// Numbers nodes in the order of their lowest ranks; `key` says which word names a node.
-static void nodes_number(wf_world *world, const node_word *word, bool pmix)
+static uint32_t key_of(const node_word *word, bool pmix)
 {
+    return pmix ? word->pmix.node : word->leader;
+}
+
+// Numbers nodes in the order of their lowest ranks.
+static wf_status nodes_number(wf_world *world, const node_word *word, bool pmix)
+{
+    WF_TRY(wf_alloc((size_t)world->size, sizeof *world->host, &world->host));
     for (int r = 0; r < world->size; r++) {
-        uint32_t key = pmix ? word[r].pmix_node : word[r].leader;
         int first = 0;
-        while ((pmix ? word[first].pmix_node : word[first].leader) != key) {
+        while (key_of(&word[first], pmix) != key_of(&word[r], pmix)) {
             first++;
         }
         world->node_of_rank[r] = first == r ? world->n_nodes++ : world->node_of_rank[first];
+        memcpy(world->host[world->node_of_rank[r]], word[first].host, WF_HOST_MAX);
     }
     for (int r = 0; r < world->size; r++) {
         if (world->node_of_rank[r] != world->node_of_rank[world->rank]) continue;
         world->local += r < world->rank;
         world->n_local++;
     }
+    return WF_OK;
+}
+
+// True when every rank has a word from PMIx and the words agree: the size of the job is ours, and
+// the ranks of a node are as many as each of them says.
+static bool pmix_agrees(const wf_world *world, const node_word *word)
+{
+    for (int r = 0; r < world->size; r++) {
+        uint32_t n = 0;
+        if (!word[r].has_pmix || word[r].pmix.job_size != (uint32_t)world->size) return false;
+        for (int q = 0; q < world->size; q++) {
+            n += word[q].pmix.node == word[r].pmix.node;
+        }
+        if (n != word[r].pmix.local_size || word[r].pmix.local_rank >= n) return false;
+    }
+    return true;
+}
+
+static bool pmix_is_there(const wf_world *world, const node_word *word)
+{
+    bool there = false;
+    for (int r = 0; r < world->size; r++) {
+        there = there || word[r].has_pmix;
+    }
+    return there;
 }
 
 static wf_status nodes_find(wf_world *world)
@@ -36,21 +71,25 @@ static wf_status nodes_find(wf_world *world)
     int leader = 0;
     wf_status st = WF_OK;
     world->placement = "alone";
+    gethostname(own.host, sizeof own.host - 1);
     if (world->mpi) {
         st = wf_mpi_node_leader(&leader);
         own.leader = (uint32_t)leader;
-        own.has_pmix = st == WF_OK && wf_pmix_node(&own.pmix_node);
+        own.has_pmix = st == WF_OK && wf_pmix_place_get(&own.pmix);
         WF_TRY(st);
     }
     WF_TRY(wf_alloc((size_t)world->size, sizeof *word, &word));
     st = world->comm->ops->all_gather(world->comm, NULL, &own, sizeof own, word);
     if (st == WF_OK) {
-        bool pmix = world->mpi;
-        for (int r = 0; r < world->size; r++) {
-            pmix = pmix && word[r].has_pmix;
+        bool pmix = world->mpi && pmix_agrees(world, word);
+        if (pmix) {
+            world->placement = "PMIx";
+        } else if (world->mpi) {
+            world->placement = pmix_is_there(world, word)
+                                   ? "MPI shared memory; what PMIx says does not agree"
+                                   : "MPI shared memory; there is no PMIx";
         }
-        if (world->mpi) world->placement = pmix ? "PMIx" : "MPI shared memory";
-        nodes_number(world, word, pmix);
+        st = nodes_number(world, word, pmix);
     }
     free(word);
     return st;
@@ -123,6 +162,7 @@ void wf_world_stop(wf_world **world)
     wf_comm_destroy((*world)->comm);
     if ((*world)->mpi) wf_mpi_finalize();
     free((*world)->node_of_rank);
+    free((*world)->host);
     free(*world);
     *world = NULL;
 }

@@ -3,7 +3,8 @@
 //   start -> agree ... -> stop
 //
 // Alone, MPI is not touched: the world is one rank. Under mpirun or srun, nodes come from PMIx
-// where all ranks know it, else from who shares memory with whom by MPI.
+// where all ranks know it and it agrees with itself (job size, and on each node its local ranks),
+// else from who shares memory with whom by MPI.
 #ifndef WF_LAUNCHER_WORLD_H
 #define WF_LAUNCHER_WORLD_H
 
@@ -12,6 +13,8 @@
 #include "engine/comm/comm.h"
 #include "launcher/start.h"
 
+enum { WF_HOST_MAX = 64 };
+
 typedef struct wf_world {
     wf_comm *comm; // all ranks
     int rank, size;
@@ -19,8 +22,9 @@ typedef struct wf_world {
     wf_start_kind kind;
     int *node_of_rank; // [size] nodes numbered from 0 in the order of their lowest ranks
     int n_nodes;
-    int local, n_local;    // this rank among those of its node
-    const char *placement; // who said so: "PMIx", "MPI shared memory", "alone"; static
+    int local, n_local;        // this rank among those of its node
+    char (*host)[WF_HOST_MAX]; // [n_nodes]
+    const char *placement;     // who said so: "PMIx", "MPI shared memory ...", "alone"; static
 } wf_world;
 
 // Brings MPI up if the process was started as a rank. WF_USAGE for srun without an MPI plug-in;

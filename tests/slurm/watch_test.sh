@@ -43,6 +43,10 @@ for node in n1 n2 n3 n4; do says status " $node "; done
 says status "4 alive"
 says status "it drains in "
 says why "it runs: "
+for part in "4 ranks on 4 nodes (PMIx): 2 groups of 2" "nodes 0 n1, 1 n2, 2 n3, 3 n4" \
+    "group 1: node 2: rank 2; node 3: rank 3" "slurm job $job, restart 0, 0:09:" "40 rows; 0 sealed"; do
+    grep -qF "$part" "$out/slurm-$job.out" || lab_fail "the banner does not say: $part"
+done
 
 # One rank dies: it is named, with its host.
 lab_on n3 sh -c 'kill -KILL $(pgrep -x weft)'
