@@ -78,7 +78,7 @@ static void tell_others(wf_drain *d, int number, int n)
 {
     char text[128];
     const char *path = atomic_load(&d->stop_path);
-    if (!path || d->told >= n) return;
+    if (!path || d->told >= n || d->config.alone) return;
     d->told = n;
     int bytes = snprintf(text, sizeof text, "%s%s on rank %d\n", n > 1 ? "now: " : "",
                          signal_name(number), wf_log_rank());

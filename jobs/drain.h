@@ -36,6 +36,7 @@ typedef struct wf_drain_config {
     int64_t begin_ns;                // of wf_clock_ns(): drain from then on; INT64_MAX: no limit
     int64_t end_ns;                  // the process is killed then; INT64_MAX: not known
     int64_t grace_ns;                // most time for requests in flight
+    bool alone;                      // tell nobody of a signal: a conductor speaks for this job
 } wf_drain_config;
 
 typedef struct wf_drain wf_drain;

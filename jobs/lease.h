@@ -35,6 +35,7 @@
 typedef enum wf_lease_kind {
     WF_LEASE_ROWS,
     WF_LEASE_SUSPECTS, // were in flight when a group died: to be computed with nothing beside them
+    WF_LEASE_RETRIAL,  // a suspect that died alone where nothing else had worked either
     WF_LEASE_POISON    // one row that died alone: to be failed, not computed
 } wf_lease_kind;
 

@@ -46,7 +46,8 @@ struct wf_progress {
     int64_t moved_ns; // when the main thread last began or ended something
 
     show_mode show;
-    watched *watch; // [config.n_watch]
+    watched *watch;       // [config.n_watch]
+    wf_rank_status ended; // sums of earlier lives of the ranks that are watched
     sample samples[N_SAMPLES];
     size_t n_samples;
     double rate; // tokens per second, below 0: not known yet
@@ -105,7 +106,7 @@ static void beat(wf_progress *p)
 {
     int64_t now_ns = wf_clock_ns(), begin_ns = atomic_load(&p->begin_ns);
     pthread_mutex_lock(&p->beating);
-    if (p->over) {
+    if (p->over || p->config.rank < 0) {
         pthread_mutex_unlock(&p->beating);
         return;
     }
@@ -161,6 +162,13 @@ static void watch_judge(const wf_progress *p, watched *w, const wf_rank_status *
     w->status = *now;
 }
 
+// A group that was started again counts from nothing. What its last life had sealed is done.
+static void life_add(wf_rank_status *sums, const wf_rank_status *last)
+{
+    sums->requests_done += last->requests_sealed;
+    sums->tokens += last->tokens;
+}
+
 static void watch_read(wf_progress *p, int64_t now_ns)
 {
     for (size_t i = 0; i < p->config.n_watch; i++) {
@@ -172,6 +180,7 @@ static void watch_read(wf_progress *p, int64_t now_ns)
         if (st == WF_OK && now.run != p->config.run) continue;
         if (st != WF_OK && !w->seen) continue;
         if (st != WF_OK) now = w->status;
+        if (w->seen && now.epoch != w->status.epoch) life_add(&p->ended, &w->status);
         watch_judge(p, w, &now, now_ns);
     }
 }
@@ -219,8 +228,9 @@ static wf_progress_view view_take(wf_progress *p, int64_t now_ns, bool last)
                           .tokens_per_s = -1,
                           .eta_ns = -1};
     wf_rank_status_take(&p->counters, &own);
-    int64_t tokens = own.tokens, begin_ns = atomic_load(&p->begin_ns);
+    int64_t tokens = own.tokens + p->ended.tokens, begin_ns = atomic_load(&p->begin_ns);
     view_add(&v, &own);
+    view_add(&v, &p->ended);
     for (size_t i = 0; i < p->config.n_watch; i++) {
         if (!p->watch[i].seen) continue;
         view_add(&v, &p->watch[i].status);

@@ -9,6 +9,9 @@
 // rank's counters have stopped moving. The environment decides where the terminal is hidden behind
 // a launcher's pipe: WEFT_PROGRESS=live, log or off.
 //
+// A conductor, which is no rank, starts one with rank -1: it prints what the ranks' files say, all
+// lives of a group together, and writes no file.
+//
 // start -> the step loop updates wf_progress_counters() -> stop. All Local; nothing here is
 // collective. Errors of the heartbeat itself are warned about once and never stop a job.
 #ifndef WF_JOBS_PROGRESS_H
@@ -45,7 +48,7 @@ int64_t wf_progress_eta(int64_t n_left, int64_t n_done, int64_t elapsed_ns, int6
 
 typedef struct wf_progress_config {
     const char *out_dir;
-    int rank, group, position;
+    int rank, group, position; // rank -1: no rank
     int64_t run, epoch;
     bool print;
     const int *watch; // [n_watch] with print: the other ranks

@@ -54,14 +54,15 @@ static fate fate_of(const cutter *c, const wf_lease *held, uint64_t row)
     if (is_done(in, held->shard, row)) return (fate){0};
     fate f = {.back = true, .kind = held->kind, .size = in->max_rows};
     f.partial = in->many_samples[held->shard] && wf_done_samples(in->done, held->shard, row) > 0;
-    bool in_flight = was_in_flight(in, held->shard, row);
+    bool in_flight = was_in_flight(in, held->shard, row), alone = in_flight && c->n_in_flight == 1;
     if (held->kind == WF_LEASE_ROWS && in_flight) {
         f.kind = WF_LEASE_SUSPECTS;
         f.size = root_up(c->n_in_flight);
     } else if (held->kind == WF_LEASE_SUSPECTS) {
-        if (in_flight && c->n_in_flight == 1) f.kind = WF_LEASE_POISON;
+        if (alone) f.kind = c->out->fruitful ? WF_LEASE_POISON : WF_LEASE_RETRIAL;
         f.size = in_flight || c->n_in_flight > 1 ? 1 : held->end - held->begin;
-    } else if (held->kind == WF_LEASE_POISON) {
+    } else if (held->kind != WF_LEASE_ROWS) {
+        if (alone) f.kind = WF_LEASE_POISON;
         f.size = 1;
     }
     return f;
@@ -70,7 +71,7 @@ static fate fate_of(const cutter *c, const wf_lease *held, uint64_t row)
 static void count(wf_returned *out, wf_lease_kind kind)
 {
     out->n_rows += kind == WF_LEASE_ROWS;
-    out->n_suspects += kind == WF_LEASE_SUSPECTS;
+    out->n_suspects += kind == WF_LEASE_SUSPECTS || kind == WF_LEASE_RETRIAL;
     out->n_poison += kind == WF_LEASE_POISON;
 }
 
@@ -119,10 +120,22 @@ static uint64_t flying(const wf_returned_input *in)
     return n;
 }
 
+// A row of the life's own work is sealed. One that failed unseen by the engine proves nothing.
+static bool any_sealed(const wf_returned_input *in)
+{
+    for (size_t i = 0; i < in->n_held; i++) {
+        const wf_lease *h = &in->held[i];
+        for (uint64_t row = h->begin; row < h->end && h->kind != WF_LEASE_POISON; row++) {
+            if (is_done(in, h->shard, row)) return true;
+        }
+    }
+    return false;
+}
+
 wf_status wf_returned_cut(const wf_returned_input *input, wf_returned *out)
 {
     wf_status st = WF_OK;
-    *out = (wf_returned){0};
+    *out = (wf_returned){.fruitful = input->fruitful || any_sealed(input)};
     cutter c = {.in = input, .out = out, .n_in_flight = flying(input)};
     for (size_t i = 0; i < input->n_held && st == WF_OK; i++) {
         st = lease_cut(&c, &input->held[i]);

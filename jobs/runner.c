@@ -16,6 +16,7 @@
 #include "jobs/engine_fit.h"
 #include "jobs/feed.h"
 #include "jobs/folder.h"
+#include "jobs/inputs.h"
 #include "jobs/plan_model.h"
 #include "jobs/progress.h"
 #include "jobs/rows.h"
@@ -31,11 +32,12 @@ typedef struct runner {
     wf_comm *nccl;  // the same ranks over their devices; NULL: `group` carries the data as well
     bool leads;
     int i_group, i_position;
+    wf_inputs in; // filled on ranks that lead; the next five are borrowed from it
     size_t n_shards;
-    wf_shard_info *info; // [n_shards], ranks that lead
-    bool *many_samples;  // [n_shards]
-    const char **uids;   // [n_shards] borrowed from info
-    wf_result_shard *shards;
+    const wf_shard_info *info;
+    const bool *many_samples;
+    const char *const *uids;
+    const wf_result_shard *shards;
     wf_hf_folder *model_folder;
     char model_identity[WF_HF_IDENTITY_MAX];
     wf_arch arch;
@@ -112,46 +114,16 @@ static wf_status form_groups(runner *r)
 
 // ---- stage: shards ------------------------------------------------------------------------------
 
-static void note_needs(runner *r, const wf_shard_info *info)
-{
-    uint32_t has = info->sampling_columns;
-    const uint32_t penalties = 1u << WF_SAMPLING_repetition_penalty |
-                               1u << WF_SAMPLING_presence_penalty |
-                               1u << WF_SAMPLING_frequency_penalty;
-    if (has & penalties) r->needs.penalties = true;
-    if (has & 1u << WF_SAMPLING_logprobs) r->needs.n_top = 20; // the most a row may ask for
-}
-
-static wf_status check_twins(const runner *r, size_t i)
-{
-    for (size_t k = 0; k < i; k++)
-        if (strcmp(r->info[k].uid, r->info[i].uid) == 0)
-            return wf_fail(WF_DATA, "%s: has the same content as %s; list a shard once",
-                           r->shards[i].path, r->shards[k].path);
-    return WF_OK;
-}
-
 static wf_status open_shards(runner *r)
 {
-    r->n_shards = r->spec->requests.n;
-    r->needs = wf_plan_needs_of(&r->spec->sampling);
-    r->info = calloc(r->n_shards + 1, sizeof *r->info);
-    r->many_samples = calloc(r->n_shards + 1, sizeof *r->many_samples);
-    r->uids = calloc(r->n_shards + 1, sizeof *r->uids);
-    r->shards = calloc(r->n_shards + 1, sizeof *r->shards);
-    if (!r->info || !r->many_samples || !r->uids || !r->shards)
-        return wf_fail(WF_NO_MEMORY, "runner: out of memory");
-    for (size_t i = 0; i < r->n_shards && r->leads; i++) {
-        const char *path = r->spec->requests.item[i];
-        WF_TRY(wf_reader_open(r->c->reader, path, &r->info[i]));
-        r->shards[i] = (wf_result_shard){r->info[i].uid, path, r->info[i].n_rows};
-        r->uids[i] = r->info[i].uid;
-        r->many_samples[i] =
-            r->spec->sampling.n > 1 || r->info[i].sampling_columns & 1u << WF_SAMPLING_n;
-        WF_TRY(check_twins(r, i));
-        note_needs(r, &r->info[i]);
-    }
-    return WF_OK;
+    wf_status st = wf_inputs_open(r->spec, r->leads ? r->c->reader : NULL, &r->in);
+    r->n_shards = r->in.n;
+    r->info = r->in.info;
+    r->many_samples = r->in.many_samples;
+    r->uids = r->in.uids;
+    r->shards = r->in.shard;
+    r->needs = r->in.needs;
+    return st;
 }
 
 // The engine of every rank of a group is built for the same needs: those its leader found.
@@ -301,20 +273,12 @@ static wf_status read_done(runner *r)
     return wf_folder_done(&c, &r->done);
 }
 
-static int64_t expected_results(const runner *r)
-{
-    int64_t n = 0;
-    for (size_t i = 0; i < r->n_shards; i++)
-        n += (int64_t)(r->info[i].n_rows * r->spec->sampling.n);
-    return n;
-}
-
 // Says before the first step when the disk may not hold what is to come; whether it will, only the
 // answers' lengths tell. The writer watches the disk and ends in time.
 static void warn_of_space(const runner *r)
 {
     const wf_jobspec *s = r->spec;
-    double rows = (double)expected_results(r), tokens = 0;
+    double rows = (double)wf_inputs_results(&r->in, r->spec), tokens = 0;
     for (size_t i = 0; i < r->n_shards; i++)
         tokens += (double)r->info[i].n_new_tokens * s->sampling.n;
     double left = rows > 0 ? 1.0 - (double)wf_done_total(r->done) / rows : 0;
@@ -336,7 +300,7 @@ static wf_status look_what_is_left(runner *r)
     bool countable = r->leads;
     for (size_t i = 0; i < r->n_shards && countable; i++)
         countable = !(r->info[i].sampling_columns & 1u << WF_SAMPLING_n);
-    if (countable) n_left = expected_results(r) - (int64_t)wf_done_total(r->done);
+    if (countable) n_left = wf_inputs_results(&r->in, r->spec) - (int64_t)wf_done_total(r->done);
     WF_TRY(r->c->world->ops->max_i64(r->c->world, r->leads ? -n_left : INT64_MIN, &least));
     r->nothing_left = least >= 0;
     if (r->c->world->rank == 0 && !r->nothing_left) warn_of_space(r);
@@ -409,7 +373,7 @@ static wf_status start_progress(runner *r)
                             .print = print,
                             .watch = watch,
                             .n_watch = print ? (size_t)(n - 1) : 0,
-                            .requests_total = r->leads ? expected_results(r) : 0,
+                            .requests_total = r->leads ? wf_inputs_results(&r->in, r->spec) : 0,
                             .requests_before = print ? (int64_t)wf_done_total(r->done) : 0,
                             .stall_ns = r->spec->parallel.heartbeat_ns,
                             .deadline_ns = r->c->deadline_ns,
@@ -588,6 +552,8 @@ static wf_status follow(runner *r)
 static wf_status run_group(runner *r)
 {
     if (!r->group) return WF_OK;
+    set_operation(r, WF_OPERATION_RUN);
+    wf_progress_flush(r->progress); // loading is over: whoever watches is less patient from now on
     wf_status st = r->leads ? lead(r) : follow(r);
     if (wf_status_scope(st) == WF_SCOPE_GROUP) {
         // Peers may wait inside a collective for ever: end them all; sealed segments stay.
@@ -638,7 +604,7 @@ static wf_status sum_up(runner *r, wf_runner_outcome *out)
 {
     // Counts travel as maxima of per-group values through the status of one all-gather.
     int64_t mine[5] = {r->served.n_done, r->served.n_failed, r->served.last_token_ns,
-                       r->leads && r->i_group == 0 ? expected_results(r) : 0,
+                       r->leads && r->i_group == 0 ? wf_inputs_results(&r->in, r->spec) : 0,
                        r->leads && r->i_group == 0 ? (int64_t)wf_done_total(r->done) : 0};
     int n = r->c->world->size;
     int64_t(*all)[5] = calloc((size_t)n, sizeof *all);
@@ -712,10 +678,7 @@ static void tear_down(runner *r, wf_status st)
     wf_hf_folder_close(&r->model_folder);
     wf_comm_destroy(r->group);
     free(r->job_text);
-    free(r->shards);
-    free(r->uids);
-    free(r->many_samples);
-    free(r->info);
+    wf_inputs_close(&r->in);
 }
 
 wf_status wf_runner_run(const wf_runner_config *config, wf_runner_outcome *out)

@@ -279,7 +279,7 @@ static wf_status lease_next(serve *s, bool *out_got)
     s->no_more_leases = !got;
     s->waits = got && !may_begin(s, &s->next);
     *out_got = got && !s->waits;
-    if (*out_got && s->next.kind == WF_LEASE_SUSPECTS) WF_TRY(wf_segment_writer_sync(s->c->writer));
+    if (*out_got && s->next.kind != WF_LEASE_ROWS) WF_TRY(wf_segment_writer_sync(s->c->writer));
     return *out_got ? lease_add(s, &s->next) : WF_OK;
 }
 

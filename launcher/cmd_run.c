@@ -1,6 +1,9 @@
 // weft run: brings the ranks up, runs the job, merges and reports.
 //
 //   reader forked -> MPI -> job file -> placement -> threads -> runner -> ranks let go -> merge
+//                                |-> conductor, where groups are to be worlds of their own -> merge
+//
+// What the conductor starts is this command again: one group of the job (launcher/part.h).
 //
 // Every step that can fail before the runner ends in an agreement, so that all ranks leave together
 // and one of them says why. Once the ranks have agreed, only the first one ends with the documented
@@ -21,9 +24,11 @@
 #include "jobs/runner.h"
 #include "launcher/banner.h"
 #include "launcher/commands.h"
+#include "launcher/conductor.h"
 #include "launcher/device_look.h"
 #include "launcher/fresh.h"
 #include "launcher/jobfile.h"
+#include "launcher/part.h"
 #include "launcher/parts.h"
 #include "launcher/progressless.h"
 #include "launcher/signals.h"
@@ -40,6 +45,10 @@ const wf_cli_option wf_run_options[] = {
     {"part", 0, "I/N", "only part I of N: the shards I, I+N ... of the job, into DIR/aI"},
     {"give-up", 0, "N", "ends with 69, not 75, after N runs in a row that sealed nothing"},
     {"no-merge", 0, NULL, "leaves the results in sealed segments (weft merge joins them later)"},
+    {"group", 0, "G/N", "(given by weft itself) one group of a job with layout: groups"},
+    {"run", 0, "R", "(given by weft itself) the run that it belongs to"},
+    {"epoch", 0, "E", "(given by weft itself) how often the group was started again"},
+    {"places", 0, "P,P/N", "(given by weft itself) its ranks' places among the N of a node"},
     {NULL, 0, NULL, NULL},
 };
 
@@ -58,6 +67,8 @@ typedef struct {
     wf_world *world;
     wf_jobspec *spec;
     uint64_t config_hash;
+    wf_part part; // one group of a conducted job, or none
+    bool conducted;
     wf_plan *plan;
     wf_own_device device;
     wf_thread_plan threads;
@@ -78,6 +89,7 @@ static wf_status max_time_read(job_run *run)
 static wf_status prepare(job_run *run)
 {
     run->start = wf_start_detect(NULL, NULL);
+    WF_TRY(wf_part_read(run->cli, &run->part));
     if (run->start.kind != WF_START_ALONE) wf_log_set_rank(run->start.rank);
     wf_signals_install();
     WF_TRY(wf_fault_check());
@@ -113,10 +125,12 @@ static wf_status same_job_check(job_run *run)
 
 static wf_status spec_load(job_run *run)
 {
-    wf_status st = wf_jobfile_load(run->cli, run->world->rank == 0, &run->spec);
-    if (st == WF_OK && run->spec->parallel.layout == WF_SPEC_LAYOUT_GROUPS) {
-        st = wf_fail(WF_NOT_BUILT, "parallel.layout: groups is not in this version: use world, or "
-                                   "one job per group on shards of its own");
+    bool speaks = run->world->rank == 0 && !run->part.is_one;
+    wf_status st = wf_jobfile_load(run->cli, speaks, &run->spec);
+    if (st == WF_OK && run->spec->parallel.layout == WF_SPEC_LAYOUT_GROUPS && !run->part.is_one &&
+        run->start.kind != WF_START_ALONE) {
+        st = wf_fail(WF_USAGE, "parallel.layout: groups starts its ranks itself: run weft without "
+                               "mpirun or srun, in a batch job from its script");
     }
     WF_TRY(wf_world_agree(run->world, st));
     return same_job_check(run);
@@ -127,8 +141,11 @@ static wf_status placement_make(job_run *run)
     wf_plan_input input = {.n_ranks = run->world->size,
                            .node_of_rank = run->world->node_of_rank,
                            .tensor = run->spec->parallel.tensor,
-                           .replicas = run->spec->parallel.replicas};
-    return wf_world_agree(run->world, wf_plan_make(&input, &run->plan));
+                           .replicas = run->part.is_one ? 1 : run->spec->parallel.replicas};
+    wf_status st = wf_plan_make(&input, &run->plan);
+    if (st == WF_OK && run->part.is_one)
+        st = wf_part_place(&run->part, run->world, run->spec->parallel.tensor);
+    return wf_world_agree(run->world, st);
 }
 
 // Nobody asks for GPUs to leave them idle.
@@ -190,6 +207,7 @@ static wf_status cores_take(job_run *run)
 {
     wf_cores cores = {.n = 1, .n_bound = 1};
     int local = 0, n_local = 1;
+    if (run->part.is_one) run->device.near[0] = '\0'; // other groups' devices are not known here
     const char *near = run->device.near;
     WF_TRY(neighbours_count(run, &local, &n_local));
     wf_status st = wf_cores_count(near, &cores);
@@ -251,7 +269,9 @@ static wf_status limits_find(job_run *run, int64_t *begin_ns, int64_t *end_ns)
 
 static wf_status drain_begin(job_run *run)
 {
-    wf_drain_config c = {.signals = wf_signals_seen(), .grace_ns = run->spec->output.drain_ns};
+    wf_drain_config c = {.signals = wf_signals_seen(),
+                         .grace_ns = run->spec->output.drain_ns,
+                         .alone = run->part.is_one};
     wf_status st = limits_find(run, &c.begin_ns, &c.end_ns);
     run->drain_from_ns = c.begin_ns;
     if (st == WF_OK) st = wf_drain_start(&c, &run->drain);
@@ -270,6 +290,7 @@ static wf_status job_do(job_run *run)
     wf_runner_config config = {.spec = run->spec,
                                .world = run->world->comm,
                                .plan = run->plan,
+                               .part = run->part.is_one ? &run->part.of : NULL,
                                .reader = run->reader,
                                .drain = run->drain,
                                .deadline_ns = run->drain_from_ns,
@@ -288,16 +309,81 @@ static wf_status job_do(job_run *run)
     return wf_runner_run(&config, &run->outcome);
 }
 
+// ---- groups as worlds of their own --------------------------------------------------------------
+
+static void print_conducted(const job_run *run, const wf_site *site)
+{
+    const wf_plan *plan = site->plan;
+    int n_spare = site->n_places - plan->n_groups * plan->tensor;
+    wf_info("weft %s: job %s, configuration %016" PRIx64, run->versions.weft, run->spec->job,
+            run->config_hash);
+    if (run->slurm.present)
+        wf_info("slurm job %" PRId64 ", restart %" PRId64, run->slurm.job_id, run->slurm.restarts);
+    wf_info("%d group%s of %d, each a world of its own, on %zu node%s; %d place%s to spare",
+            plan->n_groups, plan->n_groups == 1 ? "" : "s", plan->tensor, site->nodes.n,
+            site->nodes.n == 1 ? "" : "s", n_spare, n_spare == 1 ? "" : "s");
+    wf_info("%zu shard%s -> %s", run->spec->requests.n, run->spec->requests.n == 1 ? "" : "s",
+            run->spec->output.dir);
+}
+
+static wf_status conduct(job_run *run, wf_site *site)
+{
+    char job_id[32], line[1024], command[1100];
+    snprintf(job_id, sizeof job_id, "%" PRId64, run->slurm.job_id);
+    wf_cli_shell_line(run->cli, "--fresh", line, sizeof line);
+    wf_start_command(&run->start, 1, line, command, sizeof command);
+    WF_TRY(start_over(run));
+    wf_versions_get(&run->versions);
+    print_conducted(run, site);
+    wf_conductor_config config = {.spec = run->spec,
+                                  .site = site,
+                                  .reader = run->reader,
+                                  .drain = run->drain,
+                                  .job_id = run->slurm.present ? job_id : NULL,
+                                  .restart = (uint32_t)run->slurm.restarts,
+                                  .command = command,
+                                  .force = wf_cli_has(run->cli, "force")};
+    return wf_conduct(&config, &run->outcome);
+}
+
+// Whether groups are to be worlds of their own: as the job file says or, left to us, in a batch
+// script with more than one rank to place and nothing timed.
+static bool may_conduct(const job_run *run)
+{
+    wf_spec_layout layout = run->spec->parallel.layout;
+    if (run->start.kind != WF_START_ALONE || run->part.is_one) return false;
+    if (layout == WF_SPEC_LAYOUT_GROUPS) return true;
+    return layout == WF_SPEC_LAYOUT_AUTO && run->slurm.present && !run->slurm.in_step &&
+           run->spec->arrivals.mode == WF_SPEC_OFFLINE;
+}
+
+// Runs the job as a conductor, if it is to be run so; else nothing was done.
+static wf_status try_to_conduct(job_run *run)
+{
+    wf_site site;
+    bool asked = run->spec->parallel.layout == WF_SPEC_LAYOUT_GROUPS;
+    if (!may_conduct(run)) return WF_OK;
+    wf_status st = wf_site_find(run->spec, &run->slurm, &site);
+    run->conducted = st == WF_OK && (asked || site.plan->n_groups * site.plan->tensor > 1);
+    if (run->conducted) st = conduct(run, &site);
+    wf_site_free(&site);
+    return st;
+}
+
+// ---- all together -------------------------------------------------------------------------------
+
 static wf_status run_ranks(job_run *run)
 {
     WF_TRY(spec_load(run));
     WF_TRY(drain_begin(run));
+    WF_TRY(try_to_conduct(run));
+    if (run->conducted) return WF_OK;
     WF_TRY(placement_make(run));
-    WF_TRY(start_over(run));
+    if (!run->part.is_one) WF_TRY(start_over(run));
     WF_TRY(devices_take(run));
     WF_TRY(cores_take(run));
     wf_versions_get(&run->versions);
-    if (run->world->rank == 0) {
+    if (run->world->rank == 0 && !run->part.is_one) {
         wf_banner_print(&(wf_banner){.versions = &run->versions,
                                      .spec = run->spec,
                                      .slurm = &run->slurm,
@@ -368,7 +454,7 @@ wf_status wf_cmd_run(const wf_cli *cli)
     int rank = run.world ? run.world->rank : run.start.rank;
     bool together = run.world != NULL;
     wf_world_stop(&run.world);
-    if (rank == 0) st = finish(&run, st);
+    if (rank == 0 && !run.part.is_one) st = finish(&run, st);
     wf_folder_end(&run.outcome.folder, false);
     wf_drain_stop(&run.drain);
     wf_plan_destroy(&run.plan);

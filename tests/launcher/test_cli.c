@@ -92,7 +92,11 @@ static const cli_row job_rows[] = {
     {"head -c 2000000 /dev/zero > j.yaml; " WEFT " run j.yaml", 78, "j.yaml"},
     {WEFT " run job.yaml --set engine.max_row=3", 78, "did you mean engine.max_rows?"},
     {WEFT " run job.yaml --set engine.max_rows=8e3", 78, "\"8e3\" is not a whole number"},
-    {WEFT " run job.yaml --set parallel.layout=groups", 78, "parallel.layout: groups"},
+    {WEFT " run job.yaml --set parallel.layout=groups --set arrivals.mode=replay", 78,
+     "no common clock"},
+    {"OMPI_COMM_WORLD_RANK=0 OMPI_COMM_WORLD_SIZE=1 SLURM_JOB_ID= " WEFT
+     " run job.yaml --set parallel.layout=groups",
+     64, "parallel.layout: groups starts its ranks itself"},
     {WEFT " run job.yaml --set parallel.tensor=2", 78, "needs 2 ranks, 1 were started"},
     {WEFT " run job.yaml --set parallel.replicas=3", 78, "parallel.replicas"},
     {WEFT " plan job.yaml --set parallel.tensor=3", 78, "heads"},

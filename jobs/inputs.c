@@ -1,0 +1,67 @@
+// Opening the shards of a job. See inputs.h.
+#include "jobs/inputs.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "io/base/arena.h"
+
+static void note_needs(wf_plan_needs *needs, const wf_shard_info *info)
+{
+    uint32_t has = info->sampling_columns;
+    const uint32_t penalties = 1u << WF_SAMPLING_repetition_penalty |
+                               1u << WF_SAMPLING_presence_penalty |
+                               1u << WF_SAMPLING_frequency_penalty;
+    if (has & penalties) needs->penalties = true;
+    if (has & 1u << WF_SAMPLING_logprobs) needs->n_top = 20; // the most a row may ask for
+}
+
+static wf_status check_twins(const wf_inputs *in, size_t i)
+{
+    for (size_t k = 0; k < i; k++)
+        if (strcmp(in->info[k].uid, in->info[i].uid) == 0)
+            return wf_fail(WF_DATA, "%s: has the same content as %s; list a shard once",
+                           in->shard[i].path, in->shard[k].path);
+    return WF_OK;
+}
+
+static wf_status open_one(const wf_jobspec *spec, wf_reader *reader, wf_inputs *in, size_t i)
+{
+    const char *path = spec->requests.item[i];
+    WF_TRY(wf_reader_open(reader, path, &in->info[i]));
+    in->shard[i] = (wf_result_shard){in->info[i].uid, path, in->info[i].n_rows};
+    in->uids[i] = in->info[i].uid;
+    in->many_samples[i] =
+        spec->sampling.n > 1 || in->info[i].sampling_columns & 1u << WF_SAMPLING_n;
+    note_needs(&in->needs, &in->info[i]);
+    return check_twins(in, i);
+}
+
+wf_status wf_inputs_open(const wf_jobspec *spec, wf_reader *reader, wf_inputs *out)
+{
+    *out = (wf_inputs){.n = spec->requests.n, .needs = wf_plan_needs_of(&spec->sampling)};
+    WF_TRY(wf_alloc(out->n, sizeof *out->info, &out->info));
+    WF_TRY(wf_alloc(out->n, sizeof *out->many_samples, &out->many_samples));
+    WF_TRY(wf_alloc(out->n, sizeof *out->uids, &out->uids));
+    WF_TRY(wf_alloc(out->n, sizeof *out->shard, &out->shard));
+    for (size_t i = 0; i < out->n && reader; i++)
+        WF_TRY(open_one(spec, reader, out, i));
+    return WF_OK;
+}
+
+void wf_inputs_close(wf_inputs *in)
+{
+    free(in->info);
+    free(in->many_samples);
+    free(in->uids);
+    free(in->shard);
+    *in = (wf_inputs){0};
+}
+
+int64_t wf_inputs_results(const wf_inputs *in, const wf_jobspec *spec)
+{
+    int64_t n = 0;
+    for (size_t i = 0; i < in->n; i++)
+        n += (int64_t)(in->info[i].n_rows * spec->sampling.n);
+    return n;
+}

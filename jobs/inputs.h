@@ -1,0 +1,30 @@
+// The request shards of a job, opened: what the runner and a conductor both must know of them.
+//
+// Every shard is opened and checked by the reader process; two shards of one content are refused,
+// because a result's key is (content, row, sample). Local.
+#ifndef WF_JOBS_INPUTS_H
+#define WF_JOBS_INPUTS_H
+
+#include "io/reader.h"
+#include "io/segment.h"
+#include "jobs/jobspec.h"
+#include "jobs/plan_model.h"
+
+typedef struct wf_inputs {
+    size_t n;               // shards
+    wf_shard_info *info;    // [n]
+    bool *many_samples;     // [n] rows may ask for several samples
+    const char **uids;      // [n] borrowed from info
+    wf_result_shard *shard; // [n] as results name them; borrows from info and the spec
+    wf_plan_needs needs;    // of the job's sampling and all shards' columns
+} wf_inputs;
+
+// `reader` NULL: for a rank that reads no requests; arrays are there and empty. WF_SHARD,
+// WF_NO_INPUT, WF_DATA for twins, WF_NO_MEMORY; *out is for wf_inputs_close either way.
+wf_status wf_inputs_open(const wf_jobspec *spec, wf_reader *reader, wf_inputs *out);
+void wf_inputs_close(wf_inputs *inputs);
+
+// Results of the whole job, if no row has its own number of samples.
+int64_t wf_inputs_results(const wf_inputs *inputs, const wf_jobspec *spec);
+
+#endif
