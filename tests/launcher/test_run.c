@@ -128,6 +128,22 @@ static void test_parts_of_a_job(void **state)
 #undef PART
 }
 
+// A run that no queue knows is cancelled by a stop file; where nothing runs, that is said.
+static void test_cancel_by_hand(void **state)
+{
+    (void)state;
+    assert_run(STREAM " timed.h5 30 100", 0, NULL);
+    assert_run("(sleep 1; " WEFT " cancel --now out/by-hand; " WEFT
+               " cancel out/by-hand) >said 2>&1 & " WEFT
+               " run job.yaml --set 'requests=[timed.h5]' --set arrivals.mode=replay --out "
+               "out/by-hand; code=$?; wait; cat said; exit $code",
+               75, "process ");
+    assert_run("cat said", 0, "which is no job of weft submit");
+    assert_run("cat said", 0, "asked to seal what is finished and end");
+    assert_run(WEFT " cancel out/by-hand", 66, "no job works or waits for this folder");
+    assert_run(WEFT " cancel out/nowhere", 66, "no such folder");
+}
+
 static void test_two_jobs_in_one_folder(void **state)
 {
     (void)state;
@@ -204,6 +220,7 @@ int main(void)
         cmocka_unit_test(test_a_stop_file_ends_one_run_only),
         cmocka_unit_test(test_giving_up),
         cmocka_unit_test(test_parts_of_a_job),
+        cmocka_unit_test(test_cancel_by_hand),
         cmocka_unit_test(test_two_jobs_in_one_folder),
         cmocka_unit_test(test_mpirun),
         cmocka_unit_test(test_mpirun_errors),
