@@ -39,6 +39,7 @@ void wf_signals_install(void)
     static const int numbers[] = {SIGTERM, SIGINT, SIGUSR1};
     struct sigaction action = {.sa_handler = on_drain}; // no SA_RESTART: sleeps end early
     sigfillset(&action.sa_mask);                        // one at a time
+    signal(SIGXFSZ, SIG_IGN); // a file limit (ulimit -f) is an error of the write that meets it
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
         sigaction(numbers[i], &action, NULL);
     }

@@ -41,6 +41,7 @@ static void count_files(unsigned group, size_t *sealed, size_t *parts)
     if (!wf_file_exists(path)) return;
     assert_ok(wf_file_list(path, &names));
     for (size_t i = 0; i < names.n; i++) {
+        if (strcmp(names.item[i], "reserve") == 0) continue;
         if (strstr(names.item[i], ".part"))
             ++*parts;
         else
@@ -133,7 +134,13 @@ static void size_seals(void **state)
     wf_segment_config config = result_fixture_config(folder, 4000, 1, 0, 0, 0);
     config.seal_bytes = 50000;
     assert_ok(wf_segment_writer_create(&config, &writer));
-    result_fixture_put(writer, 0, 0, 4000);
+    for (uint64_t part = 0; part < 2; part++) { // each larger than a segment
+        result_fixture_put(writer, 0, part * 2000, 2000);
+        do {
+            usleep(1000);
+            wf_segment_writer_status(writer, &status);
+        } while (status.segments_sealed <= part);
+    }
     assert_ok(wf_segment_writer_sync(writer));
     wf_segment_writer_status(writer, &status);
     assert_int_equal(status.rows_put, 4000);
@@ -283,8 +290,10 @@ static void write_limited(rlim_t limit)
     const struct rlimit most = {limit, limit};
     wf_segment_config config = result_fixture_config(folder, 3000, 1, 0, 0, 0);
     config.seal_bytes = 200000;
+    signal(SIGXFSZ, SIG_IGN);
     setrlimit(RLIMIT_FSIZE, &most);
     wf_status st = wf_segment_writer_create(&config, &writer);
+    if (st == WF_IO && strstr(wf_error(), "reserve: no room for ")) exit(2);
     for (uint64_t row = 0; st == WF_OK && row < 3000; row++) {
         wf_result r = result_fixture_row(0, row, &b);
         st = wf_segment_writer_put(writer, &r);
@@ -322,8 +331,8 @@ static void a_full_disk_is_a_clean_error(void **state)
     assert_true(failed);
 }
 
-// The same on a file system that is really full, where we may mount one.
-static void a_full_file_system_keeps_what_is_sealed(void **state)
+// A file system that really fills up, where we may mount one, loses nothing that was put.
+static void a_full_file_system_keeps_all_that_was_put(void **state)
 {
     (void)state;
     wf_segment_writer *writer = NULL;
@@ -331,7 +340,7 @@ static void a_full_file_system_keeps_what_is_sealed(void **state)
     result_buffers b;
     wf_status st = WF_OK;
     if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) != 0 ||
-        mount("none", folder, "tmpfs", 0, "size=900k") != 0) {
+        mount("none", folder, "tmpfs", 0, "size=2m") != 0) {
         print_message("cannot mount a small file system here: not tried\n");
         return;
     }
@@ -345,14 +354,13 @@ static void a_full_file_system_keeps_what_is_sealed(void **state)
     wf_segment_writer_status(writer, &status);
     st = wf_segment_writer_close(&writer);
     assert_int_equal(st, WF_IO);
-    assert_contains(wf_error(), "segments/g0/r0-e0-");
-    assert_contains(wf_error(), "No space left on device");
-    assert_contains(wf_error(), "bytes");
+    assert_contains(wf_error(), "segments/g0: the disk is nearly full");
+    assert_contains(wf_error(), "all finished requests are sealed");
     size_t sealed, parts;
     count_files(0, &sealed, &parts);
     assert_true(sealed > 0);
     assert_int_equal(parts, 0);
-    assert_int_equal(read_back(config.columns), status.rows_sealed);
+    assert_int_equal(read_back(config.columns), status.rows_put);
     assert_int_equal(umount2(folder, MNT_DETACH), 0);
 }
 
@@ -361,7 +369,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(kill_leaves_whole_segments_only, setup, teardown),
         cmocka_unit_test_setup_teardown(a_full_disk_is_a_clean_error, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_full_file_system_keeps_what_is_sealed, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_full_file_system_keeps_all_that_was_put, setup, teardown),
         cmocka_unit_test_setup_teardown(close_seals_everything, setup, teardown),
         cmocka_unit_test_setup_teardown(nothing_put_leaves_no_file, setup, teardown),
         cmocka_unit_test_setup_teardown(columns_come_and_go, setup, teardown),
