@@ -45,7 +45,9 @@ static wf_status put(wf_h5_file *file, const char *object, const char *name, hid
     if (id < 0 || H5Awrite(id, memory, value) < 0) {
         st = wf_h5_fail(WF_IO, "%s:%s@%s: cannot be written", file->path, object, name);
     }
-    if (id >= 0) H5Aclose(id);
+    if (id >= 0 && H5Aclose(id) < 0 && st == WF_OK) {
+        st = wf_h5_fail(WF_IO, "%s:%s@%s: cannot be written", file->path, object, name);
+    }
     if (space >= 0) H5Sclose(space);
     return st;
 }

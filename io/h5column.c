@@ -201,9 +201,12 @@ wf_status wf_h5_write_texts(wf_h5_file *file, const wf_h5_column_spec *spec,
     } else {
         st = describe(file, spec);
     }
+    // Small writes are held back until the dataset is closed: only this tells that they arrived.
+    if (id >= 0 && H5Dclose(id) < 0 && st == WF_OK) {
+        st = wf_h5_fail(WF_IO, "%s:%s: cannot be written", file->path, spec->name);
+    }
 done:
     free(block);
-    if (id >= 0) H5Dclose(id);
     if (space >= 0) H5Sclose(space);
     if (lcpl >= 0) H5Pclose(lcpl);
     if (type >= 0) H5Tclose(type);

@@ -44,6 +44,33 @@ static int mkdir_calmly(const char *path)
     return result;
 }
 
+// Whether two names are one file: an interrupted link() may have been carried out all the same.
+static bool is_same(const char *a, const char *b)
+{
+    struct stat x, y;
+    return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_ino == y.st_ino && x.st_dev == y.st_dev;
+}
+
+static int link_calmly(const char *from, const char *to)
+{
+    int result;
+    bool again = false;
+    while ((result = link(from, to)) != 0 && errno == EINTR)
+        again = true;
+    if (result != 0 && again && errno == EEXIST && is_same(from, to)) return 0;
+    return result;
+}
+
+static int rename_calmly(const char *from, const char *to)
+{
+    int result;
+    bool again = false;
+    while ((result = rename(from, to)) != 0 && errno == EINTR)
+        again = true;
+    if (result != 0 && again && errno == ENOENT && access(to, F_OK) == 0) return 0;
+    return result;
+}
+
 static wf_status fail_open(const char *path)
 {
     bool theirs = errno == ENOENT || errno == EACCES || errno == ENOTDIR || errno == EPERM;
@@ -159,7 +186,7 @@ static wf_status fail_taken(const char *path)
 // some FUSE) say so and get the Linux call.
 static wf_status name_new(const char *part, const char *path)
 {
-    if (link(part, path) == 0) {
+    if (link_calmly(part, path) == 0) {
         if (unlink(part) != 0) return wf_fail_errno(WF_IO, "%s: cannot remove", part);
         return WF_OK;
     }
@@ -174,7 +201,7 @@ wf_status wf_file_publish(const char *part, const char *path, wf_publish how)
     if (how != WF_PUBLISH_FAST) WF_TRY(sync_path(part, O_RDONLY));
     if (how == WF_PUBLISH_NEW) {
         WF_TRY(name_new(part, path));
-    } else if (rename(part, path) != 0) {
+    } else if (rename_calmly(part, path) != 0) {
         return wf_fail_errno(WF_IO, "%s: cannot rename to %s", part, path);
     }
     if (how == WF_PUBLISH_FAST) return WF_OK;
