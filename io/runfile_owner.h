@@ -16,13 +16,15 @@
 
 typedef enum wf_owner_word { WF_OWNER_UNKNOWN, WF_OWNER_ALIVE, WF_OWNER_GONE } wf_owner_word;
 
+// What the batch system says of a job (squeue).
+typedef wf_owner_word (*wf_owner_ask)(void *context, const char *job_id);
+
 typedef struct wf_owner_params {
     const char *job_id; // batch job, NULL or "": none
     uint32_t restart;   // its restart count
     int64_t wait_ns;    // how long to watch another host's counter; 0: 10 s
     int64_t beat_ns;    // between heartbeats; 0: 2 s
-    // What the batch system says of a job (squeue); NULL: nobody to ask. Only for other hosts.
-    wf_owner_word (*ask)(void *context, const char *job_id);
+    wf_owner_ask ask;   // only of owners on other hosts; NULL: nobody to ask
     void *ask_context;
 } wf_owner_params;
 

@@ -70,6 +70,23 @@ static void say_run(const wf_folder *f, const wf_folder_config *c, const wf_runs
             wf_words_count((int64_t)n_kept, kept));
 }
 
+wf_status wf_folder_check(const wf_folder_config *c)
+{
+    const wf_runs_options look = {.read_only = true};
+    wf_runs *runs = NULL;
+    wf_json_writer *w = NULL;
+    const char *text = NULL;
+    wf_status st;
+    WF_TRY_TO(out, wf_runs_open(c->spec->output.dir, &look, &runs));
+    WF_TRY_TO(out, identity(c, &w));
+    WF_TRY_TO(out, wf_json_writer_finish(w, &text, NULL));
+    WF_TRY_TO(out, check_identity(c, runs, text));
+out:
+    wf_json_writer_destroy(&w);
+    wf_runs_close(&runs);
+    return st;
+}
+
 static wf_status start_run(wf_folder *f, const wf_folder_config *c)
 {
     wf_runs *runs = NULL;
@@ -95,7 +112,7 @@ out:
 // mpirun itself, and whoever starts the job again at once should not be told to wait.
 static wf_status take_ownership(const wf_folder_config *c, wf_folder *f)
 {
-    wf_owner_params params = {.job_id = c->job_id, .restart = c->restart};
+    wf_owner_params params = {.job_id = c->job_id, .restart = c->restart, .ask = c->ask_owner};
     int64_t until_ns = wf_clock_ns() + OWNER_PATIENCE_NS;
     for (bool said = false;; said = true) {
         wf_status st = wf_owner_take(f->dir, &params, &f->owner);

@@ -9,6 +9,7 @@
 
 #include "engine/model_arch.h"
 #include "io/runfile_done.h"
+#include "io/runfile_owner.h"
 #include "jobs/jobspec.h"
 
 typedef struct wf_folder wf_folder;
@@ -21,9 +22,14 @@ typedef struct wf_folder_config {
     size_t n_shards;
     const char *job_id; // batch job, NULL: none
     uint32_t restart;
-    const char *command; // how this start was typed, for `weft why`; NULL: not known
-    bool force;          // go on although the identity differs
+    wf_owner_ask ask_owner; // is a batch job alive? NULL: nobody to ask
+    const char *command;    // how this start was typed, for `weft why`; NULL: not known
+    bool force;             // go on although the identity differs
 } wf_folder_config;
+
+// What wf_folder_begin would refuse: WF_MISMATCH with the differences. Takes and writes nothing; a
+// folder that is not there is fine. `job_id` and what follows it but `force` do not matter.
+wf_status wf_folder_check(const wf_folder_config *config);
 
 // Makes the folder, takes its ownership, checks that it belongs to this job, sets aside what does
 // not count and starts a run. Errors: WF_IN_USE, WF_MISMATCH (with the differences), WF_IO.
@@ -32,7 +38,8 @@ wf_status wf_folder_begin(const wf_folder_config *config, wf_folder **out);
 uint32_t wf_folder_run(const wf_folder *folder);
 bool wf_folder_holds(const wf_folder *folder); // false: another job has taken the folder
 
-// Records that nothing is left to do; the folder stays this job's, for merging. NULL: nothing to do.
+// Records that nothing is left to do; the folder stays this job's, for merging. NULL: nothing to
+// do.
 wf_status wf_folder_complete(const wf_folder *folder);
 
 // Records whether anything is left to do, and gives the folder up. NULL inside is fine.

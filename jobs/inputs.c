@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/model.h"
 #include "io/base/arena.h"
 
 static void note_needs(wf_plan_needs *needs, const wf_shard_info *info)
@@ -56,6 +57,19 @@ void wf_inputs_close(wf_inputs *in)
     free(in->uids);
     free(in->shard);
     *in = (wf_inputs){0};
+}
+
+wf_status wf_inputs_model_look(const wf_jobspec *spec, wf_inputs_model *out)
+{
+    bool random = spec->model.weights == WF_SPEC_WEIGHTS_RANDOM;
+    wf_hf_folder *folder = NULL;
+    WF_TRY(wf_hf_folder_open(spec->model.path, !random, &folder));
+    wf_status st = wf_arch_read(folder, &out->arch);
+    if (st == WF_OK) st = wf_arch_check_tp(&out->arch, spec->parallel.tensor);
+    if (st == WF_OK) st = wf_hf_folder_identity(folder, out->identity);
+    if (st == WF_OK) out->dtype = wf_model_resolve_dtype(&out->arch, spec->model.dtype);
+    wf_hf_folder_close(&folder);
+    return st;
 }
 
 int64_t wf_inputs_results(const wf_inputs *in, const wf_jobspec *spec)

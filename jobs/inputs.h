@@ -5,6 +5,8 @@
 #ifndef WF_JOBS_INPUTS_H
 #define WF_JOBS_INPUTS_H
 
+#include "engine/model_arch.h"
+#include "io/hf_folder.h"
 #include "io/reader.h"
 #include "io/segment.h"
 #include "jobs/jobspec.h"
@@ -23,6 +25,17 @@ typedef struct wf_inputs {
 // WF_NO_INPUT, WF_DATA for twins, WF_NO_MEMORY; *out is for wf_inputs_close either way.
 wf_status wf_inputs_open(const wf_jobspec *spec, wf_reader *reader, wf_inputs *out);
 void wf_inputs_close(wf_inputs *inputs);
+
+// What of the model decides the outputs, without its weights being read.
+typedef struct wf_inputs_model {
+    wf_arch arch;
+    wf_dtype dtype; // resolved
+    char identity[WF_HF_IDENTITY_MAX];
+} wf_inputs_model;
+
+// Checks that the model can be split as the job asks, too. As wf_hf_folder_open, wf_arch_read and
+// wf_arch_check_tp.
+wf_status wf_inputs_model_look(const wf_jobspec *spec, wf_inputs_model *out);
 
 // Results of the whole job, if no row has its own number of samples.
 int64_t wf_inputs_results(const wf_inputs *inputs, const wf_jobspec *spec);

@@ -248,6 +248,7 @@ static wf_folder_config folder_config(const runner *r)
                               .n_shards = r->n_shards,
                               .job_id = r->c->job_id,
                               .restart = r->c->restart,
+                              .ask_owner = r->c->ask_owner,
                               .command = r->c->command,
                               .force = r->c->force};
 }

@@ -43,6 +43,7 @@ typedef struct wf_runner_config {
     bool force;                 // go on although the folder belongs to another job
     const char *job_id;         // batch job, NULL: none
     uint32_t restart;           // its restart count
+    wf_owner_ask ask_owner;     // is a batch job alive? NULL: nobody to ask
     const char *command;        // how this start was typed; NULL: not known
     const char *host;
     wf_run_info versions; // only its version_* members are used

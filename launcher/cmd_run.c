@@ -22,6 +22,7 @@
 #include "io/base/parse.h"
 #include "io/reader.h"
 #include "jobs/runner.h"
+#include "launcher/ask_queue.h"
 #include "launcher/banner.h"
 #include "launcher/commands.h"
 #include "launcher/conductor.h"
@@ -298,6 +299,7 @@ static wf_status job_do(job_run *run)
                                .force = wf_cli_has(run->cli, "force"),
                                .job_id = run->slurm.present ? job_id : NULL,
                                .restart = (uint32_t)run->slurm.restarts,
+                               .ask_owner = wf_ask_queue,
                                .command = command,
                                .host = host,
                                .versions = {.version_weft = v->weft,
@@ -341,6 +343,7 @@ static wf_status conduct(job_run *run, wf_site *site)
                                   .drain = run->drain,
                                   .job_id = run->slurm.present ? job_id : NULL,
                                   .restart = (uint32_t)run->slurm.restarts,
+                                  .ask_owner = wf_ask_queue,
                                   .command = command,
                                   .force = wf_cli_has(run->cli, "force")};
     return wf_conduct(&config, &run->outcome);

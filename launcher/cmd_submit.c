@@ -14,6 +14,8 @@
 #include "io/base/file.h"
 #include "io/base/log.h"
 #include "io/runfile_owner.h"
+#include "jobs/folder.h"
+#include "jobs/inputs.h"
 #include "jobs/plan.h"
 #include "launcher/commands.h"
 #include "launcher/jobfile.h"
@@ -29,6 +31,7 @@ const wf_cli_option wf_submit_options[] = {
     {"dry-run", 'n', NULL, "prints the batch script and does nothing"},
     {"array", 'a', "N", "an array of N tasks; task I runs the shards I, I+N ... into DIR/aI"},
     {"chain", 'c', "N", "N jobs, one after the other, instead of requeueing one"},
+    {"force", 0, NULL, "goes on in a folder of another model, sampling or seed"},
     {NULL, 0, NULL, NULL},
 };
 
@@ -113,6 +116,30 @@ static wf_status queue_check(const char *out_dir)
                     out_dir, jobs[i].id, jobs[i].state, out_dir);
     }
     free(jobs);
+    return st;
+}
+
+// What the run would refuse when its turn comes: shards that are none, a model that cannot be
+// split, a folder that holds another job's results.
+static wf_status inputs_check(const wf_jobspec *spec, bool force)
+{
+    wf_reader *reader = NULL;
+    wf_inputs in = {0};
+    wf_inputs_model model;
+    WF_TRY(wf_reader_start(&(wf_reader_config){0}, &reader));
+    wf_status st = wf_inputs_open(spec, reader, &in);
+    if (st == WF_OK) st = wf_inputs_model_look(spec, &model);
+    if (st == WF_OK) {
+        wf_folder_config config = {.spec = spec,
+                                   .model_identity = model.identity,
+                                   .dtype = wf_dtype_name(model.dtype),
+                                   .shards = in.shard,
+                                   .n_shards = in.n,
+                                   .force = force};
+        st = wf_folder_check(&config);
+    }
+    wf_inputs_close(&in);
+    wf_reader_close(&reader);
     return st;
 }
 
@@ -211,7 +238,7 @@ static int64_t signal_s(const wf_jobspec *spec)
     return ns / WF_NS_PER_S;
 }
 
-static wf_status script_fill(submission *s)
+static wf_status script_fill(const wf_cli *cli, submission *s)
 {
     const wf_jobspec *spec = s->spec;
     WF_TRY(paths_find(s));
@@ -236,6 +263,7 @@ static wf_status script_fill(submission *s)
     script->chained = s->n_chain > 0;
     script->array = (int)s->n_array;
     script->conducts = spec->parallel.layout == WF_SPEC_LAYOUT_GROUPS;
+    script->force = wf_cli_has(cli, "force");
     script->give_up = GIVE_UP;
     script->setup = spec->slurm.setup.item;
     script->n_setup = spec->slurm.setup.n;
@@ -272,8 +300,9 @@ wf_status wf_cmd_submit(const wf_cli *cli)
     submission s = {0};
     char *script = NULL;
     wf_status st = options_check(cli, &s);
-    if (st == WF_OK) st = script_fill(&s);
+    if (st == WF_OK) st = script_fill(cli, &s);
     if (st == WF_OK) st = placement_check(&s);
+    if (st == WF_OK) st = inputs_check(s.spec, s.script.force);
     if (st == WF_OK) st = wf_script_render(&s.script, &script);
     if (st == WF_OK && wf_cli_has(cli, "dry-run")) {
         fputs(script, stdout);

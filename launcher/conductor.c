@@ -620,6 +620,7 @@ static wf_status open(conductor *k)
                            .n_groups = k->n_groups,
                            .job_id = c->job_id,
                            .restart = c->restart,
+                           .ask_owner = c->ask_owner,
                            .command = c->command,
                            .force = c->force};
     WF_TRY(groups_make(k));

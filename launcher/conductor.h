@@ -31,7 +31,8 @@ typedef struct wf_conductor_config {
     wf_drain *drain;    // must the job leave? Watches the folder's stop file from the start on
     const char *job_id; // batch job, NULL: none
     uint32_t restart;
-    const char *command; // how this start was typed; NULL: not known
+    wf_owner_ask ask_owner; // is a batch job alive? NULL: nobody to ask
+    const char *command;    // how this start was typed; NULL: not known
     bool force;
 } wf_conductor_config;
 

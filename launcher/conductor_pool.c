@@ -26,8 +26,7 @@ typedef struct {
 struct wf_pool {
     wf_pool_config config;
     wf_inputs in;
-    char model_identity[WF_HF_IDENTITY_MAX];
-    const char *dtype;
+    wf_inputs_model model;
     wf_folder *folder;
     uint32_t run;
     int64_t n_before;
@@ -41,31 +40,17 @@ struct wf_pool {
 
 // ---- opening ------------------------------------------------------------------------------------
 
-static wf_status model_look(wf_pool *pool)
-{
-    const wf_jobspec *spec = pool->config.spec;
-    wf_hf_folder *folder = NULL;
-    wf_arch arch;
-    WF_TRY(wf_hf_folder_open(spec->model.path, spec->model.weights != WF_SPEC_WEIGHTS_RANDOM,
-                             &folder));
-    wf_status st = wf_arch_read(folder, &arch);
-    if (st == WF_OK) st = wf_arch_check_tp(&arch, spec->parallel.tensor);
-    if (st == WF_OK) st = wf_hf_folder_identity(folder, pool->model_identity);
-    if (st == WF_OK) pool->dtype = wf_dtype_name(wf_model_resolve_dtype(&arch, spec->model.dtype));
-    wf_hf_folder_close(&folder);
-    return st;
-}
-
 static wf_folder_config folder_config(const wf_pool *pool)
 {
     const wf_pool_config *c = &pool->config;
     return (wf_folder_config){.spec = c->spec,
-                              .model_identity = pool->model_identity,
-                              .dtype = pool->dtype,
+                              .model_identity = pool->model.identity,
+                              .dtype = wf_dtype_name(pool->model.dtype),
                               .shards = pool->in.shard,
                               .n_shards = pool->in.n,
                               .job_id = c->job_id,
                               .restart = c->restart,
+                              .ask_owner = c->ask_owner,
                               .command = c->command,
                               .force = c->force};
 }
@@ -127,7 +112,7 @@ wf_status wf_pool_open(const wf_pool_config *config, wf_pool **out)
     WF_TRY(wf_alloc(1, sizeof *pool, &pool));
     pool->config = *config;
     WF_TRY_TO(failed, wf_inputs_open(config->spec, config->reader, &pool->in));
-    WF_TRY_TO(failed, model_look(pool));
+    WF_TRY_TO(failed, wf_inputs_model_look(pool->config.spec, &pool->model));
     WF_TRY_TO(failed, folder_begin(pool));
     WF_TRY_TO(failed, ranges_open(pool));
     WF_TRY_TO(failed, job_file_write(pool));

@@ -26,7 +26,8 @@ typedef struct wf_pool_config {
     int n_groups;
     const char *job_id; // batch job, NULL: none
     uint32_t restart;
-    const char *command; // how this start was typed; NULL: not known
+    wf_owner_ask ask_owner; // is a batch job alive? NULL: nobody to ask
+    const char *command;    // how this start was typed; NULL: not known
     bool force;
 } wf_pool_config;
 

@@ -282,12 +282,17 @@ static void put_run(wf_text *t, const wf_script *script)
 
 static void put_options(wf_text *t, const wf_script *script)
 {
+    const char *between = "";
     wf_text_puts(t, "options=(");
-    if (script->give_up > 0) wf_text_printf(t, "--give-up %d", script->give_up);
-    if (script->array > 0) {
-        wf_text_printf(t, "%s--part \"$SLURM_ARRAY_TASK_ID/%d\"", script->give_up > 0 ? " " : "",
-                       script->array);
+    if (script->give_up > 0) {
+        wf_text_printf(t, "--give-up %d", script->give_up);
+        between = " ";
     }
+    if (script->array > 0) {
+        wf_text_printf(t, "%s--part \"$SLURM_ARRAY_TASK_ID/%d\"", between, script->array);
+        between = " ";
+    }
+    if (script->force) wf_text_printf(t, "%s--force", between);
     wf_text_puts(t, ")\n");
 }
 

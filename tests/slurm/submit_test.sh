@@ -185,9 +185,28 @@ scenario_two_jobs() {
     lab_wait "$first" CANCELLED,FAILED
 }
 
+# An owner on a host that we cannot look at, whose heartbeat stands still: the queue knows better.
+scenario_owner() {
+    job_write owner 0
+    local job said
+    job=$(lab_exec sbatch --parsable -o /dev/null --wrap 'sleep 120')
+    lab_wait "$job" RUNNING
+    mkdir "$lab_work/owner"
+    cat >"$lab_work/owner/owner.json" <<JSON
+{"host": "elsewhere", "pid": 1, "pid_start": 1, "boot_id": "x", "job_id": "$job", "restart": 0, "nonce": 1, "beat": 1}
+JSON
+    if said=$(lab_exec "$weft" run "$lab_work/owner.yaml" 2>&1); then lab_fail "owner: taken from a running job"; fi
+    case $said in *"in use by process 1 on elsewhere, job $job"*) ;; *) lab_fail "$said" ;; esac
+    lab_exec scancel "$job"
+    lab_wait "$job" CANCELLED
+    lab_exec "$weft" run "$lab_work/owner.yaml" >/dev/null 2>&1
+    lab_check "$lab_work/owner" 40
+}
+
 # What is wrong is said before anything waits in a queue.
 scenario_refusals() {
     job_write bad 0
+    "$weft" run "$lab_work/bad.yaml" --out "$lab_work/other" >/dev/null 2>&1
     local row code want said
     while IFS='|' read -r code want row; do
         set +e
@@ -202,6 +221,9 @@ scenario_refusals() {
 78|an option of sbatch|--set slurm.extra=[reservation]
 64|every task needs one|--array 2
 64|do not go together|--array 1 --chain 2
+78|model|--set parallel.tensor=3 --set slurm.tasks_per_node=3
+65|is not an HDF5 file|--set requests=[jobs/demo/job.yaml]
+78|seed: was 0, is 1|--set seed=1 --out $lab_work/other
 78|parallel.tensor|--set parallel.tensor=3 --set slurm.nodes=2 --set slurm.tasks_per_node=1
 ROWS
     [ -z "$(lab_exec squeue -h -n bad -t all)" ] || lab_fail "a refused job is in the queue"
@@ -221,7 +243,7 @@ scenario_limit() {
 # -------------------------------------------------------------------------------------------------
 
 scenarios=("$@")
-[ $# -gt 0 ] || scenarios=(two_nodes requeue early outside chain array cancel two_jobs refusals)
+[ $# -gt 0 ] || scenarios=(two_nodes requeue early outside chain array cancel two_jobs owner refusals)
 LAB_CPUS=8 lab_up 2
 for span in 0 8 20 150; do lab_shard "$lab_work/span$span.h5" 10 $span; done
 for i in 0 1 2 3; do lab_shard "$lab_work/part$i.h5" 10 8 $((i + 10)); done

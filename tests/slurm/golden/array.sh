@@ -19,7 +19,7 @@ trap 'pass_on TERM' TERM
 
 weft=/opt/weft
 job=/home/u/out/azure/submit/job.yaml
-options=(--give-up 3 --part "$SLURM_ARRAY_TASK_ID/16")
+options=(--give-up 3 --part "$SLURM_ARRAY_TASK_ID/16" --force)
 
 if [ -z "$signal" ]; then
     srun --mpi=pmix --kill-on-bad-exit=1 "$weft" run "$job" "${options[@]}" &
