@@ -304,6 +304,18 @@ static wf_matrix act_matrix(const wf_forward *f, void *data, int64_t rows, size_
     return wf_matrix_of(data, f->act, rows, (int64_t)cols);
 }
 
+// What attention has to do: KV rows it reads, pairs of tokens it multiplies.
+static void count_work(const int32_t *plan, const int64_t *offsets, wf_batch *b)
+{
+    const int32_t *past = plan + offsets[WF_PLAN_AT_SEQ_PAST];
+    const int32_t *begin = plan + offsets[WF_PLAN_AT_CU_SEQLENS];
+    for (int32_t i = 0; i < b->n_seqs; i++) {
+        int64_t n = begin[i + 1] - begin[i];
+        b->n_kv += past[i] + n;
+        b->n_pairs += n * past[i] + n * (n + 1) / 2;
+    }
+}
+
 static wf_status upload_plan(wf_forward *f, step *st, slot *s)
 {
     int64_t offsets[WF_PLAN_N_SECTIONS];
@@ -328,6 +340,7 @@ static wf_status upload_plan(wf_forward *f, step *st, slot *s)
                            .token_pos = st->at[WF_PLAN_AT_TOKEN_POS],
                            .page_table = f->b.page_table,
                            .page_stride = f->cfg.max_pages};
+    count_work(h, offsets, &st->batch);
     return WF_OK;
 }
 
@@ -638,6 +651,8 @@ wf_status wf_forward_enqueue(wf_forward *f, int i_slot)
 {
     step st = {0};
     slot *s = &f->slots[i_slot];
+    bool decode = s->plan[WF_PLAN_DECODE] == s->plan[WF_PLAN_TOKENS];
+    wf_range(f->be, decode ? "decode step" : "mixed step");
     WF_TRY(upload_plan(f, &st, s));
     s->n_samples = (int32_t)st.n_samples;
     s->n_top = st.n_samples > 0 ? st.n_top : -1;
@@ -645,6 +660,7 @@ wf_status wf_forward_enqueue(wf_forward *f, int i_slot)
     WF_TRY(enter_rows(f, &st));
     WF_TRY(compute_or_replay(f, &st));
     WF_TRY(download(f, &st, s));
+    wf_range(f->be, NULL);
     return f->be->ops->event_record(f->be, s->done, f->stream);
 }
 

@@ -76,6 +76,8 @@ typedef struct wf_backend_ops {
     // *at, memory of alloc or host_alloc, becomes the device's clock in nanoseconds when what was
     // queued before has run. Costs a few microseconds: for measuring.
     wf_status (*stamp)(wf_backend *be, wf_stream *s, uint64_t *at);
+    // Begins a named range for the device's profiler, NULL ends it. May be NULL; use wf_range().
+    void (*range)(wf_backend *be, const char *name);
 
     // Operations (ops.h).
     wf_status (*token_ids)(wf_backend *be, wf_stream *s, const wf_token_ids_args *a);
@@ -117,6 +119,12 @@ struct wf_weight {
     wf_dtype dtype;
     int64_t n_rows, n_cols;
 };
+
+// A range that a profiler shows beside the operations queued in it; name NULL ends it.
+static inline void wf_range(wf_backend *be, const char *name)
+{
+    if (be->ops->range) be->ops->range(be, name);
+}
 
 // Creates the back end called `name` ("ref", "cpu", "cuda"). Caller owns *out. Errors: WF_CONFIG
 // (no such name), WF_NOT_BUILT (built without it: says which CMake option), WF_DEVICE (no device),

@@ -28,6 +28,7 @@ typedef struct wf_batch {
     const int32_t *token_pos;  // [T] position of each packed token in its request
     const int32_t *page_table; // [R][page_stride] page numbers, row-indexed
     int32_t page_stride;       // columns of page_table
+    int64_t n_kv, n_pairs;     // sums of contexts, of contexts of tokens: for profiles alone
 } wf_batch;
 
 // ids[i] = host_ids[i] where that is >= 0, else last_token[seq_row[token_seq[i]]].

@@ -5,6 +5,8 @@
 #include <cstring>
 #include <unistd.h>
 
+#include <nvtx3/nvToolsExt.h>
+
 #include "kernels/cuda/cuda_backend.h"
 #include "kernels/cuda/cuda_impl.cuh"
 
@@ -280,6 +282,15 @@ static wf_status cuda_stream_wait(wf_backend *be, wf_stream *s, wf_event *e)
                          "waiting for an event");
 }
 
+static void cuda_range(wf_backend *be, const char *name)
+{
+    (void)be;
+    if (name != nullptr)
+        (void)nvtxRangePushA(name);
+    else
+        (void)nvtxRangePop();
+}
+
 static wf_status cuda_capture_begin(wf_backend *be, wf_stream *s)
 {
     wf_stream *st = stream_of(be, s);
@@ -458,6 +469,7 @@ const wf_backend_ops wf_cuda_ops = {
     .event_sync = cuda_event_sync,
     .stream_wait = cuda_stream_wait,
     .stamp = wf_cuda_stamp,
+    .range = cuda_range,
     .token_ids = wf_cuda_token_ids,
     .embed = wf_cuda_embed,
     .gemm = wf_cuda_gemm,

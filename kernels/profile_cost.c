@@ -1,0 +1,133 @@
+// Least bytes and operations of every operation (profile_cost.h).
+#include "kernels/profile_cost.h"
+
+#include "kernels/backend.h"
+
+static double bytes_of(const wf_matrix *m)
+{
+    return m->data ? (double)(m->n_rows * m->n_cols) * (double)wf_dtype_bytes(m->dtype) : 0.0;
+}
+
+static double weight_bytes(const wf_weight *w)
+{
+    return (double)(w->n_rows * w->n_cols) * (double)wf_dtype_bytes(w->dtype);
+}
+
+wf_op_cost wf_cost_token_ids(const wf_token_ids_args *a)
+{
+    return (wf_op_cost){.rows = a->batch->n_tokens, .bytes = 12.0 * a->batch->n_tokens};
+}
+
+wf_op_cost wf_cost_embed(const wf_embed_args *a)
+{
+    double row = (double)a->y.n_cols * (double)wf_dtype_bytes(a->table->dtype);
+    return (wf_op_cost){.rows = a->y.n_rows, .bytes = bytes_of(&a->y) + (double)a->y.n_rows * row};
+}
+
+wf_op_cost wf_cost_gemm(const wf_gemm_args *a)
+{
+    return (wf_op_cost){.rows = a->x.n_rows,
+                        .n_out = a->w->n_rows,
+                        .n_in = a->w->n_cols,
+                        .bytes = bytes_of(&a->x) + weight_bytes(a->w) + bytes_of(&a->y),
+                        .flops = 2.0 * (double)a->x.n_rows * (double)a->w->n_rows *
+                                 (double)a->w->n_cols};
+}
+
+static wf_op_cost norm_cost(const wf_matrix *x, const wf_matrix *residual, const wf_matrix *y)
+{
+    return (wf_op_cost){.rows = x->n_rows,
+                        .bytes = bytes_of(x) + 2.0 * bytes_of(residual) + bytes_of(y)};
+}
+
+wf_op_cost wf_cost_rmsnorm(const wf_rmsnorm_args *a)
+{
+    return norm_cost(&a->x, &a->residual, &a->y);
+}
+
+wf_op_cost wf_cost_layernorm(const wf_layernorm_args *a)
+{
+    return norm_cost(&a->x, &a->residual, &a->y);
+}
+
+wf_op_cost wf_cost_add(const wf_add_args *a)
+{
+    return (wf_op_cost){.rows = a->y.n_rows, .bytes = 3.0 * bytes_of(&a->y)};
+}
+
+wf_op_cost wf_cost_rope_kv_append(const wf_rope_args *a)
+{
+    double act = (double)wf_dtype_bytes(a->qkv.dtype), kv = (double)wf_dtype_bytes(a->kv.dtype);
+    double rotated = (double)(a->n_heads + a->kv.n_kv_heads) * a->kv.head_dim;
+    double appended = 2.0 * a->kv.n_kv_heads * a->kv.head_dim;
+    double row = 2.0 * rotated * act + appended / 2.0 * act + appended * kv;
+    return (wf_op_cost){.rows = a->qkv.n_rows, .bytes = (double)a->qkv.n_rows * row};
+}
+
+// K and V of every sequence once, q and out; two products of head_dim per pair and head.
+wf_op_cost wf_cost_attention(const wf_attention_args *a)
+{
+    double kv_row = 2.0 * a->kv.n_kv_heads * a->kv.head_dim * (double)wf_dtype_bytes(a->kv.dtype);
+    return (wf_op_cost){.rows = a->out.n_rows,
+                        .bytes = 2.0 * bytes_of(&a->out) + (double)a->batch->n_kv * kv_row,
+                        .flops = 4.0 * (double)a->batch->n_pairs * a->n_heads * a->kv.head_dim};
+}
+
+static wf_op_cost activation_cost(const wf_activation_args *a)
+{
+    return (wf_op_cost){.rows = a->y.n_rows, .bytes = bytes_of(&a->x) + bytes_of(&a->y)};
+}
+
+wf_op_cost wf_cost_silu_mul(const wf_activation_args *a)
+{
+    return activation_cost(a);
+}
+
+wf_op_cost wf_cost_gelu(const wf_activation_args *a)
+{
+    return activation_cost(a);
+}
+
+wf_op_cost wf_cost_gather(const wf_gather_args *a)
+{
+    return (wf_op_cost){.rows = a->y.n_rows, .bytes = 2.0 * bytes_of(&a->y)};
+}
+
+wf_op_cost wf_cost_scatter(const wf_scatter_args *a)
+{
+    return (wf_op_cost){.rows = a->n, .bytes = 2.0 * a->n * (double)a->row_bytes};
+}
+
+wf_op_cost wf_cost_reorder(const wf_reorder_args *a)
+{
+    double row = 0.0;
+    for (int32_t i = 0; i < a->n_arrays; i++)
+        row += (double)a->arrays[i].row_bytes;
+    return (wf_op_cost){.rows = a->n_moves, .bytes = 2.0 * a->n_moves * row};
+}
+
+wf_op_cost wf_cost_kv_copy(const wf_kv_copy_args *a)
+{
+    return (wf_op_cost){.rows = a->n_pages,
+                        .bytes = 2.0 * a->n_pages * a->n_layers * (double)a->page_bytes};
+}
+
+wf_op_cost wf_cost_count(const wf_count_args *a)
+{
+    return (wf_op_cost){.rows = a->batch->n_tokens, .bytes = 8.0 * a->batch->n_tokens};
+}
+
+wf_op_cost wf_cost_sample(const wf_sample_args *a)
+{
+    return (wf_op_cost){.rows = a->logits.n_rows, .bytes = bytes_of(&a->logits)};
+}
+
+wf_op_cost wf_cost_best(const wf_best_args *a)
+{
+    return (wf_op_cost){.rows = a->logits.n_rows, .bytes = bytes_of(&a->logits)};
+}
+
+wf_op_cost wf_cost_best_pick(const wf_best_pick_args *a)
+{
+    return (wf_op_cost){.rows = a->n, .bytes = (double)a->n * a->n_ranks * sizeof(wf_best)};
+}
