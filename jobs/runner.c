@@ -2,6 +2,8 @@
 // of one rank is everybody's before anyone waits for it.
 #include "jobs/runner.h"
 
+#include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +23,7 @@
 #include "jobs/progress.h"
 #include "jobs/rows.h"
 #include "jobs/serve.h"
+#include "kernels/profile.h"
 
 // A row of results without its tokens, before compression.
 #define ROW_BYTES 120.0
@@ -44,6 +47,7 @@ typedef struct runner {
     wf_dtype dtype;
     wf_backend *be;
     wf_backend_info be_info;
+    wf_profile *profile; // NULL: none
     wf_model *model;
     wf_engine *engine;
     wf_folder *folder; // first rank of the world
@@ -176,6 +180,7 @@ static wf_status load_model(runner *r)
                          .seed = (uint64_t)r->spec->seed,
                          .stop = wf_drain_level_of(r->c->drain)};
     WF_TRY(create_backend(r));
+    if (r->c->profile) WF_TRY(wf_profile_start(r->be, &r->profile));
     WF_TRY(r->be->ops->info(r->be, &r->be_info));
     bool random = r->spec->model.weights == WF_SPEC_WEIGHTS_RANDOM;
     return wf_model_load(r->be, &r->arch, random ? NULL : r->model_folder, &c, &r->model);
@@ -673,6 +678,7 @@ static void tear_down(runner *r, wf_status st)
     wf_done_destroy(&r->done);
     wf_folder_end(&r->folder, false);
     wf_engine_destroy(r->engine);
+    wf_profile_stop(r->profile);
     wf_comm_destroy(r->nccl);
     wf_model_destroy(&r->model);
     wf_backend_destroy(r->be);
@@ -682,12 +688,26 @@ static void tear_down(runner *r, wf_status st)
     wf_inputs_close(&r->in);
 }
 
+// A table that cannot be written spoils nothing.
+static void report_profile(const runner *r)
+{
+    char path[PATH_MAX];
+    snprintf(path, sizeof path, "%s/profile.csv", r->spec->output.dir);
+    FILE *file = fopen(path, "w");
+    if (!file) wf_warn("%s: cannot be written: %s", path, strerror(errno));
+    wf_status st = wf_profile_print(r->profile, r->c->profile);
+    if (st == WF_OK && file) st = wf_profile_write_csv(r->profile, file);
+    if (st != WF_OK) wf_warn("profile: %s", wf_error());
+    if (file && fclose(file) != 0) wf_warn("%s: %s", path, strerror(errno));
+}
+
 wf_status wf_runner_run(const wf_runner_config *config, wf_runner_outcome *out)
 {
     runner r = {.c = config, .spec = config->spec, .i_group = -1};
     *out = (wf_runner_outcome){0};
     wf_status st = run_job(&r, out);
     if (r.progress) wf_progress_farewell(r.progress, st, wf_error());
+    if (r.profile && (st == WF_OK || st == WF_FAILED_ROWS || st == WF_DRAINED)) report_profile(&r);
     tear_down(&r, st);
     return st;
 }

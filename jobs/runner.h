@@ -15,6 +15,8 @@
 #ifndef WF_JOBS_RUNNER_H
 #define WF_JOBS_RUNNER_H
 
+#include <stdio.h>
+
 #include "engine/comm/comm.h"
 #include "io/reader.h"
 #include "io/segment.h"
@@ -46,6 +48,7 @@ typedef struct wf_runner_config {
     wf_owner_ask ask_owner;     // is a batch job alive? NULL: nobody to ask
     const char *command;        // how this start was typed; NULL: not known
     const char *host;
+    FILE *profile; // measure every operation of this rank, and print the table there; or NULL
     wf_run_info versions; // only its version_* members are used
 } wf_runner_config;
 

@@ -45,6 +45,8 @@ const wf_cli_option wf_run_options[] = {
     {"force", 0, NULL, "goes on in a folder of another model, sampling or seed"},
     {"part", 0, "I/N", "only part I of N: the shards I, I+N ... of the job, into DIR/aI"},
     {"give-up", 0, "N", "ends with 69, not 75, after N runs in a row that sealed nothing"},
+    {"profile", 0, NULL,
+     "measures every operation on rank 0: a table, and profile.csv in the folder"},
     {"no-merge", 0, NULL, "leaves the results in sealed segments (weft merge joins them later)"},
     {"group", 0, "G/N", "(given by weft itself) one group of a job with layout: groups"},
     {"run", 0, "R", "(given by weft itself) the run that it belongs to"},
@@ -288,6 +290,7 @@ static wf_status job_do(job_run *run)
     wf_cli_shell_line(run->cli, "--fresh", line, sizeof line); // again is no start from nothing
     wf_start_command(&run->start, run->world->size, line, command, sizeof command);
     const wf_versions *v = &run->versions;
+    bool profile = wf_cli_has(run->cli, "profile") && run->world->rank == 0;
     wf_runner_config config = {.spec = run->spec,
                                .world = run->world->comm,
                                .plan = run->plan,
@@ -302,6 +305,7 @@ static wf_status job_do(job_run *run)
                                .ask_owner = wf_ask_queue,
                                .command = command,
                                .host = host,
+                               .profile = profile ? stdout : NULL,
                                .versions = {.version_weft = v->weft,
                                             .version_cuda = v->cuda,
                                             .version_nccl = v->nccl,
