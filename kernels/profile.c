@@ -345,7 +345,7 @@ wf_status wf_profile_write_csv(wf_profile *p, FILE *file)
             "tflop_per_s,percent_of_limit\n");
     fprintf(file, "limit,,,,,,,,,%.3f,%.4f,100\n", p->bytes_per_ns, p->flops_per_ns * 1e-3);
     for (int32_t i = 0; i < n; i++)
-        print_line(file, "%s,%s,%s,%lld,%.4f,%.3f,%.4f,%.6f,%.6f,%.3f,%.4f,%.2f\n", lines[i],
+        print_line(file, "%s,%s,%s,%lld,%.4f,%.3f,%.4f,%.9f,%.9f,%.3f,%.4f,%.2f\n", lines[i],
                    total_ns);
     fprintf(file, "between,,,,%.4f,,,,,,,\n", (p->wall_ns - p->busy_ns) * 1e-6);
     return WF_OK;
