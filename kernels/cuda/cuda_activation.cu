@@ -21,8 +21,8 @@ template <typename T, int VEC, act_kind KIND>
 static __global__ void act_kernel(wf_matrix x, wf_matrix y, int64_t n_pieces)
 {
     typedef vec<T, VEC> piece;
-    wait_for_previous();
     let_next_start();
+    wait_for_previous();
     int64_t i = (int64_t)blockIdx.x * blockDim.x + threadIdx.x;
     int64_t per_row = y.n_cols / VEC, row = i / per_row, at = i % per_row;
     if (i >= n_pieces) return;

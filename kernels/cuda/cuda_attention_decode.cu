@@ -294,8 +294,8 @@ static __global__ void __launch_bounds__(decode_shape<D>::most_warps * 32)
     int block = (int)blockIdx.y % a.n_head_blocks, warp = (int)threadIdx.x / 32;
     int n_rows = min(16, a.group - block * 16), head = kv_head * a.group + block * 16;
     int64_t t = seq; // decode rows come first, one token each
-    wait_for_previous();
     let_next_start();
+    wait_for_previous();
     int context = a.b.seq_past[seq] + 1;
     int split = split_tokens_of(context, a.n_splits, a.least_split, a.most_split);
     const int32_t *pages = a.b.page_table + (int64_t)a.b.seq_row[seq] * a.b.page_stride;

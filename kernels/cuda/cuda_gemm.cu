@@ -1,10 +1,11 @@
-// gemm: y = x W^T (+ bias) by cuBLASLt, by the skinny kernels where they measure faster, or by the
-// general kernel where neither takes the shape.
+// gemm: y = x W^T (+ bias) by cuBLASLt, by a kernel for few rows where that is faster (the stream
+// kernel, before Hopper the skinny ones), or by the general kernel where neither takes the shape.
 //
 // The first use of a (N, K, dtypes, row bucket) measures what cuBLASLt's heuristics propose and the
-// skinny kernels, on random rows and this weight, with the L2 flushed between; the winner is kept
-// in the book, in memory and on disk (cuda_gemm_book.h), and serves every row count of its bucket.
-// Inside a capture nothing can be measured: the first proposal serves until a later use measures.
+// kernels for few rows, on random rows and this weight, with the L2 flushed between; the winner is
+// kept in the book, in memory and on disk (cuda_gemm_book.h), and serves every row count of its
+// bucket. Inside a capture nothing can be measured: the first proposal serves until a later use
+// measures.
 #include <cstdlib>
 #include <cstring>
 
@@ -21,6 +22,9 @@ extern "C" {
 // rows, where any plan waits for memory, and not bad at many.
 #define DETERMINISTIC_ROWS 256
 #define FLUSH_BYTES        ((size_t)192 << 20) // more than any L2 so far
+// What a kernel that starts before its turn saves within a step: the best of 2, 6 and 20 for whole
+// steps of 1 and 8 rows.
+#define EARLY_US 2.0f
 
 // Row buckets: exact to 8, then about 1.25 to 1.5 times apart.
 static const int32_t bucket_rows[WF_N_ROW_BUCKETS] = {
@@ -185,6 +189,13 @@ static float time_plan(wf_cuda *cu, wf_stream *s, const wf_gemm_args *a, lt_prob
     return us[n_runs / 2];
 }
 
+// Microseconds of a plan within a step: a kernel that may start before its turn has its first
+// weights by then, which a measurement alone does not show.
+static float worth(const wf_cuda *cu, const wf_gemm_plan *plan)
+{
+    return plan->us - (plan->kind == WF_GEMM_SKINNY && cu->overlap ? EARLY_US : 0.0f);
+}
+
 static void keep_faster(wf_cuda *cu, wf_stream *s, const wf_gemm_args *a, lt_problem *p,
                         const bench *b, wf_gemm_plan *candidate, wf_gemm_plan *best)
 {
@@ -195,7 +206,7 @@ static void keep_faster(wf_cuda *cu, wf_stream *s, const wf_gemm_args *a, lt_pro
            candidate->kind == WF_GEMM_SKINNY ? "skinny" : "cublasLt", candidate->variant,
            (double)candidate->us);
     if (candidate->kind == WF_GEMM_LT && candidate->us < best->lt_us) best->lt_us = candidate->us;
-    if (candidate->us >= best->us) return;
+    if (worth(cu, candidate) >= worth(cu, best)) return;
     float lt_us = best->lt_us;
     wf_gemm_key key = best->key;
     *best = *candidate;
@@ -235,9 +246,12 @@ static wf_status measure(wf_cuda *cu, wf_stream *s, const wf_gemm_args *asked, w
         memcpy(candidate.algo, &found[i].algo, sizeof candidate.algo);
         keep_faster(cu, s, &a, &p, &b, &candidate, best);
     }
-    bool skinny = st == WF_OK && !cu->deterministic && wf_gemm_skinny_fits(&a);
-    for (int v = 0; skinny && v < WF_GEMM_SKINNY_VARIANTS; v++) {
+    // Where code can start early the stream kernel takes the place of the others.
+    bool few = st == WF_OK && !cu->deterministic;
+    int first = cu->overlap ? WF_GEMM_STREAM : 0, last = cu->overlap ? first : WF_GEMM_STREAM - 1;
+    for (int v = first; few && v <= last; v++) {
         wf_gemm_plan candidate = {};
+        if (!(v == WF_GEMM_STREAM ? wf_gemm_stream_fits(cu, &a) : wf_gemm_skinny_fits(&a))) break;
         candidate.kind = WF_GEMM_SKINNY;
         candidate.variant = v;
         keep_faster(cu, s, &a, &p, &b, &candidate, best);

@@ -100,7 +100,9 @@ wf_status wf_cuda_stamp(wf_backend *be, wf_stream *s, uint64_t *at);
 
 // Launches with programmatic stream serialisation: the kernel may start while the one before it
 // drains, and must call wait_for_previous() before it touches what that one wrote. Kernels that do
-// not call it would race; every kernel here does, first thing.
+// not call it would race; every kernel here does, before it touches anything but weights and pinned
+// host memory. Since each waits for the one before it to end, a kernel that lets the next one start
+// first and waits then is safe: the next one's wait covers both.
 template <typename... P, typename... A>
 wf_status wf_cuda_launch(wf_cuda *cu, wf_stream *s, const char *what, void (*kernel)(P...),
                          dim3 grid, dim3 block, size_t shared_bytes, A &&...args)
@@ -181,7 +183,9 @@ void wf_gemm_book_close(wf_cuda *cu);     // writes what is new
 wf_status wf_gemm_general(wf_cuda *cu, wf_stream *s, const wf_gemm_args *a);
 bool wf_gemm_skinny_fits(const wf_gemm_args *a);
 wf_status wf_gemm_skinny(wf_cuda *cu, wf_stream *s, const wf_gemm_args *a, int variant);
-#define WF_GEMM_SKINNY_VARIANTS 4
+#define WF_GEMM_STREAM 4 // the variant after the skinny kernels' own
+bool wf_gemm_stream_fits(const wf_cuda *cu, const wf_gemm_args *a);
+wf_status wf_gemm_stream(wf_cuda *cu, wf_stream *s, const wf_gemm_args *a);
 
 // Attention's parts: rows [0, n_decode) and the sequences after them. *out_done: it could.
 wf_status wf_attention_decode(wf_cuda *cu, wf_stream *s, const wf_attention_args *a);

@@ -14,8 +14,8 @@ static __global__ void __launch_bounds__(NORM_THREADS) norm_kernel(norm_args a)
     __shared__ float slots[2][32];
     int64_t row = blockIdx.x;
     const vec<T, VEC> *x = (const vec<T, VEC> *)((const T *)a.x.data + row * a.x.stride);
-    wait_for_previous();
     let_next_start();
+    wait_for_previous();
     norm_row<T, VEC, PIECES, LAYER>(a, row, slots, [&](int i) { return x[i]; });
 }
 

@@ -35,8 +35,8 @@ static __global__ void rope_kernel(wf_batch b, wf_matrix qkv, rope_shape s, cons
                                    const float *sin_table, wf_kv kv)
 {
     typedef vec<T, VEC> piece;
-    wait_for_previous();
     let_next_start();
+    wait_for_previous();
     int t = (int)blockIdx.x, item = (int)(blockIdx.y * blockDim.x + threadIdx.x);
     int per_head = s.pairs + s.rest, n_rotated = (s.n_heads + s.n_kv_heads) * per_head;
     int per_v = s.head_dim / VEC;

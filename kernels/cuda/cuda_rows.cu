@@ -10,8 +10,8 @@ static __global__ void token_ids_kernel(const int32_t *host_ids, const int32_t *
                                         const int32_t *seq_row, const int32_t *token_seq,
                                         int32_t n_tokens, int32_t *ids)
 {
-    wait_for_previous();
     let_next_start();
+    wait_for_previous();
     int t = (int)(blockIdx.x * blockDim.x + threadIdx.x);
     if (t >= n_tokens) return;
     int32_t given = host_ids[t];
@@ -33,8 +33,8 @@ static __global__ void embed_kernel(const int32_t *ids, const void *table, wf_dt
                                     int64_t n_table, int64_t n_cols, int32_t vocab_begin,
                                     wf_matrix y)
 {
-    wait_for_previous();
     let_next_start();
+    wait_for_previous();
     int64_t i = blockIdx.x, row = (int64_t)ids[i] - vocab_begin;
     bool mine = row >= 0 && row < n_table;
     for (int64_t k = threadIdx.x; k < n_cols; k += blockDim.x)
@@ -59,8 +59,8 @@ template <typename W>
 static __global__ void gather_kernel(const W *x, int64_t x_words, const int32_t *index, W *y,
                                      int64_t y_words, int64_t row_words)
 {
-    wait_for_previous();
     let_next_start();
+    wait_for_previous();
     int64_t i = blockIdx.x;
     const W *from = x + index[i] * x_words;
     for (int64_t k = threadIdx.x; k < row_words; k += blockDim.x)
@@ -89,8 +89,8 @@ wf_status wf_cuda_gather(wf_backend *be, wf_stream *s, const wf_gather_args *a)
 static __global__ void scatter_kernel(uint32_t *dst, const uint32_t *src, const int32_t *index,
                                       int64_t n_words, int64_t row_words)
 {
-    wait_for_previous();
     let_next_start();
+    wait_for_previous();
     int64_t i = (int64_t)blockIdx.x * blockDim.x + threadIdx.x;
     if (i < n_words) dst[index[i / row_words] * row_words + i % row_words] = src[i];
 }

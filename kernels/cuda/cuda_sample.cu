@@ -662,8 +662,8 @@ __device__ void top_logprobs(const row_state &r, int32_t n_top, double log_total
 static __global__ void __launch_bounds__(THREADS) sample_kernel(wf_sample_args a)
 {
     __shared__ shared_space sh;
-    wait_for_previous();
     let_next_start();
+    wait_for_previous();
     int64_t i = blockIdx.x;
     int32_t row = a.row[i], pos = a.pos[i];
     row_state r = {&a.sampling[row], (float *)a.logits.data + i * a.logits.stride, a.n_vocab};

@@ -253,7 +253,9 @@ static void check_tokens(wf_comm *control, const way *w, const char *name)
                                     .n_prompt = (uint32_t)g.cases[i].n_prompt,
                                     .max_new = (uint32_t)g.cases[i].n_greedy,
                                     .at_step = 2 * i};
-    rig_run(&r, &config, requests, g.n_cases, outputs, NULL);
+    rig_totals totals;
+    rig_run(&r, &config, requests, g.n_cases, outputs, &totals);
+    expect(totals.n_graphs > 0, name, "captured steps", 0);
     for (int32_t i = 0; control->rank == 0 && i < g.n_cases; i++)
         for (int32_t k = 0; k < g.cases[i].n_greedy; k++)
             expect(outputs[i].token[k] == g.cases[i].greedy[k], w->name, name, k);
