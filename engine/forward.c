@@ -652,7 +652,7 @@ wf_status wf_forward_enqueue(wf_forward *f, int i_slot)
     step st = {0};
     slot *s = &f->slots[i_slot];
     bool decode = s->plan[WF_PLAN_DECODE] == s->plan[WF_PLAN_TOKENS];
-    wf_range(f->be, decode ? "decode step" : "mixed step");
+    f->be->ops->range(f->be, decode ? "decode step" : "mixed step");
     WF_TRY(upload_plan(f, &st, s));
     s->n_samples = (int32_t)st.n_samples;
     s->n_top = st.n_samples > 0 ? st.n_top : -1;
@@ -660,7 +660,7 @@ wf_status wf_forward_enqueue(wf_forward *f, int i_slot)
     WF_TRY(enter_rows(f, &st));
     WF_TRY(compute_or_replay(f, &st));
     WF_TRY(download(f, &st, s));
-    wf_range(f->be, NULL);
+    f->be->ops->range(f->be, NULL);
     return f->be->ops->event_record(f->be, s->done, f->stream);
 }
 

@@ -76,7 +76,8 @@ typedef struct wf_backend_ops {
     // *at, memory of alloc or host_alloc, becomes the device's clock in nanoseconds when what was
     // queued before has run. Costs a few microseconds: for measuring.
     wf_status (*stamp)(wf_backend *be, wf_stream *s, uint64_t *at);
-    // Begins a named range for the device's profiler, NULL ends it. May be NULL; use wf_range().
+    // Begins a named range that a profiler of the device shows beside the operations queued in it;
+    // name NULL ends it.
     void (*range)(wf_backend *be, const char *name);
 
     // Operations (ops.h).
@@ -119,12 +120,6 @@ struct wf_weight {
     wf_dtype dtype;
     int64_t n_rows, n_cols;
 };
-
-// A range that a profiler shows beside the operations queued in it; name NULL ends it.
-static inline void wf_range(wf_backend *be, const char *name)
-{
-    if (be->ops->range) be->ops->range(be, name);
-}
 
 // Creates the back end called `name` ("ref", "cpu", "cuda"). Caller owns *out. Errors: WF_CONFIG
 // (no such name), WF_NOT_BUILT (built without it: says which CMake option), WF_DEVICE (no device),

@@ -105,13 +105,13 @@ static wf_status begin(wf_profile *p, wf_stream *s, const char *op, const wf_op_
     p->stream = s;
     line *l = find_line(p, op, c);
     p->calls[p->n_calls] = (call){l, c->bytes, c->flops, seen_before(l, c->rows)};
-    if (p->inner->range) p->inner->range(p->be, op);
+    p->inner->range(p->be, op);
     return p->inner->stamp(p->be, s, &p->stamp[2 * p->n_calls]);
 }
 
 static wf_status end(wf_profile *p, wf_stream *s)
 {
-    if (p->inner->range) p->inner->range(p->be, NULL);
+    p->inner->range(p->be, NULL);
     return p->inner->stamp(p->be, s, &p->stamp[2 * p->n_calls++ + 1]);
 }
 

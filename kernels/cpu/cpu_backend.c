@@ -164,6 +164,7 @@ const wf_backend_ops wf_cpu_ops = {
     .event_sync = wf_ref_event_sync,
     .stream_wait = wf_ref_stream_wait,
     .stamp = wf_ref_stamp,
+    .range = wf_ref_range,
     .token_ids = wf_ref_token_ids,
     .embed = wf_cpu_embed,
     .gemm = wf_cpu_gemm,

@@ -24,6 +24,7 @@ wf_status wf_ref_event_create(wf_backend *be, wf_event **out);
 void wf_ref_event_destroy(wf_backend *be, wf_event *e);
 wf_status wf_ref_event_record(wf_backend *be, wf_event *e, wf_stream *s);
 wf_status wf_ref_stamp(wf_backend *be, wf_stream *s, uint64_t *at);
+void wf_ref_range(wf_backend *be, const char *name);
 wf_status wf_ref_event_query(wf_backend *be, wf_event *e, bool *out_done);
 wf_status wf_ref_event_sync(wf_backend *be, wf_event *e);
 wf_status wf_ref_stream_wait(wf_backend *be, wf_stream *s, wf_event *e);

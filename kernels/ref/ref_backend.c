@@ -142,6 +142,12 @@ wf_status wf_ref_stamp(wf_backend *be, wf_stream *s, uint64_t *at)
     return WF_OK;
 }
 
+void wf_ref_range(wf_backend *be, const char *name)
+{
+    (void)be;
+    (void)name;
+}
+
 void wf_ref_host_memory(uint64_t *out_free_bytes, uint64_t *out_total_bytes)
 {
     *out_total_bytes = machine_bytes();
@@ -204,6 +210,7 @@ const wf_backend_ops wf_ref_ops = {
     .event_sync = wf_ref_event_sync,
     .stream_wait = wf_ref_stream_wait,
     .stamp = wf_ref_stamp,
+    .range = wf_ref_range,
     .token_ids = wf_ref_token_ids,
     .embed = wf_ref_embed,
     .gemm = wf_ref_gemm,
