@@ -1,5 +1,7 @@
 // Prefill attention: chunks of a prompt over all of its KV so far, causal, packed without padding.
 //
+// Chooses the first of `ways` that fits. This file has the one of sm_80, which takes every shape:
+//
 //   grid (query tile, query head, sequence after the decode rows); 4 warps of MT x 16 query rows
 //   loop over KV tiles of N tokens: two stages of cp.async, S = Q K^T, online softmax, O += P V
 //
@@ -255,7 +257,13 @@ static wf_status prefill_dims(wf_cuda *cu, wf_stream *s, const wf_attention_args
     return launch_prefill<T, 256>(cu, s, in, a);
 }
 
-wf_status wf_attention_prefill(wf_cuda *cu, wf_stream *s, const wf_attention_args *in)
+static bool mma_fits(const wf_cuda *cu, const wf_attention_args *in)
+{
+    (void)cu, (void)in;
+    return true;
+}
+
+static wf_status prefill_mma(wf_cuda *cu, wf_stream *s, const wf_attention_args *in)
 {
     prefill_args a = {};
     a.b = *in->batch;
@@ -268,4 +276,19 @@ wf_status wf_attention_prefill(wf_cuda *cu, wf_stream *s, const wf_attention_arg
     a.out_wide = (uintptr_t)in->out.data % 4 == 0 && in->out.stride % 2 == 0;
     return cu->act == WF_BF16 ? prefill_dims<__nv_bfloat16>(cu, s, in, a)
                               : prefill_dims<__half>(cu, s, in, a);
+}
+
+static const struct {
+    const char *name;
+    bool (*fits)(const wf_cuda *cu, const wf_attention_args *in);
+    wf_status (*run)(wf_cuda *cu, wf_stream *s, const wf_attention_args *in);
+} ways[] = {{"hopper", wf_attention_hopper_fits, wf_attention_hopper},
+            {"mma", mma_fits, prefill_mma}};
+
+wf_status wf_attention_prefill(wf_cuda *cu, wf_stream *s, const wf_attention_args *in)
+{
+    size_t i = 0;
+    while (!ways[i].fits(cu, in))
+        i++;
+    return ways[i].run(cu, s, in);
 }

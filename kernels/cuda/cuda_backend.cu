@@ -354,6 +354,25 @@ static void cuda_destroy(wf_backend *be)
 // Only its attributes are looked at: they tell which of the module's codes this device runs.
 static __global__ void probe_kernel() {}
 
+// Tensor maps are made by the driver; the library is not linked with it.
+static wf_status find_encoder(wf_cuda *cu)
+{
+    cudaDriverEntryPointQueryResult found;
+#if CUDART_VERSION >= 12050
+    WF_CU(cu,
+          cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &cu->encode_map, 12000,
+                                           cudaEnableDefault, &found),
+          "looking for cuTensorMapEncodeTiled");
+#else
+    WF_CU(cu,
+          cudaGetDriverEntryPoint("cuTensorMapEncodeTiled", &cu->encode_map, cudaEnableDefault,
+                                  &found),
+          "looking for cuTensorMapEncodeTiled");
+#endif
+    if (found != cudaDriverEntryPointSuccess) cu->encode_map = nullptr;
+    return WF_OK;
+}
+
 static wf_status open_device(wf_cuda *cu)
 {
     cudaDeviceProp p;
@@ -379,7 +398,8 @@ static wf_status open_device(wf_cuda *cu)
     WF_CU(cu, cudaFuncGetAttributes(&code, probe_kernel), "loading the kernels");
     // Code made for compute_80 has no griddepcontrol.wait, on whatever device it runs.
     cu->overlap = p.major >= 9 && code.ptxVersion >= 90;
-    return WF_OK;
+    // Hopper's own code is not made for any other architecture, later ones included.
+    return p.major == 9 && cu->overlap ? find_encoder(cu) : WF_OK;
 }
 
 static wf_status open_backend(wf_cuda *cu)

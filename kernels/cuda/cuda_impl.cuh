@@ -55,6 +55,7 @@ struct wf_cuda {
     int device, n_sms, cc_major;
     bool deterministic; // wf_backend_config.deterministic
     bool overlap;       // the code in use can wait for the kernel before it: launch it early
+    void *encode_map;   // the driver's cuTensorMapEncodeTiled where the code in use is Hopper's
     wf_dtype act;
     char gpu[64], host[64];
     cublasLtHandle_t lt;
@@ -190,5 +191,8 @@ wf_status wf_gemm_stream(wf_cuda *cu, wf_stream *s, const wf_gemm_args *a);
 // Attention's parts: rows [0, n_decode) and the sequences after them. *out_done: it could.
 wf_status wf_attention_decode(wf_cuda *cu, wf_stream *s, const wf_attention_args *a);
 wf_status wf_attention_prefill(wf_cuda *cu, wf_stream *s, const wf_attention_args *a);
+// Prefill's way on Hopper (cuda_attention_hopper.cu), for shapes and alignments that fit.
+bool wf_attention_hopper_fits(const wf_cuda *cu, const wf_attention_args *a);
+wf_status wf_attention_hopper(wf_cuda *cu, wf_stream *s, const wf_attention_args *a);
 
 #endif

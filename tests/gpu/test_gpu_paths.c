@@ -84,6 +84,11 @@ static const attention_case cases[] = {
     {4, 1, 256, 64, 3, {{511, 1}, {512, 1}, {130, 70}}},
     {8, 2, 128, 48, 3, {{100, 1}, {500, 129}, {0, 128}}}, // pages that are no power of two
     {6, 2, 128, 64, 2, {{0, 1000}, {777, 223}}},
+    {8, 2, 64, 64, 4, {{0, 64}, {64, 2}, {63, 130}, {100, 200}}},  // chunks off the tiles' edges
+    {5, 5, 128, 16, 4, {{0, 65}, {0, 3}, {127, 129}, {300, 133}}}, // pages of part of a tile
+    {3, 1, 128, 128, 3, {{0, 300}, {333, 100}, {191, 2}}},         // pages of two tiles
+    {4, 4, 256, 64, 3, {{0, 257}, {511, 140}, {64, 63}}},          // tiles of one page
+    {16, 2, 128, 64, 5, {{0, 2}, {5, 2}, {0, 129}, {1000, 65}, {63, 130}}},
 };
 #define N_CASES (sizeof cases / sizeof *cases)
 
@@ -136,6 +141,37 @@ static void batch_does_not_matter(void **state)
 {
     (void)state;
     when_deterministic(expect_same_attention);
+}
+
+// A prompt whole and cut into chunks, alone and beside others: the same bits, whatever the options.
+// The cache of the chunk's past is the one that the whole prompt has there.
+static void chunks_do_not_matter(void **state)
+{
+    (void)state;
+    static const int32_t cuts[] = {0, 1, 77, 128, 300, 363, 640, 900};
+    enum { HEADS = 8, KV_HEADS = 2, DIM = 128, LENGTH = 900, Q = HEADS * DIM };
+    op_seq whole[2] = {{0, LENGTH}, {0, 300}};
+    wf_batch *b = op_batch(op.be, whole, 2, 1, 64);
+    wf_kv kv = op_kv(op.be, op.act, 64, KV_HEADS, DIM, (op_seq[]){{LENGTH, 1}, {300, 1}}, 2, 1);
+    op_tensor q = op_matrix(op.be, op.act, b->n_tokens, Q + 2 * KV_HEADS * DIM, 0, 71);
+    op_tensor out = op_matrix(op.be, op.act, b->n_tokens, Q, 0, 0);
+    wf_attention_args a = {b, q.view, HEADS, 0.3f, kv, out.view};
+    op_ok(op.be->ops->attention(op.be, NULL, &a));
+    const float *want = op_read(&out);
+    size_t size = wf_dtype_bytes(op.act);
+    for (size_t i = 0; i + 1 < sizeof cuts / sizeof *cuts; i++) {
+        op_seq chunk = {cuts[i], cuts[i + 1] - cuts[i]};
+        if (chunk.n_new == 1) continue; // a decode row, which another kernel computes
+        a.batch = op_batch(op.be, &chunk, 1, 1, 64);
+        a.qkv = q.view;
+        a.qkv.data = (char *)q.view.data + (size_t)(chunk.past * q.view.stride) * size;
+        a.qkv.n_rows = chunk.n_new;
+        op_tensor part = op_matrix(op.be, op.act, chunk.n_new, Q, 0, 0);
+        a.out = part.view;
+        op_ok(op.be->ops->attention(op.be, NULL, &a));
+        op_expect_same_bits(op_read(&part), want + (size_t)chunk.past * Q,
+                            (int64_t)chunk.n_new * Q);
+    }
 }
 
 // ---- order, capture, errors ---------------------------------------------------------------------
@@ -206,10 +242,10 @@ static void no_such_device(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(aligned_gemms),  cmocka_unit_test(rows_do_not_matter),
-        cmocka_unit_test(long_contexts),  cmocka_unit_test(batch_does_not_matter),
-        cmocka_unit_test(replays),        cmocka_unit_test(says_what_does_not_fit),
-        cmocka_unit_test(no_such_device),
+        cmocka_unit_test(aligned_gemms),          cmocka_unit_test(rows_do_not_matter),
+        cmocka_unit_test(long_contexts),          cmocka_unit_test(batch_does_not_matter),
+        cmocka_unit_test(chunks_do_not_matter),   cmocka_unit_test(replays),
+        cmocka_unit_test(says_what_does_not_fit), cmocka_unit_test(no_such_device),
     };
     return OP_MAIN(argc, argv, tests);
 }
