@@ -2,6 +2,8 @@
 
 CSV like bench_gpu_kernels; the limits are measured the same way. Needs a GPU and torch.
 """
+import time
+
 import torch
 import torch.nn.functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -21,6 +23,7 @@ def median_seconds(call, n_calls, n_replays=9):
         for i in range(n_calls):
             call(i)
     times = []
+    time.sleep(0.3)  # as bench_gpu_kernels does
     for _ in range(n_replays + 2):
         begin, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
         begin.record()
