@@ -9,6 +9,7 @@
 #include "engine/forward.h"
 #include "engine/planfill.h"
 #include "engine/sequence.h"
+#include "engine/warmup.h"
 #include "io/base/clock.h"
 #include "io/base/fault.h"
 #include "io/base/hash.h"
@@ -175,6 +176,31 @@ void wf_engine_destroy(wf_engine *e)
     wf_batcher_destroy(e->batcher);
     wf_forward_destroy(e->forward);
     free(e);
+}
+
+static bool is_greedy(const wf_sampling *p)
+{
+    return !(p->temperature > 0.0f) && p->repetition_penalty == 1.0f &&
+           p->presence_penalty == 0.0f && p->frequency_penalty == 0.0f;
+}
+
+wf_status wf_engine_warm_up(wf_engine *e, const wf_sampling *typical)
+{
+    int32_t *plan = wf_forward_plan_buffer(e->forward, 0), n_layers = 0;
+    wf_forward_output out;
+    wf_warmup w = {.limits = e->limits,
+                   .max_context = e->cfg.max_context,
+                   .logprobs = e->cfg.n_top >= 0 ? typical->logprobs + 1 : 0,
+                   .capture = e->cfg.capture == WF_CAPTURE_AUTO};
+    if (!e->limits.pad) return WF_OK;
+    w.greedy = e->m->tp_size > 1 && w.logprobs == 0 && is_greedy(typical);
+    for (int32_t i = 0; wf_warmup_plan(&w, i, &n_layers, plan) > 0; i++) {
+        wf_forward_limit_layers(e->forward, n_layers);
+        WF_TRY(wf_forward_enqueue(e->forward, 0));
+        WF_TRY(wf_forward_wait(e->forward, 0, &out));
+    }
+    wf_forward_limit_layers(e->forward, 0);
+    return WF_OK;
 }
 
 void wf_engine_start(wf_engine *e, int64_t origin_ns)

@@ -74,6 +74,11 @@ wf_status wf_engine_create(wf_backend *be, const wf_model *model, wf_comm *comm,
                            const wf_engine_config *config, wf_engine **out);
 void wf_engine_destroy(wf_engine *e); // takes NULL
 
+// Does once what would otherwise happen in the first steps: products are measured, steps captured
+// (warmup.h). For steps as requests of `typical` sampling make them; others still pay. Nothing to
+// do where steps are not padded. Before the start. Collective.
+wf_status wf_engine_warm_up(wf_engine *e, const wf_sampling *typical);
+
 // Sets time zero, in nanoseconds of wf_clock_ns().
 void wf_engine_start(wf_engine *e, int64_t origin_ns);
 

@@ -77,6 +77,7 @@ struct wf_forward {
     int64_t plan_words;
     wf_stream *stream;
     wf_graphs *graphs; // NULL: none
+    int32_t n_layers;  // that a step runs through
     slot slots[WF_FORWARD_SLOTS];
     int64_t n_waited; // steps that were waited for
 };
@@ -195,13 +196,20 @@ static wf_status upload_now(wf_forward *f, void *dst, const void *src, size_t by
     return f->be->ops->event_sync(f->be, f->slots[0].done);
 }
 
-// The row of padding: its page, and sampling that changes no logit.
+// The row of padding: its page, again and again, and sampling that changes no logit.
 static wf_status set_up_padding(wf_forward *f)
 {
-    int32_t page = f->cfg.n_pages;
     wf_row_sampling plain = {.top_p = 1.0f, .repetition_penalty = 1.0f};
     if (!f->cfg.pad) return WF_OK;
-    WF_TRY(upload_now(f, (int32_t *)f->b.page_table + f->s.R * f->s.table_cols, &page, 4));
+    int32_t *pages = f->slots[0].plan; // not in use yet
+    size_t n = f->s.table_cols < f->s.plan_bytes / 4 ? f->s.table_cols : f->s.plan_bytes / 4;
+    for (size_t i = 0; i < n; i++)
+        pages[i] = f->cfg.n_pages;
+    for (size_t at = 0, m; at < f->s.table_cols; at += m) {
+        m = f->s.table_cols - at < n ? f->s.table_cols - at : n;
+        WF_TRY(upload_now(f, (int32_t *)f->b.page_table + f->s.R * f->s.table_cols + at, pages,
+                          m * 4));
+    }
     return upload_now(f, (wf_row_sampling *)f->b.sampling + f->s.R, &plain, sizeof plain);
 }
 
@@ -250,6 +258,7 @@ wf_status wf_forward_create(wf_backend *be, const wf_model *model, wf_comm *comm
     f->m = model;
     f->comm = comm;
     f->cfg = *config;
+    f->n_layers = model->arch.n_layers;
     wf_status st = set_up(f);
     if (st != WF_OK) {
         wf_forward_destroy(f);
@@ -629,7 +638,7 @@ static wf_status compute(void *arg)
     const step *st = ((compute_args *)arg)->st;
     wf_matrix logits;
     WF_TRY(embed(f, st));
-    for (int32_t i = 0; i < f->m->arch.n_layers; i++)
+    for (int32_t i = 0; i < f->n_layers; i++)
         WF_TRY(layer(f, st, i));
     if (st->n_samples == 0) return WF_OK;
     WF_TRY(head(f, st, &logits));
@@ -645,6 +654,12 @@ static wf_status compute_or_replay(wf_forward *f, const step *st)
     wf_graph_key key = {st->h[WF_PLAN_SEQS], st->h[WF_PLAN_MAX_CONTEXT], st->h[WF_PLAN_LOGPROBS],
                         st->h[WF_PLAN_GREEDY]};
     return wf_graphs_run(f->graphs, f->stream, &key, compute, &args);
+}
+
+void wf_forward_limit_layers(wf_forward *f, int32_t n_layers)
+{
+    bool limited = n_layers > 0 && n_layers < f->m->arch.n_layers;
+    f->n_layers = limited ? n_layers : f->m->arch.n_layers;
 }
 
 wf_status wf_forward_enqueue(wf_forward *f, int i_slot)

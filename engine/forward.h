@@ -53,6 +53,9 @@ int64_t wf_forward_plan_words(const wf_forward *f);
 // behind the host.
 wf_status wf_forward_enqueue(wf_forward *f, int slot);
 
+// Steps run through the first n layers only, 0: all of them. For warming up. Local.
+void wf_forward_limit_layers(wf_forward *f, int32_t n_layers);
+
 // Blocks until the slot's step is done. Local.
 wf_status wf_forward_wait(wf_forward *f, int slot, wf_forward_output *out);
 

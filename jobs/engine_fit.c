@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 
+#include "io/base/clock.h"
 #include "io/base/log.h"
 
 #define GIB    ((double)(1 << 30))
@@ -65,12 +66,28 @@ static wf_status plan(const wf_engine_fit *f, wf_plan_kv *kv)
     return WF_OK;
 }
 
-// Whether any rank of the group ran out of memory.
-static wf_status agree(const wf_engine_fit *f, wf_status st, bool *out_short)
+// What became of an attempt, on the rank where it went worst.
+typedef enum { FINE, SHORT_OF_MEMORY, FAILED } verdict;
+
+static wf_status agree(const wf_engine_fit *f, wf_status st, verdict *out)
 {
-    int64_t any = 0;
-    WF_TRY(f->group->ops->max_i64(f->group, st == WF_NO_MEMORY, &any));
-    *out_short = any != 0;
+    int64_t mine = st == WF_OK ? FINE : st == WF_NO_MEMORY ? SHORT_OF_MEMORY : FAILED, worst = 0;
+    WF_TRY(f->group->ops->max_i64(f->group, mine, &worst));
+    *out = (verdict)worst;
+    return WF_OK;
+}
+
+static wf_status warm_up(const wf_engine_fit *f, wf_engine *e)
+{
+    wf_backend_info now;
+    int64_t start_ns = wf_clock_ns();
+    WF_TRY(wf_engine_warm_up(e, &f->spec->sampling));
+    WF_TRY(f->be->ops->info(f->be, &now));
+    if (f->speaks && now.async) {
+        wf_info("warm-up: %d captured steps in %.2f s; %.2f GiB are free", wf_engine_n_graphs(e),
+                (double)(wf_clock_ns() - start_ns) / (double)WF_NS_PER_S,
+                (double)now.free_bytes / GIB);
+    }
     return WF_OK;
 }
 
@@ -82,13 +99,17 @@ wf_status wf_engine_fit_create(const wf_engine_fit *f, const wf_engine_config *c
     WF_TRY(plan(f, &kv));
     c.kv_bytes = kv.bytes;
     for (int i = 1;; i++) {
-        bool is_short = false;
+        verdict v = FINE;
         wf_status st = wf_engine_create(f->be, f->model, f->data, &c, out);
-        WF_TRY(agree(f, st, &is_short));
-        if (!is_short) return st;
-        if (st == WF_OK) { // another rank's memory is short
-            wf_engine_destroy(*out);
-            *out = NULL;
+        WF_TRY(agree(f, st, &v));
+        if (v == FINE) {
+            st = warm_up(f, *out);
+            WF_TRY(agree(f, st, &v));
+        }
+        if (v != SHORT_OF_MEMORY) return st;
+        wf_engine_destroy(*out);
+        *out = NULL;
+        if (st == WF_OK) {
             wf_fail(WF_NO_MEMORY, "another rank of the group is short of memory");
         }
         if (!may_shrink(f) || i == MOST_TRIES) return WF_NO_MEMORY;

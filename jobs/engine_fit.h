@@ -1,5 +1,5 @@
-// An engine that fits its memory: plans it, looks at what is really free, creates the engine, and
-// takes less KV memory where the device does not give what was planned.
+// An engine that fits its memory: plans it, looks at what is really free, creates the engine, warms
+// it up, and takes less KV memory where the device does not give what was planned.
 //
 //   free before loading - weights - workspace - libraries - communicator -> share of it for KV
 //   free after loading                                                   -> the smaller one counts

@@ -203,7 +203,9 @@ void rig_run(rig *r, const wf_engine_config *config, const rig_request *requests
     if (!totals) totals = &none;
     memset(totals, 0, sizeof *totals);
     memset(outputs, 0, (size_t)n * sizeof *outputs);
+    wf_sampling typical = wf_sampling_default();
     must(wf_engine_create(r->be, r->model, r->comm, config, &e), "engine");
+    must(wf_engine_warm_up(e, &typical), "warm-up");
     wf_engine_start(e, wf_clock_ns());
     if (r->comm->rank == 0)
         lead(e, requests, n, outputs, totals);
