@@ -53,7 +53,7 @@ def main():
         code, said = plan("llama-3-70b", 2, "141GB")
         assert code == 0, said
         pages = int(re.search(r"KV .*: (\d+) pages", said).group(1))
-        assert 5000 < pages < 6400 and "communicators" in said, said
+        assert 5000 < pages < 6450 and "communicators" in said, said
         code, said = plan("llama-3-8b", 1, "80GB")
         assert code == 0 and "captured steps" in said and "communicators" not in said, said
 
