@@ -328,15 +328,16 @@ static void put_body(wf_text *t, const wf_script *script)
                     "    done\n"
                     "fi\n");
     if (script->requeue) {
-        wf_text_puts(t,
-                     "\n"
-                     "# Slurm requeues nothing by itself. 138: USR1 came before the run could "
-                     "listen. After TERM\n"
-                     "# it is not wanted, and after weft cancel Slurm refuses it.\n"
-                     "if { [ $code = 75 ] || [ $code = 138 ]; } && [ \"$signal\" != TERM ]; then\n"
-                     "    scontrol requeue \"$SLURM_JOB_ID\" || echo \"not requeued: submit again "
-                     "to go on\"\n"
-                     "fi\n");
+        wf_text_puts(
+            t, "\n"
+               "# Slurm requeues nothing by itself. 138: USR1 came before the run could "
+               "listen. Not after\n"
+               "# TERM: Slurm would bring back a job that scancel has ended. After weft cancel it "
+               "refuses.\n"
+               "if { [ $code = 75 ] || [ $code = 138 ]; } && [ \"$signal\" != TERM ]; then\n"
+               "    scontrol requeue \"$SLURM_JOB_ID\" || echo \"not requeued: submit again "
+               "to go on\"\n"
+               "fi\n");
     }
     wf_text_puts(t, "exit $code\n");
 }

@@ -6,6 +6,8 @@
 #      ├─ n1: slurmd, its jobs; own processes, network, host name, /dev/shm and scratch folder
 #      ├─ n2 ...
 #
+# Jobs of the partition `urgent` push those of `batch` off their nodes.
+#
 # Each host is a set of namespaces (processes, network, host name, mounts, IPC). The nodes live inside
 # ctl's process namespace, so that ending ONE process ends everything; the machine's own network
 # and /etc are not touched. All files are in LAB_DIR. Booting takes about a second.
@@ -182,7 +184,10 @@ $([ "$gpus" = 0 ] || echo GresTypes=gpu)
 $(for ((i = 1; i <= n_nodes; i++)); do
         echo "NodeName=n$i NodeAddr=$net.$((10 + i)) NodeHostname=n$i CPUs=$cpus RealMemory=$memory$node_gres"
     done)
-PartitionName=batch Nodes=ALL Default=YES MaxTime=INFINITE State=UP
+PreemptType=preempt/partition_prio
+PreemptMode=REQUEUE
+PartitionName=batch Nodes=ALL Default=YES MaxTime=INFINITE PriorityTier=1 State=UP
+PartitionName=urgent Nodes=ALL MaxTime=INFINITE PriorityTier=2 State=UP
 CONF
 }
 
@@ -282,7 +287,7 @@ start-slurmd) start_slurmd "$1" ;;
 unplug) nsenter -t "$(pid_of ctl)" -n ip link set "v${1#n}" down ;;
 plug) nsenter -t "$(pid_of ctl)" -n ip link set "v${1#n}" up ;;
 *)
-    sed -n '2,26s/^# \{0,1\}//p' "$self"
+    sed -n '2,28s/^# \{0,1\}//p' "$self"
     exit 2
     ;;
 esac

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Nodes that are lost under a submitted job: Slurm starts it again elsewhere, and every row is there
-# exactly once, also where the lost node's copy lives on and goes on writing.
+# Nodes that a submitted job loses: they die, are cut off, or more urgent jobs get them. Slurm starts
+# the job again elsewhere, and every row is there exactly once, also where the lost node's copy lives
+# on and goes on writing.
 #
 #   lost_test.sh WEFT
 set -euo pipefail
@@ -38,15 +39,19 @@ finish() { # finish NAME JOB HOST: on another host
     echo "$1: lost $3, finished on $(lab_field "$2" BatchHost) after $SECONDS s"
 }
 
-lab_up 4
+lab_up 5
 lab_shard "$lab_work/requests.h5" 10 16
 off=$(start off)
 cut=$(start cut)
+pushed=$(start pushed)
 off_host=$(host_of off "$off")
 cut_host=$(host_of cut "$cut")
+pushed_host=$(host_of pushed "$pushed")
 lab_cluster power-off "$off_host"
 lab_cluster unplug "$cut_host"
 lab_exec scontrol update NodeName="$cut_host" State=DOWN Reason="no cable" # at once, not after a time-out
+lab_exec sbatch -p urgent --exclusive -w "$pushed_host" -o /dev/null --wrap 'sleep 20' >/dev/null
+finish pushed "$pushed" "$pushed_host"
 finish cut "$cut" "$cut_host"
 finish off "$off" "$off_host"
 

@@ -65,8 +65,8 @@ if [ -z "$signal" ]; then
     done
 fi
 
-# Slurm requeues nothing by itself. 138: USR1 came before the run could listen. After TERM
-# it is not wanted, and after weft cancel Slurm refuses it.
+# Slurm requeues nothing by itself. 138: USR1 came before the run could listen. Not after
+# TERM: Slurm would bring back a job that scancel has ended. After weft cancel it refuses.
 if { [ $code = 75 ] || [ $code = 138 ]; } && [ "$signal" != TERM ]; then
     scontrol requeue "$SLURM_JOB_ID" || echo "not requeued: submit again to go on"
 fi
