@@ -18,6 +18,7 @@
 #include "jobs/inputs.h"
 #include "jobs/plan.h"
 #include "launcher/commands.h"
+#include "launcher/conductor_site.h"
 #include "launcher/jobfile.h"
 #include "launcher/submission.h"
 #include "slurm/script.h"
@@ -262,7 +263,7 @@ static wf_status script_fill(const wf_cli *cli, submission *s)
     script->requeue = spec->slurm.requeue && s->n_chain == 0;
     script->chained = s->n_chain > 0;
     script->array = (int)s->n_array;
-    script->conducts = spec->parallel.layout == WF_SPEC_LAYOUT_GROUPS;
+    script->conducts = wf_site_suits(spec, script->nodes * script->tasks_per_node);
     script->force = wf_cli_has(cli, "force");
     script->give_up = GIVE_UP;
     script->setup = spec->slurm.setup.item;

@@ -3,16 +3,25 @@
 
 #include <ctype.h>
 #include <limits.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "io/base/arena.h"
+#include "io/base/clock.h"
 #include "io/base/file.h"
 #include "io/base/log.h"
+#include "slurm/command.h"
 
-enum { NODE_PATIENCE_S = 20 };
+#define NODE_PATIENCE_NS (20 * WF_NS_PER_S)
+
+bool wf_site_suits(const wf_jobspec *spec, int n_ranks)
+{
+    if (spec->parallel.layout != WF_SPEC_LAYOUT_AUTO)
+        return spec->parallel.layout == WF_SPEC_LAYOUT_GROUPS;
+    return spec->arrivals.mode == WF_SPEC_OFFLINE && n_ranks > spec->parallel.tensor &&
+           !spec->slurm.container[0];
+}
 
 static int number_from(const char *name)
 {
@@ -119,14 +128,17 @@ void wf_site_free(wf_site *site)
 
 bool wf_site_node_answers(const wf_site *site, int node)
 {
-    char command[512], said[16] = "";
+    const char *name = site->nodes.name[node];
+    const char *const argv[] = {"srun",      "--quiet",    "--mpi=none", "--overlap",
+                                "--nodes=1", "--ntasks=1", "--nodelist", name,
+                                "echo",      "here",       NULL};
+    wf_slurm_answer answer;
     if (!site->slurm) return true;
-    snprintf(command, sizeof command,
-             "timeout %d srun --quiet --mpi=none --overlap --nodes=1 --ntasks=1 --nodelist=%s "
-             "echo here 2>/dev/null </dev/null",
-             NODE_PATIENCE_S, site->nodes.name[node]);
-    FILE *answer = popen(command, "r");
-    if (!answer) return true; // nothing is known
-    bool here = fgets(said, sizeof said, answer) && strcmp(said, "here\n") == 0;
-    return pclose(answer) == 0 && here;
+    if (wf_slurm_command(argv, NODE_PATIENCE_NS, &answer) != WF_OK) {
+        wf_debug("node %s: %s", name, wf_error());
+        return false;
+    }
+    bool here = answer.exit_code == 0 && strcmp(answer.out, "here") == 0;
+    wf_slurm_answer_free(&answer);
+    return here;
 }

@@ -24,6 +24,10 @@ typedef struct wf_site {
     wf_plan *plan;   // of the places: group g first sits on plan->member[g * tensor ...]
 } wf_site;
 
+// Whether a batch job of so many ranks is one for a conductor: the job file says so or, left to us,
+// nothing is timed, there are several groups, and no container hides Slurm's commands.
+bool wf_site_suits(const wf_jobspec *spec, int n_ranks);
+
 // WF_CONFIG when the groups asked for do not fit; *out is for wf_site_free either way.
 wf_status wf_site_find(const wf_jobspec *spec, const wf_slurm_env *slurm, wf_site *out);
 void wf_site_free(wf_site *site);

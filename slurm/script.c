@@ -133,6 +133,8 @@ static wf_status put_directives(wf_text *t, const wf_script *script)
     wf_text_puts(t, "#SBATCH --open-mode=append\n");
     wf_text_puts(t, script->requeue ? "#SBATCH --requeue\n" : "#SBATCH --no-requeue\n");
     if (script->chained) wf_text_puts(t, "#SBATCH --dependency=singleton\n");
+    // The groups on other nodes go on; without it Slurm ends the whole job with the first node.
+    if (script->conducts) wf_text_puts(t, "#SBATCH --no-kill\n");
     for (size_t i = 0; i < script->n_extra; i++) {
         WF_TRY(put_extra(t, script->extra[i]));
     }

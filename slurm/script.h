@@ -33,7 +33,7 @@ typedef struct wf_script {
     bool requeue;
     bool chained;  // one of several jobs of this name that run one after the other
     int array;     // tasks; task i runs part i of the job
-    bool conducts; // the program starts its steps itself
+    bool conducts; // the program starts its steps itself, and outlives the loss of a node
     bool force;    // goes on in a folder of another job
     int give_up;   // runs without progress after which it is not requeued again; 0: never
     const char *const *setup; // [n_setup] shell lines

@@ -9,6 +9,7 @@
 #SBATCH --output=/home/u/out/azure/slurm-%j.out
 #SBATCH --open-mode=append
 #SBATCH --no-requeue
+#SBATCH --no-kill
 
 # USR1 (the time limit is near) and TERM (scancel) go on to the run: it seals what is
 # finished and ends with 75. One that comes before the run keeps it from starting.
