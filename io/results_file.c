@@ -11,6 +11,8 @@
 
 #define BATCH_BYTES_DEFAULT (UINT64_C(32) << 20)
 
+enum { BLOCK_ROWS = 65536 };
+
 // --- one file ---
 
 void wf_results_unuse(wf_results *r)
@@ -302,9 +304,25 @@ static wf_status read_job(wf_results *r)
     return st;
 }
 
-static wf_status add_file(wf_results *r, const char *path)
+// Failed rows of the open file.
+static wf_status count_failed(wf_results *r, uint64_t rows, uint64_t *n_failed)
 {
-    wf_result_file file = {.group_base = r->group_base};
+    uint8_t block[BLOCK_ROWS];
+    *n_failed = 0;
+    for (uint64_t at = 0; at < rows; at += BLOCK_ROWS) {
+        size_t n = rows - at < BLOCK_ROWS ? (size_t)(rows - at) : BLOCK_ROWS;
+        WF_TRY(wf_h5_dataset_read(r->sets[WF_COL_status], at, n, block));
+        for (size_t i = 0; i < n; i++) {
+            *n_failed += block[i] == WF_RESULT_FAILED;
+        }
+    }
+    return WF_OK;
+}
+
+static wf_status add_file(wf_results *r, const char *path, bool void_failed)
+{
+    wf_result_file file = {.group_base = r->group_base, .void_failed = void_failed};
+    uint64_t n_void = 0;
     WF_TRY(wf_arena_strdup(r->arena, path, &file.path));
     WF_TRY(open_file(r, path, &file.columns));
     file.rows = wf_h5_dataset_count(r->sets[WF_COL_row]);
@@ -313,10 +331,11 @@ static wf_status add_file(wf_results *r, const char *path)
     WF_TRY(read_shards(r, &file));
     WF_TRY(read_runs(r));
     WF_TRY(read_job(r));
+    if (void_failed) WF_TRY(count_failed(r, file.rows, &n_void));
     WF_TRY(wf_grow(r->n_files + 1, sizeof file, &r->files_capacity, &r->files));
     r->files[r->n_files++] = file;
     r->i_open = r->n_files - 1;
-    r->rows += file.rows;
+    r->rows += file.rows - n_void;
     r->tokens += file.tokens;
     r->steps += file.steps;
     return WF_OK;
@@ -337,11 +356,11 @@ static wf_status create(const char *place, const wf_results_options *options, wf
     return st;
 }
 
-static wf_status add_segment(wf_results *r, const char *folder, const char *name)
+static wf_status add_segment(wf_results *r, const char *folder, const char *name, bool void_failed)
 {
     char *path = NULL;
     WF_TRY(wf_path_join(folder, name, &path));
-    wf_status st = add_file(r, path);
+    wf_status st = add_file(r, path, void_failed);
     free(path);
     return st;
 }
@@ -356,9 +375,9 @@ static wf_status add_folder(wf_results *r, const char *folder, const wf_results_
     const wf_segment_ref *refs = wf_runs_segments(runs, &n);
     wf_status st = WF_OK;
     if (!options || !options->segments) st = wf_manifest_covers(folder, refs, n, &merged);
-    if (st == WF_OK && merged) st = add_segment(r, folder, "results.h5");
+    if (st == WF_OK && merged) st = add_segment(r, folder, "results.h5", false);
     for (size_t i = 0; st == WF_OK && !merged && i < n; i++) {
-        st = add_segment(r, folder, refs[i].path);
+        st = add_segment(r, folder, refs[i].path, refs[i].void_failed);
     }
     if (st == WF_OK && !merged && n == 0) {
         st = wf_fail(WF_NO_INPUT, "%s: holds no sealed results yet", folder);
@@ -375,7 +394,7 @@ static wf_status add_place(wf_results *r, const char *path, const wf_results_opt
     bool folder = wf_file_exists(inside);
     free(inside);
     r->group_base = r->next_group;
-    return folder ? add_folder(r, path, options) : add_file(r, path);
+    return folder ? add_folder(r, path, options) : add_file(r, path, false);
 }
 
 wf_status wf_results_open_many(const char *const *paths, size_t n,
@@ -409,7 +428,22 @@ wf_status wf_results_open_files(const char *const *paths, size_t n,
     wf_results *r = NULL;
     wf_status st = create(n > 0 ? paths[0] : "", options, &r);
     for (size_t i = 0; st == WF_OK && i < n; i++) {
-        st = add_file(r, paths[i]);
+        st = add_file(r, paths[i], false);
+    }
+    if (st == WF_OK)
+        *out = r;
+    else
+        wf_results_close(&r);
+    return st;
+}
+
+wf_status wf_results_open_segments(const char *out_dir, const wf_segment_ref *refs, size_t n,
+                                   const wf_results_options *options, wf_results **out)
+{
+    wf_results *r = NULL;
+    wf_status st = create(out_dir, options, &r);
+    for (size_t i = 0; st == WF_OK && i < n; i++) {
+        st = add_segment(r, out_dir, refs[i].path, refs[i].void_failed);
     }
     if (st == WF_OK)
         *out = r;

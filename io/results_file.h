@@ -12,6 +12,7 @@
 #ifndef WF_IO_RESULTS_FILE_H
 #define WF_IO_RESULTS_FILE_H
 
+#include "io/runfile.h"
 #include "io/segment.h"
 
 #include <stdbool.h>
@@ -29,6 +30,11 @@ wf_status wf_results_open(const char *path, const wf_results_options *options, w
 wf_status wf_results_open_files(const char *const *paths, size_t n,
                                 const wf_results_options *options, wf_results **out);
 
+// Opens sealed segments of a folder, in this order. Failed rows that do not count any more
+// (wf_segment_ref.void_failed) are left out everywhere but in wf_results_keys(), which marks them.
+wf_status wf_results_open_segments(const char *out_dir, const wf_segment_ref *refs, size_t n,
+                                   const wf_results_options *options, wf_results **out);
+
 // Opens several files or folders as one (the tasks of a job array). Group numbers of each start
 // above those of the one before, so that runs stay apart.
 wf_status wf_results_open_many(const char *const *paths, size_t n,
@@ -39,8 +45,8 @@ void wf_results_close(wf_results **results);
 const char *wf_results_place(const wf_results *results); // what was opened, for people; borrow
 size_t wf_results_files(const wf_results *results);
 const char *wf_results_file_path(const wf_results *results, size_t i_file); // borrow
-uint64_t wf_results_file_rows(const wf_results *results, size_t i_file);
-uint64_t wf_results_rows(const wf_results *results);
+uint64_t wf_results_file_rows(const wf_results *results, size_t i_file);    // in the file
+uint64_t wf_results_rows(const wf_results *results);                        // that count
 uint64_t wf_results_tokens(const wf_results *results);
 uint64_t wf_results_steps(const wf_results *results);
 const wf_result_job *wf_results_job(const wf_results *results);           // borrow
@@ -61,6 +67,8 @@ wf_status wf_results_next_steps(wf_results *results, wf_step_record *steps, size
 typedef struct wf_result_key {
     uint32_t shard; // index of wf_results_job()->shards
     uint16_t sample;
+    bool failed;  // the row failed
+    bool is_void; // and does not count any more
     uint64_t row;
 } wf_result_key;
 

@@ -16,6 +16,7 @@ typedef struct wf_result_file {
     uint32_t *shard_map; // [n_shards of the file] -> index in the joined table
     size_t n_shards;
     uint16_t group_base; // added to its group numbers
+    bool void_failed;    // its failed rows do not count
 } wf_result_file;
 
 struct wf_results {

@@ -169,24 +169,42 @@ static wf_status batch_rows(wf_results *r, size_t i_file, uint64_t start, size_t
     return WF_OK;
 }
 
-wf_status wf_results_next(wf_results *r, const wf_result **row)
+static bool counts(const wf_result_file *file, const wf_result *row)
+{
+    return !file->void_failed || row->status != WF_RESULT_FAILED;
+}
+
+// The next row of those loaded that counts; NULL: none.
+static const wf_result *next_view(wf_results *r)
+{
+    while (r->i_view < r->n_views) {
+        const wf_result *row = &r->views[r->i_view++];
+        if (counts(&r->files[r->i_next_file], row)) return row;
+    }
+    return NULL;
+}
+
+static wf_status load_next(wf_results *r)
 {
     size_t n;
-    if (r->i_view < r->n_views) {
-        *row = &r->views[r->i_view++];
-        return WF_OK;
-    }
+    r->i_view = r->n_views = 0;
     while (r->i_next_file < r->n_files && r->i_next_row >= r->files[r->i_next_file].rows) {
         r->i_next_file++;
         r->i_next_row = 0;
     }
-    *row = NULL;
     if (r->i_next_file == r->n_files) return WF_OK;
     WF_TRY(batch_rows(r, r->i_next_file, r->i_next_row, &n));
     WF_TRY(wf_results_load(r, r->i_next_file, r->i_next_row, n));
     r->i_next_row += n;
-    r->i_view = 1;
-    *row = &r->views[0];
+    return WF_OK;
+}
+
+wf_status wf_results_next(wf_results *r, const wf_result **row)
+{
+    while (!(*row = next_view(r))) {
+        WF_TRY(load_next(r));
+        if (r->n_views == 0) return WF_OK;
+    }
     return WF_OK;
 }
 
@@ -244,6 +262,8 @@ wf_status wf_results_keys(wf_results *r, size_t i_file, uint64_t start, size_t n
     WF_TRY(read_column(r, WF_COL_shard, start, n));
     WF_TRY(read_column(r, WF_COL_row, start, n));
     WF_TRY(read_column(r, WF_COL_sample, start, n));
+    WF_TRY(read_column(r, WF_COL_status, start, n));
+    const uint8_t *status = r->buffers[WF_COL_status].data;
     const uint32_t *shards = r->buffers[WF_COL_shard].data;
     for (size_t i = 0; i < n; i++) {
         if (shards[i] >= file->n_shards) {
@@ -252,6 +272,8 @@ wf_status wf_results_keys(wf_results *r, size_t i_file, uint64_t start, size_t n
         }
         keys[i] = (wf_result_key){.shard = file->shard_map[shards[i]],
                                   .sample = ((const uint16_t *)r->buffers[WF_COL_sample].data)[i],
+                                  .failed = status[i] == WF_RESULT_FAILED,
+                                  .is_void = status[i] == WF_RESULT_FAILED && file->void_failed,
                                   .row = ((const uint64_t *)r->buffers[WF_COL_row].data)[i]};
     }
     return WF_OK;

@@ -56,6 +56,7 @@ static void put_ref(wf_json_writer *w, const char *key, const wf_segment_ref *re
     wf_json_put_u64(w, "rows", ref->rows);
     wf_json_put_u64(w, "bytes", ref->bytes);
     wf_json_put_string(w, "xxh64", wf_hash64_hex(ref->xxh64, hex));
+    if (ref->void_failed) wf_json_put_bool(w, "void_failed", true);
     wf_json_close(w);
 }
 
@@ -119,7 +120,9 @@ static wf_status same_segments(wf_json_ref root, const wf_segment_ref *segments,
         int64_t bytes;
         WF_TRY(wf_json_get_string(wf_json_at(list, i), "path", &path));
         WF_TRY(wf_json_get_i64(wf_json_at(list, i), "bytes", 0, INT64_MAX, &bytes));
-        if (strcmp(path, segments[i].path) != 0 || (uint64_t)bytes != segments[i].bytes) {
+        bool void_failed = wf_json_has(wf_json_at(list, i), "void_failed");
+        if (strcmp(path, segments[i].path) != 0 || (uint64_t)bytes != segments[i].bytes ||
+            void_failed != segments[i].void_failed) {
             return WF_OK;
         }
     }

@@ -146,6 +146,8 @@ static wf_status read_ref(scan *s, wf_json_ref item)
     ref.rows = (uint64_t)rows;
     ref.bytes = (uint64_t)bytes;
     ref.xxh64 = strtoull(hash, NULL, 16);
+    if (wf_json_has(item, "void_failed"))
+        WF_TRY(wf_json_get_bool(item, "void_failed", &ref.void_failed));
     WF_TRY(wf_grow(s->listed.n + 1, sizeof ref, &s->listed.capacity, &s->listed.items));
     s->listed.items[s->listed.n++] = ref;
     return WF_OK;
@@ -348,6 +350,7 @@ static wf_status see_file(scan *s, const char *path)
     WF_TRY(wf_arena_strdup(runs->arena, path, &name));
     ref.path = name;
     ref.bytes = (uint64_t)bytes;
+    ref.void_failed = listed && listed->void_failed;
     if (listed && listed->xxh64 != 0) { // an epoch's file does not know rows and hash
         ref.rows = listed->rows;
         ref.xxh64 = listed->xxh64;

@@ -9,6 +9,10 @@
 // Every start is a run. Sealed segments are the only truth, run files only fence: a segment counts
 // when the newest run's file lists it, or when it is of the newest run and either of its group's
 // newest epoch or listed by that epoch's file. What an older run or epoch publishes later is void.
+// A listed segment may be marked `void_failed`: its done rows count, its failed ones do not (weft
+// run
+// --retry-failed); the mark goes on from run to run. So every row has one result that counts, or
+// none.
 //
 // The order of a start, by one process (the first rank): wf_owner_take (io/runfile_owner.h),
 // wf_runs_open, compare the identity, wf_runs_start, read what is done (io/runfile_done.h). All
@@ -25,9 +29,11 @@
 typedef struct wf_segment_ref {
     const char *path; // relative to the output folder, "segments/g0/r1-e0-00000.h5"; borrow
     uint32_t group, run, epoch, number;
-    uint64_t rows;  // 0 until verified or listed
-    uint64_t bytes; // on disk
-    uint64_t xxh64; // 0 until verified or listed
+    uint64_t rows;     // 0 until verified or listed
+    uint64_t bytes;    // on disk
+    uint64_t xxh64;    // 0 until verified or listed
+    uint64_t n_failed; // rows that failed; known once verified
+    bool void_failed;  // those do not count: a later run has them to do again
 } wf_segment_ref;
 
 typedef struct wf_runs wf_runs;
@@ -66,6 +72,7 @@ typedef struct wf_run_params {
     const char *identity; // JSON object: model, dtype, sampling, seed, arrivals, shards ...
     const char *job_id;   // batch job, NULL: none
     uint32_t restart;     // its restart count
+    bool retry_failed;    // rows that failed so far do not count from this run on
     const char *command;  // how the job was started, for people; NULL: not known
 } wf_run_params;
 

@@ -111,6 +111,7 @@ static wf_status mark_keys(wf_done *done, const wf_results *results, const wf_re
     uint32_t from = UINT32_MAX, to = 0;
     bool ours = false;
     for (size_t i = 0; i < n; i++) {
+        if (keys[i].is_void) continue;
         if (keys[i].shard != from) { // rows of a shard come in runs
             from = keys[i].shard;
             ours = find_shard(done, job->shards[from].uid, &to);
@@ -128,12 +129,12 @@ static wf_status mark_keys(wf_done *done, const wf_results *results, const wf_re
     return WF_OK;
 }
 
-static wf_status scan_file(wf_done *done, const char *path, wf_result_key *keys,
-                           uint64_t *n_foreign)
+static wf_status scan_file(wf_done *done, const char *out_dir, const wf_segment_ref *ref,
+                           wf_result_key *keys, uint64_t *n_foreign)
 {
     wf_results *results = NULL;
-    wf_status st = wf_results_open_files(&path, 1, NULL, &results);
-    uint64_t n = st == WF_OK ? wf_results_rows(results) : 0;
+    wf_status st = wf_results_open_segments(out_dir, ref, 1, NULL, &results);
+    uint64_t n = st == WF_OK ? wf_results_file_rows(results, 0) : 0;
     for (uint64_t start = 0; st == WF_OK && start < n; start += KEY_ROWS) {
         size_t part = n - start < KEY_ROWS ? (size_t)(n - start) : KEY_ROWS;
         st = wf_results_keys(results, 0, start, part, keys);
@@ -151,10 +152,7 @@ wf_status wf_done_scan(wf_done *done, const char *out_dir, const wf_runs *runs, 
     const wf_segment_ref *refs = wf_runs_segments(runs, &n);
     wf_status st = wf_alloc(KEY_ROWS, sizeof *keys, &keys);
     for (size_t i = 0; st == WF_OK && i < n; i++) {
-        char *path = NULL;
-        st = wf_path_join(out_dir, refs[i].path, &path);
-        if (st == WF_OK) st = scan_file(done, path, keys, &foreign);
-        free(path);
+        st = scan_file(done, out_dir, &refs[i], keys, &foreign);
     }
     free(keys);
     if (st == WF_OK && n_foreign) *n_foreign = foreign;

@@ -1,8 +1,9 @@
 // What is done: a bitmap of (shard, row, sample) over the job's shards, filled from sealed
 // segments.
 //
-// One bit per row and sample; 10 million rows take 1.25 MB per sample. Failed rows are done too.
-// All Local; read by any number of threads once filled.
+// One bit per row and sample; 10 million rows take 1.25 MB per sample. Failed rows are done too,
+// but those that a run has to do again (wf_segment_ref.void_failed). All Local; read by any number
+// of threads once filled.
 #ifndef WF_IO_RUNFILE_DONE_H
 #define WF_IO_RUNFILE_DONE_H
 

@@ -13,7 +13,8 @@
 enum { KEY_ROWS = 65536 };
 
 // Structure by opening, then every key: what resume relies on.
-static wf_status read_keys(const char *path, wf_result_key *keys, uint64_t *rows)
+static wf_status read_keys(const char *path, wf_result_key *keys, uint64_t *rows,
+                           uint64_t *n_failed)
 {
     wf_results *results = NULL;
     wf_status st = wf_results_open_files(&path, 1, NULL, &results);
@@ -21,6 +22,9 @@ static wf_status read_keys(const char *path, wf_result_key *keys, uint64_t *rows
     for (uint64_t start = 0; st == WF_OK && start < n; start += KEY_ROWS) {
         size_t part = n - start < KEY_ROWS ? (size_t)(n - start) : KEY_ROWS;
         st = wf_results_keys(results, 0, start, part, keys);
+        for (size_t i = 0; st == WF_OK && i < part; i++) {
+            *n_failed += keys[i].failed;
+        }
     }
     wf_results_close(&results);
     *rows = n;
@@ -32,7 +36,8 @@ static wf_status read_keys(const char *path, wf_result_key *keys, uint64_t *rows
 static wf_status verify_one(wf_segment_ref *ref, const char *path, wf_result_key *keys)
 {
     uint64_t rows, bytes;
-    WF_TRY(read_keys(path, keys, &rows));
+    ref->n_failed = 0;
+    WF_TRY(read_keys(path, keys, &rows, &ref->n_failed));
     if (ref->xxh64 != 0 && rows != ref->rows) {
         return wf_fail(WF_DATA, "%s: holds %" PRIu64 " rows, %" PRIu64 " are recorded", path, rows,
                        ref->rows);

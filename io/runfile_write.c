@@ -22,6 +22,7 @@ static void put_segment(wf_json_writer *w, const wf_segment_ref *ref)
     wf_json_put_u64(w, "rows", ref->rows);
     wf_json_put_u64(w, "bytes", ref->bytes);
     wf_json_put_string(w, "xxh64", wf_hash64_hex(ref->xxh64, hex));
+    if (ref->void_failed) wf_json_put_bool(w, "void_failed", true);
     wf_json_close(w);
 }
 
@@ -30,7 +31,7 @@ static void put_head(wf_json_writer *w, uint32_t run)
     char iso[WF_CLOCK_ISO_MAX], host[HOST_BYTES] = "";
     gethostname(host, sizeof host - 1);
     wf_json_put_string(w, "format", "weft-run");
-    wf_json_put_string(w, "format_version", "1.0.0");
+    wf_json_put_string(w, "format_version", "1.1.0");
     wf_json_put_string(w, "software_version", WEFT_VERSION);
     wf_json_put_u64(w, "run", run);
     wf_json_put_string(w, "created", wf_clock_iso(wf_clock_unix_ns(), iso));
@@ -103,6 +104,9 @@ wf_status wf_runs_start(wf_runs *runs, const wf_run_params *params, uint32_t *ru
     }
     if (!runs->verified) WF_TRY(wf_runs_verify(runs));
     WF_TRY(make_runs_folder(runs->out_dir));
+    for (size_t i = 0; params->retry_failed && i < runs->n_segments; i++) {
+        if (runs->segments[i].n_failed > 0) runs->segments[i].void_failed = true;
+    }
     WF_TRY(wf_json_writer_create(2, &w));
     wf_status st = put_run(w, runs, params);
     snprintf(name, sizeof name, "runs/%zu.json", runs->n_runs);

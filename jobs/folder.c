@@ -63,7 +63,7 @@ static void say_run(const wf_folder *f, const wf_folder_config *c, const wf_runs
     for (size_t i = 0; i < c->n_shards; i++)
         n_rows += c->shards[i].rows;
     for (size_t i = 0; i < n; i++)
-        n_kept += segment[i].rows;
+        n_kept += segment[i].rows - (segment[i].void_failed ? segment[i].n_failed : 0);
     wf_info("%s: run %u: %zu shard%s with %s rows; %zu sealed segment%s with %s results kept",
             f->dir, f->run, c->n_shards, c->n_shards == 1 ? "" : "s",
             wf_words_count((int64_t)n_rows, rows), n, n == 1 ? "" : "s",
@@ -98,8 +98,11 @@ static wf_status start_run(wf_folder *f, const wf_folder_config *c)
     WF_TRY_TO(out, wf_json_writer_finish(w, &text, NULL));
     WF_TRY_TO(out, check_identity(c, runs, text));
     WF_TRY_TO(out, wf_runs_verify(runs));
-    wf_run_params params = {
-        .identity = text, .job_id = c->job_id, .restart = c->restart, .command = c->command};
+    wf_run_params params = {.identity = text,
+                            .job_id = c->job_id,
+                            .restart = c->restart,
+                            .command = c->command,
+                            .retry_failed = c->retry_failed};
     WF_TRY_TO(out, wf_runs_start(runs, &params, &f->run));
     say_run(f, c, runs);
 out:

@@ -25,6 +25,7 @@ typedef struct wf_folder_config {
     wf_owner_ask ask_owner; // is a batch job alive? NULL: nobody to ask
     const char *command;    // how this start was typed, for `weft why`; NULL: not known
     bool force;             // go on although the identity differs
+    bool retry_failed;      // requests that failed so far are to be done again
 } wf_folder_config;
 
 // What wf_folder_begin would refuse: WF_MISMATCH with the differences. Takes and writes nothing; a

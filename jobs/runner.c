@@ -255,6 +255,7 @@ static wf_folder_config folder_config(const runner *r)
                               .restart = r->c->restart,
                               .ask_owner = r->c->ask_owner,
                               .command = r->c->command,
+                              .retry_failed = r->c->retry_failed,
                               .force = r->c->force};
 }
 

@@ -41,6 +41,7 @@ const wf_cli_option wf_run_options[] = {
     {"out", 'o', "DIR", "output folder, as --set output.dir=DIR"},
     {"fresh", 0, NULL, "starts over: discards what earlier runs left in the output folder"},
     {"fresh-if-finished", 0, NULL, "starts over where the job is finished, resumes it where not"},
+    {"retry-failed", 0, NULL, "does the requests again that failed in earlier runs"},
     {"max-time", 0, "TIME", "drains so as to end within this long (3h, 90m, 01:30:00)"},
     {"force", 0, NULL, "goes on in a folder of another model, sampling or seed"},
     {"part", 0, "I/N", "only part I of N: the shards I, I+N ... of the job, into DIR/aI"},
@@ -300,6 +301,7 @@ static wf_status job_do(job_run *run)
                                .deadline_ns = run->drain_from_ns,
                                .n_threads = run->threads.threads,
                                .force = wf_cli_has(run->cli, "force"),
+                               .retry_failed = wf_cli_has(run->cli, "retry-failed"),
                                .job_id = run->slurm.present ? job_id : NULL,
                                .restart = (uint32_t)run->slurm.restarts,
                                .ask_owner = wf_ask_queue,
@@ -349,7 +351,8 @@ static wf_status conduct(job_run *run, wf_site *site)
                                   .restart = (uint32_t)run->slurm.restarts,
                                   .ask_owner = wf_ask_queue,
                                   .command = command,
-                                  .force = wf_cli_has(run->cli, "force")};
+                                  .force = wf_cli_has(run->cli, "force"),
+                                  .retry_failed = wf_cli_has(run->cli, "retry-failed")};
     return wf_conduct(&config, &run->outcome);
 }
 

@@ -622,7 +622,8 @@ static wf_status open(conductor *k)
                            .restart = c->restart,
                            .ask_owner = c->ask_owner,
                            .command = c->command,
-                           .force = c->force};
+                           .force = c->force,
+                           .retry_failed = c->retry_failed};
     WF_TRY(groups_make(k));
     WF_TRY(wf_pool_open(&pool, &k->pool));
     WF_TRY(wf_drain_watch(c->drain, k->dir)); // an older stop file is gone by now

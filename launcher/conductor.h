@@ -34,6 +34,7 @@ typedef struct wf_conductor_config {
     wf_owner_ask ask_owner; // is a batch job alive? NULL: nobody to ask
     const char *command;    // how this start was typed; NULL: not known
     bool force;
+    bool retry_failed;
 } wf_conductor_config;
 
 // As wf_runner_run: WF_OK, WF_FAILED_ROWS, WF_DRAINED or the failure; *out sums all groups up.

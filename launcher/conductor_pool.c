@@ -52,7 +52,8 @@ static wf_folder_config folder_config(const wf_pool *pool)
                               .restart = c->restart,
                               .ask_owner = c->ask_owner,
                               .command = c->command,
-                              .force = c->force};
+                              .force = c->force,
+                              .retry_failed = c->retry_failed};
 }
 
 static wf_status folder_begin(wf_pool *pool)

@@ -29,6 +29,7 @@ typedef struct wf_pool_config {
     wf_owner_ask ask_owner; // is a batch job alive? NULL: nobody to ask
     const char *command;    // how this start was typed; NULL: not known
     bool force;
+    bool retry_failed;
 } wf_pool_config;
 
 wf_status wf_pool_open(const wf_pool_config *config, wf_pool **out);

@@ -60,6 +60,7 @@ static wf_status index_part(merger *m, size_t i_file, uint64_t start, size_t n)
     WF_TRY(wf_results_keys(m->results, i_file, start, n, keys));
     WF_TRY(wf_results_row_bytes(m->results, i_file, start, n, bytes));
     for (size_t i = 0; i < n; i++) {
+        if (keys[i].is_void) continue;
         m->index[m->n++] = (entry){.key = keys[i],
                                    .file = (uint32_t)i_file,
                                    .bytes = bytes[i] < UINT32_MAX ? (uint32_t)bytes[i] : UINT32_MAX,
@@ -296,24 +297,6 @@ static wf_status publish(const char *out_dir, const char *part, const char *path
     return wf_manifest_write(out_dir, &merged, refs, n);
 }
 
-static wf_status open_segments(const char *out_dir, const wf_segment_ref *listed, size_t n,
-                               wf_results **results)
-{
-    char **paths = NULL;
-    if (n == 0) return wf_fail(WF_NO_INPUT, "%s: holds no sealed results yet", out_dir);
-    WF_TRY(wf_alloc(n, sizeof *paths, &paths));
-    wf_status st = WF_OK;
-    for (size_t i = 0; st == WF_OK && i < n; i++) {
-        st = wf_path_join(out_dir, listed[i].path, &paths[i]);
-    }
-    if (st == WF_OK) st = wf_results_open_files((const char *const *)paths, n, NULL, results);
-    for (size_t i = 0; i < n; i++) {
-        free(paths[i]);
-    }
-    free(paths);
-    return st;
-}
-
 wf_status wf_merge(const char *out_dir, const wf_merge_options *options, wf_merge_summary *summary)
 {
     static const wf_runs_options look = {.read_only = true};
@@ -328,7 +311,11 @@ wf_status wf_merge(const char *out_dir, const wf_merge_options *options, wf_merg
     WF_TRY_TO(done, wf_path_join(out_dir, "results.h5.part", &part));
     WF_TRY_TO(done, wf_runs_open(out_dir, &look, &runs));
     const wf_segment_ref *listed = wf_runs_segments(runs, &n);
-    WF_TRY_TO(done, open_segments(out_dir, listed, n, &results));
+    if (n == 0) {
+        st = wf_fail(WF_NO_INPUT, "%s: holds no sealed results yet", out_dir);
+        goto done;
+    }
+    WF_TRY_TO(done, wf_results_open_segments(out_dir, listed, n, NULL, &results));
     WF_TRY_TO(done, wf_alloc(n, sizeof *refs, &refs));
     WF_TRY_TO(done, hash_segments(out_dir, results, listed, n, refs));
     WF_TRY_TO(done, merge_results(results, part, options, &sum));

@@ -219,7 +219,7 @@ static wf_status find_in_keys(show *s, size_t i_file, uint64_t start, size_t n)
     wf_result_key keys[KEY_ROWS];
     WF_TRY(wf_results_keys(s->results, i_file, start, n, keys));
     for (size_t i = 0; i < n; i++) {
-        if (keys[i].row != s->options->number) continue;
+        if (keys[i].is_void || keys[i].row != s->options->number) continue;
         if (!matches(s->options, keys[i].shard, keys[i].sample)) continue;
         WF_TRY(wf_results_load(s->results, i_file, start + i, 1));
         WF_TRY(print_row(s, wf_results_at(s->results, 0)));

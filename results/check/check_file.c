@@ -333,7 +333,7 @@ wf_status check_results_file(checker *c, const char *path, const check_file *exp
     wf_status st = check_contents(&f);
     c->report.n_files++;
     if (!f.again) {
-        c->report.n_rows += f.rows;
+        c->report.n_rows += f.rows - f.n_void;
         c->report.n_tokens += f.tokens;
     }
     *rows = f.rows;

@@ -21,8 +21,9 @@ typedef struct {
     char *name; // "segments/g0/r0-e0-00000.h5"
     uint32_t group, run, epoch;
     uint64_t rows, bytes, hash;
-    bool listed;   // by the newest run's file: rows, bytes and hash are recorded
-    bool by_epoch; // by an epoch's file
+    bool listed;      // by the newest run's file: rows, bytes and hash are recorded
+    bool by_epoch;    // by an epoch's file
+    bool void_failed; // as the run file says: a later run does its failed rows again
     bool there, counts;
 } segment;
 
@@ -116,6 +117,7 @@ static wf_status read_list(folder *f, wf_json_ref list, bool by_epoch)
         s->rows = rows;
         s->bytes = bytes;
         s->hash = hash;
+        s->void_failed = wf_json_has(item, "void_failed");
         if (s->run >= f->newest) {
             check_problem(f->c, "%s/runs/%" PRId64 ".json: inherits %s, which is not older",
                           f->c->root, f->newest, path);
@@ -275,7 +277,8 @@ static wf_status check_segment(folder *f, const segment *s)
 {
     char *path = NULL;
     uint64_t rows;
-    const check_file expect = {.named = true, .run = s->run, .group = s->group};
+    const check_file expect = {
+        .named = true, .run = s->run, .group = s->group, .void_failed = s->void_failed};
     if (!s->there) {
         if (s->listed || s->by_epoch) {
             check_problem(f->c, "%s/%s: is missing, but a run file lists it", f->c->root, s->name);
@@ -318,6 +321,7 @@ static wf_status check_manifest_list(folder *f, wf_json_ref entries, bool *curre
             *current = false;
             continue;
         }
+        *current &= wf_json_has(item, "void_failed") == s->void_failed;
         WF_TRY(wf_path_join(f->c->root, name, &path));
         wf_status st = compare_bytes(f->c, path, "the manifest", hash, bytes);
         free(path);

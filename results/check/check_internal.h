@@ -77,10 +77,12 @@ typedef struct {
     size_t n_shards;
     uint16_t *runs, *groups; // its /runs
     size_t n_runs;
-    bool sorted; // merged: keys must rise
-    bool again;  // its rows were counted in the segments
-    bool named;  // a segment: rows must be of this run and group
+    bool sorted;      // merged: keys must rise
+    bool again;       // its rows were counted in the segments
+    bool void_failed; // its failed rows do not count: a later run does them again
+    bool named;       // a segment: rows must be of this run and group
     uint32_t run, group;
+    uint64_t n_void; // rows found that do not count
 } check_file;
 
 // One problem, one line.

@@ -194,7 +194,7 @@ static void check_outcome(const block *b, uint64_t i, uint64_t n_tokens, uint64_
     if (b->status[i] > FAILED) {
         row_problem(b, C_STATUS, i, "%u is no status", b->status[i]);
     } else if (b->status[i] == FAILED) {
-        b->f->c->report.n_failed += !b->f->again;
+        b->f->c->report.n_failed += !b->f->again && !b->f->void_failed;
         if (n_tokens > 0) row_problem(b, C_OUTPUT_OFFSET, i, "a failed row has tokens");
         if (n_error == 0) row_problem(b, C_ERROR_OFFSET, i, "a failed row has no error text");
         if (b->error_code[i] == 0) row_problem(b, C_ERROR_CODE, i, "a failed row has no code");
@@ -329,8 +329,10 @@ static wf_status check_row(block *b, uint64_t i)
                     f->c->shards[shard].rows);
         return WF_OK;
     }
-    WF_TRY(check_mark(f->c, shard, b->row[i], b->sample[i], &twice));
-    if (twice) {
+    bool counts = !f->void_failed || b->status[i] != FAILED;
+    if (counts) WF_TRY(check_mark(f->c, shard, b->row[i], b->sample[i], &twice));
+    f->n_void += !counts;
+    if (counts && twice) {
         row_problem(b, C_ROW, i, "row %" PRIu64 " sample %u of shard %s is here a second time",
                     b->row[i], b->sample[i], f->c->shards[shard].uid);
     }
@@ -341,7 +343,7 @@ static wf_status check_row(block *b, uint64_t i)
     check_token_ids(b, i, from, n_tokens);
     check_token_times(b, i, from, n_tokens);
     check_request(b, i, shard, n_tokens);
-    add_digest(b, i, shard, from, n_tokens);
+    if (counts) add_digest(b, i, shard, from, n_tokens);
     return WF_OK;
 }
 
@@ -373,7 +375,7 @@ wf_status check_rows(check_file *f)
         st = check_block(&b, &fine);
         b.start += b.n;
     }
-    f->c->rows += b.start < f->rows ? b.start : f->rows;
+    f->c->rows += (b.start < f->rows ? b.start : f->rows) - f->n_void;
     free_block(&b);
     return st;
 }

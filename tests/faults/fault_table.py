@@ -175,3 +175,51 @@ row("the input is edited between two runs", act="edit_input", restore="put_input
     env={"WEFT_FAULT": "usr1@step=20"}, exits={78}, says=["made by another job", "gone or changed"])
 row("two jobs on one folder", act="start_twice", arrivals="replay, speed: 0.4",
     exits={78}, says=["is in use by process"])
+
+
+def retry_failed(bench, extra, row):
+    """Some requests do not fit the memory, and are done again with more; the first try is drained."""
+    os.rename(bench.prompts, bench.prompts + ".was")
+    bench.make_prompts(change=lambda i, line: dict(line, max_new_tokens=600) if i % 10 == 3 else line)
+    small = ["--set", "engine.kv_memory=1MiB"]
+    bench.must(bench.run(arguments=small), {3}, "the run with little memory")
+    says(bench.check(), "checked 60 rows (6 failed)", "complete: yes")
+    bench.must(bench.run({"WEFT_FAULT": "usr1@load=3"}, ["--retry-failed"]), {75}, "the drained retry")
+    says(bench.check(), "checked 54 rows (0 failed)", "complete: no", "missing: 6 results")
+    bench.must(bench.run(arguments=small), {3}, "the run that makes them fail again")
+    says(bench.check(), "checked 60 rows (6 failed)", "complete: yes")
+    ended = bench.run(arguments=["--retry-failed"])
+    says(bench.check(), "checked 60 rows (0 failed)", "complete: yes")
+    says(bench.tool("report"), "60 done, 0 failed")
+    return ended
+
+
+def says(ended, *words):
+    """Both the exit code and the words are right."""
+    code, said = ended
+    if code != 0 or any(w not in said for w in words):
+        raise AssertionError(f"expected {words}, was told ({code}):\n{said}")
+
+
+row("failed requests are done again", act="retry_failed", exits={0},
+    says=["60 done, 0 failed"])
+
+
+def look_while_it_runs(bench, extra, row):
+    """What is sealed so far is read, reported and exported while the job runs."""
+    process = bench.start()
+    while process.poll() is None and not bench.check()[1].endswith(": ok\n"):
+        time.sleep(0.1)
+    part = os.path.join(bench.folder, "part.h5")
+    says(bench.tool("report"), " done, 0 failed")
+    says(bench.tool("show", "--json", "--row", bench.first_row()), '"status":"done"')
+    says(bench.tool("merge", "--output", part), "part.h5: ")
+    n = bench.rows_of(part)
+    code, refused = bench.tool("merge")
+    if code != 78 or "--output" not in refused or not 0 < n < bench.n_rows:
+        raise AssertionError(f"{n} rows exported; merging in place while it runs ({code}): {refused}")
+    return bench.end(process)
+
+
+row("partial results are read while the job runs", act="look_while_it_runs", exits={0},
+    arrivals="replay, speed: 0.7")

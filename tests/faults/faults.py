@@ -15,6 +15,7 @@ Rows that fail the Nth system call do so for N = 1, 2, ... until the job gets th
 a few N of the whole range are tried, and rows marked `hand` are left out unless --only names them.
 """
 import argparse
+import json
 import os
 import re
 import shutil
@@ -74,11 +75,15 @@ class Bench:
         self.must(self.run(), {0}, "an undisturbed run")
         self.tokens = self.read_tokens()
 
-    def make_prompts(self, seed=1):
+    def make_prompts(self, seed=1, change=None):
         lines = os.path.join(self.folder, "prompts.jsonl")
         subprocess.run(
             ["/usr/bin/python3", os.path.join(SOURCE, "jobs/demo/make_prompts.py"), "--per-task",
              str(PER_TASK), "--span", str(SPAN_S), "--seed", str(seed), "-o", lines], check=True)
+        if change:
+            rows = [json.loads(line) for line in open(lines)]
+            with open(lines, "w") as f:
+                f.writelines(json.dumps(change(i, r)) + "\n" for i, r in enumerate(rows))
         subprocess.run([self.weft, "pack", lines, "-o", self.prompts, "--model", MODEL],
                        check=True, stdout=subprocess.DEVNULL)
 
@@ -126,6 +131,24 @@ class Bench:
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=LIMIT_S)
         return done.returncode, done.stdout
 
+    def tool(self, name, *arguments):
+        """Another command on the job's folder: exit code and words."""
+        done = subprocess.run([self.weft, name, self.out, *arguments], text=True,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=LIMIT_S)
+        return done.returncode, done.stdout
+
+    def first_row(self):
+        """A row that is sealed."""
+        segments = os.path.join(self.out, "segments/g0")
+        name = sorted(n for n in os.listdir(segments) if n.endswith(".h5"))[0]
+        with h5py.File(os.path.join(segments, name), "r") as f:
+            return str(f["requests/row"][0])
+
+    @staticmethod
+    def rows_of(path):
+        with h5py.File(path, "r") as f:
+            return len(f["requests/row"])
+
     def ranks_running(self):
         """Process ids of this job's ranks, by rank."""
         found = {}
@@ -162,6 +185,8 @@ class Bench:
         shutil.rmtree(self.out, ignore_errors=True)
         if os.path.exists(self.mark):
             os.unlink(self.mark)
+        if os.path.exists(self.prompts + ".was"):
+            os.rename(self.prompts + ".was", self.prompts)
         self.write_job(row)
 
     def look(self):
@@ -244,7 +269,7 @@ def tell(row, bench, options):
     for n in numbers(bench, row, options.all) if row.get("each_n") else [None]:
         try:
             k, struck = bench.story(row, n)
-        except Wrong as e:
+        except (Wrong, AssertionError) as e:
             print(f"FAILED  {row['name']}{'' if n is None else f', N = {n}'}: {e}")
             return False
         kept.append(k)
