@@ -169,6 +169,29 @@ scenario_cancel() {
     lab_check "$lab_work/cancel" 40
 }
 
+# The script starts no step itself where each group is a world of its own: an array with copied
+# weights, and one that is cancelled, comes back as a single world and is completed.
+scenario_groups() {
+    job_write groups 0
+    sed -i -e 's/replay/offline/' -e 's/max_rows: 16/max_rows: 2/' "$lab_work/groups.yaml"
+    local job keys=(--set parallel.replicas=2 --set slurm.tasks_per_node=2)
+    job=$(submit groups --array 2 "${keys[@]}" --set "requests=[$lab_work/part*.h5]" --set "slurm.stage_weights=\$TMPDIR")
+    for i in 0 1; do
+        lab_wait "${job}_$i" COMPLETED
+        lab_check "$lab_work/groups/a$i" 80
+        has "$lab_work/groups/a$i/events.jsonl" "2 groups of 1"
+        has "$lab_work/groups/a$i/segments/g1/"*00000.h5 'scratch/weft-[0-9a-f]\{16\}' # the copy was read
+    done
+    job=$(submit groups --out "$lab_work/many" "${keys[@]}" --set "requests=[$lab_work/many.h5]")
+    wait_sealed many
+    lab_exec "$weft" cancel "$lab_work/many" >/dev/null
+    lab_wait "$job" FAILED
+    exit_code "$job" 75
+    job=$(submit groups --out "$lab_work/many" "${keys[@]}" --set "requests=[$lab_work/many.h5]" --set parallel.layout=world --set engine.max_rows=64)
+    lab_wait "$job" COMPLETED
+    lab_check "$lab_work/many" 2000
+}
+
 # One folder, two jobs: refused at submission, and at the start of one that was submitted elsehow.
 scenario_two_jobs() {
     job_write twice 20
@@ -243,9 +266,10 @@ scenario_limit() {
 # -------------------------------------------------------------------------------------------------
 
 scenarios=("$@")
-[ $# -gt 0 ] || scenarios=(two_nodes requeue early outside chain array cancel two_jobs owner refusals)
+[ $# -gt 0 ] || scenarios=(two_nodes requeue early outside chain array groups cancel two_jobs owner refusals)
 LAB_CPUS=8 lab_up 2
 for span in 0 8 20 150; do lab_shard "$lab_work/span$span.h5" 10 $span; done
+lab_shard "$lab_work/many.h5" 500 0
 for i in 0 1 2 3; do lab_shard "$lab_work/part$i.h5" 10 8 $((i + 10)); done
 
 failed=()
