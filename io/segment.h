@@ -45,6 +45,8 @@ typedef struct wf_result_shard {
     X(clock_drift_ns, I64, "ns", "change of that offset until the segment was sealed")             \
     X(lag_limit_ns, I64, "ns", "schedule lag tolerated in a timed replay, -1: no limit")           \
     X(speed, F64, "1", "replay speed")                                                             \
+    X(load_bytes, I64, "bytes", "weights the group's first rank read from files; 0: random")       \
+    X(load_ns, I64, "ns", "time until its weights were in place")                                  \
     X(job_id, TEXT, "text", "batch job")                                                           \
     X(hosts, TEXT, "text", "hosts of the group, by commas")                                        \
     X(devices, TEXT, "text", "devices of the group, by commas")                                    \

@@ -406,6 +406,8 @@ static wf_run_info run_info(const runner *r)
     info.clock_offset_ns = r->clock_offset_ns;
     info.lag_limit_ns = timed(r) ? r->spec->arrivals.lag_tolerance_ns : -1;
     info.speed = r->spec->arrivals.speed;
+    info.load_bytes = (int64_t)r->model->report.file_bytes;
+    info.load_ns = r->model->report.load_ns;
     info.job_id = r->c->job_id;
     info.hosts = r->c->host;
     info.devices = r->be_info.device;

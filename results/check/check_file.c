@@ -77,6 +77,8 @@ static const column_row columns[] = {
     {"/runs/clock_drift_ns", T_I64, L_RUNS, MUST, C_NONE},
     {"/runs/lag_limit_ns", T_I64, L_RUNS, MUST, C_NONE},
     {"/runs/speed", T_F64, L_RUNS, MUST, C_NONE},
+    {"/runs/load_bytes", T_I64, L_RUNS, MUST, C_NONE},
+    {"/runs/load_ns", T_I64, L_RUNS, MUST, C_NONE},
     {"/runs/job_id", T_TEXT, L_RUNS, MUST, C_NONE},
     {"/runs/hosts", T_TEXT, L_RUNS, MUST, C_NONE},
     {"/runs/devices", T_TEXT, L_RUNS, MUST, C_NONE},

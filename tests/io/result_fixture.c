@@ -121,6 +121,7 @@ wf_segment_config result_fixture_config(const char *out_dir, uint64_t rows_a, ui
                                        .resumed = run > 0,
                                        .speed = 1.0,
                                        .lag_limit_ns = -1,
+                                       .load_bytes = 16000000000,
                                        .start_unix_ns = INT64_C(1700000000000000000),
                                        .job_id = "4711",
                                        .hosts = "nodeä1"},

@@ -73,6 +73,7 @@ static void a_folder_is_read_in_order(void **state)
     assert_int_equal(runs[1].group, 1);
     assert_string_equal(runs[0].hosts, "nodeä1");
     assert_int_equal(runs[0].lag_limit_ns, -1);
+    assert_int_equal(runs[0].load_bytes, 16000000000);
     assert_false(wf_results_complete(results));
     for (int pass = 0; pass < 2; pass++) {
         for (uint64_t i = 0; i < 500; i++) {

@@ -68,8 +68,8 @@ def w2(study):
 
 def w3(study):
     for way in REORDER:
-        one(study, "W3", Shape("llama-2-13b"), f"32 requests, 1 to 1024 tokens, reorder {way}",
-            uniform(32, 0, 1, 1024), engine__reorder=way)
+        one(study, "W3", Shape("llama-2-13b"), f"32 requests, 1 to 512 tokens, reorder {way}",
+            uniform(32, 0, 1, 512), engine__reorder=way)
 
 
 def w4(study):
@@ -121,7 +121,7 @@ def big(study):
 
 PARTS = {"w1": w1, "w2": w2, "w3": w3, "w4": w4, "w7": w7, "instances": instances,
          "w8-2": w8_2, "w8-4": w8_4, "big": big}
-ONE_GPU = ("w1", "instances", "w2", "w3", "w4", "w7")
+ONE_GPU = ("w7", "w1", "instances", "w4", "w3", "w2")
 
 
 def main():
@@ -129,9 +129,7 @@ def main():
         raise SystemExit(__doc__)
     study = Study(sys.argv[1], sys.argv[2])
     study.limits()
-    for part in sys.argv[3:] or ONE_GPU:
-        PARTS[part](study)
-    study.write("flover.csv")
+    study.parts([PARTS[part] for part in sys.argv[3:] or ONE_GPU], "flover.csv")
 
 
 main()

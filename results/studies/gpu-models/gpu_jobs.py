@@ -79,12 +79,21 @@ class Study:
         self.rows.append(line)
         print(*line, sep=",", flush=True)
 
+    def parts(self, functions, name):
+        """Runs the parts; one that fails leaves its reason and the others go on."""
+        for function in functions:
+            try:
+                function(self)
+            except (RuntimeError, subprocess.CalledProcessError) as failure:
+                print(f"# {function.__name__} failed: {failure}", flush=True)
+            self.write(name)
+
     def write(self, name):
         with open(os.path.join(self.out, name), "w", newline="", encoding="ascii") as f:
             table = csv.writer(f)
             table.writerow(["part", "model", "case", "value", "unit", "bound", "bound_share", "note"])
             table.writerows(self.rows)
-        print(f"# {len(self.rows)} rows in {time.time() - self.begin:.0f} s")
+        print(f"# {len(self.rows)} rows in {time.time() - self.begin:.0f} s", flush=True)
 
     def shard(self, name, requests, vocab):
         """A request shard of (arrival s, prompt tokens, output tokens); prompts are drawn at random."""

@@ -29,7 +29,7 @@ def replicas(study):
 
 def waves(study, ranks):
     shape = Shape("llama-3-70b", ranks)
-    requests = [(0, 448, 560)] + [(2.0, 448, 440)] * 31 + [(6.0, 448, 96)] * 96
+    requests = [(0, 448, 420)] + [(1.0, 448, 300)] * 31 + [(3.0, 448, 96)] * 96
     r = study.run(shape, requests, ranks=ranks, engine__max_rows=128, engine__step_tokens=4096)
     for rows in (1, 32, 128):
         at = (r.n_decode == rows) & (r.n_prompt_tokens == 0)
@@ -58,9 +58,7 @@ def main():
         raise SystemExit(__doc__)
     study = Study(sys.argv[1], sys.argv[2])
     study.limits()
-    for part in sys.argv[3:] or PARTS:
-        PARTS[part](study)
-    study.write("gpu-groups.csv")
+    study.parts([PARTS[part] for part in sys.argv[3:] or PARTS], "gpu-groups.csv")
 
 
 main()

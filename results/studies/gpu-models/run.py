@@ -3,7 +3,7 @@
 
 usage: results/studies/gpu-models/run.py BUILD OUT [PART ...]      writes OUT/gpu-models.csv
 
-Parts: steps, job, saturated, shapes, deterministic, sampling (all of them: about two minutes of an
+Parts: job, saturated, steps, shapes, sampling, deterministic (all of them: about two minutes of an
 H200). Weights are random, requests as given below; every figure comes from `weft run` or
 bench_gpu_step of the folder BUILD.
 """
@@ -16,7 +16,7 @@ import numpy as np
 from gpu_jobs import Shape, Study
 
 STEPS = {"llama-3-8b": ["1@512", "8@512", "32@512", "64@512", "128@512", "256@512", "1@2048",
-                        "32@2048", "128@2048"],
+                        "32@2048", "64@2048"],
          "llama-2-13b": ["1@512", "32@512", "128@512"],
          "gpt-j-6b": ["1@512", "32@512", "128@512"]}
 
@@ -70,8 +70,8 @@ def job(study):
 
 
 def saturated(study):
-    requests = [(0, 467, 256)] * 768
-    one_job(study, "saturated", "768 requests of 467 in, 256 out", requests, engine__max_rows=512,
+    requests = [(0, 467, 256)] * 512
+    one_job(study, "saturated", "512 requests of 467 in, 256 out", requests, engine__max_rows=256,
             engine__step_tokens=8192)
 
 
@@ -93,7 +93,7 @@ def sampling(study):
         study.row("sampling", "llama-3-8b", f"{words}: 256 rows, median step", r.step_ms(256), "ms")
 
 
-PARTS = {f.__name__: f for f in (steps, job, saturated, shapes, deterministic, sampling)}
+PARTS = {f.__name__: f for f in (job, saturated, steps, shapes, sampling, deterministic)}
 
 
 def main():
@@ -101,9 +101,7 @@ def main():
         raise SystemExit(__doc__)
     study = Study(sys.argv[1], sys.argv[2])
     study.limits()
-    for part in sys.argv[3:] or PARTS:
-        PARTS[part](study)
-    study.write("gpu-models.csv")
+    study.parts([PARTS[part] for part in sys.argv[3:] or PARTS], "gpu-models.csv")
 
 
 main()
