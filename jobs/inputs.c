@@ -6,6 +6,10 @@
 
 #include "engine/model.h"
 #include "io/base/arena.h"
+#include "io/base/clock.h"
+#include "io/base/log.h"
+
+#define SLOW_NS (3 * WF_NS_PER_S)
 
 static void note_needs(wf_plan_needs *needs, const wf_shard_info *info)
 {
@@ -45,8 +49,16 @@ wf_status wf_inputs_open(const wf_jobspec *spec, wf_reader *reader, wf_inputs *o
     WF_TRY(wf_alloc(out->n, sizeof *out->many_samples, &out->many_samples));
     WF_TRY(wf_alloc(out->n, sizeof *out->uids, &out->uids));
     WF_TRY(wf_alloc(out->n, sizeof *out->shard, &out->shard));
-    for (size_t i = 0; i < out->n && reader; i++)
+    int64_t say_ns = wf_clock_ns() + SLOW_NS;
+    for (size_t i = 0; i < out->n && reader; i++) {
+        if (wf_clock_ns() >=
+            say_ns) { // a start with many millions of rows is not to be a silent one
+            wf_info("reading the requests: shard %zu of %zu, %s", i + 1, out->n,
+                    spec->requests.item[i]);
+            say_ns = wf_clock_ns() + SLOW_NS;
+        }
         WF_TRY(open_one(spec, reader, out, i));
+    }
     return WF_OK;
 }
 

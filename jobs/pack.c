@@ -6,9 +6,12 @@
 #include <string.h>
 
 #include "io/base/file.h"
+#include "io/base/log.h"
 #include "io/shard_writer.h"
 #include "jobs/line_index.h"
 #include "jobs/pack_row.h"
+
+enum { MOST_BAD_SHOWN = 20 };
 
 typedef struct {
     const wf_pack_options *options;
@@ -20,6 +23,8 @@ typedef struct {
     char sha256[WF_SHA256_HEX];
     int32_t greatest; // token id
     wf_shard_writer *writer;
+    uint64_t n_bad;
+    char first_bad[WF_ERROR_MAX];
 } packing;
 
 static wf_status parse(packing *p, const wf_line *line, uint64_t i_row, wf_request *r)
@@ -36,6 +41,38 @@ static void note_greatest(packing *p, const int32_t *ids, uint32_t n)
     }
 }
 
+static wf_status index_row(packing *p, const wf_line *line, uint64_t i_row, const wf_request *r)
+{
+    note_greatest(p, r->prompt, r->n_prompt);
+    note_greatest(p, r->stop, r->n_stop);
+    const wf_line_entry *last = wf_line_index_last(&p->index);
+    if (last != NULL && r->arrival_ns < last->time_ns) p->report->n_out_of_order++;
+    wf_line_entry entry = {r->arrival_ns, line->offset, line->number, i_row};
+    WF_TRY(wf_line_index_add(&p->index, &entry));
+    entry.time_ns = (int64_t)r->id; // the key to sort by; a line's id is no greater
+    return wf_line_index_add(&p->ids, &entry);
+}
+
+// A lone bad row is the command's error; several are shown one by one, up to a bound.
+static void note_bad(packing *p)
+{
+    if (++p->n_bad == 1) {
+        snprintf(p->first_bad, sizeof p->first_bad, "%s", wf_error());
+        return;
+    }
+    if (p->n_bad == 2) wf_say_error("%s", p->first_bad);
+    if (p->n_bad <= MOST_BAD_SHOWN) wf_say_error("%s", wf_error());
+}
+
+static wf_status bad_rows(const packing *p)
+{
+    if (p->n_bad == 0) return WF_OK;
+    if (p->n_bad == 1) return wf_fail(WF_DATA, "%s", p->first_bad);
+    return wf_fail(WF_DATA, "%s: %" PRIu64 " rows are bad, %s shown above; nothing was written",
+                   p->options->input, p->n_bad,
+                   p->n_bad > MOST_BAD_SHOWN ? "the first are" : "all are");
+}
+
 static wf_status index_rows(packing *p)
 {
     wf_line line;
@@ -45,17 +82,13 @@ static wf_status index_rows(packing *p)
         wf_arena_mark mark = wf_arena_get_mark(p->arena);
         WF_TRY(wf_lines_next(p->lines, &line, &more));
         if (!more) break;
-        WF_TRY(parse(p, &line, i_row, &r));
-        note_greatest(p, r.prompt, r.n_prompt);
-        note_greatest(p, r.stop, r.n_stop);
-        const wf_line_entry *last = wf_line_index_last(&p->index);
-        if (last != NULL && r.arrival_ns < last->time_ns) p->report->n_out_of_order++;
-        wf_line_entry entry = {r.arrival_ns, line.offset, line.number, i_row};
-        WF_TRY(wf_line_index_add(&p->index, &entry));
-        entry.time_ns = (int64_t)r.id; // the key to sort by; a line's id is no greater
-        WF_TRY(wf_line_index_add(&p->ids, &entry));
+        wf_status st = parse(p, &line, i_row, &r);
+        if (st == WF_OK) st = index_row(p, &line, i_row, &r);
         wf_arena_reset(p->arena, mark);
+        if (st != WF_OK && st != WF_DATA) return st;
+        if (st == WF_DATA) note_bad(p);
     }
+    WF_TRY(bad_rows(p));
     WF_TRY(wf_lines_finish(p->lines, p->sha256));
     if (p->index.n > 0) return WF_OK;
     return wf_fail(WF_DATA, "%s: has no rows to pack", p->options->input);

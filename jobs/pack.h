@@ -35,8 +35,8 @@ typedef struct wf_pack_report {
     uint64_t n_out_of_order; // rows that came before an earlier row; they were sorted
 } wf_pack_report;
 
-// WF_NO_INPUT; WF_DATA with `file:line: what` for the first bad row, before anything is written;
-// WF_IN_USE when the output exists; WF_IO.
+// WF_NO_INPUT; WF_DATA with `file:line: what` for bad rows, before anything is written (several are
+// logged, up to a bound); WF_IN_USE when the output exists; WF_IO.
 wf_status wf_pack_run(const wf_pack_options *options, wf_pack_report *report);
 
 #endif

@@ -220,7 +220,7 @@ wf_status wf_pack_parse(const wf_line *line, const char *place, const wf_pack_op
                         uint64_t i_row, wf_arena *arena, wf_request *out)
 {
     wf_json *doc = NULL;
-    wf_json_limits limits = {.max_bytes = WF_LINES_MAX_BYTES, .max_depth = 16};
+    wf_json_limits limits = {.max_bytes = WF_LINES_MAX_BYTES, .max_depth = 16, .one_line = true};
     *out = (wf_request){.row = i_row,
                         .id = i_row,
                         .max_new_tokens = options->max_new_tokens,

@@ -27,6 +27,8 @@
 
 // A row of results without its tokens, before compression.
 #define ROW_BYTES 120.0
+// A stage of the start that takes longer is told.
+#define SLOW_STAGE_NS (3 * WF_NS_PER_S)
 
 typedef struct runner {
     const wf_runner_config *c;
@@ -643,12 +645,22 @@ static wf_status end_of(const runner *r, const wf_runner_outcome *out, bool drai
     return WF_OK;
 }
 
+// A start that takes long says what it was busy with.
+static void say_slow(const runner *r, const char *name, int64_t began_ns)
+{
+    int64_t took_ns = wf_clock_ns() - began_ns;
+    if (r->c->world->rank == 0 && took_ns > SLOW_STAGE_NS)
+        wf_info("start: %s took %.1f s", name, (double)took_ns / (double)WF_NS_PER_S);
+}
+
 static wf_status start(runner *r)
 {
     for (size_t i = 0; i < sizeof stages / sizeof *stages && !r->nothing_left; i++) {
         wf_debug("stage %s", stages[i].name);
         set_operation(r, stages[i].operation);
+        int64_t began_ns = wf_clock_ns();
         WF_TRY(agree_to_go_on(r, stages[i].name, stages[i].run(r)));
+        say_slow(r, stages[i].name, began_ns);
     }
     return WF_OK;
 }

@@ -110,6 +110,13 @@ static void print_latency(const wf_report *r, FILE *out)
 {
     const wf_figures *f = &r->figures;
     static const char *const heads[] = {"mean", "p50", "p90", "p95", "p99", "max"};
+    char a[32], b[32];
+    if (r->n_resumed > 0) {
+        fprintf(out,
+                "\n  latencies of %s of %s requests: those of resumed runs are left out "
+                "(--with-resumed counts them)\n",
+                grouped(f->n_latency, a), grouped(f->n_done, b));
+    }
     fprintf(out, "\n  %-12s", "ms");
     for (int i = 0; i < 6; i++) {
         fprintf(out, "%10s%s", heads[i], i < 5 ? " " : "");
@@ -148,10 +155,6 @@ static void print_notes(const wf_report *r, FILE *out)
                 "\n  ! schedule lag passed its tolerance of %s ms for %s requests: they were not "
                 "submitted\n    when the log says, and these latencies describe another load\n",
                 millis((double)f->lag_limit_ns, a), grouped(f->n_lag_exceeded, b));
-    }
-    if (r->n_resumed > 0) {
-        fprintf(out, "\n  %s requests of resumed runs are left out of the latencies\n",
-                grouped(r->n_resumed, a));
     }
     if (f->ttft.few && f->ttft.n > 0) {
         fprintf(out, "\n  * fewer than 100 requests: p99 says little\n");

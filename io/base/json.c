@@ -54,7 +54,7 @@ static wf_status scan(const char *name, const char *text, size_t n, int max_dept
     return WF_OK;
 }
 
-static wf_status load(const char *name, const char *text, size_t n, json_t **out)
+static wf_status load(const char *name, bool one_line, const char *text, size_t n, json_t **out)
 {
     json_error_t error;
     json_t *root = json_loadb(text, n, JSON_REJECT_DUPLICATES, &error);
@@ -65,6 +65,7 @@ static wf_status load(const char *name, const char *text, size_t n, json_t **out
     if (json_error_code(&error) == json_error_out_of_memory) {
         return wf_fail(WF_NO_MEMORY, "%s: no memory to parse %zu bytes of JSON", name, n);
     }
+    if (one_line) return wf_fail(WF_DATA, "%s:%d: %s", name, error.column, error.text);
     return wf_fail(WF_DATA, "%s:%d:%d: %s", name, error.line, error.column, error.text);
 }
 
@@ -82,7 +83,7 @@ wf_status wf_json_parse(const char *name, const char *text, size_t text_bytes,
     WF_TRY(scan(name, text, text_bytes, max_depth));
     WF_TRY(wf_alloc(1, sizeof *doc, &doc));
     WF_TRY_TO(fail, wf_strdup(name, &doc->name));
-    WF_TRY_TO(fail, load(name, text, text_bytes, &doc->root));
+    WF_TRY_TO(fail, load(name, limits && limits->one_line, text, text_bytes, &doc->root));
     *out = doc;
     return WF_OK;
 fail:

@@ -25,6 +25,7 @@ typedef struct wf_json wf_json;
 typedef struct wf_json_limits {
     size_t max_bytes; // 0: 16 MiB
     int max_depth;    // 0: 64
+    bool one_line; // `name` says the line already: mistakes are name:column, not name:line:column
 } wf_json_limits;
 
 typedef enum wf_json_kind {

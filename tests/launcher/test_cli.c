@@ -191,9 +191,9 @@ static void test_import_and_pack(void **state)
     assert_run(WEFT " import azure log.csv -o log.h5 --model " MODEL, 0,
                "log.h5: 2 requests over 1.5 s in 1 shard, 16 prompt tokens, 5 to generate");
     assert_run(WEFT " import azure log.csv -o log.h5", 78, "log.h5");
-    assert_run(WEFT " import azure log.csv -o log.h5 --replace -n 1", 0, "1 requests");
+    assert_run(WEFT " import azure log.csv -o log.h5 --replace -n 1", 0, "1 request ");
     assert_run(WEFT " import azure p.jsonl -o x.h5", 65, "p.jsonl:1");
-    assert_run(WEFT " pack p.jsonl -o p.h5", 0, "p.h5: 1 requests over 0.0 s, 2 prompt tokens");
+    assert_run(WEFT " pack p.jsonl -o p.h5", 0, "p.h5: 1 request over 0.0 s, 2 prompt tokens");
     assert_run(WEFT " pack log.csv -o x.h5", 65, "log.csv:1");
     assert_run(WEFT " pack p.jsonl -o x.h5 --vocab 100", 65, "p.jsonl:1");
     assert_run(WEFT " run job.yaml --out out/z --set 'requests=[log.h5, p.h5]'", 0, "2 done");

@@ -174,7 +174,8 @@ static void resumed_rows_are_left_out(void **state)
     assert_false(report.complete);
     wf_report_destroy(&report);
     print_as(WF_REPORT_TEXT, (wf_report_options){0});
-    assert_contains(text, "182 requests of resumed runs are left out");
+    assert_contains(text,
+                    " requests: those of resumed runs are left out (--with-resumed counts them)");
     assert_contains(text, "(not complete)");
     assert_contains(text, "* fewer than 100 requests");
     const wf_report_options with = {.with_resumed = true};
