@@ -403,7 +403,7 @@ const wf_option wf_jobspec_table[] = {
      .words = unlimited_words,
      .unit = "requests",
      .default_text = "none",
-     .help = "stop the job when more requests than this have failed"},
+     .help = "stop the job when more requests than this have failed, in all groups together"},
 
     {.name = "slurm.partition",
      .type = WF_OPTION_STRING,

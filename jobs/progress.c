@@ -185,6 +185,25 @@ static void watch_read(wf_progress *p, int64_t now_ns)
     }
 }
 
+// The groups of a world fail rows each on its own; only here is their sum known.
+static void failures_judge(wf_progress *p)
+{
+    static const char text[] = "max_failures\n";
+    wf_rank_status own = {0};
+    char *path = NULL;
+    wf_rank_status_take(&p->counters, &own);
+    int64_t n = own.requests_failed;
+    for (size_t i = 0; i < p->config.n_watch; i++) {
+        if (p->watch[i].seen) n += p->watch[i].status.requests_failed;
+    }
+    if (!p->config.limit_failures || n <= p->config.max_failures) return;
+    p->config.limit_failures = false; // once is enough
+    if (wf_path_join(p->config.out_dir, "stop", &path) != WF_OK) return;
+    wf_status st = wf_file_write_whole(path, text, sizeof text - 1, WF_PUBLISH_REPLACE);
+    if (st != WF_OK) wf_warn("%s", wf_error());
+    free(path);
+}
+
 // ---- the line -----------------------------------------------------------------------------------
 
 static void view_add(wf_progress_view *v, const wf_rank_status *s)
@@ -307,6 +326,7 @@ static void *heartbeat(void *arg)
         if (look_around(p, now) || now >= p->next_beat_ns) {
             beat(p);
             if (p->config.print) watch_read(p, now);
+            if (p->config.print) failures_judge(p);
             p->next_beat_ns = now + beat_ns;
         }
         if (p->show != SHOW_OFF) show(p, now, false);

@@ -54,6 +54,8 @@ typedef struct wf_progress_config {
     const int *watch; // [n_watch] with print: the other ranks
     size_t n_watch;
     int64_t requests_total, requests_before; // with print: of the job; done by earlier runs
+    bool limit_failures;  // with print: when more than max_failures requests have failed in all
+    int64_t max_failures; // groups together, they are asked to leave, by the folder's stop file
     bool replay;
     int64_t last_arrival_ns; // replay: run time of the last arrival
     int64_t deadline_ns;     // of wf_clock_ns(): the rank drains by then; INT64_MAX, 0: no limit

@@ -384,6 +384,8 @@ static wf_status start_progress(runner *r)
                             .n_watch = print ? (size_t)(n - 1) : 0,
                             .requests_total = r->leads ? wf_inputs_results(&r->in, r->spec) : 0,
                             .requests_before = print ? (int64_t)wf_done_total(r->done) : 0,
+                            .limit_failures = r->spec->output.max_failures >= 0,
+                            .max_failures = r->spec->output.max_failures,
                             .stall_ns = r->spec->parallel.heartbeat_ns,
                             .deadline_ns = r->c->deadline_ns,
                             .signal = wf_drain_signal(r->c->drain),
@@ -638,6 +640,12 @@ static wf_status sum_up(runner *r, wf_runner_outcome *out)
 
 static wf_status end_of(const runner *r, const wf_runner_outcome *out, bool drained)
 {
+    int64_t most = r->spec->output.max_failures;
+    if (drained && most >= 0 && out->n_failed > most)
+        return wf_fail(WF_DATA,
+                       "%lld requests failed, output.max_failures allows %lld; weft report shows "
+                       "their reasons",
+                       (long long)out->n_failed, (long long)most);
     if (drained) return wf_fail(WF_DRAINED, "drained: run the same command again to continue");
     if (out->n_failed > 0 && r->spec->slurm.fail_on_row_errors)
         return wf_fail(WF_FAILED_ROWS, "complete; %lld requests failed, weft report shows why",

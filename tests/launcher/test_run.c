@@ -182,6 +182,21 @@ static void test_mpirun(void **state)
                "9 done, 1 failed");
 }
 
+// Each group fails one row, which is allowed; both together are one too many.
+static void test_failures_of_all_groups_count(void **state)
+{
+    (void)state;
+    if (!has_mpirun()) skip();
+    assert_run(STREAM " bad0.h5 60 100 2 && " STREAM " bad1.h5 59 100 3", 0, NULL);
+    assert_run("mpirun -n 2 " WEFT " run job.yaml --set 'requests=[bad0.h5, bad1.h5]' --set "
+               "arrivals.mode=replay --set output.max_failures=1 --out out/k",
+               65, "2 requests failed, output.max_failures allows 1");
+    assert_run(
+        "mpirun -n 2 " WEFT " run job.yaml --set 'requests=[bad0.h5, bad1.h5]' --set "
+        "arrivals.mode=replay --set arrivals.speed=1 --set output.max_failures=2 --out out/k",
+        0, "117 done, 2 failed");
+}
+
 // One rank speaks, whichever the mistake, and mpirun returns our exit code.
 static void test_mpirun_errors(void **state)
 {
@@ -223,6 +238,7 @@ int main(void)
         cmocka_unit_test(test_cancel_by_hand),
         cmocka_unit_test(test_two_jobs_in_one_folder),
         cmocka_unit_test(test_mpirun),
+        cmocka_unit_test(test_failures_of_all_groups_count),
         cmocka_unit_test(test_mpirun_errors),
     };
     return cmocka_run_group_tests(tests, cli_setup, cli_teardown);
