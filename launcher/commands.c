@@ -6,7 +6,9 @@ const wf_command wf_commands[] = {
      .arguments = "JOB.yaml",
      .summary = "Runs a job, or goes on with one that was interrupted",
      .details =
-         "Alone, under mpirun, or under srun --mpi=pmix: the same command. Requests that an\n"
+         "Alone, under mpirun, or under srun --mpi=pmix: the same command. With parallel.layout:\n"
+         "groups, or in a batch script, it starts its ranks itself, one MPI world per group, and\n"
+         "starts lost groups again. Requests that an\n"
          "earlier run finished are kept and not computed again. SIGTERM, SIGINT and SIGUSR1\n"
          "drain: what is finished is sealed, and the exit code is 75. WEFT_PROGRESS=live,\n"
          "log or off chooses how progress is shown.\n",
