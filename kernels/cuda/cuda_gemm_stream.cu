@@ -1,8 +1,8 @@
 // gemm for few rows: y = x W^T (+ bias), M <= 16, through a deep ring in shared memory that starts
 // to fill before the kernel's turn. Hopper only.
 //
-//   W rows --bulk copies--> [stage 0][stage 1] ... ring of 16 rows x 512 k --> 8 warps --> sums -->
-//   y x -----bulk copies----> [M rows of K]                                  --/
+//   W rows --bulk copies--> ring of stages, 16 rows x 512 k each --> 8 warps --> sums --> y
+//   x -----bulk copies----> all M rows of K -------------------------^
 //
 // x [M, K] act, W [N, K] same dtype, y [M, N] act or f32; K a multiple of 64, rows of 16 bytes. One
 // block per multiprocessor walks groups of 16 rows of W; four more warps feed the ring in turn,
