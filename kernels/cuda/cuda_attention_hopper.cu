@@ -2,9 +2,12 @@
 //
 //   unit of work: 64 positions x 2 query heads of one KV head (or 128 positions x 1 head, where a
 //   KV head has an odd number of them); units are taken off a counter, those with most keys first
-//   block: one producer warp, which copies Q and tiles of K and V, and two warpgroups, 64 rows each
+//   block: a warp that plans units, one that copies Q and tiles of K and V, two warpgroups, 64 rows
+//   each, which take turns in queueing their products so that one softens while the other
+//   multiplies
 //
-//   producer   K0 Q K1 V0 K2 V1 ...   (tensor copies into two stages of K and of V)
+//   planner    unit, unit, ...        (one ahead)
+//   copier     K0 Q K1 V0 K2 V1 ...   (tensor copies into rings of K and of V, across units too)
 //   warpgroup  S0 = Q K0 | softmax | S1 = Q K1, O += P0 V0 | softmax of S1 while O is added | ...
 //
 // Positions and keys are cut at multiples of 64 counted from the beginning of the request, so that
@@ -22,8 +25,8 @@
 #define N_CONSUMERS      2
 #define HOPPER_THREADS   ((N_CONSUMERS + 1) * 128)
 #define CONSUMER_WARPS   (N_CONSUMERS * 4)
-#define PRODUCER_NUMBERS 40 // registers of a thread
-#define CONSUMER_NUMBERS 232
+#define PRODUCER_NUMBERS 40  // registers of a thread, of all a multiprocessor has: 128 * 40
+#define CONSUMER_NUMBERS 232 // + 256 * 232 <= 65536
 
 struct hopper_args {
     CUtensorMap q, kv;
