@@ -13,6 +13,7 @@
 #include "io/base/clock.h"
 #include "io/base/file.h"
 #include "io/base/json.h"
+#include "io/results_file.h"
 #include "io/runfile.h"
 #include "jobs/progress.h"
 
@@ -38,6 +39,8 @@ struct wf_watch {
     wf_watch_rank *rank; // of the newest run; behind view.rank
     size_t rank_capacity;
     int64_t n_before; // done before the newest run
+    wf_paths older;   // segments that older lives of restarted groups sealed in it
+    int64_t n_older;  // rows in those
     wf_watch_view view;
 };
 
@@ -90,6 +93,46 @@ static void run_file_read(wf_watch *w)
     free(text);
 }
 
+// The newest life of a group that is known, by its ranks' status files or its segments.
+static uint32_t newest_epoch(const wf_watch *w, uint32_t group, uint32_t epoch)
+{
+    for (size_t i = 0; i < w->n_seen; i++) {
+        const wf_rank_status *s = &w->seen[i].is;
+        if (s->group == (int)group && s->run + 1 == (int64_t)w->view.n_runs &&
+            s->epoch > (int64_t)epoch) {
+            epoch = (uint32_t)s->epoch;
+        }
+    }
+    return epoch;
+}
+
+static void older_add(const wf_watch *w, wf_paths *older, const char *path)
+{
+    char *whole = NULL;
+    if (wf_path_join(w->out_dir, path, &whole) != WF_OK) return;
+    if (wf_grow(older->n + 1, sizeof *older->item, &older->capacity, &older->item) == WF_OK)
+        older->item[older->n++] = whole;
+    else
+        free(whole);
+}
+
+// The counters of a group's older life are gone; what it sealed is counted from the segments, again
+// only when there are others than before.
+static void older_count(wf_watch *w, wf_paths *older)
+{
+    wf_results *results = NULL;
+    if (older->n != w->older.n) {
+        w->n_older = 0;
+        if (older->n > 0 && wf_results_open_files((const char *const *)older->item, older->n, NULL,
+                                                  &results) == WF_OK) {
+            w->n_older = (int64_t)wf_results_rows(results);
+        }
+        wf_results_close(&results);
+    }
+    wf_paths_destroy(&w->older);
+    w->older = *older;
+}
+
 static wf_status runs_read(wf_watch *w)
 {
     wf_watch_view *v = &w->view;
@@ -101,10 +144,18 @@ static wf_status runs_read(wf_watch *w)
     v->n_runs = wf_runs_count(runs);
     v->complete = wf_runs_complete(runs);
     v->n_idle_runs = wf_runs_without_progress(runs);
+    wf_paths older = {0};
+    uint32_t epoch = 0;
     w->n_before = 0;
-    for (size_t i = 0; i < n; i++) { // only those that the run file lists have their rows here
-        w->n_before += (int64_t)segment[i].rows;
+    for (size_t i = n; i-- > 0;) {               // the newest epoch of a group comes last
+        w->n_before += (int64_t)segment[i].rows; // only those that the run file lists have rows
+        bool new_group = i + 1 == n || segment[i].group != segment[i + 1].group;
+        if (new_group) epoch = newest_epoch(w, segment[i].group, segment[i].epoch);
+        if (segment[i].rows > 0 || segment[i].run + 1 != v->n_runs || segment[i].epoch >= epoch)
+            continue;
+        older_add(w, &older, segment[i].path);
     }
+    older_count(w, &older);
     v->requests_total = rows_of(wf_runs_identity(runs));
     wf_runs_close(&runs);
     if (v->n_runs != n_runs && v->n_runs > 0) run_file_read(w);
@@ -276,7 +327,7 @@ static wf_status view_fill(wf_watch *w, int64_t now_ns)
     }
     v->rank = w->rank;
     int64_t n_done = v->requests_done;
-    v->requests_done += w->n_before;
+    v->requests_done += w->n_before + w->n_older;
     if (v->complete) v->requests_done = v->requests_total;
     if (v->requests_total > 0 && v->elapsed_ns > 0) {
         v->eta_ns = wf_progress_eta(v->requests_total - v->requests_done, n_done, v->elapsed_ns,
@@ -290,8 +341,8 @@ static wf_status view_fill(wf_watch *w, int64_t now_ns)
 wf_status wf_watch_look(wf_watch *w)
 {
     int64_t now_ns = wf_clock_ns();
-    WF_TRY(runs_read(w));
     WF_TRY(status_files_read(w, now_ns));
+    WF_TRY(runs_read(w));
     return view_fill(w, now_ns);
 }
 
@@ -318,6 +369,7 @@ void wf_watch_close(wf_watch **watch)
 {
     if (!watch || !*watch) return;
     free((*watch)->out_dir);
+    wf_paths_destroy(&(*watch)->older);
     free((*watch)->seen);
     free((*watch)->rank);
     free(*watch);

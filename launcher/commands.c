@@ -70,6 +70,18 @@ const wf_command wf_commands[] = {
      .max_arguments = 1,
      .options = wf_why_options_table,
      .run = wf_cmd_why},
+    {.name = "doctor",
+     .arguments = "",
+     .summary = "Looks at the machine as a job would find it, and says what to change",
+     .details =
+         "Start it as the job would be: in an allocation by srun --mpi=pmix, by mpirun, or alone.\n"
+         "Ranks, hosts, devices, cores; links by MPI and NCCL; the output folder; clocks; limits;\n"
+         "versions; each against an expectation whose source --json tells. Exit code 71 when\n"
+         "something is bad, 0 otherwise.\n",
+     .min_arguments = 0,
+     .max_arguments = 0,
+     .options = wf_doctor_options_table,
+     .run = wf_cmd_doctor},
     {.name = "import",
      .arguments = "FORMAT LOG",
      .summary = "Turns a production arrival log into request shards",
