@@ -23,6 +23,7 @@ struct wf_leases {
     int group, epoch;
     size_t n_shards;
     uint64_t *n_rows; // [n_shards]
+    uint64_t share;   // a group's even part of the rows to do
     size_t n_ranges, capacity;
     wf_lease *range;         // [n_ranges] list after list
     uint32_t n_lists;        // read so far
@@ -238,9 +239,12 @@ static wf_status config_copy(wf_leases *leases, const wf_leases_config *config)
     leases->n_shards = config->n_shards;
     WF_TRY(wf_strdup(config->out_dir, &leases->out_dir));
     WF_TRY(wf_alloc(config->n_shards, sizeof *leases->n_rows, &leases->n_rows));
+    uint64_t n_groups = config->cut.n_groups > 0 ? (uint64_t)config->cut.n_groups : 1, n_left = 0;
     for (size_t i = 0; i < config->n_shards; i++) {
         leases->n_rows[i] = config->shards[i].n_rows;
+        n_left += rows_to_do(&config->shards[i]);
     }
+    leases->share = (n_left + n_groups - 1) / n_groups;
     return WF_OK;
 }
 
@@ -413,4 +417,11 @@ done:
 size_t wf_leases_count(const wf_leases *leases)
 {
     return leases->n_ranges;
+}
+
+uint64_t wf_leases_hold(const wf_leases *leases, uint64_t max_rows)
+{
+    uint64_t hold = max_rows + max_rows / 4;
+    if (hold > leases->share) hold = leases->share;
+    return hold > 0 ? hold : 1;
 }

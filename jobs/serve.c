@@ -29,8 +29,10 @@ typedef struct serve {
     const wf_serve_config *c;
     wf_serve_outcome *out;
     wf_counters *counters;
-    int64_t n_open; // samples in the engine
-    int32_t *stop;  // a row's stop ids and the job's together
+    int64_t n_open;  // samples in the engine
+    uint64_t n_rows; // rows they are of
+    uint64_t hold;   // rows to have leased and not finished, at most
+    int32_t *stop;   // a row's stop ids and the job's together
     size_t stop_capacity;
     bool no_more_leases;
     bool waits;         // `next` is taken and may not begin yet
@@ -119,6 +121,7 @@ static wf_status put_finished(serve *s, const wf_engine_output *o, const sample 
 static void close_flight(serve *s, flight *f)
 {
     if (--f->n_open > 0) return;
+    s->n_rows--;
     if (s->c->flights) wf_flights_leave(s->c->flights, f->entry);
     wf_feed_free(f->request);
     free(f);
@@ -235,7 +238,8 @@ static wf_status submit_request(serve *s, const wf_request *r)
         return wf_fail(WF_NO_MEMORY, "serve: out of memory");
     }
     f->request = r;
-    f->n_open = 1;                      // held while its samples are handed over
+    f->n_open = 1; // held while its samples are handed over
+    s->n_rows++;
     if (p.n < 1 || p.n > 1024) p.n = 1; // the row says nonsense, and fails for it
     wf_status st = WF_OK;
     if (s->c->flights) st = wf_flights_enter(s->c->flights, r->shard, r->row, &f->entry);
@@ -287,7 +291,7 @@ static wf_status lease_more(serve *s)
 {
     bool got = true;
     while (got && s->c->leases && !s->no_more_leases &&
-           wf_feed_left(s->c->feed) < 2 * (uint64_t)s->c->max_rows) {
+           s->n_rows + wf_feed_left(s->c->feed) < s->hold) {
         if (s->kind != WF_LEASE_ROWS && !is_empty(s)) return WF_OK;
         WF_TRY(lease_next(s, &got));
     }
@@ -472,6 +476,7 @@ wf_status wf_serve(const wf_serve_config *config, wf_serve_outcome *out)
 {
     *out = (wf_serve_outcome){0};
     serve s = {.c = config, .out = out, .counters = wf_progress_counters(config->progress)};
+    if (config->leases) s.hold = wf_leases_hold(config->leases, (uint64_t)config->max_rows);
     wf_status st = run(&s);
     show_load(&s);
     free(s.stop);

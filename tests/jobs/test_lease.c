@@ -52,6 +52,24 @@ static void test_cut_sizes(void **state)
     free(range);
 }
 
+// 1,024 rows over 4 groups with batches of 256: each is to hold its 256, whoever comes first.
+static void test_hold(void **state)
+{
+    wf_lease_shard shard = {.n_rows = 1024};
+    wf_leases_config c = {
+        .out_dir = *state, .run = 50, .shards = &shard, .n_shards = 1, .cut = {.n_groups = 4}};
+    wf_leases *leases;
+    assert_ok(wf_leases_open(&c, &leases));
+    assert_int_equal(wf_leases_hold(leases, 256), 256);
+    assert_int_equal(wf_leases_hold(leases, 64), 80); // a batch and a quarter to follow
+    wf_leases_close(&leases);
+    c.run = 51;
+    shard.n_rows = 2;
+    assert_ok(wf_leases_open(&c, &leases));
+    assert_int_equal(wf_leases_hold(leases, 256), 1);
+    wf_leases_close(&leases);
+}
+
 static void test_cut_with_done_rows(void **state)
 {
     (void)state;
@@ -295,6 +313,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_cut_sizes),
+        cmocka_unit_test(test_hold),
         cmocka_unit_test(test_cut_with_done_rows),
         cmocka_unit_test(test_nothing_to_do),
         cmocka_unit_test(test_many_processes_lease_each_row_once),
