@@ -336,7 +336,8 @@ static wf_status note_loss(conductor *k, group *g, int exit_code)
     else if (spoke && s->error[0])
         snprintf(text, sizeof text, "group %d is lost: %.400s", g->number, s->error);
     else
-        snprintf(text, sizeof text, "group %d is lost: its processes ended (%s %d)", g->number,
+        snprintf(text, sizeof text,
+                 "group %d is lost: its processes ended (%s %d) without a last word", g->number,
                  exit_code > 128 ? "signal" : "exit code",
                  exit_code > 128 ? exit_code - 128 : exit_code);
     tell(k, WF_EVENT_LOST, g, g->number * k->tensor + speaker, g->beat[speaker].seen ? s->host : "",

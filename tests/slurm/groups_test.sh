@@ -85,6 +85,20 @@ scenario_ranks() {
     [ "$(grep -c 'group 1 is started' "$lab_work/ranks/events.jsonl")" -ge 2 ] || lab_fail "ranks: group 1"
 }
 
+# A node loses its network, not its disk: its group is taken for lost and started again, lives on,
+# and finds out that nobody waits for it any more.
+scenario_cut() {
+    local job
+    job=$(submit cut 4 1 4 1 8000)
+    wait_sealed cut 2
+    lab_cluster unplug n3
+    lab_exec scontrol update NodeName=n3 State=DOWN Reason="no cable" # at once, not after a time-out
+    finish cut "$job" 8000
+    event cut 'group 2 is lost'
+    lab_cluster plug n3
+    lab_exec scontrol update NodeName=n3 State=RESUME
+}
+
 # USR1, as at the time limit: all groups leave in time, and the job requeues itself.
 scenario_drain() {
     local job
@@ -101,10 +115,10 @@ scenario_drain() {
 # -------------------------------------------------------------------------------------------------
 
 lab_up 4
-for rows in 200 1000 2000; do
+for rows in 200 1000 2000 8000; do
     lab_shard "$lab_work/$rows.h5" $((rows / 4)) 0
 done
-[ $# -gt 0 ] || set -- node spare ranks drain
+[ $# -gt 0 ] || set -- node spare ranks cut drain
 for scenario in "$@"; do
     "scenario_$scenario"
     lab_until 30 all_idle || lab_fail "$scenario: nodes are still busy"
