@@ -14,6 +14,7 @@ import json
 import os
 import subprocess
 import time
+from datetime import date
 
 import h5py
 import numpy as np
@@ -50,6 +51,9 @@ class Study:
         self.rows, self.begin = [], time.time()
         os.makedirs(self.out, exist_ok=True)
         self.copy_rate = self.flop_rate = None
+        said = subprocess.run(self.tool("weft", "--version"), check=True, capture_output=True,
+                              text=True).stdout
+        self.commit, self.device = said.split("(", 1)[1].split(")", 1)[0], ""
 
     def tool(self, *parts):
         for folder in ("", "tests/gpu"):
@@ -61,7 +65,7 @@ class Study:
     def limits(self):
         text = subprocess.run(self.tool("bench_gpu_kernels", "limits"), check=True,
                               capture_output=True, text=True).stdout
-        self.device = text.split("\n", 1)[0].lstrip("# ")
+        self.device = text.split("\n", 1)[0].lstrip("# ").split(",")[0]
         for row in csv.DictReader(text.split("\n")[1:]):
             rate = float(row["rate"]) * 1e12
             if row["op"] == "limit" and row["unit"] == "TB/s":
@@ -91,8 +95,10 @@ class Study:
     def write(self, name):
         with open(os.path.join(self.out, name), "w", newline="", encoding="ascii") as f:
             table = csv.writer(f)
-            table.writerow(["part", "model", "case", "value", "unit", "bound", "bound_share", "note"])
-            table.writerows(self.rows)
+            table.writerow(["commit", "date", "device", "part", "model", "case", "value", "unit",
+                            "bound", "bound_share", "note"])
+            today = date.today().isoformat()
+            table.writerows([self.commit, today, self.device, *row] for row in self.rows)
         print(f"# {len(self.rows)} rows in {time.time() - self.begin:.0f} s", flush=True)
 
     def shard(self, name, requests, vocab):
