@@ -135,6 +135,7 @@ static wf_status set_up(wf_engine *e)
                            .n_top = e->cfg.n_top,
                            .penalties = e->cfg.penalties,
                            .pad = pads(e),
+                           .deterministic = e->cfg.deterministic,
                            .capture = e->cfg.capture == WF_CAPTURE_AUTO};
     e->limits = (wf_plan_limits){f.max_rows,    f.step_tokens, page, slot_pages,
                                  e->m->tp_size, f.n_top,       f.pad};

@@ -34,6 +34,7 @@ typedef struct wf_engine_config {
     int32_t n_top;       // most logprobs a request may ask for; -1: none may
     bool penalties;      // requests may use penalties
     wf_capture capture;
+    bool deterministic; // results are the same bits for a group of 1, 2, 4 or 8 ranks
 } wf_engine_config;
 
 // A request for the engine. Everything is copied. `user` comes back with the output.

@@ -12,7 +12,7 @@
 // the padding's), act = bytes of an activation.
 #define WF_FORWARD_BUFFERS(X)                                                                      \
     X(x, T *hidden *act) /* residual stream */                                                     \
-    X(y, T *hidden *act) /* what is added to it next */                                            \
+    X(y, T *hidden *sum) /* what is added to it next */                                            \
     X(y2, parallel *T *hidden *act)                                                                \
     X(n, T *hidden *act) /* normed */                                                              \
     X(n2, parallel *T *hidden *act)                                                                \
@@ -22,7 +22,7 @@
     X(ffn, T *ffn *act)                                                                            \
     X(ids, T * 4)                                                                                  \
     X(last_x, R *hidden *act) /* rows that are sampled */                                          \
-    X(last_y, R *hidden *act)                                                                      \
+    X(last_y, R *hidden *sum)                                                                      \
     X(last_n, R *hidden *act)                                                                      \
     X(slice, R *slice_cols * 4) /* this rank's logits */                                           \
     X(gathered, split *R *slice_cols *tp * 4)                                                      \
@@ -46,7 +46,7 @@ typedef struct buffers {
 } buffers;
 
 typedef struct shape {
-    size_t T, R, N, act, hidden, qkv_cols, q_cols, up_cols, ffn, slice_cols, tp, table_cols,
+    size_t T, R, N, act, sum, hidden, qkv_cols, q_cols, up_cols, ffn, slice_cols, tp, table_cols,
         counts_cols, plan_bytes;
     size_t parallel, split; // 0 or 1: buffers of parallel residuals, of vocabulary slices
     size_t n_top, probs;    // probs: rows that get logprobs, R or 0
@@ -69,7 +69,8 @@ struct wf_forward {
     const wf_model *m;
     wf_comm *comm;
     wf_forward_config cfg;
-    wf_dtype act;
+    wf_dtype act, sum; // of activations, and of what is summed over the group
+    int32_t k_runs;    // of the GEMMs whose results are summed (ops.h)
     shape s;
     buffers b;
     void *kv; // [layer][page][K|V][kv_head][token][head_dim]
@@ -95,6 +96,15 @@ static wf_plan_limits limits_of(const wf_forward_config *c, int32_t tp)
                             .pad = c->pad};
 }
 
+// Whether sums over the group are to be the same bits for a group of any size: every rank adds its
+// runs of eighths of K, in f32, as the ranks of a larger group would add theirs. Both branches of a
+// parallel residual are in one sum, and stay out of this.
+static bool size_free(const wf_arch *a, int32_t tp, const wf_forward_config *c)
+{
+    return c->deterministic && !a->parallel_residual && WF_K_RUNS % tp == 0 &&
+           a->n_heads * a->head_dim % WF_K_RUNS == 0 && a->ffn % WF_K_RUNS == 0;
+}
+
 static shape shape_of(const wf_arch *a, int32_t tp, const wf_forward_config *c, size_t act_bytes)
 {
     wf_plan_limits limits = limits_of(c, tp);
@@ -102,6 +112,7 @@ static shape shape_of(const wf_arch *a, int32_t tp, const wf_forward_config *c, 
                .R = (size_t)c->max_rows,
                .N = (size_t)c->max_rows + c->pad,
                .act = act_bytes,
+               .sum = size_free(a, tp, c) ? 4 : act_bytes,
                .hidden = (size_t)a->hidden,
                .ffn = (size_t)(a->ffn / tp),
                .q_cols = (size_t)(a->n_heads / tp * a->head_dim),
@@ -121,11 +132,11 @@ static shape shape_of(const wf_arch *a, int32_t tp, const wf_forward_config *c, 
 
 static size_t buffer_bytes(const shape *s, size_t out[])
 {
-    size_t T = s->T, R = s->R, N = s->N, act = s->act, hidden = s->hidden, qkv_cols = s->qkv_cols,
-           q_cols = s->q_cols, up_cols = s->up_cols, ffn = s->ffn, slice_cols = s->slice_cols,
-           tp = s->tp, table_cols = s->table_cols, counts_cols = s->counts_cols,
-           plan_bytes = s->plan_bytes, parallel = s->parallel, split = s->split, n_top = s->n_top,
-           probs = s->probs, total = 0, i = 0;
+    size_t T = s->T, R = s->R, N = s->N, act = s->act, sum = s->sum, hidden = s->hidden,
+           qkv_cols = s->qkv_cols, q_cols = s->q_cols, up_cols = s->up_cols, ffn = s->ffn,
+           slice_cols = s->slice_cols, tp = s->tp, table_cols = s->table_cols,
+           counts_cols = s->counts_cols, plan_bytes = s->plan_bytes, parallel = s->parallel,
+           split = s->split, n_top = s->n_top, probs = s->probs, total = 0, i = 0;
 #define WF_FORWARD_SIZE(name, bytes)                                                               \
     out[i] = (bytes);                                                                              \
     total += out[i++];
@@ -234,6 +245,8 @@ static wf_status set_up(wf_forward *f)
     WF_TRY(f->be->ops->info(f->be, &info));
     f->act = info.act_dtype;
     f->s = shape_of(a, f->m->tp_size, &f->cfg, wf_dtype_bytes(f->act));
+    f->k_runs = size_free(a, f->m->tp_size, &f->cfg) ? WF_K_RUNS / f->m->tp_size : 0;
+    f->sum = f->k_runs > 0 ? WF_F32 : f->act;
     f->plan_words = (int64_t)f->s.plan_bytes / 4;
     f->page_bytes =
         (int64_t)wf_forward_page_bytes(a, f->m->tp_size, f->cfg.page_tokens, f->m->dtype) /
@@ -445,7 +458,7 @@ static wf_status norm(wf_forward *f, const wf_norm *w, wf_matrix x, void *added,
     y.data = out;
     if (added) {
         residual = x;
-        in.data = added;
+        in = wf_matrix_of(added, f->sum, x.n_rows, x.n_cols);
     }
     if (f->m->arch.family->norm == WF_NORM_LAYER) return layernorm(f, w, in, residual, y);
     wf_rmsnorm_args a = {
@@ -459,6 +472,16 @@ static wf_status gemm(wf_forward *f, wf_matrix x, const wf_weight *w, const floa
 {
     return f->be->ops->gemm(f->be, f->stream,
                             &(wf_gemm_args){.x = x, .w = w, .bias = bias, .y = y});
+}
+
+// y = x W^T, this rank's part of a sum over the group.
+static wf_status gemm_part(wf_forward *f, wf_matrix x, const wf_weight *w, const float *bias,
+                           void *y)
+{
+    wf_matrix part = wf_matrix_of(y, f->sum, x.n_rows, (int64_t)f->s.hidden);
+    return f->be->ops->gemm(
+        f->be, f->stream,
+        &(wf_gemm_args){.x = x, .w = w, .bias = bias, .y = part, .k_runs = f->k_runs});
 }
 
 static wf_kv layer_kv(const wf_forward *f, int32_t i_layer)
@@ -500,7 +523,7 @@ static wf_status attend(wf_forward *f, const step *st, int32_t i_layer, void *n,
                                                       .scale = a->attn_scale,
                                                       .kv = kv,
                                                       .out = heads}));
-    return gemm(f, heads, l->o, l->o_bias, act_matrix(f, y, st->n_tokens, f->s.hidden));
+    return gemm_part(f, heads, l->o, l->o_bias, y);
 }
 
 // y = down(activation(gate_up(n))), this rank's part of the sum.
@@ -513,7 +536,7 @@ static wf_status feed_forward(wf_forward *f, const step *st, int32_t i_layer, vo
                               .exact = f->m->arch.gelu_exact};
     WF_TRY(gemm(f, act_matrix(f, n, st->n_tokens, f->s.hidden), l->gate_up, l->gate_up_bias, up));
     WF_TRY((f->m->arch.gated ? f->be->ops->silu_mul : f->be->ops->gelu)(f->be, f->stream, &act));
-    return gemm(f, act.y, l->down, l->down_bias, act_matrix(f, y, st->n_tokens, f->s.hidden));
+    return gemm_part(f, act.y, l->down, l->down_bias, y);
 }
 
 // x + attention + mlp of one layer. `y` holds what is still to be added to x before and after it:
@@ -548,13 +571,13 @@ static wf_status gather(wf_forward *f, wf_matrix x, const int32_t *index, wf_mat
 static wf_status head(wf_forward *f, const step *st, wf_matrix *out)
 {
     const int32_t *index = st->at[WF_PLAN_AT_SAMPLE_TOKEN];
-    wf_matrix x = act_matrix(f, f->b.x, st->n_tokens, f->s.hidden), y = x;
-    wf_matrix last_x = act_matrix(f, f->b.last_x, st->n_samples, f->s.hidden);
-    wf_matrix last_y = act_matrix(f, f->b.last_y, st->n_samples, f->s.hidden), last_n = last_x;
-    y.data = f->b.y;
+    int64_t cols = (int64_t)f->s.hidden;
+    wf_matrix x = act_matrix(f, f->b.x, st->n_tokens, f->s.hidden);
+    wf_matrix last_x = act_matrix(f, f->b.last_x, st->n_samples, f->s.hidden), last_n = last_x;
     last_n.data = f->b.last_n;
     WF_TRY(gather(f, x, index, last_x));
-    WF_TRY(gather(f, y, index, last_y));
+    WF_TRY(gather(f, wf_matrix_of(f->b.y, f->sum, st->n_tokens, cols), index,
+                  wf_matrix_of(f->b.last_y, f->sum, st->n_samples, cols)));
     WF_TRY(norm(f, &f->m->final_norm, last_x, f->b.last_y, f->b.last_n));
     *out = wf_matrix_of(f->b.slice, WF_F32, st->n_samples, (int64_t)f->s.slice_cols);
     return gemm(f, last_n, f->m->head, f->m->head_bias, *out);

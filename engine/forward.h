@@ -17,6 +17,9 @@
 
 #define WF_FORWARD_SLOTS 2
 
+// Runs that `deterministic` cuts the sums over a group into: groups of 1, 2, 4 and 8 ranks agree.
+#define WF_K_RUNS 8
+
 typedef struct wf_forward wf_forward;
 
 typedef struct wf_forward_config {
@@ -26,6 +29,7 @@ typedef struct wf_forward_config {
     int32_t n_top;      // most logprobs any row may ask for; -1: no logprobs at all
     bool penalties;     // rows may use penalties: keep token counts
     bool pad;           // plans may be padded: one row and one page more (stepplan.h)
+    bool deterministic; // sums over the group are the same bits whatever its size
     bool capture;       // padded steps are captured and replayed, where the back end can
 } wf_forward_config;
 

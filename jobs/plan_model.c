@@ -46,6 +46,7 @@ static wf_forward_config forward_config(const wf_jobspec *spec, const wf_arch *a
                                .slot_pages = copy ? div_up(slot, page) : 0,
                                .n_top = needs->n_top,
                                .penalties = needs->penalties,
+                               .deterministic = spec->engine.deterministic,
                                .pad = !device->host && spec->engine.capture == WF_CAPTURE_AUTO};
 }
 

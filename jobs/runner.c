@@ -227,6 +227,7 @@ static wf_status create_engine(runner *r)
                           .fusion = s->engine.fusion,
                           .window_ns = s->engine.window_ns,
                           .instances = s->engine.instances,
+                          .deterministic = s->engine.deterministic,
                           .steps_ahead = -1,
                           .capture = s->engine.capture,
                           .n_top = r->needs.n_top,

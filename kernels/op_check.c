@@ -58,13 +58,17 @@ wf_status wf_check_gemm(const wf_gemm_args *a, wf_dtype act)
     WF_TRY(check_typed("gemm", "y", &a->y, a->y.dtype == WF_F32 ? WF_F32 : act));
     WF_TRY(check_shape("gemm", "x", &a->x, a->y.n_rows, a->w->n_cols));
     if (a->w->n_cols < 1) return wf_fail(WF_INTERNAL, "gemm: the weight is empty");
+    int32_t runs = a->k_runs;
+    if (runs < 0 || runs > 8 || (runs & (runs - 1)) != 0 || (runs > 1 && a->w->n_cols % runs != 0))
+        return wf_fail(WF_INTERNAL, "gemm: %" PRId64 " columns cannot be cut into %d runs",
+                       a->w->n_cols, runs);
     return check_shape("gemm", "y", &a->y, a->x.n_rows, a->w->n_rows);
 }
 
 static wf_status check_norm(const char *op, const wf_matrix *x, const wf_matrix *residual,
                             const wf_matrix *y, wf_dtype act)
 {
-    WF_TRY(check_typed(op, "x", x, act));
+    WF_TRY(check_typed(op, "x", x, x->dtype == WF_F32 ? WF_F32 : act));
     WF_TRY(check_typed(op, "y", y, act));
     WF_TRY(check_shape(op, "y", y, x->n_rows, x->n_cols));
     if (residual->data == NULL) return WF_OK;

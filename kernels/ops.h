@@ -52,11 +52,17 @@ typedef struct wf_gemm_args {
     const wf_weight *w;
     const float *bias; // [N] f32 or NULL
     wf_matrix y;       // [M, N] act, or f32 (logits)
+    // A power of 2 that divides K, or 0: into how many equal runs of k every sum is cut. Each run
+    // is a chain of its own, the first with the bias; their sums are added in f32, neighbours
+    // first,
+    // ((0+1)+(2+3))+..., and rounded once. So ranks that hold runs of one K can add up to the bits
+    // of a single rank. `ref` is free of order, and ignores it.
+    int32_t k_runs;
 } wf_gemm_args;
 
 // y = x / sqrt(mean(x^2) + eps) * weight. With `residual`: residual += x first, y from the sum.
 typedef struct wf_rmsnorm_args {
-    wf_matrix x;        // [M, H] act
+    wf_matrix x;        // [M, H] act, or f32 (rounded to act first)
     wf_matrix residual; // [M, H] act, in and out; data NULL: none
     const float *weight;
     float eps;

@@ -161,23 +161,24 @@ static wf_status time_way(const timing *t, wf_sum_way way, size_t bytes, int64_t
 static wf_status time_all(const timing *t, const wf_peers *p, bool nccl,
                           int64_t ns[WF_SUM_BUCKETS][WF_SUM_N_WAYS])
 {
-    for (int b = 0; b + 1 < WF_SUM_BUCKETS; b++)
+    for (int b = 0; b < WF_SUM_BUCKETS; b++)
         for (wf_sum_way way = 0; way < WF_SUM_N_WAYS; way++) {
-            size_t bytes = LEAST_BYTES << b;
-            int64_t n = (int64_t)(bytes / wf_dtype_bytes(t->dtype));
+            size_t bytes = LEAST_BYTES << b; // two-shot takes larger ones in pieces
+            size_t piece = bytes < WF_SUM_MOST_BYTES ? bytes : WF_SUM_MOST_BYTES;
+            int64_t n = (int64_t)(piece / wf_dtype_bytes(t->dtype));
             ns[b][way] = INT64_MAX;
             bool fits = way == WF_SUM_NCCL
                             ? nccl
                             : wf_peers_fits(p, (wf_peers_way)way, t->data, n, t->dtype);
+            if (way == WF_SUM_ONE_SHOT && piece < bytes) fits = false;
             if (fits) WF_TRY(time_way(t, way, bytes, &ns[b][way]));
         }
     return WF_OK;
 }
 
-static void choose(bool nccl, int64_t ns[WF_SUM_BUCKETS][WF_SUM_N_WAYS],
-                   wf_sum_way way[WF_SUM_BUCKETS])
+static void choose(int64_t ns[WF_SUM_BUCKETS][WF_SUM_N_WAYS], wf_sum_way way[WF_SUM_BUCKETS])
 {
-    for (int b = 0; b + 1 < WF_SUM_BUCKETS; b++) {
+    for (int b = 0; b < WF_SUM_BUCKETS; b++) {
         way[b] = WF_SUM_TWO_SHOT;
         for (wf_sum_way w = 0; w < WF_SUM_N_WAYS; w++)
             if (ns[b][w] < ns[b][way[b]]) way[b] = w;
@@ -185,7 +186,6 @@ static void choose(bool nccl, int64_t ns[WF_SUM_BUCKETS][WF_SUM_N_WAYS],
                  (LEAST_BYTES << b) / 1024, (double)ns[b][WF_SUM_ONE_SHOT] * 1e-3,
                  (double)ns[b][WF_SUM_TWO_SHOT] * 1e-3, (double)ns[b][WF_SUM_NCCL] * 1e-3);
     }
-    way[WF_SUM_BUCKETS - 1] = nccl ? WF_SUM_NCCL : WF_SUM_TWO_SHOT;
 }
 
 wf_status wf_comm_peers_measure(wf_comm *control, wf_backend *be, const wf_peers *p, bool nccl,
@@ -197,11 +197,11 @@ wf_status wf_comm_peers_measure(wf_comm *control, wf_backend *be, const wf_peers
     timing t = {.control = control, .be = be, .runner = runner};
     WF_TRY(be->ops->info(be, &info));
     t.dtype = info.act_dtype;
-    wf_status st = be->ops->alloc(be, WF_SUM_MOST_BYTES, &t.data);
+    wf_status st = be->ops->alloc(be, LEAST_BYTES << (WF_SUM_BUCKETS - 1), &t.data);
     if (st == WF_OK) st = be->ops->stream_create(be, &t.stream);
     if (st == WF_OK) st = be->ops->event_create(be, &t.event);
     if (st == WF_OK) st = time_all(&t, p, nccl, ns);
-    if (st == WF_OK) choose(nccl, ns, way);
+    if (st == WF_OK) choose(ns, way);
     if (t.event) be->ops->event_destroy(be, t.event);
     if (t.stream) be->ops->stream_destroy(be, t.stream);
     if (t.data) be->ops->free(be, t.data);

@@ -20,7 +20,7 @@ typedef enum wf_sum_way {
     WF_SUM_N_WAYS
 } wf_sum_way;
 
-// Buckets: up to 4 KiB, 8 KiB, ... 16 MiB, and beyond.
+// Buckets: up to 4 KiB, 8 KiB, ... 16 MiB, and all above, measured at 32 MiB.
 #define WF_SUM_BUCKETS 14
 int wf_sum_bucket(size_t bytes);
 

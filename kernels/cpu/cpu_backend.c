@@ -102,6 +102,7 @@ static void cpu_destroy(wf_backend *be)
     wf_cpu *cpu = wf_cpu_of(be);
     wf_ref_free(be, cpu->scratch);
     free(cpu->task_begin);
+    free(cpu->sums);
     free(cpu);
 }
 

@@ -1,5 +1,6 @@
 // GEMM and embedding on panels: splits the work over threads (isa_gemm.c computes).
 #include <omp.h>
+#include <stdlib.h>
 
 #include "kernels/convert.h"
 #include "kernels/cpu/cpu_impl.h"
@@ -31,17 +32,67 @@ static int64_t first_row(const wf_cpu *cpu, int64_t n_rows, int i, int n_parts)
     return row < n_rows ? row : n_rows;
 }
 
+// to += from over the part's rows and columns.
+static void add_region(const wf_gemm_part *p, float *to, const float *from)
+{
+    int64_t begin = p->i_panel * WF_PANEL, end = p->end_panel * WF_PANEL;
+    if (end > p->n_out) end = p->n_out;
+    for (int64_t r = 0; r < p->n_rows; r++)
+        for (int64_t c = begin; c < end; c++)
+            to[r * p->y_stride + c] += from[r * p->y_stride + c];
+}
+
+// The part by runs of k (wf_gemm_args.k_runs). sums[i] is a matrix as large as y, sums[0] y itself,
+// of which the part begins at `first`; a run's sum is put behind those that wait, and taken
+// together with its neighbour as soon as both are whole: level i of the pairs waits in sums[i].
+static void run_by_runs(const wf_cpu *cpu, const wf_gemm_part *whole, int32_t n_runs,
+                        float *const sums[], int64_t first)
+{
+    int n_waiting = 0;
+    for (int32_t i = 0; i < n_runs; i++) {
+        wf_gemm_part p = *whole;
+        p.i_k = whole->n_cols * i / n_runs;
+        p.end_k = whole->n_cols * (i + 1) / n_runs;
+        p.bias = i == 0 ? whole->bias : NULL;
+        p.y = sums[n_waiting++] + first;
+        cpu->isa->gemm(&p);
+        for (int32_t done = i + 1; done % 2 == 0; done /= 2, n_waiting--)
+            add_region(whole, sums[n_waiting - 2] + first, sums[n_waiting - 1] + first);
+    }
+}
+
+// Matrices as large as y for the sums that wait; sums[0] is y.
+static wf_status reserve_sums(wf_cpu *cpu, const wf_gemm_args *a, float *sums[5])
+{
+    int n = 0;
+    size_t each = (size_t)(a->y.n_rows * a->y.stride);
+    for (int32_t runs = a->k_runs; runs > 1; runs /= 2)
+        n++;
+    if (each * (size_t)n > cpu->n_sums) { // grows to the most seen
+        float *grown = realloc(cpu->sums, each * (size_t)n * sizeof *grown);
+        if (grown == NULL) return wf_fail(WF_NO_MEMORY, "gemm: no memory for sums by runs");
+        cpu->sums = grown;
+        cpu->n_sums = each * (size_t)n;
+    }
+    sums[0] = a->y.data;
+    for (int i = 0; i < n; i++)
+        sums[i + 1] = cpu->sums + each * (size_t)i;
+    return WF_OK;
+}
+
 wf_status wf_cpu_gemm(wf_backend *be, wf_stream *s, const wf_gemm_args *a)
 {
     (void)s;
     WF_TRY(wf_check_gemm(a, WF_F32));
-    const wf_cpu *cpu = wf_cpu_of(be);
+    wf_cpu *cpu = wf_cpu_of(be);
     const wf_cpu_weight *w = (const wf_cpu_weight *)a->w;
     int64_t n_rows = a->x.n_rows, n_out = w->base.n_rows, n_cols = w->base.n_cols;
     double bytes = (double)(n_out * n_cols) * (double)wf_dtype_bytes(w->base.dtype);
     double flops = 2.0 * (double)(n_rows * n_cols) * (double)n_out;
     int n_threads = wf_cpu_threads_for(cpu, bytes / BYTES_PER_NS + flops / FLOPS_PER_NS);
     int n_row_parts = row_parts(cpu, n_rows, n_threads), n_panel_parts = n_threads / n_row_parts;
+    float *sums[5];
+    WF_TRY(reserve_sums(cpu, a, sums));
 #pragma omp parallel for num_threads(n_threads) schedule(static, 1) if (n_threads > 1)
     for (int i = 0; i < n_threads; i++) {
         int i_rows = i % n_row_parts, i_panels = i / n_row_parts;
@@ -54,6 +105,7 @@ wf_status wf_cpu_gemm(wf_backend *be, wf_stream *s, const wf_gemm_args *a)
             .dtype = w->base.dtype,
             .n_cols = n_cols,
             .n_out = n_out,
+            .end_k = n_cols,
             .i_panel = wf_cpu_share(w->n_panels, i_panels, n_panel_parts),
             .end_panel = wf_cpu_share(w->n_panels, i_panels + 1, n_panel_parts),
             .bias = a->bias,
@@ -61,7 +113,10 @@ wf_status wf_cpu_gemm(wf_backend *be, wf_stream *s, const wf_gemm_args *a)
             .y_stride = a->y.stride,
             .scratch = wf_cpu_scratch(cpu, omp_get_thread_num()),
         };
-        cpu->isa->gemm(&part);
+        if (a->k_runs > 1)
+            run_by_runs(cpu, &part, a->k_runs, sums, begin * a->y.stride);
+        else
+            cpu->isa->gemm(&part);
     }
     return WF_OK;
 }

@@ -11,6 +11,8 @@ typedef struct wf_cpu {
     char *scratch;       // [n_threads][WF_CPU_SCRATCH_BYTES] own
     int32_t *task_begin; // attention: first task of each sequence, own; grows to the most seen
     int64_t task_room;
+    float *sums; // gemm by runs of k: sums that wait, own; grows to the most seen
+    size_t n_sums;
 } wf_cpu;
 
 // A weight in panels (cpu_isa.h).

@@ -36,6 +36,7 @@ typedef struct wf_gemm_part {
     const void *panels; // the whole weight
     wf_dtype dtype;
     int64_t n_cols, n_out;      // K and N of the weight
+    int64_t i_k, end_k;         // the run of columns that is summed
     int64_t i_panel, end_panel; // panels of this part
     const float *bias;          // [N] or NULL
     float *y;                   // first row of this part, column 0

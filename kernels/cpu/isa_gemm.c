@@ -144,7 +144,7 @@ static blocking blocking_of(const wf_gemm_part *p)
     int64_t room = (int64_t)(WF_CPU_SCRATCH_BYTES / sizeof(float));
     // A single tile reads the panel once whatever its length: no need to come back to y.
     int64_t n_k = p->n_rows <= WF_TILE_ROWS ? room / p->n_rows : BLOCK_K;
-    n_k = MIN(n_k, p->n_cols);
+    n_k = MIN(n_k, p->end_k - p->i_k);
     int64_t n_rows = room / (n_k > 0 ? n_k : 1) / WF_TILE_ROWS * WF_TILE_ROWS;
     return (blocking){p->n_rows <= WF_TILE_ROWS ? p->n_rows : MIN(n_rows, p->n_rows), n_k};
 }
@@ -154,7 +154,7 @@ WF_INLINE tile tile_of(const wf_gemm_part *p, int64_t i_panel, int64_t i_row, in
 {
     size_t panel_bytes = (size_t)p->n_cols * WF_PANEL * element_bytes;
     int64_t n_valid = p->n_out - i_panel * WF_PANEL;
-    bool last = i_k + n_k == p->n_cols;
+    bool last = i_k + n_k == p->end_k;
     return (tile){
         .panel = (const char *)p->panels + (size_t)i_panel * panel_bytes +
                  (size_t)i_k * WF_PANEL * element_bytes,
@@ -163,7 +163,7 @@ WF_INLINE tile tile_of(const wf_gemm_part *p, int64_t i_panel, int64_t i_row, in
         .y = p->y + i_row * p->y_stride + i_panel * WF_PANEL,
         .y_stride = p->y_stride,
         .n_valid = (int)MIN(n_valid, 4 * WF_PANEL),
-        .first = i_k == 0,
+        .first = i_k == p->i_k,
         .bias = last && p->bias != NULL ? p->bias + i_panel * WF_PANEL : NULL,
     };
 }
@@ -174,13 +174,13 @@ WF_INLINE void run_one_row(const wf_gemm_part *p, wf_dtype dtype)
     size_t element_bytes = dtype == WF_F32 ? 4 : 2;
     int64_t i = p->i_panel;
     for (; i + WF_GEMV_PANELS <= p->end_panel; i += WF_GEMV_PANELS) {
-        tile t = tile_of(p, i, 0, 0, p->n_cols, element_bytes);
-        t.x = p->x;
+        tile t = tile_of(p, i, 0, p->i_k, p->end_k - p->i_k, element_bytes);
+        t.x = p->x + p->i_k;
         tile_run(&t, dtype, 1, 2 * WF_GEMV_PANELS, 0);
     }
     for (; i < p->end_panel; i++) {
-        tile t = tile_of(p, i, 0, 0, p->n_cols, element_bytes);
-        t.x = p->x;
+        tile t = tile_of(p, i, 0, p->i_k, p->end_k - p->i_k, element_bytes);
+        t.x = p->x + p->i_k;
         tile_run(&t, dtype, 1, 2, 0);
     }
 }
@@ -207,8 +207,8 @@ WF_INLINE void run(const wf_gemm_part *p, wf_dtype dtype)
     blocking block = blocking_of(p);
     for (int64_t i_row = 0; i_row < p->n_rows; i_row += block.n_rows) {
         int64_t n_rows = MIN(block.n_rows, p->n_rows - i_row);
-        for (int64_t i_k = 0; i_k < p->n_cols; i_k += block.n_k) {
-            int64_t n_k = MIN(block.n_k, p->n_cols - i_k);
+        for (int64_t i_k = p->i_k; i_k < p->end_k; i_k += block.n_k) {
+            int64_t n_k = MIN(block.n_k, p->end_k - i_k);
             for (int64_t r = 0; r < n_rows; r += WF_TILE_ROWS)
                 wf_pack_rows(p->scratch + r * n_k, p->x + (i_row + r) * p->x_stride + i_k,
                              p->x_stride, (int)MIN(n_rows - r, WF_TILE_ROWS), n_k);

@@ -147,6 +147,7 @@ static __global__ void __launch_bounds__(NORM_THREADS)
     uint32_t gathered = v.size * part_packs;
     pack *x = (pack *)a.x.data;
     patience wait = {};
+    norm_weights<N, PIECES> w(a);
     wait_for_previous();
     let_next_start();
     if (v.state->broken) return; // a peer is gone, and the host knows
@@ -184,7 +185,7 @@ static __global__ void __launch_bounds__(NORM_THREADS)
         }
     }
     for (int row = blockIdx.x; row < n_rows; row += gridDim.x) {
-        norm_row<T, N, PIECES, false>(a, row, slots, [&](int i) {
+        norm_row<T, N, PIECES, false>(a, w, row, slots, [&](int i) {
             pack sum[1];
             if (!TWO_SHOT)
                 sum[0] = summed(row, i);
@@ -275,6 +276,8 @@ bool wf_peers_rmsnorm_fits(const wf_peers *p, wf_peers_way way, const wf_rmsnorm
     const wf_matrix *x = &a->x, *r = &a->residual;
     int64_t n_pieces = x->n_cols * (int64_t)wf_dtype_bytes(x->dtype) / 16;
     int64_t n_rows = x->n_rows, part = (n_rows + p->config.size - 1) / p->config.size;
+    // Two-shot with several rows per block is slower than a sum and a norm of their own.
+    if (way == WF_PEERS_TWO_SHOT && n_rows > p->cu->n_sms) return false;
     return x->dtype == p->cu->act && r->data != nullptr && x->stride == x->n_cols &&
            rows_aligned(x, 16) && rows_aligned(r, 16) && rows_aligned(&a->y, 16) &&
            n_pieces <= 4 * NORM_THREADS && n_rows * n_pieces < ((int64_t)1 << 28) &&
@@ -289,6 +292,9 @@ static wf_status launch_rmsnorm(wf_peers *p, wf_stream *s, const norm_args &a)
     dim3 block((unsigned)norm_threads(n_pieces));
     if (n_pieces <= NORM_THREADS)
         return wf_cuda_launch(p->cu, s, "all-reduce and norm", rmsnorm_kernel<T, SIZE, 1, TWO_SHOT>,
+                              grid, block, 0, p->view, a);
+    if (n_pieces <= 2 * NORM_THREADS)
+        return wf_cuda_launch(p->cu, s, "all-reduce and norm", rmsnorm_kernel<T, SIZE, 2, TWO_SHOT>,
                               grid, block, 0, p->view, a);
     return wf_cuda_launch(p->cu, s, "all-reduce and norm", rmsnorm_kernel<T, SIZE, 4, TWO_SHOT>,
                           grid, block, 0, p->view, a);

@@ -6,6 +6,10 @@
 // kept in the book, in memory and on disk (cuda_gemm_book.h), and serves every row count of its
 // bucket. Inside a capture nothing can be measured: the first proposal serves until a later use
 // measures.
+//
+// With `deterministic` a plan is taken only if its result on random rows is, bit for bit, that of
+// one plain chain on the tensor cores (wf_gemm_chain): then rows, buckets and the split of a weight
+// over ranks do not show. Sums by runs of k (ops.h) are one batch of such chains and an addition.
 #include <cstdlib>
 #include <cstring>
 
@@ -18,10 +22,9 @@ extern "C" {
 
 #define N_PROPOSALS 32
 #define N_RUNS      7
-// With `deterministic` one plan serves every row count; measured at this many it is good at few
-// rows, where any plan waits for memory, and not bad at many.
-#define DETERMINISTIC_ROWS 256
-#define FLUSH_BYTES        ((size_t)192 << 20) // more than any L2 so far
+// Rows of a product by runs of k that are computed at once: their sums wait in scratch.
+#define RUNS_ROWS   256
+#define FLUSH_BYTES ((size_t)192 << 20) // more than any L2 so far
 // What a kernel that starts before its turn saves within a step: the best of 2, 6 and 20 for whole
 // steps of 1 and 8 rows.
 #define EARLY_US 2.0f
@@ -60,18 +63,34 @@ static wf_status lt_check(const wf_cuda *cu, cublasStatus_t rc)
                    cublasLtGetStatusString(rc));
 }
 
+static wf_status as_batch(const wf_cuda *cu, cublasLtMatrixLayout_t layout, int32_t n,
+                          int64_t stride)
+{
+    WF_TRY(lt_check(cu, cublasLtMatrixLayoutSetAttribute(layout, CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT,
+                                                         &n, sizeof n)));
+    return lt_check(
+        cu, cublasLtMatrixLayoutSetAttribute(layout, CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET,
+                                             &stride, sizeof stride));
+}
+
 static wf_status describe(const wf_cuda *cu, const wf_gemm_args *a, lt_problem *p)
 {
     cublasOperation_t transposed = CUBLAS_OP_T;
-    uint64_t n = (uint64_t)a->w->n_rows, k = (uint64_t)a->w->n_cols, m = (uint64_t)a->x.n_rows;
+    int32_t runs = a->k_runs > 1 ? a->k_runs : 1;
+    int64_t ld = a->w->n_cols;
+    uint64_t n = (uint64_t)a->w->n_rows, k = (uint64_t)(ld / runs), m = (uint64_t)a->x.n_rows;
     WF_TRY(lt_check(cu, cublasLtMatmulDescInit(&p->op, CUBLAS_COMPUTE_32F, CUDA_R_32F)));
     WF_TRY(lt_check(cu, cublasLtMatmulDescSetAttribute(&p->op, CUBLASLT_MATMUL_DESC_TRANSA,
                                                        &transposed, sizeof transposed)));
-    WF_TRY(lt_check(cu, cublasLtMatrixLayoutInit(&p->w, lt_type(a->w->dtype), k, n, (int64_t)k)));
-    WF_TRY(lt_check(cu, cublasLtMatrixLayoutInit(&p->x, lt_type(a->x.dtype), k, m,
-                                                 m > 1 ? a->x.stride : (int64_t)k)));
-    return lt_check(cu, cublasLtMatrixLayoutInit(&p->y, lt_type(a->y.dtype), n, m,
-                                                 m > 1 ? a->y.stride : (int64_t)n));
+    WF_TRY(lt_check(cu, cublasLtMatrixLayoutInit(&p->w, lt_type(a->w->dtype), k, n, ld)));
+    WF_TRY(lt_check(
+        cu, cublasLtMatrixLayoutInit(&p->x, lt_type(a->x.dtype), k, m, m > 1 ? a->x.stride : ld)));
+    WF_TRY(lt_check(cu, cublasLtMatrixLayoutInit(&p->y, lt_type(a->y.dtype), n, m,
+                                                 m > 1 ? a->y.stride : (int64_t)n)));
+    if (runs == 1) return WF_OK;
+    WF_TRY(as_batch(cu, &p->w, runs, (int64_t)k));
+    WF_TRY(as_batch(cu, &p->x, runs, (int64_t)k));
+    return as_batch(cu, &p->y, runs, a->y.n_rows * a->y.stride);
 }
 
 static cublasStatus_t run_lt(wf_cuda *cu, wf_stream *s, const wf_gemm_args *a, lt_problem *p,
@@ -91,6 +110,11 @@ static int propose(wf_cuda *cu, lt_problem *p, cublasLtMatmulHeuristicResult_t *
     if (cublasLtMatmulPreferenceCreate(&wish) != CUBLAS_STATUS_SUCCESS) return 0;
     (void)cublasLtMatmulPreferenceSetAttribute(wish, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES,
                                                &workspace, sizeof workspace);
+    // Split-K adds up in another order; with `deterministic` it is not even proposed.
+    uint32_t schemes = CUBLASLT_REDUCTION_SCHEME_NONE;
+    if (cu->deterministic)
+        (void)cublasLtMatmulPreferenceSetAttribute(wish, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK,
+                                                   &schemes, sizeof schemes);
     if (cublasLtMatmulAlgoGetHeuristic(cu->lt, &p->op, &p->w, &p->x, &p->y, &p->y, wish, most, out,
                                        &n) != CUBLAS_STATUS_SUCCESS)
         n = 0;
@@ -122,6 +146,8 @@ static __global__ void flush_kernel(const uint4 *data, size_t n, uint32_t *sink)
 // What a measurement needs beside the weight; freed when it is over.
 struct bench {
     void *x, *y, *flush;
+    void *chain; // deterministic: the result to be met
+    int32_t *wrong;
     cudaEvent_t begin, end;
 };
 
@@ -130,6 +156,8 @@ static void bench_close(bench *b)
     cudaFree(b->x);
     cudaFree(b->y);
     cudaFree(b->flush);
+    cudaFree(b->chain);
+    cudaFree(b->wrong);
     if (b->begin) cudaEventDestroy(b->begin);
     if (b->end) cudaEventDestroy(b->end);
 }
@@ -140,6 +168,7 @@ static wf_status bench_open(wf_cuda *cu, wf_stream *s, int64_t rows, wf_gemm_arg
     int64_t n = a->w->n_rows, k = a->w->n_cols;
     size_t x_bytes = (size_t)(rows * k) * wf_dtype_bytes(a->x.dtype);
     size_t y_bytes = (size_t)(rows * n) * wf_dtype_bytes(a->y.dtype);
+    if (a->k_runs > 1) y_bytes *= (size_t)a->k_runs;
     WF_CU(cu, cudaMalloc(&b->x, x_bytes), "measuring GEMMs");
     WF_CU(cu, cudaMalloc(&b->y, y_bytes), "measuring GEMMs");
     WF_CU(cu, cudaMalloc(&b->flush, FLUSH_BYTES), "measuring GEMMs");
@@ -147,8 +176,24 @@ static wf_status bench_open(wf_cuda *cu, wf_stream *s, int64_t rows, wf_gemm_arg
     WF_CU(cu, cudaEventCreate(&b->end), "measuring GEMMs");
     a->x = wf_matrix{b->x, a->x.dtype, rows, k, k};
     a->y = wf_matrix{b->y, a->y.dtype, rows, n, n};
-    return wf_cuda_launch(cu, s, "measuring GEMMs", random_rows_kernel, dim3(512), dim3(256), 0,
-                          b->x, a->x.dtype, rows * k);
+    WF_TRY(wf_cuda_launch(cu, s, "measuring GEMMs", random_rows_kernel, dim3(512), dim3(256), 0,
+                          b->x, a->x.dtype, rows * k));
+    if (!cu->deterministic) return WF_OK;
+    wf_gemm_args met = *a;
+    WF_CU(cu, cudaMalloc(&b->chain, y_bytes), "measuring GEMMs");
+    WF_CU(cu, cudaMalloc((void **)&b->wrong, sizeof *b->wrong), "measuring GEMMs");
+    met.y.data = b->chain;
+    met.bias = nullptr;
+    return wf_gemm_chain(cu, s, &met);
+}
+
+static __global__ void compare_kernel(const uint16_t *a, const uint16_t *b, int64_t n,
+                                      int32_t *wrong)
+{
+    wait_for_previous();
+    for (int64_t i = (int64_t)blockIdx.x * blockDim.x + threadIdx.x; i < n;
+         i += (int64_t)gridDim.x * blockDim.x)
+        if (a[i] != b[i]) *wrong = 1;
 }
 
 static wf_status run_plan(wf_cuda *cu, wf_stream *s, const wf_gemm_args *a, lt_problem *p,
@@ -156,6 +201,23 @@ static wf_status run_plan(wf_cuda *cu, wf_stream *s, const wf_gemm_args *a, lt_p
 {
     if (plan->kind == WF_GEMM_SKINNY) return wf_gemm_skinny(cu, s, a, plan->variant);
     return lt_check(cu, run_lt(cu, s, a, p, (const cublasLtMatmulAlgo_t *)plan->algo));
+}
+
+// Whether a plan gives the bits of the plain chain.
+static bool meets_chain(wf_cuda *cu, wf_stream *s, const wf_gemm_args *a, lt_problem *p,
+                        const wf_gemm_plan *plan, const bench *b)
+{
+    int32_t wrong = 1;
+    int64_t n = a->y.n_rows * a->y.n_cols * (a->k_runs > 1 ? a->k_runs : 1);
+    n *= (int64_t)wf_dtype_bytes(a->y.dtype) / 2;
+    return cudaMemsetAsync(b->wrong, 0, sizeof *b->wrong, s->s) == cudaSuccess &&
+           run_plan(cu, s, a, p, plan) == WF_OK &&
+           wf_cuda_launch(cu, s, "measuring GEMMs", compare_kernel, dim3(512), dim3(256), 0,
+                          (const uint16_t *)b->y, (const uint16_t *)b->chain, n,
+                          b->wrong) == WF_OK &&
+           cudaMemcpyAsync(&wrong, b->wrong, sizeof wrong, cudaMemcpyDeviceToHost, s->s) ==
+               cudaSuccess &&
+           cudaStreamSynchronize(s->s) == cudaSuccess && wrong == 0;
 }
 
 static int by_value(const void *a, const void *b)
@@ -244,10 +306,11 @@ static wf_status measure(wf_cuda *cu, wf_stream *s, const wf_gemm_args *asked, w
         if (cu->deterministic && !one_chain(&found[i].algo)) continue;
         candidate.kind = WF_GEMM_LT;
         memcpy(candidate.algo, &found[i].algo, sizeof candidate.algo);
+        if (cu->deterministic && !meets_chain(cu, s, &a, &p, &candidate, &b)) continue;
         keep_faster(cu, s, &a, &p, &b, &candidate, best);
     }
     // Where code can start early the stream kernel takes the place of the others.
-    bool few = st == WF_OK && !cu->deterministic;
+    bool few = st == WF_OK && !cu->deterministic && a.k_runs <= 1;
     int first = cu->overlap ? WF_GEMM_STREAM : 0, last = cu->overlap ? first : WF_GEMM_STREAM - 1;
     for (int v = first; few && v <= last; v++) {
         wf_gemm_plan candidate = {};
@@ -280,15 +343,19 @@ static_assert(sizeof(cublasLtMatmulAlgo_t) <= WF_GEMM_ALGO_BYTES, "the book stor
 static bool lt_fits(const wf_gemm_args *a)
 {
     return a->x.dtype == a->w->dtype && rows_aligned(&a->x, 16) && (uintptr_t)a->y.data % 16 == 0 &&
-           a->w->n_cols % 8 == 0 && (size_t)a->y.stride * wf_dtype_bytes(a->y.dtype) % 16 == 0 &&
-           a->w->n_rows >= 8;
+           a->w->n_cols / (a->k_runs > 1 ? a->k_runs : 1) % 8 == 0 &&
+           (size_t)a->y.stride * wf_dtype_bytes(a->y.dtype) % 16 == 0 && a->w->n_rows >= 8;
 }
 
 static wf_gemm_key key_of(const wf_cuda *cu, const wf_gemm_args *a, int bucket)
 {
     wf_gemm_key key = {a->w->n_rows, a->w->n_cols, bucket_rows[bucket], (int32_t)a->w->dtype,
                        (int32_t)a->y.dtype};
-    if (cu->deterministic) key.rows = -key.rows;
+    if (a->k_runs > 1) key.y_dtype |= a->k_runs << 8;
+    if (cu->deterministic) { // 128: held against the chain
+        key.rows = -key.rows;
+        key.y_dtype |= 128;
+    }
     return key;
 }
 
@@ -296,9 +363,10 @@ static wf_gemm_key key_of(const wf_cuda *cu, const wf_gemm_args *a, int bucket)
 static wf_status find_plan(wf_cuda *cu, wf_stream *s, const wf_gemm_args *a,
                            const wf_gemm_plan **out)
 {
-    int bucket = bucket_of(cu->deterministic ? DETERMINISTIC_ROWS : a->x.n_rows);
+    int bucket = bucket_of(a->x.n_rows);
     wf_cuda_weight *w = (wf_cuda_weight *)a->w;
-    const wf_gemm_plan **slot = &w->plans[a->y.dtype == WF_F32][bucket];
+    const wf_gemm_plan **slot = &w->plans[a->k_runs > 1 ? 2 : a->y.dtype == WF_F32][bucket];
+    if (*slot != nullptr && (*slot)->key.y_dtype != key_of(cu, a, bucket).y_dtype) *slot = nullptr;
     if (*slot == nullptr) {
         wf_gemm_key key = key_of(cu, a, bucket);
         *slot = wf_gemm_book_find(cu->book, &key);
@@ -324,6 +392,21 @@ static __global__ void add_bias_kernel(const float *x, int64_t x_stride, const f
     if (n < y.n_cols) store_any(y.data, y.dtype, m * y.stride + n, x[m * x_stride + n] + bias[n]);
 }
 
+// What wf_gemm_chain reads two numbers at a time.
+static bool chain_fits(const wf_gemm_args *a)
+{
+    int64_t k = a->w->n_cols / (a->k_runs > 1 ? a->k_runs : 1);
+    return a->x.dtype == a->w->dtype && a->w->dtype != WF_F32 && k % 2 == 0 &&
+           (uintptr_t)a->x.data % 4 == 0 && a->x.stride % 2 == 0;
+}
+
+// Where cuBLASLt has nothing, or does not take the shape.
+static wf_status run_own(wf_cuda *cu, wf_stream *s, const wf_gemm_args *a)
+{
+    return cu->deterministic && a->bias == nullptr && chain_fits(a) ? wf_gemm_chain(cu, s, a)
+                                                                    : wf_gemm_general(cu, s, a);
+}
+
 static wf_status run_lt_plan(wf_cuda *cu, wf_stream *s, const wf_gemm_args *a,
                              const wf_gemm_plan *plan)
 {
@@ -332,7 +415,7 @@ static wf_status run_lt_plan(wf_cuda *cu, wf_stream *s, const wf_gemm_args *a,
     WF_TRY(describe(cu, a, &p));
     const cublasLtMatmulAlgo_t *algo = plan ? (const cublasLtMatmulAlgo_t *)plan->algo : nullptr;
     if (algo == nullptr) {
-        if (propose(cu, &p, &first, 1) < 1) return wf_gemm_general(cu, s, a);
+        if (propose(cu, &p, &first, 1) < 1) return run_own(cu, s, a);
         algo = &first.algo;
     }
     return lt_check(cu, run_lt(cu, s, a, &p, algo));
@@ -349,14 +432,77 @@ static wf_status gemm_then_bias(wf_cuda *cu, wf_stream *s, const wf_gemm_args *a
     WF_TRY(wf_cuda_scratch(cu, s, (size_t)(a->y.n_rows * stride) * 4, &scratch));
     bare.bias = nullptr;
     bare.y = wf_matrix{scratch, WF_F32, a->y.n_rows, a->y.n_cols, stride};
-    WF_TRY(find_plan(cu, s, &bare, &plan));
-    if (plan != nullptr && plan->kind == WF_GEMM_GENERAL) return wf_gemm_general(cu, s, a);
+    bool fits = lt_fits(&bare);
+    if (fits) WF_TRY(find_plan(cu, s, &bare, &plan));
+    bool own = !fits || (plan != nullptr && plan->kind == WF_GEMM_GENERAL);
+    if (own && !cu->deterministic) return wf_gemm_general(cu, s, a);
     if (plan != nullptr && plan->kind == WF_GEMM_SKINNY)
         return wf_gemm_skinny(cu, s, a, plan->variant);
-    WF_TRY(run_lt_plan(cu, s, &bare, plan));
+    WF_TRY(own ? run_own(cu, s, &bare) : run_lt_plan(cu, s, &bare, plan));
     return wf_cuda_launch(cu, s, "bias", add_bias_kernel,
                           dim3((unsigned)div_up64(a->y.n_cols, 256), (unsigned)a->y.n_rows),
                           dim3(256), 0, (const float *)scratch, stride, a->bias, a->y);
+}
+
+// y[m][n] = the sum of parts[r][m][n] over r, neighbours first; bias belongs to the first part.
+static __global__ void add_runs_kernel(const float *parts, int n_runs, int64_t run_stride,
+                                       int64_t stride, const float *bias, wf_matrix y)
+{
+    int64_t n = (int64_t)blockIdx.x * blockDim.x + threadIdx.x, m = blockIdx.y;
+    float x[8];
+    wait_for_previous();
+    let_next_start();
+    if (n >= y.n_cols) return;
+#pragma unroll
+    for (int r = 0; r < 8; r++)
+        x[r] = r < n_runs ? parts[r * run_stride + m * stride + n] : 0.0f;
+    if (bias != nullptr) x[0] = __fadd_rn(x[0], bias[n]);
+#pragma unroll
+    for (int step = 1; step < 8; step *= 2)
+#pragma unroll
+        for (int r = 0; r + step < 8; r += 2 * step)
+            if (r + step < n_runs) x[r] = __fadd_rn(x[r], x[r + step]);
+    store_any(y.data, y.dtype, m * y.stride + n, x[0]);
+}
+
+// At most RUNS_ROWS rows.
+static wf_status gemm_by_runs(wf_cuda *cu, wf_stream *s, const wf_gemm_args *a)
+{
+    wf_gemm_args parts = *a;
+    void *scratch = nullptr;
+    const wf_gemm_plan *plan = nullptr;
+    int64_t stride = (a->y.n_cols + 3) / 4 * 4, run_stride = a->y.n_rows * stride;
+    WF_TRY(wf_cuda_scratch(cu, s, (size_t)(a->k_runs * run_stride) * 4, &scratch));
+    parts.bias = nullptr;
+    parts.y = wf_matrix{scratch, WF_F32, a->y.n_rows, a->y.n_cols, stride};
+    bool fits = lt_fits(&parts);
+    if (fits) WF_TRY(find_plan(cu, s, &parts, &plan));
+    if (!fits || (plan != nullptr && plan->kind != WF_GEMM_LT))
+        WF_TRY(run_own(cu, s, &parts));
+    else
+        WF_TRY(run_lt_plan(cu, s, &parts, plan));
+    return wf_cuda_launch(cu, s, "sums by runs", add_runs_kernel,
+                          dim3((unsigned)div_up64(a->y.n_cols, 256), (unsigned)a->y.n_rows),
+                          dim3(256), 0, (const float *)scratch, a->k_runs, run_stride, stride,
+                          a->bias, a->y);
+}
+
+static wf_matrix rows_of(const wf_matrix *m, int64_t first, int64_t n)
+{
+    size_t at = (size_t)(first * m->stride) * wf_dtype_bytes(m->dtype);
+    return wf_matrix{(char *)m->data + at, m->dtype, n, m->n_cols, m->stride};
+}
+
+static wf_status gemm_all_runs(wf_cuda *cu, wf_stream *s, const wf_gemm_args *a)
+{
+    for (int64_t first = 0; first < a->y.n_rows; first += RUNS_ROWS) {
+        int64_t n = a->y.n_rows - first < RUNS_ROWS ? a->y.n_rows - first : RUNS_ROWS;
+        wf_gemm_args some = *a;
+        some.x = rows_of(&a->x, first, n);
+        some.y = rows_of(&a->y, first, n);
+        WF_TRY(gemm_by_runs(cu, s, &some));
+    }
+    return WF_OK;
 }
 
 wf_status wf_cuda_gemm(wf_backend *be, wf_stream *s, const wf_gemm_args *a)
@@ -366,10 +512,11 @@ wf_status wf_cuda_gemm(wf_backend *be, wf_stream *s, const wf_gemm_args *a)
     const wf_gemm_plan *plan = nullptr;
     WF_TRY(wf_check_gemm(a, cu->act));
     if (a->y.n_rows == 0 || a->y.n_cols == 0) return WF_OK;
-    if (!lt_fits(a)) return wf_gemm_general(cu, st, a);
-    if (a->bias != nullptr) return gemm_then_bias(cu, st, a);
+    if (a->k_runs > 1) return gemm_all_runs(cu, st, a);
+    if (a->bias != nullptr && (cu->deterministic || lt_fits(a))) return gemm_then_bias(cu, st, a);
+    if (!lt_fits(a)) return run_own(cu, st, a);
     WF_TRY(find_plan(cu, st, a, &plan));
-    if (plan != nullptr && plan->kind == WF_GEMM_GENERAL) return wf_gemm_general(cu, st, a);
+    if (plan != nullptr && plan->kind == WF_GEMM_GENERAL) return run_own(cu, st, a);
     if (plan != nullptr && plan->kind == WF_GEMM_SKINNY)
         return wf_gemm_skinny(cu, st, a, plan->variant);
     return run_lt_plan(cu, st, a, plan);

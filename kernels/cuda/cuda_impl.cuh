@@ -70,8 +70,9 @@ struct wf_gemm_plan;
 
 struct wf_cuda_weight {
     wf_weight base;
-    char *data;                                     // [n_rows][n_cols] row-major, own
-    const wf_gemm_plan *plans[2][WF_N_ROW_BUCKETS]; // by y f32 or not, borrowed from the book
+    char *data; // [n_rows][n_cols] row-major, own
+    // By y: act, f32, sums by runs of k. Borrowed from the book.
+    const wf_gemm_plan *plans[3][WF_N_ROW_BUCKETS];
 };
 
 static inline wf_cuda *cuda_of(wf_backend *be)
@@ -182,6 +183,8 @@ wf_status wf_cuda_best_pick(wf_backend *be, wf_stream *s, const wf_best_pick_arg
 wf_status wf_gemm_book_open(wf_cuda *cu); // reads the cache file, if any
 void wf_gemm_book_close(wf_cuda *cu);     // writes what is new
 wf_status wf_gemm_general(wf_cuda *cu, wf_stream *s, const wf_gemm_args *a);
+// Without a bias; k even, rows of 4-byte alignment, x and w of one dtype.
+wf_status wf_gemm_chain(wf_cuda *cu, wf_stream *s, const wf_gemm_args *a);
 bool wf_gemm_skinny_fits(const wf_gemm_args *a);
 wf_status wf_gemm_skinny(wf_cuda *cu, wf_stream *s, const wf_gemm_args *a, int variant);
 #define WF_GEMM_STREAM 4 // the variant after the skinny kernels' own

@@ -8,29 +8,41 @@
 // Bytes: 2-byte act, residual: 8 H per row. Tolerance against ref: rounding of act + 4e-6.
 #include "kernels/cuda/cuda_norm.cuh"
 
-template <typename T, int VEC, int PIECES, bool LAYER>
+// X: the type of x, T or float.
+template <typename T, typename X, int VEC, int PIECES, bool LAYER>
 static __global__ void __launch_bounds__(NORM_THREADS) norm_kernel(norm_args a)
 {
     __shared__ float slots[2][32];
     int64_t row = blockIdx.x;
-    const vec<T, VEC> *x = (const vec<T, VEC> *)((const T *)a.x.data + row * a.x.stride);
+    const X *x = (const X *)a.x.data + row * a.x.stride;
+    norm_weights<VEC, PIECES> w(a);
     let_next_start();
     wait_for_previous();
-    norm_row<T, VEC, PIECES, LAYER>(a, row, slots, [&](int i) { return x[i]; });
+    norm_row<T, VEC, PIECES, LAYER>(a, w, row, slots, [&](int i) {
+        vec<T, VEC> piece;
+        if constexpr (std::is_same_v<T, X>) {
+            piece = ((const vec<T, VEC> *)x)[i];
+        } else {
+#pragma unroll
+            for (int j = 0; j < VEC; j++)
+                piece.v[j] = of_f32<T>(to_f32(x[i * VEC + j]));
+        }
+        return piece;
+    });
 }
 
 // Rows longer than the registers hold: every pass adds x and residual anew, the last one stores.
-template <typename T, bool LAYER> static __global__ void norm_long_kernel(norm_args a)
+template <typename T, typename X, bool LAYER> static __global__ void norm_long_kernel(norm_args a)
 {
     __shared__ float slots[2][32];
     int64_t row = blockIdx.x, n_cols = a.x.n_cols;
-    const T *x = (const T *)a.x.data + row * a.x.stride;
+    const X *x = (const X *)a.x.data + row * a.x.stride;
     T *r = (T *)a.residual.data + row * a.residual.stride, *y = (T *)a.y.data + row * a.y.stride;
     bool with = a.residual.data != nullptr;
     float sum = 0.0f, mean = 0.0f;
     wait_for_previous();
     for (int64_t i = threadIdx.x; i < n_cols; i += blockDim.x) {
-        float v = to_f32(x[i]) + (with ? to_f32(r[i]) : 0.0f);
+        float v = to_f32(of_f32<T>(to_f32(x[i]))) + (with ? to_f32(r[i]) : 0.0f);
         sum += LAYER ? v : v * v;
     }
     sum = block_sum(sum, slots[0]);
@@ -38,14 +50,14 @@ template <typename T, bool LAYER> static __global__ void norm_long_kernel(norm_a
         mean = sum / (float)n_cols;
         sum = 0.0f;
         for (int64_t i = threadIdx.x; i < n_cols; i += blockDim.x) {
-            float d = to_f32(x[i]) + (with ? to_f32(r[i]) : 0.0f) - mean;
+            float d = to_f32(of_f32<T>(to_f32(x[i]))) + (with ? to_f32(r[i]) : 0.0f) - mean;
             sum += d * d;
         }
         sum = block_sum(sum, slots[1]);
     }
     float scale = 1.0f / sqrtf(sum / (float)n_cols + a.eps);
     for (int64_t i = threadIdx.x; i < n_cols; i += blockDim.x) {
-        float v = to_f32(x[i]) + (with ? to_f32(r[i]) : 0.0f);
+        float v = to_f32(of_f32<T>(to_f32(x[i]))) + (with ? to_f32(r[i]) : 0.0f);
         if (with) r[i] = of_f32<T>(v);
         v = (v - mean) * scale * a.weight[i];
         if (LAYER && a.bias != nullptr) v += a.bias[i];
@@ -53,19 +65,22 @@ template <typename T, bool LAYER> static __global__ void norm_long_kernel(norm_a
     }
 }
 
-template <typename T, int VEC, bool LAYER>
+template <typename T, typename X, int VEC, bool LAYER>
 static wf_status launch_norm(wf_cuda *cu, wf_stream *s, const norm_args &a)
 {
     int64_t n_pieces = a.x.n_cols / VEC;
     dim3 grid((unsigned)a.x.n_rows);
     int threads = norm_threads(n_pieces);
     if (n_pieces <= NORM_THREADS)
-        return wf_cuda_launch(cu, s, "norm", norm_kernel<T, VEC, 1, LAYER>, grid, dim3(threads), 0,
-                              a);
+        return wf_cuda_launch(cu, s, "norm", norm_kernel<T, X, VEC, 1, LAYER>, grid, dim3(threads),
+                              0, a);
+    if (n_pieces <= 2 * NORM_THREADS)
+        return wf_cuda_launch(cu, s, "norm", norm_kernel<T, X, VEC, 2, LAYER>, grid, dim3(threads),
+                              0, a);
     if (n_pieces <= 4 * NORM_THREADS)
-        return wf_cuda_launch(cu, s, "norm", norm_kernel<T, VEC, 4, LAYER>, grid, dim3(threads), 0,
-                              a);
-    return wf_cuda_launch(cu, s, "norm", norm_long_kernel<T, LAYER>, grid, dim3(NORM_THREADS), 0,
+        return wf_cuda_launch(cu, s, "norm", norm_kernel<T, X, VEC, 4, LAYER>, grid, dim3(threads),
+                              0, a);
+    return wf_cuda_launch(cu, s, "norm", norm_long_kernel<T, X, LAYER>, grid, dim3(NORM_THREADS), 0,
                           a);
 }
 
@@ -78,8 +93,12 @@ template <bool LAYER> static wf_status norm(wf_backend *be, wf_stream *s, const 
                    (a.residual.data == nullptr || rows_aligned(&a.residual, 16));
     return with_dtype(cu->act, [&](auto *t) {
         typedef std::remove_pointer_t<decltype(t)> T;
-        return aligned ? launch_norm<T, 16 / sizeof(T), LAYER>(cu, st, a)
-                       : launch_norm<T, 1, LAYER>(cu, st, a);
+        constexpr int VEC = 16 / sizeof(T);
+        if (a.x.dtype == cu->act)
+            return aligned ? launch_norm<T, T, VEC, LAYER>(cu, st, a)
+                           : launch_norm<T, T, 1, LAYER>(cu, st, a);
+        return aligned ? launch_norm<T, float, VEC, LAYER>(cu, st, a)
+                       : launch_norm<T, float, 1, LAYER>(cu, st, a);
     });
 }
 

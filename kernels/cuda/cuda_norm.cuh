@@ -19,23 +19,47 @@ static inline int norm_threads(int64_t n_pieces)
     return n_pieces >= NORM_THREADS ? NORM_THREADS : (int)div_up64(n_pieces, 32) * 32;
 }
 
+// The weights of this thread's pieces. They do not depend on the kernel before this one: loaded
+// before wait_for_previous(), they are there when the sum is.
+template <int VEC, int PIECES> struct norm_weights {
+    vec<float, VEC> weight[PIECES];
+
+    __device__ __forceinline__ explicit norm_weights(const norm_args &a)
+    {
+        int n_pieces = (int)(a.x.n_cols / VEC);
+#pragma unroll
+        for (int p = 0; p < PIECES; p++) {
+            int i = p * (int)blockDim.x + (int)threadIdx.x;
+            if (i >= n_pieces) continue;
+#pragma unroll
+            for (int j = 0; j < VEC; j++)
+                weight[p].v[j] = __ldg(a.weight + i * VEC + j);
+        }
+    }
+};
+
 // Piece p of this thread covers columns (p * threads + tid) * VEC of the row. fetch(i) gives piece
 // i of x, a vec<T, VEC>. slots: shared, one use per call.
 template <typename T, int VEC, int PIECES, bool LAYER, typename F>
-__device__ __forceinline__ void norm_row(const norm_args &a, int64_t row, float (&slots)[2][32],
-                                         F fetch)
+__device__ __forceinline__ void norm_row(const norm_args &a, const norm_weights<VEC, PIECES> &w,
+                                         int64_t row, float (&slots)[2][32], F fetch)
 {
     typedef vec<T, VEC> piece;
     int n_pieces = (int)(a.x.n_cols / VEC);
     piece *r = (piece *)((T *)a.residual.data + row * a.residual.stride);
     piece *y = (piece *)((T *)a.y.data + row * a.y.stride);
     float held[PIECES][VEC], sum = 0.0f;
+    piece residual[PIECES]; // in flight while x is fetched, which may take long
+#pragma unroll
+    for (int p = 0; p < PIECES; p++) {
+        int i = p * (int)blockDim.x + (int)threadIdx.x;
+        if (a.residual.data != nullptr && i < n_pieces) residual[p] = r[i];
+    }
 #pragma unroll
     for (int p = 0; p < PIECES; p++) {
         int i = p * (int)blockDim.x + (int)threadIdx.x;
         if (i >= n_pieces) continue;
-        piece in = fetch(i), kept;
-        if (a.residual.data != nullptr) kept = r[i];
+        piece in = fetch(i), kept = residual[p];
 #pragma unroll
         for (int j = 0; j < VEC; j++) {
             float v = to_f32(in.v[j]);
@@ -71,7 +95,7 @@ __device__ __forceinline__ void norm_row(const norm_args &a, int64_t row, float 
         piece out;
 #pragma unroll
         for (int j = 0; j < VEC; j++) {
-            float v = (held[p][j] - mean) * scale * a.weight[i * VEC + j];
+            float v = (held[p][j] - mean) * scale * w.weight[p].v[j];
             if (LAYER && a.bias != nullptr) v += a.bias[i * VEC + j];
             out.v[j] = of_f32<T>(v);
         }

@@ -180,6 +180,47 @@ static void a_drawn_row_leaves_the_greedy_rows_beside_it_alone(void **state)
     golden_free(&g);
 }
 
+// Tokens and logprobs, bit for bit, of groups of 1, 2 and 4 of the ranks.
+static void deterministic_results_are_those_of_any_group_size(void **state)
+{
+    (void)state;
+    static const char *const goldens[] = {"llama-mini", "llama-gqa", "llama-rope3", "qwen2-mini"};
+    static rig_output want[16], got[16];
+    wf_sampling sampling = wf_sampling_default();
+    sampling.ignore_eos = true;
+    sampling.logprobs = 4;
+    if (strcmp(backend, "ref") == 0) skip(); // it is free of order (ops.h)
+    for (size_t m = 0; m < sizeof goldens / sizeof *goldens; m++)
+        for (int size = 1; size <= world->size; size *= 2) {
+            golden g;
+            rig r;
+            rig_request requests[16];
+            wf_comm *group = NULL;
+            wf_engine_config c = rig_config();
+            c.deterministic = true;
+            int color = world->rank < size ? 0 : -1;
+            assert_int_equal(world->ops->split(world, color, world->rank, &group), WF_OK);
+            if (!group) continue;
+            golden_load(goldens[m], &g);
+            rig_create(backend, goldens[m], group, &r);
+            for (int i = 0; i < g.n_cases; i++)
+                requests[i] = (rig_request){.prompt = g.cases[i].prompt,
+                                            .n_prompt = (uint32_t)g.cases[i].n_prompt,
+                                            .max_new = (uint32_t)g.cases[i].n_greedy,
+                                            .sampling = &sampling,
+                                            .at_step = 2 * i};
+            rig_run(&r, &c, requests, g.n_cases, got, NULL);
+            if (size == 1) memcpy(want, got, sizeof want);
+            for (int i = 0; i < g.n_cases && world->rank == 0; i++)
+                if (memcmp(&got[i], &want[i], sizeof *got) != 0)
+                    fail_msg("%s, case %d: a group of %d differs from a single rank", goldens[m], i,
+                             size);
+            rig_destroy(&r);
+            golden_free(&g);
+            wf_comm_destroy(group);
+        }
+}
+
 int main(int argc, char **argv)
 {
     int provided;
@@ -195,6 +236,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(published_plans_arrive_in_order),
         cmocka_unit_test(splitting_makes_groups_of_their_own),
         cmocka_unit_test(a_group_of_any_size_gives_the_tokens_of_transformers),
+        cmocka_unit_test(deterministic_results_are_those_of_any_group_size),
         cmocka_unit_test(a_drawn_row_leaves_the_greedy_rows_beside_it_alone),
     };
     int n_failed = cmocka_run_group_tests(tests, NULL, NULL);

@@ -74,7 +74,8 @@ void golden_free(golden *g)
     free(g->cases);
 }
 
-void rig_create(const char *backend, const char *golden_name, wf_comm *comm, rig *out)
+static void create(const char *backend, const char *golden_name, wf_comm *comm, bool deterministic,
+                   wf_dtype dtype, rig *out)
 {
     char path[512];
     wf_hf_folder *folder = NULL;
@@ -90,11 +91,24 @@ void rig_create(const char *backend, const char *golden_name, wf_comm *comm, rig
     const char *shared = getenv("WEFT_TEST_DEVICE"); // of ranks that share one
     wf_backend_config bc = {.device = shared ? atoi(shared) : out->comm->rank,
                             .n_threads = 2,
-                            .model_dtype = wf_model_resolve_dtype(&arch, WF_F32)};
+                            .deterministic = deterministic,
+                            .model_dtype = wf_model_resolve_dtype(&arch, (int)dtype)};
     must(wf_backend_create(backend, &bc, &out->be), "back end");
-    wf_model_config mc = {.tp_rank = out->comm->rank, .tp_size = out->comm->size, .dtype = WF_F32};
+    wf_model_config mc = {
+        .tp_rank = out->comm->rank, .tp_size = out->comm->size, .dtype = (int)dtype};
     must(wf_model_load(out->be, &arch, folder, &mc, &out->model), "model");
     wf_hf_folder_close(&folder);
+}
+
+void rig_create(const char *backend, const char *golden_name, wf_comm *comm, rig *out)
+{
+    create(backend, golden_name, comm, false, WF_F32, out);
+}
+
+void rig_create_deterministic(const char *backend, const char *golden_name, wf_comm *comm,
+                              wf_dtype dtype, rig *out)
+{
+    create(backend, golden_name, comm, true, dtype, out);
 }
 
 void rig_destroy(rig *r)

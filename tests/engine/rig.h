@@ -31,6 +31,8 @@ void golden_free(golden *g);
 
 // comm NULL: a group of one.
 void rig_create(const char *backend, const char *golden_name, wf_comm *comm, rig *out);
+void rig_create_deterministic(const char *backend, const char *golden_name, wf_comm *comm,
+                              wf_dtype dtype, rig *out);
 void rig_destroy(rig *r);
 
 // What rig_run found for one request.

@@ -1,11 +1,13 @@
 // Groups of GPUs: sums, norms of sums and gathers by every way, peers that are gone, and a model's
 // tokens over 2, 4 and 8 ranks.
 //
-//   test_gpu_comm [most ranks] [share]
+//   test_gpu_comm [most ranks] [all | share | sockets | strangers] [least ranks]
 //
 // One process per rank, forked before anything touches a device. `share`: all ranks on the first
-// device, which the own kernels can and NCCL cannot; for machines with one GPU. Skips where fewer
-// than two devices are visible and they are not to be shared.
+// device, which the own kernels can and NCCL cannot; for machines with one GPU. `sockets`: NCCL
+// without peer access and shared memory, as between hosts. `strangers`: only what must be refused.
+// Skips where fewer than two devices are
+// visible and they are not to be shared.
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,6 +39,11 @@ static const way nccl_ways[] = {
     {"auto", {.sums = WF_COMM_SUMS_AUTO}, false},
     {"deterministic", {.deterministic = true}, true},
     {"gathered", {.sums = WF_COMM_SUMS_NCCL, .deterministic = true}, true},
+};
+
+static const way socket_ways[] = {
+    {"nccl over sockets", {.sums = WF_COMM_SUMS_NCCL}, false},
+    {"gathered over sockets", {.sums = WF_COMM_SUMS_NCCL, .deterministic = true}, true},
 };
 
 static void expect(bool good, const char *name, const char *what, int64_t at)
@@ -256,13 +263,104 @@ static void check_tokens(wf_comm *control, const way *w, const char *name)
     rig_totals totals;
     rig_run(&r, &config, requests, g.n_cases, outputs, &totals);
     expect(totals.n_graphs > 0, name, "captured steps", 0);
+    int n_same = 0, n_all = 0;
     for (int32_t i = 0; control->rank == 0 && i < g.n_cases; i++)
-        for (int32_t k = 0; k < g.cases[i].n_greedy; k++)
-            expect(outputs[i].token[k] == g.cases[i].greedy[k], w->name, name, k);
+        for (int32_t k = 0; k < g.cases[i].n_greedy; k++, n_all++)
+            n_same += outputs[i].token[k] == g.cases[i].greedy[k];
+    if (control->rank == 0)
+        printf("  %s on %d ranks, %s: %d of %d greedy tokens agree\n", name, control->size, w->name,
+               n_same, n_all);
+    expect(n_same == n_all, w->name, name, n_same);
     wf_comm_destroy(r.comm);
     r.comm = control;
     rig_destroy(&r);
     golden_free(&g);
+}
+
+// ---- deterministic ------------------------------------------------------------------------------
+
+static rig_output alone[16], grouped[16];
+
+// A golden model's tokens and logprobs under `deterministic`, by a group of this size.
+static void run_deterministic(wf_comm *control, const char *name, bool in_group, rig_output *out)
+{
+    golden g;
+    rig r;
+    rig_request requests[16];
+    wf_engine_config config = rig_config();
+    wf_comm_nccl_config sums = {.sums = WF_COMM_SUMS_OWN, .deterministic = true};
+    wf_sampling sampling = wf_sampling_default();
+    sampling.ignore_eos = true;
+    sampling.logprobs = 4;
+    config.deterministic = true;
+    golden_load(name, &g);
+    rig_create_deterministic("cuda", name, in_group ? control : NULL, WF_BF16, &r);
+    if (in_group) must(wf_comm_nccl_create(control, r.be, &sums, &r.comm), "own sums");
+    for (int32_t i = 0; i < g.n_cases; i++)
+        requests[i] = (rig_request){.prompt = g.cases[i].prompt,
+                                    .n_prompt = (uint32_t)g.cases[i].n_prompt,
+                                    .max_new = (uint32_t)g.cases[i].n_greedy,
+                                    .sampling = &sampling,
+                                    .at_step = 2 * i};
+    rig_run(&r, &config, requests, g.n_cases, out, NULL);
+    if (in_group) wf_comm_destroy(r.comm);
+    rig_destroy(&r);
+    golden_free(&g);
+}
+
+// The same bits from one rank and from all of them.
+static void check_deterministic(wf_comm *control, const char *name)
+{
+    if (control->rank == 0) run_deterministic(control, name, false, alone);
+    control->ops->barrier(control);
+    run_deterministic(control, name, true, grouped);
+    if (control->rank > 0) return;
+    bool same = memcmp(alone, grouped, sizeof alone) == 0;
+    printf("  %s, deterministic: %d ranks and one give %s\n", name, control->size,
+           same ? "the same bits" : "DIFFERENT results");
+    expect(same, "deterministic", name, 0);
+}
+
+// ---- strangers ----------------------------------------------------------------------------------
+
+// The last rank has a libnccl of another version: refused at once, both versions named.
+static void check_versions(wf_comm *control, int device)
+{
+    wf_backend_config config = {.device = device, .model_dtype = WF_BF16};
+    wf_comm_nccl_config nccl = {.sums = WF_COMM_SUMS_NCCL};
+    wf_backend *be;
+    wf_comm *c;
+    char path[512], mine[WF_COMM_NCCL_VERSION_MAX];
+    ssize_t n = readlink("/proc/self/exe", path, sizeof path - 1);
+    bool last = control->rank == control->size - 1;
+    path[n > 0 ? n : 0] = '\0';
+    char *slash = strrchr(path, '/');
+    snprintf(slash ? slash : path, 32, "/libother_nccl.so");
+    if (last) setenv("WEFT_NCCL", path, 1);
+    must(wf_backend_create("cuda", &config, &be), "back end");
+    must(wf_comm_nccl_version(mine), "version");
+    wf_status st = wf_comm_nccl_create(control, be, &nccl, &c);
+    expect(st == WF_COMM, "versions", "refused", control->rank);
+    if (!last) return;
+    printf("  %s\n", wf_error());
+    expect(strcmp(mine, "2.18.5") == 0 && strstr(wf_error(), "2.18.5"), "versions", mine, 0);
+    expect(strstr(wf_error(), "first rank 2."), "versions", "the other's", 0);
+}
+
+// The last rank is told to use an interface that is not there: nobody waits for ever.
+static void check_unreachable(wf_comm *control, int device)
+{
+    wf_backend_config config = {.device = device, .model_dtype = WF_BF16};
+    wf_comm_nccl_config nccl = {.sums = WF_COMM_SUMS_NCCL, .limit_ns = 4 * WF_NS_PER_S};
+    wf_backend *be;
+    wf_comm *c;
+    if (control->rank == control->size - 1) setenv("NCCL_SOCKET_IFNAME", "=nosuch0", 1);
+    must(wf_backend_create("cuda", &config, &be), "back end");
+    int64_t begin = wf_clock_ns();
+    wf_status st = wf_comm_nccl_create(control, be, &nccl, &c);
+    double s = (double)(wf_clock_ns() - begin) * 1e-9;
+    printf("  rank %d, after %.1f s: %s\n", control->rank, s, wf_error());
+    expect(st == WF_COMM && s < 12.0, "unreachable", "refused", control->rank);
 }
 
 // ---- peers that are gone ------------------------------------------------------------------------
@@ -325,8 +423,17 @@ static void check_one_way(wf_backend *be, wf_comm *control, const way *w)
     wf_comm_destroy(c);
 }
 
+typedef enum task {
+    TASK_WAYS,
+    TASK_LOST,
+    TASK_DETERMINISTIC,
+    TASK_VERSIONS,
+    TASK_UNREACHABLE
+} task;
+
 typedef struct plan {
-    bool share, lost;
+    bool share;
+    task task;
     const way *ways;
     int n_ways;
 } plan;
@@ -338,8 +445,12 @@ static void run_rank(wf_comm *control, void *arg)
     wf_backend_config config = {.device = device, .model_dtype = WF_BF16};
     wf_backend *be;
     if (p->share) setenv("WEFT_TEST_DEVICE", "0", 1);
-    if (p->lost) {
-        check_lost(control, p->ways, device);
+    if (p->task != TASK_WAYS) {
+        if (p->task == TASK_LOST) check_lost(control, p->ways, device);
+        if (p->task == TASK_DETERMINISTIC) check_deterministic(control, "llama-gqa");
+        if (p->task == TASK_VERSIONS) check_versions(control, device);
+        if (p->task == TASK_UNREACHABLE) check_unreachable(control, device);
+        fflush(NULL);
         _exit(0); // as a process does that has lost a peer: without destroying anything
     }
     must(wf_backend_create("cuda", &config, &be), "back end");
@@ -355,9 +466,17 @@ static int run_ways(int size, bool share, const way *ways, int n)
 {
     plan p = {.share = share, .ways = ways, .n_ways = n};
     int n_failed = forked_run(size, run_rank, &p);
-    for (int i = 0; i < n && i < 2; i++) { // one-shot, two-shot; NCCL, auto
-        plan lost = {.share = share, .lost = true, .ways = &ways[i], .n_ways = 1};
+    for (int i = 0; i < n && i < 2 && size == 2 && ways != socket_ways;
+         i++) { // one-shot, two-shot; NCCL, auto
+        plan lost = {.share = share, .task = TASK_LOST, .ways = &ways[i], .n_ways = 1};
         n_failed += forked_run(size, run_rank, &lost);
+    }
+    for (task t = TASK_DETERMINISTIC; t <= TASK_UNREACHABLE; t++) {
+        plan once = {.share = share, .task = t};
+        bool wanted = t == TASK_DETERMINISTIC ? ways == own_ways
+                      : t == TASK_VERSIONS    ? ways == own_ways && size == 2
+                                              : ways == nccl_ways && size == 2;
+        if (wanted) n_failed += forked_run(size, run_rank, &once);
     }
     printf("%d ranks%s, %s ... %s: %s\n", size, share ? " on one device" : "", ways[0].name,
            ways[n - 1].name, n_failed == 0 ? "ok" : "FAILED");
@@ -368,13 +487,28 @@ static int run_ways(int size, bool share, const way *ways, int n)
 int main(int argc, char **argv)
 {
     int most = argc > 1 ? atoi(argv[1]) : FORKED_MOST_RANKS, n = forked_count_devices();
-    int n_failed = 0;
+    int n_failed = 0, least = argc > 3 ? atoi(argv[3]) : 2;
     bool share = argc > 2 && strcmp(argv[2], "share") == 0;
+    bool sockets = argc > 2 && strcmp(argv[2], "sockets") == 0;
     if (n < 1 || (n < 2 && !share)) {
         printf("skipped: %d GPU%s on this machine, groups need two\n", n, n == 1 ? "" : "s");
         return 77;
     }
-    for (int size = 2; (share || size <= n) && size <= most && n_failed == 0; size *= 2) {
+    if (sockets) {
+        setenv("NCCL_P2P_DISABLE", "1", 1);
+        setenv("NCCL_SHM_DISABLE", "1", 1);
+    }
+    if (argc > 2 && strcmp(argv[2], "strangers") == 0)
+        for (task t = TASK_VERSIONS; t <= TASK_UNREACHABLE; t++) {
+            plan once = {.task = t};
+            n_failed += forked_run(2, run_rank, &once);
+            least = n + 1;
+        }
+    for (int size = least; (share || size <= n) && size <= most; size *= 2) {
+        if (sockets) {
+            n_failed += run_ways(size, share, socket_ways, 2);
+            continue;
+        }
         n_failed += run_ways(size, share, own_ways, sizeof own_ways / sizeof *own_ways);
         if (!share)
             n_failed += run_ways(size, share, nccl_ways, sizeof nccl_ways / sizeof *nccl_ways);
