@@ -374,7 +374,7 @@ static void wait_for_room(wf_segment_writer *w, uint64_t bytes)
            w->status.queued_bytes + bytes > w->config.queue_bytes) {
         struct timespec until = {.tv_sec = say_ns / WF_NS_PER_S, .tv_nsec = say_ns % WF_NS_PER_S};
         if (pthread_cond_timedwait(&w->room, &w->lock, &until) != ETIMEDOUT) continue;
-        wf_warn("%s: the disk is slow: %" PRIu64 " bytes of results wait since %" PRId64
+        wf_warn("%s: the disk is slow: %" PRIu64 " bytes of results have waited %" PRId64
                 " s, and requests wait for them",
                 w->folder, w->status.queued_bytes, (wf_clock_ns() - start) / WF_NS_PER_S);
         say_ns += SAY_AGAIN_NS;

@@ -61,6 +61,15 @@ static int link_calmly(const char *from, const char *to)
     return result;
 }
 
+static int unlink_calmly(const char *path)
+{
+    int result;
+    bool again = false;
+    while ((result = unlink(path)) != 0 && errno == EINTR)
+        again = true;
+    return result != 0 && again && errno == ENOENT ? 0 : result;
+}
+
 static int rename_calmly(const char *from, const char *to)
 {
     int result;
@@ -187,7 +196,7 @@ static wf_status fail_taken(const char *path)
 static wf_status name_new(const char *part, const char *path)
 {
     if (link_calmly(part, path) == 0) {
-        if (unlink(part) != 0) return wf_fail_errno(WF_IO, "%s: cannot remove", part);
+        if (unlink_calmly(part) != 0) return wf_fail_errno(WF_IO, "%s: cannot remove", part);
         return WF_OK;
     }
     bool no_links = errno == EPERM || errno == EOPNOTSUPP || errno == ENOSYS || errno == EMLINK;
