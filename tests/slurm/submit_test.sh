@@ -4,7 +4,7 @@
 #
 #   submit_test.sh WEFT [SCENARIO...]     all scenarios, side by side, without names
 #
-# `limit`, by hand, waits for a real time limit (two minutes).
+# `limit` and `limit_groups`, by hand, wait for a real time limit (two minutes).
 set -euo pipefail
 weft=$1
 shift
@@ -260,7 +260,18 @@ scenario_limit() {
     lab_until 180 restarted "$job" || lab_fail "limit: not requeued"
     lab_wait "$job" COMPLETED 300
     lab_check "$lab_work/limit" 40
-    grep "drained: " "$lab_work/limit/slurm-$job.out"
+    has "$lab_work/limit/slurm-$job.out" "drained: "
+}
+
+scenario_limit_groups() {
+    job_write limit_groups 0
+    sed -i -e 's/replay/offline/' -e 's/max_rows: 16/max_rows: 1/' "$lab_work/limit_groups.yaml"
+    local job
+    job=$(submit limit_groups --set slurm.time=00:02:00 --set slurm.signal=60s --set parallel.replicas=2 \
+        --set slurm.tasks_per_node=2 --set sampling.n=200 --set sampling.temperature=1 --set "requests=[$lab_work/many.h5]")
+    lab_until 180 restarted "$job" || lab_fail "limit_groups: not requeued"
+    has "$lab_work/limit_groups/slurm-$job.out" "drained: "
+    lab_exec "$weft" cancel "$lab_work/limit_groups"
 }
 
 # -------------------------------------------------------------------------------------------------
