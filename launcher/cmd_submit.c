@@ -293,7 +293,10 @@ static wf_status hand_over(const submission *s, const char *script)
     }
     free(path);
     free(job);
-    return st;
+    WF_TRY(st);
+    wf_info("weft status %s shows where it stands, weft cancel %s ends it", s->spec->output.dir,
+            s->spec->output.dir);
+    return WF_OK;
 }
 
 wf_status wf_cmd_submit(const wf_cli *cli)

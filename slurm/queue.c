@@ -115,11 +115,24 @@ wf_status wf_queue_find(const char *jobs, wf_queue_job **out, size_t *n)
 
 // ---- telling ------------------------------------------------------------------------------------
 
+// The controller is away: no verdict on what was asked.
+static bool is_silence(const char *words)
+{
+    static const char *const signs[] = {"Unable to contact", "Socket timed out", "Zero Bytes",
+                                        "Connection refused", "Communication connection"};
+    for (size_t i = 0; i < sizeof signs / sizeof signs[0]; i++) {
+        if (strstr(words, signs[i])) return true;
+    }
+    return false;
+}
+
 // Slurm's own words begin with the command's name already: "scancel: error: ...".
 static wf_status refused(const char *command, const wf_slurm_answer *answer)
 {
     const char *words = answer->err, *error = strstr(words, "error: ");
     if (error) words = error + strlen("error: ");
+    if (is_silence(words))
+        return wf_fail(WF_IO, "%s: %s: is Slurm's controller up?", command, words);
     return wf_fail(WF_CONFIG, "%s: %s (exit code %d)", command, words[0] ? words : "refused",
                    answer->exit_code);
 }

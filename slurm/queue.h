@@ -5,8 +5,8 @@
 //
 // A job is named as Slurm prints it: "12", "12_3" (task 3 of the array 12). Slurm forgets a job
 // some minutes after its end: one that it does not know is no error, and has n 0. Errors:
-// WF_NO_INPUT where the commands are missing, WF_IO where they do not answer, WF_CONFIG what Slurm
-// refuses, in its own words. Starts processes (slurm/command.h). All Local.
+// WF_NO_INPUT where the commands are missing, WF_IO where they or their controller do not answer,
+// WF_CONFIG what Slurm refuses, in its own words. Starts processes (slurm/command.h). All Local.
 #ifndef WF_SLURM_QUEUE_H
 #define WF_SLURM_QUEUE_H
 

@@ -128,6 +128,19 @@ static void test_parts_of_a_job(void **state)
 #undef PART
 }
 
+// Without Slurm: what would be submitted can be seen, and what is missing is said.
+static void test_submit_without_slurm(void **state)
+{
+    (void)state;
+    assert_run("PATH=/nowhere " WEFT " submit job.yaml --dry-run --out out/dry", 0,
+               "#SBATCH --nodes=1");
+    assert_run("[ ! -e out/dry ]", 0, NULL);
+    assert_run("PATH=/nowhere " WEFT " submit job.yaml --out out/none", 66,
+               "sbatch: not found on PATH");
+    assert_run(WEFT " submit job.yaml --out out/none --array 2", 64, "every task needs one");
+    assert_run(WEFT " submit nowhere.yaml", 66, "nowhere.yaml");
+}
+
 // A run that no queue knows is cancelled by a stop file; where nothing runs, that is said.
 static void test_cancel_by_hand(void **state)
 {
@@ -235,6 +248,7 @@ int main(void)
         cmocka_unit_test(test_a_stop_file_ends_one_run_only),
         cmocka_unit_test(test_giving_up),
         cmocka_unit_test(test_parts_of_a_job),
+        cmocka_unit_test(test_submit_without_slurm),
         cmocka_unit_test(test_cancel_by_hand),
         cmocka_unit_test(test_two_jobs_in_one_folder),
         cmocka_unit_test(test_mpirun),

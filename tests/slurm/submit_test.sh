@@ -48,6 +48,7 @@ scenario_two_nodes() {
     "$weft" run "$lab_work/two.yaml" --out "$lab_work/one" >/dev/null 2>&1
     local job
     job=$(submit two --set parallel.tensor=2 --set slurm.nodes=2 --set slurm.tasks_per_node=1 --set slurm.cpus_per_task=1 \
+        --set slurm.gpus_per_node=1 \
         --set slurm.partition=batch --set "slurm.stage_weights=\$TMPDIR" --set 'slurm.setup=[export LAB_WORD=a]' \
         --set "slurm.extra=['--comment=\"two words\"']")
     lab_wait "$job" COMPLETED
@@ -59,6 +60,7 @@ sys.exit(one != two or not one)
 PY
     [ "$(lab_field "$job" NumNodes)" = 2 ] && [ "$(lab_field "$job" TimeLimit)" = 00:10:00 ] &&
         [ "$(lab_field "$job" Requeue)" = 1 ] || lab_fail "directives: $(lab_exec scontrol show job "$job")"
+    [ "$(lab_field "$job" TresPerNode)" = gres:gpu:1 ] || lab_fail "GPUs: $(lab_field "$job" TresPerNode)"
     lab_exec scontrol show job "$job" | grep -q 'Comment=two words' || lab_fail "the comment of slurm.extra"
     local node
     for node in n1 n2; do
@@ -249,6 +251,12 @@ scenario_refusals() {
 78|seed: was 0, is 1|--set seed=1 --out $lab_work/other
 78|parallel.tensor|--set parallel.tensor=3 --set slurm.nodes=2 --set slurm.tasks_per_node=1
 ROWS
+    sed 's/^ClusterName/SlurmctldPort=1\n&/' "$lab_dir/etc/slurm.conf" >"$lab_dir/etc/away.conf"
+    set +e # a controller that is away
+    said=$(lab_exec env SLURM_CONF="$lab_dir/etc/away.conf" "$weft" submit "$lab_work/bad.yaml" 2>&1)
+    [ $? = 74 ] || lab_fail "controller away: $said"
+    set -e
+    case $said in *"is Slurm's controller up?"*) ;; *) lab_fail "controller away: $said" ;; esac
     [ -z "$(lab_exec squeue -h -n bad -t all)" ] || lab_fail "a refused job is in the queue"
 }
 
@@ -278,7 +286,7 @@ scenario_limit_groups() {
 
 scenarios=("$@")
 [ $# -gt 0 ] || scenarios=(two_nodes requeue early outside chain array groups cancel two_jobs owner refusals)
-LAB_CPUS=8 lab_up 2
+LAB_CPUS=8 LAB_GPUS=2 lab_up 2
 for span in 0 8 20 150; do lab_shard "$lab_work/span$span.h5" 10 $span; done
 lab_shard "$lab_work/many.h5" 500 0
 for i in 0 1 2 3; do lab_shard "$lab_work/part$i.h5" 10 8 $((i + 10)); done
