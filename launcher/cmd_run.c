@@ -435,6 +435,7 @@ static wf_status finish(const job_run *run, wf_status st)
 {
     const wf_runner_outcome *o = &run->outcome;
     if (st == WF_DRAINED) WF_TRY(wf_progressless_check(run->spec->output.dir, run->give_up));
+    if (st == WF_DRAINED && run->conducted && o->n_total > 0) return st; // it has said why
     if (st == WF_DRAINED && o->n_total == 0) {
         char why[128];
         return wf_fail(WF_DRAINED,

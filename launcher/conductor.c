@@ -635,9 +635,13 @@ static wf_status open(conductor *k)
 
 static wf_status end_of(const conductor *k, const wf_runner_outcome *out)
 {
-    if (k->end != WF_OK) return wf_fail(k->end, "%s", k->why);
+    if (k->end != WF_OK && k->end != WF_DRAINED) return wf_fail(k->end, "%s", k->why);
     if (k->draining && out->n_left > 0)
-        return wf_fail(WF_DRAINED, "drained: run the same command again to continue");
+        return wf_fail(WF_DRAINED,
+                       "%s: %" PRId64 " of %" PRId64 " requests are done and sealed, %" PRId64
+                       " left: run the same command again to continue",
+                       k->end == WF_DRAINED ? k->why : "drained", out->n_before + out->n_done,
+                       out->n_total, out->n_left);
     if (out->n_left > 0)
         return wf_fail(WF_INTERNAL,
                        "%s: all groups are done and %" PRId64

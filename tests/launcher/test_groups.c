@@ -52,6 +52,8 @@ static void test_a_poisonous_request(void **state)
     CHECK("out/d");
     assert_run(WEFT " show out/d --row 123", 0, "REQ_POISON");
     assert_run("grep '\"event\":\"quarantine\"' out/d/events.jsonl", 0, "row 123 of many.h5");
+    assert_run(WEFT GROUPS "--set 'requests=[many.h5]' --out out/d --retry-failed", 0,
+               "200 done, 0 failed");
 }
 
 // A place that kills whatever runs there is given up, not the requests.
@@ -67,7 +69,7 @@ static void test_a_bad_place(void **state)
     assert_run("grep '\"event\":\"retire\"' out/e/events.jsonl", 0, "lost 2 times in a row");
     // None is left: another start goes on.
     assert_run("WEFT_FAULT=kill@step=1 " WEFT GROUPS "--set parallel.max_restarts=0 --out out/f",
-               75, "no place is left");
+               75, "no place is left where a group could run: 0 of 20 requests are done");
     assert_run(WEFT GROUPS "--out out/f", 0, "20 done, 0 failed");
     CHECK("out/f");
 }
