@@ -37,12 +37,7 @@ typedef struct runner {
     wf_comm *nccl;  // the same ranks over their devices; NULL: `group` carries the data as well
     bool leads;
     int i_group, i_position;
-    wf_inputs in; // filled on ranks that lead; the next five are borrowed from it
-    size_t n_shards;
-    const wf_shard_info *info;
-    const bool *many_samples;
-    const char *const *uids;
-    const wf_result_shard *shards;
+    wf_inputs in; // filled on ranks that lead
     wf_hf_folder *model_folder;
     char model_identity[WF_HF_IDENTITY_MAX];
     wf_arch arch;
@@ -122,14 +117,9 @@ static wf_status form_groups(runner *r)
 
 static wf_status open_shards(runner *r)
 {
-    wf_status st = wf_inputs_open(r->spec, r->leads ? r->c->reader : NULL, &r->in);
-    r->n_shards = r->in.n;
-    r->info = r->in.info;
-    r->many_samples = r->in.many_samples;
-    r->uids = r->in.uids;
-    r->shards = r->in.shard;
+    WF_TRY(wf_inputs_open(r->spec, r->leads ? r->c->reader : NULL, &r->in));
     r->needs = r->in.needs;
-    return st;
+    return WF_OK;
 }
 
 // The engine of every rank of a group is built for the same needs: those its leader found.
@@ -252,8 +242,8 @@ static wf_folder_config folder_config(const runner *r)
     return (wf_folder_config){.spec = r->spec,
                               .model_identity = r->model_identity,
                               .dtype = wf_dtype_name(r->dtype),
-                              .shards = r->shards,
-                              .n_shards = r->n_shards,
+                              .shards = r->in.shard,
+                              .n_shards = r->in.n,
                               .job_id = r->c->job_id,
                               .restart = r->c->restart,
                               .ask_owner = r->c->ask_owner,
@@ -289,8 +279,8 @@ static void warn_of_space(const runner *r)
 {
     const wf_jobspec *s = r->spec;
     double rows = (double)wf_inputs_results(&r->in, r->spec), tokens = 0;
-    for (size_t i = 0; i < r->n_shards; i++)
-        tokens += (double)r->info[i].n_new_tokens * s->sampling.n;
+    for (size_t i = 0; i < r->in.n; i++)
+        tokens += (double)r->in.info[i].n_new_tokens * s->sampling.n;
     double left = rows > 0 ? 1.0 - (double)wf_done_total(r->done) / rows : 0;
     double per_token = 4.0 + (s->output.token_times ? 8.0 : 0) + (r->needs.n_top >= 0 ? 4.0 : 0) +
                        (r->needs.n_top > 0 ? 8.0 * r->needs.n_top : 0);
@@ -308,8 +298,8 @@ static wf_status look_what_is_left(runner *r)
 {
     int64_t n_left = 1, least = 0;
     bool countable = r->leads;
-    for (size_t i = 0; i < r->n_shards && countable; i++)
-        countable = !(r->info[i].sampling_columns & 1u << WF_SAMPLING_n);
+    for (size_t i = 0; i < r->in.n && countable; i++)
+        countable = !(r->in.info[i].sampling_columns & 1u << WF_SAMPLING_n);
     if (countable) n_left = wf_inputs_results(&r->in, r->spec) - (int64_t)wf_done_total(r->done);
     WF_TRY(r->c->world->ops->max_i64(r->c->world, r->leads ? -n_left : INT64_MIN, &least));
     r->nothing_left = least >= 0;
@@ -321,17 +311,18 @@ static wf_status look_what_is_left(runner *r)
 
 static wf_status open_leases(runner *r)
 {
-    wf_lease_shard *shards = calloc(r->n_shards + 1, sizeof *shards);
+    wf_lease_shard *shards = calloc(r->in.n + 1, sizeof *shards);
     if (!shards) return wf_fail(WF_NO_MEMORY, "runner: out of memory");
-    for (size_t i = 0; i < r->n_shards; i++) // rows with several samples are looked at one by one
-        shards[i] = (wf_lease_shard){
-            r->info[i].n_rows, r->many_samples[i] ? NULL : wf_done_bits(r->done, (uint32_t)i)};
+    for (size_t i = 0; i < r->in.n; i++) // rows with several samples are looked at one by one
+        shards[i] =
+            (wf_lease_shard){r->in.info[i].n_rows,
+                             r->in.many_samples[i] ? NULL : wf_done_bits(r->done, (uint32_t)i)};
     wf_leases_config c = {.out_dir = r->spec->output.dir,
                           .run = r->run,
                           .group = r->i_group,
                           .epoch = epoch(r),
                           .shards = shards,
-                          .n_shards = r->n_shards,
+                          .n_shards = r->in.n,
                           .cut = {.n_groups = n_groups(r)}};
     wf_status st = wf_leases_open(&c, &r->leases);
     free(shards);
@@ -345,17 +336,17 @@ static wf_status find_rows(runner *r)
     if (!r->leads) return WF_OK;
     wf_feed_config f = {.reader = r->c->reader,
                         .paths = r->spec->requests.item,
-                        .info = r->info,
-                        .n_shards = (uint32_t)r->n_shards,
+                        .info = r->in.info,
+                        .n_shards = (uint32_t)r->in.n,
                         .n_vocab = r->arch.n_vocab,
                         .max_context = r->model->max_context};
     WF_TRY(wf_feed_create(&f, &r->feed));
     if (!timed(r)) return open_leases(r);
     wf_rows_config c = {.spec = r->spec,
                         .reader = r->c->reader,
-                        .info = r->info,
+                        .info = r->in.info,
                         .done = r->done,
-                        .many_samples = r->many_samples,
+                        .many_samples = r->in.many_samples,
                         .group = r->i_group,
                         .n_groups = n_groups(r)};
     WF_TRY(wf_rows_add_timed(&c, r->feed, &r->first_ns, &r->last_ns));
@@ -430,8 +421,8 @@ static wf_status create_writer(runner *r)
                                    .model_hash = r->model_identity,
                                    .n_vocab = r->arch.n_vocab,
                                    .seed = (uint64_t)s->seed,
-                                   .shards = r->shards,
-                                   .n_shards = r->n_shards},
+                                   .shards = r->in.shard,
+                                   .n_shards = r->in.n},
                            .columns = {.token_times = s->output.token_times,
                                        .steps = s->output.steps,
                                        .logprobs = r->needs.n_top >= 0,
@@ -529,8 +520,8 @@ static wf_status lead(runner *r)
                          .writer = r->writer,
                          .done = r->done,
                          .progress = r->progress,
-                         .shard_uid = r->uids,
-                         .many_samples = r->many_samples,
+                         .shard_uid = r->in.uids,
+                         .many_samples = r->in.many_samples,
                          .sampling = &r->spec->sampling,
                          .stop = r->spec->stop_token_ids.item,
                          .n_stop = r->spec->stop_token_ids.n,
