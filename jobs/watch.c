@@ -326,12 +326,12 @@ static wf_status view_fill(wf_watch *w, int64_t now_ns)
         if (s->is.last_arrival_ns > 0 && left_ns > arrives_ns) arrives_ns = left_ns;
     }
     v->rank = w->rank;
-    int64_t n_done = v->requests_done;
-    v->requests_done += w->n_before + w->n_older;
+    v->requests_here = v->requests_done + w->n_older;
+    v->requests_done = v->requests_here + w->n_before;
     if (v->complete) v->requests_done = v->requests_total;
     if (v->requests_total > 0 && v->elapsed_ns > 0) {
-        v->eta_ns = wf_progress_eta(v->requests_total - v->requests_done, n_done, v->elapsed_ns,
-                                    arrives_ns);
+        v->eta_ns = wf_progress_eta(v->requests_total - v->requests_done, v->requests_here,
+                                    v->elapsed_ns, arrives_ns);
     }
     return WF_OK;
 }

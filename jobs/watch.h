@@ -96,6 +96,7 @@ typedef struct wf_watch_view {
     const wf_watch_rank *rank; // [n_ranks] of the newest run, by rank
     // Sums over the ranks.
     int64_t requests_total, requests_done, requests_failed; // total 0: not known; failed: this run
+    int64_t requests_here; // of those done, by this run
     int64_t in_flight, waiting, kv_pages, kv_pages_total;
     int64_t tokens;                      // generated in this run
     int64_t elapsed_ns;                  // since this run's time zero

@@ -98,16 +98,6 @@ static double mean_per_s(int64_t n, const wf_watch_view *v)
     return v->elapsed_ns > 0 ? (double)n * (double)WF_NS_PER_S / (double)v->elapsed_ns : -1;
 }
 
-// Done in this run by the ranks that there are.
-static int64_t done_here(const wf_watch_view *v)
-{
-    int64_t n = 0;
-    for (size_t i = 0; i < v->n_ranks; i++) {
-        n += v->rank[i].is.requests_done;
-    }
-    return n;
-}
-
 static void put_rate(const wf_watch_view *v, wf_text *out)
 {
     char a[WF_WORDS_MAX], b[WF_WORDS_MAX];
@@ -118,7 +108,7 @@ static void put_rate(const wf_watch_view *v, wf_text *out)
                        wf_words_scaled(v->requests_per_s, a), wf_words_scaled(v->tokens_per_s, b));
     }
     wf_text_printf(out, "%s requests/s, %s tokens/s over the run's %s\n",
-                   wf_words_scaled(mean_per_s(done_here(v), v), a),
+                   wf_words_scaled(mean_per_s(v->requests_here, v), a),
                    wf_words_scaled(mean_per_s(v->tokens, v), b),
                    wf_words_duration(v->elapsed_ns, (char[WF_WORDS_MAX]){0}));
 }

@@ -99,7 +99,7 @@ static void events_look(const wf_watch_view *v, wf_why_sources *s)
         if (e->kind != WF_EVENT_LOST && e->kind != WF_EVENT_RETIRE && e->kind != WF_EVENT_STALL) {
             continue;
         }
-        snprintf(s->group_end, sizeof s->group_end, "group %d: %s", e->group, e->text);
+        snprintf(s->group_end, sizeof s->group_end, "%s", e->text);
     }
     wf_events_free(&events);
 }

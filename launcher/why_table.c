@@ -61,8 +61,8 @@ static const why_row rows[] = {
     {WF_CAUSE_DRAINING, DRAINING, 0, 0, 0,
      "it drains ({by}): what is in flight may finish, the rest is left to the next run",
      "none is needed", WATCH},
-    {WF_CAUSE_RUNNING, RUNNING, 0, 0, 0, "it runs: {done} of {total} requests are done{lost}",
-     "none is needed", WATCH},
+    {WF_CAUSE_RUNNING, RUNNING, 0, 0, 0,
+     "it runs: {done} of {total} requests are done{lost}{story}", "none is needed", WATCH},
     {WF_CAUSE_LOADING, LOADING, 0, 0, 0, "it is loading: rank {rank} on {host} is at \"{at}\"",
      "none is needed", WATCH},
     {WF_CAUSE_COMPLETE_FAILED, COMPLETE | ROWS_FAILED, 0, 0, 0,
@@ -403,6 +403,9 @@ static void put_place(const reading *a, const wf_watch_rank *r, const char *name
     if (strcmp(name, "by") == 0 || strcmp(name, "signal") == 0) put_by(a, out);
     if (strcmp(name, "lost_at") == 0) put_lost_at(a, out);
     if (strcmp(name, "others") == 0) put_others(a, out);
+    if (strcmp(name, "story") == 0 && a->f->group_end[0]) {
+        wf_text_printf(out, "; so far: %s", a->f->group_end);
+    }
     if (strcmp(name, "lost") == 0 && a->n_lost > 0) {
         expand(a, a->lost, "; but rank {rank} on {host} (group {group}) is gone", out);
     }
