@@ -78,6 +78,8 @@ static const char *errno_remedy(int error)
         return "; the disk or file server failed: see its own log before running again";
     case ESTALE:
         return "; the file server lost it: see that it is mounted as before, then run again";
+    case EINTR:
+        return "; a signal came in between: run again";
     case EROFS:
     case EACCES:
     case EPERM:
