@@ -6,9 +6,9 @@
 // ranks follow its plans. Groups never wait for each other between the common start and the end.
 // Merging and reporting come after, when devices are released, and are the launcher's to call.
 //
-// With `part`, the world is one group of a job that a conductor (launcher/conductor.h) looks after:
-// it has begun the run and ends it; this group takes leases, writes its segments under its group
-// and epoch, and its ranks bear the job's numbers.
+// With `part`, the world is one group of a job that a conductor (launcher/conductor/conductor.h)
+// looks after: it has begun the run and ends it; this group takes leases, writes its segments under
+// its group and epoch, and its ranks bear the job's numbers.
 //
 // Collective over `world`. Every rank gets the same status; the rank that knows the cause has it in
 // wf_error(), the others have "".

@@ -5,9 +5,9 @@
 
 #include "io/base/arena.h"
 #include "io/base/log.h"
+#include "launcher/bringup/start.h"
 #include "launcher/commands.h"
-#include "launcher/doctor.h"
-#include "launcher/start.h"
+#include "launcher/watch/doctor.h"
 
 const wf_cli_option wf_doctor_options_table[] = {
     {"out", 'o', "DIR", "the folder that results would go to (the working folder)"},

@@ -11,8 +11,8 @@
 #include "jobs/jobspec.h"
 #include "jobs/plan.h"
 #include "jobs/plan_model.h"
+#include "launcher/bringup/device_look.h"
 #include "launcher/commands.h"
-#include "launcher/device_look.h"
 #include "launcher/jobfile.h"
 
 #define GIB ((double)(1 << 30))

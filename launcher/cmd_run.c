@@ -3,7 +3,8 @@
 //   reader forked -> MPI -> job file -> placement -> threads -> runner -> ranks let go -> merge
 //                                |-> conductor, where groups are to be worlds of their own -> merge
 //
-// What the conductor starts is this command again: one group of the job (launcher/part.h).
+// What the conductor starts is this command again: one group of the job
+// (launcher/conductor/part.h).
 //
 // Every step that can fail before the runner ends in an agreement, so that all ranks leave together
 // and one of them says why. Once the ranks have agreed, only the first one ends with the documented
@@ -22,17 +23,17 @@
 #include "io/base/parse.h"
 #include "io/reader.h"
 #include "jobs/runner.h"
-#include "launcher/ask_queue.h"
-#include "launcher/banner.h"
+#include "launcher/bringup/banner.h"
+#include "launcher/bringup/device_look.h"
+#include "launcher/bringup/parts.h"
+#include "launcher/bringup/signals.h"
 #include "launcher/commands.h"
-#include "launcher/conductor.h"
-#include "launcher/device_look.h"
+#include "launcher/conductor/conductor.h"
+#include "launcher/conductor/part.h"
 #include "launcher/fresh.h"
 #include "launcher/jobfile.h"
-#include "launcher/part.h"
-#include "launcher/parts.h"
 #include "launcher/progressless.h"
-#include "launcher/signals.h"
+#include "launcher/watch/ask_queue.h"
 #include "results/merge.h"
 #include "results/report.h"
 

@@ -10,7 +10,7 @@
 #include "io/base/file.h"
 #include "launcher/commands.h"
 #include "launcher/folders.h"
-#include "launcher/status_print.h"
+#include "launcher/watch/status_print.h"
 
 // A rank that has fallen silent is one after five seconds; a slow file system gets as long again.
 #define SETTLE_NS  (10 * WF_NS_PER_S)

@@ -18,7 +18,7 @@
 #include "jobs/inputs.h"
 #include "jobs/plan.h"
 #include "launcher/commands.h"
-#include "launcher/conductor_site.h"
+#include "launcher/conductor/conductor_site.h"
 #include "launcher/jobfile.h"
 #include "launcher/submission.h"
 #include "slurm/script.h"

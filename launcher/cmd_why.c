@@ -4,8 +4,8 @@
 #include "io/base/clock.h"
 #include "launcher/commands.h"
 #include "launcher/folders.h"
-#include "launcher/status_print.h"
-#include "launcher/why_facts.h"
+#include "launcher/watch/status_print.h"
+#include "launcher/watch/why_facts.h"
 
 #define SETTLE_NS (10 * WF_NS_PER_S)
 

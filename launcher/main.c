@@ -4,9 +4,9 @@
 #include <string.h>
 
 #include "io/base/text.h"
+#include "launcher/bringup/start.h"
 #include "launcher/cli.h"
 #include "launcher/errors.h"
-#include "launcher/start.h"
 #include "launcher/version.h"
 
 static wf_status unknown_command(const char *name)

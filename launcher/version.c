@@ -8,7 +8,7 @@
 #include "engine/comm/comm_nccl.h"
 #include "io/base/status.h"
 #include "kernels/cuda/module.h"
-#include "launcher/parts.h"
+#include "launcher/bringup/parts.h"
 
 // Nothing here makes a context on a device: every rank asks, and each would cost memory.
 static void cuda_version(char *cuda, char *nccl)

@@ -11,9 +11,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "launcher/conductor_places.h"
-#include "launcher/conductor_table.h"
-#include "launcher/conductor_watch.h"
+#include "launcher/conductor/conductor_places.h"
+#include "launcher/conductor/conductor_table.h"
+#include "launcher/conductor/conductor_watch.h"
 
 static uint32_t next_random(uint32_t *state)
 {

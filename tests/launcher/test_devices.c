@@ -11,8 +11,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "launcher/device_look.h"
-#include "launcher/parts.h"
+#include "launcher/bringup/device_look.h"
+#include "launcher/bringup/parts.h"
 
 #define N_ROWS(table) (sizeof(table) / sizeof((table)[0]))
 

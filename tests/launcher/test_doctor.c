@@ -3,7 +3,7 @@
 
 #include <math.h>
 
-#include "launcher/doctor.h"
+#include "launcher/watch/doctor.h"
 
 typedef struct {
     wf_check check;

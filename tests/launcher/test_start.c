@@ -9,7 +9,7 @@
 
 #include <string.h>
 
-#include "launcher/start.h"
+#include "launcher/bringup/start.h"
 
 #define N_ROWS(table) (sizeof(table) / sizeof((table)[0]))
 

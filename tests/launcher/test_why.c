@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "io/base/clock.h"
-#include "launcher/why.h"
+#include "launcher/watch/why.h"
 
 #define N_ROWS(table) (sizeof(table) / sizeof((table)[0]))
 #define S             WF_NS_PER_S

@@ -1,0 +1,99 @@
+// What ranks see of devices. See device_look.h.
+#include "launcher/bringup/device_look.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "io/base/arena.h"
+#include "io/base/log.h"
+
+static void sight_place(int node, int slot, wf_device_sight *out)
+{
+    const char *visible = getenv("CUDA_VISIBLE_DEVICES");
+    *out = (wf_device_sight){.node = node, .slot = slot};
+    gethostname(out->host, sizeof out->host - 1);
+    snprintf(out->visible, sizeof out->visible, "%s", visible ? visible : "");
+}
+
+static void sight_fill(const wf_cuda_devices *seen, wf_device_sight *out)
+{
+    out->n = seen->n < WF_SIGHT_DEVICES ? seen->n : WF_SIGHT_DEVICES;
+    for (int i = 0; i < out->n; i++) {
+        out->id[i] = seen->device[i].id;
+    }
+}
+
+static void sysfs_line(const char *pci, const char *name, char *text, size_t text_bytes)
+{
+    char path[PATH_MAX];
+    snprintf(path, sizeof path, "/sys/bus/pci/devices/%s/%s", pci, name);
+    FILE *file = fopen(path, "r");
+    text[0] = '\0';
+    if (!file) return;
+    if (fgets(text, (int)text_bytes, file)) text[strcspn(text, "\n")] = '\0';
+    fclose(file);
+}
+
+void wf_own_device_place(const char *pci, wf_own_device *out)
+{
+    char numa[32];
+    snprintf(out->pci, sizeof out->pci, "%s", pci);
+    sysfs_line(pci, "local_cpulist", out->near, sizeof out->near);
+    sysfs_line(pci, "numa_node", numa, sizeof numa);
+    out->numa = numa[0] ? atoi(numa) : -1;
+}
+
+void wf_device_sight_take(int node, int slot, wf_device_sight *out)
+{
+    wf_cuda_devices *seen = NULL;
+    sight_place(node, slot, out);
+    if (wf_alloc(1, sizeof *seen, &seen) != WF_OK) return;
+    if (wf_cuda_list(seen) == WF_OK)
+        sight_fill(seen, out);
+    else
+        wf_debug("devices: %s", wf_error());
+    free(seen);
+}
+
+static void own_take(const wf_cuda_devices *seen, int number, wf_own_device *out)
+{
+    if (number < 0 || number >= seen->n) return;
+    out->number = number;
+    snprintf(out->name, sizeof out->name, "%s", seen->device[number].name);
+    wf_own_device_place(seen->device[number].pci, out);
+}
+
+// A rank that cannot list its devices sees none, unless it must have one.
+static wf_status list(wf_device_need need, wf_cuda_devices *seen, wf_own_device *own)
+{
+    wf_status st = wf_cuda_list(seen);
+    *own = (wf_own_device){.number = -1, .numa = -1};
+    if (st == WF_OK) return WF_OK;
+    snprintf(own->why, sizeof own->why, "%s", wf_error());
+    seen->n = 0;
+    return need == WF_DEVICES_MUST ? st : WF_OK;
+}
+
+wf_status wf_devices_take(const wf_world *world, int slot, wf_device_need need, int *device,
+                          wf_own_device *own, char remark[WF_DEVICE_REMARK])
+{
+    wf_device_sight sight, *all = NULL;
+    wf_cuda_devices *seen = NULL;
+    wf_status st = wf_alloc(1, sizeof *seen, &seen);
+    if (st == WF_OK) st = wf_alloc((size_t)world->size, sizeof *all, &all);
+    if (st == WF_OK) st = list(need, seen, own);
+    st = wf_world_agree(world, st);
+    if (st == WF_OK) {
+        sight_place(world->node_of_rank[world->rank], slot, &sight);
+        sight_fill(seen, &sight);
+        st = world->comm->ops->all_gather(world->comm, NULL, &sight, sizeof sight, all);
+    }
+    if (st == WF_OK) st = wf_devices_assign(all, world->size, need, device, remark);
+    if (st == WF_OK) own_take(seen, device[world->rank], own);
+    free(all);
+    free(seen);
+    return st;
+}
