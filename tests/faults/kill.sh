@@ -1,13 +1,19 @@
 #!/usr/bin/env bash
 # Kills a random rank at random moments, again and again, and ends with every row exactly once.
 #
-#   kill.sh WEFT [KILLS] [SEED]        default 20 kills, seed 1
+#   kill.sh WEFT [KILLS] [SEED] [RANKS]        default 20 kills, seed 1, 4 ranks
 #
-# Each kill is followed by a run of the same command on the same folder. When a run ends by itself
-# before its kill, the folder is checked and the next one begins afresh.
+# 4 ranks are 2 replicas of 2 under mpirun, which takes seconds to end; 1 is the program alone, for
+# many kills. Each kill is followed by a run of the same command on the same folder. When a run ends
+# by itself before its kill, the folder is checked and the next one begins afresh.
 set -euo pipefail
-weft=$1 kills=${2:-20}
+weft=$1 kills=${2:-20} n_ranks=${4:-4}
 RANDOM=${3:-1}
+case $n_ranks in
+1) start=() layout='tensor: 1, replicas: 1' seal=100ms ;;
+4) start=(mpirun -n 4) layout='tensor: 2, replicas: 2' seal=300ms ;;
+*) echo "kill.sh: 1 or 4 ranks, not $n_ranks" >&2; exit 64 ;;
+esac
 cd "$(dirname "$0")/../.."
 . tests/packages.sh
 weft_mpi_environment
@@ -20,21 +26,28 @@ cat >"$job" <<YAML
 job: kill
 model: {path: jobs/demo/model}
 requests: [$dir/prompts.h5]
-parallel: {tensor: 2, replicas: 2, backend: cpu}
+parallel: {$layout, backend: cpu}
 engine: {max_rows: 16, step_tokens: 64, kv_memory: 32MiB}
 arrivals: {mode: replay}
-output: {dir: $dir/out, seal_every: 300ms}
+output: {dir: $dir/out, seal_every: $seal}
 YAML
 /usr/bin/python3 jobs/demo/make_prompts.py --per-task 100 --span 12 -o "$dir/prompts.jsonl"
 "$weft" pack "$dir/prompts.jsonl" -o "$dir/prompts.h5" --model jobs/demo/model >/dev/null
 
 # The ranks of this job, whatever else runs on the machine.
 ranks() { pgrep -f -- "$weft run $job" | while read -r pid; do
-    [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = "$(basename "$weft")" ] && grep -qz '^OMPI_COMM_WORLD_RANK=' "/proc/$pid/environ" 2>/dev/null && echo "$pid"
+    [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = "$(basename "$weft")" ] || continue
+    [ "$n_ranks" = 1 ] || grep -qz '^OMPI_COMM_WORLD_RANK=' "/proc/$pid/environ" 2>/dev/null || continue
+    echo "$pid"
 done; }
 
+# Somewhere in a run: a start under mpirun takes a second, alone a tenth of one.
+moment() {
+    if [ "$n_ranks" = 1 ]; then echo "0.$((RANDOM % 10))$((RANDOM % 10))"; else echo "$((RANDOM % 4)).$((RANDOM % 10))"; fi
+}
+
 finish() { # ends a folder: run to completion, then every row must be there exactly once
-    if ! mpirun -n 4 "$weft" run "$job" >"$dir/log" 2>&1; then
+    if ! "${start[@]}" "$weft" run "$job" >"$dir/log" 2>&1; then
         cat "$dir/log" >&2
         echo "the run after $n_kills kills failed" >&2
         exit 1
@@ -47,12 +60,12 @@ finish() { # ends a folder: run to completion, then every row must be there exac
 
 n_kills=0 n_folders=0
 while [ "$n_kills" -lt "$kills" ]; do
-    mpirun -n 4 "$weft" run "$job" >"$dir/log" 2>&1 &
-    mpi=$!
-    sleep "$((RANDOM % 4)).$((RANDOM % 10))"
+    "${start[@]}" "$weft" run "$job" >"$dir/log" 2>&1 &
+    run=$!
+    sleep "$(moment)"
     mapfile -t pids < <(ranks)
-    if ! kill -0 "$mpi" 2>/dev/null; then # it ended by itself
-        wait "$mpi" || true
+    if ! kill -0 "$run" 2>/dev/null; then # it ended by itself
+        wait "$run" 2>/dev/null || true
         finish
         n_folders=$((n_folders + 1))
         continue
@@ -60,7 +73,7 @@ while [ "$n_kills" -lt "$kills" ]; do
     if [ ${#pids[@]} -gt 0 ] && kill -9 "${pids[RANDOM % ${#pids[@]}]}" 2>/dev/null; then
         n_kills=$((n_kills + 1))
     fi
-    wait "$mpi" || true
+    wait "$run" 2>/dev/null || true
 done
 sealed=$(find "$dir/out/segments" -name '*.h5' 2>/dev/null | wc -l)
 finish
