@@ -157,5 +157,5 @@ wf_status wf_identity_compare(const char *was, const char *is)
     wf_json_destroy(&new);
     WF_TRY(st);
     if (d.n_differences == 0) return WF_OK;
-    return wf_fail(WF_MISMATCH, "the output folder belongs to another job: %s", d.text);
+    return wf_fail(WF_MISMATCH, "made by another job: %s", d.text);
 }

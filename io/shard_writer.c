@@ -100,7 +100,7 @@ wf_status wf_shard_writer_create(const char *path, const wf_shard_options *optio
                        options->vocab_size);
     }
     if (!options->replace && wf_file_exists(path)) { // said now, not after hours of writing
-        return wf_fail(WF_IN_USE, "%s: exists already; remove it or choose another name", path);
+        return wf_fail(WF_IN_USE, "%s: exists already; remove it, choose another name, or say --replace", path);
     }
     wf_shard_writer *w = NULL;
     WF_TRY(wf_alloc(1, sizeof *w, &w));

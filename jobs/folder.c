@@ -46,10 +46,9 @@ static wf_status check_identity(const wf_folder_config *c, const wf_runs *runs, 
     if (st != WF_MISMATCH) return st;
     if (!c->force)
         return wf_fail(WF_MISMATCH,
-                       "%s: made by another job: %s; choose another output.dir, or go "
-                       "on all the same with --force",
+                       "%s: %s; choose another output.dir, or go on all the same with --force",
                        c->spec->output.dir, wf_error());
-    wf_warn("%s: made by another job, going on as told: %s", c->spec->output.dir, wf_error());
+    wf_warn("%s: going on as told: %s", c->spec->output.dir, wf_error());
     return WF_OK;
 }
 

@@ -384,7 +384,7 @@ const wf_option wf_jobspec_table[] = {
      .max = 86400e9,
      .default_text = "120s",
      .help = "once the job must leave, requests in flight get at most this long; what cannot end "
-             "in it is left to the next run at once"},
+             "in it is left to the next run at once; 10 s at most after SIGTERM and SIGINT"},
     {.name = "output.token_times",
      .type = WF_OPTION_BOOL,
      .offset = AT(output.token_times),
@@ -448,7 +448,8 @@ const wf_option wf_jobspec_table[] = {
      .min = 0,
      .max = 65535e9,
      .default_text = "300s",
-     .help = "how long before the limit the job drains and seals"},
+     .help =
+         "how long before the limit the job drains and seals; at most half of the time there is"},
     {.name = "slurm.requeue",
      .type = WF_OPTION_BOOL,
      .offset = AT(slurm.requeue),

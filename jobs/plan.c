@@ -181,10 +181,11 @@ static wf_status does_not_fit(const wf_plan *plan, const wf_plan_input *in)
     int want = in->replicas > 0 ? in->replicas : 1;
     long long n_needed = (long long)in->tensor * want;
     return wf_fail(WF_CONFIG,
-                   "parallel: %d group%s of parallel.tensor %d need%s %lld ranks, %d were started "
+                   "parallel: %d group%s of parallel.tensor %d need%s %lld ranks, %d %s started "
                    "on %d node%s: start %lld ranks, or lower parallel.tensor%s",
                    want, want == 1 ? "" : "s", in->tensor, want == 1 ? "s" : "", n_needed,
-                   in->n_ranks, plan->n_nodes, plan->n_nodes == 1 ? "" : "s", n_needed,
+                   in->n_ranks, in->n_ranks == 1 ? "was" : "were", plan->n_nodes,
+                   plan->n_nodes == 1 ? "" : "s", n_needed,
                    in->replicas > 0 ? " or parallel.replicas" : "");
 }
 

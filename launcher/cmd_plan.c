@@ -6,6 +6,7 @@
 
 #include "engine/model.h"
 #include "io/base/arena.h"
+#include "io/base/log.h"
 #include "io/base/parse.h"
 #include "io/reader.h"
 #include "jobs/jobspec.h"
@@ -111,8 +112,11 @@ static wf_status size_option(const wf_cli *cli, const char *name, uint64_t *out)
     const char *text = wf_cli_value(cli, name);
     int64_t bytes = 0;
     if (!text) return WF_OK;
-    if (wf_parse_bytes(text, &bytes) != WF_OK || bytes == 0) {
-        return wf_cli_fail(cli, "--%s: \"%s\" is no size: write 80GiB, for example", name, text);
+    // Bytes alone are a forgotten unit: nobody has a device of 141 bytes.
+    bool bare = text[strspn(text, "0123456789")] == '\0';
+    if (bare || wf_parse_bytes(text, &bytes) != WF_OK || bytes == 0) {
+        return wf_cli_fail(cli, "--%s: \"%s\" is no size with a unit: write 80GiB, for example",
+                           name, text);
     }
     *out = (uint64_t)bytes;
     return WF_OK;
@@ -185,11 +189,13 @@ static int n_sharing(const wf_plan *plan, bool host)
 }
 
 // What this host has, whatever the job would use elsewhere.
-static void print_devices(void)
+static void print_devices(bool host)
 {
     wf_cuda_devices *seen = calloc(1, sizeof *seen);
     if (!seen) return;
-    if (wf_cuda_list(seen) != WF_OK) printf("devices   none here: %s\n", wf_error());
+    if (wf_cuda_list(seen) != WF_OK)
+        printf("devices   none here%s%s\n", host ? ", the CPU computes" : ": ",
+               host ? "" : wf_error());
     for (int i = 0; i < seen->n; i++) {
         wf_own_device place = {.numa = -1};
         wf_own_device_place(seen->device[i].pci, &place);
@@ -267,6 +273,10 @@ static wf_plan_needs needs_of(const wf_jobspec *spec, const stream_facts *facts)
 static wf_status model_read(const wf_jobspec *spec, wf_arch *arch)
 {
     wf_hf_folder *folder = NULL;
+    bool files = spec->model.weights == WF_SPEC_WEIGHTS_FILE;
+    if (files && wf_hf_folder_open(spec->model.path, true, &folder) != WF_OK)
+        wf_warn("a run would not start: %s", wf_error());
+    wf_hf_folder_close(&folder);
     WF_TRY(wf_hf_folder_open(spec->model.path, false, &folder));
     wf_status st = wf_arch_read(folder, arch);
     if (st == WF_OK) st = wf_arch_check_tp(arch, spec->parallel.tensor);
@@ -305,7 +315,7 @@ static wf_status plan_print(const wf_cli *cli, const wf_jobspec *spec)
     printf("job       %s\nmodel     %s (%s, %d layers, %s)\nback end  %s: %s\n", spec->job,
            spec->model.path, arch.family->name, arch.n_layers, wf_dtype_name(dtype), info.name,
            info.device);
-    print_devices();
+    print_devices(info.host_memory);
     printf("placement %d rank%s on %d node%s (%s)\n", e.n_ranks, e.n_ranks == 1 ? "" : "s",
            e.n_nodes, e.n_nodes == 1 ? "" : "s", e.why);
     print_groups(plan);

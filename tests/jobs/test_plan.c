@@ -67,7 +67,7 @@ typedef struct {
 } refuse_row;
 
 static const refuse_row refuse_rows[] = {
-    {"0", 0, 2, 0, "1 group of parallel.tensor 2 needs 2 ranks, 1 were started on 1 node"},
+    {"0", 0, 2, 0, "1 group of parallel.tensor 2 needs 2 ranks, 1 was started on 1 node"},
     {"0011", 2, 2, 3, "3 groups of parallel.tensor 2 need 6 ranks, 4 were started on 2 nodes"},
     {"00000", 4, 1, 0,
      "node 0: 5 ranks but 4 devices: start one task per device "

@@ -97,7 +97,7 @@ static const cli_row job_rows[] = {
     {"OMPI_COMM_WORLD_RANK=0 OMPI_COMM_WORLD_SIZE=1 SLURM_JOB_ID= " WEFT
      " run job.yaml --set parallel.layout=groups",
      64, "parallel.layout: groups starts its ranks itself"},
-    {WEFT " run job.yaml --set parallel.tensor=2", 78, "needs 2 ranks, 1 were started"},
+    {WEFT " run job.yaml --set parallel.tensor=2", 78, "needs 2 ranks, 1 was started"},
     {WEFT " run job.yaml --set parallel.replicas=3", 78, "parallel.replicas"},
     {WEFT " plan job.yaml --set parallel.tensor=3", 78, "heads"},
     {WEFT " plan job.yaml --memory 1MiB", 78, "do not fit"},
