@@ -6,10 +6,27 @@
 #include "io/base/parse.h"
 #include "io/runfile_owner.h"
 #include "launcher/commands.h"
+#include "launcher/folders.h"
 #include "results/check/check.h"
 #include "results/merge.h"
 #include "results/report.h"
 #include "results/show.h"
+
+// An array's folder holds jobs, not results: said here, where one would read "no sealed results".
+static wf_status one_job_check(const char *place)
+{
+    wf_folders parts = {0};
+    if (wf_folders_find(place, &parts) != WF_OK || !parts.is_array) {
+        wf_folders_free(&parts);
+        return WF_OK; // whatever is wrong with it, who opens it says so
+    }
+    wf_status st = wf_fail(WF_NO_INPUT,
+                           "%s: is a job array of %zu parts: name one of them, such as %s, or join "
+                           "them with weft merge %s/a* --output FILE",
+                           place, parts.n, parts.path[0], place);
+    wf_folders_free(&parts);
+    return st;
+}
 
 // ---- check --------------------------------------------------------------------------------------
 
@@ -27,6 +44,7 @@ wf_status wf_cmd_check(const wf_cli *cli)
     wf_check_options options = {.require_complete = wf_cli_has(cli, "complete"),
                                 .quiet = wf_cli_has(cli, "quiet"),
                                 .max_messages = (uint32_t)max};
+    WF_TRY(one_job_check(wf_cli_argument(cli, 0)));
     return wf_check_run(wf_cli_argument(cli, 0), &options, stdout, NULL);
 }
 
@@ -63,6 +81,7 @@ wf_status wf_cmd_report(const wf_cli *cli)
     WF_TRY(limit_read(cli, "ttft", &options.limits.ttft_ns));
     WF_TRY(limit_read(cli, "tpot", &options.limits.tpot_ns));
     WF_TRY(limit_read(cli, "e2el", &options.limits.e2el_ns));
+    WF_TRY(one_job_check(wf_cli_argument(cli, 0)));
     return wf_report_print(wf_cli_argument(cli, 0), &options, stdout);
 }
 
@@ -92,6 +111,7 @@ wf_status wf_cmd_show(const wf_cli *cli)
                                .sample = (int32_t)sample,
                                .json = wf_cli_has(cli, "json"),
                                .bytes = wf_cli_has(cli, "bytes")};
+    WF_TRY(one_job_check(wf_cli_argument(cli, 0)));
     return wf_show(wf_cli_argument(cli, 0), &options, stdout);
 }
 
@@ -138,6 +158,7 @@ wf_status wf_cmd_merge(const wf_cli *cli)
     if (n > MOST) return wf_cli_fail(cli, "at most %d folders at once", MOST);
     for (size_t i = 0; i < n; i++) {
         places[i] = wf_cli_argument(cli, i);
+        WF_TRY(one_job_check(places[i]));
     }
     if (path) {
         WF_TRY(wf_merge_many(places, n, path, &options, &merged));

@@ -159,6 +159,8 @@ static void test_bad_data(void **state)
 static const cli_row output_rows[] = {
     {WEFT " run job.yaml --out /proc/nowhere", 74, "/proc/nowhere"},
     {"touch plain; " WEFT " run job.yaml --out plain/out", 74, "plain"},
+    {"mkdir -p parts/a0/runs parts/a1/runs; " WEFT " check parts", 66, "array of 2 parts"},
+    {WEFT " merge parts", 66, "weft merge parts/a* --output FILE"},
 };
 
 static void test_bad_output(void **state)
