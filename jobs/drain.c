@@ -76,12 +76,13 @@ static const char *signal_name(int number)
 // no reason to stay: the ranks that got the signal leave, and the others learn when they next meet.
 static void tell_others(wf_drain *d, int number, int n)
 {
-    char text[128];
+    char text[128], rank[32] = "";
     const char *path = atomic_load(&d->stop_path);
     if (!path || d->told >= n || d->config.alone) return;
     d->told = n;
-    int bytes = snprintf(text, sizeof text, "%s%s on rank %d\n", n > 1 ? "now: " : "",
-                         signal_name(number), wf_log_rank());
+    if (wf_log_rank() >= 0) snprintf(rank, sizeof rank, " on rank %d", wf_log_rank());
+    int bytes =
+        snprintf(text, sizeof text, "%s%s%s\n", n > 1 ? "now: " : "", signal_name(number), rank);
     wf_publish how = n > 1 ? WF_PUBLISH_REPLACE : WF_PUBLISH_NEW;
     wf_status st = wf_file_write_whole(path, text, (size_t)bytes, how);
     if (st != WF_OK && st != WF_IN_USE) wf_debug("drain: %s", wf_error());

@@ -23,6 +23,7 @@
 #define LOOK_NS   (500 * WF_NS_PER_MS) // between looks at files
 #define PAUSE_NS  (3 * WF_NS_PER_S)    // a longer tick was a pause of this process
 #define DEATH_NS  (10 * WF_NS_PER_S)   // from being told to die to harder means
+#define HEAR_NS   (2 * WF_NS_PER_S)    // a signal to the whole job has reached all of it by then
 #define TEXT_SIZE 512
 
 typedef struct group {
@@ -35,6 +36,10 @@ typedef struct group {
     int64_t n_failed; // requests, in earlier lives
     int barren;       // lives in a row that brought nothing
     int64_t told_ns;  // when it was told to die
+    int64_t ended_ns; // when its processes ended, while it is open whether they left; 0: no
+    int exit_code;    // theirs, then
+    bool again;       // its last life was lost
+    uint64_t n_again; // rows that it gave back
     wf_step step;
     char cause[TEXT_SIZE]; // why it was told to die, "" if it was not
 } group;
@@ -179,6 +184,10 @@ static wf_status do_start(conductor *k, group *g)
     wf_places_seat(site->place, g->seat, k->tensor, g->number);
     tell(k, WF_EVENT_START, g, -1, NULL, "group %d is started on %s", g->number,
          nodes_text(k, g, nodes, sizeof nodes));
+    if (g->again)
+        wf_info("group %d starts again on %s (epoch %" PRIu32 "): %" PRIu64 " rows to do again",
+                g->number, nodes, g->epoch, g->n_again);
+    g->again = false;
     return WF_OK;
 }
 
@@ -230,6 +239,8 @@ static wf_status do_clear(conductor *k, group *g)
     wf_places_seat(k->c->site->place, g->seat, k->tensor, -1);
     bool said = g->beat[0].seen && last->requests_done > 0;
     WF_TRY(wf_pool_clear_life(k->pool, g->number, g->epoch, said, &next, &back));
+    g->again = true;
+    g->n_again = back.n_rows + back.n_suspects;
     tell(k, WF_EVENT_RETURN, g, -1, NULL,
          "group %d gives back %" PRIu64 " rows, %" PRIu64 " of them suspected of its death",
          g->number, back.n_rows + back.n_suspects + back.n_poison, back.n_suspects);
@@ -312,7 +323,7 @@ static void beats_read(conductor *k, group *g)
     }
 }
 
-// The rank that says why it failed; the first one if none does.
+// The rank that says why it failed.
 static int speaker_of(const conductor *k, const group *g)
 {
     for (int i = 0; i < k->tensor; i++) {
@@ -320,7 +331,33 @@ static int speaker_of(const conductor *k, const group *g)
             g->beat[i].status.error[0])
             return i;
     }
-    return 0;
+    return -1;
+}
+
+// The one rank without a last word: those beside it were ended for its death, and said so. -1 where
+// several are silent: heartbeats are too far apart to tell who fell silent first.
+static int silent_of(const conductor *k, const group *g)
+{
+    int silent = -1;
+    if (k->tensor == 1) return 0;
+    for (int i = 0; i < k->tensor; i++) {
+        if (g->beat[i].seen && wf_operation_is_over(g->beat[i].status.operation)) continue;
+        if (silent >= 0) return -1;
+        silent = i;
+    }
+    return silent;
+}
+
+// The event names the rank whose doing it was, or, where that is not known, the group's nodes.
+static void tell_loss(const conductor *k, const group *g, int position, const char *text)
+{
+    char nodes[TEXT_SIZE / 2];
+    int rank = position < 0 ? -1 : g->number * k->tensor + position;
+    const char *host = position < 0 ? nodes_text(k, g, nodes, sizeof nodes)
+                       : g->beat[position].seen
+                           ? g->beat[position].status.host
+                           : k->c->site->nodes.name[k->c->site->place[g->seat[position]].node];
+    tell(k, WF_EVENT_LOST, g, rank, host, "%s", text);
 }
 
 // A group died of itself: says so, and ends the job where its cause would come back.
@@ -328,20 +365,18 @@ static wf_status note_loss(conductor *k, group *g, int exit_code)
 {
     char text[TEXT_SIZE];
     int speaker = speaker_of(k, g);
-    const wf_rank_status *s = &g->beat[speaker].status;
-    bool spoke = g->beat[speaker].seen && s->operation == WF_OPERATION_FAILED;
-    int code = spoke ? (int)s->exit_code : exit_code;
+    const wf_rank_status *s = speaker < 0 ? NULL : &g->beat[speaker].status;
+    int code = s ? (int)s->exit_code : exit_code;
     if (g->cause[0])
         snprintf(text, sizeof text, "group %d is lost: %.400s", g->number, g->cause);
-    else if (spoke && s->error[0])
+    else if (s)
         snprintf(text, sizeof text, "group %d is lost: %.400s", g->number, s->error);
     else
         snprintf(text, sizeof text,
                  "group %d is lost: its processes ended (%s %d) without a last word", g->number,
                  exit_code > 128 ? "signal" : "exit code",
                  exit_code > 128 ? exit_code - 128 : exit_code);
-    tell(k, WF_EVENT_LOST, g, g->number * k->tensor + speaker, g->beat[speaker].seen ? s->host : "",
-         "%s", text);
+    tell_loss(k, g, s ? speaker : silent_of(k, g), text);
     wf_status end = g->cause[0] ? WF_OK : lasting_failure(code);
     return end == WF_OK ? WF_OK : fail_job(k, end, text);
 }
@@ -353,17 +388,54 @@ static bool was_terminated(const wf_rank_status *s)
     return s->drain == WF_DRAIN_SIGNAL && s->signal == SIGTERM;
 }
 
-static wf_status reap(conductor *k, group *g)
+static bool is_leaving(const conductor *k)
 {
-    int exit_code = 0;
-    if (!wf_group_lives(g->state) || !wf_step_ended(&g->step, &exit_code)) return WF_OK;
-    beats_read(k, g);
+    return k->draining || wf_drain_asks(k->c->drain, WF_DRAIN_FINISH);
+}
+
+// Whether processes that ended so may have been asked to. SIGTERM to the whole job ends mpirun and
+// srun with codes of their own, and SIGKILL follows it: then only a crash and a rank's own word
+// count.
+static bool may_have_left(const conductor *k, const group *g, int exit_code)
+{
+    const volatile sig_atomic_t *got = wf_drain_signal(k->c->drain);
+    bool killed = got && (*got == SIGTERM || *got == SIGINT) && is_leaving(k);
+    if (g->cause[0] || speaker_of(k, g) >= 0) return false;
+    if (killed && (exit_code <= 128 || exit_code == 128 + SIGKILL))
+        return lasting_failure(exit_code) == WF_OK;
+    return exit_code == wf_status_exit_code(WF_DRAINED) || exit_code == 128 + SIGTERM ||
+           exit_code == 128 + SIGINT;
+}
+
+// Processes that are gone by SIGTERM: drained when this process is leaving too, lost otherwise.
+// The signal may reach them first: for a moment it stays open.
+static wf_status judge_ended(conductor *k, group *g)
+{
+    char text[TEXT_SIZE];
     wf_operation last = g->beat[0].seen ? g->beat[0].status.operation : WF_OPERATION_START;
+    bool left = may_have_left(k, g, g->exit_code);
+    if (left && !is_leaving(k) && wf_clock_ns() - g->ended_ns < HEAR_NS) return WF_OK;
+    g->ended_ns = 0;
     if (last == WF_OPERATION_DONE) return react(k, g, WF_ON_END_DONE);
     if (last == WF_OPERATION_DRAINED && !was_terminated(&g->beat[0].status))
         return react(k, g, WF_ON_END_DRAINED);
-    WF_TRY(note_loss(k, g, exit_code));
+    if (left && is_leaving(k)) {
+        WF_TRY(drain(k, wf_drain_why(k->c->drain, text, sizeof text)));
+        return react(k, g, WF_ON_END_DRAINED);
+    }
+    WF_TRY(note_loss(k, g, g->exit_code));
     return react(k, g, WF_ON_END_LOST);
+}
+
+static wf_status reap(conductor *k, group *g)
+{
+    if (!wf_group_lives(g->state)) return WF_OK;
+    if (g->ended_ns == 0) {
+        if (!wf_step_ended(&g->step, &g->exit_code)) return WF_OK;
+        g->ended_ns = wf_clock_ns();
+        beats_read(k, g);
+    }
+    return judge_ended(k, g);
 }
 
 // The quiet rank, if any: one without a heartbeat rather than one that waits for it in a step.

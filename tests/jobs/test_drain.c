@@ -3,6 +3,7 @@
 
 #include "io/base/clock.h"
 #include "io/base/file.h"
+#include "io/base/log.h"
 #include "jobs/drain.h"
 
 #include <unistd.h>
@@ -118,7 +119,9 @@ static void deadline_and_stop_file_ask_in_time(void **state)
 static void one_ranks_signal_is_told_by_the_stop_file(void **state)
 {
     (void)state;
+    char why[256];
     wf_drain_signals signals = {.first = 0, .n = 0};
+    assert_int_equal(wf_log_rank(), -1); // as in a process that is no rank
     wf_drain *got = start(&signals, INT64_MAX, INT64_MAX),
              *other = start(NULL, INT64_MAX, INT64_MAX);
     assert_int_equal(wf_drain_watch(got, folder), WF_OK);
@@ -126,6 +129,7 @@ static void one_ranks_signal_is_told_by_the_stop_file(void **state)
     signals.first = SIGTERM;
     signals.n = 1;
     assert_true(comes(other, WF_DRAIN_FINISH));
+    assert_string_equal(wf_drain_why(other, why, sizeof why), "the stop file: SIGTERM");
     assert_false(wf_drain_asks(other, WF_DRAIN_NOW));
     assert_true(wf_drain_until_ns(other) <= wf_clock_ns() + 10 * WF_NS_PER_S); // SIGTERM there
     signals.n = 2;

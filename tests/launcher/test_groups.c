@@ -26,9 +26,26 @@ static void test_a_killed_rank(void **state)
     assert_run("WEFT_FAULT=kill@step=40,rank=1,once=once.b " WEFT GROUPS
                "--set 'requests=[many.h5]' --set output.seal_every=200ms --out out/b",
                0, "200 done, 0 failed");
+    assert_run("grep '\"event\":\"lost\"' out/b/events.jsonl", 0, "\"rank\":1,");
     CHECK("out/b");
     assert_run("cat out/b/events.jsonl", 0, "group 1 is lost: its processes ended (signal 9)");
     assert_run("ls out/b/runs", 0, "0-g1-e1.json");
+}
+
+// A rank that says nothing is not taken for the group's first one. Nobody else is there to go on.
+static void test_a_group_starts_again(void **state)
+{
+    (void)state;
+    assert_run(STREAM " many.h5 200", 0, NULL);
+    assert_run("WEFT_FAULT=kill@step=40,rank=1,once=once.j " WEFT
+               " run job.yaml --set parallel.layout=groups --set parallel.tensor=2 "
+               "--set 'requests=[many.h5]' --out out/j 2>j.log",
+               0, "200 done, 0 failed");
+    CHECK("out/j");
+    assert_run("grep 'group 0 starts again on .* (epoch 1): [0-9]* rows to do again' j.log", 0,
+               NULL);
+    assert_run("grep '\"event\":\"lost\"' out/j/events.jsonl | grep -vE '\"rank\":0,'", 0,
+               "\"rank\":");
 }
 
 static void test_a_stopped_rank_is_named(void **state)
@@ -78,18 +95,28 @@ static void test_leaving_in_time(void **state)
 {
     (void)state;
     assert_run(STREAM " more.h5 3000", 0, NULL);
-    static const char *const how[] = {"kill -USR1 $pid", "kill -TERM $pid",
-                                      "touch out/leave$i/stop"};
+    // The last three: a signal to the whole job reaches its processes in any order.
+    static const char *const how[] = {"kill -USR1 $pid",
+                                      "kill -TERM $pid",
+                                      "touch out/leave$i/stop",
+                                      "kill -TERM $(pgrep -P $pid) $pid",
+                                      "kill -TERM $(pgrep -P $pid); sleep 0.4; kill -TERM $pid",
+                                      "kill -TERM $(pgrep -P $pid) $pid"};
     for (size_t i = 0; i < N_ROWS(how); i++) {
         char command[1024];
-        snprintf(command, sizeof command,
-                 "i=%zu; " WEFT GROUPS "--set 'requests=[more.h5]' --set engine.max_rows=2 --out "
-                 "out/leave$i & pid=$!; while ! grep -q start out/leave$i/events.jsonl "
-                 "2>/dev/null; do sleep 0.05; done; sleep 0.7; %s; wait $pid",
-                 i, how[i]);
+        snprintf(
+            command, sizeof command,
+            "i=%zu; " WEFT GROUPS
+            "--set parallel.tensor=%d --set 'requests=[more.h5]' --set engine.max_rows=2 --out "
+            "out/leave$i & pid=$!; while ! grep -q start out/leave$i/events.jsonl "
+            "2>/dev/null; do sleep 0.05; done; sleep 0.7; %s; wait $pid",
+            i, i + 1 < N_ROWS(how) ? 1 : 2, how[i]);
         assert_run(command, 75, "left: run the same command again");
         snprintf(command, sizeof command, "grep drain out/leave%zu/events.jsonl", i);
         assert_run(command, 0, "all groups leave");
+        snprintf(command, sizeof command,
+                 "grep -cE '\"event\":\"(lost|return)\"' out/leave%zu/events.jsonl", i);
+        assert_run(command, 1, "0"); // nothing is suspected
     }
     assert_run(WEFT GROUPS "--set 'requests=[more.h5]' --out out/leave0", 0,
                "3,000 done, 0 failed");
@@ -122,6 +149,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_run),
         cmocka_unit_test(test_a_killed_rank),
+        cmocka_unit_test(test_a_group_starts_again),
         cmocka_unit_test(test_a_stopped_rank_is_named),
         cmocka_unit_test(test_a_poisonous_request),
         cmocka_unit_test(test_a_bad_place),
