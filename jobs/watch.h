@@ -58,12 +58,14 @@ typedef enum wf_batch_word {
     WF_BATCH_UNKNOWN,
     WF_BATCH_WAITS,
     WF_BATCH_RUNS,
-    WF_BATCH_OVER
+    WF_BATCH_OVER,
+    WF_BATCH_SILENT // a job was submitted, and nobody here can be asked of it
 } wf_batch_word;
 
 // X(NAME, words): where a job stands.
 #define WF_STAND_TABLE(X)                                                                          \
     X(ABSENT, "never started")                                                                     \
+    X(SUBMITTED, "submitted")                                                                      \
     X(QUEUED, "queued")                                                                            \
     X(STARTING, "starting") /* its allocation is there, no rank has spoken */                      \
     X(LOADING, "loading")                                                                          \
@@ -96,7 +98,7 @@ typedef struct wf_watch_view {
     const wf_watch_rank *rank; // [n_ranks] of the newest run, by rank
     // Sums over the ranks.
     int64_t requests_total, requests_done, requests_failed; // total 0: not known; failed: this run
-    int64_t requests_here; // of those done, by this run
+    int64_t requests_here;                                  // of those done, by this run
     int64_t in_flight, waiting, kv_pages, kv_pages_total;
     int64_t tokens;                      // generated in this run
     int64_t elapsed_ns;                  // since this run's time zero

@@ -82,6 +82,7 @@ wf_stand wf_stand_of(const wf_watch_view *v, wf_batch_word queue)
     size_t n_live = n[WF_PULSE_BEATS] + n[WF_PULSE_UNSURE];
     if (v->complete) return WF_STAND_FINISHED;
     if (queue == WF_BATCH_WAITS) return WF_STAND_QUEUED;
+    if (v->n_runs == 0 && queue == WF_BATCH_SILENT) return WF_STAND_SUBMITTED;
     if (v->n_runs == 0) return queue == WF_BATCH_RUNS ? WF_STAND_STARTING : WF_STAND_ABSENT;
     // Whoever is silent or stands still holds up its group for certain, and may hold up all.
     if (n[WF_PULSE_STILL] > 0) return WF_STAND_STALLED;

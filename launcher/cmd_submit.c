@@ -280,10 +280,11 @@ static wf_status script_fill(const wf_cli *cli, submission *s)
 
 static wf_status hand_over(const submission *s, const char *script)
 {
-    char *job = NULL, *path = NULL, id[WF_QUEUE_ID_MAX];
+    char *job = NULL, *path = NULL, id[WF_QUEUE_ID_MAX] = "";
     long long n = s->n_chain > 0 ? s->n_chain : 1;
     WF_TRY(queue_check(s->out_dir));
     WF_TRY(wf_jobspec_text(s->spec, &job));
+    bool is_new = !wf_file_exists(s->out_dir);
     wf_status st = wf_submission_write(s->out_dir, job, script);
     if (st == WF_OK) st = wf_submission_path(s->out_dir, "job.sh", &path);
     for (long long i = 0; i < n && st == WF_OK; i++) {
@@ -293,6 +294,10 @@ static wf_status hand_over(const submission *s, const char *script)
     }
     free(path);
     free(job);
+    if (st != WF_OK && !id[0]) { // Slurm took nothing: no trace of it
+        wf_submission_forget(s->out_dir);
+        if (is_new) rmdir(s->out_dir);
+    }
     WF_TRY(st);
     wf_info("weft status %s shows where it stands, weft cancel %s ends it", s->spec->output.dir,
             s->spec->output.dir);
@@ -321,38 +326,42 @@ wf_status wf_cmd_submit(const wf_cli *cli)
 // ---- cancel -------------------------------------------------------------------------------------
 
 // A job of ours listens in its batch shell; nobody may requeue it, its own script least of all.
-static wf_status job_drain(const wf_queue_job *job)
+// The mark comes before the signal: the script reads it when the run has ended.
+static wf_status job_drain(const char *home, const wf_queue_job *job)
 {
     WF_TRY(wf_queue_forbid_requeue(job->id));
+    WF_TRY(wf_submission_cancelled(home, job->id));
     WF_TRY(wf_queue_signal(job->id, "USR1", WF_QUEUE_BATCH_SHELL));
     printf("job %s: asked to seal what is finished and end\n", job->id);
     return WF_OK;
 }
 
-static wf_status job_end(const wf_queue_job *job)
+static wf_status job_end(const char *home, const wf_queue_job *job)
 {
     WF_TRY(wf_queue_cancel(job->id));
+    WF_TRY(wf_submission_cancelled(home, job->id));
     printf("job %s: %s\n", job->id,
            job->phase == WF_QUEUE_WAITS ? "taken out of the queue" : "ended");
     return WF_OK;
 }
 
 // Those that wait go first: the next one of a chain would start when the one before it ends.
-static wf_status jobs_cancel(const wf_queue_job *jobs, size_t n, bool now, size_t *n_cancelled)
+static wf_status jobs_cancel(const char *home, const wf_queue_job *jobs, size_t n, bool now,
+                             size_t *n_cancelled)
 {
     for (int waiting = 1; waiting >= 0; waiting--) {
         for (size_t i = 0; i < n; i++) {
             bool waits = jobs[i].phase == WF_QUEUE_WAITS;
             if (jobs[i].phase == WF_QUEUE_ENDED || waits != (waiting == 1)) continue;
-            WF_TRY(waits || now ? job_end(&jobs[i]) : job_drain(&jobs[i]));
+            WF_TRY(waits || now ? job_end(home, &jobs[i]) : job_drain(home, &jobs[i]));
             ++*n_cancelled;
         }
     }
     return WF_OK;
 }
 
-// <out>/a3 is task 3 of the array that was submitted for <out>.
-static wf_status task_find(const char *part, wf_queue_job **jobs, size_t *n)
+// <out>/a3 is task 3 of the array that was submitted for <out>, which *home is then; own.
+static wf_status task_find(const char *part, char **home, wf_queue_job **jobs, size_t *n)
 {
     char whole[PATH_MAX], suffix[32], *parent = NULL;
     *n = 0;
@@ -365,7 +374,7 @@ static wf_status task_find(const char *part, wf_queue_job **jobs, size_t *n)
     WF_TRY(wf_path_folder(whole, &parent));
     size_t n_found = 0;
     wf_status st = wf_submission_find(parent, jobs, &n_found);
-    free(parent);
+    *home = parent;
     for (size_t i = 0; i < n_found; i++) {
         const char *task = strchr((*jobs)[i].id, '_');
         if (task && strcmp(task, suffix) == 0) (*jobs)[(*n)++] = (*jobs)[i];
@@ -398,15 +407,19 @@ wf_status wf_cmd_cancel(const wf_cli *cli)
 {
     const char *out_dir = wf_cli_argument(cli, 0);
     wf_queue_job *jobs = NULL;
+    char *above = NULL;
     size_t n = 0, n_cancelled = 0;
+    wf_status st = WF_OK;
     if (!wf_file_exists(out_dir)) return wf_fail(WF_NO_INPUT, "%s: no such folder", out_dir);
     WF_TRY(wf_submission_find(out_dir, &jobs, &n));
     if (n == 0) {
         free(jobs);
         jobs = NULL;
-        WF_TRY(task_find(out_dir, &jobs, &n));
+        st = task_find(out_dir, &above, &jobs, &n);
     }
-    wf_status st = jobs_cancel(jobs, n, wf_cli_has(cli, "now"), &n_cancelled);
+    const char *home = above ? above : out_dir;
+    if (st == WF_OK) st = jobs_cancel(home, jobs, n, wf_cli_has(cli, "now"), &n_cancelled);
+    free(above);
     free(jobs);
     WF_TRY(st);
     return n_cancelled > 0 ? WF_OK : stop_file_put(cli, out_dir);

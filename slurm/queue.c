@@ -118,8 +118,17 @@ wf_status wf_queue_find(const char *jobs, wf_queue_job **out, size_t *n)
 // The controller is away: no verdict on what was asked.
 static bool is_silence(const char *words)
 {
-    static const char *const signs[] = {"Unable to contact", "Socket timed out", "Zero Bytes",
-                                        "Connection refused", "Communication connection"};
+    static const char *const signs[] = {"Unable to contact",
+                                        "Socket timed out",
+                                        "Zero Bytes",
+                                        "Connection refused",
+                                        "Communication connection",
+                                        "resolve_ctls",
+                                        "fetch_config",
+                                        "configuration source",
+                                        "Unknown host",
+                                        "No route to host",
+                                        "timed out"};
     for (size_t i = 0; i < sizeof signs / sizeof signs[0]; i++) {
         if (strstr(words, signs[i])) return true;
     }
@@ -132,7 +141,9 @@ static wf_status refused(const char *command, const wf_slurm_answer *answer)
     const char *words = answer->err, *error = strstr(words, "error: ");
     if (error) words = error + strlen("error: ");
     if (is_silence(words))
-        return wf_fail(WF_IO, "%s: %s: is Slurm's controller up?", command, words);
+        return wf_fail(WF_IO,
+                       "%s: Slurm cannot be reached from here: %s: is Slurm's controller up?",
+                       command, words);
     return wf_fail(WF_CONFIG, "%s: %s (exit code %d)", command, words[0] ? words : "refused",
                    answer->exit_code);
 }

@@ -311,6 +311,29 @@ static void put_signals(wf_text *t)
            "trap 'pass_on TERM' TERM\n");
 }
 
+// First of all, before the user's setup: a job that sbatch was given by hand is one of the
+// folder's. Asks $record as weft cancel writes it: a line {"cancelled": "12_3", ...}.
+static void put_record(wf_text *t, const wf_script *script)
+{
+    wf_text path = {0};
+    char *record = NULL;
+    wf_text_printf(&path, "%s/submit/jobs.jsonl", script->out_folder);
+    if (wf_text_take(&path, &record) != WF_OK) return;
+    wf_text_puts(t,
+                 "\n# weft status and weft cancel find the job here, whoever gave it to sbatch.\n");
+    put_assignment(t, "record", record);
+    free(record);
+    wf_text_printf(
+        t,
+        "id=${SLURM_ARRAY_JOB_ID:-$SLURM_JOB_ID} "
+        "task=${SLURM_ARRAY_TASK_ID:+_$SLURM_ARRAY_TASK_ID}\n"
+        "cancelled=\"\\\"cancelled\\\": *\\\"$id$task\\\"\"\n"
+        "grep -qs \"\\\"job\\\": *\\\"$id\\\"\" \"$record\" ||\n"
+        "    printf '{\"job\": \"%%s\", \"array\": %d, \"time\": \"%%s\"}\\n' \"$id\" \\\n"
+        "        \"$(date -u +%%Y-%%m-%%dT%%H:%%M:%%S.000Z)\" >>\"$record\"\n",
+        script->array);
+}
+
 static void put_body(wf_text *t, const wf_script *script)
 {
     wf_text_puts(t, "\n");
@@ -334,9 +357,11 @@ static void put_body(wf_text *t, const wf_script *script)
             t, "\n"
                "# Slurm requeues nothing by itself. 138: USR1 came before the run could "
                "listen. Not after\n"
-               "# TERM: Slurm would bring back a job that scancel has ended. After weft cancel it "
-               "refuses.\n"
-               "if { [ $code = 75 ] || [ $code = 138 ]; } && [ \"$signal\" != TERM ]; then\n"
+               "# TERM: Slurm would bring back a job that scancel has ended. Not after weft "
+               "cancel.\n"
+               "if [ $code != 0 ] && grep -qs \"$cancelled\" \"$record\"; then\n"
+               "    echo \"cancelled; not requeued\"\n"
+               "elif { [ $code = 75 ] || [ $code = 138 ]; } && [ \"$signal\" != TERM ]; then\n"
                "    scontrol requeue \"$SLURM_JOB_ID\" || echo \"not requeued: submit again "
                "to go on\"\n"
                "fi\n");
@@ -357,6 +382,7 @@ wf_status wf_script_render(const wf_script *script, char **out)
         return st;
     }
     put_signals(&t);
+    put_record(&t, script);
     put_setup(&t, script);
     put_body(&t, script);
     return wf_text_take(&t, out);

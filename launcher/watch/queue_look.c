@@ -83,12 +83,28 @@ static bool speaks_of_run(const wf_watch_view *view, const wf_queue_job *job)
     return view->n_runs == 0 || view->job_id[0] || job->phase != WF_QUEUE_ENDED;
 }
 
+static void record_look(const wf_watch_view *view, int task, wf_queue_look *out)
+{
+    wf_submission_last last;
+    if (wf_submission_last_find(out->home, task, &last) != WF_OK) {
+        wf_debug("%s", wf_error());
+        return;
+    }
+    snprintf(out->submitted, sizeof out->submitted, "%s", last.submitted);
+    out->cancelled = last.cancelled[0] && strcmp(last.cancelled, view->started) > 0;
+    if (view->n_runs == 0) snprintf(out->job_id, sizeof out->job_id, "%s", last.job);
+}
+
 static void submitted_look(const wf_watch_view *view, int task, wf_queue_look *out)
 {
     wf_queue_job *jobs = NULL;
     size_t n = 0;
     if (!out->home[0]) return;
-    if (wf_submission_find(out->home, &jobs, &n) != WF_OK) wf_debug("%s", wf_error());
+    record_look(view, task, out);
+    if (wf_submission_find(out->home, &jobs, &n) != WF_OK) {
+        wf_debug("%s", wf_error());
+        out->word = WF_BATCH_SILENT;
+    }
     const wf_queue_job *job = job_choose(jobs, n, task);
     if (job && speaks_of_run(view, job)) job_take(job, out);
     free(jobs);

@@ -11,12 +11,14 @@
 
 typedef struct wf_queue_look {
     wf_batch_word word;
-    char job_id[64];  // "1234", "1234_5"; "" when there is no job
-    char state[32];   // "PENDING", "OUT_OF_MEMORY" ...; "" when not known
-    char reason[128]; // why it waits, or why it ended; "" when not known
-    char nodes[256];  // "n[1-4]"; ""
-    int64_t left_s;   // until the time limit; -1: not known, or none
-    char home[1024];  // folder with the submit record and the job's output; "" when not submitted
+    char job_id[64];    // "1234", "1234_5"; "" when there is no job
+    char state[32];     // "PENDING", "OUT_OF_MEMORY" ...; "" when not known
+    char reason[128];   // why it waits, or why it ended; "" when not known
+    char nodes[256];    // "n[1-4]"; ""
+    int64_t left_s;     // until the time limit; -1: not known, or none
+    char submitted[32]; // when the newest job was, ISO 8601; "" when not known
+    bool cancelled;     // by weft cancel, after the newest run began
+    char home[1024];    // folder with the submit record and the job's output; "" when not submitted
 } wf_queue_look;
 
 void wf_queue_look_take(const wf_watch_view *view, wf_queue_look *out);

@@ -54,6 +54,11 @@ static void put_job(const wf_standing *s, wf_text *out)
         if (v->restart > 0) wf_text_printf(out, ", restart %" PRId64, v->restart);
         wf_text_puts(out, "\n");
     }
+    if (q->word == WF_BATCH_SILENT && q->submitted[0]) {
+        wf_text_printf(out,
+                       "  queue     job %s was submitted at %s; Slurm cannot be asked from here\n",
+                       q->job_id, q->submitted);
+    }
     if (!q->state[0]) return;
     wf_text_printf(out, "  queue     job %s %s", q->job_id, q->state);
     if (q->reason[0]) wf_text_printf(out, " (%s)", q->reason);

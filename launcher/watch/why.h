@@ -24,6 +24,7 @@
     X(REFUSED, "refused")                                                                          \
     X(QUEUED, "queued")                                                                            \
     X(STARTING, "starting")                                                                        \
+    X(SUBMITTED, "submitted")                                                                      \
     X(NEVER, "never-started")                                                                      \
     X(ENDED_EARLY, "ended-before-it-began")                                                        \
     X(DISK_FULL, "disk-full")                                                                      \
@@ -46,6 +47,9 @@
     X(RANK_DIED, "rank-died")                                                                      \
     X(COMM, "communication")                                                                       \
     X(FAILED, "failed")                                                                            \
+    X(FINISHING, "finishing")                                                                      \
+    X(NO_RESULTS, "results-not-written")                                                           \
+    X(UNFIT, "never-starts")                                                                       \
     X(UNKNOWN, "unknown")
 
 typedef enum wf_cause {

@@ -38,6 +38,10 @@ enum {
     NO_SPACE = 1 << 23,
     TOO_MANY_FAILED = 1 << 24,
     AFTER_PEER = 1 << 25, // the failure is that a peer was gone
+    MARKED = 1 << 26,     // weft cancel was asked for
+    ENDED_WELL = 1 << 27, // every rank, and the results are not there
+    SILENT = 1 << 28,     // submitted, but Slurm cannot be asked
+    UNFIT = 1 << 29,      // it waits for what it never gets
 };
 
 typedef struct {
@@ -73,13 +77,21 @@ static const why_row rows[] = {
      "none is needed", "weft report {out}"},
     {WF_CAUSE_REFUSED, REFUSED, BEGUN, 0, 0, "it did not begin: {refusal}",
      "do what the message says", AGAIN},
-    {WF_CAUSE_STARTING, STARTING, BEGUN, 0, 0,
+    {WF_CAUSE_STARTING, STARTING, 0, 0, 0,
      "job {job} has its nodes ({nodes}); no rank has spoken yet", "none is needed", WATCH},
+    {WF_CAUSE_UNFIT, WAITS | UNFIT, 0, 0, 0,
+     "job {job} waits in the queue and never starts as it is{reason}",
+     "ask for less (slurm.nodes, slurm.time) or for another slurm.partition: take it out of the "
+     "queue and submit it anew",
+     "weft cancel {out}"},
     {WF_CAUSE_QUEUED, WAITS, BEGUN, 0, 0, "job {job} waits in the queue{reason}",
      "wait, or ask for less: squeue --start -j {job} says when", WATCH},
     {WF_CAUSE_ENDED_EARLY, Q_OVER, BEGUN, 0, 0,
      "job {job} ended ({state}) before a rank could begin{hint}",
      "read the job's output; scontrol show job {job} and sacct -j {job} say more", AGAIN},
+    {WF_CAUSE_SUBMITTED, SILENT, BEGUN, 0, 0,
+     "job {job} was submitted at {submitted}; Slurm cannot be asked from here",
+     "ask on a login node, where squeue answers", "weft status {out}"},
     {WF_CAUSE_NEVER, 0, BEGUN, 0, 0, "it was never started in this folder", "start it",
      "weft submit JOB.yaml --out {out}"},
     {WF_CAUSE_DISK_FULL, FAILED | NO_SPACE, 0, 74, 0,
@@ -107,6 +119,10 @@ static const why_row rows[] = {
     {WF_CAUSE_TIME_LIMIT_KILLED, Q_TIME | LOST, DRAINED, 0, 0,
      "it was killed at the time limit before it had drained{lost_at}",
      "raise slurm.signal, so that draining begins earlier; what is sealed is safe", AGAIN},
+    {WF_CAUSE_CANCELLED, MARKED | DRAINED, 0, 0, 0, "it was cancelled{left_over}", "none is needed",
+     AGAIN},
+    {WF_CAUSE_CANCELLED, MARKED | LOST, FAILED, 0, 0, "it was cancelled{left_over}",
+     "none is needed", AGAIN},
     {WF_CAUSE_STOP_FILE, DRAINED | BY_STOP_FILE, 0, 0, 0,
      "it drained because of the file {out}/stop: {left} requests are left",
      "none is needed: the next start removes the file", AGAIN},
@@ -142,6 +158,12 @@ static const why_row rows[] = {
      AGAIN},
     {WF_CAUSE_COMM, FAILED, 0, 0, 0, "rank {rank} on {host} (group {group}) lost a peer: {error}",
      "weft doctor, in the same allocation, looks at the connections", AGAIN},
+    {WF_CAUSE_NO_RESULTS, ENDED_WELL | Q_OVER, 0, 0, 0,
+     "every rank ended well, and {out}/results.h5 was not written{hint}",
+     "start it again: it writes the results of what is done", AGAIN},
+    {WF_CAUSE_FINISHING, ENDED_WELL, 0, 0, 0,
+     "every rank has ended well, {done} of {total} requests are done; it writes {out}/results.h5",
+     "none is needed; a start writes it where the job is gone", "weft status {out}"},
     {WF_CAUSE_UNKNOWN, 0, 0, 0, 0, "the newest run ended and left nothing that says why{hint}",
      "read the job's output", AGAIN},
 };
@@ -214,13 +236,18 @@ static void stand_read(reading *a)
         [WF_STAND_STARTING] = STARTING, [WF_STAND_LOADING] = LOADING, [WF_STAND_RUNNING] = RUNNING,
         [WF_STAND_DRAINING] = DRAINING, [WF_STAND_STALLED] = STALLED,
     };
-    a->signs |= signs[wf_stand_of(a->f->view, a->f->queue->word)];
+    wf_stand stand = wf_stand_of(a->f->view, a->f->queue->word);
+    a->signs |= signs[stand];
+    if (stand == WF_STAND_FINISHED && !a->f->view->complete) a->signs |= ENDED_WELL;
     if (a->signs & STALLED && !a->stalled) a->stalled = a->lost;
     if (!(a->signs & (RUNNING | DRAINING | STALLED | LOADING)) && a->lost) a->signs |= LOST;
 }
 
 static void queue_read(reading *a)
 {
+    // Slurm's reasons that no wait ends: limits of one job, and what no node has.
+    static const char *const unfit[] = {"PartitionNodeLimit", "PartitionTimeLimit", "PerJob",
+                                        "BadConstraints",     "AccountNotAllowed",  NULL};
     static const struct {
         const char *state;
         wf_log_hint hint;
@@ -240,6 +267,9 @@ static void queue_read(reading *a)
     }
     if (q->word == WF_BATCH_WAITS) a->signs |= WAITS;
     if (q->word == WF_BATCH_OVER) a->signs |= Q_OVER;
+    if (q->word == WF_BATCH_SILENT && q->submitted[0]) a->signs |= SILENT;
+    if (q->cancelled) a->signs |= MARKED;
+    if (contains_any(q->reason, unfit)) a->signs |= UNFIT;
 }
 
 static void failure_read(reading *a)
@@ -349,7 +379,9 @@ static void put_others(const reading *a, wf_text *out)
 static void put_by(const reading *a, wf_text *out)
 {
     const char *name = sigabbrev_np(a->signal);
-    if (a->signs & BY_DEADLINE) {
+    if (a->signs & MARKED) {
+        wf_text_puts(out, "weft cancel");
+    } else if (a->signs & BY_DEADLINE) {
         wf_text_puts(out, "the time limit is near");
     } else if (a->signs & BY_STOP_FILE) {
         expand(a, NULL, "because of {out}/stop", out);
@@ -371,6 +403,7 @@ static void put_job_place(const reading *a, const char *name, wf_text *out)
     const wf_queue_look *q = a->f->queue;
     if (strcmp(name, "job") == 0) wf_text_puts(out, q->job_id);
     if (strcmp(name, "state") == 0) wf_text_puts(out, q->state);
+    if (strcmp(name, "submitted") == 0) wf_text_puts(out, q->submitted);
     if (strcmp(name, "nodes") == 0) wf_text_puts(out, q->nodes);
     if (strcmp(name, "reason") == 0 && q->reason[0]) wf_text_printf(out, " (%s)", q->reason);
     if (strcmp(name, "cancel") == 0) {

@@ -108,6 +108,7 @@ typedef struct {
 static const stand_row stand_rows[] = {
     {"nothing there", WF_BATCH_UNKNOWN, 0, false, 0, {{0}}, WF_STAND_ABSENT},
     {"submitted", WF_BATCH_WAITS, 0, false, 0, {{0}}, WF_STAND_QUEUED},
+    {"submitted elsewhere", WF_BATCH_SILENT, 0, false, 0, {{0}}, WF_STAND_SUBMITTED},
     {"allocated", WF_BATCH_RUNS, 0, false, 0, {{0}}, WF_STAND_STARTING},
     {"allocated, no rank yet", WF_BATCH_RUNS, 1, false, 0, {{0}}, WF_STAND_STARTING},
     {"a run without a rank", WF_BATCH_UNKNOWN, 1, false, 0, {{0}}, WF_STAND_FAILED},

@@ -20,6 +20,26 @@ static void append(const char *path, const char *text)
     fclose(file);
 }
 
+static void last_is(const char *dir, int task, bool cancelled)
+{
+    wf_submission_last last;
+    assert_int_equal(wf_submission_last_find(dir, task, &last), WF_OK);
+    assert_string_equal(last.job, "13");
+    assert_true(last.submitted[0] != '\0');
+    assert_int_equal(last.cancelled[0] != '\0', cancelled);
+}
+
+// Where Slurm took nothing, nothing is left.
+static void test_forgotten(void **state)
+{
+    (void)state;
+    char dir[] = "/tmp/weft-test-XXXXXX";
+    assert_non_null(mkdtemp(dir));
+    assert_int_equal(wf_submission_write(dir, "job: x\n", "#!/bin/bash\n"), WF_OK);
+    wf_submission_forget(dir);
+    assert_int_equal(rmdir(dir), 0); // it is empty
+}
+
 static void test_the_record(void **state)
 {
     (void)state;
@@ -37,11 +57,21 @@ static void test_the_record(void **state)
     jobs_are(dir, "12,13"); // the last one was cut off by a crash
     append(path, "}\n");
     jobs_are(dir, "12,13,14");
+    append(path, "{\"job\": \"4\"}\n{\"job\": \"13\"}\n"); // each once, whoever wrote it
+    jobs_are(dir, "12,13,14,4");
+    assert_int_equal(wf_submission_cancelled(dir, "13_2"), WF_OK);
+    jobs_are(dir, "12,13,14,4");
+    last_is(dir, 2, true);
+    last_is(dir, 1, false); // another task of the array
+    wf_submission_forget(dir);
+    jobs_are(dir, "12,13,14,4"); // a job may need it
     for (int i = 0; i < WF_SUBMISSION_MAX; i++) {
-        append(path, "{\"job\": \"99\"}\n");
+        char line[64];
+        snprintf(line, sizeof line, "{\"job\": \"%d\"}\n", 1000 + i);
+        append(path, line);
     }
     assert_int_equal(wf_submission_jobs(dir, &text), WF_OK); // the newest ones only
-    assert_int_equal(strlen(text), 3 * WF_SUBMISSION_MAX - 1);
+    assert_int_equal(strlen(text), 5 * WF_SUBMISSION_MAX - 1);
     free(text);
 
     snprintf(path, sizeof path, "%s/submit/job.yaml", dir);
@@ -54,6 +84,7 @@ static void test_the_record(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_the_record)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_the_record),
+                                       cmocka_unit_test(test_forgotten)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

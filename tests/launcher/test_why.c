@@ -449,6 +449,73 @@ static const why_case cases[] = {
      {"exit code 70", "a bug"},
      AGAIN},
     {WF_CAUSE_UNKNOWN, 1, false, FREE, 0, {DONE}, {"nothing that says why"}, AGAIN},
+    // All ended well, and the results are not joined yet: never "unknown".
+    {WF_CAUSE_FINISHING, 1, false, FREE, 1, {DONE}, {"writes out/x/results.h5"}, "weft status"},
+    {WF_CAUSE_NO_RESULTS,
+     1,
+     false,
+     WF_BATCH_OVER,
+     "FAILED",
+     WF_HINT_NONE,
+     -1,
+     "",
+     1,
+     {DONE},
+     {"was not written"},
+     AGAIN},
+    {WF_CAUSE_STARTING,
+     1,
+     false,
+     WF_BATCH_RUNS,
+     "RUNNING",
+     WF_HINT_NONE,
+     -1,
+     "",
+     0,
+     {DONE},
+     {"has its nodes"},
+     WATCH},
+};
+
+// What the record of submitted jobs and the reason add.
+#define SILENCE WF_BATCH_SILENT, "", WF_HINT_NONE, -1, ""
+#define PENDS   WF_BATCH_WAITS, "PENDING", WF_HINT_NONE, -1, ""
+
+typedef struct {
+    const char *reason;
+    bool cancelled;
+    why_case is;
+} told_case;
+
+static const told_case told[] = {
+    {"",
+     true,
+     {WF_CAUSE_CANCELLED, 1, false, FREE, 1, {DRAINED(SIGNAL, SIGUSR1)}, {"60 req"}, AGAIN}},
+    {"", true, {WF_CAUSE_CANCELLED, 1, false, FREE, 1, {DRAINED(STOP_FILE, 0)}, {"60 req"}, AGAIN}},
+    {"", true, {WF_CAUSE_CANCELLED, 1, false, FREE, 1, {GONE(1)}, {"it was cancelled"}, AGAIN}},
+    {"", true, {WF_CAUSE_DRAINING, 1, false, FREE, 1, {DRAINS(STOP_FILE)}, {"weft cancel"}, WATCH}},
+    {"",
+     true,
+     {WF_CAUSE_DEVICE, 1, false, FREE, 1, {FAILS(WF_DEVICE, "Xid")}, {"a device failed"}, AGAIN}},
+    {"",
+     false,
+     {WF_CAUSE_SUBMITTED,
+      0,
+      false,
+      SILENCE,
+      0,
+      {DONE},
+      {"job 12 was submitted at 2026-11-21T10:00:00.000Z", "cannot be asked from here"},
+      "weft status out/x"}},
+    {"PartitionNodeLimit",
+     false,
+     {WF_CAUSE_UNFIT, 0, false, PENDS, 0, {DONE}, {"never starts", "NodeLimit"}, "weft cancel"}},
+    {"PartitionTimeLimit",
+     false,
+     {WF_CAUSE_UNFIT, 0, false, PENDS, 0, {DONE}, {"never starts"}, "weft cancel"}},
+    {"QOSMaxWallDurationPerJobLimit",
+     false,
+     {WF_CAUSE_UNFIT, 0, false, PENDS, 0, {DONE}, {"never starts"}, "weft cancel"}},
 };
 
 static void case_view(const why_case *c, wf_watch_rank ranks[N_MOST], wf_watch_view *v)
@@ -479,18 +546,20 @@ static void case_view(const why_case *c, wf_watch_rank ranks[N_MOST], wf_watch_v
     }
 }
 
-static void case_check(const why_case *c, size_t i)
+static void case_check(const why_case *c, size_t i, const char *reason, bool cancelled)
 {
     wf_watch_rank ranks[N_MOST];
     wf_watch_view view;
     wf_why why;
     wf_queue_look queue = {.word = c->word, .left_s = -1};
     case_view(c, ranks, &view);
-    if (c->state[0]) {
+    queue.cancelled = cancelled;
+    if (c->state[0] || c->word == WF_BATCH_SILENT) {
         snprintf(queue.job_id, sizeof queue.job_id, "12");
+        snprintf(queue.submitted, sizeof queue.submitted, "2026-11-21T10:00:00.000Z");
         snprintf(queue.state, sizeof queue.state, "%s", c->state);
         snprintf(queue.nodes, sizeof queue.nodes, "n[1-4]");
-        snprintf(queue.reason, sizeof queue.reason, "Priority");
+        snprintf(queue.reason, sizeof queue.reason, "%s", reason);
     }
     wf_why_facts facts = {.view = &view,
                           .queue = &queue,
@@ -526,8 +595,12 @@ static void test_every_cause(void **state)
     (void)state;
     bool seen[WF_N_CAUSES] = {false};
     for (size_t i = 0; i < N_ROWS(cases); i++) {
-        case_check(&cases[i], i);
+        case_check(&cases[i], i, "Priority", false);
         seen[cases[i].cause] = true;
+    }
+    for (size_t i = 0; i < N_ROWS(told); i++) {
+        case_check(&told[i].is, i, told[i].reason, told[i].cancelled);
+        seen[told[i].is.cause] = true;
     }
     for (int i = 0; i < WF_N_CAUSES; i++) {
         if (!seen[i]) fail_msg("no case of %s", wf_cause_word((wf_cause)i));

@@ -158,6 +158,8 @@ scenario_cancel() {
     exit_code "$job" 75
     has "$lab_work/cancel/slurm-$job.out" "drained: "
     [ "$(lab_restarts "$job")" = 0 ] || lab_fail "cancel: requeued"
+    has "$lab_work/cancel/slurm-$job.out" "cancelled; not requeued"
+    has <("$weft" why "$lab_work/cancel") "it was cancelled: "
     next=$(submit cancel --set 'slurm.extra=["--begin=now+1hour"]')
     lab_wait "$next" PENDING
     lab_exec "$weft" cancel "$lab_work/cancel" >/dev/null
@@ -206,6 +208,8 @@ scenario_two_jobs() {
     lab_wait "$second" FAILED
     exit_code "$second" 78
     has "$lab_work/twice/slurm-$second.out" "in use by process .*, job $first"
+    has "$lab_work/twice/submit/jobs.jsonl" "\"job\": \"$second\"" # typed by hand, recorded all the same
+    [ "$(grep -c "\"$first\"" "$lab_work/twice/submit/jobs.jsonl")" -le 2 ] || lab_fail "twice: recorded over and over"
     lab_exec "$weft" cancel --now "$lab_work/twice" >/dev/null
     lab_wait "$first" CANCELLED,FAILED
 }
@@ -257,6 +261,12 @@ ROWS
     [ $? = 74 ] || lab_fail "controller away: $said"
     set -e
     case $said in *"is Slurm's controller up?"*) ;; *) lab_fail "controller away: $said" ;; esac
+    [ ! -e "$lab_work/bad/submit" ] || lab_fail "controller away: a submission is left behind"
+    set +e # no controller known at all: sbatch asks the DNS for one
+    said=$(lab_exec env -u SLURM_CONF "$weft" submit "$lab_work/bad.yaml" 2>&1)
+    [ $? = 74 ] || lab_fail "no controller: $said"
+    set -e
+    case $said in *"Slurm cannot be reached from here"*) ;; *) lab_fail "no controller: $said" ;; esac
     [ -z "$(lab_exec squeue -h -n bad -t all)" ] || lab_fail "a refused job is in the queue"
 }
 

@@ -17,6 +17,14 @@ pass_on() { signal=$1 interrupted=yes; [ -z "$run" ] || kill -s "$1" "$run"; }
 trap 'pass_on USR1' USR1
 trap 'pass_on TERM' TERM
 
+# weft status and weft cancel find the job here, whoever gave it to sbatch.
+record='/home/50% of it/submit/jobs.jsonl'
+id=${SLURM_ARRAY_JOB_ID:-$SLURM_JOB_ID} task=${SLURM_ARRAY_TASK_ID:+_$SLURM_ARRAY_TASK_ID}
+cancelled="\"cancelled\": *\"$id$task\""
+grep -qs "\"job\": *\"$id\"" "$record" ||
+    printf '{"job": "%s", "array": 16, "time": "%s"}\n' "$id" \
+        "$(date -u +%Y-%m-%dT%H:%M:%S.000Z)" >>"$record"
+
 weft=/opt/weft
 job=/home/u/out/azure/submit/job.yaml
 options=(--give-up 3 --part "$SLURM_ARRAY_TASK_ID/16" --force)
@@ -34,8 +42,10 @@ if [ -z "$signal" ]; then
 fi
 
 # Slurm requeues nothing by itself. 138: USR1 came before the run could listen. Not after
-# TERM: Slurm would bring back a job that scancel has ended. After weft cancel it refuses.
-if { [ $code = 75 ] || [ $code = 138 ]; } && [ "$signal" != TERM ]; then
+# TERM: Slurm would bring back a job that scancel has ended. Not after weft cancel.
+if [ $code != 0 ] && grep -qs "$cancelled" "$record"; then
+    echo "cancelled; not requeued"
+elif { [ $code = 75 ] || [ $code = 138 ]; } && [ "$signal" != TERM ]; then
     scontrol requeue "$SLURM_JOB_ID" || echo "not requeued: submit again to go on"
 fi
 exit $code

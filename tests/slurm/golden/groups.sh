@@ -18,6 +18,14 @@ pass_on() { signal=$1 interrupted=yes; [ -z "$run" ] || kill -s "$1" "$run"; }
 trap 'pass_on USR1' USR1
 trap 'pass_on TERM' TERM
 
+# weft status and weft cancel find the job here, whoever gave it to sbatch.
+record=/home/u/out/azure/submit/jobs.jsonl
+id=${SLURM_ARRAY_JOB_ID:-$SLURM_JOB_ID} task=${SLURM_ARRAY_TASK_ID:+_$SLURM_ARRAY_TASK_ID}
+cancelled="\"cancelled\": *\"$id$task\""
+grep -qs "\"job\": *\"$id\"" "$record" ||
+    printf '{"job": "%s", "array": 0, "time": "%s"}\n' "$id" \
+        "$(date -u +%Y-%m-%dT%H:%M:%S.000Z)" >>"$record"
+
 weft=/opt/weft/bin/weft
 job=/home/u/out/azure/submit/job.yaml
 options=()
