@@ -99,25 +99,26 @@ static void test_bad_input_leaves_its_words(void **state)
     assert_run(WEFT " why out/b", 0, "the job cannot run as it is: rank 0 on ");
 }
 
-// A group that is a world of its own dies and is started again: nothing done is forgotten.
+// A group that is a world of its own dies and is started again: nothing done is forgotten. There is
+// more to do than can be over before the job is asked about; then it is told to leave.
 static void test_a_group_that_is_started_again(void **state)
 {
     (void)state;
-    assert_run(STREAM " many.h5 4000 0", 0, NULL);
-    assert_run("{ " WEFT
+    assert_run(STREAM " many.h5 40000 0", 0, NULL);
+    assert_run("{ exec " WEFT
                " run job.yaml --set 'requests=[many.h5]' --set parallel.layout=groups --set "
                "parallel.replicas=2 --set engine.max_rows=2 --set output.seal_every=300ms --out "
-               "out/g >g.log 2>&1 & }; echo $! >g.pid; i=0; until ls out/g/segments/g1/*.h5 "
+               "out/g >g.log 2>&1 & }; job=$!; i=0; until ls out/g/segments/g1/*.h5 "
                ">/dev/null 2>&1; do sleep 0.1; i=$((i+1)); [ $i -lt 300 ] || exit 9; done; kill "
                "-KILL $(sed -n 's/.*\"pid\": \\([0-9]*\\).*/\\1/p' out/g/status/rank-1.json); "
                "i=0; until grep -q '\"epoch\": 1' out/g/status/rank-1.json; do sleep 0.1; "
                "i=$((i+1)); [ $i -lt 300 ] || exit 9; done; " WEFT
-               " status --json out/g >a.json; " WEFT " why out/g; wait",
+               " status --json out/g >a.json; " WEFT " why out/g; kill -TERM $job; wait; exit 0",
                0, "so far: group 1 is lost");
     assert_run("/usr/bin/python3 -c 'import json; s = json.load(open(\"a.json\")); print("
                "s[\"requests_done\"] > sum(r[\"requests_done\"] for r in s[\"ranks\"]))'",
                0, "True");
-    assert_run(WEFT " why out/g", 0, "all 4,000 requests are done");
+    assert_run(WEFT " check out/g", 0, "ok");
 }
 
 int main(void)
