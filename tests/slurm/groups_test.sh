@@ -61,10 +61,10 @@ scenario_node() {
 # One group over two of three nodes; one of the two dies. The group goes on with the third.
 scenario_spare() {
     local job
-    job=$(submit spare 3 1 1 2 200)
+    job=$(submit spare 3 1 1 2 2000)
     wait_sealed spare 0
     lab_cluster power-off n2
-    finish spare "$job" 200
+    finish spare "$job" 2000
     event spare 'group 0 is started on n1,n3'
     lab_cluster power-on n2
 }
@@ -115,7 +115,7 @@ scenario_drain() {
 # -------------------------------------------------------------------------------------------------
 
 lab_up 4
-for rows in 200 1000 2000 8000; do
+for rows in 1000 2000 8000; do
     lab_shard "$lab_work/$rows.h5" $((rows / 4)) 0
 done
 [ $# -gt 0 ] || set -- node spare ranks cut drain
