@@ -51,11 +51,11 @@ static uint64_t rows_to_do(const wf_lease_shard *shard)
     return n;
 }
 
-// Half of an even part of what is left: the first round hands out half of all rows, the next half
-// of the rest, until the smallest size.
+// An eighth of an even part of what is left: a group's rows are made of several ranges even where
+// it runs one batch only, and the last ranges are single rows.
 static uint64_t cut_size(uint64_t n_left, const wf_lease_cut *cut)
 {
-    uint64_t parts = 2 * (uint64_t)(cut->n_groups > 0 ? cut->n_groups : 1);
+    uint64_t parts = 8 * (uint64_t)(cut->n_groups > 0 ? cut->n_groups : 1);
     uint64_t size = (n_left + parts - 1) / parts;
     uint64_t least = cut->min_rows > 0 ? cut->min_rows : 1;
     if (cut->max_rows > 0 && size > cut->max_rows) size = cut->max_rows;
@@ -419,9 +419,35 @@ size_t wf_leases_count(const wf_leases *leases)
     return leases->n_ranges;
 }
 
-uint64_t wf_leases_hold(const wf_leases *leases, uint64_t max_rows)
+static uint64_t rows_to_hold(const wf_leases *leases, uint64_t max_rows)
 {
     uint64_t hold = max_rows + max_rows / 4;
     if (hold > leases->share) hold = leases->share;
     return hold > 0 ? hold : 1;
+}
+
+// Moves the cursor to the first range that is free for this group as far as one can see, and gives
+// its size; 0 when no list known so far has one.
+static wf_status size_ahead(wf_leases *leases, uint64_t *n_rows)
+{
+    char path[PATH_MAX];
+    *n_rows = 0;
+    for (; leases->next < leases->n_ranges && *n_rows == 0; leases->next++) {
+        const wf_lease *range = &leases->range[leases->next];
+        if (range->partial && range->list >= leases->n_lists_opened) continue;
+        WF_TRY(lease_path(leases, range, path));
+        if (!wf_file_exists(path)) *n_rows = range->end - range->begin;
+    }
+    if (*n_rows > 0) leases->next--;
+    return WF_OK;
+}
+
+wf_status wf_leases_wants(wf_leases *leases, uint64_t n_held, uint64_t max_rows, bool *wants)
+{
+    uint64_t hold = rows_to_hold(leases, max_rows), n_rows = 0;
+    *wants = n_held < hold;
+    if (!*wants) return WF_OK;
+    WF_TRY(size_ahead(leases, &n_rows));
+    if (n_rows <= hold / 5) *wants = n_held + n_rows <= hold;
+    return WF_OK;
 }

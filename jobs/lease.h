@@ -97,9 +97,12 @@ wf_status wf_leases_list(const wf_leases *leases, wf_lease **out, size_t *n_out)
 // Ranges of the run in the lists known so far, taken or not.
 size_t wf_leases_count(const wf_leases *leases);
 
-// Rows that a group with batches of max_rows should hold, leased and not finished: a batch and a
-// quarter to follow it, but no more than its even part of what there was to do at the opening, so
-// that in a small job no group leases what others would have begun at once. At least 1.
-uint64_t wf_leases_hold(const wf_leases *leases, uint64_t max_rows);
+// Whether a group that runs batches of max_rows and holds n_held rows, leased and not finished, is
+// to claim now. It may hold a batch and a quarter to follow it, but no more than its even part of
+// what there was to do at the opening, so that in a small job no group leases what others would
+// have begun at once. A range within that quarter is claimed when all of it fits, a larger one when
+// any does: a batch never waits for rows while there are any. Skips what others took since the last
+// claim.
+wf_status wf_leases_wants(wf_leases *leases, uint64_t n_held, uint64_t max_rows, bool *wants);
 
 #endif

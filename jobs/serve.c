@@ -31,7 +31,6 @@ typedef struct serve {
     wf_counters *counters;
     int64_t n_open;  // samples in the engine
     uint64_t n_rows; // rows they are of
-    uint64_t hold;   // rows to have leased and not finished, at most
     int32_t *stop;   // a row's stop ids and the job's together
     size_t stop_capacity;
     bool no_more_leases;
@@ -289,9 +288,11 @@ static wf_status lease_next(serve *s, bool *out_got)
 
 static wf_status lease_more(serve *s)
 {
-    bool got = true;
-    while (got && s->c->leases && !s->no_more_leases &&
-           s->n_rows + wf_feed_left(s->c->feed) < s->hold) {
+    bool got = s->c->leases != NULL;
+    while (got && !s->no_more_leases) {
+        WF_TRY(wf_leases_wants(s->c->leases, s->n_rows + wf_feed_left(s->c->feed),
+                               (uint64_t)s->c->max_rows, &got));
+        if (!got) return WF_OK;
         if (s->kind != WF_LEASE_ROWS && !is_empty(s)) return WF_OK;
         WF_TRY(lease_next(s, &got));
     }
@@ -476,7 +477,6 @@ wf_status wf_serve(const wf_serve_config *config, wf_serve_outcome *out)
 {
     *out = (wf_serve_outcome){0};
     serve s = {.c = config, .out = out, .counters = wf_progress_counters(config->progress)};
-    if (config->leases) s.hold = wf_leases_hold(config->leases, (uint64_t)config->max_rows);
     wf_status st = run(&s);
     show_load(&s);
     free(s.stop);

@@ -37,7 +37,7 @@ static void test_cut_sizes(void **state)
     wf_lease *range;
     size_t n;
     assert_ok(wf_lease_ranges(&shard, 1, &cut, &range, &n));
-    assert_int_equal(range[0].end - range[0].begin, 125); // half of a quarter
+    assert_int_equal(range[0].end - range[0].begin, 32); // an eighth of a quarter
     for (size_t i = 1; i < n; i++) {
         assert_int_equal(range[i].begin, range[i - 1].end);
         assert_true(range[i].end - range[i].begin <= range[i - 1].end - range[i - 1].begin);
@@ -46,28 +46,92 @@ static void test_cut_sizes(void **state)
     assert_int_equal(range[n - 1].end, 1000);
     free(range);
 
-    cut.max_rows = 50;
+    cut.max_rows = 20;
     assert_ok(wf_lease_ranges(&shard, 1, &cut, &range, &n));
-    assert_int_equal(range[0].end, 50);
+    assert_int_equal(range[0].end, 20);
     free(range);
 }
 
-// 1,024 rows over 4 groups with batches of 256: each is to hold its 256, whoever comes first.
-static void test_hold(void **state)
+enum { N_HOLDERS = 4 };
+
+// Claims as a group does that runs batches of max_rows and has finished none of the n_held it
+// holds.
+static uint64_t claim_what_it_wants(wf_leases *leases, uint64_t n_held, uint64_t max_rows)
 {
-    wf_lease_shard shard = {.n_rows = 1024};
-    wf_leases_config c = {
-        .out_dir = *state, .run = 50, .shards = &shard, .n_shards = 1, .cut = {.n_groups = 4}};
-    wf_leases *leases;
-    assert_ok(wf_leases_open(&c, &leases));
-    assert_int_equal(wf_leases_hold(leases, 256), 256);
-    assert_int_equal(wf_leases_hold(leases, 64), 80); // a batch and a quarter to follow
-    wf_leases_close(&leases);
-    c.run = 51;
-    shard.n_rows = 2;
-    assert_ok(wf_leases_open(&c, &leases));
-    assert_int_equal(wf_leases_hold(leases, 256), 1);
-    wf_leases_close(&leases);
+    wf_lease lease;
+    bool wants = true, got = true;
+    while (got) {
+        assert_ok(wf_leases_wants(leases, n_held, max_rows, &wants));
+        if (!wants) return n_held;
+        assert_ok(wf_leases_claim(leases, &lease, &got));
+        if (got) n_held += lease.end - lease.begin;
+    }
+    return n_held;
+}
+
+static void open_holders(wf_leases *leases[N_HOLDERS], const char *out_dir, int64_t run,
+                         uint64_t n_rows)
+{
+    wf_lease_shard shard = {.n_rows = n_rows};
+    for (int i = 0; i < N_HOLDERS; i++) {
+        wf_leases_config c = {.out_dir = out_dir,
+                              .run = run,
+                              .group = i,
+                              .shards = &shard,
+                              .n_shards = 1,
+                              .cut = {.n_groups = N_HOLDERS}};
+        assert_ok(wf_leases_open(&c, &leases[i]));
+    }
+}
+
+// As many rows as there are places in the batches of all groups: each comes to hold a batch,
+// whoever comes first, since a row that waits in one group while another has a place ends last.
+static void test_small_job_is_shared_evenly(void **state)
+{
+    wf_leases *leases[N_HOLDERS];
+    for (int order = 0; order < N_HOLDERS; order++) {
+        uint64_t held[N_HOLDERS] = {0}, more = 1;
+        open_holders(leases, *state, 50 + order, N_HOLDERS * 256);
+        while (more > 0) {
+            more = 0;
+            for (int k = 0; k < N_HOLDERS; k++) {
+                int i = (k + order) % N_HOLDERS; // takes all it may before the next one begins
+                uint64_t before = held[i];
+                held[i] = claim_what_it_wants(leases[i], before, 256);
+                more += held[i] - before;
+            }
+        }
+        for (int i = 0; i < N_HOLDERS; i++) {
+            assert_int_equal(held[i], 256);
+            wf_leases_close(&leases[i]);
+        }
+    }
+    open_holders(leases, *state, 60, 2); // fewer rows than groups
+    assert_int_equal(claim_what_it_wants(leases[3], 0, 256), 1);
+    assert_int_equal(claim_what_it_wants(leases[1], 0, 256), 1);
+    for (int i = 0; i < N_HOLDERS; i++)
+        wf_leases_close(&leases[i]);
+}
+
+// In a large job no batch of 64 has an empty place while there are rows that nobody has begun; what
+// is held beyond it is a large range at the beginning and a quarter of a batch at the end.
+static void test_large_job_keeps_batches_full(void **state)
+{
+    wf_leases *leases[N_HOLDERS];
+    uint64_t held[N_HOLDERS] = {0}, n_taken = 0, n_rows = 20000;
+    open_holders(leases, *state, 61, n_rows);
+    while (n_taken < n_rows) {
+        for (int i = 0; i < N_HOLDERS; i++) {
+            uint64_t more = claim_what_it_wants(leases[i], held[i], 64) - held[i];
+            held[i] += more;
+            n_taken += more;
+            if (n_taken < n_rows) assert_true(held[i] >= 64);
+            if (n_rows - n_taken < 300) assert_true(more == 0 || held[i] <= 80);
+            held[i] -= held[i] < 3 ? held[i] : (uint64_t)(1 + i % 3); // so many finish
+        }
+    }
+    for (int i = 0; i < N_HOLDERS; i++)
+        wf_leases_close(&leases[i]);
 }
 
 static void test_cut_with_done_rows(void **state)
@@ -313,7 +377,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_cut_sizes),
-        cmocka_unit_test(test_hold),
+        cmocka_unit_test(test_small_job_is_shared_evenly),
+        cmocka_unit_test(test_large_job_keeps_batches_full),
         cmocka_unit_test(test_cut_with_done_rows),
         cmocka_unit_test(test_nothing_to_do),
         cmocka_unit_test(test_many_processes_lease_each_row_once),
