@@ -3,8 +3,8 @@
 
 usage: results/studies/flover/run.py BUILD OUT [PART ...]       writes OUT/flover.csv
 
-One GPU: w1 w2 w3 w4 w7 instances (all of them: about two minutes of an H200). Several:
-w8-2 (2 ranks), w8-4 and big (4 ranks). Prompts are 8 random tokens, weights are
+One GPU: w1 w2 w3 w4 w5 w7 instances (all of them: about five minutes of an H200). Several: w8-2 and
+33b (2 ranks), w8-4 and 65b (4 ranks). Prompts are 8 random tokens, weights are
 random, all by `weft run` of the folder BUILD. `bound` is the larger of the arrival bound and the
 trace-driven floor (gpu-models/gpu_jobs.py); a time next to the arrival bound says nothing about the
 engine.
@@ -61,21 +61,32 @@ def w1(study):
 
 
 def w2(study):
-    for ms in (20, 200):
+    for ms in (20, 200, 500):
         one(study, "W2", Shape("gpt-j-6b"), f"32 requests, Poisson, mean gap {ms} ms",
             poisson(32, ms / 1e3))
 
 
 def w3(study):
     for way in REORDER:
-        one(study, "W3", Shape("llama-2-13b"), f"32 requests, 1 to 512 tokens, reorder {way}",
-            uniform(32, 0, 1, 512), engine__reorder=way)
+        one(study, "W3", Shape("llama-2-13b"), f"32 requests, 1 to 1024 tokens, reorder {way}",
+            uniform(32, 0, 1, 1024), engine__reorder=way)
 
 
 def w4(study):
-    for n, gap in ((64, 0), (32, 0.1)):
+    for n, gap in ((64, 0), (32, 0), (32, 0.1), (32, 0.5)):
         one(study, "W4", Shape("llama-3-8b"), f"{n} requests, 504 tokens, {gap * 1e3:.0f} ms apart",
             even(n, gap))
+
+
+def w5(study):
+    """Gaps and windows a fifth of the published ones, since a request takes a third of the time."""
+    shape, requests = Shape("gpt-j-6b"), even(32, 0.1)
+    fused = one(study, "W5", shape, "32 requests, 504 tokens, 100 ms apart, fused", requests)
+    for ms in (3200, 1600, 800):
+        r = one(study, "W5", shape, f"the same in windows of {ms} ms", requests, engine__fusion="window",
+                engine__window=f"{ms}ms")
+        study.row("W5", shape.name, f"windows of {ms} ms: done when the fused run ends",
+                  (r.token_s <= fused.total_s).mean() * 100, "percent of tokens")
 
 
 def w7(study):
@@ -113,15 +124,23 @@ def w8_4(study):
     w8(study, Shape("llama-2-13b", 4), 4, 1000)
 
 
-def big(study):
-    for model, ranks in (("llama-33b", 2), ("llama-65b", 4)):
-        one(study, "W1", Shape(model, ranks), f"32 requests, 504 tokens, all at once, TP{ranks}",
-            even(32, 0), ranks=ranks)
+def big(study, model, ranks):
+    for n in (1, 32):
+        one(study, "W1", Shape(model, ranks), f"{n} requests, 504 tokens, all at once, TP{ranks}",
+            even(n, 0), ranks=ranks)
 
 
-PARTS = {"w1": w1, "w2": w2, "w3": w3, "w4": w4, "w7": w7, "instances": instances,
-         "w8-2": w8_2, "w8-4": w8_4, "big": big}
-ONE_GPU = ("w7", "w1", "instances", "w4", "w3", "w2")
+def big_33b(study):
+    big(study, "llama-33b", 2)
+
+
+def big_65b(study):
+    big(study, "llama-65b", 4)
+
+
+PARTS = {"w1": w1, "w2": w2, "w3": w3, "w4": w4, "w5": w5, "w7": w7, "instances": instances,
+         "w8-2": w8_2, "w8-4": w8_4, "33b": big_33b, "65b": big_65b}
+ONE_GPU = ("w7", "w1", "instances", "w4", "w3", "w2", "w5")
 
 
 def main():

@@ -10,6 +10,7 @@ with the copy bandwidth BW and the GEMM rate F measured on the same device in th
 (bench_gpu_kernels). Needs numpy and h5py.
 """
 import csv
+import glob
 import json
 import os
 import subprocess
@@ -21,6 +22,7 @@ import numpy as np
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 MODELS = os.path.join(HERE, "..", "models")
+RUN_LIMIT_S = 120
 
 
 class Shape:
@@ -111,7 +113,7 @@ class Study:
                                  "--seed", "7", "--replace"), check=True, stdout=subprocess.DEVNULL)
         return path
 
-    def run(self, shape, requests, ranks=1, **settings):
+    def run(self, shape, requests, ranks=1, flags=(), **settings):
         """One job of `weft run`; timed where any request arrives after 0. Returns a Result."""
         timed = any(r[0] > 0 for r in requests)
         longest = max(p + n for _, p, n in requests)
@@ -125,10 +127,12 @@ class Study:
                     f"requests: [{self.shard('requests', requests, shape.vocab)}]\n"
                     "sampling: {ignore_eos: true}\n")
         sets = [x for k, v in values.items() for x in ("--set", f"{k}={v}")]
+        limit = ["timeout", "-k", "5", str(RUN_LIMIT_S)]
         mpi = ["mpirun", "-n", str(ranks), "--bind-to", "none"] if ranks > 1 else []
         env = dict(os.environ, WEFT_PROGRESS="off")
         begin = time.time()
-        done = subprocess.run([*mpi, *self.tool("weft", "run", job, "--out", out, "--fresh", *sets)],
+        done = subprocess.run([*limit, *mpi, *self.tool("weft", "run", job, "--out", out, "--fresh",
+                                                        *flags, *sets)],
                               env=env, capture_output=True, text=True)
         if done.returncode != 0:
             print(done.stderr[-2000:])
@@ -156,6 +160,12 @@ class Result:
             self.bytes_moved, self.discarded = s["bytes_moved"][:], s["n_discarded"][:]
             self.group, self.plan_us = s["group"][:], s["plan_ns"][:] / 1e3
             self.kv_pages = s["kv_pages"][:]
+            self.row_group, self.token_s = f["requests/group"][:], f["tokens/time_ns"][:] / 1e9
+            zero_unix_s = f["runs/start_unix_ns"][:].min() / 1e9
+        sealed = max(map(os.path.getmtime, glob.glob(os.path.join(os.path.dirname(path), "segments",
+                                                                  "*", "*.h5"))))
+        # Before the first step; from the last token until the last segment was whole on disk.
+        self.begin_s, self.seal_s = self.start.min(), sealed - zero_unix_s - self.finish.max()
         self.total_s = float(self.finish.max() - self.arrival.min())
         self.tokens = int(self.n_out.sum())
         self.floor_s = self._floor(shape, study)
@@ -169,6 +179,15 @@ class Result:
         context = ((self.n_out - 1) * self.n_prompt + self.n_out * (self.n_out - 1) // 2).sum()
         kv_s = context * shape.kv_bytes / study.copy_rate / len(groups)
         return float(max(steps_s[self.group == g].sum() for g in groups) + kv_s)
+
+    def by_group(self):
+        """What each group had and when it ended, in words."""
+        each = []
+        for g in np.unique(self.group):
+            rows, steps = self.row_group == g, self.group == g
+            each.append(f"{rows.sum()} rows {self.n_out[rows].sum()} tokens {steps.sum()} steps "
+                        f"{self.start[steps].min():.3f} to {self.finish[rows].max():.3f} s")
+        return "; ".join(each)
 
     def step_ms(self, rows):
         """Median time from one step's start to the next, both of `rows` decode rows alone."""

@@ -3,32 +3,61 @@
 
 usage: results/studies/gpu-models/groups.py BUILD OUT [PART ...]      writes OUT/gpu-groups.csv
 
-Parts: replicas (4 GPUs), tp2, tp4. Each replica gets a job of its own size (weak scaling). A run of
-70B lets rows join in three waves, so that one load shows the steps of 1, 32 and 128 rows.
+Parts: replicas (4 GPUs), alone (what a replica does with its GPU and no other replica; one GPU), tp2,
+tp4, profile (2 GPUs; writes OUT/profile-tp2.csv). Each replica gets a job of its own size (weak
+scaling). A run of 70B lets rows join in three waves, so that one load shows the steps of 1, 32 and
+128 rows; its sums over the group are measured beside it (bench_all_reduce).
 """
+import csv
+import os
+import shutil
+import subprocess
 import sys
 
 import numpy as np
 
 from gpu_jobs import Shape, Study
 
+EACH = 256  # requests per replica
+
+
+def scaled_job(n):
+    rng = np.random.default_rng(7)
+    return [(0, int(p), int(n)) for p, n in zip(rng.integers(100, 400, 1024),
+                                                rng.integers(64, 321, 1024))][:EACH * n]
+
+
+def of_replicas(study, n):
+    shape = Shape("llama-3-8b")
+    r = study.run(shape, scaled_job(n), ranks=n, engine__max_rows=EACH, engine__step_tokens=8192)
+    return shape, r, r.tokens / r.total_s
+
 
 def replicas(study):
-    shape, rates = Shape("llama-3-8b"), {}
-    rng = np.random.default_rng(7)
-    lengths = [(0, int(p), int(n)) for p, n in zip(rng.integers(100, 400, 1024),
-                                                    rng.integers(64, 321, 1024))]
+    one = None
     for n in (1, 2, 4):
-        r = study.run(shape, lengths[:256 * n], ranks=n, engine__max_rows=256,
-                      engine__step_tokens=8192)
-        rates[n] = r.tokens / r.total_s
-        study.row("replicas", shape.name, f"{n} replicas, {256 * n} requests", rates[n], "tok/s",
-                  note=f"{rates[n] / rates[1]:.3f} times one; {r.total_s:.2f} s, floor "
-                       f"{r.floor_s:.2f} s; command {r.wall_s:.1f} s")
+        shape, r, rate = of_replicas(study, n)
+        one = one or rate
+        study.row("replicas", shape.name, f"{n} replicas, {EACH * n} requests", rate, "tok/s",
+                  note=f"{rate / one:.3f} times one; {r.total_s:.3f} s, floor {r.floor_s:.3f} s; "
+                       f"command {r.wall_s:.1f} s; {r.by_group()}")
+
+
+def alone(study):
+    shape, r, rate = of_replicas(study, 1)
+    study.row("alone", shape.name, f"GPU {os.environ.get('CUDA_VISIBLE_DEVICES', '0')} by itself, "
+              f"{EACH} requests", rate, "tok/s", note=f"{r.total_s:.3f} s; {r.by_group()}")
+
+
+def sums_us(study, ranks):
+    """Microseconds of one sum of [rows, 8192] in bf16, by bytes."""
+    text = subprocess.run(study.tool("bench_all_reduce", str(ranks)), check=True, capture_output=True,
+                          text=True).stdout
+    return {int(row["bytes"]): float(row["auto_us"]) for row in csv.DictReader(text.splitlines())}
 
 
 def waves(study, ranks):
-    shape = Shape("llama-3-70b", ranks)
+    shape, us = Shape("llama-3-70b", ranks), sums_us(study, ranks)
     requests = [(0, 448, 420)] + [(1.0, 448, 300)] * 31 + [(3.0, 448, 96)] * 96
     r = study.run(shape, requests, ranks=ranks, engine__max_rows=128, engine__step_tokens=4096)
     for rows in (1, 32, 128):
@@ -37,9 +66,10 @@ def waves(study, ranks):
         weights = max(2 * shape.step_params / study.copy_rate,
                       2 * shape.step_params * rows / study.flop_rate)
         floor = (weights + context * shape.kv_bytes / study.copy_rate) * 1e3
-        study.row(f"TP{ranks}", shape.name, f"{rows} rows, median step", r.step_ms(rows), "ms", floor,
-                  f"mean context {context / rows:.0f}; {at.sum()} steps; the bound has no "
-                  "communication in it")
+        sums = 2 * shape.layers * us[2 * shape.hidden * rows] / 1e3
+        study.row(f"TP{ranks}", shape.name, f"{rows} rows, median step", r.step_ms(rows), "ms",
+                  floor + sums, f"reading and products {floor:.2f} ms and {2 * shape.layers} sums "
+                  f"{sums:.2f} ms; mean context {context / rows:.0f}; {at.sum()} steps")
 
 
 def tp2(study):
@@ -50,7 +80,14 @@ def tp4(study):
     waves(study, 4)
 
 
-PARTS = {f.__name__: f for f in (replicas, tp2, tp4)}
+def profile(study):
+    shape = Shape("llama-3-70b", 2)
+    study.run(shape, [(0, 448, 48)] * 64, ranks=2, flags=["--profile"])
+    shutil.copy(os.path.join(study.out, "job", "profile.csv"),
+                os.path.join(study.out, "profile-tp2.csv"))
+
+
+PARTS = {f.__name__: f for f in (replicas, alone, tp4, tp2, profile)}
 
 
 def main():

@@ -3,9 +3,9 @@
 
 usage: results/studies/gpu-models/run.py BUILD OUT [PART ...]      writes OUT/gpu-models.csv
 
-Parts: job, saturated, steps, shapes, sampling, deterministic (all of them: about two minutes of an
-H200). Weights are random, requests as given below; every figure comes from `weft run` or
-bench_gpu_step of the folder BUILD.
+Parts: job, saturated, steps, steps-2048, shapes, sampling, deterministic, f16 (all of them: about
+three minutes of an H200). Weights are random, requests as given below; every figure comes from
+`weft run` or bench_gpu_step of the folder BUILD.
 """
 import os
 import subprocess
@@ -15,10 +15,7 @@ import numpy as np
 
 from gpu_jobs import Shape, Study
 
-STEPS = {"llama-3-8b": ["1@512", "8@512", "32@512", "64@512", "128@512", "256@512", "1@2048",
-                        "32@2048", "64@2048"],
-         "llama-2-13b": ["1@512", "32@512", "128@512"],
-         "gpt-j-6b": ["1@512", "32@512", "128@512"]}
+ROWS = (1, 8, 32, 64, 128, 256)
 
 
 def floor_ms(study, shape, rows, context):
@@ -27,11 +24,12 @@ def floor_ms(study, shape, rows, context):
     return (weights + rows * context * shape.kv_bytes / study.copy_rate) * 1e3
 
 
-def steps_of(study, model):
+def steps_of(study, model, context, rows):
     shape = Shape(model)
     env = dict(os.environ, WEFT_COPY_TBS=f"{study.copy_rate / 1e12:.3f}")
-    text = subprocess.run(study.tool("bench_gpu_step", shape.path, *STEPS[model]), env=env,
-                          check=True, capture_output=True, text=True).stdout
+    text = subprocess.run(study.tool("bench_gpu_step", shape.path,
+                                     *(f"{n}@{context}" for n in rows)),
+                          env=env, check=True, capture_output=True, text=True).stdout
     for line in text.splitlines():
         if not line.startswith("step,"):
             continue
@@ -41,12 +39,16 @@ def steps_of(study, model):
 
 
 def steps(study):
-    steps_of(study, "llama-3-8b")
+    steps_of(study, "llama-3-8b", 512, ROWS)
+
+
+def steps_2048(study):
+    steps_of(study, "llama-3-8b", 2048, ROWS)
 
 
 def shapes(study):
-    steps_of(study, "llama-2-13b")
-    steps_of(study, "gpt-j-6b")
+    for model in ("llama-2-13b", "gpt-j-6b"):
+        steps_of(study, model, 512, (1, 32, 128))
 
 
 def peers_job():
@@ -66,7 +68,12 @@ def one_job(study, part, case, requests, **settings):
 
 
 def job(study):
-    one_job(study, "job", "256 requests of the peers", peers_job(), engine__step_tokens=8192)
+    r = one_job(study, "job", "256 requests of the peers", peers_job(), engine__step_tokens=8192)
+    shard = r.n_prompt.sum() * 4 / 1e6
+    study.row("job", "llama-3-8b", "reading, until the first step", r.begin_s * 1e3, "ms",
+              note=f"{r.begin_s / r.total_s:.2%} of the run; {shard:.2f} MB of prompts")
+    study.row("job", "llama-3-8b", "sealing, after the last token", r.seal_s * 1e3, "ms",
+              note=f"{r.seal_s / r.total_s:.2%} of the run; with every token's time")
 
 
 def saturated(study):
@@ -75,12 +82,24 @@ def saturated(study):
             engine__step_tokens=8192)
 
 
+def at_work(study, part, words, **settings):
+    """One row, 64 rows and the peers' job, of one back end's settings."""
+    shape = Shape("llama-3-8b")
+    for rows, tokens in ((1, 192), (64, 128)):
+        r = study.run(shape, [(0, 512 - tokens // 2, tokens)] * rows, **settings)
+        study.row(part, shape.name, f"{words}: {rows} rows, median step", r.step_ms(rows), "ms",
+                  floor_ms(study, shape, rows, 512))
+    one_job(study, part, f"{words}: 256 requests of the peers", peers_job(), engine__step_tokens=8192,
+            **settings)
+
+
 def deterministic(study):
-    requests = [(0, 200 + i, 128) for i in range(64)]
     for word in ("false", "true"):
-        r = study.run(Shape("llama-3-8b"), requests, engine__deterministic=word)
-        study.row("deterministic", "llama-3-8b", f"engine.deterministic {word}: 64 rows, median step",
-                  r.step_ms(64), "ms")
+        at_work(study, "deterministic", f"engine.deterministic {word}", engine__deterministic=word)
+
+
+def f16(study):
+    at_work(study, "f16", "fp16", model__dtype="f16")
 
 
 def sampling(study):
@@ -93,7 +112,8 @@ def sampling(study):
         study.row("sampling", "llama-3-8b", f"{words}: 256 rows, median step", r.step_ms(256), "ms")
 
 
-PARTS = {f.__name__: f for f in (job, saturated, steps, shapes, sampling, deterministic)}
+PARTS = {f.__name__.replace("_", "-"): f for f in (job, saturated, steps, steps_2048, shapes, sampling,
+                                                   deterministic, f16)}
 
 
 def main():
