@@ -299,11 +299,17 @@ static wf_status lease_more(serve *s)
     return WF_OK;
 }
 
-// Nothing more joins what is in the engine now.
+// All rows of this group are in the engine or done.
+static bool nothing_comes(const serve *s)
+{
+    return wf_feed_left(s->c->feed) == 0 && (!s->c->leases || s->no_more_leases);
+}
+
+// Nothing more joins what is in the engine now: nothing comes, or what comes waits for its end.
 static bool is_closed(const serve *s)
 {
-    if (wf_feed_left(s->c->feed) > 0) return false;
-    return !s->c->leases || s->no_more_leases || s->waits || s->kind != WF_LEASE_ROWS;
+    bool waits = s->waits || s->kind != WF_LEASE_ROWS;
+    return nothing_comes(s) || (waits && wf_feed_left(s->c->feed) == 0);
 }
 
 static wf_status submit_due(serve *s)
@@ -377,12 +383,6 @@ static wf_status step(serve *s, bool closed)
     if (wake > now_ns + NAP_NS) wake = now_ns + NAP_NS;
     if (wake > now_ns) wf_clock_sleep_until(wake + s->c->origin_ns);
     return WF_OK;
-}
-
-// True when all rows of this group are in the engine or done.
-static bool nothing_comes(const serve *s)
-{
-    return wf_feed_left(s->c->feed) == 0 && (!s->c->leases || s->no_more_leases);
 }
 
 // ---- leaving ------------------------------------------------------------------------------------
@@ -468,7 +468,7 @@ static wf_status run(serve *s)
         if (wf_drain_asks(s->c->drain, WF_DRAIN_FINISH)) return drain(s);
         WF_TRY(submit_due(s));
         WF_TRY(check_failures(s));
-        if (is_empty(s) && (!s->c->leases || s->no_more_leases)) return WF_OK;
+        if (s->n_open == 0 && nothing_comes(s)) return WF_OK;
         WF_TRY(step(s, is_closed(s)));
     }
 }
