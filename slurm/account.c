@@ -3,26 +3,12 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "io/base/clock.h"
-#include "io/base/parse.h"
 #include "slurm/command.h"
+#include "slurm/fields.h"
 
 #define ASK_NS (20 * WF_NS_PER_S)
-
-static int64_t time_of(const char *text)
-{
-    struct tm tm = {.tm_isdst = -1};
-    if (!strptime(text, "%Y-%m-%dT%H:%M:%S", &tm)) return 0;
-    return (int64_t)mktime(&tm);
-}
-
-static const char *field_next(char **line)
-{
-    char *field = strsep(line, "|");
-    return field ? field : "";
-}
 
 static wf_queue_phase phase_of(const char *state)
 {
@@ -32,18 +18,12 @@ static wf_queue_phase phase_of(const char *state)
 
 wf_status wf_account_parse(char *line, wf_queue_job *out)
 {
-    *out = (wf_queue_job){0};
-    snprintf(out->id, sizeof out->id, "%s", field_next(&line));
-    const char *number = field_next(&line);
-    if (wf_parse_i64(number, 1, INT64_MAX, &out->number) != WF_OK) {
-        return wf_fail(WF_IO, "sacct: its answer is not understood: \"%.40s|%.40s\"", out->id,
-                       number);
-    }
-    const char *state = field_next(&line); // "CANCELLED by 1000"
+    WF_TRY(wf_field_take_job("sacct", &line, out));
+    const char *state = wf_field_next(&line); // "CANCELLED by 1000"
     snprintf(out->state, sizeof out->state, "%.*s", (int)strcspn(state, " "), state);
     out->phase = phase_of(out->state);
-    out->end_unix_s = time_of(field_next(&line));
-    snprintf(out->nodes, sizeof out->nodes, "%s", field_next(&line));
+    out->end_unix_s = wf_field_time(wf_field_next(&line));
+    snprintf(out->nodes, sizeof out->nodes, "%s", wf_field_next(&line));
     return WF_OK;
 }
 

@@ -4,12 +4,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "io/base/arena.h"
 #include "io/base/clock.h"
-#include "io/base/parse.h"
 #include "slurm/command.h"
+#include "slurm/fields.h"
 
 #define ASK_NS    (20 * WF_NS_PER_S)
 #define SUBMIT_NS (90 * WF_NS_PER_S) // sites run plug-ins of their own at submission
@@ -43,35 +42,14 @@ static wf_queue_phase phase_of(const char *state)
 
 // ---- asking -------------------------------------------------------------------------------------
 
-// "2026-11-21T10:39:22" in local time; 0 for "N/A" and the like.
-static int64_t time_of(const char *text)
-{
-    struct tm tm = {.tm_isdst = -1};
-    if (!strptime(text, "%Y-%m-%dT%H:%M:%S", &tm)) return 0;
-    return (int64_t)mktime(&tm);
-}
-
-// The next field of a line of fields with '|' between.
-static const char *field_next(char **line)
-{
-    char *field = strsep(line, "|");
-    return field ? field : "";
-}
-
 static wf_status job_parse(char *line, wf_queue_job *job)
 {
-    *job = (wf_queue_job){0};
-    snprintf(job->id, sizeof job->id, "%s", field_next(&line));
-    const char *number = field_next(&line);
-    if (wf_parse_i64(number, 1, INT64_MAX, &job->number) != WF_OK) {
-        return wf_fail(WF_IO, "squeue: its answer is not understood: \"%.40s|%.40s\"", job->id,
-                       number);
-    }
-    snprintf(job->state, sizeof job->state, "%s", field_next(&line));
+    WF_TRY(wf_field_take_job("squeue", &line, job));
+    snprintf(job->state, sizeof job->state, "%s", wf_field_next(&line));
     job->phase = phase_of(job->state);
-    job->end_unix_s = time_of(field_next(&line));
-    snprintf(job->nodes, sizeof job->nodes, "%s", field_next(&line));
-    snprintf(job->reason, sizeof job->reason, "%s", field_next(&line));
+    job->end_unix_s = wf_field_time(wf_field_next(&line));
+    snprintf(job->nodes, sizeof job->nodes, "%s", wf_field_next(&line));
+    snprintf(job->reason, sizeof job->reason, "%s", wf_field_next(&line));
     return WF_OK;
 }
 
