@@ -1,11 +1,8 @@
 // Lines of JSON at the end of a file. See events.h.
 #include "jobs/events.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "io/base/arena.h"
 #include "io/base/clock.h"
@@ -44,15 +41,6 @@ static void event_put(wf_json_writer *w, const wf_event *e)
     wf_json_close(w);
 }
 
-static wf_status line_append(const char *path, const char *line, size_t n_bytes)
-{
-    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
-    if (fd < 0) return wf_fail_errno(WF_IO, "%s: cannot open", path);
-    wf_status st = wf_file_write(fd, path, line, n_bytes);
-    if (close(fd) != 0 && st == WF_OK) st = wf_fail_errno(WF_IO, "%s: cannot be written", path);
-    return st;
-}
-
 wf_status wf_event_add(const char *out_dir, const wf_event *event)
 {
     char *path = NULL;
@@ -65,7 +53,7 @@ wf_status wf_event_add(const char *out_dir, const wf_event *event)
         event_put(w, event);
         st = wf_json_writer_finish(w, &line, &n_bytes);
     }
-    if (st == WF_OK) st = line_append(path, line, n_bytes);
+    if (st == WF_OK) st = wf_file_append(path, line, n_bytes, false);
     wf_json_writer_destroy(&w);
     free(path);
     return st;

@@ -3,10 +3,10 @@
 //   {"time": "2026-11-21T10:39:22.120Z", "run": 0, "event": "lost", "group": 3, "epoch": 0,
 //    "rank": 6, "host": "n2", "text": "rank 6 on n2 (group 3) stalled at step 41 in \"step\""}
 //
-// Written by whoever watches over the groups (launcher/conductor/conductor.h), each line with one
-// write to the file's end, so that lines of several writers do not tear each other; read by `weft
-// why` and by people. It is a story, not the truth: nothing decides by it, and a line that a crash
-// cut off is skipped. Numbers that mean nothing for an event are -1, texts "". All Local.
+// Written by whoever watches over the groups (launcher/conductor/conductor.h), line by line
+// (wf_file_append); read by `weft why` and by people. It is a story, not the truth: nothing decides
+// by it, and a line that a crash cut off is skipped. Numbers that mean nothing for an event are -1,
+// texts "". All Local.
 #ifndef WF_JOBS_EVENTS_H
 #define WF_JOBS_EVENTS_H
 

@@ -1,12 +1,9 @@
 // Files of a submission. See submission.h.
 #include "launcher/submission.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "io/base/clock.h"
@@ -73,22 +70,12 @@ static wf_status record_line(const char *id, int array, char **out)
     return st;
 }
 
-static wf_status line_append(const char *path, const char *line)
-{
-    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
-    if (fd < 0) return wf_fail_errno(WF_IO, "%s: cannot be written", path);
-    wf_status st = wf_file_write(fd, path, line, strlen(line));
-    if (st == WF_OK && fsync(fd) != 0) st = wf_fail_errno(WF_IO, "%s: cannot be written", path);
-    close(fd);
-    return st;
-}
-
 static wf_status record_add(const char *out_dir, const char *id, int array)
 {
     char *path = NULL, *line = NULL;
     WF_TRY(record_line(id, array, &line));
     wf_status st = wf_submission_path(out_dir, JOBS, &path);
-    if (st == WF_OK) st = line_append(path, line);
+    if (st == WF_OK) st = wf_file_append(path, line, strlen(line), true);
     free(path);
     free(line);
     return st;

@@ -263,6 +263,17 @@ wf_status wf_file_claim(const char *path, const void *bytes, size_t n_bytes)
     return st;
 }
 
+wf_status wf_file_append(const char *path, const void *line, size_t n_bytes, bool durable)
+{
+    int fd = open_calmly(path, O_WRONLY | O_CREAT | O_APPEND);
+    if (fd < 0) return wf_fail_errno(WF_IO, "%s: cannot open", path);
+    wf_status st = wf_file_write(fd, path, line, n_bytes);
+    if (st == WF_OK && durable && sync_calmly(fd) != 0)
+        st = wf_fail_errno(WF_IO, "%s: cannot write", path);
+    if (close(fd) != 0 && st == WF_OK) st = wf_fail_errno(WF_IO, "%s: cannot close", path);
+    return st;
+}
+
 static wf_status make_folder(const char *path)
 {
     struct stat info;

@@ -42,6 +42,12 @@ wf_status wf_file_write_whole(const char *path, const void *bytes, size_t n_byte
 // is there. The content is for people: it is written after the name exists.
 wf_status wf_file_claim(const char *path, const void *bytes, size_t n_bytes);
 
+// Adds one line at the end of a log that several processes may write, the file made if need be: one
+// write with O_APPEND, so that on one host no line tears another. Between hosts NFS gives no such
+// promise, and a crash or a full disk may cut a line off: readers skip what they cannot read. With
+// `durable` the line is on disk when the call returns.
+wf_status wf_file_append(const char *path, const void *line, size_t n_bytes, bool durable);
+
 wf_status wf_file_sync_folder(const char *path);
 
 // Creates a folder and those above it; fine when it is there. WF_IO when a part is not a folder.

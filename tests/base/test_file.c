@@ -174,6 +174,39 @@ static void one_of_many_claims_wins(void **state)
     check_holds("lease", "me");
 }
 
+// Four processes at once: all of their lines are there, none torn.
+static void appended_lines_stay_whole(void **state)
+{
+    (void)state;
+    enum { N_WRITERS = 4, N_LINES = 300 };
+    char line[] = "x 0123456789012345678901234567890123456789\n", *text = NULL;
+    size_t n = 0, n_lines[N_WRITERS] = {0};
+    for (int w = 0; w < N_WRITERS; w++) {
+        if (fork() != 0) continue;
+        line[0] = (char)('a' + w);
+        for (int i = 0; i < N_LINES; i++) {
+            if (wf_file_append("log", line, strlen(line), i == 0) != WF_OK) _exit(1);
+        }
+        _exit(0);
+    }
+    for (int w = 0, status; w < N_WRITERS; w++) {
+        assert_true(wait(&status) > 0);
+        assert_int_equal(status, 0);
+    }
+    assert_ok(wf_file_read("log", 1 << 20, &text, &n));
+    assert_int_equal(n, N_WRITERS * N_LINES * strlen(line));
+    for (const char *at = text; *at; at += strlen(line)) {
+        assert_in_range(at[0], 'a', 'a' + N_WRITERS - 1);
+        assert_memory_equal(at + 1, line + 1, strlen(line) - 1);
+        n_lines[at[0] - 'a']++;
+    }
+    for (int w = 0; w < N_WRITERS; w++) {
+        assert_int_equal(n_lines[w], N_LINES);
+    }
+    free(text);
+    assert_int_equal(wf_file_append("nowhere/log", line, 1, false), WF_IO);
+}
+
 static void folders_are_made(void **state)
 {
     (void)state;
@@ -246,6 +279,7 @@ int main(void)
         TEST(publish_replaces_or_refuses),
         TEST(failed_write_keeps_the_old_file),
         TEST(one_of_many_claims_wins),
+        TEST(appended_lines_stay_whole),
         TEST(folders_are_made),
         TEST(paths_are_put_together),
         TEST(glob_sorts_and_reports),
