@@ -14,6 +14,7 @@
 #include "io/base/arena.h"
 #include "io/base/fault.h"
 #include "io/base/hash.h"
+#include "io/base/text.h"
 #include "kernels/convert.h"
 
 enum { NAME_BYTES = 160, BLOCK_BYTES = 16 << 20, STAGING_BYTES = 1 << 20, MIN_BYTES = 4096 };
@@ -358,19 +359,13 @@ wf_status wf_loader_rotary(wf_loader *l, int32_t n_positions, float **cos, float
     return WF_OK;
 }
 
-static bool ends_with(const char *text, const char *end)
-{
-    size_t n = strlen(text), n_end = strlen(end);
-    return n >= n_end && strcmp(text + n - n_end, end) == 0;
-}
-
 // Buffers that hold no weights, and a head that was saved beside the embedding it is tied to.
 static bool may_be_unused(const wf_arch *arch, const char *name)
 {
     char head[NAME_BYTES];
     for (size_t i = 0; i < sizeof arch->family->ignored / sizeof *arch->family->ignored; i++) {
         const char *end = arch->family->ignored[i];
-        if (end && ends_with(name, end)) return true;
+        if (end && wf_text_ends_with(name, end)) return true;
     }
     wf_family_tensor_name(arch->family, WF_ROLE_HEAD, 0, ".weight", head, sizeof head);
     return arch->tied && strcmp(name, head) == 0;

@@ -11,6 +11,7 @@
 
 #include "io/base/arena.h"
 #include "io/base/hash.h"
+#include "io/base/text.h"
 
 #define SINGLE_FILE "model.safetensors"
 #define INDEX_FILE  "model.safetensors.index.json"
@@ -136,12 +137,6 @@ static wf_status no_weights(const wf_hf_folder *folder)
                    folder->path);
 }
 
-static bool ends_with(const char *text, const char *end)
-{
-    size_t n = strlen(text), n_end = strlen(end);
-    return n >= n_end && strcmp(text + n - n_end, end) == 0;
-}
-
 // A name from an index may only mean a file of this folder.
 static wf_status check_name(wf_json_ref item, const char *name)
 {
@@ -149,7 +144,7 @@ static wf_status check_name(wf_json_ref item, const char *name)
         return wf_json_fail(item, "'%.64s' leaves the model's folder; a plain file name is needed",
                             name);
     }
-    if (!ends_with(name, ".safetensors")) {
+    if (!wf_text_ends_with(name, ".safetensors")) {
         return wf_json_fail(item, "'%.64s' is not the name of a .safetensors file", name);
     }
     if (strlen(name) > 255) return wf_json_fail(item, "a file name of %zu bytes", strlen(name));

@@ -8,6 +8,7 @@
 
 #include "io/base/file.h"
 #include "io/base/rng.h"
+#include "io/base/text.h"
 #include "io/shard_writer.h"
 #include "jobs/import_format.h"
 #include "jobs/line_index.h"
@@ -184,8 +185,7 @@ static wf_status append_request(import *m, const wf_line_entry *e)
 static wf_status shard_path(const wf_import_options *o, uint64_t i_shard, char **out)
 {
     if (o->rows_per_shard == 0) return wf_strdup(o->output, out);
-    size_t n = strlen(o->output),
-           n_stem = n > 3 && strcmp(o->output + n - 3, ".h5") == 0 ? n - 3 : n;
+    size_t n = strlen(o->output), n_stem = wf_text_ends_with(o->output, ".h5") ? n - 3 : n;
     WF_TRY(wf_alloc(n + 32, 1, out));
     snprintf(*out, n + 32, "%.*s-%05" PRIu64 "%s", (int)n_stem, o->output, i_shard,
              o->output + n_stem);

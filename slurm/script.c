@@ -227,8 +227,7 @@ static bool begins(const char *text, const char *with)
 
 static bool is_apptainer(const char *image)
 {
-    size_t n = strlen(image);
-    return (n > 4 && strcmp(image + n - 4, ".sif") == 0) || begins(image, "docker://") ||
+    return wf_text_ends_with(image, ".sif") || begins(image, "docker://") ||
            begins(image, "oras://") || begins(image, "library://");
 }
 

@@ -1,4 +1,4 @@
-// Growing strings, UTF-8 and word distance.
+// Growing strings, endings, UTF-8 and word distance.
 #include "io/base/text.h"
 
 #include "io/base/arena.h"
@@ -61,6 +61,12 @@ void wf_text_free(wf_text *text)
 {
     free(text->bytes);
     *text = (wf_text){0};
+}
+
+bool wf_text_ends_with(const char *text, const char *end)
+{
+    size_t n = strlen(text), n_end = strlen(end);
+    return n >= n_end && strcmp(text + n - n_end, end) == 0;
 }
 
 size_t wf_utf8_length(const char *text, size_t n)

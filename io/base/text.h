@@ -1,4 +1,4 @@
-// Text: a growing string, UTF-8 checks, and how near two words are.
+// Text: a growing string, endings, UTF-8 checks, and how near two words are.
 //
 //   wf_text t = {0};
 //   wf_text_printf(&t, "%zu rows\n", n);
@@ -30,6 +30,8 @@ void wf_text_printf(wf_text *text, const char *format, ...) __attribute__((forma
 // Hands over the string and leaves `text` empty.
 wf_status wf_text_take(wf_text *text, char **out);
 void wf_text_free(wf_text *text);
+
+bool wf_text_ends_with(const char *text, const char *end);
 
 // Length of the UTF-8 sequence at `s` (n > 0 bytes), 0 when there is none: overlong forms,
 // surrogates and values beyond U+10FFFF are none (Unicode 15, table 3-7).

@@ -9,6 +9,7 @@
 #include "io/base/file.h"
 #include "io/base/hash.h"
 #include "io/base/json.h"
+#include "io/base/text.h"
 
 #include <dirent.h>
 #include <inttypes.h>
@@ -147,12 +148,6 @@ static wf_status list(folder *f, const char *name, wf_paths *names)
     return st;
 }
 
-static bool ends_with(const char *text, const char *end)
-{
-    size_t n = strlen(text), m = strlen(end);
-    return n >= m && strcmp(text + n - m, end) == 0;
-}
-
 static wf_status read_runs(folder *f)
 {
     wf_paths names = {0};
@@ -203,11 +198,11 @@ static wf_status judge_group(folder *f, const wf_paths *run_files, uint32_t grou
     for (size_t i = 0; st == WF_OK && i < files.n; i++) {
         segment *s;
         snprintf(name, sizeof name, "segments/g%u/%.100s", group, files.item[i]);
-        if (ends_with(name, ".part")) {
+        if (wf_text_ends_with(name, ".part")) {
             check_note(f->c, "%s/%s: not sealed, does not count", f->c->root, name);
             continue;
         }
-        if (!ends_with(name, ".h5")) continue;
+        if (!wf_text_ends_with(name, ".h5")) continue;
         st = note_segment(f, name, &s);
         if (st != WF_OK) break;
         bool own = s->run == f->newest && (s->epoch == epoch || s->by_epoch);

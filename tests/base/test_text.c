@@ -84,6 +84,16 @@ static void distance(void **state)
     assert_int_equal(wf_edit_distance(long_a, long_b), 64);
 }
 
+static void endings(void **state)
+{
+    (void)state;
+    assert_true(wf_text_ends_with("a.h5", ".h5"));
+    assert_true(wf_text_ends_with(".h5", ".h5"));
+    assert_true(wf_text_ends_with("a", ""));
+    assert_false(wf_text_ends_with("h5", ".h5"));
+    assert_false(wf_text_ends_with("a.h5.part", ".h5"));
+}
+
 static void nearest(void **state)
 {
     (void)state;
@@ -115,6 +125,7 @@ int main(void)
         cmocka_unit_test(pieces_become_one_string),
         cmocka_unit_test(utf8),
         cmocka_unit_test(distance),
+        cmocka_unit_test(endings),
         cmocka_unit_test(nearest),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
