@@ -270,14 +270,20 @@ static wf_plan_needs needs_of(const wf_jobspec *spec, const stream_facts *facts)
     return needs;
 }
 
+// With its weights where a run would read them; a plan is made without them as well.
+static wf_status model_open(const wf_jobspec *spec, wf_hf_folder **out)
+{
+    if (spec->model.weights == WF_SPEC_WEIGHTS_FILE) {
+        if (wf_hf_folder_open(spec->model.path, true, out) == WF_OK) return WF_OK;
+        wf_warn("a run would not start: %s", wf_error());
+    }
+    return wf_hf_folder_open(spec->model.path, false, out);
+}
+
 static wf_status model_read(const wf_jobspec *spec, wf_arch *arch)
 {
     wf_hf_folder *folder = NULL;
-    bool files = spec->model.weights == WF_SPEC_WEIGHTS_FILE;
-    if (files && wf_hf_folder_open(spec->model.path, true, &folder) != WF_OK)
-        wf_warn("a run would not start: %s", wf_error());
-    wf_hf_folder_close(&folder);
-    WF_TRY(wf_hf_folder_open(spec->model.path, false, &folder));
+    WF_TRY(model_open(spec, &folder));
     wf_status st = wf_arch_read(folder, arch);
     if (st == WF_OK) st = wf_arch_check_tp(arch, spec->parallel.tensor);
     if (st == WF_OK && spec->engine.max_context > arch->max_context) {
