@@ -219,7 +219,7 @@ static wf_status create_engine(runner *r)
                           .instances = s->engine.instances,
                           .deterministic = s->engine.deterministic,
                           .steps_ahead = -1,
-                          .capture = s->engine.capture,
+                          .capture = r->c->profiled ? WF_CAPTURE_OFF : s->engine.capture,
                           .n_top = r->needs.n_top,
                           .penalties = r->needs.penalties};
     const wf_engine_fit fit = {.spec = s,

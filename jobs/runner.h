@@ -49,6 +49,7 @@ typedef struct wf_runner_config {
     wf_owner_ask ask_owner;     // is a batch job alive? NULL: nobody to ask
     const char *command;        // how this start was typed; NULL: not known
     const char *host;
+    bool profiled; // some rank of the world measures its operations: no rank captures steps
     FILE *profile; // measure every operation of this rank, and print the table there; or NULL
     wf_run_info versions; // only its version_* members are used
 } wf_runner_config;

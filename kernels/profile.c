@@ -249,10 +249,6 @@ wf_status wf_profile_start(wf_backend *be, wf_profile **out)
     WF_PROFILED_OPS(WF_PROFILE_ENTRY)
 #undef WF_PROFILE_ENTRY
     p->ops.token_ids = first_op;
-    p->ops.capture_begin = NULL;
-    p->ops.capture_end = NULL;
-    p->ops.graph_launch = NULL;
-    p->ops.graph_destroy = NULL;
     wf_status st = open_profile(p);
     if (st != WF_OK) {
         wf_profile_stop(p);

@@ -4,11 +4,12 @@
 //   be->ops --> [ table with clocks ] --> the back end's own table       (the same wf_backend)
 //
 // wf_profile_start() measures the two limits (a large copy, a large product) and replaces the
-// table; operations are then stamped before and after on the device's own clock. Steps are not
-// captured meanwhile: a replay has no operations. An operation's first call with a new number of
-// rows is not counted, since it may look for the best plan. Operations on little data can pass the
-// limits, which are those of memory, not of caches. Communication is not an operation: it
-// is part of what lies between them. All functions are Local.
+// table; operations are then stamped before and after on the device's own clock. Whoever profiles
+// must not capture steps, on any rank of the group: a replay has no operations, and steps that are
+// captured are padded. An operation's first call with a new number of rows is not counted, since it
+// may look for the best plan. Operations on little data can pass the limits, which are those of
+// memory, not of caches. Communication is not an operation: it is part of what lies between them.
+// All functions are Local.
 #ifndef WF_KERNELS_PROFILE_H
 #define WF_KERNELS_PROFILE_H
 

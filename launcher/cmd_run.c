@@ -292,7 +292,7 @@ static wf_status job_do(job_run *run)
     wf_cli_shell_line(run->cli, "--fresh", line, sizeof line); // again is no start from nothing
     wf_start_command(&run->start, run->world->size, line, command, sizeof command);
     const wf_versions *v = &run->versions;
-    bool profile = wf_cli_has(run->cli, "profile") && run->world->rank == 0;
+    bool profiled = wf_cli_has(run->cli, "profile");
     wf_runner_config config = {.spec = run->spec,
                                .world = run->world->comm,
                                .plan = run->plan,
@@ -308,7 +308,8 @@ static wf_status job_do(job_run *run)
                                .ask_owner = wf_ask_queue,
                                .command = command,
                                .host = host,
-                               .profile = profile ? stdout : NULL,
+                               .profiled = profiled,
+                               .profile = profiled && run->world->rank == 0 ? stdout : NULL,
                                .versions = {.version_weft = v->weft,
                                             .version_cuda = v->cuda,
                                             .version_nccl = v->nccl,

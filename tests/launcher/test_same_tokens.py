@@ -1,10 +1,12 @@
 """The whole program, from shard to results, in every way of running: the tokens must be the same.
 
-usage: test_same_tokens.py WEFT
+usage: test_same_tokens.py WEFT [cpu | cuda]
 
 Runs demo prompts and long prompts of a real arrival log (some sampled, greedy the others) with
-tensor-parallel groups of 1, 2 and 4, every reorder and every fusion, and compares all tokens.
+tensor-parallel groups of 1, 2 and 4, every reorder and every fusion, and compares all tokens. On
+GPUs with engine.deterministic, and as many ranks as there are devices; skips where there is none.
 """
+import glob
 import json
 import os
 import subprocess
@@ -15,7 +17,7 @@ import h5py
 
 SOURCE = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
 
-# name, ranks, settings
+# name, ranks, settings; words that begin with -- are options
 WAYS = [
     ("tensor 1", 1, []),
     ("tensor 2", 2, ["parallel.tensor=2"]),
@@ -31,7 +33,14 @@ WAYS = [
     ("few pages", 1, ["engine.kv_memory=3MiB"]),
     ("timed", 2, ["arrivals.mode=poisson", "arrivals.rate=100"]),
     ("one thread", 1, ["parallel.threads=1"]),
+    ("profiled tensor 2", 2, ["parallel.tensor=2", "--profile"]),
 ]
+
+
+def n_devices():
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    there = len(glob.glob("/dev/nvidia[0-9]*"))
+    return there if visible is None else min(there, len([v for v in visible.split(",") if v]))
 
 
 def prompts(path):
@@ -63,17 +72,18 @@ def tokens(path):
                 for i, k in enumerate(keys)}
 
 
-def run(weft, folder, shard, name, ranks, settings):
+def run(weft, backend, folder, shard, name, ranks, settings):
     out = os.path.join(folder, name.replace(" ", "-"))
     job = os.path.join(folder, "job.yaml")
     with open(job, "w", encoding="ascii") as f:
         f.write(f"job: same\nseed: 5\nmodel: {{path: jobs/demo/model}}\nrequests: [{shard}]\n"
-                "engine: {max_rows: 24, step_tokens: 256, kv_memory: 64MiB, max_context: 1024}\n"
-                "parallel: {backend: cpu}\n")
+                "engine: {max_rows: 24, step_tokens: 256, kv_memory: 64MiB, max_context: 1024, "
+                f"deterministic: {'true' if backend == 'cuda' else 'false'}}}\n"
+                f"parallel: {{backend: {backend}}}\n")
     command = ["mpirun", "-n", str(ranks)] if ranks > 1 else []
     command += [weft, "run", job, "--out", out]
     for s in settings:
-        command += ["--set", s]
+        command += [s] if s.startswith("--") else ["--set", s]
     done = subprocess.run(command, cwd=SOURCE, capture_output=True, text=True)
     if done.returncode != 0:
         sys.exit(f"{name}: exit {done.returncode}\n{done.stdout}{done.stderr}")
@@ -82,7 +92,11 @@ def run(weft, folder, shard, name, ranks, settings):
 
 
 def main():
-    weft = os.path.abspath(sys.argv[1])
+    weft, backend = os.path.abspath(sys.argv[1]), (*sys.argv[2:], "cpu")[0]
+    most_ranks = n_devices() if backend == "cuda" else 4
+    if most_ranks < 1:
+        print("skipped: no GPU on this machine")
+        return 77
     os.environ.update(WEFT_LOG="warn", WEFT_PROGRESS="off", OMPI_MCA_mpi_yield_when_idle="1",
                       OMPI_MCA_rmaps_base_oversubscribe="1", OMPI_ALLOW_RUN_AS_ROOT="1",
                       OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1")
@@ -94,7 +108,10 @@ def main():
                        cwd=SOURCE, check=True, capture_output=True)
         want = None
         for way in WAYS:
-            got = run(weft, folder, shard, *way)
+            if way[1] > most_ranks:
+                print(f"{way[0]:24} not run, has {way[1]} ranks")
+                continue
+            got = run(weft, backend, folder, shard, *way)
             want = want or got
             differ = [k for k in want if got.get(k) != want[k]]
             ok = not differ and len(got) == len(want)

@@ -5,7 +5,7 @@ usage: results/studies/gpu-models/groups.py BUILD OUT [PART ...]      writes OUT
 
 Parts: replicas (4 GPUs), alone (what a replica does with its GPU and no other replica; one GPU), tp2,
 tp4, profile (2 GPUs; writes OUT/profile-tp2.csv). Each replica gets a job of its own size (weak
-scaling). A run of 70B lets rows join in three waves, so that one load shows the steps of 1, 32 and
+scaling): the same lengths again, with prompts of their own. A run of 70B lets rows join in three waves, so that one load shows the steps of 1, 32 and
 128 rows; its sums over the group are measured beside it (bench_all_reduce).
 """
 import csv
@@ -23,8 +23,8 @@ EACH = 256  # requests per replica
 
 def scaled_job(n):
     rng = np.random.default_rng(7)
-    return [(0, int(p), int(n)) for p, n in zip(rng.integers(100, 400, 1024),
-                                                rng.integers(64, 321, 1024))][:EACH * n]
+    lengths = zip(rng.integers(100, 400, EACH), rng.integers(64, 321, EACH))
+    return [(0, int(prompt), int(output)) for prompt, output in lengths] * n
 
 
 def of_replicas(study, n):
