@@ -98,6 +98,7 @@ static wf_status read_more(wf_lines *l)
 static wf_status find_end(wf_lines *l, size_t *length)
 {
     size_t looked = 0;
+    if (!l->buffer) WF_TRY(read_more(l));
     for (;;) {
         const char *from = l->buffer + l->at;
         size_t held = l->n - l->at;

@@ -6,6 +6,7 @@
 #include "io/base/text.h"
 
 #include <assert.h>
+#include <float.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -218,7 +219,11 @@ wf_status wf_json_copy(wf_json_ref value, wf_json_writer *w, const char *key)
     int64_t integer;
     double real;
     const char *text;
-    switch (wf_json_kind_of(value)) {
+    wf_json_kind kind = wf_json_kind_of(value);
+    bool opens = kind == WF_JSON_OBJECT || kind == WF_JSON_ARRAY;
+    if (opens && w->depth == WF_JSON_WRITER_MAX_DEPTH)
+        return wf_json_fail(value, "is nested deeper than %d levels", WF_JSON_WRITER_MAX_DEPTH);
+    switch (kind) {
     case WF_JSON_OBJECT:
         wf_json_open_object(w, key);
         return copy_members(value, w);
@@ -234,7 +239,7 @@ wf_status wf_json_copy(wf_json_ref value, wf_json_writer *w, const char *key)
         wf_json_put_i64(w, key, integer);
         return WF_OK;
     case WF_JSON_REAL:
-        WF_TRY(wf_json_read_f64(value, -1.7e308, 1.7e308, &real));
+        WF_TRY(wf_json_read_f64(value, -DBL_MAX, DBL_MAX, &real));
         wf_json_put_f64(w, key, real);
         return WF_OK;
     case WF_JSON_STRING:

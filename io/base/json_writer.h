@@ -24,7 +24,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define WF_JSON_WRITER_MAX_DEPTH 32
+#define WF_JSON_WRITER_MAX_DEPTH 80 // the reader's, and what is put around a copy of its value
 
 typedef struct wf_json_writer wf_json_writer;
 
@@ -45,7 +45,7 @@ void wf_json_put_string(wf_json_writer *w, const char *key, const char *value); 
 void wf_json_put_bytes(wf_json_writer *w, const char *key, const char *value, size_t value_bytes);
 
 // A value read from another document, with everything in it. An absent one is written as null.
-// Errors: those of reading it (WF_DATA).
+// Errors: WF_DATA where it is nested too deeply to stand here; the writer is then good for nothing.
 wf_status wf_json_copy(wf_json_ref value, wf_json_writer *w, const char *key);
 
 // The finished text, ended by a newline and a NUL that `text_bytes` (may be NULL) does not count.

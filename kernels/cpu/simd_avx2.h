@@ -136,7 +136,7 @@ WF_INLINE v16 v16_load_f16(const uint16_t *p)
 
 WF_INLINE void v16_store_f16(uint16_t *p, v16 x)
 {
-    const int nearest = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
+    enum { nearest = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }; // clang wants a constant
     _mm_storeu_si128((__m128i *)p, _mm256_cvtps_ph(x.lo, nearest));
     _mm_storeu_si128((__m128i *)(p + 8), _mm256_cvtps_ph(x.hi, nearest));
 }

@@ -133,6 +133,44 @@ static void u64_beyond_int64_is_written_whole(void **state)
     wf_json_writer_destroy(&w);
 }
 
+// A document of `depth` arrays, with a number of the greatest size in the innermost.
+static wf_json *nested(int depth)
+{
+    char text[256];
+    wf_json *doc;
+    int n = 0;
+    for (int i = 0; i < depth; i++)
+        text[n++] = '[';
+    n += snprintf(text + n, sizeof text - (size_t)n, "-1.7976931348623157e308");
+    for (int i = 0; i < depth; i++)
+        text[n++] = ']';
+    assert_ok(wf_json_parse("x", text, (size_t)n, NULL, &doc));
+    return doc;
+}
+
+static void a_copy_is_as_deep_as_what_was_read(void **state)
+{
+    (void)state;
+    wf_json *doc = nested(64), *again;
+    wf_json_writer *w;
+    const char *text;
+    size_t n;
+    assert_ok(wf_json_writer_create(0, &w));
+    wf_json_open_object(w, NULL); // as deep as a copy is put anywhere
+    assert_ok(wf_json_copy(wf_json_root(doc), w, "meta"));
+    wf_json_close(w);
+    assert_ok(wf_json_writer_finish(w, &text, &n));
+    assert_ok(wf_json_parse("again", text, n, &(wf_json_limits){.max_depth = 65}, &again));
+    wf_json_destroy(&again);
+    wf_json_writer_reset(w);
+    for (int i = 0; i < WF_JSON_WRITER_MAX_DEPTH - 63; i++)
+        wf_json_open_array(w, NULL);
+    assert_int_equal(wf_json_copy(wf_json_root(doc), w, NULL), WF_DATA);
+    assert_non_null(strstr(wf_error(), "nested deeper than"));
+    wf_json_writer_destroy(&w);
+    wf_json_destroy(&doc);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -140,6 +178,7 @@ int main(void)
         cmocka_unit_test(strings_are_always_valid),
         cmocka_unit_test(numbers_read_back_the_same),
         cmocka_unit_test(u64_beyond_int64_is_written_whole),
+        cmocka_unit_test(a_copy_is_as_deep_as_what_was_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
