@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "io/base/arena.h"
 #include "io/base/clock.h"
 #include "io/base/file.h"
 #include "io/base/json.h"
@@ -52,20 +53,15 @@ static wf_status record_line(const char *id, int array, char **out)
 {
     char now[WF_CLOCK_ISO_MAX];
     wf_json_writer *w = NULL;
-    wf_text line = {0};
     const char *text = "";
-    size_t n = 0;
     WF_TRY(wf_json_writer_create(0, &w));
     wf_json_open_object(w, NULL);
     wf_json_put_string(w, array < 0 ? "cancelled" : "job", id);
     if (array >= 0) wf_json_put_i64(w, "array", array);
     wf_json_put_string(w, "time", wf_clock_iso(wf_clock_unix_ns(), now));
     wf_json_close(w);
-    wf_status st = wf_json_writer_finish(w, &text, &n);
-    if (st == WF_OK) {
-        wf_text_printf(&line, "%.*s\n", (int)n, text);
-        st = wf_text_take(&line, out);
-    }
+    wf_status st = wf_json_writer_finish(w, &text, NULL);
+    if (st == WF_OK) st = wf_strdup(text, out);
     wf_json_writer_destroy(&w);
     return st;
 }

@@ -53,6 +53,9 @@ static void test_the_record(void **state)
     jobs_are(dir, "12,13");
 
     snprintf(path, sizeof path, "%s/submit/jobs.jsonl", dir);
+    assert_int_equal(wf_file_read(path, 1000, &text, NULL), WF_OK);
+    assert_null(strstr(text, "\n\n")); // a line each: as many as WF_SUBMISSION_MAX are looked at
+    free(text);
     append(path, "not a line\n{\"job\": 5}\n{\"job\": \"7; scancel -u root\"}\n\n{\"job\": \"14\"");
     jobs_are(dir, "12,13"); // the last one was cut off by a crash
     append(path, "}\n");
