@@ -14,29 +14,16 @@ case $n_ranks in
 4) start=(mpirun -n 4) layout='tensor: 2, replicas: 2' seal=300ms ;;
 *) echo "kill.sh: 1 or 4 ranks, not $n_ranks" >&2; exit 64 ;;
 esac
-cd "$(dirname "$0")/../.."
-. tests/packages.sh
-weft_mpi_environment
-export WEFT_LOG=warn WEFT_PROGRESS=off
-
-dir=$(mktemp -d)
-trap 'kill -9 $(jobs -p) 2>/dev/null || true; rm -rf "$dir"' EXIT
-job=$dir/job.yaml
-cat >"$job" <<YAML
-job: kill
-model: {path: jobs/demo/model}
-requests: [$dir/prompts.h5]
+. "$(dirname "$0")/kill_job.sh"
+job_make 100 12 <<YAML
 parallel: {$layout, backend: cpu}
 engine: {max_rows: 16, step_tokens: 64, kv_memory: 32MiB}
 arrivals: {mode: replay}
 output: {dir: $dir/out, seal_every: $seal}
 YAML
-/usr/bin/python3 jobs/demo/make_prompts.py --per-task 100 --span 12 -o "$dir/prompts.jsonl"
-"$weft" pack "$dir/prompts.jsonl" -o "$dir/prompts.h5" --model jobs/demo/model >/dev/null
 
-# The ranks of this job, whatever else runs on the machine.
-ranks() { pgrep -f -- "$weft run $job" | while read -r pid; do
-    [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = "$(basename "$weft")" ] || continue
+# The ranks of this job, whatever else runs on the machine; not the mpirun that started them.
+ranks() { processes "$weft run $job" | while read -r pid; do
     [ "$n_ranks" = 1 ] || grep -qz '^OMPI_COMM_WORLD_RANK=' "/proc/$pid/environ" 2>/dev/null || continue
     echo "$pid"
 done; }
@@ -47,14 +34,8 @@ moment() {
 }
 
 finish() { # ends a folder: run to completion, then every row must be there exactly once
-    if ! "${start[@]}" "$weft" run "$job" >"$dir/log" 2>&1; then
-        cat "$dir/log" >&2
-        echo "the run after $n_kills kills failed" >&2
-        exit 1
-    fi
-    local said
-    said=$("$weft" check "$dir/out") || { echo "$said" >&2; exit 1; }
-    case $said in *"complete: yes"*"checked 400 rows (0 failed)"*ok*) ;; *) echo "$said" >&2; exit 1 ;; esac
+    "${start[@]}" "$weft" run "$job" >"$dir/log" 2>&1 || fail "the run after $n_kills kills failed"
+    every_row_once '400 rows (0 failed)'
     rm -rf "$dir/out"
 }
 
@@ -70,9 +51,7 @@ while [ "$n_kills" -lt "$kills" ]; do
         n_folders=$((n_folders + 1))
         continue
     fi
-    if [ ${#pids[@]} -gt 0 ] && kill -9 "${pids[RANDOM % ${#pids[@]}]}" 2>/dev/null; then
-        n_kills=$((n_kills + 1))
-    fi
+    if kill_one "${pids[@]}"; then n_kills=$((n_kills + 1)); fi
     wait "$run" 2>/dev/null || true
 done
 sealed=$(find "$dir/out/segments" -name '*.h5' 2>/dev/null | wc -l)
