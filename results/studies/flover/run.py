@@ -45,8 +45,9 @@ def one(study, part, shape, case, requests, ranks=1, **settings):
     r = study.run(shape, requests, ranks=ranks, **ways)
     arrivals = max(a + alone_s(study, shape, n) for a, _, n in requests)
     bound = max(arrivals, r.floor_s)
+    sums = f"sums {study.sums_s(shape, r):.2f} s; " if ranks > 1 else ""
     study.row(part, shape.name, case, r.total_s, "s", bound,
-              f"arrivals {arrivals:.2f} s; floor {r.floor_s:.2f} s; {r.tokens / r.total_s:.0f} tok/s; "
+              f"arrivals {arrivals:.2f} s; floor {r.floor_s:.2f} s; {sums}{r.tokens / r.total_s:.0f} tok/s; "
               f"{len(r.start)} steps; mean rows {r.n_decode.mean():.1f}; rows moved "
               f"{r.rows_moved.sum()}; MB moved {r.bytes_moved.sum() / 1e6:.1f}; rows discarded "
               f"{r.discarded.sum()}; command {r.wall_s:.1f} s")
@@ -95,6 +96,9 @@ def w7(study):
         for way in REORDER:
             one(study, "W7", shape, f"32 requests, 128 to {most} tokens, 20 ms apart, reorder {way}",
                 uniform(32, 0.02, 128, most), engine__reorder=way)
+    for way in ("index", "off"):
+        one(study, "W7", shape, f"128 requests, 128 to 768 tokens, 5 ms apart, reorder {way}",
+            uniform(128, 0.005, 128, 768), engine__reorder=way)
     for fusion, sets in (("static", {}), ("window", {"engine__window": "300ms"})):
         one(study, "W7", shape, f"32 requests, 128 to 768 tokens, 20 ms apart, fusion {fusion}",
             uniform(32, 0.02, 128, 768), engine__fusion=fusion, **sets)
@@ -110,18 +114,19 @@ def instances(study):
               "s", note=f"{each * 1e3:.3f} ms per token times 16,128 tokens")
 
 
-def w8(study, shape, ranks, most):
-    for way in REORDER:
-        one(study, f"W8 TP{ranks}", shape, f"16 requests, 128 to {most} tokens, 20 ms apart, "
-            f"reorder {way}", uniform(16, 0.02, 128, most), ranks=ranks, engine__reorder=way)
+def w8(study, shape, ranks, sizes):
+    for n, ways in sizes:
+        for way in ways:
+            one(study, f"W8 TP{ranks}", shape, f"{n} requests, 128 to 1000 tokens, 20 ms apart, "
+                f"reorder {way}", uniform(n, 0.02, 128, 1000), ranks=ranks, engine__reorder=way)
 
 
 def w8_2(study):
-    w8(study, Shape("llama-3-8b", 2), 2, 1000)
+    w8(study, Shape("llama-3-8b", 2), 2, ((16, REORDER), (48, ("index", "off"))))
 
 
 def w8_4(study):
-    w8(study, Shape("llama-2-13b", 4), 4, 1000)
+    w8(study, Shape("llama-2-13b", 4), 4, ((16, REORDER), (48, ("index", "off"))))
 
 
 def big(study, model, ranks):

@@ -64,6 +64,15 @@ class Study:
                 return [path, *parts[1:]]
         raise SystemExit(f"{parts[0]}: not in {self.build}")
 
+    def sums_s(self, shape, result):
+        """Sums over the group of all steps that were run, as ../all-reduce recorded them."""
+        with open(os.path.join(HERE, "..", "all-reduce", "all-reduce.csv"), encoding="ascii") as f:
+            table = [(int(r["bytes"]), float(r["auto_us"])) for r in csv.DictReader(f)
+                     if int(r["gpus"]) == shape.tensor]
+        rows = result.n_decode + result.n_prompt_tokens
+        return float(np.interp(2 * shape.hidden * rows, *zip(*sorted(table))).sum()
+                     * 2 * shape.layers / 1e6)
+
     def limits(self):
         text = subprocess.run(self.tool("bench_gpu_kernels", "limits"), check=True,
                               capture_output=True, text=True).stdout
