@@ -44,7 +44,7 @@ static wf_status check_identity(const wf_folder_config *c, const wf_runs *runs, 
     if (!was) return WF_OK;
     wf_status st = wf_identity_compare(was, is);
     if (st != WF_MISMATCH) return st;
-    if (!c->force)
+    if (!c->start.force)
         return wf_fail(WF_MISMATCH,
                        "%s: %s; choose another output.dir, or go on all the same with --force",
                        c->spec->output.dir, wf_error());
@@ -98,10 +98,10 @@ static wf_status start_run(wf_folder *f, const wf_folder_config *c)
     WF_TRY_TO(out, check_identity(c, runs, text));
     WF_TRY_TO(out, wf_runs_verify(runs));
     wf_run_params params = {.identity = text,
-                            .job_id = c->job_id,
-                            .restart = c->restart,
-                            .command = c->command,
-                            .retry_failed = c->retry_failed};
+                            .job_id = c->start.job_id,
+                            .restart = c->start.restart,
+                            .command = c->start.command,
+                            .retry_failed = c->start.retry_failed};
     WF_TRY_TO(out, wf_runs_start(runs, &params, &f->run));
     say_run(f, c, runs);
 out:
@@ -114,7 +114,8 @@ out:
 // mpirun itself, and whoever starts the job again at once should not be told to wait.
 static wf_status take_ownership(const wf_folder_config *c, wf_folder *f)
 {
-    wf_owner_params params = {.job_id = c->job_id, .restart = c->restart, .ask = c->ask_owner};
+    const wf_folder_start *s = &c->start;
+    wf_owner_params params = {.job_id = s->job_id, .restart = s->restart, .ask = s->ask_owner};
     int64_t until_ns = wf_clock_ns() + OWNER_PATIENCE_NS;
     for (bool said = false;; said = true) {
         wf_status st = wf_owner_take(f->dir, &params, &f->owner);

@@ -14,22 +14,27 @@
 
 typedef struct wf_folder wf_folder;
 
+// Who starts a job, and what this start may do. All borrowed.
+typedef struct wf_folder_start {
+    const char *job_id;     // batch job, NULL: none
+    uint32_t restart;       // its restart count
+    wf_owner_ask ask_owner; // is a batch job alive? NULL: nobody to ask
+    const char *command;    // how this start was typed, for `weft why`; NULL: not known
+    bool force;             // go on although the folder belongs to another job
+    bool retry_failed;      // requests that failed so far are to be done again
+} wf_folder_start;
+
 typedef struct wf_folder_config {
     const wf_jobspec *spec; // all borrowed
     const char *model_identity;
     const char *dtype; // resolved
     const wf_result_shard *shards;
     size_t n_shards;
-    const char *job_id; // batch job, NULL: none
-    uint32_t restart;
-    wf_owner_ask ask_owner; // is a batch job alive? NULL: nobody to ask
-    const char *command;    // how this start was typed, for `weft why`; NULL: not known
-    bool force;             // go on although the identity differs
-    bool retry_failed;      // requests that failed so far are to be done again
+    wf_folder_start start;
 } wf_folder_config;
 
 // What wf_folder_begin would refuse: WF_MISMATCH with the differences. Takes and writes nothing; a
-// folder that is not there is fine. `job_id` and what follows it but `force` do not matter.
+// folder that is not there is fine. Of `start` only `force` matters.
 wf_status wf_folder_check(const wf_folder_config *config);
 
 // Makes the folder, takes its ownership, checks that it belongs to this job, sets aside what does

@@ -244,12 +244,7 @@ static wf_folder_config folder_config(const runner *r)
                               .dtype = wf_dtype_name(r->dtype),
                               .shards = r->in.shard,
                               .n_shards = r->in.n,
-                              .job_id = r->c->job_id,
-                              .restart = r->c->restart,
-                              .ask_owner = r->c->ask_owner,
-                              .command = r->c->command,
-                              .retry_failed = r->c->retry_failed,
-                              .force = r->c->force};
+                              .start = r->c->start};
 }
 
 static wf_status begin_folder(runner *r)
@@ -396,7 +391,7 @@ static wf_run_info run_info(const runner *r)
     info.epoch = (uint16_t)epoch(r);
     info.resumed = r->run > 0;
     info.timed = timed(r);
-    info.restart = r->c->restart;
+    info.restart = r->c->start.restart;
     info.start_unix_ns = wf_clock_unix_ns() - (wf_clock_ns() - r->origin_ns);
     info.clock_start_ns = r->first_ns == INT64_MAX ? 0 : r->first_ns;
     info.clock_offset_ns = r->clock_offset_ns;
@@ -404,7 +399,7 @@ static wf_run_info run_info(const runner *r)
     info.speed = r->spec->arrivals.speed;
     info.load_bytes = (int64_t)r->model->report.file_bytes;
     info.load_ns = r->model->report.load_ns;
-    info.job_id = r->c->job_id;
+    info.job_id = r->c->start.job_id;
     info.hosts = r->c->host;
     info.devices = r->be_info.device;
     return info;

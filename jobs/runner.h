@@ -42,12 +42,7 @@ typedef struct wf_runner_config {
     wf_drain *drain;            // when to leave: from any stage of the start, or from the step loop
     int64_t deadline_ns;        // of wf_clock_ns(): the drain begins then; INT64_MAX: none known
     int n_threads;              // of the CPU back end on this rank
-    bool retry_failed;          // requests that failed in earlier runs are done again
-    bool force;                 // go on although the folder belongs to another job
-    const char *job_id;         // batch job, NULL: none
-    uint32_t restart;           // its restart count
-    wf_owner_ask ask_owner;     // is a batch job alive? NULL: nobody to ask
-    const char *command;        // how this start was typed; NULL: not known
+    wf_folder_start start;
     const char *host;
     bool profiled; // some rank of the world measures its operations: no rank captures steps
     FILE *profile; // measure every operation of this rank, and print the table there; or NULL

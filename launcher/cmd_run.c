@@ -283,14 +283,30 @@ static wf_status drain_begin(job_run *run)
     return wf_world_agree(run->world, st);
 }
 
+// The texts that a wf_folder_start borrows.
+typedef struct {
+    char job_id[32], command[1100];
+} start_texts;
+
+static wf_folder_start start_describe(const job_run *run, int n_ranks, start_texts *texts)
+{
+    char line[1024];
+    snprintf(texts->job_id, sizeof texts->job_id, "%" PRId64, run->slurm.job_id);
+    wf_cli_shell_line(run->cli, "--fresh", line, sizeof line); // again is no start from nothing
+    wf_start_command(&run->start, n_ranks, line, texts->command, sizeof texts->command);
+    return (wf_folder_start){.job_id = run->slurm.present ? texts->job_id : NULL,
+                             .restart = (uint32_t)run->slurm.restarts,
+                             .ask_owner = wf_ask_queue,
+                             .command = texts->command,
+                             .force = wf_cli_has(run->cli, "force"),
+                             .retry_failed = wf_cli_has(run->cli, "retry-failed")};
+}
+
 static wf_status job_do(job_run *run)
 {
-    char host[HOST_NAME_MAX + 1] = "", job_id[32];
+    char host[HOST_NAME_MAX + 1] = "";
+    start_texts texts;
     gethostname(host, sizeof host - 1);
-    snprintf(job_id, sizeof job_id, "%" PRId64, run->slurm.job_id);
-    char line[1024], command[1100];
-    wf_cli_shell_line(run->cli, "--fresh", line, sizeof line); // again is no start from nothing
-    wf_start_command(&run->start, run->world->size, line, command, sizeof command);
     const wf_versions *v = &run->versions;
     bool profiled = wf_cli_has(run->cli, "profile");
     wf_runner_config config = {.spec = run->spec,
@@ -301,12 +317,7 @@ static wf_status job_do(job_run *run)
                                .drain = run->drain,
                                .deadline_ns = run->drain_from_ns,
                                .n_threads = run->threads.threads,
-                               .force = wf_cli_has(run->cli, "force"),
-                               .retry_failed = wf_cli_has(run->cli, "retry-failed"),
-                               .job_id = run->slurm.present ? job_id : NULL,
-                               .restart = (uint32_t)run->slurm.restarts,
-                               .ask_owner = wf_ask_queue,
-                               .command = command,
+                               .start = start_describe(run, run->world->size, &texts),
                                .host = host,
                                .profiled = profiled,
                                .profile = profiled && run->world->rank == 0 ? stdout : NULL,
@@ -338,10 +349,7 @@ static void print_conducted(const job_run *run, const wf_site *site)
 
 static wf_status conduct(job_run *run, wf_site *site)
 {
-    char job_id[32], line[1024], command[1100];
-    snprintf(job_id, sizeof job_id, "%" PRId64, run->slurm.job_id);
-    wf_cli_shell_line(run->cli, "--fresh", line, sizeof line);
-    wf_start_command(&run->start, 1, line, command, sizeof command);
+    start_texts texts;
     WF_TRY(start_over(run));
     wf_versions_get(&run->versions);
     print_conducted(run, site);
@@ -349,12 +357,7 @@ static wf_status conduct(job_run *run, wf_site *site)
                                   .site = site,
                                   .reader = run->reader,
                                   .drain = run->drain,
-                                  .job_id = run->slurm.present ? job_id : NULL,
-                                  .restart = (uint32_t)run->slurm.restarts,
-                                  .ask_owner = wf_ask_queue,
-                                  .command = command,
-                                  .force = wf_cli_has(run->cli, "force"),
-                                  .retry_failed = wf_cli_has(run->cli, "retry-failed")};
+                                  .start = start_describe(run, 1, &texts)};
     return wf_conduct(&config, &run->outcome);
 }
 

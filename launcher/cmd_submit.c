@@ -136,7 +136,7 @@ static wf_status inputs_check(const wf_jobspec *spec, bool force)
                                    .dtype = wf_dtype_name(model.dtype),
                                    .shards = in.shard,
                                    .n_shards = in.n,
-                                   .force = force};
+                                   .start.force = force};
         st = wf_folder_check(&config);
     }
     wf_inputs_close(&in);

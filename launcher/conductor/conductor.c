@@ -688,15 +688,8 @@ static wf_status progress_start(conductor *k)
 static wf_status open(conductor *k)
 {
     const wf_conductor_config *c = k->c;
-    wf_pool_config pool = {.spec = c->spec,
-                           .reader = c->reader,
-                           .n_groups = k->n_groups,
-                           .job_id = c->job_id,
-                           .restart = c->restart,
-                           .ask_owner = c->ask_owner,
-                           .command = c->command,
-                           .force = c->force,
-                           .retry_failed = c->retry_failed};
+    wf_pool_config pool = {
+        .spec = c->spec, .reader = c->reader, .n_groups = k->n_groups, .start = c->start};
     WF_TRY(groups_make(k));
     WF_TRY(wf_pool_open(&pool, &k->pool));
     WF_TRY(wf_drain_watch(c->drain, k->dir)); // an older stop file is gone by now

@@ -28,13 +28,8 @@ typedef struct wf_conductor_config {
     const wf_jobspec *spec;
     wf_site *site; // its places are seated and freed
     wf_reader *reader;
-    wf_drain *drain;    // must the job leave? Watches the folder's stop file from the start on
-    const char *job_id; // batch job, NULL: none
-    uint32_t restart;
-    wf_owner_ask ask_owner; // is a batch job alive? NULL: nobody to ask
-    const char *command;    // how this start was typed; NULL: not known
-    bool force;
-    bool retry_failed;
+    wf_drain *drain; // must the job leave? Watches the folder's stop file from the start on
+    wf_folder_start start;
 } wf_conductor_config;
 
 // As wf_runner_run: WF_OK, WF_FAILED_ROWS, WF_DRAINED or the failure; *out sums all groups up.

@@ -48,12 +48,7 @@ static wf_folder_config folder_config(const wf_pool *pool)
                               .dtype = wf_dtype_name(pool->model.dtype),
                               .shards = pool->in.shard,
                               .n_shards = pool->in.n,
-                              .job_id = c->job_id,
-                              .restart = c->restart,
-                              .ask_owner = c->ask_owner,
-                              .command = c->command,
-                              .force = c->force,
-                              .retry_failed = c->retry_failed};
+                              .start = c->start};
 }
 
 static wf_status folder_begin(wf_pool *pool)

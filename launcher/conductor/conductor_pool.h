@@ -13,7 +13,7 @@
 #define WF_LAUNCHER_CONDUCTOR_POOL_H
 
 #include "io/reader.h"
-#include "io/runfile_owner.h"
+#include "jobs/folder.h"
 #include "jobs/jobspec.h"
 #include "jobs/runner.h"
 
@@ -24,12 +24,7 @@ typedef struct wf_pool_config {
     const wf_jobspec *spec;
     wf_reader *reader;
     int n_groups;
-    const char *job_id; // batch job, NULL: none
-    uint32_t restart;
-    wf_owner_ask ask_owner; // is a batch job alive? NULL: nobody to ask
-    const char *command;    // how this start was typed; NULL: not known
-    bool force;
-    bool retry_failed;
+    wf_folder_start start;
 } wf_pool_config;
 
 wf_status wf_pool_open(const wf_pool_config *config, wf_pool **out);
