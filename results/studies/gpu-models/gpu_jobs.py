@@ -50,7 +50,7 @@ class Study:
 
     def __init__(self, build, out):
         self.build, self.out = os.path.abspath(build), os.path.abspath(out)
-        self.rows, self.begin = [], time.time()
+        self.rows, self.begin, self.table = [], time.time(), None
         os.makedirs(self.out, exist_ok=True)
         self.copy_rate = self.flop_rate = None
         said = subprocess.run(self.tool("weft", "--version"), check=True, capture_output=True,
@@ -93,15 +93,18 @@ class Study:
                 f"{bound:.4g}" if isinstance(bound, float) else bound, ratio, note]
         self.rows.append(line)
         print(*line, sep=",", flush=True)
+        if self.table:
+            self.write(self.table)
 
     def parts(self, functions, name):
-        """Runs the parts; one that fails leaves its reason and the others go on."""
+        """Runs the parts; one that fails leaves its reason, one that is cut off its rows so far."""
+        self.table = name
         for function in functions:
             try:
                 function(self)
             except (RuntimeError, subprocess.CalledProcessError) as failure:
                 print(f"# {function.__name__} failed: {failure}", flush=True)
-            self.write(name)
+        print(f"# {len(self.rows)} rows in {time.time() - self.begin:.0f} s", flush=True)
 
     def write(self, name):
         with open(os.path.join(self.out, name), "w", newline="", encoding="ascii") as f:
@@ -110,7 +113,6 @@ class Study:
                             "bound", "bound_share", "note"])
             today = date.today().isoformat()
             table.writerows([self.commit, today, self.device, *row] for row in self.rows)
-        print(f"# {len(self.rows)} rows in {time.time() - self.begin:.0f} s", flush=True)
 
     def shard(self, name, requests, vocab):
         """A request shard of (arrival s, prompt tokens, output tokens); prompts are drawn at random."""
