@@ -108,7 +108,7 @@ class Study:
 
     def write(self, name):
         with open(os.path.join(self.out, name), "w", newline="", encoding="ascii") as f:
-            table = csv.writer(f)
+            table = csv.writer(f, lineterminator="\n")
             table.writerow(["commit", "date", "device", "part", "model", "case", "value", "unit",
                             "bound", "bound_share", "note"])
             today = date.today().isoformat()
