@@ -10,8 +10,8 @@
 //   successor (kill-last), nobody is started any more; over is the end
 //
 // Pure: states and events in, states and actions out. Who makes the events and carries out the
-// actions is launcher/conductor/conductor.c. Source of the form: PRRTE's state machine (state,
-// event, action). Local.
+// actions: conductor_internal.h. Source of the form: PRRTE's state machine (state, event, action).
+// Local.
 #ifndef WF_LAUNCHER_CONDUCTOR_TABLE_H
 #define WF_LAUNCHER_CONDUCTOR_TABLE_H
 
