@@ -40,7 +40,8 @@ typedef enum wf_fault_point {
     X("stop", SIGSTOP)                                                                             \
     X("usr1", SIGUSR1)                                                                             \
     X("term", SIGTERM)                                                                             \
-    X("int", SIGINT)
+    X("int", SIGINT)                                                                               \
+    X("usr2", SIGUSR2) /* for a preloaded library that waits for it */
 
 // The point `n` is reached: does what WEFT_FAULT asks for here, if anything. The signal goes to the
 // process, as the outside would send it; after one that asks to leave it waits 0.3 s, so that the

@@ -52,6 +52,7 @@ static void strikes_where_it_is_told_to(void **state)
         {"kill@load=1; term@step=2", SIGTERM},
         {"usr1@step=1 ;kill@step=1", SIGUSR1},
         {"int@step=4,rank=2", SIGINT},
+        {"usr2@step=4", SIGUSR2},
     };
     for (size_t i = 0; i < N_ROWS(rows); i++) {
         if (signal_of(rows[i].text) != rows[i].number) fail_msg("row %zu: %s", i, rows[i].text);

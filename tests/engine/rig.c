@@ -105,6 +105,12 @@ void rig_create(const char *backend, const char *golden_name, wf_comm *comm, rig
     create(backend, golden_name, comm, false, WF_F32, out);
 }
 
+void rig_create_dtype(const char *backend, const char *golden_name, wf_comm *comm, wf_dtype dtype,
+                      rig *out)
+{
+    create(backend, golden_name, comm, false, dtype, out);
+}
+
 void rig_create_deterministic(const char *backend, const char *golden_name, wf_comm *comm,
                               wf_dtype dtype, rig *out)
 {

@@ -29,8 +29,10 @@ typedef struct rig {
 void golden_load(const char *name, golden *out);
 void golden_free(golden *g);
 
-// comm NULL: a group of one.
+// comm NULL: a group of one. rig_create computes in f32.
 void rig_create(const char *backend, const char *golden_name, wf_comm *comm, rig *out);
+void rig_create_dtype(const char *backend, const char *golden_name, wf_comm *comm, wf_dtype dtype,
+                      rig *out);
 void rig_create_deterministic(const char *backend, const char *golden_name, wf_comm *comm,
                               wf_dtype dtype, rig *out);
 void rig_destroy(rig *r);

@@ -3,7 +3,8 @@
 name       what happens
 ranks      MPI ranks (1: without mpirun); tensor: ranks per group
 env        environment of the run that is struck: WEFT_FAULT (io/base/fault.h), FAILING_IO
-           (failing_io.c); %N is the number of the call that fails, %F the bench's folder
+           (failing_io.c); %N is the number of the call that fails, %F the bench's folder, %D that of
+           the built libraries, %L the LD_LIBRARY_PATH
 each_n     the story is told for N = 1, 2, ... until nothing strikes
 act        a function below that runs the job itself and returns (exit code, what it said)
 parallel, output   more keys of the job file
@@ -13,6 +14,7 @@ exits      exit codes that are right
 says       patterns that its words must match
 keeps      rows that must have been kept at least
 hand       only with --all
+cuda       only where the CUDA back end is built
 restore    a function below that undoes what was done to the folder
 """
 import os
@@ -109,6 +111,14 @@ row("the wall clock jumps an hour ahead", env={"FAILING_CLOCK": "150:3600"}, exi
 row("the wall clock jumps a day back", env={"FAILING_CLOCK": "150:-86400"}, exits={0})
 row("the wall clock jumps back in a replay", env={"FAILING_CLOCK": "1000:-86400"}, exits={0},
     arrivals="replay")
+
+# ---- a machine without a GPU, or with an old driver; more of these in gpu_table.py ---------------
+
+CUDA = ["--set", "parallel.backend=cuda"]
+row("backend cuda and no GPU", cuda=True, env={"CUDA_VISIBLE_DEVICES": ""}, arguments=CUDA, exits={70},
+    says=["no CUDA driver|no GPU is visible", "--gpus-per-node", "parallel.backend: cpu"])
+row("backend cuda and an old driver", cuda=True, env={"LD_LIBRARY_PATH": "%D/old-driver:%L"},
+    arguments=CUDA, exits={70}, says=["its driver is for CUDA 11.4, this build needs CUDA"])
 
 # ---- lost and stalled ranks ---------------------------------------------------------------------
 

@@ -1,10 +1,11 @@
 #!/usr/bin/python3
 """Injects faults into the real program, one row of the table after the other.
 
-    faults.py WEFT SHIM [--all] [--only WORD] [--list]
+    faults.py WEFT SHIM [--device SHIM] [--all] [--only WORD] [--list]
 
-SHIM is the library made of failing_io.c. Every row of fault_table.py is one story: a job starts in a
-new folder, the fault strikes it, and then
+SHIM is the library made of failing_io.c; --device names that of failing_device.c, takes the rows of
+gpu_table.py and computes on GPUs. Every row of the table is one story: a job starts in a new folder,
+the fault strikes it, and then
 
   1. its exit code and its last words are those the row promises;
   2. `weft check` finds every row that is there once, and tells how many are missing;
@@ -30,6 +31,7 @@ import numpy
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import fault_table  # noqa: E402
+import gpu_table  # noqa: E402
 
 SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 MODEL = os.path.join(SOURCE, "jobs/demo/model")
@@ -48,8 +50,8 @@ JOB = """\
 job: fault
 model: {{path: {model}}}
 requests: [{folder}/prompts.h5]
-parallel: {{tensor: {tensor}, backend: cpu, threads: 1, {parallel}}}
-engine: {{max_rows: 16, step_tokens: 64, kv_memory: 32MiB}}
+parallel: {{tensor: {tensor}, backend: {backend}, threads: 1, {parallel}}}
+engine: {{max_rows: 16, step_tokens: 64, kv_memory: 32MiB, {engine}}}
 arrivals: {{mode: {arrivals}}}
 output: {{dir: {out}, seal_every: 100ms, {output}}}
 """
@@ -62,12 +64,14 @@ class Wrong(Exception):
 class Bench:
     """A folder with prompts, what an undisturbed run makes of them, and the ways to run a job."""
 
-    def __init__(self, weft, shim, folder):
-        self.weft, self.shim, self.folder = weft, shim, folder
+    def __init__(self, weft, shim, device_shim, folder):
+        self.weft, self.shim, self.device_shim, self.folder = weft, shim, device_shim, folder
         self.out = os.path.join(folder, "out")
         self.job = os.path.join(folder, "job.yaml")
         self.prompts = os.path.join(folder, "prompts.h5")
         self.mark = os.path.join(folder, "struck")
+        self.table = gpu_table if device_shim else fault_table
+        self.engine = "deterministic: true" if device_shim else ""
         self.ranks = 1
         self.make_prompts()
         self.n_rows = 4 * PER_TASK
@@ -92,16 +96,21 @@ class Bench:
         with open(self.job, "w") as f:
             f.write(JOB.format(model=MODEL, folder=self.folder, out=self.out,
                                tensor=row.get("tensor", 1),
+                               backend="cuda" if self.device_shim else "cpu",
+                               engine=row.get("engine", self.engine),
                                parallel=row.get("parallel", "replicas: auto"),
                                arrivals=row.get("arrivals", "offline"),
                                output=row.get("output", "token_times: true")))
 
     def environment(self, extra):
         env = dict(os.environ, WEFT_PROGRESS="off", WEFT_LOG="info", **MPI)
-        for name in ("WEFT_FAULT", "FAILING_IO", "FAILING_CLOCK", "FAILING_SPACE", "LD_PRELOAD"):
+        for name in ("WEFT_FAULT", "FAILING_IO", "FAILING_CLOCK", "FAILING_SPACE", "FAILING_DEVICE",
+                     "LD_PRELOAD"):
             env.pop(name, None)
         env.update(extra)
-        if any(name.startswith("FAILING_") for name in env):
+        if "FAILING_DEVICE" in env:
+            env.update(FAILING_DEVICE_MARK=self.mark, LD_PRELOAD=self.device_shim)
+        elif any(name.startswith("FAILING_") for name in env):
             env.update(FAILING_IO_MARK=self.mark, LD_PRELOAD=self.shim)
             env.setdefault("FAILING_IO_UNDER", self.out)
         return env
@@ -110,9 +119,18 @@ class Bench:
         command = [self.weft, "run", self.job, *arguments]
         return ["mpirun", "-n", str(self.ranks), *command] if self.ranks > 1 else command
 
-    def start(self, extra=None, arguments=()):
-        return subprocess.Popen(self.command(arguments), env=self.environment(extra or {}),
-                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    def command_by_rank(self, env_of_rank):
+        """As above, where ranks have an environment of their own."""
+        words = ["mpirun"]
+        for rank in range(self.ranks):
+            env = [f"{k}={v}" for k, v in env_of_rank.get(rank, {}).items()]
+            words += [":"] * (rank > 0) + ["-n", "1", "env", *env, self.weft, "run", self.job]
+        return words
+
+    def start(self, extra=None, arguments=(), env_of_rank=None):
+        command = self.command_by_rank(env_of_rank) if env_of_rank else self.command(arguments)
+        return subprocess.Popen(command, env=self.environment(extra or {}), text=True,
+                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
     def end(self, process, limit_s=LIMIT_S):
         try:
@@ -123,8 +141,8 @@ class Bench:
             raise Wrong(f"hangs; it said:\n{said}")
         return process.returncode, said
 
-    def run(self, extra=None, arguments=()):
-        return self.end(self.start(extra, arguments))
+    def run(self, extra=None, arguments=(), env_of_rank=None):
+        return self.end(self.start(extra, arguments, env_of_rank))
 
     def check(self, *arguments):
         done = subprocess.run([self.weft, "check", *arguments, self.out], text=True,
@@ -222,22 +240,29 @@ class Bench:
             if not re.search(words, said):
                 raise Wrong(f"does not say /{words}/; it said:\n{said}")
 
+    def fill_in(self, env, n=None):
+        words = {"%N": str(n), "%F": self.folder, "%D": os.path.dirname(self.shim),
+                 "%L": os.environ.get("LD_LIBRARY_PATH", "")}
+        return {k: re.sub("%[NFDL]", lambda m: words[m[0]], v) for k, v in env.items()}
+
     def story(self, row, n=None):
         """Returns how many rows were kept, and whether the fault struck."""
         self.begin(row)
-        extra = {k: v.replace("%N", str(n)).replace("%F", self.folder)
-                 for k, v in row.get("env", {}).items()}
+        extra = self.fill_in(row.get("env", {}), n)
+        of_rank = {r: self.fill_in(env) for r, env in row.get("env_of_rank", {}).items()}
         if "act" in row:
-            ended = getattr(fault_table, row["act"])(self, extra, row)
+            ended = getattr(self.table, row["act"])(self, extra, row)
         else:
-            ended = self.run(extra, row.get("arguments", ()))
+            ended = self.run(extra, row.get("arguments", ()), of_rank)
         struck = os.path.exists(self.mark)
+        if row.get("struck") and not struck:
+            raise Wrong(f"the fault did not strike; it said:\n{ended[1]}")
         if n is None or struck:
             self.judge(row, ended)
         elif ended[0] != 0:
             raise Wrong(f"failed although nothing struck:\n{ended[1]}")
         if row.get("restore"):
-            getattr(fault_table, row["restore"])(self)
+            getattr(self.table, row["restore"])(self)
         kept = self.look()
         if kept < row.get("keeps", 0):
             raise Wrong(f"kept {kept} rows, at least {row['keeps']} were promised")
@@ -280,24 +305,40 @@ def tell(row, bench, options):
     return True
 
 
+def can_be_told(row, options):
+    """Rows about GPUs need some, or the module that would open them."""
+    n, module = gpu_table.count_devices(), os.path.join(os.path.dirname(options.weft), "libweft_cuda.so")
+    lacks = (f"needs {row['needs']} GPUs, {n} seen" if row.get("needs", 0) > n else
+             "this build has no CUDA" if row.get("cuda") and not os.path.exists(module) else None)
+    if lacks:
+        print(f"skipped  {row['name']}: {lacks}")
+    return not lacks
+
+
 def main():
     p = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     p.add_argument("weft")
     p.add_argument("shim")
+    p.add_argument("--device", help="the library made of failing_device.c: faults of GPUs")
     p.add_argument("--all", action="store_true", help="every N, not a few of each range")
     p.add_argument("--only", default="", help="rows whose name holds this word")
     p.add_argument("--list", action="store_true")
     options = p.parse_args()
-    rows = [r for r in fault_table.ROWS
+    table = gpu_table if options.device else fault_table
+    rows = [r for r in table.ROWS
             if options.only in r["name"] and (options.all or options.only or not r.get("hand"))]
     if options.list:
         print("\n".join(r["name"] for r in rows))
         return 0
+    rows = [r for r in rows if can_be_told(r, options)]
+    if not rows:
+        return 77
     with tempfile.TemporaryDirectory(prefix="weft-faults-") as folder:
-        bench = Bench(os.path.abspath(options.weft), os.path.abspath(options.shim), folder)
+        bench = Bench(os.path.abspath(options.weft), os.path.abspath(options.shim),
+                      options.device and os.path.abspath(options.device), folder)
         failed = sum(not tell(row, bench, options) for row in rows)
     print(f"{len(rows) - failed} of {len(rows)} rows hold")
-    return 1 if failed or not rows else 0
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":

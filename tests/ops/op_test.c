@@ -323,14 +323,13 @@ int op_main(int argc, char **argv, const struct CMUnitTest *tests, size_t n_test
     } rounds[] = {{"cpu", "avx512", WF_BF16},   {"cpu", "avx2", WF_BF16},
                   {"cpu", "portable", WF_BF16}, {"cuda", NULL, WF_BF16},
                   {"cuda", NULL, WF_F16},       {"cuda", NULL, WF_F32}};
-    const char *name = argc > 1 ? argv[1] : "cpu";
-    if (argc > 2 || strcmp(name, "ref") == 0) {
-        int n = run_round(name, argc > 2 ? argv[2] : NULL, WF_BF16, tests, n_tests);
-        return n < 0 ? 77 : n;
-    }
+    const char *name = argc > 1 ? argv[1] : "cpu", *only = argc > 2 ? argv[2] : NULL;
+    if (argc > 3) cmocka_set_test_filter(argv[3]);
+    if (strcmp(name, "ref") == 0) return run_round(name, NULL, WF_BF16, tests, n_tests) != 0;
     int n_failed = 0, n_rounds = 0;
     for (size_t i = 0; i < sizeof rounds / sizeof *rounds; i++) {
-        if (strcmp(name, rounds[i].name) != 0) continue;
+        const char *way = rounds[i].isa ? rounds[i].isa : wf_dtype_name(rounds[i].dtype);
+        if (strcmp(name, rounds[i].name) != 0 || (only && strcmp(only, way) != 0)) continue;
         int n = run_round(name, rounds[i].isa, rounds[i].dtype, tests, n_tests);
         if (n < 0) continue;
         n_rounds++;

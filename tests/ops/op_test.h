@@ -1,10 +1,10 @@
 // What the operation tests share: two back ends side by side, device tensors with sentinels round
 // them and NaN in their padding, and packed batches over pages.
 //
-// A test program is run as `test_op_gemm <back end> [isa]`. The oracle is always "ref". For "cpu"
-// without an isa the tests run once for each instruction set of this machine, for "cuda" once for
-// each dtype of activations. Buffers go through the back end's own alloc, upload and download, so
-// the same program serves a device.
+// A test program is run as `test_op_gemm <back end> [isa or dtype [name of tests, "*"]]`. The
+// oracle is always "ref". For "cpu" without an isa the tests run once for each instruction set of
+// this machine, for "cuda" without a dtype once for each dtype of activations. Buffers go through
+// the back end's own alloc, upload and download, so the same program serves a device.
 #ifndef WF_TESTS_OPS_OP_TEST_H
 #define WF_TESTS_OPS_OP_TEST_H
 
