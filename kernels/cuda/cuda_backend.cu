@@ -54,7 +54,14 @@ wf_status wf_cuda_check(const wf_cuda *cu, cudaError_t e, const char *what)
 
 static wf_status use_device(wf_cuda *cu)
 {
-    return wf_cuda_check(cu, cudaSetDevice(cu->device), "selecting the device");
+    cudaError_t e = cudaSetDevice(cu->device);
+    if (e != cudaErrorMemoryAllocation) return wf_cuda_check(cu, e, "selecting the device");
+    (void)cudaGetLastError();
+    return wf_fail(WF_NO_MEMORY,
+                   "device %d (%s) on %s: no memory is left for a context: other processes have it "
+                   "(nvidia-smi on that host names them); end them, or keep the node out "
+                   "(--exclude=%s)",
+                   cu->device, cu->gpu, cu->host, cu->host);
 }
 
 static wf_status cuda_malloc(wf_cuda *cu, size_t bytes, void **out)
@@ -67,8 +74,8 @@ static wf_status cuda_malloc(wf_cuda *cu, size_t bytes, void **out)
     (void)cudaMemGetInfo(&free_bytes, &total_bytes);
     return wf_fail(WF_NO_MEMORY,
                    "device %d (%s) on %s: %.2f GiB cannot be had, %.2f of %.2f GiB are free; lower "
-                   "engine.kv_memory, engine.max_rows or engine.step_tokens, or raise "
-                   "parallel.tensor",
+                   "engine.kv_memory, engine.max_rows or engine.step_tokens, raise "
+                   "parallel.tensor, or end what else has memory there (nvidia-smi)",
                    cu->device, cu->gpu, cu->host, (double)bytes / gib, (double)free_bytes / gib,
                    (double)total_bytes / gib);
 }

@@ -29,7 +29,7 @@ typedef enum wf_gemm_kind {
 typedef struct wf_gemm_key {
     int64_t n, k;
     int32_t rows;             // of the bucket; negative: of a deterministic plan
-    int32_t w_dtype, y_dtype; // wf_dtype; y's bits 7: held against the chain, 8 on: runs of k
+    int32_t w_dtype, y_dtype; // wf_dtype; y's bits 6: held against the chain, 8 on: runs of k
 } wf_gemm_key;
 
 typedef struct wf_gemm_plan {

@@ -53,13 +53,17 @@ static void when_deterministic(void (*check)(void))
 static void expect_same_first_row(void)
 {
     static const int64_t rows[] = {2, 8, 16, 100, 300, 1000};
-    gemm_case one = {1, 512, 4096, false, false};
-    op_tensor a = gemm(op.be, &one, op.act);
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        gemm_case many = one;
-        many.m = rows[i];
-        op_tensor b = gemm(op.be, &many, op.act);
-        op_expect_same_bits(op_read(&a), op_read(&b), one.n);
+    static const int64_t shapes[][2] = {{512, 4096}, {192, 2048}, {1536, 512}, {96, 8192}};
+    for (size_t k = 0; k < sizeof shapes / sizeof *shapes; k++) {
+        gemm_case one = {1, shapes[k][0], shapes[k][1], false, false};
+        op_tensor a = gemm(op.be, &one, op.act);
+        for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+            gemm_case many = one;
+            many.m = rows[i];
+            op_tensor b = gemm(op.be, &many, op.act);
+            op_expect_same_bits(op_read(&a), op_read(&b), one.n);
+        }
+        op_release();
     }
 }
 
