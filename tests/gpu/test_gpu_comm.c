@@ -1,5 +1,5 @@
 // Groups of GPUs: sums, norms of sums and gathers by every way, peers that are gone, and a model's
-// tokens over 2, 4 and 8 ranks.
+// tokens over 2, 4 and 8 ranks, captured and not.
 //
 //   test_gpu_comm [most ranks] [all | share | sockets | strangers] [least ranks]
 //
@@ -277,6 +277,47 @@ static void check_tokens(wf_comm *control, const way *w, const char *name)
     golden_free(&g);
 }
 
+// Captured steps of a group and the same steps queued one by one: the same bits, sums included.
+static void check_captured(wf_comm *control, const way *w, const char *name)
+{
+    static rig_output outputs[2][16];
+    golden g;
+    rig r;
+    rig_request requests[16];
+    wf_engine_config config = rig_config();
+    wf_sampling sampling = wf_sampling_default();
+    sampling.ignore_eos = true;
+    sampling.logprobs = 4;
+    config.steps_ahead = 1;
+    golden_load(name, &g);
+    rig_create_dtype("cuda", name, control, WF_BF16, &r);
+    must(wf_comm_nccl_create(control, r.be, &w->config, &r.comm), "NCCL");
+    for (int32_t i = 0; i < g.n_cases; i++)
+        requests[i] = (rig_request){.prompt = g.cases[i].prompt,
+                                    .n_prompt = (uint32_t)g.cases[i].n_prompt,
+                                    .max_new = 60 + (uint32_t)i,
+                                    .sampling = &sampling,
+                                    .at_step = 5 * i};
+    for (int captured = 0; captured < 2; captured++) {
+        rig_totals totals;
+        config.capture = captured ? WF_CAPTURE_AUTO : WF_CAPTURE_PAD_ONLY;
+        rig_run(&r, &config, requests, g.n_cases, outputs[captured], &totals);
+        expect((totals.n_graphs > 0) == captured, w->name, "captured steps", totals.n_graphs);
+    }
+    int n = 0;
+    for (int32_t i = 0; i < g.n_cases; i++)
+        n += (int)outputs[0][i].n_tokens;
+    bool same = memcmp(outputs[0], outputs[1], sizeof outputs[0]) == 0;
+    if (control->rank == 0)
+        printf("  %s on %d ranks, %s: %d tokens and logprobs captured and not: %s\n", name,
+               control->size, w->name, n, same ? "the same bits" : "DIFFERENT");
+    expect(same, w->name, "captured and not", 0);
+    wf_comm_destroy(r.comm);
+    r.comm = control;
+    rig_destroy(&r);
+    golden_free(&g);
+}
+
 // ---- deterministic ------------------------------------------------------------------------------
 
 static rig_output alone[16], grouped[16];
@@ -459,6 +500,8 @@ static void run_rank(wf_comm *control, void *arg)
     wf_backend_destroy(be);
     for (int i = 0; i < p->n_ways; i++)
         check_tokens(control, &p->ways[i], "llama-gqa");
+    check_captured(control, &p->ways[0], "llama-gqa");
+    check_captured(control, &p->ways[p->n_ways - 1], "llama-gqa");
     if (control->size == 2) check_tokens(control, &p->ways[p->n_ways - 1], "gptj-mini");
 }
 
