@@ -24,7 +24,7 @@ static const exit_row exit_rows[] = {
     {65, "bad data: a shard, a model or results are damaged"},
     {66, "missing input: a file or folder is not there"},
     {69, "no progress: so many runs in a row finished nothing that --give-up says enough"},
-    {70, "internal error, or a device, a rank or the memory failed"},
+    {70, "internal error, or a device, a rank or memory failed or is not there"},
     {71, "weft doctor found something bad: it says what to change"},
     {74, "input/output error: disk full, no permission ..."},
     {75, "drained in time before a deadline or on a signal: run again to continue"},

@@ -200,40 +200,49 @@ static float hard_logit(int kind, int32_t i, uint64_t seed)
     }
 }
 
+enum { HARD_KINDS = 8 };
+
+static void check_hard_logits(int32_t n, int32_t n_vocab, const float *top_ps,
+                              const int32_t *top_ks)
+{
+    static const float temperatures[] = {0.5f, 1.0f, 2.0f};
+    float *logits = scratch((size_t)n * (size_t)n_vocab * sizeof *logits);
+    wf_row_sampling *sampling = scratch((size_t)n * sizeof *sampling);
+    for (int32_t i = 0; i < n; i++) {
+        int way = i / HARD_KINDS;
+        sampling[i] = (wf_row_sampling){.rng_key = 7 + (uint64_t)i * 77777,
+                                        .temperature = temperatures[way % 3],
+                                        .top_p = top_ps[way % 4],
+                                        .top_k = top_ks[way % 5],
+                                        .min_p = way % 6 == 5 ? 0.02f : 0.0f,
+                                        .repetition_penalty = 1.0f};
+        for (int32_t j = 0; j < n_vocab; j++)
+            logits[(size_t)i * (size_t)n_vocab + (size_t)j] =
+                hard_logit(i % HARD_KINDS, j, (uint64_t)way + 23);
+    }
+    sample_case c = {n, n_vocab, 4, 0, logits, sampling, NULL, 3};
+    sampled want = run_sample(op.ref, &c), got = run_sample(op.be, &c);
+    for (int32_t i = 0; i < n; i++)
+        if (got.token[i] != want.token[i])
+            fail_msg("row %d (logits %d) of %d: token %d, ref has %d", i, i % HARD_KINDS, n_vocab,
+                     got.token[i], want.token[i]);
+    drop(&want);
+    drop(&got);
+    test_free(logits);
+    test_free(sampling);
+}
+
 static void hard_logits(void **state)
 {
     (void)state;
-    enum { KINDS = 8, PER_KIND = 24, N = KINDS * PER_KIND };
-    static const float temperatures[] = {0.5f, 1.0f, 2.0f}, top_ps[] = {1.0f, 0.9f, 0.3f, 1.0f};
-    static const int32_t top_ks[] = {0, 40, 3000, 0, 2048}, sizes[] = {6000, 128256};
-    for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
-        int32_t n_vocab = sizes[s], n = s == 0 ? N : KINDS;
-        float *logits = scratch((size_t)n * (size_t)n_vocab * sizeof *logits);
-        wf_row_sampling *sampling = scratch((size_t)n * sizeof *sampling);
-        for (int32_t i = 0; i < n; i++) {
-            int way = i / KINDS;
-            sampling[i] = (wf_row_sampling){.rng_key = 7 + (uint64_t)i * 77777,
-                                            .temperature = temperatures[way % 3],
-                                            .top_p = s > 0 ? 0.9f : top_ps[way % 4],
-                                            .top_k = s > 0 ? 0 : top_ks[way % 5],
-                                            .min_p = way % 6 == 5 ? 0.02f : 0.0f,
-                                            .repetition_penalty = 1.0f};
-            for (int32_t j = 0; j < n_vocab; j++)
-                logits[(size_t)i * (size_t)n_vocab + (size_t)j] =
-                    hard_logit(i % KINDS, j, (uint64_t)way + 23);
-        }
-        sample_case c = {n, n_vocab, 4, 0, logits, sampling, NULL, 3};
-        sampled want = run_sample(op.ref, &c), got = run_sample(op.be, &c);
-        for (int32_t i = 0; i < n; i++)
-            if (got.token[i] != want.token[i])
-                fail_msg("row %d (logits %d) of %d: token %d, ref has %d", i, i % KINDS, n_vocab,
-                         got.token[i], want.token[i]);
-        drop(&want);
-        drop(&got);
-        test_free(logits);
-        test_free(sampling);
-        op_release();
-    }
+    check_hard_logits(24 * HARD_KINDS, 6000, (float[]){1.0f, 0.9f, 0.3f, 1.0f},
+                      (int32_t[]){0, 40, 3000, 0, 2048});
+}
+
+static void hard_logits_of_a_large_vocabulary(void **state)
+{
+    (void)state;
+    check_hard_logits(HARD_KINDS, 128256, (float[]){0.9f, 0.9f, 0.9f, 0.9f}, (int32_t[5]){0});
 }
 
 // One row of five logits, its parameters, and the only token that may come out.
@@ -542,6 +551,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(agrees_with_ref),
         cmocka_unit_test(hard_logits),
+        cmocka_unit_test(hard_logits_of_a_large_vocabulary),
         cmocka_unit_test(known_answers),
         cmocka_unit_test(logprobs),
         cmocka_unit_test(distributions),
