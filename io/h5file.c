@@ -210,6 +210,14 @@ static wf_status open_checked(wf_h5_file *file, hid_t fapl)
     file->id = H5Fopen(file->path, H5F_ACC_RDONLY, fapl);
     if (file->id >= 0) return check_superblock(file);
     wf_status st = wf_h5_fail(file->bad, "%s: cannot be opened as HDF5", file->path);
+    const char *cut = strstr(wf_error(), "truncated file: eof = ");
+    unsigned long long here, base, whole;
+    if (cut &&
+        sscanf(cut, "truncated file: eof = %llu, sblock->base_addr = %llu, stored_eof = %llu",
+               &here, &base, &whole) == 3) {
+        st = wf_fail(file->bad, "%s: is truncated: %llu of its %llu bytes are there; copy it again",
+                     file->path, here, whole);
+    }
     if (strstr(wf_error(), "already open for write")) {
         st = wf_fail(file->bad,
                      "%s: was not closed by its writer and may be incomplete; make it again",

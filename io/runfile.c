@@ -7,6 +7,7 @@
 #include "io/base/file.h"
 #include "io/base/hash.h"
 #include "io/base/log.h"
+#include "io/base/text.h"
 #include "io/space.h"
 
 #include <errno.h>
@@ -398,8 +399,8 @@ static void report_missing(const scan *s)
         char *full;
         if (wf_path_join(s->runs->out_dir, ref->path, &full) != WF_OK) return;
         if (!wf_file_exists(full)) {
-            wf_runs_say(s->runs, "%s: is missing; its %" PRIu64 " rows will be done again", full,
-                        ref->rows);
+            wf_runs_say(s->runs, "%s: is missing; its %" PRIu64 " row%s will be done again", full,
+                        ref->rows, WF_S(ref->rows));
         }
         free(full);
     }

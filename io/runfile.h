@@ -65,7 +65,8 @@ const char *wf_runs_identity(const wf_runs *runs);    // newest run's identity a
 size_t wf_runs_without_progress(const wf_runs *runs); // newest runs in a row that sealed nothing
 
 // Compares two identities (JSON objects). Every member must be equal, except that members of
-// `shards` may be added. WF_MISMATCH names each difference: "sampling.temperature: was 0, is 0.7".
+// `shards` may be added, and that `shard_paths` (uid -> path) only serves to name a shard that is
+// gone. WF_MISMATCH names each difference: "sampling.temperature: was 0, is 0.7".
 wf_status wf_identity_compare(const char *was, const char *is);
 
 typedef struct wf_run_params {

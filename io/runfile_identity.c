@@ -1,5 +1,5 @@
-// Comparing what two runs are about. It knows no member by name but `shards`, so what belongs to a
-// job's identity is decided where the identity is written.
+// Comparing what two runs are about. It knows no member by name but `shards` and `shard_paths`, so
+// what belongs to a job's identity is decided where the identity is written.
 #include "io/runfile_internal.h"
 
 #include <stdarg.h>
@@ -7,11 +7,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define PATHS "shard_paths" // uid -> path, for people: a shard may move
+
 enum { PATH_BYTES = 256, VALUE_BYTES = 96 };
 
 typedef struct {
     char text[WF_ERROR_MAX - 128];
     size_t n, n_differences;
+    wf_json_ref was, is; // the identities
 } differences;
 
 static void add(differences *d, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -92,6 +95,35 @@ static bool array_holds(wf_json_ref array, wf_json_ref value)
 
 static void compare(differences *d, const char *path, wf_json_ref was, wf_json_ref is);
 
+// The path of a shard as an identity has it, "" when it does not say.
+static const char *path_of(wf_json_ref identity, const char *uid)
+{
+    const char *path;
+    wf_json_ref paths = wf_json_find(identity, PATHS);
+    return wf_json_get_string(paths, uid, &path) == WF_OK ? path : "";
+}
+
+static bool has_path(wf_json_ref identity, const char *path)
+{
+    const char *other;
+    wf_json_iter it = wf_json_iterate(wf_json_find(identity, PATHS));
+    for (wf_json_ref item; wf_json_next(&it, &item);) {
+        if (wf_json_read_string(item, &other) == WF_OK && strcmp(path, other) == 0) return true;
+    }
+    return false;
+}
+
+static void add_missing_shard(differences *d, const char *uid)
+{
+    const char *path = path_of(d->was, uid);
+    if (!path[0])
+        add(d, "shard '%s' was read before and is gone or changed", uid);
+    else if (has_path(d->is, path))
+        add(d, "%s has changed: it is not the shard '%s' that was read before", path, uid);
+    else
+        add(d, "%s (shard '%s') was read before and is not among the requests now", path, uid);
+}
+
 // Every shard of old must still be there, the same; new ones may come. An object by uid, or an
 // array of uids in any order.
 static void compare_shards(differences *d, wf_json_ref was, wf_json_ref is)
@@ -104,7 +136,7 @@ static void compare_shards(differences *d, wf_json_ref was, wf_json_ref is)
                 add(d, "shard %s was read before and is gone or changed", value_text(item, text));
             }
         } else if (!wf_json_has(is, item.key)) {
-            add(d, "shard '%s' was read before and is gone or changed", item.key);
+            add_missing_shard(d, item.key);
         } else {
             join_path(path, "shards", item.key, 0);
             compare(d, path, item, wf_json_find(is, item.key));
@@ -123,6 +155,7 @@ static void compare_members(differences *d, const char *path, wf_json_ref was, w
             compare_shards(d, item, other);
             continue;
         }
+        if (object && path[0] == '\0' && strcmp(item.key, PATHS) == 0) continue;
         join_path(below, path, object ? item.key : NULL, item.index);
         compare(d, below, item, other);
     }
@@ -130,6 +163,7 @@ static void compare_members(differences *d, const char *path, wf_json_ref was, w
     for (wf_json_ref item; wf_json_next(&it, &item);) {
         wf_json_ref other = object ? wf_json_find(was, item.key) : wf_json_at(was, item.index);
         if (wf_json_kind_of(other) != WF_JSON_ABSENT) continue;
+        if (object && path[0] == '\0' && strcmp(item.key, PATHS) == 0) continue;
         join_path(below, path, object ? item.key : NULL, item.index);
         add(d, "%s: was not there, is %s", below, value_text(item, text));
     }
@@ -152,7 +186,11 @@ wf_status wf_identity_compare(const char *was, const char *is)
     differences d = {0};
     wf_status st = wf_json_parse("identity of the earlier run", was, strlen(was), NULL, &old);
     if (st == WF_OK) st = wf_json_parse("identity of this run", is, strlen(is), NULL, &new);
-    if (st == WF_OK) compare(&d, "", wf_json_root(old), wf_json_root(new));
+    if (st == WF_OK) {
+        d.was = wf_json_root(old);
+        d.is = wf_json_root(new);
+        compare(&d, "", d.was, d.is);
+    }
     wf_json_destroy(&old);
     wf_json_destroy(&new);
     WF_TRY(st);

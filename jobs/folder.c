@@ -9,6 +9,7 @@
 #include "io/base/clock.h"
 #include "io/base/file.h"
 #include "io/base/log.h"
+#include "io/base/text.h"
 #include "io/runfile_owner.h"
 #include "jobs/words.h"
 
@@ -32,6 +33,10 @@ static wf_status identity(const wf_folder_config *c, wf_json_writer **out)
     wf_json_open_object(w, "shards");
     for (size_t i = 0; i < c->n_shards; i++)
         wf_json_put_u64(w, c->shards[i].uid, c->shards[i].rows);
+    wf_json_close(w);
+    wf_json_open_object(w, "shard_paths"); // not compared: where to look for one that is gone
+    for (size_t i = 0; i < c->n_shards; i++)
+        wf_json_put_string(w, c->shards[i].uid, c->shards[i].path);
     wf_json_close(w);
     wf_json_close(w);
     *out = w;
@@ -63,10 +68,9 @@ static void say_run(const wf_folder *f, const wf_folder_config *c, const wf_runs
         n_rows += c->shards[i].rows;
     for (size_t i = 0; i < n; i++)
         n_kept += segment[i].rows - (segment[i].void_failed ? segment[i].n_failed : 0);
-    wf_info("%s: run %u: %zu shard%s with %s rows; %zu sealed segment%s with %s results kept",
-            f->dir, f->run, c->n_shards, c->n_shards == 1 ? "" : "s",
-            wf_words_count((int64_t)n_rows, rows), n, n == 1 ? "" : "s",
-            wf_words_count((int64_t)n_kept, kept));
+    wf_info("%s: run %u: %zu shard%s with %s row%s; %zu sealed segment%s with %s result%s kept",
+            f->dir, f->run, c->n_shards, WF_S(c->n_shards), wf_words_count((int64_t)n_rows, rows),
+            WF_S(n_rows), n, WF_S(n), wf_words_count((int64_t)n_kept, kept), WF_S(n_kept));
 }
 
 wf_status wf_folder_check(const wf_folder_config *c)

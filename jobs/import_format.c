@@ -82,6 +82,12 @@ static wf_status split(const wf_line *line, const char *place, field *fields, in
 {
     const char *at = line->text, *end = line->text + line->n_bytes;
     int n = 0;
+    if (line->text[0] == '{') {
+        return wf_fail(WF_DATA,
+                       "%s: is JSON, not comma-separated values; weft import mooncake "
+                       "reads Mooncake's JSON lines, weft pack prompts",
+                       place);
+    }
     if (memchr(at, '"', line->n_bytes) != NULL) {
         return wf_fail(WF_DATA, "%s: quoted fields are not supported", place);
     }
@@ -108,16 +114,35 @@ static wf_status split_row(const wf_line *line, const char *place, const wf_trac
     return wf_fail(WF_DATA, "%s: has %d fields, the header has %d", place, n, header->n_columns);
 }
 
+static bool is_name(field f, const char *name)
+{
+    return f.n == strlen(name) && memcmp(f.text, name, f.n) == 0;
+}
+
+static const char *const azure_names[3] = {"TIMESTAMP", "ContextTokens", "GeneratedTokens"};
+static const char *const csv_names[3] = {"arrival_s", "input_tokens", "output_tokens"};
+
+// What to do about a header that lacks a column: it may be another format's.
+static const char *other_format(const field *fields, int n)
+{
+    for (int i = 0; i < n; i++) {
+        if (is_name(fields[i], azure_names[0])) return "; is it an azure log? (weft import azure)";
+        if (is_name(fields[i], csv_names[0])) return "; is it a csv log? (weft import csv)";
+    }
+    return "; weft help import says what each format has";
+}
+
 static wf_status find_column(const field *fields, int n, const char *place, const char *name,
                              int *out)
 {
     for (int i = 0; i < n; i++) {
-        if (fields[i].n == strlen(name) && memcmp(fields[i].text, name, fields[i].n) == 0) {
+        if (is_name(fields[i], name)) {
             *out = i;
             return WF_OK;
         }
     }
-    return wf_fail(WF_DATA, "%s: the header lacks column '%s'", place, name);
+    return wf_fail(WF_DATA, "%s: the header lacks column '%s'%s", place, name,
+                   other_format(fields, n));
 }
 
 static wf_status find_columns(const wf_line *line, const char *place, const char *const names[3],
@@ -131,8 +156,6 @@ static wf_status find_columns(const wf_line *line, const char *place, const char
 }
 
 // --- azure ---
-
-static const char *const azure_names[3] = {"TIMESTAMP", "ContextTokens", "GeneratedTokens"};
 
 // Days since 1970-01-01 of a proleptic Gregorian date.
 // Source: Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms" (days_from_civil).
@@ -212,8 +235,6 @@ static wf_status azure_row(const wf_line *line, const char *place, const wf_trac
 
 // --- csv ---
 
-static const char *const csv_names[3] = {"arrival_s", "input_tokens", "output_tokens"};
-
 static wf_status csv_header(const wf_line *line, const char *place, wf_trace_header *header)
 {
     return find_columns(line, place, csv_names, header);
@@ -261,6 +282,12 @@ static wf_status mooncake_row(const wf_line *line, const char *place, const wf_t
 {
     (void)h;
     wf_json *doc = NULL;
+    if (line->text[strspn(line->text, " \t")] != '{') {
+        return wf_fail(WF_DATA,
+                       "%s: is no JSON object: Mooncake's logs have one a line; weft import "
+                       "azure and weft import csv read comma-separated values",
+                       place);
+    }
     WF_TRY(wf_json_parse(place, line->text, line->n_bytes, NULL, &doc));
     wf_json_ref root = wf_json_root(doc);
     int64_t ms = 0, n_prompt = 0, n_new = 0;

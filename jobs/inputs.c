@@ -84,6 +84,17 @@ wf_status wf_inputs_model_look(const wf_jobspec *spec, wf_inputs_model *out)
     return st;
 }
 
+wf_status wf_inputs_split_check(const wf_jobspec *spec)
+{
+    wf_hf_folder *folder = NULL;
+    wf_arch arch;
+    WF_TRY(wf_hf_folder_open(spec->model.path, false, &folder));
+    wf_status st = wf_arch_read(folder, &arch);
+    if (st == WF_OK) st = wf_arch_check_tp(&arch, spec->parallel.tensor);
+    wf_hf_folder_close(&folder);
+    return st;
+}
+
 int64_t wf_inputs_results(const wf_inputs *in, const wf_jobspec *spec)
 {
     int64_t n = 0;

@@ -37,6 +37,9 @@ typedef struct wf_inputs_model {
 // wf_arch_check_tp.
 wf_status wf_inputs_model_look(const wf_jobspec *spec, wf_inputs_model *out);
 
+// Reads the model's configuration alone: whether the model can be split as the job asks.
+wf_status wf_inputs_split_check(const wf_jobspec *spec);
+
 // Results of the whole job, if no row has its own number of samples.
 int64_t wf_inputs_results(const wf_inputs *inputs, const wf_jobspec *spec);
 

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "io/base/arena.h"
+#include "io/base/text.h"
 
 // Ranks of one node that no group has yet, lowest first.
 typedef struct {
@@ -183,9 +184,8 @@ static wf_status does_not_fit(const wf_plan *plan, const wf_plan_input *in)
     return wf_fail(WF_CONFIG,
                    "parallel: %d group%s of parallel.tensor %d need%s %lld ranks, %d %s started "
                    "on %d node%s: start %lld ranks, or lower parallel.tensor%s",
-                   want, want == 1 ? "" : "s", in->tensor, want == 1 ? "s" : "", n_needed,
-                   in->n_ranks, in->n_ranks == 1 ? "was" : "were", plan->n_nodes,
-                   plan->n_nodes == 1 ? "" : "s", n_needed,
+                   want, WF_S(want), in->tensor, want == 1 ? "s" : "", n_needed, in->n_ranks,
+                   in->n_ranks == 1 ? "was" : "were", plan->n_nodes, WF_S(plan->n_nodes), n_needed,
                    in->replicas > 0 ? " or parallel.replicas" : "");
 }
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "io/base/clock.h"
+#include "io/base/text.h"
 #include "jobs/progress.h"
 #include "jobs/words.h"
 
@@ -32,10 +33,11 @@ static void put_requests(writer *w, const wf_progress_view *v)
     char done[WF_WORDS_MAX], total[WF_WORDS_MAX], failed[WF_WORDS_MAX], percent[WF_WORDS_MAX];
     put(w, "%s", wf_words_count(v->requests_done, done));
     if (v->requests_total > 0) {
-        put(w, "/%s requests (%s)", wf_words_count(v->requests_total, total),
+        put(w, "/%s request%s (%s)", wf_words_count(v->requests_total, total),
+            WF_S(v->requests_total),
             wf_words_percent(v->requests_done, v->requests_total, percent));
     } else {
-        put(w, " requests");
+        put(w, " request%s", WF_S(v->requests_done));
     }
     if (v->requests_failed > 0) put(w, ", %s failed", wf_words_count(v->requests_failed, failed));
 }

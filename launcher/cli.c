@@ -78,11 +78,12 @@ static wf_status unknown_option(const wf_cli *cli, const char *text)
     const char *names[MAX_OPTIONS];
     size_t n = n_options(cli->command);
     char word[64];
+    size_t n_shown = 0;
     for (size_t i = 0; i < n; i++) {
-        names[i] = cli->command->options[i].name;
+        if (cli->command->options[i].help) names[n_shown++] = cli->command->options[i].name;
     }
     snprintf(word, sizeof word, "%.*s", (int)strcspn(text + 2, "="), text + 2);
-    const char *near = strncmp(text, "--", 2) == 0 ? wf_nearest_word(word, names, n) : NULL;
+    const char *near = strncmp(text, "--", 2) == 0 ? wf_nearest_word(word, names, n_shown) : NULL;
     if (near) return wf_cli_fail(cli, "unknown option %s; did you mean --%s?", text, near);
     return wf_cli_fail(cli, "unknown option %s", text);
 }
@@ -326,6 +327,7 @@ void wf_cli_print_help(const wf_command *command, FILE *file)
     if (command->details) fprintf(file, "\n%s", command->details);
     fputs("\noptions:\n", file);
     for (size_t i = 0; i < n_options(command); i++) {
+        if (!command->options[i].help) continue;
         option_text(&command->options[i], text, sizeof text);
         print_row(file, text, command->options[i].help);
     }

@@ -19,7 +19,7 @@ typedef struct wf_cli_option {
     const char *name;     // "set": --set
     char letter;          // 's': -s; 0: none
     const char *argument; // "KEY=VALUE"; NULL: a switch
-    const char *help;     // one phrase
+    const char *help;     // one phrase; NULL: given by weft itself, not shown
 } wf_cli_option;
 
 typedef struct wf_command {

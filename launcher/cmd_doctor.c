@@ -5,6 +5,7 @@
 
 #include "io/base/arena.h"
 #include "io/base/log.h"
+#include "io/base/text.h"
 #include "launcher/bringup/start.h"
 #include "launcher/commands.h"
 #include "launcher/watch/doctor.h"
@@ -117,9 +118,8 @@ static size_t n_of(const doctor *d, wf_verdict verdict)
 static void put_map(const doctor *d, wf_text *out)
 {
     enum { SHOWN = 64 };
-    wf_text_printf(out, "%d rank%s on %d node%s (%s)\n", d->world->size,
-                   d->world->size == 1 ? "" : "s", d->world->n_nodes,
-                   d->world->n_nodes == 1 ? "" : "s", d->world->placement);
+    wf_text_printf(out, "%d rank%s on %d node%s (%s)\n", d->world->size, WF_S(d->world->size),
+                   d->world->n_nodes, WF_S(d->world->n_nodes), d->world->placement);
     wf_text_printf(out, "  %s\n", d->place[0].versions);
     wf_text_puts(out, "   rank host             local  cores         memory  device\n");
     for (int r = 0; r < d->world->size && r < SHOWN; r++) {
@@ -216,8 +216,8 @@ static wf_status tell(const doctor *d)
     WF_TRY(wf_cli_has(d->cli, "json") ? print_json(d) : print_text(d));
     size_t n = n_of(d, WF_VERDICT_BAD);
     if (n == 0) return WF_OK;
-    return wf_fail(WF_UNFIT, "%zu check%s %s bad: what to change stands above", n,
-                   n == 1 ? "" : "s", n == 1 ? "is" : "are");
+    return wf_fail(WF_UNFIT, "%zu check%s %s bad: what to change stands above", n, WF_S(n),
+                   n == 1 ? "is" : "are");
 }
 
 wf_status wf_cmd_doctor(const wf_cli *cli)

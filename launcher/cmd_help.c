@@ -23,6 +23,7 @@ const wf_cli_option wf_help_options[] = {
 
 static wf_status print_keys(const wf_cli *cli)
 {
+    const char *word = wf_cli_argument(cli, 1) ? wf_cli_argument(cli, 1) : "";
     char *text = NULL;
     wf_status st;
     if (wf_cli_has(cli, "markdown")) {
@@ -31,8 +32,9 @@ static wf_status print_keys(const wf_cli *cli)
     } else if (wf_cli_has(cli, "example")) {
         st = wf_option_example(wf_jobspec_table, wf_jobspec_n_options, &text);
     } else {
-        st = wf_option_help(wf_jobspec_table, wf_jobspec_n_options, &text);
+        st = wf_option_help(wf_jobspec_table, wf_jobspec_n_options, word, &text);
     }
+    if (st == WF_OK && !text[0]) st = wf_cli_fail(cli, "no key has \"%s\" in its name", word);
     if (st == WF_OK) fputs(text, stdout);
     free(text);
     return st;
@@ -42,6 +44,9 @@ wf_status wf_cmd_help(const wf_cli *cli)
 {
     const char *topic = wf_cli_argument(cli, 0);
     const wf_command *command = topic ? wf_command_find(topic) : NULL;
+    if (wf_cli_argument(cli, 1) && strcmp(topic, "keys") != 0) {
+        return wf_cli_fail(cli, "do not know what to do with \"%s\"", wf_cli_argument(cli, 1));
+    }
     if (!topic) {
         wf_cli_print_overview(stdout);
     } else if (command) {

@@ -8,6 +8,7 @@
 #include "io/base/arena.h"
 #include "io/base/log.h"
 #include "io/base/parse.h"
+#include "io/base/text.h"
 #include "io/reader.h"
 #include "jobs/jobspec.h"
 #include "jobs/plan.h"
@@ -217,7 +218,8 @@ static void print_groups(const wf_plan *plan)
     for (int g = 0; g < plan->n_groups && g < SHOWN; g++) {
         printf("  group %-3d %s\n", g, wf_plan_group_text(plan, g, text, sizeof text));
     }
-    if (plan->n_groups > SHOWN) printf("  ... and %d more groups\n", plan->n_groups - SHOWN);
+    if (plan->n_groups > SHOWN)
+        printf("  ... and %d more group%s\n", plan->n_groups - SHOWN, WF_S(plan->n_groups - SHOWN));
     if (wf_plan_remarks(plan, text, sizeof text)[0]) printf("  note: %s\n", text);
 }
 
@@ -236,8 +238,8 @@ static void print_memory(const wf_plan_memory *m, const wf_plan_kv *kv)
         printf("  group     %10.3f GiB: buffers of its communicators\n",
                (double)m->comm_bytes / GIB);
     }
-    printf("  KV        %10.3f GiB: %" PRIu64 " pages, %" PRIu64 " tokens per group\n",
-           (double)kv->bytes / GIB, kv->n_pages, kv->n_tokens);
+    printf("  KV        %10.3f GiB: %" PRIu64 " page%s, %" PRIu64 " tokens per group\n",
+           (double)kv->bytes / GIB, kv->n_pages, WF_S(kv->n_pages), kv->n_tokens);
 }
 
 static void print_requests(const wf_jobspec *spec, const stream_facts *f, const wf_plan *plan,
@@ -245,11 +247,11 @@ static void print_requests(const wf_jobspec *spec, const stream_facts *f, const 
 {
     uint64_t fit = wf_plan_concurrency(kv, spec->engine.page_tokens, f->mean_tokens);
     uint64_t rows = (uint64_t)spec->engine.max_rows;
-    printf("requests  %" PRIu64 " in %zu shard%s, %" PRIu64 " prompt tokens\n", f->n_rows,
-           spec->requests.n, spec->requests.n == 1 ? "" : "s", f->n_prompt_tokens);
+    printf("requests  %" PRIu64 " in %zu shard%s, %" PRIu64 " prompt token%s\n", f->n_rows,
+           spec->requests.n, WF_S(spec->requests.n), f->n_prompt_tokens, WF_S(f->n_prompt_tokens));
     if (f->n_sampled == 0) return;
-    printf("  mean      %.0f tokens (prompt + most to generate, of the first %" PRIu64 " rows)\n",
-           f->mean_tokens, f->n_sampled);
+    printf("  mean      %.0f tokens (prompt + most to generate, of the first %" PRIu64 " row%s)\n",
+           f->mean_tokens, f->n_sampled, WF_S(f->n_sampled));
     printf("  at once   %" PRIu64 " per group, %" PRIu64 " in all (KV holds %" PRIu64
            ", engine.max_rows %" PRIu64 ")\n",
            fit < rows ? fit : rows, (fit < rows ? fit : rows) * (uint64_t)plan->n_groups, fit,
@@ -322,8 +324,8 @@ static wf_status plan_print(const wf_cli *cli, const wf_jobspec *spec)
            spec->model.path, arch.family->name, arch.n_layers, wf_dtype_name(dtype), info.name,
            info.device);
     print_devices(info.host_memory);
-    printf("placement %d rank%s on %d node%s (%s)\n", e.n_ranks, e.n_ranks == 1 ? "" : "s",
-           e.n_nodes, e.n_nodes == 1 ? "" : "s", e.why);
+    printf("placement %d rank%s on %d node%s (%s)\n", e.n_ranks, WF_S(e.n_ranks), e.n_nodes,
+           WF_S(e.n_nodes), e.why);
     print_groups(plan);
     wf_status st = wf_plan_kv_capacity(&memory, &kv);
     if (st == WF_OK) {

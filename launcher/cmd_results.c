@@ -4,6 +4,7 @@
 
 #include "io/base/file.h"
 #include "io/base/parse.h"
+#include "io/base/text.h"
 #include "io/runfile_owner.h"
 #include "launcher/commands.h"
 #include "launcher/folders.h"
@@ -165,8 +166,9 @@ wf_status wf_cmd_merge(const wf_cli *cli)
     } else {
         WF_TRY(merge_in_place(places[0], &options, &merged));
     }
-    printf("%s%s: %" PRIu64 " rows, %" PRIu64 " tokens, %" PRIu64 " steps, from %zu files\n",
-           path ? path : places[0], path ? "" : "/results.h5", merged.rows, merged.tokens,
-           merged.steps, merged.n_segments);
+    printf("%s%s: %" PRIu64 " row%s, %" PRIu64 " token%s, %" PRIu64 " step%s, from %zu file%s\n",
+           path ? path : places[0], path ? "" : "/results.h5", merged.rows, WF_S(merged.rows),
+           merged.tokens, WF_S(merged.tokens), merged.steps, WF_S(merged.steps), merged.n_segments,
+           WF_S(merged.n_segments));
     return WF_OK;
 }

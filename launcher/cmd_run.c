@@ -21,7 +21,9 @@
 #include "io/base/hash.h"
 #include "io/base/log.h"
 #include "io/base/parse.h"
+#include "io/base/text.h"
 #include "io/reader.h"
+#include "jobs/inputs.h"
 #include "jobs/runner.h"
 #include "launcher/bringup/banner.h"
 #include "launcher/bringup/device_look.h"
@@ -50,10 +52,12 @@ const wf_cli_option wf_run_options[] = {
     {"profile", 0, NULL,
      "measures every operation on rank 0: a table, and profile.csv in the folder"},
     {"no-merge", 0, NULL, "leaves the results in sealed segments (weft merge joins them later)"},
-    {"group", 0, "G/N", "(given by weft itself) one group of a job with layout: groups"},
-    {"run", 0, "R", "(given by weft itself) the run that it belongs to"},
-    {"epoch", 0, "E", "(given by weft itself) how often the group was started again"},
-    {"places", 0, "P,P/N", "(given by weft itself) its ranks' places among the N of a node"},
+    // What the conductor gives: one group of a job with layout: groups, its run, how often the
+    // group was started again, and its ranks' places among those of a node.
+    {"group", 0, "G/N", NULL},
+    {"run", 0, "R", NULL},
+    {"epoch", 0, "E", NULL},
+    {"places", 0, "P,P/N", NULL},
     {NULL, 0, NULL, NULL},
 };
 
@@ -139,6 +143,14 @@ static wf_status spec_load(job_run *run)
     }
     WF_TRY(wf_world_agree(run->world, st));
     return same_job_check(run);
+}
+
+// Before anything is placed: whoever is told to start 3 ranks should not learn then that the model
+// cannot be split in three.
+static wf_status split_check(job_run *run)
+{
+    bool speaks = run->world->rank == 0 && !run->part.is_one;
+    return wf_world_agree(run->world, speaks ? wf_inputs_split_check(run->spec) : WF_OK);
 }
 
 static wf_status placement_make(job_run *run)
@@ -341,9 +353,9 @@ static void print_conducted(const job_run *run, const wf_site *site)
     if (run->slurm.present)
         wf_info("slurm job %" PRId64 ", restart %" PRId64, run->slurm.job_id, run->slurm.restarts);
     wf_info("%d group%s of %d, each a world of its own, on %zu node%s; %d place%s to spare",
-            plan->n_groups, plan->n_groups == 1 ? "" : "s", plan->tensor, site->nodes.n,
-            site->nodes.n == 1 ? "" : "s", n_spare, n_spare == 1 ? "" : "s");
-    wf_info("%zu shard%s -> %s", run->spec->requests.n, run->spec->requests.n == 1 ? "" : "s",
+            plan->n_groups, WF_S(plan->n_groups), plan->tensor, site->nodes.n, WF_S(site->nodes.n),
+            n_spare, WF_S(n_spare));
+    wf_info("%zu shard%s -> %s", run->spec->requests.n, WF_S(run->spec->requests.n),
             run->spec->output.dir);
 }
 
@@ -390,6 +402,7 @@ static wf_status try_to_conduct(job_run *run)
 static wf_status run_ranks(job_run *run)
 {
     WF_TRY(spec_load(run));
+    WF_TRY(split_check(run));
     WF_TRY(drain_begin(run));
     WF_TRY(try_to_conduct(run));
     if (run->conducted) return WF_OK;
@@ -430,8 +443,8 @@ static wf_status merge_and_report(const job_run *run)
             "or weft merge %s",
             dir);
     WF_TRY(st);
-    wf_info("%s/results.h5: %" PRIu64 " rows, %" PRIu64 " tokens, %" PRIu64 " bytes", dir,
-            merged.rows, merged.tokens, merged.bytes);
+    wf_info("%s/results.h5: %" PRIu64 " row%s, %" PRIu64 " token%s, %" PRIu64 " bytes", dir,
+            merged.rows, WF_S(merged.rows), merged.tokens, WF_S(merged.tokens), merged.bytes);
     return wf_report_print(dir, NULL, stdout);
 }
 
@@ -449,9 +462,10 @@ static wf_status finish(const job_run *run, wf_status st)
     }
     if (st == WF_DRAINED) {
         return wf_fail(WF_DRAINED,
-                       "drained: %" PRId64 " of %" PRId64 " requests are done and sealed, %" PRId64
+                       "drained: %" PRId64 " of %" PRId64 " request%s %s done and sealed, %" PRId64
                        " left: run the same command again to continue",
-                       o->n_before + o->n_done, o->n_total, o->n_left);
+                       o->n_before + o->n_done, o->n_total, WF_S(o->n_total), WF_ARE(o->n_total),
+                       o->n_left);
     }
     if (st != WF_OK && st != WF_FAILED_ROWS) return st;
     WF_TRY(merge_and_report(run));

@@ -8,6 +8,7 @@
 #include "io/base/arena.h"
 #include "io/base/clock.h"
 #include "io/base/file.h"
+#include "io/base/text.h"
 #include "launcher/commands.h"
 #include "launcher/folders.h"
 #include "launcher/watch/status_print.h"
@@ -68,7 +69,7 @@ static void put_array(const status_run *s, wf_text *out)
 {
     size_t n[WF_N_STANDS] = {0};
     bool said = false;
-    wf_text_printf(out, "%s: %zu parts", s->place, s->folders.n);
+    wf_text_printf(out, "%s: %zu part%s", s->place, s->folders.n, WF_S(s->folders.n));
     for (size_t i = 0; i < s->folders.n; i++) {
         n[wf_stand_of(wf_watch_get(s->watch[i]), s->queue[i].word)]++;
     }

@@ -4,6 +4,7 @@
 #include "engine/model_arch.h"
 #include "io/base/clock.h"
 #include "io/base/parse.h"
+#include "io/base/text.h"
 #include "jobs/import.h"
 #include "jobs/pack.h"
 #include "launcher/commands.h"
@@ -112,10 +113,10 @@ static void count_print(const char *what, uint64_t n)
 static void import_report_print(const wf_import_options *o, const wf_import_report *r)
 {
     printf("%s: %" PRIu64 " request%s over %.1f s in %" PRIu64 " shard%s, %" PRIu64
-           " prompt tokens, %" PRIu64 " to generate\n",
-           o->output, r->n_rows, r->n_rows == 1 ? "" : "s",
-           (double)r->span_ns / (double)WF_NS_PER_S, r->n_shards, r->n_shards == 1 ? "" : "s",
-           r->n_prompt_tokens, r->n_new_tokens);
+           " prompt token%s, %" PRIu64 " to generate\n",
+           o->output, r->n_rows, WF_S(r->n_rows), (double)r->span_ns / (double)WF_NS_PER_S,
+           r->n_shards, WF_S(r->n_shards), r->n_prompt_tokens, WF_S(r->n_prompt_tokens),
+           r->n_new_tokens);
     count_print("rows came before an earlier one: sorted", r->n_out_of_order);
     count_print("rows arrive at the very time of the row before", r->n_same_time);
     count_print("prompts cut to --max-prompt", r->n_prompt_cut);
@@ -162,9 +163,9 @@ wf_status wf_cmd_pack(const wf_cli *cli)
     wf_pack_report r = {0};
     WF_TRY(pack_options_read(cli, &options));
     WF_TRY(wf_pack_run(&options, &r));
-    printf("%s: %" PRIu64 " request%s over %.1f s, %" PRIu64 " prompt tokens below %" PRId64 "\n",
-           options.output, r.n_rows, r.n_rows == 1 ? "" : "s",
-           (double)r.span_ns / (double)WF_NS_PER_S, r.n_prompt_tokens, r.vocab);
+    printf("%s: %" PRIu64 " request%s over %.1f s, %" PRIu64 " prompt token%s below %" PRId64 "\n",
+           options.output, r.n_rows, WF_S(r.n_rows), (double)r.span_ns / (double)WF_NS_PER_S,
+           r.n_prompt_tokens, WF_S(r.n_prompt_tokens), r.vocab);
     count_print("rows came before an earlier one: sorted", r.n_out_of_order);
     return WF_OK;
 }

@@ -7,6 +7,7 @@
 #include "io/base/arena.h"
 #include "io/base/log.h"
 #include "io/base/parse.h"
+#include "io/base/text.h"
 
 // --set assignments, and --out as one more.
 static wf_status sets_collect(const wf_cli *cli, const char ***out, size_t *n_out, char **out_dir)
@@ -37,7 +38,7 @@ static void problems_say(const char *path, const char *problems, wf_status statu
         line += strcspn(line, "\n");
     }
     fputs(problems, stderr);
-    wf_fail(status, "%s: %d mistake%s; nothing was done", path, n, n == 1 ? "" : "s");
+    wf_fail(status, "%s: %d mistake%s; nothing was done", path, n, WF_S(n));
 }
 
 static void remarks_say(const wf_jobspec *spec)

@@ -4,6 +4,7 @@
 #include "io/base/arena.h"
 #include "io/base/clock.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -136,13 +137,14 @@ static wf_status collect_runs(const wf_results *results, bool with_resumed, wf_m
     return WF_OK;
 }
 
-static void count_error(wf_report *report, uint16_t code)
+static void count_error(wf_report *report, uint16_t code, const char *words)
 {
     size_t i = 0;
     while (i < WF_REPORT_ERRORS - 1 && report->errors[i].n > 0 && report->errors[i].code != code)
         i++;
+    if (report->errors[i].n++ > 0) return;
     report->errors[i].code = code;
-    report->errors[i].n++;
+    snprintf(report->errors[i].first, WF_REPORT_WORDS, "%s", words ? words : "");
 }
 
 static wf_status add_rows(wf_results *results, wf_metrics *metrics, wf_report *report)
@@ -151,7 +153,7 @@ static wf_status add_rows(wf_results *results, wf_metrics *metrics, wf_report *r
     WF_TRY(wf_results_next(results, &row));
     while (row) {
         WF_TRY(wf_metrics_add(metrics, row));
-        if (row->status != WF_RESULT_DONE) count_error(report, row->error_code);
+        if (row->status != WF_RESULT_DONE) count_error(report, row->error_code, row->error);
         WF_TRY(wf_results_next(results, &row));
     }
     return WF_OK;

@@ -19,7 +19,8 @@ typedef struct wf_report_options {
     bool with_resumed;        // count resumed rows for latency too
 } wf_report_options;
 
-#define WF_REPORT_ERRORS 8 // kinds of row failure listed
+#define WF_REPORT_ERRORS 8   // kinds of row failure listed
+#define WF_REPORT_WORDS  256 // of one row's message
 
 typedef struct wf_report {
     wf_figures figures;
@@ -31,7 +32,8 @@ typedef struct wf_report {
     struct {
         uint16_t code;
         uint64_t n;
-    } errors[WF_REPORT_ERRORS]; // most frequent first is not promised; n 0 ends
+        char first[WF_REPORT_WORDS]; // what the first such row says, cut; "" when it says nothing
+    } errors[WF_REPORT_ERRORS];      // most frequent first is not promised; n 0 ends
 } wf_report;
 
 // Reads a folder, segment or merged file. `options` may be NULL. destroy frees what out owns.

@@ -2,6 +2,7 @@
 #include "results/report.h"
 
 #include "io/base/json_writer.h"
+#include "io/base/text.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -50,11 +51,11 @@ static void print_head(const wf_report *r, FILE *out)
     fprintf(out, "%s%s\n", r->job[0] ? r->job : "results", r->complete ? "" : "  (not complete)");
     fprintf(out, "  %-12s %s\n", "where", r->place);
     fprintf(out, "  %-12s %s on %s\n", "started", r->started, r->hosts[0] ? r->hosts : "?");
-    fprintf(out, "  %-12s %zu run%s, %zu group%s\n", "served by", r->n_runs,
-            r->n_runs == 1 ? "" : "s", r->n_groups, r->n_groups == 1 ? "" : "s");
+    fprintf(out, "  %-12s %zu run%s, %zu group%s\n", "served by", r->n_runs, WF_S(r->n_runs),
+            r->n_groups, WF_S(r->n_groups));
     fprintf(out, "\n  %-12s %s done, %s failed; %zu shard%s", "requests", grouped(f->n_done, a),
-            grouped(f->n_failed, b), r->n_shards, r->n_shards == 1 ? "" : "s");
-    fprintf(out, " with %s rows\n", grouped(r->n_shard_rows, a));
+            grouped(f->n_failed, b), r->n_shards, WF_S(r->n_shards));
+    fprintf(out, " with %s row%s\n", grouped(r->n_shard_rows, a), WF_S(r->n_shard_rows));
 }
 
 static void print_ends(const wf_report *r, FILE *out)
@@ -72,6 +73,7 @@ static void print_ends(const wf_report *r, FILE *out)
     for (int i = 0; i < WF_REPORT_ERRORS && r->errors[i].n > 0; i++) {
         fprintf(out, "  %-12s %s %s\n", i == 0 ? "failures" : "", grouped(r->errors[i].n, a),
                 wf_status_words((wf_status)r->errors[i].code));
+        if (r->errors[i].first[0]) fprintf(out, "  %-12s   first: %s\n", "", r->errors[i].first);
     }
 }
 
@@ -136,14 +138,15 @@ static void print_steps(const wf_figures *f, FILE *out)
     char a[32], b[32], c[32];
     if (f->n_steps == 0) return;
     fprintf(out,
-            "\n  %-12s %s; %.1f decode rows and %.1f prompt tokens each, at most %d rows and %d "
-            "KV pages\n",
+            "\n  %-12s %s; %.1f decode rows and %.1f prompt tokens each, at most %d row%s and %d "
+            "KV page%s\n",
             "steps", grouped(f->n_steps, a), f->mean_decode_rows, f->mean_prompt_tokens,
-            f->max_rows, f->max_kv_pages);
+            f->max_rows, WF_S(f->max_rows), f->max_kv_pages, WF_S(f->max_kv_pages));
     fprintf(out, "  %-12s %.1f on average, %s at most\n", "waiting", f->mean_waiting,
             grouped((uint64_t)f->max_waiting, a));
-    fprintf(out, "  %-12s %s rows (%s bytes), %s put back\n", "reordered",
-            grouped(f->rows_moved, a), grouped(f->bytes_moved, b), grouped(f->rows_put_back, c));
+    fprintf(out, "  %-12s %s row%s (%s bytes), %s put back\n", "reordered",
+            grouped(f->rows_moved, a), WF_S(f->rows_moved), grouped(f->bytes_moved, b),
+            grouped(f->rows_put_back, c));
 }
 
 static void print_notes(const wf_report *r, FILE *out)
@@ -152,9 +155,10 @@ static void print_notes(const wf_report *r, FILE *out)
     const wf_figures *f = &r->figures;
     if (f->n_lag_exceeded > 0) {
         fprintf(out,
-                "\n  ! schedule lag passed its tolerance of %s ms for %s requests: they were not "
+                "\n  ! schedule lag passed its tolerance of %s ms for %s request%s, not "
                 "submitted\n    when the log says, and these latencies describe another load\n",
-                millis((double)f->lag_limit_ns, a), grouped(f->n_lag_exceeded, b));
+                millis((double)f->lag_limit_ns, a), grouped(f->n_lag_exceeded, b),
+                WF_S(f->n_lag_exceeded));
     }
     if (f->ttft.few && f->ttft.n > 0) {
         fprintf(out, "\n  * fewer than 100 requests: p99 says little\n");

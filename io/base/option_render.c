@@ -161,7 +161,7 @@ wf_status wf_option_markdown(const wf_option *table, size_t n_options, char **ou
     return wf_text_take(&text, out);
 }
 
-wf_status wf_option_help(const wf_option *table, size_t n_options, char **out)
+wf_status wf_option_help(const wf_option *table, size_t n_options, const char *word, char **out)
 {
     wf_text text = {0};
     size_t width = 0;
@@ -171,6 +171,7 @@ wf_status wf_option_help(const wf_option *table, size_t n_options, char **out)
         if (n > width && n <= 40) width = n;
     }
     for (size_t i = 0; i < n_options; i++) {
+        if (!strstr(table[i].name, word)) continue;
         const char *value = table[i].default_text ? table[i].default_text : "...";
         size_t n = strlen(table[i].name) + strlen(value) + 1;
         wf_text_printf(&text, "  %s=%s", table[i].name, value);

@@ -12,6 +12,10 @@
 
 #include "io/base/status.h"
 
+// "%zu row%s %s bad", n, WF_S(n), WF_ARE(n): 1 row is bad, 2 rows are bad. Of any integer.
+#define WF_S(n)   ((n) == 1 ? "" : "s")
+#define WF_ARE(n) ((n) == 1 ? "is" : "are")
+
 #include <stdbool.h>
 #include <stddef.h>
 

@@ -221,6 +221,21 @@ static wf_yaml_place place_of_offset(const wf_yaml *doc, size_t offset)
     return place;
 }
 
+// A tab is the mistake where it stands at the problem, or before it among the blanks of its line:
+// libyaml speaks of tokens then.
+static bool tab_before(const wf_yaml *doc, wf_yaml_place *place)
+{
+    size_t n = 0;
+    const char *line = wf_yaml_source_line(doc->text, doc->text_bytes, place->line, &n);
+    size_t blanks = line ? strspn(line, " ") : 0;
+    if (line && blanks < n && line[blanks] == '\t') {
+        place->col = (int)blanks + 1;
+        return true;
+    }
+    // Up to the problem every column is a byte, or the tab would not be where it is looked for.
+    return line && (size_t)place->col <= n && line[place->col - 1] == '\t';
+}
+
 static wf_status refuse_syntax(builder *b, const yaml_parser_t *parser)
 {
     const char *problem = parser->problem ? parser->problem : "not YAML";
@@ -233,6 +248,10 @@ static wf_status refuse_syntax(builder *b, const yaml_parser_t *parser)
                        b->bad.col, problem, (unsigned)parser->problem_value & 0xff);
     }
     b->bad = place_of(parser->problem_mark);
+    if (tab_before(b->doc, &b->bad)) {
+        return wf_fail(WF_CONFIG, "%s:%d:%d: a tab; YAML is indented with spaces: put spaces here",
+                       b->doc->name, b->bad.line, b->bad.col);
+    }
     return wf_fail(WF_CONFIG, "%s:%d:%d: %s%s%s", b->doc->name, b->bad.line, b->bad.col, problem,
                    parser->context ? " " : "", parser->context ? parser->context : "");
 }

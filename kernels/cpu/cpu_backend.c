@@ -7,6 +7,7 @@
 #include <cpuid.h>
 #endif
 
+#include "io/base/text.h"
 #include "kernels/cpu/cpu.h"
 #include "kernels/cpu/cpu_impl.h"
 #include "kernels/ref/ref.h"
@@ -140,7 +141,7 @@ static wf_status cpu_info(wf_backend *be, wf_backend_info *out)
     processor_name(processor);
     *out = (wf_backend_info){.name = "cpu", .host_memory = true, .act_dtype = WF_F32};
     snprintf(out->device, sizeof out->device, "%s, %s, %d thread%s", processor, cpu->isa->name,
-             cpu->n_threads, cpu->n_threads == 1 ? "" : "s");
+             cpu->n_threads, WF_S(cpu->n_threads));
     wf_ref_host_memory(&out->free_bytes, &out->total_bytes);
     return WF_OK;
 }

@@ -31,7 +31,7 @@ static void print_nodes(const wf_banner *b)
         wf_text_printf(&text, ", ... and %d more", b->world->n_nodes - SHOWN);
     }
     if (text.st == WF_OK && text.n > 0) {
-        wf_info("node%s %s", b->world->n_nodes == 1 ? "" : "s", text.bytes);
+        wf_info("node%s %s", WF_S(b->world->n_nodes), text.bytes);
     }
     wf_text_free(&text);
 }
@@ -44,7 +44,8 @@ static void print_groups(const wf_plan *plan)
     for (int g = 0; g < plan->n_groups && g < SHOWN && plan->n_ranks > 1; g++) {
         wf_info("  group %d: %s", g, wf_plan_group_text(plan, g, text, sizeof text));
     }
-    if (plan->n_groups > SHOWN) wf_info("  ... and %d more groups", plan->n_groups - SHOWN);
+    if (plan->n_groups > SHOWN)
+        wf_info("  ... and %d more group%s", plan->n_groups - SHOWN, WF_S(plan->n_groups - SHOWN));
     if (wf_plan_remarks(plan, text, sizeof text)[0]) wf_warn("%s", text);
 }
 
@@ -74,12 +75,12 @@ void wf_banner_print(const wf_banner *b)
             b->versions->nccl);
     print_batch_job(b);
     wf_info("%d rank%s on %d node%s (%s): %d group%s of %d, %d thread%s per rank", plan->n_ranks,
-            plan->n_ranks == 1 ? "" : "s", plan->n_nodes, plan->n_nodes == 1 ? "" : "s",
-            b->world->placement, plan->n_groups, plan->n_groups == 1 ? "" : "s", plan->tensor,
-            b->threads.threads, b->threads.threads == 1 ? "" : "s");
+            WF_S(plan->n_ranks), plan->n_nodes, WF_S(plan->n_nodes), b->world->placement,
+            plan->n_groups, WF_S(plan->n_groups), plan->tensor, b->threads.threads,
+            WF_S(b->threads.threads));
     print_nodes(b);
     print_groups(plan);
     print_binding(b);
-    wf_info("%zu shard%s -> %s", b->spec->requests.n, b->spec->requests.n == 1 ? "" : "s",
+    wf_info("%zu shard%s -> %s", b->spec->requests.n, WF_S(b->spec->requests.n),
             b->spec->output.dir);
 }

@@ -7,6 +7,7 @@
 
 #include "io/base/arena.h"
 #include "io/base/clock.h"
+#include "io/base/text.h"
 #include "launcher/conductor/conductor_internal.h"
 
 #define TICK_NS  (50 * WF_NS_PER_MS)
@@ -117,8 +118,9 @@ static wf_status open(wf_conductor *k)
     WF_TRY(groups_make(k));
     WF_TRY(wf_pool_open(&pool, &k->pool));
     WF_TRY(wf_drain_watch(c->drain, k->dir)); // an older stop file is gone by now
-    wf_conductor_tell(k, WF_EVENT_BEGIN, NULL, -1, NULL, "%d groups of %d on %zu nodes",
-                      k->n_groups, k->tensor, c->site->nodes.n);
+    wf_conductor_tell(k, WF_EVENT_BEGIN, NULL, -1, NULL, "%d group%s of %d on %zu node%s",
+                      k->n_groups, WF_S(k->n_groups), k->tensor, c->site->nodes.n,
+                      WF_S(c->site->nodes.n));
     return progress_start(k);
 }
 
@@ -127,20 +129,20 @@ static wf_status end_of(const wf_conductor *k, const wf_runner_outcome *out)
     if (k->end != WF_OK && k->end != WF_DRAINED) return wf_fail(k->end, "%s", k->why);
     if (k->draining && out->n_left > 0)
         return wf_fail(WF_DRAINED,
-                       "%s: %" PRId64 " of %" PRId64 " requests are done and sealed, %" PRId64
+                       "%s: %" PRId64 " of %" PRId64 " request%s %s done and sealed, %" PRId64
                        " left: run the same command again to continue",
                        k->end == WF_DRAINED ? k->why : "drained", out->n_before + out->n_done,
-                       out->n_total, out->n_left);
+                       out->n_total, WF_S(out->n_total), WF_ARE(out->n_total), out->n_left);
     if (out->n_left > 0)
         return wf_fail(WF_INTERNAL,
-                       "%s: all groups are done and %" PRId64
-                       " requests have no result; weft check "
-                       "names them, the same command again computes them",
-                       k->dir, out->n_left);
+                       "%s: all groups are done, with %" PRId64
+                       " request%s without a result; weft check names them, the same command again "
+                       "computes them",
+                       k->dir, out->n_left, WF_S(out->n_left));
     if (out->n_failed > 0 && k->c->spec->slurm.fail_on_row_errors)
         return wf_fail(WF_FAILED_ROWS,
-                       "complete; %" PRId64 " requests failed, weft report shows why",
-                       out->n_failed);
+                       "complete; %" PRId64 " request%s failed, weft report shows why",
+                       out->n_failed, WF_S(out->n_failed));
     return WF_OK;
 }
 

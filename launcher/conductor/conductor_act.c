@@ -8,6 +8,7 @@
 #include "io/base/clock.h"
 #include "io/base/file.h"
 #include "io/base/log.h"
+#include "io/base/text.h"
 #include "io/runfile.h"
 #include "launcher/conductor/conductor_internal.h"
 
@@ -96,8 +97,8 @@ static wf_status do_start(wf_conductor *k, wf_conductor_group *g)
     wf_conductor_tell(k, WF_EVENT_START, g, -1, NULL, "group %d is started on %s", g->number,
                       wf_conductor_nodes_text(k, g, nodes, sizeof nodes));
     if (g->again)
-        wf_info("group %d starts again on %s (epoch %" PRIu32 "): %" PRIu64 " rows to do again",
-                g->number, nodes, g->epoch, g->n_again);
+        wf_info("group %d starts again on %s (epoch %" PRIu32 "): %" PRIu64 " row%s to do again",
+                g->number, nodes, g->epoch, g->n_again, WF_S(g->n_again));
     g->again = false;
     return WF_OK;
 }
@@ -153,10 +154,11 @@ static wf_status do_clear(wf_conductor *k, wf_conductor_group *g)
     WF_TRY(wf_pool_clear_life(k->pool, g->number, g->epoch, said, &next, &back));
     g->again = true;
     g->n_again = back.n_rows + back.n_suspects;
+    uint64_t n_back = g->n_again + back.n_poison;
     wf_conductor_tell(k, WF_EVENT_RETURN, g, -1, NULL,
-                      "group %d gives back %" PRIu64 " rows, %" PRIu64
+                      "group %d gives back %" PRIu64 " row%s, %" PRIu64
                       " of them suspected of its death",
-                      g->number, back.n_rows + back.n_suspects + back.n_poison, back.n_suspects);
+                      g->number, n_back, WF_S(n_back), back.n_suspects);
     if (back.n_poison > 0) {
         wf_conductor_tell(
             k, WF_EVENT_QUARANTINE, g, -1, NULL,

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "io/base/clock.h"
+#include "io/base/text.h"
 #include "jobs/words.h"
 
 static bool is_troubled(const wf_watch_rank *r)
@@ -76,7 +77,8 @@ static void put_requests(const wf_watch_view *v, wf_text *out)
     if (v->requests_total > 0) {
         wf_text_printf(out, " of %s", wf_words_count(v->requests_total, total));
     }
-    wf_text_puts(out, " requests done");
+    int64_t n = v->requests_total > 0 ? v->requests_total : v->requests_done;
+    wf_text_printf(out, " request%s done", WF_S(n));
     if (v->requests_total > 0) {
         wf_text_printf(out, " (%s)",
                        wf_words_percent(v->requests_done, v->requests_total, percent));

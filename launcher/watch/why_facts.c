@@ -112,15 +112,16 @@ static int most_first(const void *a, const void *b)
     return (x[1] < y[1]) - (x[1] > y[1]);
 }
 
-// "12 token id outside the vocabulary, 3 prompt has no tokens"
+// "12 token id outside the vocabulary, 3 prompt has no tokens; the first: token 999 in row 4"
 static void reasons_write(const wf_report *report, char *text, size_t text_bytes)
 {
     enum { SHOWN = 4 };
-    int64_t kinds[WF_REPORT_ERRORS][2];
+    int64_t kinds[WF_REPORT_ERRORS][3]; // code, how many, place in the report
     size_t n = 0, used = 0;
     while (n < WF_REPORT_ERRORS && report->errors[n].n > 0) {
         kinds[n][0] = report->errors[n].code;
         kinds[n][1] = (int64_t)report->errors[n].n;
+        kinds[n][2] = (int64_t)n;
         n++;
     }
     qsort(kinds, n, sizeof kinds[0], most_first);
@@ -128,6 +129,11 @@ static void reasons_write(const wf_report *report, char *text, size_t text_bytes
         int wrote = snprintf(text + used, text_bytes - used, "%s%" PRId64 " %s", i ? ", " : "",
                              kinds[i][1], wf_status_words((wf_status)kinds[i][0]));
         used += wrote > 0 ? (size_t)wrote : 0;
+    }
+    const char *first = n > 0 ? report->errors[kinds[0][2]].first : "";
+    if (first[0] && used < text_bytes) {
+        snprintf(text + used, text_bytes - used, "; the first%s: %s", n > 1 ? " of these" : "",
+                 first);
     }
 }
 

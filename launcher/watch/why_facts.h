@@ -7,7 +7,7 @@
 #include "launcher/watch/why.h"
 
 typedef struct wf_why_sources {
-    char hint_line[256], refusal[WF_ERROR_MAX], group_end[WF_ERROR_MAX], reasons[512],
+    char hint_line[256], refusal[WF_ERROR_MAX], group_end[WF_ERROR_MAX], reasons[768],
         command[1100];
 } wf_why_sources;
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "io/base/clock.h"
+#include "io/base/text.h"
 #include "jobs/words.h"
 #include "launcher/watch/status_print.h"
 #include "launcher/watch/why.h"
@@ -65,16 +66,16 @@ static const why_row rows[] = {
     {WF_CAUSE_DRAINING, DRAINING, 0, 0, 0,
      "it drains ({by}): what is in flight may finish, the rest is left to the next run",
      "none is needed", WATCH},
-    {WF_CAUSE_RUNNING, RUNNING, 0, 0, 0,
-     "it runs: {done} of {total} requests are done{lost}{story}", "none is needed", WATCH},
+    {WF_CAUSE_RUNNING, RUNNING, 0, 0, 0, "it runs: {done} of {total} done{lost}{story}",
+     "none is needed", WATCH},
     {WF_CAUSE_LOADING, LOADING, 0, 0, 0, "it is loading: rank {rank} on {host} is at \"{at}\"",
      "none is needed", WATCH},
     {WF_CAUSE_COMPLETE_FAILED, COMPLETE | ROWS_FAILED, 0, 0, 0,
-     "it is complete: {total} requests, of which {failed} failed{reasons}",
+     "it is complete: {total}, of which {failed} failed{reasons}",
      "mend what made them fail (--force where that changes the job); only those are done again",
      "{retry}"},
-    {WF_CAUSE_COMPLETE, COMPLETE, 0, 0, 0, "it is complete: all {total} requests are done",
-     "none is needed", "weft report {out}"},
+    {WF_CAUSE_COMPLETE, COMPLETE, 0, 0, 0, "it is complete: {total} done", "none is needed",
+     "weft report {out}"},
     {WF_CAUSE_REFUSED, REFUSED, BEGUN, 0, 0, "it did not begin: {refusal}",
      "do what the message says", AGAIN},
     {WF_CAUSE_STARTING, STARTING, 0, 0, 0,
@@ -124,24 +125,22 @@ static const why_row rows[] = {
     {WF_CAUSE_CANCELLED, MARKED | LOST, FAILED, 0, 0, "it was cancelled{left_over}",
      "none is needed", AGAIN},
     {WF_CAUSE_STOP_FILE, DRAINED | BY_STOP_FILE, 0, 0, 0,
-     "it drained because of the file {out}/stop: {left} requests are left",
+     "it drained because of the file {out}/stop: {left} left",
      "none is needed: the next start removes the file", AGAIN},
     {WF_CAUSE_TIME_LIMIT, DRAINED | BY_DEADLINE, 0, 0, 0,
-     "it drained before the time limit: {left} requests are left", "none is needed", AGAIN},
+     "it drained before the time limit: {left} left", "none is needed", AGAIN},
     {WF_CAUSE_TIME_LIMIT, DRAINED | BY_USR1 | Q_TIME, 0, 0, 0,
-     "it drained before the time limit: {left} requests are left", "none is needed", AGAIN},
+     "it drained before the time limit: {left} left", "none is needed", AGAIN},
     {WF_CAUSE_PREEMPTED, Q_PREEMPTED, 0, 0, 0, "a job of higher priority took its nodes{left_over}",
      "none is needed: what is sealed is safe", AGAIN},
     {WF_CAUSE_CANCELLED, Q_CANCELLED, 0, 0, 0, "it was cancelled{left_over}", "none is needed",
      AGAIN},
     {WF_CAUSE_TIME_LIMIT, DRAINED | BY_USR1, 0, 0, 0,
-     "it drained on SIGUSR1, which the batch system sends before the time limit: {left} requests "
-     "are left",
+     "it drained on SIGUSR1, which the batch system sends before the time limit: {left} left",
      "none is needed", AGAIN},
-    {WF_CAUSE_SIGNAL, DRAINED | BY_SIGNAL, 0, 0, 0,
-     "it drained on {signal}: {left} requests are left", "none is needed", AGAIN},
-    {WF_CAUSE_DRAINED, DRAINED, 0, 0, 0, "it drained: {left} requests are left", "none is needed",
-     AGAIN},
+    {WF_CAUSE_SIGNAL, DRAINED | BY_SIGNAL, 0, 0, 0, "it drained on {signal}: {left} left",
+     "none is needed", AGAIN},
+    {WF_CAUSE_DRAINED, DRAINED, 0, 0, 0, "it drained: {left} left", "none is needed", AGAIN},
     {WF_CAUSE_HOST_MEMORY, FAILED, AFTER_PEER, 70, WF_NO_MEMORY,
      "no memory was left: rank {rank} on {host} says: {error}", "do what the message says", AGAIN},
     {WF_CAUSE_DEVICE, FAILED, AFTER_PEER, 70, WF_DEVICE,
@@ -162,7 +161,7 @@ static const why_row rows[] = {
      "every rank ended well, and {out}/results.h5 was not written{hint}",
      "start it again: it writes the results of what is done", AGAIN},
     {WF_CAUSE_FINISHING, ENDED_WELL, 0, 0, 0,
-     "every rank has ended well, {done} of {total} requests are done; it writes {out}/results.h5",
+     "every rank has ended well, {done} of {total} done; it writes {out}/results.h5",
      "none is needed; a start writes it where the job is gone", "weft status {out}"},
     {WF_CAUSE_UNKNOWN, 0, 0, 0, 0, "the newest run ended and left nothing that says why{hint}",
      "read the job's output", AGAIN},
@@ -360,6 +359,12 @@ static void put_count(wf_text *out, int64_t n)
     wf_text_puts(out, wf_words_count(n, number));
 }
 
+static void put_requests(wf_text *out, int64_t n)
+{
+    put_count(out, n);
+    wf_text_printf(out, " request%s", WF_S(n));
+}
+
 static void put_lost_at(const reading *a, wf_text *out)
 {
     if (!a->lost) return;
@@ -371,7 +376,7 @@ static void put_others(const reading *a, wf_text *out)
 {
     if (a->n_lost > 1) {
         wf_text_printf(out, "; it fell silent first, %zu other%s ended with it", a->n_lost - 1,
-                       a->n_lost == 2 ? "" : "s");
+                       WF_S(a->n_lost - 1));
     }
     if (a->f->group_end[0]) wf_text_printf(out, "; the conductor says: %s", a->f->group_end);
 }
@@ -430,9 +435,9 @@ static void put_place(const reading *a, const wf_watch_rank *r, const char *name
     if (strcmp(name, "out") == 0) wf_text_puts(out, v->out_dir);
     if (strcmp(name, "again") == 0) put_again(a, out);
     if (strcmp(name, "done") == 0) put_count(out, v->requests_done);
-    if (strcmp(name, "total") == 0) put_count(out, v->requests_total);
+    if (strcmp(name, "total") == 0) put_requests(out, v->requests_total);
     if (strcmp(name, "failed") == 0) put_count(out, a->f->n_failed);
-    if (strcmp(name, "left") == 0) put_count(out, n_left(a));
+    if (strcmp(name, "left") == 0) put_requests(out, n_left(a));
     if (strcmp(name, "refusal") == 0) wf_text_puts(out, a->f->refusal);
     if (strcmp(name, "by") == 0 || strcmp(name, "signal") == 0) put_by(a, out);
     if (strcmp(name, "lost_at") == 0) put_lost_at(a, out);
@@ -444,7 +449,7 @@ static void put_place(const reading *a, const wf_watch_rank *r, const char *name
         expand(a, a->lost, "; but rank {rank} on {host} (group {group}) is gone", out);
     }
     if (strcmp(name, "left_over") == 0 && n_left(a) > 0) {
-        expand(a, NULL, ": {left} requests are left", out);
+        expand(a, NULL, ": {left} left", out);
     }
     if (strcmp(name, "reasons") == 0 && a->f->reasons[0]) {
         wf_text_printf(out, ": %s", a->f->reasons);

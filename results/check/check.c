@@ -3,6 +3,7 @@
 
 #include "io/base/arena.h"
 #include "io/base/file.h"
+#include "io/base/text.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -60,13 +61,14 @@ static void print_verdict(checker *c)
     }
     fprintf(c->out, "complete: %s\n", r->complete ? "yes" : "no");
     fprintf(c->out,
-            "checked %" PRIu64 " rows (%" PRIu64 " failed), %" PRIu64 " tokens, %" PRIu64
+            "checked %" PRIu64 " row%s (%" PRIu64 " failed), %" PRIu64 " token%s, %" PRIu64
             " file%s: ",
-            r->n_rows, r->n_failed, r->n_tokens, r->n_files, r->n_files == 1 ? "" : "s");
+            r->n_rows, WF_S(r->n_rows), r->n_failed, r->n_tokens, WF_S(r->n_tokens), r->n_files,
+            WF_S(r->n_files));
     if (r->n_problems == 0)
         fprintf(c->out, "ok\n");
     else
-        fprintf(c->out, "%" PRIu64 " problem%s\n", r->n_problems, r->n_problems == 1 ? "" : "s");
+        fprintf(c->out, "%" PRIu64 " problem%s\n", r->n_problems, WF_S(r->n_problems));
 }
 
 static wf_status examine(checker *c)
@@ -103,7 +105,7 @@ wf_status check_directly(const char *path, const wf_check_options *options, FILE
     check_give_report(shared, &c.report);
     if (st == WF_OK && c.report.n_problems > 0) {
         st = wf_fail(WF_DATA, "%s: %" PRIu64 " problem%s found", path, c.report.n_problems,
-                     c.report.n_problems == 1 ? "" : "s");
+                     WF_S(c.report.n_problems));
     }
     return st;
 }

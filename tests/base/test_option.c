@@ -262,7 +262,7 @@ static void mistakes_in_yaml(void **state)
         {"output: {max_failures: some}\n", "\"some\" is not a whole number (or write none)"},
         {"arrivals: {speed: 1e999}\n", "is outside 1e-06 to 1e+06"},
         {"job: b\n", "job.yaml:3:1: duplicate key \"job\", already on line 1\n    job: b\n    ^\n"},
-        {"a:\n\tb: 1\n", "job.yaml:4:1: found character that cannot start any token"},
+        {"a:\n\tb: 1\n", "job.yaml:4:1: a tab; YAML is indented with spaces"},
         {"x: [\n", "job.yaml:4:1: did not find expected node content"},
     };
     for (size_t i = 0; i < N_ROWS(rows); i++) {
@@ -440,7 +440,7 @@ static void every_key_is_in_help_and_reference(void **state)
 {
     (void)state;
     char *help, *markdown;
-    assert_ok(wf_option_help(table, N_ROWS(table), &help));
+    assert_ok(wf_option_help(table, N_ROWS(table), "", &help));
     assert_ok(wf_option_markdown(table, N_ROWS(table), &markdown));
     for (size_t i = 0; i < N_ROWS(table); i++) {
         char cell[64];

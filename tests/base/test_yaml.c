@@ -73,7 +73,7 @@ static void refused_with_the_place(void **state)
         {TEXT("a: 1\n---\nb: 2\n"), "job.yaml:2:1: a second document"},
         {TEXT("%YAML 1.1\n---\na: 1\n"), "job.yaml:1:1: %-directives"},
         {TEXT("%TAG ! x\n---\na: 1\n"), "job.yaml:1:1: %-directives"},
-        {TEXT("a:\n\tb: 1\n"), "job.yaml:2:1: found character that cannot start any token"},
+        {TEXT("a:\n\tb: 1\n"), "job.yaml:2:1: a tab; YAML is indented with spaces"},
         {TEXT("? [a]\n: 1\n"), "job.yaml:1:3: a key must be plain text"},
         {TEXT("{a: 1}: 1\n"), "job.yaml:1:1: a key must be plain text"},
         {TEXT("\"\": 1\n"), "job.yaml:1:1: a key must not be empty"},

@@ -183,7 +183,7 @@ def start_twice(bench, extra, row):
 
 
 row("the input is edited between two runs", act="edit_input", restore="put_input_back",
-    env={"WEFT_FAULT": "usr1@step=20"}, exits={78}, says=["made by another job", "gone or changed"])
+    env={"WEFT_FAULT": "usr1@step=20"}, exits={78}, says=["made by another job", "has changed: it is not the shard"])
 row("two jobs on one folder", act="start_twice", arrivals="replay, speed: 0.3",
     exits={78}, says=["is in use by process"])
 

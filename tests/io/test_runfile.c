@@ -324,6 +324,15 @@ static void identities_are_compared(void **state)
         {"{\"shards\": {\"u\": 5}}", "{\"shards\": {\"v\": 1, \"u\": 5}}", NULL},
         {"{\"shards\": {\"u\": 5}}", "{\"shards\": {\"u\": 6}}", "shards.u: was 5, is 6"},
         {"{\"shards\": {\"u\": 5}}", "{}", "shard 'u' was read before"},
+        {"{\"shards\": {\"u\": 5}, \"shard_paths\": {\"u\": \"a.h5\"}}", "{\"shards\": {}}",
+         "a.h5 (shard 'u') was read before and is not among"},
+        {"{\"shards\": {\"u\": 5}, \"shard_paths\": {\"u\": \"a.h5\"}}",
+         "{\"shards\": {\"v\": 5}, \"shard_paths\": {\"v\": \"a.h5\"}}",
+         "a.h5 has changed: it is not the shard 'u'"},
+        {"{\"shards\": {\"u\": 5}, \"shard_paths\": {\"u\": \"a.h5\"}}",
+         "{\"shards\": {\"u\": 5}, \"shard_paths\": {\"u\": \"moved/a.h5\"}}", NULL},
+        {"{\"shards\": {\"u\": 5}}", "{\"shards\": {\"u\": 5}, \"shard_paths\": {\"u\": \"a.h5\"}}",
+         NULL},
     };
     for (size_t i = 0; i < N_ROWS(table); i++) {
         wf_status st = wf_identity_compare(table[i].was, table[i].is);

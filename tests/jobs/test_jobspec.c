@@ -373,7 +373,7 @@ static void test_example_and_reference(void **state)
     char *example, *reference, *problems, *help;
     assert_ok(wf_option_example(wf_jobspec_table, wf_jobspec_n_options, &example));
     assert_ok(wf_option_markdown(wf_jobspec_table, wf_jobspec_n_options, &reference));
-    assert_ok(wf_option_help(wf_jobspec_table, wf_jobspec_n_options, &help));
+    assert_ok(wf_option_help(wf_jobspec_table, wf_jobspec_n_options, "", &help));
     job_write(example);
     wf_jobspec_source source = {
         .path = "job.yaml", .environment = no_environment, .keep_globs = true};

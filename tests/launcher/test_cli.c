@@ -22,6 +22,11 @@ static const cli_row help_rows[] = {
     {WEFT " run --help", 0, "usage: weft run [options] JOB.yaml"},
     {WEFT " run -h nonsense and more", 0, "--fresh"},
     {WEFT " help keys", 0, "engine.max_rows"},
+    {WEFT " help keys slurm | grep -c '^  slurm'", 0, NULL},
+    {WEFT " help keys slurm | grep -v '^  slurm'", 1, NULL},
+    {WEFT " help keys slrum", 64, "no key has \"slrum\" in its name"},
+    {WEFT " help run keys", 64, "do not know what to do with \"keys\""},
+    {WEFT " run --help | grep -E -e '--group|--epoch|by weft itself'", 1, NULL}, // its own
     {WEFT " help exit-codes", 0, "75"},
     {WEFT " help nothing", 64, "no command or topic \"nothing\""},
     {WEFT " --version", 0, "hdf5"},
@@ -87,7 +92,10 @@ static void test_missing_input(void **state)
 static const cli_row job_rows[] = {
     {"mkdir -p folder.yaml; " WEFT " run folder.yaml", 78, "folder.yaml"},
     {"printf 'model: {path: x\\n' > j.yaml; " WEFT " run j.yaml", 78, "j.yaml:"},
-    {"printf 'a:\\n\\t- b\\n' > j.yaml; " WEFT " run j.yaml", 78, "j.yaml:2:1:"},
+    {"printf 'a:\\n\\t- b\\n' > j.yaml; " WEFT " run j.yaml", 78, "j.yaml:2:1: a tab; "},
+    {"printf 'a:\\n  \\tb: c\\n' > j.yaml; " WEFT " run j.yaml", 78, "j.yaml:2:3: a tab; "},
+    {"printf 'a: b\\n\\tc: d\\n' > j.yaml; " WEFT " run j.yaml", 78, "j.yaml:2:1: a tab; "},
+    {"printf 'a:\\n  -\\tb\\n' > j.yaml; " WEFT " run j.yaml", 78, "j.yaml:2:4: a tab; "},
     {"printf 'job: a\\njob: b\\n' > j.yaml; " WEFT " run j.yaml", 78, "j.yaml:2:1:"},
     {"head -c 2000000 /dev/zero > j.yaml; " WEFT " run j.yaml", 78, "j.yaml"},
     {WEFT " run job.yaml --set engine.max_row=3", 78, "did you mean engine.max_rows?"},
@@ -99,6 +107,8 @@ static const cli_row job_rows[] = {
      64, "parallel.layout: groups starts its ranks itself"},
     {WEFT " run job.yaml --set parallel.tensor=2", 78, "needs 2 ranks, 1 was started"},
     {WEFT " run job.yaml --set parallel.replicas=3", 78, "parallel.replicas"},
+    {WEFT " run job.yaml --set parallel.tensor=3", 78, "heads"}, // no word of ranks to start
+    {WEFT " run job.yaml --set parallel.tensor=3 --set parallel.layout=groups", 78, "heads"},
     {WEFT " plan job.yaml --set parallel.tensor=3", 78, "heads"},
     {WEFT " plan job.yaml --memory 1MiB", 78, "do not fit"},
     {WEFT " plan job.yaml --set engine.max_context=1000000", 78, "engine.max_context"},
@@ -135,7 +145,8 @@ static void test_all_mistakes_are_told(void **state)
 
 static const cli_row data_rows[] = {
     {"echo hello > b.h5; " WEFT " run job.yaml --set 'requests=[b.h5]'", 65, "b.h5"},
-    {"head -c 4000 a.h5 > b.h5; " WEFT " plan job.yaml --set 'requests=[b.h5]'", 65, "b.h5"},
+    {"head -c 4000 a.h5 > b.h5; " WEFT " plan job.yaml --set 'requests=[b.h5]'", 65,
+     "b.h5: is truncated: 4000 of its "},
     {"head -c 4000 a.h5 > b.h5; " WEFT " run job.yaml --set 'requests=[b.h5]'", 65, "b.h5"},
     {"rm -rf m; cp -r " MODEL " m; echo '{' > m/config.json; " WEFT
      " run job.yaml --set model.path=m",
@@ -194,7 +205,11 @@ static void test_import_and_pack(void **state)
                "log.h5: 2 requests over 1.5 s in 1 shard, 16 prompt tokens, 5 to generate");
     assert_run(WEFT " import azure log.csv -o log.h5", 78, "log.h5");
     assert_run(WEFT " import azure log.csv -o log.h5 --replace -n 1", 0, "1 request ");
-    assert_run(WEFT " import azure p.jsonl -o x.h5", 65, "p.jsonl:1");
+    assert_run(WEFT " import azure p.jsonl -o x.h5", 65, "p.jsonl:1: is JSON, not comma");
+    assert_run(WEFT " import mooncake log.csv -o x.h5", 65,
+               "log.csv:1: is no JSON object: Mooncake's logs have one a line");
+    assert_run(WEFT " import csv log.csv -o x.h5", 65, "is it an azure log?");
+    assert_run(WEFT " import csv job.yaml -o x.h5", 65, "weft help import says");
     assert_run(WEFT " pack p.jsonl -o p.h5", 0, "p.h5: 1 request over 0.0 s, 2 prompt tokens");
     assert_run(WEFT " pack log.csv -o x.h5", 65, "log.csv:1");
     assert_run(WEFT " pack p.jsonl -o x.h5 --vocab 100", 65, "p.jsonl:1");

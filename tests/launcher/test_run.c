@@ -43,6 +43,9 @@ static void test_bad_row_fails_alone(void **state)
     (void)state;
     assert_run(STREAM " bad.h5 10 0 4", 0, NULL);
     assert_run(WEFT " run job.yaml --set 'requests=[bad.h5]' --out out/d", 3, "9 done, 1 failed");
+    assert_run(WEFT " report out/d", 0, "first: bad.h5:/requests:4: ");
+    assert_run(WEFT " why out/d", 0,
+               "token id outside the vocabulary; the first: bad.h5:/requests:4");
     assert_run(WEFT " show out/d --row 4", 0, "vocabulary");
     assert_run(WEFT " check --complete out/d", 0, "ok");
     assert_run(WEFT " run job.yaml --set 'requests=[bad.h5]' --out out/e --set "
@@ -120,8 +123,8 @@ static void test_parts_of_a_job(void **state)
     assert_run(PART "1/2", 0, "5 done, 0 failed");
     assert_run(WEFT " merge out/parts/a0 out/parts/a1 -o parts.h5 && " WEFT " check parts.h5", 0,
                "15 rows");
-    assert_run(PART "1/3", 0, "5 done");           // the same shard: nothing is left to do
-    assert_run(PART "0/3", 78, "gone or changed"); // one shard less
+    assert_run(PART "1/3", 0, "5 done"); // the same shard: nothing is left to do
+    assert_run(PART "0/3", 78, "is not among the requests now"); // one shard less
     assert_run(PART "3/4", 64, "every part needs one");
     assert_run(PART "2/2", 64, "not a part");
     assert_run(PART "1", 64, "not a part");
@@ -220,7 +223,7 @@ static void test_mpirun_errors(void **state)
         const char *line;
     } rows[] = {
         {"mpirun -n 3 " WEFT " run job.yaml --set sed=1", 78, "sed: unknown key"},
-        {"mpirun -n 3 " WEFT " run job.yaml --set parallel.tensor=8", 78, "needs 8 ranks"},
+        {"mpirun -n 3 " WEFT " run job.yaml --set parallel.tensor=4", 78, "needs 4 ranks"},
         {"mpirun -n 3 " WEFT " run nope.yaml", 66, "nope.yaml: "},
         {"echo x > b.h5; mpirun -n 2 " WEFT " run job.yaml --set 'requests=[b.h5]'", 65, "b.h5"},
         {"mpirun -n 2 -x WEFT_SEED=1 " WEFT " run job.yaml : -n 1 -x WEFT_SEED=2 " WEFT

@@ -38,7 +38,7 @@ static void test_running_then_drained(void **state)
     assert_run(RUN " --set arrivals.speed=0.1 --out out/a --fresh --set arrivals.speed=10 && " WEFT
                    " status --watch out/a",
                0, "out/a: finished");
-    assert_run(WEFT " why out/a", 0, "all 30 requests are done");
+    assert_run(WEFT " why out/a", 0, "it is complete: 30 requests done");
 }
 
 static void test_stop_file_and_parts_of_an_array(void **state)
