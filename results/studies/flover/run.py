@@ -3,7 +3,7 @@
 
 usage: results/studies/flover/run.py BUILD OUT [PART ...]       writes OUT/flover.csv
 
-One GPU: w1 w2 w3 w4 w5 w7 instances (all of them: about five minutes of an H200). Several: w8-2 and
+One GPU: w1 w2 w3 w4 w5 w6 w7 instances (all of them: about five minutes of an H200). Several: w8-2 and
 33b (2 ranks), w8-4 and 65b (4 ranks). Prompts are 8 random tokens, weights are
 random, all by `weft run` of the folder BUILD. `bound` is the larger of the arrival bound and the
 trace-driven floor (gpu-models/gpu_jobs.py); a time next to the arrival bound says nothing about the
@@ -90,6 +90,12 @@ def w5(study):
                   (r.token_s <= fused.total_s).mean() * 100, "percent of tokens")
 
 
+def w6(study):
+    for n in (1, 2, 4):
+        one(study, "W6", Shape("gpt-j-6b"), f"8 requests of {n} samples, 504 tokens, 500 ms apart",
+            even(8, 0.5), sampling__n=n, engine__max_rows=8 * n)
+
+
 def w7(study):
     shape = Shape("gpt-j-6b")
     for most in (256, 768):
@@ -143,9 +149,9 @@ def big_65b(study):
     big(study, "llama-65b", 4)
 
 
-PARTS = {"w1": w1, "w2": w2, "w3": w3, "w4": w4, "w5": w5, "w7": w7, "instances": instances,
+PARTS = {"w1": w1, "w2": w2, "w3": w3, "w4": w4, "w5": w5, "w6": w6, "w7": w7, "instances": instances,
          "w8-2": w8_2, "w8-4": w8_4, "33b": big_33b, "65b": big_65b}
-ONE_GPU = ("w7", "w1", "instances", "w4", "w3", "w2", "w5")
+ONE_GPU = ("w7", "w1", "instances", "w4", "w3", "w2", "w5", "w6")
 
 
 def main():
