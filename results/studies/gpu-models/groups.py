@@ -4,7 +4,8 @@
 usage: results/studies/gpu-models/groups.py BUILD OUT [PART ...]      writes OUT/gpu-groups.csv
 
 Parts: replicas (4 GPUs), alone (what a replica does with its GPU and no other replica; one GPU), tp2,
-tp4, profile (2 GPUs; writes OUT/profile-tp2.csv). Each replica gets a job of its own size (weak
+tp4, profile-2 (70B over 2 GPUs, operation by operation, OUT/profile-tp2.csv), profile-4 (13B over
+4, 16 rows, OUT/profile-tp4.csv). Each replica gets a job of its own size (weak
 scaling): the same lengths again, with prompts of their own. A run of 70B lets rows join in three waves, so that one load shows the steps of 1, 32 and
 128 rows; its sums over the group are measured beside it (bench_all_reduce).
 """
@@ -80,14 +81,21 @@ def tp4(study):
     waves(study, 4)
 
 
-def profile(study):
-    shape = Shape("llama-3-70b", 2)
-    study.run(shape, [(0, 448, 48)] * 64, ranks=2, flags=["--profile"])
+def profile_of(study, model, ranks, rows):
+    study.run(Shape(model, ranks), [(0, 448, 48)] * rows, ranks=ranks, flags=["--profile"])
     shutil.copy(os.path.join(study.out, "job", "profile.csv"),
-                os.path.join(study.out, "profile-tp2.csv"))
+                os.path.join(study.out, f"profile-tp{ranks}.csv"))
 
 
-PARTS = {f.__name__: f for f in (replicas, alone, tp4, tp2, profile)}
+def profile_2(study):
+    profile_of(study, "llama-3-70b", 2, 64)
+
+
+def profile_4(study):
+    profile_of(study, "llama-2-13b", 4, 16)
+
+
+PARTS = {f.__name__.replace("_", "-"): f for f in (replicas, alone, tp4, tp2, profile_2, profile_4)}
 
 
 def main():
