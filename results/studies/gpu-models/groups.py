@@ -4,10 +4,10 @@
 usage: results/studies/gpu-models/groups.py BUILD OUT [PART ...]      writes OUT/gpu-groups.csv
 
 Parts: replicas (4 GPUs), alone (what a replica does with its GPU and no other replica; one GPU), tp2,
-tp4, profile-2 (70B over 2 GPUs, operation by operation, OUT/profile-tp2.csv), profile-4 (13B over
-4, 16 rows, OUT/profile-tp4.csv). Each replica gets a job of its own size (weak
-scaling): the same lengths again, with prompts of their own. A run of 70B lets rows join in three waves, so that one load shows the steps of 1, 32 and
-128 rows; its sums over the group are measured beside it (bench_all_reduce).
+tp4, profile-2 (70B over 2 GPUs, operation by operation, OUT/profile-tp2.csv), profile-4 (13B over 4, 16
+rows, OUT/profile-tp4.csv). Each replica gets a job of its own size (weak scaling): the same lengths
+again, with prompts of their own. A run of 70B lets rows join in three waves, so that one load shows the
+steps of 1, 32 and 128 rows; its sums over the group are measured beside it (bench_all_reduce).
 """
 import csv
 import os
