@@ -41,10 +41,15 @@ static wf_status devices_look(doctor *d, int *out_device)
         wf_devices_take(d->world, d->world->local, WF_DEVICES_IF_ANY, device, &own, remark);
     *out_device = st == WF_OK ? own.number : -1;
     snprintf(where, sizeof where, "rank %d on %s", d->own.rank, d->own.host);
-    if (st == WF_DEVICE || (st == WF_OK && own.number >= 0)) {
-        wf_measure_add(&d->mine, WF_CHECK_DEVICES, st != WF_OK ? 0 : remark[0] ? 0.5 : 1, where);
+    bool broken = st == WF_OK && own.broken;
+    if (st == WF_DEVICE || broken || (st == WF_OK && own.number >= 0)) {
+        double good = st != WF_OK || broken ? 0 : remark[0] ? 0.5 : 1;
+        wf_measure_add(&d->mine, WF_CHECK_DEVICES, good, where);
         wf_measure *last = &d->mine.item[d->mine.n - 1];
-        snprintf(last->note, sizeof last->note, "%.150s", st != WF_OK ? wf_error() : remark);
+        snprintf(last->note, sizeof last->note, "%.150s",
+                 st != WF_OK ? wf_error()
+                 : broken    ? own.why
+                             : remark);
     }
     if (st == WF_OK && own.number >= 0) {
         d->own.device = own.number;

@@ -173,6 +173,8 @@ static void say_no_device(const job_run *run)
     if (given)
         wf_warn("the job has GPUs (SLURM_GPUS_ON_NODE=%s) and computes on the CPU: %s", given,
                 run->device.why);
+    else if (run->device.broken)
+        wf_warn("a CUDA driver is here and the job computes on the CPU: %s", run->device.why);
     else
         wf_debug("devices: %s", run->device.why);
 }

@@ -58,6 +58,7 @@ extern "C" wf_status wf_cuda_list_devices(wf_cuda_devices *out)
     out->driver_version = driver;
     out->runtime_version = runtime;
     cudaError_t e = cudaGetDeviceCount(&n);
+    out->broken = e != cudaSuccess && e != cudaErrorNoDevice;
     if (e != cudaSuccess || n == 0) return no_devices(e, driver, runtime);
     out->n = n < WF_CUDA_MAX_DEVICES ? n : WF_CUDA_MAX_DEVICES;
     for (int i = 0; i < out->n; i++) {

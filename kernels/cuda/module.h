@@ -16,7 +16,7 @@
 
 // Raised with every change of the tables below, of backend.h or of ops.h: both sides must be of
 // one build.
-#define WF_CUDA_MODULE_VERSION 4u
+#define WF_CUDA_MODULE_VERSION 5u
 #define WF_CUDA_MODULE_FILE    "libweft_cuda.so"
 #define WF_CUDA_MODULE_ENTRY   "wf_cuda_module_open"
 
@@ -42,6 +42,7 @@ typedef struct wf_cuda_gpu {
 typedef struct wf_cuda_devices {
     int driver_version, runtime_version; // 13000 is CUDA 13.0; what the driver offers, we need
     int n;
+    bool broken; // there is a driver and it fails, or is too old: not just a host without a GPU
     wf_cuda_gpu device[WF_CUDA_MAX_DEVICES];
 } wf_cuda_devices;
 

@@ -73,6 +73,7 @@ static wf_status list(wf_device_need need, wf_cuda_devices *seen, wf_own_device 
     *own = (wf_own_device){.number = -1, .numa = -1};
     if (st == WF_OK) return WF_OK;
     snprintf(own->why, sizeof own->why, "%s", wf_error());
+    own->broken = seen->broken;
     seen->n = 0;
     return need == WF_DEVICES_MUST ? st : WF_OK;
 }

@@ -20,6 +20,7 @@ typedef struct wf_own_device {
     int numa;       // its NUMA node; -1: not known
     char near[512]; // CPUs near it, "0-31,64-95"; "" when not known
     char why[256];  // why there is none; "" when there is one
+    bool broken;    // there may be one: the driver fails, or is too old
 } wf_own_device;
 
 // Where a PCI device is, from sysfs; number and name are left alone. Local.

@@ -19,6 +19,7 @@ restore    a function below that undoes what was done to the folder
 """
 import os
 import signal
+import subprocess
 import time
 
 ROWS = []
@@ -119,6 +120,21 @@ row("backend cuda and no GPU", cuda=True, env={"CUDA_VISIBLE_DEVICES": ""}, argu
     says=["no CUDA driver|no GPU is visible", "--gpus-per-node", "parallel.backend: cpu"])
 row("backend cuda and an old driver", cuda=True, env={"LD_LIBRARY_PATH": "%D/old-driver:%L"},
     arguments=CUDA, exits={70}, says=["its driver is for CUDA 11.4, this build needs CUDA"])
+
+
+
+def ask_doctor(bench, extra, row):
+    """A driver that is there and too old: the doctor calls it bad, a job says it goes without."""
+    done = subprocess.run([bench.weft, "doctor", "--out", bench.folder], env=bench.environment(extra),
+                          text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    if done.returncode != 71 or "its driver is for CUDA 11.4" not in done.stdout:
+        raise AssertionError(f"the doctor says ({done.returncode}):\n{done.stdout}")
+    return bench.run(extra, row["arguments"])
+
+
+row("backend auto and an old driver", cuda=True, act="ask_doctor", exits={0},
+    env={"LD_LIBRARY_PATH": "%D/old-driver:%L"}, arguments=["--set", "parallel.backend=auto"],
+    says=["warn .*computes on the CPU: .*its driver is for CUDA 11.4"])
 
 # ---- lost and stalled ranks ---------------------------------------------------------------------
 
