@@ -23,6 +23,8 @@ typedef struct {
     wf_metrics_run info;
     int64_t end_ns;
     bool seen;
+    int64_t *group_end_ns; // [n_groups] by the group's number; 0: it finished nothing
+    size_t n_groups, capacity;
 } run_state;
 
 struct wf_metrics {
@@ -111,6 +113,9 @@ void wf_metrics_destroy(wf_metrics **metrics)
     series *all[] = {&m->ttft, &m->tpot, &m->e2el, &m->queue, &m->lag, &m->gaps, &m->steps};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
         free(all[i]->v);
+    }
+    for (size_t i = 0; i < m->n_runs; i++) {
+        free(m->runs[i].group_end_ns);
     }
     free(m->buckets);
     free(m->runs);
@@ -245,6 +250,21 @@ static void count_done(wf_figures *f, const wf_result *row)
     f->output_tokens += row->n_tokens;
 }
 
+static wf_status note_end(run_state *run, const wf_result *row)
+{
+    if (row->finish_ns > run->end_ns) run->end_ns = row->finish_ns;
+    if (row->group >= run->n_groups) {
+        size_t n = (size_t)row->group + 1;
+        WF_TRY(wf_grow(n, sizeof *run->group_end_ns, &run->capacity, &run->group_end_ns));
+        memset(run->group_end_ns + run->n_groups, 0,
+               (n - run->n_groups) * sizeof *run->group_end_ns);
+        run->n_groups = n;
+    }
+    int64_t *end = &run->group_end_ns[row->group];
+    if (row->finish_ns > *end) *end = row->finish_ns;
+    return WF_OK;
+}
+
 wf_status wf_metrics_add(wf_metrics *m, const wf_result *row)
 {
     run_state *run = find_run(m, row->run);
@@ -254,7 +274,7 @@ wf_status wf_metrics_add(wf_metrics *m, const wf_result *row)
     f->n_preempted += row->preempted > 0;
     f->preemptions += row->preempted;
     run->seen = true;
-    if (row->finish_ns > run->end_ns) run->end_ns = row->finish_ns;
+    WF_TRY(note_end(run, row));
     if (run->info.latency) WF_TRY(add_lag(m, row, &run->info));
     if (row->status != WF_RESULT_DONE) {
         f->n_failed++;
@@ -285,6 +305,18 @@ wf_status wf_metrics_add_step(wf_metrics *m, const wf_step_record *step)
     return push(&m->steps, (double)step->duration_ns);
 }
 
+static void add_balance(const run_state *run, int64_t duration_ns, wf_figures *f)
+{
+    for (size_t g = 0; g < run->n_groups && duration_ns > 0; g++) {
+        int64_t ns = run->group_end_ns[g] - run->info.start_ns;
+        if (run->group_end_ns[g] == 0 || ns < 0) continue;
+        if (f->n_groups == 0 || ns < f->group_ns[0]) f->group_ns[0] = ns;
+        if (ns > f->group_ns[1]) f->group_ns[1] = ns;
+        f->n_groups++;
+        f->balance += (double)ns / (double)duration_ns; // the sum; finish divides
+    }
+}
+
 static void finish_durations(wf_metrics *m, wf_figures *f)
 {
     for (size_t i = 0; i < m->n_runs; i++) {
@@ -293,6 +325,7 @@ static void finish_durations(wf_metrics *m, wf_figures *f)
         int64_t duration = run->end_ns - run->info.start_ns;
         if (duration < 0) duration = 0; // every row of the run failed at once
         f->duration_ns += duration;
+        add_balance(run, duration, f);
         if (run->info.latency) f->latency_duration_ns += duration;
         int64_t limit = run->info.timed && run->info.latency ? run->info.lag_limit_ns : -1;
         if (limit >= 0 && (f->lag_limit_ns < 0 || limit < f->lag_limit_ns)) {
@@ -310,6 +343,7 @@ void wf_metrics_finish(wf_metrics *m, wf_figures *out)
 {
     wf_figures *f = &m->sum;
     finish_durations(m, f);
+    if (f->n_groups > 0) f->balance /= (double)f->n_groups;
     f->request_throughput = rate((double)f->n_done, f->duration_ns);
     f->output_throughput = rate((double)f->output_tokens, f->duration_ns);
     f->total_token_throughput = rate((double)(f->prompt_tokens + f->output_tokens), f->duration_ns);

@@ -8,6 +8,8 @@
 //   queue = admitted - arrival             lag  = submitted - arrival (timed runs only)
 //   throughputs: counts / duration; goodput: requests within every given limit / duration
 //   duration: sum over runs of (last finish - the run's start of submission)
+//   balance: mean over groups of (group's last finish - run's start) / the run's duration: 1 when
+//   all end together, less where some have nothing to do while others still work
 //
 // Percentiles are linear interpolation between closest ranks, as numpy's default. Life: create,
 // add ..., finish, destroy. Pure: no files, no clock. Memory: 40 bytes per request; ITL is exact to
@@ -52,6 +54,9 @@ typedef struct wf_figures {
     uint64_t prompt_tokens, output_tokens;        // of done rows
     uint64_t n_preempted, preemptions;            // rows put back at least once; times in all
     int64_t duration_ns, latency_duration_ns;     // of all runs; of those whose latency counts
+    uint64_t n_groups;                            // that finished rows, counted in each run
+    double balance;                               // of the runs' groups, each alike; 0 without any
+    int64_t group_ns[2]; // least and most time of a group from its run's start to its last finish
     double request_throughput, output_throughput, total_token_throughput; // per s
     bool has_goodput;
     uint64_t n_good;

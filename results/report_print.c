@@ -84,6 +84,9 @@ static void print_amounts(const wf_report *r, FILE *out)
     fprintf(out, "  %-12s %s prompt, %s generated\n", "tokens", grouped(f->prompt_tokens, a),
             grouped(f->output_tokens, b));
     fprintf(out, "  %-12s %.2f s\n", "duration", (double)f->duration_ns / 1e9);
+    if (r->n_groups > 1)
+        fprintf(out, "  %-12s %.1f%%: groups ended after %.2f to %.2f s\n", "balance",
+                100.0 * f->balance, (double)f->group_ns[0] / 1e9, (double)f->group_ns[1] / 1e9);
     fprintf(out, "  %-12s %s requests/s, %s generated tokens/s, %s tokens/s in all\n", "throughput",
             per_second(f->request_throughput, a), per_second(f->output_throughput, b),
             per_second(f->total_token_throughput, c));
@@ -228,6 +231,7 @@ static void put_counts(wf_json_writer *w, const wf_report *r)
 static void put_rates(wf_json_writer *w, const wf_figures *f)
 {
     wf_json_put_f64(w, "duration", (double)f->duration_ns / 1e9);
+    wf_json_put_f64(w, "balance", f->balance);
     wf_json_put_f64(w, "request_throughput", f->request_throughput);
     wf_json_put_f64(w, "output_throughput", f->output_throughput);
     wf_json_put_f64(w, "total_token_throughput", f->total_token_throughput);

@@ -238,11 +238,44 @@ static void steps_are_summed(void **state)
     wf_metrics_destroy(&m);
 }
 
+// Two groups of run 0 end after 3 and 4 s, one of run 1 after 2 s; a row that failed at once ends
+// nothing. Numbers of groups have holes.
+static void balance_is_of_groups_in_their_runs(void **state)
+{
+    (void)state;
+    const wf_metrics_run runs[] = {{.run = 0, .latency = true, .lag_limit_ns = -1},
+                                   {.run = 1, .start_ns = 1000 * MS, .lag_limit_ns = -1}};
+    static const struct {
+        uint16_t run, group;
+        int64_t finish_ns;
+    } rows[] = {{0, 0, 2000 * MS}, {0, 5, 4000 * MS}, {0, 0, 3000 * MS},
+                {1, 2, 3000 * MS}, {0, 7, -1},        {0, 5, 1000 * MS}};
+    wf_metrics *m = NULL;
+    wf_figures f;
+    assert_ok(wf_metrics_create(runs, 2, NULL, 0, &m));
+    for (size_t i = 0; i < N_ROWS(rows); i++) {
+        wf_result row = {.run = rows[i].run,
+                         .group = rows[i].group,
+                         .status = rows[i].finish_ns < 0 ? WF_RESULT_FAILED : WF_RESULT_DONE,
+                         .admitted_ns = -1,
+                         .submitted_ns = -1,
+                         .finish_ns = rows[i].finish_ns};
+        assert_ok(wf_metrics_add(m, &row));
+    }
+    wf_metrics_finish(m, &f);
+    assert_int_equal(f.n_groups, 3);
+    assert_near(f.balance, (3.0 / 4 + 1 + 1) / 3);
+    assert_int_equal(f.group_ns[0], 2000 * MS);
+    assert_int_equal(f.group_ns[1], 4000 * MS);
+    wf_metrics_destroy(&m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(percentiles_interpolate),
         cmocka_unit_test(figures_follow_the_definitions),
+        cmocka_unit_test(balance_is_of_groups_in_their_runs),
         cmocka_unit_test(resumed_runs_do_not_count_for_latency),
         cmocka_unit_test(many_gaps_stay_within_a_thousandth),
         cmocka_unit_test(steps_are_summed),
