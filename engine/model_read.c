@@ -6,14 +6,13 @@
 
 #include <assert.h>
 #include <inttypes.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "engine/model_values.h"
 #include "io/base/arena.h"
+#include "io/base/thread.h"
 #include "kernels/convert.h"
 
 enum { DEFAULT_THREADS = 4, MAX_THREADS = 64, MESSAGE_BYTES = 512 };
@@ -194,20 +193,15 @@ static wf_status make_ring(wf_readahead *ra, size_t n_slots)
     return WF_OK;
 }
 
-// Signals are the first thread's.
 static wf_status start_threads(wf_readahead *ra, int n)
 {
-    sigset_t all, before;
-    int error = 0;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    while (ra->n_threads < n && error == 0) {
-        error = pthread_create(&ra->threads[ra->n_threads], NULL, reader_main, ra);
-        if (error == 0) ra->n_threads++;
+    wf_status st = WF_OK;
+    while (ra->n_threads < n && st == WF_OK) {
+        pthread_t *thread = &ra->threads[ra->n_threads];
+        st = wf_thread_start("a thread to read the model with", reader_main, ra, thread);
+        if (st == WF_OK) ra->n_threads++;
     }
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (ra->n_threads > 0) return WF_OK; // fewer will do
-    return wf_fail(WF_INTERNAL, "model: cannot start a thread to read with: %s", strerror(error));
+    return ra->n_threads > 0 ? WF_OK : st; // fewer will do
 }
 
 wf_status wf_readahead_start(wf_readahead *ra)

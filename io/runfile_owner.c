@@ -11,11 +11,10 @@
 #include "io/base/json.h"
 #include "io/base/json_writer.h"
 #include "io/base/log.h"
+#include "io/base/thread.h"
 
 #include <errno.h>
 #include <inttypes.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -254,10 +253,7 @@ static void *beat_main(void *argument)
     pthread_mutex_lock(&owner->lock);
     while (!owner->stopping) {
         next += owner->beat_ns;
-        struct timespec until = {.tv_sec = next / WF_NS_PER_S, .tv_nsec = next % WF_NS_PER_S};
-        int result = 0;
-        while (!owner->stopping && result != ETIMEDOUT) {
-            result = pthread_cond_timedwait(&owner->wake, &owner->lock, &until);
+        while (!owner->stopping && wf_cond_wait_until(&owner->wake, &owner->lock, next)) {
         }
         if (owner->stopping) break;
         pthread_mutex_unlock(&owner->lock);
@@ -270,19 +266,9 @@ static void *beat_main(void *argument)
 
 static wf_status start_beating(wf_owner *owner)
 {
-    sigset_t all, before;
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_mutex_init(&owner->lock, NULL);
-    pthread_cond_init(&owner->wake, &monotonic);
-    pthread_condattr_destroy(&monotonic);
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int error = pthread_create(&owner->thread, NULL, beat_main, owner);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (error == 0) return WF_OK;
-    return wf_fail(WF_IO, "cannot start the heartbeat thread: %s", strerror(error));
+    wf_cond_init(&owner->wake);
+    return wf_thread_start("the heartbeat thread", beat_main, owner, &owner->thread);
 }
 
 wf_status wf_owner_take(const char *out_dir, const wf_owner_params *params, wf_owner **out)

@@ -10,14 +10,12 @@
 #include "io/base/fault.h"
 #include "io/base/file.h"
 #include "io/base/log.h"
+#include "io/base/thread.h"
 #include "io/runfile.h"
 #include "io/segment_file.h"
 #include "io/space.h"
 
-#include <errno.h>
 #include <inttypes.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -175,13 +173,7 @@ static bool look_for_work(wf_segment_writer *w, order *o)
 
 static void wait_for_work(wf_segment_writer *w)
 {
-    int64_t due = seal_due_ns(w);
-    if (due == INT64_MAX) {
-        pthread_cond_wait(&w->work, &w->lock);
-        return;
-    }
-    struct timespec until = {.tv_sec = due / WF_NS_PER_S, .tv_nsec = due % WF_NS_PER_S};
-    pthread_cond_timedwait(&w->work, &w->lock, &until);
+    wf_cond_wait_until(&w->work, &w->lock, seal_due_ns(w));
 }
 
 static void swap_batches(wf_segment_writer *w)
@@ -314,21 +306,12 @@ static void *writer_main(void *argument)
 
 static wf_status start_thread(wf_segment_writer *w)
 {
-    sigset_t all, before;
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_mutex_init(&w->lock, NULL);
-    pthread_cond_init(&w->work, &monotonic);
-    pthread_cond_init(&w->room, &monotonic);
-    pthread_condattr_destroy(&monotonic);
-    sigfillset(&all); // signals belong to the main thread
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int error = pthread_create(&w->thread, NULL, writer_main, w);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    w->started = error == 0;
-    if (error == 0) return WF_OK;
-    return wf_fail(WF_IO, "cannot start the output thread: %s", strerror(error));
+    wf_cond_init(&w->work);
+    wf_cond_init(&w->room);
+    wf_status st = wf_thread_start("the output thread", writer_main, w, &w->thread);
+    w->started = st == WF_OK;
+    return st;
 }
 
 static void writer_free(wf_segment_writer **writer)
@@ -372,8 +355,7 @@ static void wait_for_room(wf_segment_writer *w, uint64_t bytes)
     w->status.waiting = true;
     while (w->status.error == WF_OK && !front_empty(w) &&
            w->status.queued_bytes + bytes > w->config.queue_bytes) {
-        struct timespec until = {.tv_sec = say_ns / WF_NS_PER_S, .tv_nsec = say_ns % WF_NS_PER_S};
-        if (pthread_cond_timedwait(&w->room, &w->lock, &until) != ETIMEDOUT) continue;
+        if (wf_cond_wait_until(&w->room, &w->lock, say_ns)) continue;
         wf_warn("%s: the disk is slow: %" PRIu64 " bytes of results have waited %" PRId64
                 " s, and requests wait for them",
                 w->folder, w->status.queued_bytes, (wf_clock_ns() - start) / WF_NS_PER_S);

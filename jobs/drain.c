@@ -1,7 +1,6 @@
 // The drain's thread and what it looks at. See drain.h.
 #include "jobs/drain.h"
 
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +9,7 @@
 #include "io/base/clock.h"
 #include "io/base/file.h"
 #include "io/base/log.h"
+#include "io/base/thread.h"
 
 #define LOOK_NS      (50 * WF_NS_PER_MS)
 #define LOOK_FILE_NS WF_NS_PER_S
@@ -134,9 +134,7 @@ static void *drain_main(void *context)
     wf_drain *d = context;
     pthread_mutex_lock(&d->lock);
     while (!d->stop) {
-        int64_t next_ns = wf_clock_ns() + LOOK_NS;
-        struct timespec at = {.tv_sec = next_ns / WF_NS_PER_S, .tv_nsec = next_ns % WF_NS_PER_S};
-        pthread_cond_timedwait(&d->wake, &d->lock, &at);
+        wf_cond_wait_until(&d->wake, &d->lock, wf_clock_ns() + LOOK_NS);
         if (d->stop) break;
         pthread_mutex_unlock(&d->lock);
         look(d);
@@ -146,23 +144,13 @@ static void *drain_main(void *context)
     return NULL;
 }
 
-// The thread takes no signals: they are the main thread's, whose waits they end.
 static wf_status start_thread(wf_drain *d)
 {
-    sigset_t all, before;
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_mutex_init(&d->lock, NULL);
-    pthread_cond_init(&d->wake, &monotonic);
-    pthread_condattr_destroy(&monotonic);
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int error = pthread_create(&d->thread, NULL, drain_main, d);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    d->started = error == 0;
-    if (d->started) return WF_OK;
-    return wf_fail(WF_IO, "cannot start the drain's thread: %s", strerror(error));
+    wf_cond_init(&d->wake);
+    wf_status st = wf_thread_start("the drain's thread", drain_main, d, &d->thread);
+    d->started = st == WF_OK;
+    return st;
 }
 
 wf_status wf_drain_start(const wf_drain_config *config, wf_drain **out)

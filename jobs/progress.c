@@ -2,19 +2,18 @@
 // progress.h.
 #include "jobs/progress.h"
 
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "io/base/arena.h"
 #include "io/base/clock.h"
 #include "io/base/file.h"
 #include "io/base/log.h"
+#include "io/base/thread.h"
 
 #define TICK_NS        (WF_NS_PER_S / 2)
 #define RATE_WINDOW_NS (10 * WF_NS_PER_S)
@@ -307,10 +306,8 @@ static void show(wf_progress *p, int64_t now_ns, bool last)
 // True when the thread must end.
 static bool sleep_until(wf_progress *p, int64_t t_ns)
 {
-    struct timespec at = {.tv_sec = t_ns / WF_NS_PER_S, .tv_nsec = t_ns % WF_NS_PER_S};
     pthread_mutex_lock(&p->lock);
-    while (!p->stop && wf_clock_ns() < t_ns) {
-        pthread_cond_timedwait(&p->wake, &p->lock, &at);
+    while (!p->stop && wf_cond_wait_until(&p->wake, &p->lock, t_ns)) {
     }
     bool stop = p->stop;
     pthread_mutex_unlock(&p->lock);
@@ -378,19 +375,15 @@ static void progress_free(wf_progress *p)
 
 static wf_status thread_start(wf_progress *p)
 {
-    pthread_condattr_t attr;
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&p->wake, &attr);
-    pthread_condattr_destroy(&attr);
+    wf_cond_init(&p->wake);
     pthread_mutex_init(&p->lock, NULL);
     pthread_mutex_init(&p->beating, NULL);
-    int error = pthread_create(&p->thread, NULL, heartbeat, p);
-    if (error == 0) return WF_OK;
+    wf_status st = wf_thread_start("the heartbeat thread", heartbeat, p, &p->thread);
+    if (st == WF_OK) return WF_OK;
     pthread_cond_destroy(&p->wake);
     pthread_mutex_destroy(&p->lock);
     pthread_mutex_destroy(&p->beating);
-    return wf_fail(WF_INTERNAL, "heartbeat: cannot start a thread: %s", strerror(error));
+    return st;
 }
 
 wf_status wf_progress_start(const wf_progress_config *config, wf_progress **out)
