@@ -7,6 +7,7 @@
 #include "io/base/hash.h"
 #include "io/base/json.h"
 #include "io/base/json_writer.h"
+#include "io/runfile_internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -48,18 +49,6 @@ done:
     return st;
 }
 
-static void put_ref(wf_json_writer *w, const char *key, const wf_segment_ref *ref)
-{
-    char hex[WF_HASH64_HEX];
-    wf_json_open_object(w, key);
-    wf_json_put_string(w, "path", ref->path);
-    wf_json_put_u64(w, "rows", ref->rows);
-    wf_json_put_u64(w, "bytes", ref->bytes);
-    wf_json_put_string(w, "xxh64", wf_hash64_hex(ref->xxh64, hex));
-    if (ref->void_failed) wf_json_put_bool(w, "void_failed", true);
-    wf_json_close(w);
-}
-
 static void put_manifest(wf_json_writer *w, const wf_segment_ref *merged,
                          const wf_segment_ref *segments, size_t n)
 {
@@ -69,12 +58,8 @@ static void put_manifest(wf_json_writer *w, const wf_segment_ref *merged,
     wf_json_put_string(w, "format_version", "1.0.0");
     wf_json_put_string(w, "software_version", WEFT_VERSION);
     wf_json_put_string(w, "created", wf_clock_iso(wf_clock_unix_ns(), iso));
-    put_ref(w, "results", merged);
-    wf_json_open_array(w, "segments");
-    for (size_t i = 0; i < n; i++) {
-        put_ref(w, NULL, &segments[i]);
-    }
-    wf_json_close(w);
+    wf_segment_ref_put(w, "results", merged);
+    wf_segment_refs_put(w, segments, n);
     wf_json_close(w);
 }
 

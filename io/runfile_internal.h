@@ -32,6 +32,11 @@ void wf_runs_say(const wf_runs *runs, const char *format, ...)
 // Moves <out>/<path> into <out>/void/ (read_only: leaves it) and says why.
 wf_status wf_runs_set_aside(wf_runs *runs, const char *path, const char *why);
 
+// A segment as run files and the manifest list it: {"path", "rows", "bytes", "xxh64"}, as member
+// `key` or item; and "segments": [of them].
+void wf_segment_ref_put(wf_json_writer *w, const char *key, const wf_segment_ref *ref);
+void wf_segment_refs_put(wf_json_writer *w, const wf_segment_ref *refs, size_t n);
+
 // Sorted by group, run, epoch, number.
 void wf_segment_refs_sort(wf_segment_ref *refs, size_t n);
 

@@ -14,10 +14,10 @@
 
 #define HOST_BYTES 256
 
-static void put_segment(wf_json_writer *w, const wf_segment_ref *ref)
+void wf_segment_ref_put(wf_json_writer *w, const char *key, const wf_segment_ref *ref)
 {
     char hex[WF_HASH64_HEX];
-    wf_json_open_object(w, NULL);
+    wf_json_open_object(w, key);
     wf_json_put_string(w, "path", ref->path);
     wf_json_put_u64(w, "rows", ref->rows);
     wf_json_put_u64(w, "bytes", ref->bytes);
@@ -39,11 +39,11 @@ static void put_head(wf_json_writer *w, uint32_t run)
     wf_json_put_i64(w, "pid", getpid());
 }
 
-static void put_segments(wf_json_writer *w, const wf_segment_ref *refs, size_t n)
+void wf_segment_refs_put(wf_json_writer *w, const wf_segment_ref *refs, size_t n)
 {
     wf_json_open_array(w, "segments");
     for (size_t i = 0; i < n; i++) {
-        put_segment(w, &refs[i]);
+        wf_segment_ref_put(w, NULL, &refs[i]);
     }
     wf_json_close(w);
 }
@@ -88,7 +88,7 @@ static wf_status put_run(wf_json_writer *w, const wf_runs *runs, const wf_run_pa
     wf_json_put_u64(w, "restart", params->restart);
     wf_json_put_string(w, "command", params->command ? params->command : "");
     if (params->identity) st = put_identity(w, params->identity);
-    put_segments(w, runs->segments, runs->n_segments);
+    wf_segment_refs_put(w, runs->segments, runs->n_segments);
     wf_json_close(w);
     return st;
 }
@@ -163,7 +163,7 @@ static wf_status put_epoch(wf_json_writer *w, const wf_runs *runs, uint32_t run,
     wf_json_open_array(w, "segments");
     for (size_t i = 0; i < runs->n_segments; i++) {
         if (runs->segments[i].group == group && runs->segments[i].run == run) {
-            put_segment(w, &runs->segments[i]);
+            wf_segment_ref_put(w, NULL, &runs->segments[i]);
         }
     }
     wf_json_close(w);
