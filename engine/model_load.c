@@ -137,18 +137,26 @@ static wf_status check_shape(const wf_hf_tensor *found, int rank, const int64_t 
                    wf_st_shape_words(&expected, should, sizeof should));
 }
 
+// A tensor as the architecture asks for it: a matrix, or a vector with `n_cols` 0.
+typedef struct wanted {
+    wf_role role;
+    int i_layer;
+    const char *suffix; // ".weight", ".bias"
+    int64_t n_rows, n_cols;
+} wanted;
+
 // Finds a role's tensor and checks its type and shape.
-static wf_status find(wf_loader *l, wf_role role, int i_layer, const char *suffix, int rank,
-                      const int64_t *shape, wf_hf_tensor *out, wf_dtype *dtype)
+static wf_status find(wf_loader *l, const wanted *w, wf_hf_tensor *out, wf_dtype *dtype)
 {
     char name[NAME_BYTES];
+    const int64_t shape[2] = {w->n_rows, w->n_cols};
     size_t i;
-    wf_family_tensor_name(l->arch->family, role, i_layer, suffix, name, sizeof name);
+    wf_family_tensor_name(l->arch->family, w->role, w->i_layer, w->suffix, name, sizeof name);
     WF_TRY(wf_hf_folder_find(l->folder, name, &i));
     *out = wf_hf_folder_at(l->folder, i);
     l->used[i] = 1;
     WF_TRY(check_dtype(out, dtype));
-    return check_shape(out, rank, shape);
+    return check_shape(out, w->n_cols > 0 ? 2 : 1, shape);
 }
 
 // Asked before every read: a job that is told to leave must not read on for minutes.
@@ -184,23 +192,23 @@ static wf_status block(wf_loader *l, const wf_read_block *block, const void **ou
 static wf_status load_piece(wf_loader *l, const wf_part *part, const wf_piece *piece,
                             int64_t dst_row, wf_weight *weight)
 {
-    int64_t shape[2];
+    wanted w = {.role = piece->role, .i_layer = part->i_layer, .suffix = ".weight"};
     wf_hf_tensor t;
     wf_dtype dtype;
-    matrix_shape(l->arch, piece->role, &shape[0], &shape[1]);
-    WF_TRY(find(l, piece->role, part->i_layer, ".weight", 2, shape, &t, &dtype));
-    assert(piece->first + piece->n <= shape[0] && part->col + part->n_cols <= shape[1]);
+    matrix_shape(l->arch, w.role, &w.n_rows, &w.n_cols);
+    WF_TRY(find(l, &w, &t, &dtype));
+    assert(piece->first + piece->n <= w.n_rows && part->col + part->n_cols <= w.n_cols);
     size_t each = wf_dtype_bytes(dtype);
-    int64_t per_block = (int64_t)(l->block_bytes / ((size_t)shape[1] * each));
+    int64_t per_block = (int64_t)(l->block_bytes / ((size_t)w.n_cols * each));
     for (int64_t row = 0, n; row < piece->n; row += n) {
         const void *rows;
         n = piece->n - row < per_block ? piece->n - row : per_block;
         const wf_read_block b = {t, dtype,    l->dtype,  piece->first + row,
-                                 n, shape[1], part->col, part->n_cols};
+                                 n, w.n_cols, part->col, part->n_cols};
         WF_TRY(block(l, &b, &rows));
         if (l->dry) continue;
         const char *values = (const char *)rows + (size_t)part->col * each;
-        WF_TRY(l->be->ops->weight_load(l->be, weight, dst_row + row, n, values, dtype, shape[1]));
+        WF_TRY(l->be->ops->weight_load(l->be, weight, dst_row + row, n, values, dtype, w.n_cols));
     }
     return WF_OK;
 }
@@ -250,12 +258,11 @@ wf_status wf_loader_matrix(wf_loader *l, const wf_part *part, wf_weight **out)
 }
 
 // Elements [first, first + n) of a vector, as f32 at dst.
-static wf_status load_vector(wf_loader *l, wf_role role, int i_layer, const char *suffix,
-                             int64_t full, int64_t first, int64_t n, float *dst)
+static wf_status load_vector(wf_loader *l, const wanted *w, int64_t first, int64_t n, float *dst)
 {
     wf_hf_tensor t;
     wf_dtype dtype;
-    WF_TRY(find(l, role, i_layer, suffix, 1, &full, &t, &dtype));
+    WF_TRY(find(l, w, &t, &dtype));
     WF_TRY(begin_part(l));
     int64_t per_block = (int64_t)(l->block_bytes / wf_dtype_bytes(dtype));
     for (int64_t at = 0, m; at < n; at += m) {
@@ -279,15 +286,22 @@ static wf_status place_vector(wf_loader *l, const float *values, int64_t n, floa
     return upload(l, device, values, bytes);
 }
 
+static wanted bias_of(const wf_loader *l, const wf_part *part, const wf_piece *piece)
+{
+    wanted w = {.role = piece->role, .i_layer = part->i_layer, .suffix = ".bias"};
+    int64_t n_cols; // of its matrix
+    matrix_shape(l->arch, w.role, &w.n_rows, &n_cols);
+    return w;
+}
+
 // Missing or of another shape on one rank means so on all: they fail alike.
 static wf_status find_bias(wf_loader *l, const wf_part *part)
 {
     for (int i = 0; l->folder && i < part->n_pieces; i++) {
-        int64_t full, n_cols;
+        wanted w = bias_of(l, part, &part->pieces[i]);
         wf_hf_tensor t;
         wf_dtype dtype;
-        matrix_shape(l->arch, part->pieces[i].role, &full, &n_cols);
-        WF_TRY(find(l, part->pieces[i].role, part->i_layer, ".bias", 1, &full, &t, &dtype));
+        WF_TRY(find(l, &w, &t, &dtype));
     }
     return WF_OK;
 }
@@ -302,10 +316,8 @@ wf_status wf_loader_bias(wf_loader *l, const wf_part *part, float **out)
     WF_TRY(wf_alloc((size_t)part->n_rows, sizeof *values, &values));
     for (int i = 0; l->folder && i < part->n_pieces; i++) {
         const wf_piece *piece = &part->pieces[i];
-        int64_t full, n_cols;
-        matrix_shape(l->arch, piece->role, &full, &n_cols);
-        WF_TRY_TO(done, load_vector(l, piece->role, part->i_layer, ".bias", full, piece->first,
-                                    piece->n, values + at));
+        wanted w = bias_of(l, part, piece);
+        WF_TRY_TO(done, load_vector(l, &w, piece->first, piece->n, values + at));
         at += piece->n;
     }
     if (!l->dry) st = place_vector(l, values, part->n_rows, out);
@@ -319,17 +331,18 @@ wf_status wf_loader_norm(wf_loader *l, wf_role role, int i_layer, wf_norm *out)
     wf_status st = WF_OK;
     float *values;
     int64_t n = l->arch->hidden;
+    const wanted weight = {role, i_layer, ".weight", n, 0}, bias = {role, i_layer, ".bias", n, 0};
     bool has_bias = l->arch->family->norm == WF_NORM_LAYER;
     if (l->dry && !l->folder) return WF_OK;
     WF_TRY(wf_alloc((size_t)n, sizeof *values, &values));
     for (int64_t i = 0; i < n; i++) {
         values[i] = 1.0f;
     }
-    if (l->folder) WF_TRY_TO(done, load_vector(l, role, i_layer, ".weight", n, 0, n, values));
+    if (l->folder) WF_TRY_TO(done, load_vector(l, &weight, 0, n, values));
     if (!l->dry) WF_TRY_TO(done, place_vector(l, values, n, &out->weight));
     if (!has_bias) goto done;
     memset(values, 0, (size_t)n * sizeof *values);
-    if (l->folder) WF_TRY_TO(done, load_vector(l, role, i_layer, ".bias", n, 0, n, values));
+    if (l->folder) WF_TRY_TO(done, load_vector(l, &bias, 0, n, values));
     if (!l->dry) WF_TRY_TO(done, place_vector(l, values, n, &out->bias));
 done:
     free(values);

@@ -230,25 +230,19 @@ static uint64_t range_rows(const wf_pool *pool, const wf_lease *held, size_t n)
     return size > least ? size : least;
 }
 
-// Returns what is not sealed of these ranges.
-static wf_status give_back(wf_pool *pool, const wf_lease *held, size_t n_held,
-                           const wf_flight_row *flight, size_t n_flight, bool fruitful,
-                           wf_pool_return *out)
+// Returns what is not sealed of the ranges that were held; `what` says what was in flight.
+static wf_status give_back(wf_pool *pool, const wf_returned_input *what, wf_pool_return *out)
 {
     wf_done *done = NULL;
     wf_returned cut = {0};
+    wf_returned_input in = *what;
     WF_TRY(done_read(pool, &done));
-    wf_returned_input in = {.held = held,
-                            .n_held = n_held,
-                            .done = done,
-                            .many_samples = pool->in.many_samples,
-                            .flight = flight,
-                            .n_flight = n_flight,
-                            .fruitful = fruitful,
-                            .max_rows = range_rows(pool, held, n_held)};
+    in.done = done;
+    in.many_samples = pool->in.many_samples;
+    in.max_rows = range_rows(pool, in.held, in.n_held);
     wf_status st = wf_returned_cut(&in, &cut);
     if (st == WF_OK) st = wf_leases_return(pool->leases, cut.range, cut.n);
-    if (st == WF_OK) st = note_back(pool, held, n_held);
+    if (st == WF_OK) st = note_back(pool, in.held, in.n_held);
     out->n_rows = cut.n_rows;
     out->n_suspects = cut.n_suspects;
     out->n_poison = cut.n_poison;
@@ -284,8 +278,12 @@ wf_status wf_pool_clear_life(wf_pool *pool, int group, uint32_t epoch, bool frui
     wf_status st = wf_leases_list(pool->leases, &list, &n_list);
     if (st == WF_OK) st = wf_flights_read(dir, pool->run, group, (int)epoch, &flight, &n_flight);
     if (st == WF_OK) {
-        size_t n_held = select_held(pool, list, n_list, &(life){group, epoch});
-        st = give_back(pool, list, n_held, flight, n_flight, fruitful, out);
+        wf_returned_input what = {.held = list,
+                                  .n_held = select_held(pool, list, n_list, &(life){group, epoch}),
+                                  .flight = flight,
+                                  .n_flight = n_flight,
+                                  .fruitful = fruitful};
+        st = give_back(pool, &what, out);
     }
     free(flight);
     free(list);
@@ -298,8 +296,8 @@ wf_status wf_pool_strays(wf_pool *pool, wf_pool_return *out)
     size_t n_list = 0;
     *out = (wf_pool_return){0};
     WF_TRY(wf_leases_list(pool->leases, &list, &n_list));
-    size_t n_stray = select_held(pool, list, n_list, NULL);
-    wf_status st = n_stray > 0 ? give_back(pool, list, n_stray, NULL, 0, false, out) : WF_OK;
+    wf_returned_input what = {.held = list, .n_held = select_held(pool, list, n_list, NULL)};
+    wf_status st = what.n_held > 0 ? give_back(pool, &what, out) : WF_OK;
     free(list);
     return st;
 }
