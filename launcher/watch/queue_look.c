@@ -110,10 +110,30 @@ static void submitted_look(const wf_watch_view *view, int task, wf_queue_look *o
     free(jobs);
 }
 
+// What the accounting remembers of a job that the queue has forgotten.
+static void account_look(const char *job, wf_queue_look *out)
+{
+    wf_queue_job told;
+    if (wf_account_find(job, &told) != WF_OK)
+        wf_debug("%s", wf_error());
+    else
+        job_take(&told, out);
+}
+
+// A submitted job that the queue no longer knows, and that began no run.
+static void forgotten_look(const wf_watch_view *view, int task, wf_queue_look *out)
+{
+    char job[WF_QUEUE_ID_MAX + 16];
+    if (out->state[0] || out->word == WF_BATCH_SILENT || view->n_runs > 0 || !out->job_id[0])
+        return;
+    snprintf(job, sizeof job, task >= 0 ? "%s_%d" : "%s", out->job_id, task);
+    account_look(job, out);
+}
+
 // The newest run's own job, where no submitted one is known.
 static void run_look(const wf_watch_view *view, wf_queue_look *out)
 {
-    wf_queue_job *jobs = NULL, told;
+    wf_queue_job *jobs = NULL;
     size_t n = 0;
     if (out->state[0] || !view->job_id[0]) return;
     snprintf(out->job_id, sizeof out->job_id, "%s", view->job_id);
@@ -121,10 +141,8 @@ static void run_look(const wf_watch_view *view, wf_queue_look *out)
         wf_debug("%s", wf_error());
     } else if (n > 0) {
         job_take(&jobs[0], out);
-    } else if (wf_account_find(view->job_id, &told) != WF_OK) {
-        wf_debug("%s", wf_error());
     } else {
-        job_take(&told, out);
+        account_look(view->job_id, out);
     }
     free(jobs);
 }
@@ -134,5 +152,6 @@ void wf_queue_look_take(const wf_watch_view *view, wf_queue_look *out)
     *out = (wf_queue_look){.left_s = -1};
     int task = home_find(view, out);
     submitted_look(view, task, out);
+    forgotten_look(view, task, out);
     run_look(view, out);
 }

@@ -164,6 +164,9 @@ void wf_why_facts_gather(const wf_watch_view *v, const wf_queue_look *queue, wf_
         out->command = s->command;
         out->submitted = true;
     }
+    char joined[PATH_MAX];
+    snprintf(joined, sizeof joined, "%s/results.h5", v->out_dir);
+    out->unjoined = !wf_file_exists(joined);
     out->hint_line = s->hint_line;
     out->refusal = s->refusal;
     out->group_end = s->group_end;

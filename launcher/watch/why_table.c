@@ -71,11 +71,11 @@ static const why_row rows[] = {
     {WF_CAUSE_LOADING, LOADING, 0, 0, 0, "it is loading: rank {rank} on {host} is at \"{at}\"",
      "none is needed", WATCH},
     {WF_CAUSE_COMPLETE_FAILED, COMPLETE | ROWS_FAILED, 0, 0, 0,
-     "it is complete: {total}, of which {failed} failed{reasons}",
+     "it is complete: {total}, of which {failed} failed{reasons}{unjoined}",
      "mend what made them fail (--force where that changes the job); only those are done again",
      "{retry}"},
-    {WF_CAUSE_COMPLETE, COMPLETE, 0, 0, 0, "it is complete: {total} done", "none is needed",
-     "weft report {out}"},
+    {WF_CAUSE_COMPLETE, COMPLETE, 0, 0, 0, "it is complete: {total} done{unjoined}",
+     "none is needed", "weft report {out}"},
     {WF_CAUSE_REFUSED, REFUSED, BEGUN, 0, 0, "it did not begin: {refusal}",
      "do what the message says", AGAIN},
     {WF_CAUSE_STARTING, STARTING, 0, 0, 0,
@@ -450,6 +450,12 @@ static void put_place(const reading *a, const wf_watch_rank *r, const char *name
     }
     if (strcmp(name, "left_over") == 0 && n_left(a) > 0) {
         expand(a, NULL, ": {left} left", out);
+    }
+    if (strcmp(name, "unjoined") == 0 && a->f->unjoined) {
+        expand(a, NULL,
+               "; {out}/results.h5 is not written yet (where the job is gone, weft merge "
+               "{out} writes it)",
+               out);
     }
     if (strcmp(name, "reasons") == 0 && a->f->reasons[0]) {
         wf_text_printf(out, ": %s", a->f->reasons);

@@ -38,7 +38,9 @@ static void test_running_then_drained(void **state)
     assert_run(RUN " --set arrivals.speed=0.1 --out out/a --fresh --set arrivals.speed=10 && " WEFT
                    " status --watch out/a",
                0, "out/a: finished");
-    assert_run(WEFT " why out/a", 0, "it is complete: 30 requests done");
+    assert_run(WEFT " why out/a", 0, "it is complete: 30 requests done\n");
+    assert_run("mv out/a/results.h5 r.h5; " WEFT " why out/a; mv r.h5 out/a/results.h5", 0,
+               "30 requests done; out/a/results.h5 is not written yet");
 }
 
 static void test_stop_file_and_parts_of_an_array(void **state)

@@ -24,9 +24,13 @@
 #
 # LAB_DIR must be short (unix sockets live there); LAB_NODES (4), LAB_CPUS (4) and LAB_MEMORY (4000
 # MB) are a node's size as Slurm sees it, LAB_GPUS (0) its fake devices, LAB_KEEP=1 keeps the logs.
+# LAB_ACCOUNTING=1 adds slurmdbd over a MariaDB (sacct answers); the queue then forgets a job that
+# ended after 2 s, as sites' queues do after minutes.
 set -euo pipefail
 lab=${LAB_DIR:?cluster.sh: LAB_DIR says where the cluster lives, such as /tmp/lab}
 n_nodes=${LAB_NODES:-4} cpus=${LAB_CPUS:-4} memory=${LAB_MEMORY:-4000} gpus=${LAB_GPUS:-0}
+accounting=${LAB_ACCOUNTING:-0} forget_s=600
+[ "$accounting" = 0 ] || forget_s=2
 net=198.18.77 # RFC 2544's addresses for tests; seen inside ctl only
 self=$(readlink -f "$0")
 export PATH=$PATH:/usr/sbin:/sbin
@@ -158,7 +162,13 @@ SlurmdDebug=info
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
 JobAcctGatherType=jobacct_gather/none
-AccountingStorageType=accounting_storage/none
+$(if [ "$accounting" = 0 ]; then
+        echo AccountingStorageType=accounting_storage/none
+    else
+        echo AccountingStorageType=accounting_storage/slurmdbd
+        echo AccountingStorageHost=ctl
+        echo "AccountingStoragePass=$lab/munge/sock" # which munge, that is
+    fi)
 JobCompType=jobcomp/none
 SwitchType=switch/none
 MpiDefault=pmix
@@ -177,7 +187,7 @@ KillWait=3
 UnkillableStepTimeout=30
 CompleteWait=0
 InactiveLimit=0
-MinJobAge=600
+MinJobAge=$forget_s
 SchedulerType=sched/backfill
 SchedulerParameters=sched_interval=2,bf_interval=2,batch_sched_delay=0,sched_min_interval=0
 $([ "$gpus" = 0 ] || echo GresTypes=gpu)
@@ -189,6 +199,35 @@ PreemptMode=REQUEUE
 PartitionName=batch Nodes=ALL Default=YES MaxTime=INFINITE PriorityTier=1 State=UP
 PartitionName=urgent Nodes=ALL MaxTime=INFINITE PriorityTier=2 State=UP
 CONF
+}
+
+# ---- accounting ---------------------------------------------------------------------------------
+# A database of its own, reachable inside ctl alone.
+start_accounting() {
+    local db=$lab/db
+    cat >"$lab/etc/slurmdbd.conf" <<CONF
+AuthType=auth/munge
+AuthInfo=socket=$lab/munge/sock
+DbdHost=ctl
+DbdAddr=$net.10
+SlurmUser=root
+StorageType=accounting_storage/mysql
+StorageHost=127.0.0.1
+StorageUser=root
+StorageLoc=slurm
+LogFile=$lab/log/slurmdbd
+PidFile=$lab/node/ctl/slurmdbd.pid
+CONF
+    chmod 600 "$lab/etc/slurmdbd.conf"
+    mariadb-install-db --no-defaults --user=root --datadir="$db" --skip-test-db \
+        --auth-root-authentication-method=normal >"$lab/log/database" 2>&1 || die "no database: $lab/log/database"
+    inside ctl sh -c 'log=$1; shift; setsid "$@" </dev/null >>"$log" 2>&1 &' sh "$lab/log/database" \
+        mariadbd --no-defaults --user=root --datadir="$db" --socket="$db/socket" \
+        --pid-file="$db/pid" --bind-address=127.0.0.1 --innodb-buffer-pool-size=64M --skip-grant-tables
+    until_true 20 inside ctl mariadb-admin --no-defaults --socket="$db/socket" ping || die "the database does not answer"
+    inside ctl slurmdbd
+    until_true 20 inside ctl sacctmgr -n list cluster || die "slurmdbd does not answer"
+    inside ctl sacctmgr -i add cluster lab >/dev/null
 }
 
 # ---- up and down --------------------------------------------------------------------------------
@@ -226,6 +265,7 @@ up() {
     done
     inside ctl munged --key-file="$lab/munge/key" --socket="$lab/munge/sock" \
         --pid-file="$lab/munge/pid" --log-file="$lab/log/munged" --seed-file="$lab/munge/seed" --num-threads=4
+    [ "$accounting" = 0 ] || start_accounting
     inside ctl slurmctld
     for host in $(nodes); do start_slurmd "$host"; done
     until_true 30 all_idle || die "not all nodes are idle: $(inside ctl sinfo -N -l)"
@@ -287,7 +327,7 @@ start-slurmd) start_slurmd "$1" ;;
 unplug) nsenter -t "$(pid_of ctl)" -n ip link set "v${1#n}" down ;;
 plug) nsenter -t "$(pid_of ctl)" -n ip link set "v${1#n}" up ;;
 *)
-    sed -n '2,28s/^# \{0,1\}//p' "$self"
+    sed -n '2,30s/^# \{0,1\}//p' "$self"
     exit 2
     ;;
 esac
