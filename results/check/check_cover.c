@@ -71,14 +71,15 @@ static bool open_sets(checker *c, check_shard *shard)
                  {"/requests/prompt_offset", T_U64, false, 1},
                  {"/requests/n", T_U32, true, 0}};
     for (int i = 0; i < 4; i++) {
-        uint64_t n, one;
-        shard->sets[i] = check_open_set(c, shard->path, shard->file, sets[i].name, sets[i].type, 1,
-                                        sets[i].may_miss, &n, &one);
-        if (shard->sets[i] < 0 && sets[i].may_miss) continue;
-        if (shard->sets[i] < 0) return false;
-        if (n != shard->rows + sets[i].extra) {
+        check_set *set = &shard->sets[i];
+        *set =
+            (check_set){.path = shard->path, .name = sets[i].name, .type = sets[i].type, .rank = 1};
+        bool there = check_open_set(c, shard->file, sets[i].may_miss, set);
+        if (!there && sets[i].may_miss) continue;
+        if (!there) return false;
+        if (set->n != shard->rows + sets[i].extra) {
             check_problem(c, "%s:%s: has %" PRIu64 " values, the results know %" PRIu64 " rows",
-                          shard->path, sets[i].name, n, shard->rows);
+                          shard->path, sets[i].name, set->n, shard->rows);
             return false;
         }
     }
@@ -98,7 +99,7 @@ static void open_shard(checker *c, check_shard *shard)
     char uid[256];
     shard->looked = true;
     for (int i = 0; i < 4; i++) {
-        shard->sets[i] = -1;
+        shard->sets[i].id = -1;
     }
     if (!wf_file_exists(shard->path)) {
         shard_unusable(c, shard, "is not there any more");
@@ -121,16 +122,11 @@ static bool load_window(checker *c, check_shard *shard, uint64_t row)
     if (shard->n_window > 0 && shard->window == start) return true;
     shard->window = start;
     shard->n_window = n;
-    bool fine = check_read(c, shard->path, shard->sets[SET_ID], "/requests/id", T_U64, start, n, 1,
-                           shard->id) &&
-                check_read(c, shard->path, shard->sets[SET_MAX_NEW], "/requests/max_new_tokens",
-                           T_U32, start, n, 1, shard->max_new) &&
-                check_read(c, shard->path, shard->sets[SET_OFFSET], "/requests/prompt_offset",
-                           T_U64, start, n + 1, 1, shard->offset);
-    if (fine && shard->sets[SET_N] >= 0) {
-        fine = check_read(c, shard->path, shard->sets[SET_N], "/requests/n", T_U32, start, n, 1,
-                          shard->n);
-    }
+    const check_set *sets = shard->sets;
+    bool fine = check_read(c, &sets[SET_ID], start, n, shard->id) &&
+                check_read(c, &sets[SET_MAX_NEW], start, n, shard->max_new) &&
+                check_read(c, &sets[SET_OFFSET], start, n + 1, shard->offset);
+    if (fine && sets[SET_N].id >= 0) fine = check_read(c, &sets[SET_N], start, n, shard->n);
     shard->open = fine;
     return fine;
 }
@@ -163,7 +159,7 @@ static bool seen(const check_shard *shard, uint64_t row, size_t sample)
 // Samples row `row` must have: its own `n`, else as many as any row of the shard has, at least one.
 static size_t samples_due(checker *c, check_shard *shard, uint64_t row)
 {
-    if (ready(c, shard, row) && shard->sets[SET_N] >= 0) {
+    if (ready(c, shard, row) && shard->sets[SET_N].id >= 0) {
         uint32_t n = shard->n[row - shard->window];
         return n > 0 ? n : 1;
     }

@@ -144,11 +144,6 @@ static void read_vocabulary(check_file *f)
 
 // --- columns ---
 
-typedef struct {
-    hid_t set;
-    uint64_t n, width;
-} opened;
-
 static bool group_there(const check_file *f, presence p)
 {
     const char *name = p == TIMES     ? "/tokens/time_ns"
@@ -161,23 +156,22 @@ static bool group_there(const check_file *f, presence p)
 }
 
 // True when every column that must be there is, as it must be.
-static bool open_columns(check_file *f, opened *sets)
+static bool open_columns(check_file *f, check_set *sets)
 {
     bool fine = true;
     for (int i = 0; i < N_COLUMNS; i++) {
         const column_row *col = &columns[i];
-        sets[i].set = -1;
+        sets[i] = (check_set){.path = f->path, .name = col->name, .type = col->type, .id = -1};
+        sets[i].rank = col->presence == TOP ? 2 : 1;
         if (!group_there(f, col->presence)) continue;
-        int rank = col->presence == TOP ? 2 : 1;
-        sets[i].set = check_open_set(f->c, f->path, f->id, col->name, col->type, rank, false,
-                                     &sets[i].n, &sets[i].width);
-        fine &= sets[i].set >= 0;
-        if (sets[i].set >= 0) check_set_manners(f->c, f->path, sets[i].set, col->name, col->type);
+        bool there = check_open_set(f->c, f->id, false, &sets[i]);
+        if (there) check_set_manners(f->c, &sets[i]);
+        fine &= there;
     }
     return fine;
 }
 
-static uint64_t length_named(const opened *sets, const char *name)
+static uint64_t length_named(const check_set *sets, const char *name)
 {
     for (int i = 0; i < N_COLUMNS; i++) {
         if (strcmp(columns[i].name, name) == 0) return sets[i].n;
@@ -185,7 +179,7 @@ static uint64_t length_named(const opened *sets, const char *name)
     return 0;
 }
 
-static bool check_lengths(check_file *f, const opened *sets)
+static bool check_lengths(check_file *f, const check_set *sets)
 {
     f->rows = length_named(sets, "/requests/row");
     f->tokens = length_named(sets, "/tokens/id");
@@ -202,7 +196,7 @@ static bool check_lengths(check_file *f, const opened *sets)
     };
     bool fine = true;
     for (int i = 0; i < N_COLUMNS; i++) {
-        if (sets[i].set < 0 || sets[i].n == lengths[columns[i].length]) continue;
+        if (sets[i].id < 0 || sets[i].n == lengths[columns[i].length]) continue;
         check_problem(f->c, "%s:%s: has %" PRIu64 " values, expected %" PRIu64, f->path,
                       columns[i].name, sets[i].n, lengths[columns[i].length]);
         fine = false;
@@ -211,13 +205,13 @@ static bool check_lengths(check_file *f, const opened *sets)
 }
 
 // What the row checks do not look at is read through: its checksums must hold.
-static void read_through(check_file *f, const opened *set, const column_row *col)
+static void read_through(check_file *f, const check_set *set)
 {
     uint64_t width = set->width ? set->width : 1;
-    if (col->type == T_TEXT) {
+    if (set->type == T_TEXT) {
         char **texts = NULL;
         size_t n = 0;
-        check_read_texts(f->c, f->path, f->id, col->name, &texts, &n);
+        check_read_texts(f->c, f->path, f->id, set->name, &texts, &n);
         for (size_t i = 0; i < n; i++) {
             free(texts[i]);
         }
@@ -225,20 +219,18 @@ static void read_through(check_file *f, const opened *set, const column_row *col
         return;
     }
     uint64_t part = READ_ROWS / width + 1;
-    char *values = malloc((size_t)(part * width) * check_type_bytes(col->type));
+    char *values = malloc((size_t)(part * width) * check_type_bytes(set->type));
     for (uint64_t start = 0; values && start < set->n; start += part) {
         uint64_t n = set->n - start < part ? set->n - start : part;
-        if (!check_read(f->c, f->path, set->set, col->name, col->type, start, n, width, values)) {
-            break;
-        }
+        if (!check_read(f->c, set, start, n, values)) break;
     }
     free(values);
 }
 
-static void read_rest(check_file *f, const opened *sets)
+static void read_rest(check_file *f, const check_set *sets)
 {
     for (int i = 0; i < N_COLUMNS; i++) {
-        if (sets[i].set >= 0 && columns[i].used == C_NONE) read_through(f, &sets[i], &columns[i]);
+        if (sets[i].id >= 0 && columns[i].used == C_NONE) read_through(f, &sets[i]);
     }
 }
 
@@ -248,22 +240,21 @@ static wf_status read_shards(check_file *f, bool *fine)
 {
     char **uids = NULL, **paths = NULL;
     size_t n_uids = 0, n_paths = 0;
-    uint64_t n_rows, one, *rows = NULL;
+    uint64_t *rows = NULL;
+    check_set set = {.path = f->path, .name = "/shards/rows", .type = T_U64, .rank = 1};
     wf_status st = WF_OK;
     *fine = check_read_texts(f->c, f->path, f->id, "/shards/uid", &uids, &n_uids) &&
             check_read_texts(f->c, f->path, f->id, "/shards/path", &paths, &n_paths);
-    hid_t set =
-        check_open_set(f->c, f->path, f->id, "/shards/rows", T_U64, 1, false, &n_rows, &one);
-    *fine &= set >= 0;
-    if (*fine && (n_uids != n_paths || n_uids != n_rows)) {
+    *fine &= check_open_set(f->c, f->id, false, &set);
+    if (*fine && (n_uids != n_paths || n_uids != set.n)) {
         check_problem(f->c, "%s:/shards: its columns differ in length", f->path);
         *fine = false;
     }
     if (*fine) {
         WF_TRY_TO(done, wf_alloc(n_uids, sizeof *rows, &rows));
         WF_TRY_TO(done, wf_alloc(n_uids, sizeof *f->shard_map, &f->shard_map));
-        check_set_manners(f->c, f->path, set, "/shards/rows", T_U64);
-        *fine = check_read(f->c, f->path, set, "/shards/rows", T_U64, 0, n_rows, 1, rows);
+        check_set_manners(f->c, &set);
+        *fine = check_read(f->c, &set, 0, set.n, rows);
     }
     for (size_t i = 0; *fine && i < n_uids; i++) {
         WF_TRY_TO(done,
@@ -280,11 +271,11 @@ done:
     free(uids);
     free(paths);
     free(rows);
-    if (set >= 0) H5Dclose(set);
+    if (set.id >= 0) H5Dclose(set.id);
     return st;
 }
 
-static wf_status read_runs(check_file *f, const opened *sets, bool *fine)
+static wf_status read_runs(check_file *f, const check_set *sets, bool *fine)
 {
     size_t n = (size_t)length_named(sets, "/runs/run");
     WF_TRY(wf_alloc(n, sizeof *f->runs, &f->runs));
@@ -295,7 +286,7 @@ static wf_status read_runs(check_file *f, const opened *sets, bool *fine)
                        : strcmp(columns[i].name, "/runs/group") == 0 ? f->groups
                                                                      : NULL;
         if (!to) continue;
-        *fine = check_read(f->c, f->path, sets[i].set, columns[i].name, T_U16, 0, n, 1, to);
+        *fine = check_read(f->c, &sets[i], 0, n, to);
     }
     return WF_OK;
 }
@@ -304,7 +295,7 @@ static wf_status read_runs(check_file *f, const opened *sets, bool *fine)
 
 static wf_status check_contents(check_file *f)
 {
-    opened sets[N_COLUMNS];
+    check_set sets[N_COLUMNS];
     bool fine = true;
     check_header(f);
     read_vocabulary(f);
@@ -313,13 +304,13 @@ static wf_status check_contents(check_file *f)
     fine &= open_columns(f, sets);
     fine = fine && check_lengths(f, sets);
     for (int i = 0; i < N_COLUMNS; i++) {
-        if (columns[i].used != C_NONE) f->sets[columns[i].used] = sets[i].set;
+        if (columns[i].used != C_NONE) f->sets[columns[i].used] = sets[i];
     }
     if (fine) st = read_runs(f, sets, &fine);
     if (st == WF_OK && fine) st = check_rows(f);
     if (st == WF_OK) read_rest(f, sets);
     for (int i = 0; i < N_COLUMNS; i++) {
-        if (sets[i].set >= 0) H5Dclose(sets[i].set);
+        if (sets[i].id >= 0) H5Dclose(sets[i].id);
     }
     return st;
 }

@@ -107,15 +107,15 @@ static bool type_matches(hid_t set, check_type type)
     return same;
 }
 
-static bool shape_matches(hid_t set, int rank, uint64_t *n, uint64_t *width)
+static bool shape_matches(hid_t id, check_set *set)
 {
     hsize_t sizes[2] = {0, 1};
-    hid_t space = H5Dget_space(set);
-    bool same = H5Sget_simple_extent_ndims(space) == rank &&
-                H5Sget_simple_extent_dims(space, sizes, NULL) == rank;
+    hid_t space = H5Dget_space(id);
+    bool same = H5Sget_simple_extent_ndims(space) == set->rank &&
+                H5Sget_simple_extent_dims(space, sizes, NULL) == set->rank;
     H5Sclose(space);
-    *n = sizes[0];
-    *width = sizes[1];
+    set->n = sizes[0];
+    set->width = sizes[1];
     return same;
 }
 
@@ -147,36 +147,40 @@ static const char *storage_fault(hid_t set, int rank, uint64_t n, uint64_t row_b
     return fault;
 }
 
-hid_t check_open_set(checker *c, const char *path, hid_t file, const char *name, check_type type,
-                     int rank, bool may_miss, uint64_t *n, uint64_t *width)
+bool check_open_set(checker *c, hid_t file, bool may_miss, check_set *set)
 {
     char why[256];
+    const char *path = set->path, *name = set->name;
     check_at(c, path, name);
     int there = look_up(file, name);
-    *n = *width = 0;
-    if (there == 0 && may_miss) return -1;
+    set->id = -1;
+    set->n = set->width = 0;
+    if (there == 0 && may_miss) return false;
     if (there <= 0) {
         check_problem(c, "%s:%s: %s", path, name, there == 0 ? "is missing" : "is not held here");
-        return -1;
+        return false;
     }
-    hid_t set = H5Dopen2(file, name, H5P_DEFAULT);
-    if (set < 0) {
+    hid_t id = H5Dopen2(file, name, H5P_DEFAULT);
+    if (id < 0) {
         check_problem(c, "%s:%s: cannot be opened: %s", path, name, check_h5_reason(why));
-        return -1;
+        return false;
     }
     const char *fault = NULL;
-    if (!type_matches(set, type)) {
+    if (!type_matches(id, set->type)) {
         fault = "is not of type ";
-    } else if (!shape_matches(set, rank, n, width)) {
+    } else if (!shape_matches(id, set)) {
         fault = "has another number of dimensions";
     } else {
-        fault = storage_fault(set, rank, *n, *width * check_type_bytes(type));
+        fault = storage_fault(id, set->rank, set->n, set->width * check_type_bytes(set->type));
     }
-    if (!fault) return set;
+    if (!fault) {
+        set->id = id;
+        return true;
+    }
     check_problem(c, "%s:%s: %s%s", path, name, fault,
-                  type_matches(set, type) ? "" : types[type].words);
-    H5Dclose(set);
-    return -1;
+                  type_matches(id, set->type) ? "" : types[set->type].words);
+    H5Dclose(id);
+    return false;
 }
 
 bool check_text_attribute(hid_t object, const char *name, char *text, size_t size)
@@ -197,10 +201,11 @@ bool check_text_attribute(hid_t object, const char *name, char *text, size_t siz
     return fine;
 }
 
-void check_set_manners(checker *c, const char *path, hid_t set, const char *name, check_type type)
+void check_set_manners(checker *c, const check_set *set)
 {
     char text[512];
-    hid_t plist = H5Dget_create_plist(set);
+    const char *path = set->path, *name = set->name;
+    hid_t plist = H5Dget_create_plist(set->id);
     bool checksum = false;
     for (int i = 0; i < H5Pget_nfilters(plist); i++) {
         size_t none = 0;
@@ -208,33 +213,31 @@ void check_set_manners(checker *c, const char *path, hid_t set, const char *name
                                    NULL) == H5Z_FILTER_FLETCHER32;
     }
     H5Pclose(plist);
-    if (!checksum && type != T_TEXT) check_problem(c, "%s:%s: has no fletcher32", path, name);
-    if (!check_text_attribute(set, "units", text, sizeof text) || !text[0]) {
+    if (!checksum && set->type != T_TEXT) check_problem(c, "%s:%s: has no fletcher32", path, name);
+    if (!check_text_attribute(set->id, "units", text, sizeof text) || !text[0]) {
         check_problem(c, "%s:%s: has no attribute 'units'", path, name);
     }
-    if (!check_text_attribute(set, "description", text, sizeof text) || !text[0]) {
+    if (!check_text_attribute(set->id, "description", text, sizeof text) || !text[0]) {
         check_problem(c, "%s:%s: has no attribute 'description'", path, name);
     }
 }
 
-bool check_read(checker *c, const char *path, hid_t set, const char *name, check_type type,
-                uint64_t start, uint64_t n, uint64_t width, void *values)
+bool check_read(checker *c, const check_set *set, uint64_t start, uint64_t n, void *values)
 {
     char why[256];
     if (n == 0) return true;
-    check_at(c, path, name);
-    hid_t space = H5Dget_space(set), in_memory = memory_type(type);
-    int rank = H5Sget_simple_extent_ndims(space);
-    hsize_t from[2] = {start, 0}, count[2] = {n, width};
-    hid_t memory = H5Screate_simple(rank, count, NULL);
+    check_at(c, set->path, set->name);
+    hid_t space = H5Dget_space(set->id), in_memory = memory_type(set->type);
+    hsize_t from[2] = {start, 0}, count[2] = {n, set->width ? set->width : 1};
+    hid_t memory = H5Screate_simple(set->rank, count, NULL);
     bool fine = H5Sselect_hyperslab(space, H5S_SELECT_SET, from, NULL, count, NULL) >= 0 &&
-                H5Dread(set, in_memory, memory, space, H5P_DEFAULT, values) >= 0;
+                H5Dread(set->id, in_memory, memory, space, H5P_DEFAULT, values) >= 0;
     H5Sclose(memory);
     H5Sclose(space);
     H5Tclose(in_memory);
     if (!fine) {
-        check_problem(c, "%s:%s:%" PRIu64 ": rows to %" PRIu64 " cannot be read: %s", path, name,
-                      start, start + n - 1, check_h5_reason(why));
+        check_problem(c, "%s:%s:%" PRIu64 ": rows to %" PRIu64 " cannot be read: %s", set->path,
+                      set->name, start, start + n - 1, check_h5_reason(why));
     }
     return fine;
 }
@@ -251,27 +254,26 @@ static bool copy_texts(const char *raw, size_t n, size_t width, char **list)
 bool check_read_texts(checker *c, const char *path, hid_t file, const char *name, char ***texts,
                       size_t *n)
 {
-    uint64_t count, one;
     char why[256];
+    check_set set = {.path = path, .name = name, .type = T_TEXT, .rank = 1};
     *n = 0;
-    hid_t set = check_open_set(c, path, file, name, T_TEXT, 1, false, &count, &one);
-    if (set < 0) return false;
-    check_set_manners(c, path, set, name, T_TEXT);
-    hid_t type = H5Dget_type(set);
-    size_t width = H5Tget_size(type);
+    if (!check_open_set(c, file, false, &set)) return false;
+    check_set_manners(c, &set);
+    hid_t type = H5Dget_type(set.id);
+    size_t width = H5Tget_size(type), count = (size_t)set.n;
     bool fine = count <= TEXTS_MAX_BYTES / (width + sizeof(char *));
-    char *raw = fine ? calloc((size_t)count * width + 1, 1) : NULL;
-    *texts = calloc((size_t)(fine ? count : 0) + 1, sizeof **texts);
+    char *raw = fine ? calloc(count * width + 1, 1) : NULL;
+    *texts = calloc((fine ? count : 0) + 1, sizeof **texts);
     if (!raw || !*texts) {
         check_problem(c, "%s:%s: is too large", path, name);
-    } else if (count > 0 && H5Dread(set, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, raw) < 0) {
+    } else if (count > 0 && H5Dread(set.id, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, raw) < 0) {
         check_problem(c, "%s:%s: cannot be read: %s", path, name, check_h5_reason(why));
-    } else if (copy_texts(raw, (size_t)count, width, *texts)) {
-        *n = (size_t)count;
+    } else if (copy_texts(raw, count, width, *texts)) {
+        *n = count;
     }
     bool done = *n == count;
     free(raw);
     H5Tclose(type);
-    H5Dclose(set);
+    H5Dclose(set.id);
     return done;
 }

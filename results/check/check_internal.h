@@ -36,6 +36,15 @@ typedef enum {
     C_NONE = N_USED
 } check_column;
 
+// A dataset: what it must be, and what was found when it was opened.
+typedef struct {
+    const char *path, *name; // of the file, and of the dataset in it
+    check_type type;
+    int rank;          // 1, or 2: `width` values a row
+    hid_t id;          // -1: not open
+    uint64_t n, width; // its sizes
+} check_set;
+
 // An input shard as the results name it, and what is done of it.
 typedef struct {
     char *uid, *path;
@@ -43,7 +52,8 @@ typedef struct {
     uint64_t **bits; // [n_samples] -> words, keys seen in this pass
     size_t n_samples, samples_capacity;
     // The shard's own file, while it is there.
-    hid_t file, sets[4]; // id, max_new_tokens, prompt_offset, n (-1: no such column)
+    hid_t file;
+    check_set sets[4]; // id, max_new_tokens, prompt_offset, n (may not be there)
     bool looked, open;
     uint64_t window, n_window;
     uint64_t *id, *offset;
@@ -69,7 +79,7 @@ typedef struct {
     checker *c;
     const char *path; // for messages
     hid_t id;
-    hid_t sets[N_USED]; // -1: not there
+    check_set sets[N_USED];
     uint64_t rows, tokens;
     uint64_t error_bytes, meta_bytes;
     int64_t n_vocab;
@@ -101,15 +111,13 @@ void check_give_report(check_shared *shared, const wf_check_report *report);
 // --- check_h5.c ---
 hid_t check_open_file(checker *c, const char *path); // -1 after a problem was printed
 const char *check_h5_reason(char text[256]);         // HDF5's innermost complaint
-// Opens a dataset, looking first at its link, type, rank, storage and filters. -1 after a problem
-// (or in silence, when it is missing and may be). `n` and `width` are its sizes.
-hid_t check_open_set(checker *c, const char *path, hid_t file, const char *name, check_type type,
-                     int rank, bool may_miss, uint64_t *n, uint64_t *width);
+// Opens a dataset, looking first at its link, type, rank, storage and filters. False after a
+// problem (or in silence, when it is missing and may be): its id is -1 then.
+bool check_open_set(checker *c, hid_t file, bool may_miss, check_set *set);
 // units, description, fletcher32.
-void check_set_manners(checker *c, const char *path, hid_t set, const char *name, check_type type);
+void check_set_manners(checker *c, const check_set *set);
 // Rows [start, start + n) into memory; false after a problem was printed.
-bool check_read(checker *c, const char *path, hid_t set, const char *name, check_type type,
-                uint64_t start, uint64_t n, uint64_t width, void *values);
+bool check_read(checker *c, const check_set *set, uint64_t start, uint64_t n, void *values);
 size_t check_type_bytes(check_type type);
 // Fixed-length texts, each own in an own array; false after a problem.
 bool check_read_texts(checker *c, const char *path, hid_t file, const char *name, char ***texts,

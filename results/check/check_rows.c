@@ -105,8 +105,7 @@ static bool read_arrays(block *b)
     for (int i = 0; i < N_ARRAYS; i++) {
         const array_row *a = &arrays[i];
         uint64_t n = b->n + (is_offset(a->column) ? 1 : 0);
-        if (!check_read(b->f->c, b->f->path, b->f->sets[a->column], check_column_name(a->column),
-                        a->type, b->start, n, 1, *array_of(b, a))) {
+        if (!check_read(b->f->c, &b->f->sets[a->column], b->start, n, *array_of(b, a))) {
             return false;
         }
     }
@@ -151,12 +150,10 @@ static wf_status read_tokens(block *b, bool *fine)
 {
     check_file *f = b->f;
     WF_TRY(wf_grow((size_t)b->n_tokens, sizeof *b->token, &b->tokens_capacity, &b->token));
-    *fine = check_read(f->c, f->path, f->sets[C_TOKEN], check_column_name(C_TOKEN), T_I32,
-                       b->first_token, b->n_tokens, 1, b->token);
-    if (!*fine || f->sets[C_TIME] < 0) return WF_OK;
+    *fine = check_read(f->c, &f->sets[C_TOKEN], b->first_token, b->n_tokens, b->token);
+    if (!*fine || f->sets[C_TIME].id < 0) return WF_OK;
     WF_TRY(wf_grow((size_t)b->n_tokens, sizeof *b->time, &b->times_capacity, &b->time));
-    *fine = check_read(f->c, f->path, f->sets[C_TIME], check_column_name(C_TIME), T_I64,
-                       b->first_token, b->n_tokens, 1, b->time);
+    *fine = check_read(f->c, &f->sets[C_TIME], b->first_token, b->n_tokens, b->time);
     return WF_OK;
 }
 
