@@ -24,7 +24,8 @@ struct wf_cli {
     values given[MAX_OPTIONS];
     size_t n_arguments;
     char **arguments;
-    char **argv; // NULL-ended
+    const char *program;
+    char **argv; // NULL-ended, behind the program
 };
 
 const wf_command *wf_command_find(const char *name)
@@ -139,10 +140,11 @@ wf_status wf_cli_parse(const wf_command *command, int argc, char **argv, wf_cli 
     wf_cli *cli;
     WF_TRY(wf_alloc(1, sizeof *cli, &cli));
     cli->command = command;
-    cli->argv = argv;
-    wf_status st = take_options(cli, argc, argv);
-    cli->arguments = argv + optind;
-    cli->n_arguments = (size_t)(argc - optind);
+    cli->program = argv[0];
+    cli->argv = argv + 1;
+    wf_status st = take_options(cli, argc - 1, cli->argv);
+    cli->arguments = cli->argv + optind;
+    cli->n_arguments = (size_t)(argc - 1 - optind);
     if (st == WF_OK && !cli->wants_help) st = check_arguments(cli);
     if (st != WF_OK) {
         wf_cli_destroy(&cli);
@@ -182,6 +184,11 @@ const char *wf_cli_argument(const wf_cli *cli, size_t i)
     return i < cli->n_arguments ? cli->arguments[i] : NULL;
 }
 
+const char *wf_cli_program(const wf_cli *cli)
+{
+    return cli->program;
+}
+
 char *wf_cli_line(const wf_cli *cli, char *text, size_t text_bytes)
 {
     size_t used = (size_t)snprintf(text, text_bytes, "weft");
@@ -192,35 +199,16 @@ char *wf_cli_line(const wf_cli *cli, char *text, size_t text_bytes)
     return text;
 }
 
-// A word as a shell reads it: bare where nothing in it means anything to a shell.
-static void shell_quote(const char *word, wf_text *out)
-{
-    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-                                "_-+=./,:@%";
-    if (word[0] && strspn(word, plain) == strlen(word)) {
-        wf_text_puts(out, word);
-        return;
-    }
-    wf_text_puts(out, "'");
-    for (; *word; word++) {
-        if (*word == '\'')
-            wf_text_puts(out, "'\\''");
-        else
-            wf_text_add(out, word, 1);
-    }
-    wf_text_puts(out, "'");
-}
-
 char *wf_cli_shell_line(const wf_cli *cli, const char *without, char *text, size_t text_bytes)
 {
     wf_text line = {0};
-    wf_text_puts(&line, "weft");
+    wf_text_put_shell(&line, cli->program);
     for (char **word = cli->argv; *word; word++) {
         if (strncmp(*word, without, strlen(without)) == 0) continue;
         wf_text_puts(&line, " ");
-        shell_quote(*word, &line);
+        wf_text_put_shell(&line, *word);
     }
-    snprintf(text, text_bytes, "%s", line.st == WF_OK ? line.bytes : "weft");
+    snprintf(text, text_bytes, "%s", line.st == WF_OK ? line.bytes : cli->program);
     wf_text_free(&line);
     return text;
 }

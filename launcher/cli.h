@@ -38,7 +38,8 @@ extern const wf_command wf_commands[];
 
 const wf_command *wf_command_find(const char *name); // NULL: none
 
-// The command line of one command: argv[0] is the command's name. Borrows argv. own.
+// The command line of one command, whole: argv[0] is the program, argv[1] the command's name.
+// Borrows argv. own.
 wf_status wf_cli_parse(const wf_command *command, int argc, char **argv, wf_cli **out);
 void wf_cli_destroy(wf_cli **cli);
 
@@ -48,10 +49,13 @@ bool wf_cli_wants_help(const wf_cli *cli); // --help was given; nothing else is 
 size_t wf_cli_n_arguments(const wf_cli *cli);
 const char *wf_cli_argument(const wf_cli *cli, size_t i); // NULL beyond the last
 
+const char *wf_cli_program(const wf_cli *cli); // as it was called: "weft", "build/weft"
+
 // The whole line, "weft import azure ..."; cut to text_bytes - 1. Returns text.
 char *wf_cli_line(const wf_cli *cli, char *text, size_t text_bytes);
 
-// The same for a shell to read, without the words that begin with `without`. Returns text.
+// The same for a shell to read and by the program's name as it was called, without the words that
+// begin with `without`. Returns text.
 char *wf_cli_shell_line(const wf_cli *cli, const char *without, char *text, size_t text_bytes);
 
 bool wf_cli_has(const wf_cli *cli, const char *option);

@@ -299,15 +299,16 @@ static wf_status drain_begin(job_run *run)
 
 // The texts that a wf_folder_start borrows.
 typedef struct {
-    char job_id[32], command[1100];
+    char job_id[32], command[2100];
 } start_texts;
 
 static wf_folder_start start_describe(const job_run *run, int n_ranks, start_texts *texts)
 {
-    char line[1024];
+    char line[1024], mpirun[1024];
     snprintf(texts->job_id, sizeof texts->job_id, "%" PRId64, run->slurm.job_id);
     wf_cli_shell_line(run->cli, "--fresh", line, sizeof line); // again is no start from nothing
-    wf_start_command(&run->start, n_ranks, line, texts->command, sizeof texts->command);
+    wf_start_mpirun(wf_cli_program(run->cli), mpirun, sizeof mpirun);
+    wf_start_command(&run->start, mpirun, n_ranks, line, texts->command, sizeof texts->command);
     return (wf_folder_start){.job_id = run->slurm.present ? texts->job_id : NULL,
                              .restart = (uint32_t)run->slurm.restarts,
                              .ask_owner = wf_ask_queue,

@@ -62,6 +62,7 @@ static wf_status explain(const wf_cli *cli, const wf_watch_view *v)
     if (!sources) return wf_fail(WF_NO_MEMORY, "why: out of memory");
     wf_queue_look_take(v, &queue);
     wf_why_facts_gather(v, &queue, sources, &facts);
+    facts.program = wf_cli_program(cli);
     wf_status st = wf_why_decide(&facts, &why);
     if (st == WF_OK && wf_cli_has(cli, "json")) {
         st = print_json(v, &facts, &why);

@@ -47,7 +47,7 @@ static wf_status dispatch(int argc, char **argv)
         return argc > 1 ? WF_OK : wf_fail(WF_USAGE, "which command?");
     }
     const wf_command *command = wf_command_find(name);
-    return command ? run_command(command, argc - 1, argv + 1) : unknown_command(name);
+    return command ? run_command(command, argc, argv) : unknown_command(name);
 }
 
 int main(int argc, char **argv)

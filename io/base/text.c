@@ -45,6 +45,24 @@ void wf_text_printf(wf_text *text, const char *format, ...)
     text->n += (size_t)n;
 }
 
+void wf_text_put_shell(wf_text *text, const char *word)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                                "_-+=./,:@%";
+    if (word[0] && strspn(word, plain) == strlen(word)) {
+        wf_text_puts(text, word);
+        return;
+    }
+    wf_text_puts(text, "'");
+    for (; *word; word++) {
+        if (*word == '\'')
+            wf_text_puts(text, "'\\''");
+        else
+            wf_text_add(text, word, 1);
+    }
+    wf_text_puts(text, "'");
+}
+
 wf_status wf_text_take(wf_text *text, char **out)
 {
     wf_text_add(text, NULL, 0); // an empty text is a string too

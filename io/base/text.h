@@ -31,6 +31,9 @@ void wf_text_puts(wf_text *text, const char *string);
 void wf_text_pad(wf_text *text, char c, size_t n);
 void wf_text_printf(wf_text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+// A word as a shell reads it: quoted where something in it means anything to a shell.
+void wf_text_put_shell(wf_text *text, const char *word);
+
 // Hands over the string and leaves `text` empty.
 wf_status wf_text_take(wf_text *text, char **out);
 void wf_text_free(wf_text *text);

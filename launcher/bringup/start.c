@@ -5,7 +5,10 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
+
+#include "io/base/text.h"
 
 static const char *process_lookup(void *context, const char *name)
 {
@@ -40,8 +43,48 @@ wf_start wf_start_detect(wf_start_getenv lookup, void *context)
     return (wf_start){.kind = WF_START_ALONE};
 }
 
-char *wf_start_command(const wf_start *start, int n_ranks, const char *line, char *text,
-                       size_t text_bytes)
+static bool is_mpirun(const char *word)
+{
+    static const char *const names[] = {"mpirun", "mpiexec", "orterun", "prterun", "prun"};
+    const char *slash = strrchr(word, '/'), *name = slash ? slash + 1 : word;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (strcmp(name, names[i]) == 0) return true;
+    }
+    return false;
+}
+
+char *wf_start_mpirun_words(const char *line, size_t n, const char *program, char *text,
+                            size_t text_bytes)
+{
+    wf_text words = {0};
+    int n_programs = 0;
+    text[0] = '\0';
+    if (n == 0 || line[n - 1] != '\0' || !is_mpirun(line)) return text;
+    for (size_t at = 0; at < n; at += strlen(line + at) + 1) {
+        n_programs += strcmp(line + at, program) == 0 || strcmp(line + at, ":") == 0;
+        if (n_programs > 0) continue;
+        if (at > 0) wf_text_puts(&words, " ");
+        wf_text_put_shell(&words, line + at);
+    }
+    if (n_programs == 1 && words.st == WF_OK && words.n < text_bytes) {
+        snprintf(text, text_bytes, "%s", words.bytes);
+    }
+    wf_text_free(&words);
+    return text;
+}
+
+char *wf_start_mpirun(const char *program, char *text, size_t text_bytes)
+{
+    char path[64], line[8192]; // a longer command line is not repeated
+    snprintf(path, sizeof path, "/proc/%ld/cmdline", (long)getppid());
+    FILE *file = fopen(path, "r");
+    size_t n = file ? fread(line, 1, sizeof line, file) : 0;
+    if (file) fclose(file);
+    return wf_start_mpirun_words(line, n, program, text, text_bytes);
+}
+
+char *wf_start_command(const wf_start *start, const char *mpirun, int n_ranks, const char *line,
+                       char *text, size_t text_bytes)
 {
     static const char *const before[] = {[WF_START_ALONE] = "",
                                          [WF_START_MPIRUN] = "mpirun",
@@ -49,6 +92,8 @@ char *wf_start_command(const wf_start *start, int n_ranks, const char *line, cha
                                          [WF_START_SRUN_BARE] = "srun --mpi=pmix"};
     if (start->kind == WF_START_ALONE)
         snprintf(text, text_bytes, "%s", line);
+    else if (start->kind == WF_START_MPIRUN && mpirun[0])
+        snprintf(text, text_bytes, "%s %s", mpirun, line);
     else
         snprintf(text, text_bytes, "%s -n %d %s", before[start->kind], n_ranks, line);
     return text;

@@ -25,10 +25,20 @@ typedef const char *(*wf_start_getenv)(void *context, const char *name);
 // `lookup` NULL: this process's environment.
 wf_start wf_start_detect(wf_start_getenv lookup, void *context);
 
-// What to type to start the same again: `line` with mpirun or srun and the number of ranks in front
-// where it was so. Returns text.
-char *wf_start_command(const wf_start *start, int n_ranks, const char *line, char *text,
-                       size_t text_bytes);
+// What to type to start the same again: `line` with what stood before it, mpirun's own words where
+// `mpirun` has them (else "mpirun" or "srun" and the number of ranks). Returns text.
+char *wf_start_command(const wf_start *start, const char *mpirun, int n_ranks, const char *line,
+                       char *text, size_t text_bytes);
+
+// The words of the mpirun that started this process and is its parent, up to `program`, for a shell
+// to read: "mpirun --oversubscribe -n 4". "" where there is none: alone, under srun, started by
+// mpirun's daemon on another node. Returns text.
+char *wf_start_mpirun(const char *program, char *text, size_t text_bytes);
+
+// The same from a command line, words ended by NUL: "" if it is not mpirun's, or starts more than
+// one program.
+char *wf_start_mpirun_words(const char *line, size_t n, const char *program, char *text,
+                            size_t text_bytes);
 
 // What is known about the cores of a node and the ranks that share them.
 typedef struct wf_thread_input {

@@ -81,6 +81,7 @@ typedef struct wf_why_facts {
     wf_log_hint hint;
     const char *hint_line; // "" when none
     int64_t n_failed;      // rows of the whole job that failed; -1: not known
+    const char *program;   // how weft was called to ask; NULL: "weft"
     bool unjoined;         // the folder has no results.h5
     const char *reasons;   // the most frequent, "12 token id outside the vocabulary"; ""
     const char *refusal;   // what a start that began no run had to say; ""

@@ -54,7 +54,7 @@ typedef struct {
 } why_row;
 
 #define AGAIN "{again}"
-#define WATCH "weft status {out} --watch"
+#define WATCH "{weft} status {out} --watch"
 
 // The first row that fits speaks.
 static const why_row rows[] = {
@@ -75,7 +75,7 @@ static const why_row rows[] = {
      "mend what made them fail (--force where that changes the job); only those are done again",
      "{retry}"},
     {WF_CAUSE_COMPLETE, COMPLETE, 0, 0, 0, "it is complete: {total} done{unjoined}",
-     "none is needed", "weft report {out}"},
+     "none is needed", "{weft} report {out}"},
     {WF_CAUSE_REFUSED, REFUSED, BEGUN, 0, 0, "it did not begin: {refusal}",
      "do what the message says", AGAIN},
     {WF_CAUSE_STARTING, STARTING, 0, 0, 0,
@@ -84,7 +84,7 @@ static const why_row rows[] = {
      "job {job} waits in the queue and never starts as it is{reason}",
      "ask for less (slurm.nodes, slurm.time) or for another slurm.partition: take it out of the "
      "queue and submit it anew",
-     "weft cancel {out}"},
+     "{weft} cancel {out}"},
     {WF_CAUSE_QUEUED, WAITS, BEGUN, 0, 0, "job {job} waits in the queue{reason}",
      "wait, or ask for less: squeue --start -j {job} says when", WATCH},
     {WF_CAUSE_ENDED_EARLY, Q_OVER, BEGUN, 0, 0,
@@ -92,9 +92,9 @@ static const why_row rows[] = {
      "read the job's output; scontrol show job {job} and sacct -j {job} say more", AGAIN},
     {WF_CAUSE_SUBMITTED, SILENT, BEGUN, 0, 0,
      "job {job} was submitted at {submitted}; Slurm cannot be asked from here",
-     "ask on a login node, where squeue answers", "weft status {out}"},
+     "ask on a login node, where squeue answers", "{weft} status {out}"},
     {WF_CAUSE_NEVER, 0, BEGUN, 0, 0, "it was never started in this folder", "start it",
-     "weft submit JOB.yaml --out {out}"},
+     "{weft} submit JOB.yaml --out {out}"},
     {WF_CAUSE_DISK_FULL, FAILED | NO_SPACE, 0, 74, 0,
      "the disk is full: rank {rank} on {host} says: {error}",
      "make room on the file system of {out}; what is sealed is safe", AGAIN},
@@ -104,7 +104,7 @@ static const why_row rows[] = {
      "mend what the message names; what is sealed is safe", AGAIN},
     {WF_CAUSE_MAX_FAILURES, FAILED | TOO_MANY_FAILED, 0, 65, 0,
      "too many requests failed: {error}{reasons}",
-     "mend the requests, or raise output.max_failures", "weft report {out}"},
+     "mend the requests, or raise output.max_failures", "{weft} report {out}"},
     {WF_CAUSE_BAD_DATA, FAILED, 0, 65, 0, "bad data: rank {rank} on {host} says: {error}",
      "mend what the message names", AGAIN},
     {WF_CAUSE_NO_INPUT, FAILED, 0, 66, 0,
@@ -162,7 +162,7 @@ static const why_row rows[] = {
      "start it again: it writes the results of what is done", AGAIN},
     {WF_CAUSE_FINISHING, ENDED_WELL, 0, 0, 0,
      "every rank has ended well, {done} of {total} done; it writes {out}/results.h5",
-     "none is needed; a start writes it where the job is gone", "weft status {out}"},
+     "none is needed; a start writes it where the job is gone", "{weft} status {out}"},
     {WF_CAUSE_UNKNOWN, 0, 0, 0, 0, "the newest run ended and left nothing that says why{hint}",
      "read the job's output", AGAIN},
 };
@@ -408,22 +408,23 @@ static void put_job_place(const reading *a, const char *name, wf_text *out)
     const wf_queue_look *q = a->f->queue;
     if (strcmp(name, "job") == 0) wf_text_puts(out, q->job_id);
     if (strcmp(name, "state") == 0) wf_text_puts(out, q->state);
+    if (strcmp(name, "home") == 0) wf_text_puts(out, q->home);
     if (strcmp(name, "submitted") == 0) wf_text_puts(out, q->submitted);
     if (strcmp(name, "nodes") == 0) wf_text_puts(out, q->nodes);
     if (strcmp(name, "reason") == 0 && q->reason[0]) wf_text_printf(out, " (%s)", q->reason);
     if (strcmp(name, "cancel") == 0) {
         if (q->word == WF_BATCH_RUNS)
-            expand(a, NULL, "weft cancel {out}", out);
+            expand(a, NULL, "{weft} cancel {out}", out);
         else
             expand(a, a->stalled, "kill -9 {pid} (on {host})", out);
     }
     if (strcmp(name, "retry") == 0) {
         if (a->f->submitted)
-            wf_text_printf(out, "weft run %s/submit/job.yaml --retry-failed", q->home);
+            expand(a, NULL, "{weft} run {home}/submit/job.yaml --retry-failed", out);
         else if (a->f->command[0])
             wf_text_printf(out, "%s --retry-failed", a->f->command);
         else
-            wf_text_puts(out, "weft run JOB.yaml --retry-failed");
+            expand(a, NULL, "{weft} run JOB.yaml --retry-failed", out);
     }
 }
 
@@ -433,6 +434,7 @@ static void put_place(const reading *a, const wf_watch_rank *r, const char *name
     if (r) put_rank_place(r, name, out);
     put_job_place(a, name, out);
     if (strcmp(name, "out") == 0) wf_text_puts(out, v->out_dir);
+    if (strcmp(name, "weft") == 0) wf_text_put_shell(out, a->f->program ? a->f->program : "weft");
     if (strcmp(name, "again") == 0) put_again(a, out);
     if (strcmp(name, "done") == 0) put_count(out, v->requests_done);
     if (strcmp(name, "total") == 0) put_requests(out, v->requests_total);

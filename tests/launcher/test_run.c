@@ -191,6 +191,12 @@ static void test_mpirun(void **state)
     assert_run("mpirun -n 4 " WEFT " run job.yaml --set parallel.tensor=2 --out out/h", 0,
                "20 done, 0 failed");
     assert_run(WEFT " check --complete out/h", 0, "20 rows");
+    assert_run("WEFT_FAULT=usr1@step=3 mpirun --mca mpi_yield_when_idle 1 -n 2 " WEFT
+               " run job.yaml --set parallel.tensor=2 --out 'out/h 2'",
+               75, NULL);
+    assert_run(WEFT " why 'out/h 2'", 0,
+               "  next    mpirun --mca mpi_yield_when_idle 1 -n 2 " WEFT
+               " run --set parallel.tensor=2 --out 'out/h 2' job.yaml\n");
     assert_run("mpirun -n 3 " WEFT " run job.yaml --set parallel.tensor=2 --out out/i", 0,
                "1 of 3 ranks stay idle");
     assert_run(STREAM " bad.h5 10 0 4", 0, NULL);

@@ -86,9 +86,40 @@ static void test_threads(void **state)
     }
 }
 
+static void test_mpirun_words(void **state)
+{
+    (void)state;
+#define LINE(literal) literal, sizeof literal // with the NUL of its last word
+    static const struct {
+        const char *line;
+        size_t n;
+        const char *words, *command;
+    } rows[] = {
+        {LINE("mpirun\0-n\0004\0weft\0run\0j.yaml"), "mpirun -n 4", "mpirun -n 4 weft run j.yaml"},
+        {LINE("/opt/mpi/bin/mpiexec\0--host\0a:2,b:2\0-x\0A=b c\0weft\0run"),
+         "/opt/mpi/bin/mpiexec --host a:2,b:2 -x 'A=b c'",
+         "/opt/mpi/bin/mpiexec --host a:2,b:2 -x 'A=b c' weft run j.yaml"},
+        // Not mpirun; another program; several programs; nothing known.
+        {LINE("bash\0-c\0weft run"), "", "mpirun -n 3 weft run j.yaml"},
+        {LINE("mpirun\0other\0run"), "", "mpirun -n 3 weft run j.yaml"},
+        {LINE("mpirun\0-n\0001\0weft\0:\0-n\0001\0weft"), "", "mpirun -n 3 weft run j.yaml"},
+        {"", 0, "", "mpirun -n 3 weft run j.yaml"},
+        {"mpirun", 6, "", "mpirun -n 3 weft run j.yaml"}, // cut off
+    };
+    const wf_start start = {.kind = WF_START_MPIRUN};
+    for (size_t i = 0; i < N_ROWS(rows); i++) {
+        char words[128], command[256];
+        wf_start_mpirun_words(rows[i].line, rows[i].n, "weft", words, sizeof words);
+        assert_string_equal(words, rows[i].words);
+        wf_start_command(&start, words, 3, "weft run j.yaml", command, sizeof command);
+        assert_string_equal(command, rows[i].command);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_detect),
-                                       cmocka_unit_test(test_threads)};
+                                       cmocka_unit_test(test_threads),
+                                       cmocka_unit_test(test_mpirun_words)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
