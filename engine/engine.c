@@ -479,11 +479,6 @@ wf_engine_load wf_engine_get_load(const wf_engine *e)
                             .n_tokens = e->n_tokens};
 }
 
-bool wf_engine_idle(const wf_engine *e)
-{
-    return e->n_planned == e->n_committed && wf_batcher_idle(e->batcher);
-}
-
 int64_t wf_engine_wake_ns(const wf_engine *e)
 {
     return wf_batcher_wake_ns(e->batcher);

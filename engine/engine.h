@@ -119,7 +119,6 @@ wf_status wf_engine_stop(wf_engine *e);
 
 int32_t wf_engine_n_graphs(const wf_engine *e); // steps captured so far
 wf_engine_load wf_engine_get_load(const wf_engine *e);
-bool wf_engine_idle(const wf_engine *e); // nothing waits, runs or is in flight
 
 // When an idle-looking engine may have work again without a new request; INT64_MAX: never.
 int64_t wf_engine_wake_ns(const wf_engine *e);

@@ -363,11 +363,6 @@ wf_status wf_reader_verify(wf_reader *r, const char *path)
     return call(r, &q, path);
 }
 
-int wf_reader_fd(const wf_reader *r)
-{
-    return r->socket;
-}
-
 uint64_t wf_reader_n_died(const wf_reader *r)
 {
     return atomic_load(&r->shared.control->n_died);

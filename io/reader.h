@@ -78,8 +78,7 @@ typedef struct wf_reader_batch {
 wf_status wf_reader_wait(wf_reader *reader, int64_t timeout_ns, const wf_reader_batch **out);
 void wf_reader_release(wf_reader *reader, const wf_reader_batch *batch);
 
-// Readable when a reply has come (for poll()). The number of readers that died and were replaced.
-int wf_reader_fd(const wf_reader *reader);
+// The number of readers that died and were replaced.
 uint64_t wf_reader_n_died(const wf_reader *reader);
 
 #endif

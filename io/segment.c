@@ -49,7 +49,6 @@ struct wf_segment_writer {
     uint64_t seals_asked, seals_done;
     bool closing, giving_up;
     uint64_t steps_dropped;
-    wf_run_info run;
     wf_segment_status status;
     char error[WF_ERROR_MAX];
 
@@ -66,7 +65,6 @@ struct wf_segment_writer {
 typedef struct {
     bool write, seal, stop, give_up;
     uint64_t seals_asked;
-    wf_run_info run;
 } order;
 
 static wf_status copy_text(wf_arena *arena, const char **text)
@@ -104,7 +102,6 @@ static wf_status copy_config(wf_segment_writer *w, const wf_segment_config *conf
     }
     c->job.shards = shards;
     WF_TRY(copy_run(w->arena, &c->run));
-    w->run = c->run;
     if (c->seal_bytes == 0) c->seal_bytes = SEAL_BYTES_DEFAULT;
     if (c->seal_ns == 0) c->seal_ns = SEAL_NS_DEFAULT;
     if (c->queue_bytes == 0) c->queue_bytes = QUEUE_BYTES_DEFAULT;
@@ -165,8 +162,7 @@ static bool look_for_work(wf_segment_writer *w, order *o)
     *o = (order){.seal = due || asked || full || w->closing,
                  .stop = w->closing,
                  .give_up = w->giving_up,
-                 .seals_asked = w->seals_asked,
-                 .run = w->run};
+                 .seals_asked = w->seals_asked};
     o->write = !front_empty(w) && (o->seal || wf_result_batch_bytes(w->front) >= w->write_bytes);
     return o->write || o->stop || o->seal;
 }
@@ -199,8 +195,9 @@ static wf_status write_back(wf_segment_writer *w)
     return st;
 }
 
-static wf_status seal_file(wf_segment_writer *w, const wf_run_info *run)
+static wf_status seal_file(wf_segment_writer *w)
 {
+    const wf_run_info *run = &w->config.run;
     struct stat info;
     if (!w->file) return WF_OK;
     wf_fault_at(WF_FAULT_SEAL, w->n_segments + 1);
@@ -263,7 +260,7 @@ static wf_status write_last(wf_segment_writer *w, const order *o)
              w->folder, free_bytes, reserve_bytes(w));
     pthread_mutex_unlock(&w->lock);
     if (st == WF_OK && more) st = write_back(w);
-    if (st == WF_OK) st = seal_file(w, &o->run);
+    if (st == WF_OK) st = seal_file(w);
     return st;
 }
 
@@ -276,7 +273,7 @@ static wf_status carry_out(wf_segment_writer *w, const order *o)
     }
     if ((o->write || (o->seal && w->file)) && !has_room(w)) return write_last(w, o);
     if (o->write) WF_TRY(write_back(w));
-    if (o->seal) WF_TRY(seal_file(w, &o->run));
+    if (o->seal) WF_TRY(seal_file(w));
     return WF_OK;
 }
 
@@ -404,33 +401,6 @@ wf_status wf_segment_writer_put_step(wf_segment_writer *w, const wf_step_record 
         st = wf_result_batch_put_step(w->front, step);
         if (st == WF_OK) note_put(w, was_empty);
     }
-    pthread_mutex_unlock(&w->lock);
-    return st;
-}
-
-wf_status wf_segment_writer_set_run(wf_segment_writer *w, const wf_run_info *run)
-{
-    const wf_run_info *now = &w->config.run;
-    if (run->run != now->run || run->group != now->group || run->epoch != now->epoch) {
-        return wf_fail(WF_INTERNAL,
-                       "run information of r%u g%u e%u given to the writer of r%u g%u "
-                       "e%u",
-                       run->run, run->group, run->epoch, now->run, now->group, now->epoch);
-    }
-    wf_run_info copy = *run;
-    pthread_mutex_lock(&w->lock);
-    wf_status st = copy_run(w->arena, &copy);
-    if (st == WF_OK) w->run = copy;
-    pthread_mutex_unlock(&w->lock);
-    return st;
-}
-
-wf_status wf_segment_writer_seal(wf_segment_writer *w)
-{
-    pthread_mutex_lock(&w->lock);
-    wf_status st = standing(w);
-    w->seals_asked++;
-    pthread_cond_signal(&w->work);
     pthread_mutex_unlock(&w->lock);
     return st;
 }

@@ -119,12 +119,7 @@ wf_status wf_segment_writer_put(wf_segment_writer *writer, const wf_result *resu
 // fit are dropped and counted in a warning.
 wf_status wf_segment_writer_put_step(wf_segment_writer *writer, const wf_step_record *step);
 
-// Later segments carry this run information instead (end-of-run clock offsets); copy. Its run,
-// group and epoch must be those of the start.
-wf_status wf_segment_writer_set_run(wf_segment_writer *writer, const wf_run_info *run);
-
-// Asks for a seal now and returns at once; sync also waits until everything put is sealed.
-wf_status wf_segment_writer_seal(wf_segment_writer *writer);
+// Asks for a seal now and waits until everything put is sealed.
 wf_status wf_segment_writer_sync(wf_segment_writer *writer);
 
 void wf_segment_writer_status(wf_segment_writer *writer, wf_segment_status *out);

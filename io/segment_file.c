@@ -15,7 +15,6 @@ struct wf_segment_file {
     wf_h5_file *h5;
     wf_result_columns columns;
     wf_h5_column *cols[WF_N_COLS];
-    uint64_t rows;
 };
 
 static wf_status write_shards(wf_h5_file *h5, const wf_result_job *job)
@@ -128,13 +127,7 @@ wf_status wf_segment_file_append(wf_segment_file *file, const wf_result_batch *b
         assert(file->cols[i]);
         WF_TRY(wf_h5_column_append(file->cols[i], b->data, b->n));
     }
-    file->rows += wf_result_batch_rows(batch);
     return WF_OK;
-}
-
-uint64_t wf_segment_file_rows(const wf_segment_file *file)
-{
-    return file->rows;
 }
 
 static wf_status write_run_numbers(wf_h5_file *h5, const wf_h5_column_spec *spec,

@@ -57,7 +57,6 @@ typedef struct wf_segment_file wf_segment_file;
 wf_status wf_segment_file_create(const char *path, const wf_result_job *job,
                                  const wf_result_columns *columns, wf_segment_file **out);
 wf_status wf_segment_file_append(wf_segment_file *file, const wf_result_batch *batch);
-uint64_t wf_segment_file_rows(const wf_segment_file *file);
 
 // Writes /runs and what is buffered, closes and fsyncs. *file becomes NULL either way.
 wf_status wf_segment_file_close(wf_segment_file **file, const wf_run_info *runs, size_t n_runs);

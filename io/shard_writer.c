@@ -100,7 +100,9 @@ wf_status wf_shard_writer_create(const char *path, const wf_shard_options *optio
                        options->vocab_size);
     }
     if (!options->replace && wf_file_exists(path)) { // said now, not after hours of writing
-        return wf_fail(WF_IN_USE, "%s: exists already; remove it, choose another name, or say --replace", path);
+        return wf_fail(WF_IN_USE,
+                       "%s: exists already; remove it, choose another name, or say --replace",
+                       path);
     }
     wf_shard_writer *w = NULL;
     WF_TRY(wf_alloc(1, sizeof *w, &w));
@@ -176,11 +178,6 @@ wf_status wf_shard_writer_append(wf_shard_writer *w, const wf_request *r)
 uint64_t wf_shard_writer_count(const wf_shard_writer *w)
 {
     return w->n_rows;
-}
-
-uint64_t wf_shard_writer_prompt_tokens(const wf_shard_writer *w)
-{
-    return wf_h5_column_count(w->column[WF_COLUMN_PROMPT]);
 }
 
 // --- close ---

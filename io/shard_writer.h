@@ -34,8 +34,7 @@ wf_status wf_shard_writer_create(const char *path, const wf_shard_options *optio
 // arrival; the row is not added.
 wf_status wf_shard_writer_append(wf_shard_writer *writer, const wf_request *request);
 
-uint64_t wf_shard_writer_count(const wf_shard_writer *writer);         // rows
-uint64_t wf_shard_writer_prompt_tokens(const wf_shard_writer *writer); // of all rows
+uint64_t wf_shard_writer_count(const wf_shard_writer *writer); // rows
 
 // Writes what is left, names the content in `uid` (hex XXH3-128 over the columns; may be NULL) and
 // publishes. *writer becomes NULL either way; after a failure nothing is published.

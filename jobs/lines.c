@@ -65,11 +65,6 @@ void wf_lines_close(wf_lines **lines)
     *lines = NULL;
 }
 
-const char *wf_lines_path(const wf_lines *l)
-{
-    return l->path;
-}
-
 // Forgets what is behind `at` and reads on; the buffer grows when one line fills it.
 static wf_status read_more(wf_lines *l)
 {

@@ -30,8 +30,6 @@ typedef struct wf_line {
 wf_status wf_lines_open(const char *path, wf_lines **out);
 void wf_lines_close(wf_lines **lines);
 
-const char *wf_lines_path(const wf_lines *lines); // borrow
-
 // The next line, skipping blank ones; *more is false at the end. WF_DATA when a line is too long or
 // holds a NUL.
 wf_status wf_lines_next(wf_lines *lines, wf_line *line, bool *more);

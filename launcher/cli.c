@@ -164,11 +164,6 @@ void wf_cli_destroy(wf_cli **cli)
     *cli = NULL;
 }
 
-const wf_command *wf_cli_command(const wf_cli *cli)
-{
-    return cli->command;
-}
-
 bool wf_cli_wants_help(const wf_cli *cli)
 {
     return cli->wants_help;
@@ -244,18 +239,6 @@ wf_status wf_cli_i64(const wf_cli *cli, const char *option, long long min, long 
     const char *text = wf_cli_value(cli, option);
     int64_t value = otherwise;
     if (text && wf_parse_i64(text, min, max, &value) != WF_OK) {
-        return wf_cli_fail(cli, "--%s: %s", option, wf_error());
-    }
-    *out = value;
-    return WF_OK;
-}
-
-wf_status wf_cli_f64(const wf_cli *cli, const char *option, double min, double max,
-                     double otherwise, double *out)
-{
-    const char *text = wf_cli_value(cli, option);
-    double value = otherwise;
-    if (text && wf_parse_f64(text, min, max, &value) != WF_OK) {
         return wf_cli_fail(cli, "--%s: %s", option, wf_error());
     }
     *out = value;

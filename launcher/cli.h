@@ -43,7 +43,6 @@ const wf_command *wf_command_find(const char *name); // NULL: none
 wf_status wf_cli_parse(const wf_command *command, int argc, char **argv, wf_cli **out);
 void wf_cli_destroy(wf_cli **cli);
 
-const wf_command *wf_cli_command(const wf_cli *cli);
 bool wf_cli_wants_help(const wf_cli *cli); // --help was given; nothing else is checked then
 
 size_t wf_cli_n_arguments(const wf_cli *cli);
@@ -65,8 +64,6 @@ const char *const *wf_cli_values(const wf_cli *cli, const char *option, size_t *
 // The value as a number in [min, max]; `otherwise` when it was not given.
 wf_status wf_cli_i64(const wf_cli *cli, const char *option, long long min, long long max,
                      long long otherwise, long long *out);
-wf_status wf_cli_f64(const wf_cli *cli, const char *option, double min, double max,
-                     double otherwise, double *out);
 
 // A mistake that only the handler can see: "weft run: ... (see weft help run)", WF_USAGE.
 wf_status wf_cli_fail(const wf_cli *cli, const char *format, ...)

@@ -209,56 +209,6 @@ void wf_slurm_nodes_free(wf_slurm_nodes *nodes)
 
 // ---- times --------------------------------------------------------------------------------------
 
-static wf_status time_bad(const char *text)
-{
-    return wf_fail(WF_CONFIG,
-                   "\"%s\" is not a Slurm time: use minutes, \"m:s\", \"h:m:s\", \"d-h\" or "
-                   "\"d-h:m:s\"",
-                   text);
-}
-
-// Reads up to three numbers with colons between.
-static int numbers_read(const char *text, int64_t number[3])
-{
-    int n = 0;
-    for (;;) {
-        char *end;
-        if (!isdigit((unsigned char)*text) || n == 3) return 0;
-        number[n++] = strtoll(text, &end, 10);
-        if (end - text > 9) return 0;
-        if (*end == '\0') return n;
-        if (*end != ':') return 0;
-        text = end + 1;
-    }
-}
-
-wf_status wf_slurm_time_parse(const char *text, int64_t *out_s)
-{
-    if (strcmp(text, "UNLIMITED") == 0 || strcmp(text, "INFINITE") == 0) {
-        *out_s = -1;
-        return WF_OK;
-    }
-    static const int64_t unit[2][3] = {{3600, 60, 1}, {60, 1, 0}}; // from hours, from minutes
-    const char *dash = strchr(text, '-'), *rest = dash ? dash + 1 : text;
-    char days[16];
-    int64_t number[3], s = 0, n_days = 0;
-    if (dash) {
-        size_t n = (size_t)(dash - text);
-        if (n == 0 || n > 9) return time_bad(text);
-        memcpy(days, text, n);
-        days[n] = '\0';
-        if (numbers_read(days, number) != 1) return time_bad(text);
-        n_days = number[0];
-    }
-    int n = numbers_read(rest, number);
-    if (n == 0) return time_bad(text);
-    for (int i = 0; i < n; i++) {
-        s += number[i] * unit[dash || n == 3 ? 0 : 1][i];
-    }
-    *out_s = n_days * 86400 + s;
-    return WF_OK;
-}
-
 static int64_t queue_end_time(int64_t job_id)
 {
     char id[WF_QUEUE_ID_MAX];

@@ -49,10 +49,6 @@ enum { WF_SLURM_MAX_NODES = 65536 };
 wf_status wf_slurm_nodes_expand(const char *list, wf_slurm_nodes *out);
 void wf_slurm_nodes_free(wf_slurm_nodes *nodes);
 
-// Slurm's times, "30" (minutes), "10:00", "04:00:00", "1-12", "1-12:00:00", "UNLIMITED", into
-// seconds; -1 for unlimited. WF_CONFIG otherwise.
-wf_status wf_slurm_time_parse(const char *text, int64_t *out_s);
-
 // Seconds until the job's time limit; -1: no limit or not known. Asks squeue where the environment
 // does not say; runs a program, so it must be called before MPI and devices are up.
 int64_t wf_slurm_time_left(const wf_slurm_env *env);

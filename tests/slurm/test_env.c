@@ -162,28 +162,6 @@ static void test_bad_node_lists(void **state)
     }
 }
 
-static void test_times(void **state)
-{
-    (void)state;
-    static const struct {
-        const char *text;
-        int64_t s; // -2: refused
-    } rows[] = {
-        {"30", 1800},     {"10:00", 600},      {"04:00:00", 14400},
-        {"1-12", 129600}, {"1-12:30", 131400}, {"2-01:02:03", 176523},
-        {"0:05", 5},      {"UNLIMITED", -1},   {"INVALID", -2},
-        {"", -2},         {"1:2:3:4", -2},     {"-5", -2},
-        {"1-", -2},       {"4h", -2},          {" 4", -2},
-        {"1:", -2},       {"1234567890", -2},  {"NOT_SET", -2},
-    };
-    for (size_t i = 0; i < N_ROWS(rows); i++) {
-        int64_t s = -2;
-        wf_status st = wf_slurm_time_parse(rows[i].text, &s);
-        assert_int_equal(st, rows[i].s == -2 ? WF_CONFIG : WF_OK);
-        assert_int_equal(s, rows[i].s);
-    }
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -192,7 +170,6 @@ int main(void)
         cmocka_unit_test(test_bad_variables_are_named),
         cmocka_unit_test(test_node_lists),
         cmocka_unit_test(test_bad_node_lists),
-        cmocka_unit_test(test_times),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
