@@ -5,7 +5,6 @@
 // they run out); holes filled from the tail; admission; the sequences of the step.
 #include "engine/batcher.h"
 
-#include <assert.h>
 #include <stdalign.h>
 #include <stdlib.h>
 #include <string.h>

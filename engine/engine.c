@@ -1,7 +1,6 @@
 // The engine: ties batcher, forward pass and sequences together, one step at a time.
 #include "engine/engine.h"
 
-#include <assert.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>

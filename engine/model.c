@@ -1,7 +1,6 @@
 // What a model is made of, and which slice of it a rank keeps.
 #include "engine/model.h"
 
-#include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 

@@ -4,7 +4,6 @@
 
 #include <assert.h>
 #include <stdlib.h>
-#include <string.h>
 
 struct wf_waitqueue {
     wf_waiting *ring; // [capacity], a power of two

@@ -11,7 +11,6 @@
 #include <unistd.h>
 
 #include "io/base/arena.h"
-#include "io/base/clock.h"
 
 _Static_assert(sizeof(hid_t) == sizeof(int64_t), "wf_h5_file_id() hands out an hid_t as int64_t");
 

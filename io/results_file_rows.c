@@ -5,7 +5,6 @@
 #include "io/results_file_internal.h"
 
 #include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum { LOAD_ROWS = 8192 };

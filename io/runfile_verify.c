@@ -2,7 +2,6 @@
 #include "io/runfile_internal.h"
 
 #include "io/base/file.h"
-#include "io/base/log.h"
 #include "io/results_file.h"
 #include "io/results_manifest.h"
 

@@ -2,7 +2,6 @@
 // them is read.
 #include "io/shard_internal.h"
 
-#include <ctype.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>

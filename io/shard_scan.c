@@ -3,7 +3,6 @@
 #include "io/shard_internal.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #define BLOCK ((size_t)WF_H5_CHUNK)
 

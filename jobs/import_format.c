@@ -2,8 +2,6 @@
 // names.
 #include "jobs/import_format.h"
 
-#include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "io/base/clock.h"

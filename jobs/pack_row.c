@@ -1,7 +1,6 @@
 // Keys of a line as a table of readers; the sampling parameters come from WF_SAMPLING_TABLE.
 #include "jobs/pack_row.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 

@@ -1,8 +1,6 @@
 // The progress line as text. Pure. See progress.h.
-#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "io/base/clock.h"
 #include "io/base/text.h"

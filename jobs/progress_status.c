@@ -1,7 +1,6 @@
 // Status files: one JSON object, published by rename. See progress_status.h.
 #include "jobs/progress_status.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

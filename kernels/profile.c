@@ -3,7 +3,6 @@
 #include "kernels/profile.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "kernels/profile_cost.h"
 

@@ -1,8 +1,6 @@
 // weft status: where a job, or a job array, stands. Reads what the ranks leave in the output folder
 // and asks the batch system; writes nothing, and works while the job runs and after.
-#include <ctype.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "io/base/arena.h"

@@ -1,6 +1,5 @@
 // weft: finds the sub-command, runs it, and turns its status into the documented exit code.
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "io/base/text.h"

@@ -6,7 +6,6 @@
 
 #include <inttypes.h>
 #include <math.h>
-#include <string.h>
 
 // 1234567 as "1,234,567".
 static const char *grouped(uint64_t value, char text[32])

@@ -7,8 +7,6 @@
 
 #include "io/base/arena.h"
 
-#include <assert.h>
-#include <float.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdarg.h>

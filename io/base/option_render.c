@@ -3,8 +3,6 @@
 
 #include "io/base/option_value.h"
 
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 // Number of bytes, up to and with the last dot, in which two names agree section by section.

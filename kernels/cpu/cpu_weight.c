@@ -1,6 +1,5 @@
 // Weights of the CPU back end: repacked at load to panels of 32 columns in their own dtype.
 #include <stdlib.h>
-#include <string.h>
 
 #include "kernels/convert.h"
 #include "kernels/cpu/cpu_impl.h"

@@ -9,7 +9,6 @@
 #include "engine/model.h"
 #include "io/base/arena.h"
 #include "io/base/file.h"
-#include "io/base/log.h"
 #include "io/hf_folder.h"
 #include "io/runfile.h"
 #include "jobs/flight.h"

@@ -13,7 +13,6 @@
 #include <unistd.h>
 
 #include "io/base/file.h"
-#include "io/base/log.h"
 #include "io/base/text.h"
 
 enum { MAX_WORDS = 48 };

@@ -2,7 +2,6 @@
 #include "launcher/watch/ask_queue.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "io/base/log.h"
 #include "slurm/queue.h"

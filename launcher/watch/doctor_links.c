@@ -17,7 +17,6 @@
 #include "engine/comm/comm_nccl.h"
 #include "io/base/arena.h"
 #include "io/base/clock.h"
-#include "io/base/log.h"
 #include "jobs/plan.h"
 #include "launcher/watch/doctor.h"
 

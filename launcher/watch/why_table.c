@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "io/base/clock.h"
 #include "io/base/text.h"
 #include "jobs/words.h"
 #include "launcher/watch/status_print.h"

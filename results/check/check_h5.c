@@ -1,8 +1,6 @@
 // The checker's own reading of HDF5: look at everything first, then read.
 #include "results/check/check_internal.h"
 
-#include "io/base/arena.h"
-
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>

@@ -6,7 +6,6 @@
 
 #include <inttypes.h>
 #include <stdlib.h>
-#include <string.h>
 
 enum { BLOCK_ROWS = 32768, BLOCK_TOKENS = 4 << 20 };
 
