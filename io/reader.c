@@ -115,6 +115,11 @@ wf_status wf_reader_start(const wf_reader_config *config, wf_reader **out)
     return st;
 }
 
+int64_t wf_reader_process(const wf_reader *reader)
+{
+    return reader && reader->host > 0 ? reader->host : 0;
+}
+
 void wf_reader_close(wf_reader **reader)
 {
     if (reader == NULL || *reader == NULL) return;

@@ -31,6 +31,9 @@ typedef struct wf_reader wf_reader;
 // had. own.
 wf_status wf_reader_start(const wf_reader_config *config, wf_reader **out);
 
+// The process beside this one (weft-readerhost in ps), whose child reads; 0 for NULL.
+int64_t wf_reader_process(const wf_reader *reader);
+
 // Ends both processes. Takes NULL.
 void wf_reader_close(wf_reader **reader);
 

@@ -140,7 +140,7 @@ static int tick_ms(int64_t limit_ns)
 void wf_reader_host_run(const wf_reader_shared *shared, int socket, pid_t program)
 {
     host h = {.shared = shared, .socket = socket, .child = -1, .beat = -1};
-    prctl(PR_SET_NAME, "weft-reader-host");
+    prctl(PR_SET_NAME, "weft-readerhost");
     set_signals();
     die_with(program);
     while (h.n_idle_deaths < MAX_IDLE_DEATHS) {

@@ -346,6 +346,7 @@ static wf_status config_copy(wf_progress *p, const wf_progress_config *config)
                               .run = config->run,
                               .epoch = config->epoch,
                               .pid = getpid(),
+                              .reader_pid = config->reader_pid,
                               .exit_code = -1,
                               .requests_total = config->requests_total,
                               .requests_before = config->requests_before,

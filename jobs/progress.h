@@ -50,6 +50,7 @@ typedef struct wf_progress_config {
     const char *out_dir;
     int rank, group, position; // rank -1: no rank
     int64_t run, epoch;
+    int64_t reader_pid; // of the process that reads for this one; 0: none
     bool print;
     const int *watch; // [n_watch] with print: the other ranks
     size_t n_watch;

@@ -77,6 +77,7 @@ const char *wf_drain_words(wf_drain_cause cause);
     X(run, "the run of the folder")                                                                \
     X(epoch, "restarts of the group within it")                                                    \
     X(pid, "process id on its host")                                                               \
+    X(reader_pid, "process id of its reader there, 0: none")                                       \
     X(signal, "the signal that asked it to drain, 0: none")                                        \
     X(end, "wf_status as the rank ended, 0 until then")                                            \
     X(exit_code, "as the rank ended, -1: it has not")                                              \

@@ -25,6 +25,7 @@ wf_status wf_runner_start_progress(wf_runner *r)
                             .position = r->i_position,
                             .run = r->run,
                             .epoch = wf_runner_epoch(r),
+                            .reader_pid = wf_reader_process(r->c->reader),
                             .print = print,
                             .watch = watch,
                             .n_watch = print ? (size_t)(n - 1) : 0,

@@ -151,9 +151,11 @@ static void put_rank(const wf_watch_rank *r, wf_text *out)
     if (s->kv_pages_total > 0) {
         snprintf(kv, sizeof kv, "%.0f%%", 100.0 * (double)s->kv_pages / (double)s->kv_pages_total);
     }
-    wf_text_printf(out, "  %5d %5d %-16s %-8s %8" PRId64 " %9" PRId64 " %8s %4s  %s\n", s->rank,
-                   s->group, s->host, wf_operation_words(s->operation), s->step_entered,
-                   s->requests_done, rate, kv, wf_rank_last_words(r, words, sizeof words));
+    wf_text_printf(
+        out,
+        "  %5d %5d %-16s %7" PRId64 " %7" PRId64 " %-8s %8" PRId64 " %9" PRId64 " %8s %4s  %s\n",
+        s->rank, s->group, s->host, s->pid, s->reader_pid, wf_operation_words(s->operation),
+        s->step_entered, s->requests_done, rate, kv, wf_rank_last_words(r, words, sizeof words));
 }
 
 // Those in trouble come first where not all can be shown.
@@ -162,7 +164,10 @@ static void put_ranks(const wf_standing *s, wf_text *out)
     const wf_watch_view *v = s->view;
     size_t n_shown = 0;
     if (v->n_ranks == 0) return;
-    wf_text_puts(out, "   rank group host             at           step      done tokens/s   KV\n");
+    wf_text_puts(
+        out,
+        "   rank group host                 pid  reader at           step      done tokens/s   "
+        "KV\n");
     for (size_t i = 0; i < v->n_ranks && n_shown < s->n_ranks_shown; i++) {
         if (v->n_ranks > s->n_ranks_shown && !is_troubled(&v->rank[i])) continue;
         put_rank(&v->rank[i], out);

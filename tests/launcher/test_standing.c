@@ -25,6 +25,8 @@ static void test_running_then_drained(void **state)
     assert_run(STREAM " timed.h5 30 100", 0, NULL);
     assert_run(START("a", SLOW "a") WEFT " status out/a", 0, "out/a: running");
     assert_run(WEFT " status out/a", 0, " of 30 requests done");
+    assert_run("set -- $(" WEFT " status out/a | tail -n 1); cat /proc/$4/comm /proc/$5/comm", 0,
+               "weft\nweft-readerhost\n"); // its processes, as ps shows them
     assert_run(WEFT " status --json out/a | /usr/bin/python3 -c 'import json,sys; s=json.load("
                     "sys.stdin); r=s[\"ranks\"][0]; print(s[\"state\"], r[\"pulse\"], "
                     "r[\"tokens_per_s\"] is not None, s[\"requests_total\"])'",
