@@ -1,6 +1,7 @@
 // Micro benchmarks of a back end's operations, as CSV on standard output.
 //
 //   bench_gpu_kernels [gemm|decode|prefill|rows|sample|all]
+//   bench_gpu_kernels asked    cases of attention, one a line of standard input (`bench_asked`)
 //
 // Every figure is the median of several replays of a captured run of the operation over buffers
 // that rotate past the L2. Limits are measured in the same run: copy bandwidth (kv_copy of 2 GiB,
@@ -208,9 +209,10 @@ static void run_attention(void *data, int i)
     must(ops->attention(be, stream, &r->args));
 }
 
-// Sequences of `context` tokens each, of which n_new are new; 32 query heads, 8 KV heads, 128.
+// Sequences of contexts[s] tokens, of which n_new are new, in a launch for contexts up to `bound`
+// (0: the longest); 32 query heads, 8 KV heads, 128.
 static double time_attention(const int32_t *contexts, int32_t n_seqs, int32_t n_new, bool scrambled,
-                             timing *out)
+                             int32_t bound, timing *out)
 {
     enum { PAGE = 64, HEADS = 32, KV_HEADS = 8, DIM = 128 };
     attention_run r = {0};
@@ -243,7 +245,7 @@ static double time_attention(const int32_t *contexts, int32_t n_seqs, int32_t n_
                          .n_seqs = n_seqs,
                          .n_decode = n_new == 1 ? n_seqs : 0,
                          .max_new = n_new,
-                         .max_context = most,
+                         .max_context = bound > most ? bound : most,
                          .cu_seqlens = device_ints(cu, (size_t)n_seqs + 1),
                          .seq_row = device_ints(row, (size_t)n_seqs),
                          .seq_past = device_ints(past, (size_t)n_seqs),
@@ -278,45 +280,83 @@ static double time_attention(const int32_t *contexts, int32_t n_seqs, int32_t n_
     return n_new > 1 ? pairs * 4.0 * HEADS * DIM : tokens * 2.0 * KV_HEADS * DIM * 2.0;
 }
 
+static void decode_case(int32_t n_seqs, int32_t context, bool scrambled, int32_t bound)
+{
+    int32_t contexts[256];
+    timing t;
+    char shape[64];
+    for (int32_t s = 0; s < n_seqs; s++)
+        contexts[s] = context;
+    double bytes = time_attention(contexts, n_seqs, 1, scrambled, bound, &t);
+    int n = snprintf(shape, sizeof shape, "context %d %s", context,
+                     scrambled ? "scattered pages" : "pages in order");
+    if (bound) snprintf(shape + n, sizeof shape - (size_t)n, " of up to %d", bound);
+    report("decode attention", shape, n_seqs, t, bytes, "TB/s", copy_rate);
+}
+
+// A few sequences that are very long among short ones, 2048 on the average.
+static void skewed_case(void)
+{
+    int32_t contexts[64];
+    timing t;
+    for (int32_t s = 0; s < 64; s++)
+        contexts[s] = s % 16 == 0 ? 16384 + 512 : 1024 + 32;
+    double bytes = time_attention(contexts, 64, 1, true, 0, &t);
+    report("decode attention", "skewed 1056 and 16896", 64, t, bytes, "TB/s", copy_rate);
+}
+
 static void bench_decode(void)
 {
     static const int32_t cases[][2] = {{1, 512},  {1, 8192}, {8, 2048}, {32, 4096},
                                        {64, 512}, {64, 128}, {256, 512}};
-    int32_t contexts[256];
+    for (size_t c = 0; c < sizeof cases / sizeof *cases; c++)
+        for (int scrambled = 0; scrambled < 2; scrambled++)
+            decode_case(cases[c][0], cases[c][1], scrambled != 0, 0);
+    decode_case(64, 512, true, 8192); // as in a captured step
+    decode_case(256, 512, true, 8192);
+    skewed_case();
+}
+
+// 8192 tokens of prompts of n each.
+static void prefill_case(int32_t n)
+{
+    int32_t contexts[16], n_seqs = 8192 / n;
     timing t;
     char shape[64];
-    for (size_t c = 0; c < sizeof cases / sizeof *cases; c++)
-        for (int scrambled = 0; scrambled < 2; scrambled++) {
-            for (int32_t s = 0; s < cases[c][0]; s++)
-                contexts[s] = cases[c][1];
-            double bytes = time_attention(contexts, cases[c][0], 1, scrambled != 0, &t);
-            snprintf(shape, sizeof shape, "context %d %s", cases[c][1],
-                     scrambled ? "scattered pages" : "pages in order");
-            report("decode attention", shape, cases[c][0], t, bytes, "TB/s", copy_rate);
-        }
-    // Skewed: half the sequences share the mean of 2048 with a few that are very long.
-    for (int32_t s = 0; s < 64; s++)
-        contexts[s] = s % 16 == 0 ? 16384 + 512 : 1024 + 32;
-    double bytes = time_attention(contexts, 64, 1, true, &t);
-    report("decode attention", "skewed 1056 and 16896", 64, t, bytes, "TB/s", copy_rate);
+    for (int32_t s = 0; s < n_seqs; s++)
+        contexts[s] = n;
+    double flops = time_attention(contexts, n_seqs, n, true, 0, &t);
+    snprintf(shape, sizeof shape, "%d x %d causal", n_seqs, n);
+    report("prefill attention", shape, (int64_t)n_seqs * n, t, flops, "TFLOP/s", flop_rate);
 }
 
 static void bench_prefill(void)
 {
-    static const int32_t lengths[] = {512, 2048, 4096, 8192};
-    timing t;
-    char shape[64];
-    for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
-        int32_t n = lengths[i], n_seqs = 8192 / n, contexts[16];
-        for (int32_t s = 0; s < n_seqs; s++)
-            contexts[s] = n;
-        double flops = time_attention(contexts, n_seqs, n, true, &t);
-        snprintf(shape, sizeof shape, "%d x %d causal", n_seqs, n);
-        report("prefill attention", shape, (int64_t)n_seqs * n, t, flops, "TFLOP/s", flop_rate);
-    }
     int32_t chunk = 8192; // the last 512 tokens of 8192
-    double flops = time_attention(&chunk, 1, 512, true, &t);
+    timing t;
+    for (int32_t n = 512; n <= 8192; n *= n == 512 ? 4 : 2)
+        prefill_case(n);
+    double flops = time_attention(&chunk, 1, 512, true, 0, &t);
     report("prefill attention", "512 after 7680", 512, t, flops, "TFLOP/s", flop_rate);
+}
+
+// So that peer_attention.py can have a case of ours and one of a peer's measured in turns: answers
+// each line `decode N CONTEXT [BOUND]`, `skewed` or `prefill N` with its row.
+static void bench_asked(void)
+{
+    char line[64], what[16];
+    int n, context, bound;
+    while (fgets(line, sizeof line, stdin)) {
+        int n_read = sscanf(line, "%15s %d %d %d", what, &n, &context, &bound);
+        if (n_read >= 3 && strcmp(what, "decode") == 0 && n >= 1 && n <= 256 && context >= 1)
+            decode_case(n, context, true, n_read == 4 ? bound : 0);
+        else if (n_read == 2 && strcmp(what, "prefill") == 0 && n >= 512 && n <= 8192)
+            prefill_case(n);
+        else if (n_read == 1 && strcmp(what, "skewed") == 0)
+            skewed_case();
+        else
+            must(wf_fail(WF_USAGE, "no such case: %s", line));
+    }
 }
 
 // ---- operations of rows -------------------------------------------------------------------------
@@ -442,11 +482,8 @@ int main(int argc, char **argv)
     static const struct {
         const char *name;
         void (*run)(void);
-    } parts[] = {{"rows", bench_rows},
-                 {"sample", bench_sample},
-                 {"decode", bench_decode},
-                 {"prefill", bench_prefill},
-                 {"gemm", bench_gemm}};
+    } parts[] = {{"rows", bench_rows},       {"sample", bench_sample}, {"decode", bench_decode},
+                 {"prefill", bench_prefill}, {"gemm", bench_gemm},     {"asked", bench_asked}};
     wf_backend_config config = {.model_dtype = WF_BF16};
     wf_backend_info info;
     const char *part = argc > 1 ? argv[1] : "all";
@@ -458,7 +495,9 @@ int main(int argc, char **argv)
     printf("op,shape,rows,median_us,min_us,runs,rate,unit,of_limit\n");
     measure_limits();
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
-        if (strcmp(part, "all") == 0 || strcmp(part, parts[i].name) == 0) parts[i].run();
+        if (strcmp(part, parts[i].name) == 0 ||
+            (strcmp(part, "all") == 0 && parts[i].run != bench_asked))
+            parts[i].run();
     ops->stream_destroy(be, stream);
     wf_backend_destroy(be);
     return 0;
