@@ -1,6 +1,6 @@
 // Decode attention: one query token per sequence, split over its KV (flash-decoding).
 //
-//   grid (split, KV head x block of 16 query heads, sequence); 2 to 8 warps share a split
+//   unit: a split of a row, for one block of 16 query heads of a KV head; 2 to 8 warps share it
 //   warp w walks tiles w, w + warps, ... of 16 tokens through its own ring of cp.async stages
 //
 // The query heads of a KV head are the rows of one 16-row matrix tile, so K and V are read once for
@@ -11,6 +11,11 @@
 // Splits cost: a fence, an atomic and a second look at the parts, when nothing else is in flight.
 // So there are no more warps and splits than fill the device (plan_splits). With `deterministic`
 // both are fixed, and a row's result does not depend on its batch.
+//
+// A captured launch does not know the lengths: a block for every split that the longest row may
+// have would mostly be a block for nothing. Where those do not all fit the device at once, as many
+// as do take units off a counter, the largest first. Who takes a unit changes nothing in its
+// result.
 //
 // q [T, ...] act (any alignment), K, V pages act, 16-byte chunks; out act. Accumulation f32,
 // weights rounded to act before V. Bytes: K and V once (2 * 2 * context * head_dim per KV head).
@@ -23,15 +28,20 @@
 #define MAX_SPLITS        32
 #define LEAST_WARP_TOKENS 64   // of one warp, below which it is all prologue
 #define MOST_WARP_TOKENS  1024 // so that a long row among short ones is shared out
+#define SM_WARPS          8    // that a multiprocessor holds at once, of all its blocks
+#define UNIT_SIZES        4    // classes of units by their tokens, as parts of most_split
+#define LIST_ROWS         1024 // of which a block can keep a list
 
 struct decode_args {
     wf_batch b;
     wf_matrix qkv, out;
     wf_kv kv;
     int32_t n_heads, group, n_head_blocks; // group: query heads of a KV head
+    int32_t n_head_units;                  // KV heads x head blocks
     float scale_log2;
     float *partial;                  // [seq][n_heads][splits][head_dim + 4]: output, maximum, sum
-    int32_t *counters;               // [seq][KV head x head block]
+    int32_t *counters;               // [seq][head unit]: splits that are done
+    int32_t *taken;                  // units beyond each block's first, blocks that left
     int32_t n_splits, max_splits;    // wished for of every row; of the longest
     int32_t least_split, most_split; // tokens of a split
     int32_t n_warps;
@@ -48,6 +58,91 @@ __host__ __device__ __forceinline__ int split_tokens_of(int context, int n_split
     int split = even < least ? least : even > most ? most : even;
     if (split < last) split = last;
     return (split + TILE - 1) / TILE * TILE;
+}
+
+// What a block works on: split `split` of row `seq` for head unit `heads`. In the list, seq < 0:
+// there are no more.
+struct decode_unit {
+    int seq, heads, split;
+    int context, row; // of the sequence
+};
+
+// All units as a block sees them, and its own. The first warp looks for the next one when it is
+// nearly done with its part of the present one; the block's next barrier hands it on.
+struct unit_list {
+    uint8_t rows[LIST_ROWS];        // size * 64 + splits; lane l has the l-th part of them
+    int32_t before[UNIT_SIZES][33]; // splits of a size in the parts of lanes before; 32: in all
+    decode_unit unit[2];            // in turns: a slow warp may still have to read the last
+};
+
+__device__ __forceinline__ int lane_rows(const decode_args &a)
+{
+    return (a.b.n_decode + 31) / 32;
+}
+
+// The order: all units of one size, row by row, then those of the next.
+__device__ __forceinline__ void make_list(const decode_args &a, unit_list *list)
+{
+    int lane = threadIdx.x % 32, n = lane_rows(a);
+    for (int s = (int)threadIdx.x; s < n * 32; s += (int)blockDim.x) {
+        int what = 0;
+        if (s < a.b.n_decode) {
+            int context = a.b.seq_past[s] + 1;
+            int split = split_tokens_of(context, a.n_splits, a.least_split, a.most_split);
+            int parts = min(context, split) * UNIT_SIZES / a.most_split;
+            what = (UNIT_SIZES - 1 - min(parts, UNIT_SIZES - 1)) * 64;
+            what += (context + split - 1) / split;
+        }
+        list->rows[s] = (uint8_t)what;
+    }
+    __syncthreads();
+    if (threadIdx.x >= 32) return;
+    int sum[UNIT_SIZES] = {};
+    for (int i = 0; i < n; i++)
+#pragma unroll
+        for (int k = 0, what = list->rows[lane * n + i]; k < UNIT_SIZES; k++)
+            sum[k] += what / 64 == k ? what % 64 : 0;
+#pragma unroll
+    for (int k = 0; k < UNIT_SIZES; k++) {
+        for (int i = 1; i < 32; i *= 2) {
+            int other = __shfl_up_sync(0xffffffffu, sum[k], i);
+            if (lane >= i) sum[k] += other;
+        }
+        list->before[k][lane + 1] = sum[k];
+        if (lane == 0) list->before[k][0] = 0;
+    }
+    __syncwarp();
+}
+
+// The first warp asks for a number: lane 0 has it.
+__device__ __forceinline__ int ask_unit(const decode_args &a)
+{
+    return threadIdx.x == 0 ? (int)gridDim.x + atomicAdd(a.taken, 1) : 0;
+}
+
+// The first warp finds the unit that lane 0 has the number of.
+__device__ __forceinline__ void find_unit(const decode_args &a, int number, unit_list *list,
+                                          int slot)
+{
+    int at = __shfl_sync(0xffffffffu, number, 0), lane = threadIdx.x, n = lane_rows(a), size = 0;
+    for (; size < UNIT_SIZES && at >= list->before[size][32] * a.n_head_units; size++)
+        at -= list->before[size][32] * a.n_head_units;
+    if (size == UNIT_SIZES) {
+        if (lane == 0) list->unit[slot].seq = -1;
+        return;
+    }
+    at -= list->before[size][lane] * a.n_head_units;
+    int all = (list->before[size][lane + 1] - list->before[size][lane]) * a.n_head_units;
+    if (at < 0 || at >= all) return; // another lane has it
+    for (int s = lane * n;; s++) {
+        int what = list->rows[s], n_splits = what / 64 == size ? what % 64 : 0;
+        if (at < n_splits * a.n_head_units) {
+            list->unit[slot] = {s, at / n_splits, at % n_splits, a.b.seq_past[s] + 1,
+                                a.b.seq_row[s]};
+            return;
+        }
+        at -= n_splits * a.n_head_units;
+    }
 }
 
 template <int D> struct decode_shape {
@@ -216,25 +311,25 @@ __device__ __forceinline__ void combine_rows(const decode_args &a, int64_t t, in
 
 // Where a row's result goes: the output, or the split's part of it.
 template <typename T, int D>
-__device__ __forceinline__ void store_pair(const decode_args &a, int64_t t, int seq, int head,
+__device__ __forceinline__ void store_pair(const decode_args &a, const decode_unit &u, int head,
                                            bool whole, int d, float x, float y, float max,
                                            float sum)
 {
     if (whole) {
-        T *out = (T *)a.out.data + t * a.out.stride + (int64_t)head * D + d;
+        T *out = (T *)a.out.data + u.seq * a.out.stride + (int64_t)head * D + d;
         out[0] = of_f32<T>(x / sum);
         out[1] = of_f32<T>(y / sum);
         return;
     }
     float *part =
-        a.partial + (((int64_t)seq * a.n_heads + head) * a.max_splits + blockIdx.x) * (D + 4);
+        a.partial + (((int64_t)u.seq * a.n_heads + head) * a.max_splits + u.split) * (D + 4);
     *(float2 *)(part + d) = make_float2(x, y);
     if (d == 0) *(float2 *)(part + D) = make_float2(max, sum);
 }
 
 // The warps put theirs where their rings were, and the block adds them in order.
 template <typename T, int D>
-__device__ __forceinline__ void store_block(const decode_args &a, int64_t t, int seq, int head,
+__device__ __forceinline__ void store_block(const decode_args &a, const decode_unit &u, int head,
                                             int n_rows, bool whole, warp_state<D> &w, char *shared)
 {
     const int row_floats = D + 4, ring_floats = decode_shape<D>::ring_bytes / 4;
@@ -264,14 +359,15 @@ __device__ __forceinline__ void store_block(const decode_args &a, int64_t t, int
             x += part[d] * keep;
             y += part[d + 1] * keep;
         }
-        store_pair<T, D>(a, t, seq, head + row, whole, d, x, y, max, sum);
+        store_pair<T, D>(a, u, head + row, whole, d, x, y, max, sum);
     }
 }
 
 // Whether this block is the last one of its row; what all of them stored is then seen.
-__device__ __forceinline__ bool is_last(const decode_args &a, int seq, int n_splits, bool *last)
+__device__ __forceinline__ bool is_last(const decode_args &a, const decode_unit &u, int n_splits,
+                                        bool *last)
 {
-    int32_t *counter = a.counters + (int64_t)seq * gridDim.y + blockIdx.y;
+    int32_t *counter = a.counters + (int64_t)u.seq * a.n_head_units + u.heads;
     __threadfence();
     __syncthreads();
     if (threadIdx.x == 0) {
@@ -283,25 +379,21 @@ __device__ __forceinline__ bool is_last(const decode_args &a, int seq, int n_spl
     return *last;
 }
 
-template <typename T, int D>
-static __global__ void __launch_bounds__(decode_shape<D>::most_warps * 32)
-    decode_kernel(const __grid_constant__ decode_args a)
+// LISTED: finds the block's next unit on the way, for slot `slot` of the list.
+template <typename T, int D, bool LISTED>
+__device__ __forceinline__ void attend_unit(const decode_args &a, const decode_unit &u,
+                                            char *shared, bool *last, unit_list *list, int slot)
 {
     typedef decode_shape<D> S;
-    extern __shared__ __align__(128) char shared[];
-    __shared__ bool last;
-    int seq = (int)blockIdx.z, kv_head = (int)blockIdx.y / a.n_head_blocks;
-    int block = (int)blockIdx.y % a.n_head_blocks, warp = (int)threadIdx.x / 32;
+    int kv_head = u.heads / a.n_head_blocks, block = u.heads % a.n_head_blocks;
+    int warp = (int)threadIdx.x / 32, asked = 0;
     int n_rows = min(16, a.group - block * 16), head = kv_head * a.group + block * 16;
-    int64_t t = seq; // decode rows come first, one token each
-    let_next_start();
-    wait_for_previous();
-    int context = a.b.seq_past[seq] + 1;
-    int split = split_tokens_of(context, a.n_splits, a.least_split, a.most_split);
-    const int32_t *pages = a.b.page_table + (int64_t)a.b.seq_row[seq] * a.b.page_stride;
-    int n_splits = (context + split - 1) / split, begin = (int)blockIdx.x * split;
-    if ((int)blockIdx.x >= n_splits) return;
-    int end = min(context, begin + split), n_tiles = (end - begin + TILE - 1) / TILE;
+    int64_t t = u.seq; // decode rows come first, one token each
+    int split = split_tokens_of(u.context, a.n_splits, a.least_split, a.most_split);
+    const int32_t *pages = a.b.page_table + (int64_t)u.row * a.b.page_stride;
+    int n_splits = (u.context + split - 1) / split, begin = u.split * split;
+    if (!LISTED && u.split >= n_splits) return;
+    int end = min(u.context, begin + split), n_tiles = (end - begin + TILE - 1) / TILE;
     int n_mine = (n_tiles - warp + a.n_warps - 1) / a.n_warps; // <= 0: none
     uint32_t ring = shared_address(shared) + (uint32_t)(warp * S::ring_bytes);
     auto token_of = [&](int i) { return begin + (warp + i * a.n_warps) * TILE; };
@@ -321,6 +413,7 @@ static __global__ void __launch_bounds__(decode_shape<D>::most_warps * 32)
     for (int n = 0; n < D / 8; n++)
         w.o[n][0] = w.o[n][1] = w.o[n][2] = w.o[n][3] = 0.0f;
     for (int i = 0, stage = 0, ahead = S::stages - 1; i < n_mine; i++) {
+        if (LISTED && warp == 0 && i == max(n_mine - 2, 0)) asked = ask_unit(a);
         if (i + S::stages - 1 < n_mine)
             fetch_tile<T, D>(a, pages, kv_head, token_of(i + S::stages - 1), end,
                              ring + (uint32_t)(ahead * S::stage_bytes));
@@ -335,9 +428,38 @@ static __global__ void __launch_bounds__(decode_shape<D>::most_warps * 32)
     }
     copy_wait<0>();
     __syncwarp();
-    store_block<T, D>(a, t, seq, head, n_rows, n_splits == 1, w, shared);
-    if (n_splits > 1 && is_last(a, seq, n_splits, &last))
-        combine_rows<T, D>(a, t, seq, head, n_rows, n_splits);
+    if (LISTED && warp == 0) find_unit(a, asked, list, slot);
+    store_block<T, D>(a, u, head, n_rows, n_splits == 1, w, shared);
+    if (n_splits > 1 && is_last(a, u, n_splits, last))
+        combine_rows<T, D>(a, t, u.seq, head, n_rows, n_splits);
+}
+
+template <typename T, int D, bool LISTED>
+static __global__ void __launch_bounds__(decode_shape<D>::most_warps * 32)
+    decode_kernel(const __grid_constant__ decode_args a)
+{
+    extern __shared__ __align__(128) char shared[];
+    __shared__ bool last;
+    __shared__ unit_list list;
+    let_next_start();
+    wait_for_previous();
+    if constexpr (LISTED) {
+        make_list(a, &list);
+        if (threadIdx.x < 32) find_unit(a, (int)blockIdx.x, &list, 0);
+        for (int slot = 0;; slot ^= 1) {
+            __syncthreads(); // all have read what the last unit left in shared memory
+            decode_unit u = list.unit[slot];
+            if (u.seq < 0) break;
+            attend_unit<T, D, true>(a, u, shared, &last, &list, slot ^ 1);
+        }
+        if (threadIdx.x == 0 && atomicAdd(a.taken + 1, 1) == (int)gridDim.x - 1)
+            a.taken[0] = a.taken[1] = 0; // for the next launch
+    } else {
+        int seq = (int)blockIdx.z;
+        decode_unit u = {seq, (int)blockIdx.y, (int)blockIdx.x, a.b.seq_past[seq] + 1,
+                         a.b.seq_row[seq]};
+        attend_unit<T, D, false>(a, u, shared, &last, nullptr, 0);
+    }
 }
 
 // Splits of any row up to max_context: the longest has the most, but where n_splits binds before
@@ -352,15 +474,15 @@ static int most_splits_of(const decode_args *a)
     return n > even ? n : even;
 }
 
-// Warps and splits: as many warps on a row as the rows leave free, at most 8 per multiprocessor in
-// all; then splits, where rows are so few that multiprocessors would stay idle.
+// Warps and splits: as many warps on a row as the rows leave free, at most SM_WARPS per
+// multiprocessor in all; then splits, where rows are so few that multiprocessors would stay idle.
 static void plan_splits(const wf_cuda *cu, int most_warps, decode_args *a)
 {
-    int rows = a->b.n_decode * a->kv.n_kv_heads * a->n_head_blocks, n_splits = 1;
+    int rows = a->b.n_decode * a->n_head_units, most = cu->n_sms * SM_WARPS, n_splits = 1;
     a->n_warps = LEAST_WARPS;
-    while (a->n_warps < most_warps && rows * a->n_warps * 2 <= cu->n_sms * 8)
+    while (a->n_warps < most_warps && rows * a->n_warps * 2 <= most)
         a->n_warps *= 2;
-    while (rows * n_splits * a->n_warps * 2 <= cu->n_sms * 8 && n_splits < MAX_SPLITS)
+    while (rows * n_splits * a->n_warps * 2 <= most && n_splits < MAX_SPLITS)
         n_splits *= 2;
     if (cu->deterministic) a->n_warps = 4;
     a->n_splits = n_splits;
@@ -374,27 +496,38 @@ static wf_status reserve_parts(wf_cuda *cu, wf_stream *s, decode_args *a)
 {
     void *partial = nullptr;
     size_t rows = (size_t)a->b.n_decode * (size_t)a->n_heads;
-    size_t blocks = (size_t)a->b.n_decode * (size_t)(a->kv.n_kv_heads * a->n_head_blocks);
+    size_t n_counters = (size_t)a->b.n_decode * (size_t)a->n_head_units;
     if (a->max_splits == 1) return WF_OK;
     WF_TRY(wf_cuda_scratch(cu, s, rows * (size_t)a->max_splits * (size_t)(a->kv.head_dim + 4) * 4,
                            &partial));
     a->partial = (float *)partial;
-    return wf_cuda_counters(cu, s, blocks, &a->counters);
+    WF_TRY(wf_cuda_counters(cu, s, n_counters + 2, &a->counters));
+    a->taken = a->counters + n_counters;
+    return WF_OK;
 }
 
+template <typename T, int D, bool LISTED>
+static wf_status launch_kernel(wf_cuda *cu, wf_stream *s, const decode_args &a, dim3 grid)
+{
+    auto kernel = decode_kernel<T, D, LISTED>;
+    const int most = decode_shape<D>::most_warps, ring_bytes = decode_shape<D>::ring_bytes;
+    WF_TRY(wf_cuda_allow_shared(cu, kernel, (size_t)(most * ring_bytes), "decode attention"));
+    return wf_cuda_launch(cu, s, "decode attention", kernel, grid, dim3((unsigned)(a.n_warps * 32)),
+                          (size_t)(a.n_warps * ring_bytes), a);
+}
+
+// One block for every unit there can be, or as many as run at once.
 template <typename T, int D>
 static wf_status launch_decode(wf_cuda *cu, wf_stream *s, decode_args a)
 {
-    auto kernel = decode_kernel<T, D>;
-    const int most = decode_shape<D>::most_warps, ring_bytes = decode_shape<D>::ring_bytes;
-    WF_TRY(wf_cuda_allow_shared(cu, kernel, (size_t)(most * ring_bytes), "decode attention"));
-    plan_splits(cu, most, &a);
+    plan_splits(cu, decode_shape<D>::most_warps, &a);
     WF_TRY(reserve_parts(cu, s, &a));
-    return wf_cuda_launch(cu, s, "decode attention", kernel,
-                          dim3((unsigned)a.max_splits,
-                               (unsigned)(a.kv.n_kv_heads * a.n_head_blocks),
-                               (unsigned)a.b.n_decode),
-                          dim3((unsigned)(a.n_warps * 32)), (size_t)(a.n_warps * ring_bytes), a);
+    int64_t n_units = (int64_t)a.max_splits * a.n_head_units * a.b.n_decode;
+    int64_t room = (int64_t)cu->n_sms * (SM_WARPS / a.n_warps);
+    if (a.max_splits > 1 && n_units > room && a.b.n_decode <= LIST_ROWS)
+        return launch_kernel<T, D, true>(cu, s, a, dim3((unsigned)room));
+    return launch_kernel<T, D, false>(
+        cu, s, a, dim3((unsigned)a.max_splits, (unsigned)a.n_head_units, (unsigned)a.b.n_decode));
 }
 
 template <typename T> static wf_status decode_dims(wf_cuda *cu, wf_stream *s, const decode_args &a)
@@ -414,6 +547,7 @@ wf_status wf_attention_decode(wf_cuda *cu, wf_stream *s, const wf_attention_args
     a.n_heads = in->n_heads;
     a.group = in->n_heads / in->kv.n_kv_heads;
     a.n_head_blocks = (a.group + 15) / 16;
+    a.n_head_units = in->kv.n_kv_heads * a.n_head_blocks;
     a.scale_log2 = in->scale * 1.4426950408889634f;
     a.q_wide = (uintptr_t)in->qkv.data % 4 == 0 && in->qkv.stride % 2 == 0;
     return cu->act == WF_BF16 ? decode_dims<__nv_bfloat16>(cu, s, a)

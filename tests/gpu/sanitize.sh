@@ -48,6 +48,7 @@ look_at_all() { # TOOL
     done
     look paths:aligned_gemms "$1" "$build/tests/gpu/test_gpu_paths" cuda bf16 aligned_gemms &
     look paths:long_contexts "$1" "$build/tests/gpu/test_gpu_paths" cuda bf16 long_contexts &
+    look paths:crowds "$1" "$build/tests/gpu/test_gpu_paths" cuda bf16 crowds &
     wait
 }
 

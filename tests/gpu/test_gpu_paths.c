@@ -77,7 +77,7 @@ static void rows_do_not_matter(void **state)
 
 typedef struct attention_case {
     int32_t n_heads, n_kv_heads, head_dim, page_tokens, n_seqs;
-    op_seq seqs[5];
+    op_seq seqs[OP_MAX_SEQS];
 } attention_case;
 
 static const attention_case cases[] = {
@@ -120,25 +120,58 @@ static op_tensor attention(wf_backend *be, wf_dtype act, const attention_case *c
     return out;
 }
 
+static void expect_attention(const attention_case *c)
+{
+    double step = op.act == WF_BF16 ? 3e-3 : op.act == WF_F16 ? 4e-4 : 3e-6;
+    op_tensor got = attention(op.be, op.act, c), again = attention(op.be, op.act, c);
+    op_tensor want = attention(op.ref, WF_F32, c);
+    op_expect_close(&got, &want, step, 1e-5);
+    op_expect_same_bits(op_read(&got), op_read(&again), got.view.n_rows * got.view.n_cols);
+    op_release();
+}
+
 static void long_contexts(void **state)
 {
     (void)state;
-    double step = op.act == WF_BF16 ? 3e-3 : op.act == WF_F16 ? 4e-4 : 3e-6;
-    for (size_t i = 0; i < N_CASES; i++) {
-        op_tensor got = attention(op.be, op.act, &cases[i]);
-        op_tensor want = attention(op.ref, WF_F32, &cases[i]);
-        op_expect_close(&got, &want, step, 1e-5);
-        op_release();
-    }
+    for (size_t i = 0; i < N_CASES; i++)
+        expect_attention(&cases[i]);
+}
+
+// Decode rows of one and of several splits, which would be more in all than run at once if all had
+// as many as the longest.
+static attention_case crowd(int32_t n_heads, int32_t head_dim, int32_t page_tokens)
+{
+    static const int32_t past[OP_MAX_SEQS] = {2100, 5,  0,  1100, 31, 600, 15,  1,
+                                              60,   16, 63, 64,   9,  30,  127, 2};
+    attention_case c = {n_heads, 1, head_dim, page_tokens, OP_MAX_SEQS, {{0, 0}}};
+    for (int s = 0; s < OP_MAX_SEQS; s++)
+        c.seqs[s] = (op_seq){past[s], 1};
+    return c;
+}
+
+static void crowds(void **state)
+{
+    (void)state;
+    attention_case wide = crowd(320, 128, 64), ragged = crowd(330, 64, 16);
+    attention_case deep = crowd(288, 256, 64);
+    deep.seqs[OP_MAX_SEQS - 1] = (op_seq){100, 70}; // and a prompt
+    expect_attention(&wide);
+    expect_attention(&ragged);
+    expect_attention(&deep);
 }
 
 // The same row alone and among others: the same bits.
 static void expect_same_attention(void)
 {
-    attention_case all = {8, 2, 128, 64, 4, {{2000, 1}, {40, 1}, {300, 1}, {100, 60}}}, one = all;
-    one.n_seqs = 1;
-    op_tensor a = attention(op.be, op.act, &all), b = attention(op.be, op.act, &one);
-    op_expect_same_bits(op_read(&a), op_read(&b), 8 * 128);
+    // In the second, each split has a block alone; among others blocks take splits in turns.
+    const attention_case many[] = {{8, 2, 128, 64, 4, {{2000, 1}, {40, 1}, {300, 1}, {100, 60}}},
+                                   crowd(320, 128, 64)};
+    for (size_t i = 0; i < sizeof many / sizeof *many; i++) {
+        attention_case one = many[i];
+        one.n_seqs = 1;
+        op_tensor a = attention(op.be, op.act, &many[i]), b = attention(op.be, op.act, &one);
+        op_expect_same_bits(op_read(&a), op_read(&b), one.n_heads * 128);
+    }
 }
 
 static void batch_does_not_matter(void **state)
@@ -249,10 +282,15 @@ static void no_such_device(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(aligned_gemms),          cmocka_unit_test(rows_do_not_matter),
-        cmocka_unit_test(long_contexts),          cmocka_unit_test(batch_does_not_matter),
-        cmocka_unit_test(chunks_do_not_matter),   cmocka_unit_test(replays),
-        cmocka_unit_test(says_what_does_not_fit), cmocka_unit_test(no_such_device),
+        cmocka_unit_test(aligned_gemms),
+        cmocka_unit_test(rows_do_not_matter),
+        cmocka_unit_test(long_contexts),
+        cmocka_unit_test(crowds),
+        cmocka_unit_test(batch_does_not_matter),
+        cmocka_unit_test(chunks_do_not_matter),
+        cmocka_unit_test(replays),
+        cmocka_unit_test(says_what_does_not_fit),
+        cmocka_unit_test(no_such_device),
     };
     return OP_MAIN(argc, argv, tests);
 }
