@@ -212,7 +212,7 @@ class Bench:
         code, said = self.check()
         if code == 66:
             return 0  # nothing sealed yet
-        rows = re.search(r"checked (\d+) rows", said)
+        rows = re.search(r"checked (\d+) rows?", said)
         if code != 0 or not rows:
             raise Wrong(f"weft check says ({code}):\n{said}")
         n, missing = int(rows.group(1)), re.search(r"(\d+) rows? (?:is|are) missing", said)
