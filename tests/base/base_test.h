@@ -1,5 +1,4 @@
-// What the tests of this folder share: cmocka's includes in the order it wants, and a check of the
-// error detail.
+// What tests share: cmocka's includes in the order it wants, checks of a status and of a text.
 #ifndef WF_TESTS_BASE_BASE_TEST_H
 #define WF_TESTS_BASE_BASE_TEST_H
 
@@ -21,8 +20,8 @@
 
 static inline void check_contains(const char *text, const char *part, const char *file, int line)
 {
-    if (strstr(text, part)) return;
-    print_error("expected to find: %s\n              in: %s\n", part, text);
+    if (text && strstr(text, part)) return;
+    print_error("expected to find: %s\n              in: %s\n", part, text ? text : "(null)");
     _fail(file, line);
 }
 #define assert_contains(text, part) check_contains((text), (part), __FILE__, __LINE__)

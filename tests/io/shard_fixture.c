@@ -1,14 +1,6 @@
 #include "tests/io/shard_fixture.h"
 
-// clang-format off
-#include <stdarg.h>
-#include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
-// clang-format on
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
+#include "tests/base/base_test.h"
 
 #include "io/shard_writer.h"
 

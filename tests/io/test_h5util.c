@@ -1,15 +1,7 @@
 // The HDF5 helpers by themselves: columns of every type and size, attributes, texts, refusals.
-// clang-format off
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
-// clang-format on
+#include "tests/base/base_test.h"
+
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/resource.h>
 
 #include "io/base/file.h"
@@ -32,11 +24,6 @@ static int remove_folder(void **state)
     (void)state;
     fixture_folder_remove(folder);
     return 0;
-}
-
-static void assert_ok(wf_status st)
-{
-    if (st != WF_OK) fail_msg("%s", wf_error());
 }
 
 static void assert_fails(wf_status st, wf_status want, const char *part)

@@ -1,18 +1,10 @@
 // The reader process: rows come back whole and in order; a reader that dies, hangs or meets a
 // damaged file costs that read and no more.
-// clang-format off
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
-// clang-format on
+#include "tests/base/base_test.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -42,11 +34,6 @@ static int remove_folder(void **state)
     (void)state;
     fixture_folder_remove(folder);
     return 0;
-}
-
-static void assert_error_has(const char *text, const char *part)
-{
-    if (strstr(text, part) == NULL) fail_msg("\"%s\" lacks \"%s\"", text, part);
 }
 
 static wf_reader *start(uint32_t n_slots, size_t slot_bytes, int64_t limit_ns)
@@ -247,9 +234,9 @@ static void test_bad_files(void **state)
     wf_reader *r = start(2, 0, 0);
     wf_shard_info info;
     assert_int_equal(wf_reader_open(r, none, &info), WF_NO_INPUT);
-    assert_error_has(wf_error(), "none.h5");
+    assert_contains(wf_error(), "none.h5");
     assert_int_equal(wf_reader_open(r, text, &info), WF_SHARD);
-    assert_error_has(wf_error(), "text.h5: is not an HDF5 file");
+    assert_contains(wf_error(), "text.h5: is not an HDF5 file");
     assert_int_equal(wf_reader_open(r, good, &info), WF_OK);
     wf_reader_read q = {.path = text, .row0 = 0, .n = 5};
     assert_int_equal(wf_reader_submit(r, &q), WF_OK);
@@ -260,7 +247,7 @@ static void test_bad_files(void **state)
         const wf_reader_batch *batch = wait_one(r);
         assert_int_equal(batch->status, WF_SHARD);
         assert_int_equal(batch->n_rows, 0);
-        assert_error_has(batch->error, errors[i]);
+        assert_contains(batch->error, errors[i]);
         wf_reader_release(r, batch);
     }
     read_all(r, good, 10, 4);
@@ -336,7 +323,7 @@ static void test_reader_at_work_is_lost(void **state)
     wf_reader *r = start(2, 0, 2 * WF_NS_PER_MS);
     wf_shard_info info;
     assert_int_equal(wf_reader_open(r, slow, &info), WF_SHARD);
-    assert_error_has(wf_error(), "slow.h5 is damaged (reader took longer than 0.002 s)");
+    assert_contains(wf_error(), "slow.h5 is damaged (reader took longer than 0.002 s)");
     wf_reader_close(&r);
 
     // Crash: the first of two reads dies, the second is served by the next reader.
@@ -352,7 +339,7 @@ static void test_reader_at_work_is_lost(void **state)
     assert_int_equal(kill(reader, SIGBUS), 0);
     const wf_reader_batch *batch = wait_one(r);
     assert_int_equal(batch->status, WF_SHARD);
-    assert_error_has(batch->error, "slow.h5 is damaged (reader died: SIGBUS)");
+    assert_contains(batch->error, "slow.h5 is damaged (reader died: SIGBUS)");
     wf_reader_release(r, batch);
     batch = wait_one(r);
     assert_int_equal(batch->status, WF_OK);
@@ -430,7 +417,7 @@ static void read_mutant(wf_reader *r, const char *path, tally *t)
     wf_status st = wf_reader_open(r, path, &info);
     if (st != WF_OK) {
         assert_int_equal(st, WF_SHARD);
-        assert_error_has(wf_error(), path);
+        assert_contains(wf_error(), path);
         t->n_refused++;
         return;
     }

@@ -1,12 +1,5 @@
 // SHA-256 against the examples published with FIPS 180 and against pieces of any size.
-// clang-format off
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
-// clang-format on
-#include <string.h>
+#include "tests/base/base_test.h"
 
 #include "io/sha256.h"
 

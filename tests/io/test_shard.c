@@ -1,15 +1,7 @@
 // Shards: round trip, options, rows that fail alone, malformed files, and other programs' reading.
-// clang-format off
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
-// clang-format on
+#include "tests/base/base_test.h"
+
 #include <inttypes.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/wait.h>
 
 #include "io/base/file.h"
@@ -40,11 +32,6 @@ static int remove_folder(void **state)
     (void)state;
     fixture_folder_remove(folder);
     return 0;
-}
-
-static void assert_error_has(const char *text, const char *part)
-{
-    if (strstr(text, part) == NULL) fail_msg("\"%s\" lacks \"%s\"", text, part);
 }
 
 // Reads all rows, `step` at a time at most, and asserts each.
@@ -169,7 +156,7 @@ static void test_writer_refuses(void **state)
     assert_int_equal(wf_shard_writer_append(w, &r), WF_OK);
     r.arrival_ns--;
     assert_int_equal(wf_shard_writer_append(w, &r), WF_DATA);
-    assert_error_has(wf_error(), "/requests/arrival_ns:1: arrival 4999999 ns comes before 5000000");
+    assert_contains(wf_error(), "/requests/arrival_ns:1: arrival 4999999 ns comes before 5000000");
     assert_false(wf_file_exists(path)); // nothing under the name before it is whole
     assert_int_equal(wf_shard_writer_close(&w, NULL), WF_OK);
     assert_true(wf_file_exists(path));
@@ -229,7 +216,7 @@ static void test_row_limits(void **state)
     assert_int_equal(n_read, 8);
     for (int i = 0; i < 8; i++) {
         assert_int_equal(rows[i].status, want[i].status);
-        if (want[i].error != NULL) assert_error_has(rows[i].error, want[i].error);
+        if (want[i].error != NULL) assert_contains(rows[i].error, want[i].error);
     }
     wf_arena_destroy(&arena);
     wf_shard_close(&s);
@@ -252,7 +239,7 @@ static void test_row_beyond_buffer(void **state)
     assert_int_equal(n_read, 1);
     assert_int_equal(rows[0].status, WF_REQ_CONTEXT);
     assert_int_equal(rows[0].id, 1084);
-    assert_error_has(rows[0].error, "exceeds the read buffer");
+    assert_contains(rows[0].error, "exceeds the read buffer");
     assert_int_equal(wf_shard_read(s, 86, 1, &limits, arena, rows, &n_read), WF_OK);
     fixture_row_assert(&rows[0], 86);
     wf_arena_destroy(&arena);
@@ -264,7 +251,7 @@ static void test_missing_file(void **state)
     (void)state;
     wf_shard *s = NULL;
     assert_int_equal(wf_shard_open(in_folder("none.h5"), &s), WF_NO_INPUT);
-    assert_error_has(wf_error(), "No such file");
+    assert_contains(wf_error(), "No such file");
     assert_int_equal(wf_shard_open(folder, &s), WF_NO_INPUT);
     assert_int_equal(wf_shard_open("/dev/null", &s), WF_NO_INPUT);
 }
@@ -305,8 +292,8 @@ static void assert_malformed(const char *name, long row, const char *status, con
     print_message("%-28s %s\n", name, st == WF_OK ? "opens" : wf_error());
     if (row < 0) {
         assert_string_equal(wf_status_name(st), status);
-        assert_error_has(wf_error(), message);
-        assert_error_has(wf_error(), name);
+        assert_contains(wf_error(), message);
+        assert_contains(wf_error(), name);
         wf_shard_close(&s);
         return;
     }
@@ -324,7 +311,7 @@ static void assert_malformed(const char *name, long row, const char *status, con
     }
     assert_string_equal(wf_status_name(rows[row].status), status);
     print_message("%28s %s\n", "", rows[row].error);
-    assert_error_has(rows[row].error, message);
+    assert_contains(rows[row].error, message);
     assert_in_range(n_failed, 1, 3); // a wrong offset spoils its neighbours too
     wf_arena_destroy(&arena);
     wf_shard_close(&s);

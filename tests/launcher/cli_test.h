@@ -2,22 +2,11 @@
 #ifndef WF_TESTS_LAUNCHER_CLI_TEST_H
 #define WF_TESTS_LAUNCHER_CLI_TEST_H
 
-// clang-format off
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
-// clang-format on
+#include "tests/base/base_test.h"
 
 #include <stdbool.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#define N_ROWS(table) (sizeof(table) / sizeof((table)[0]))
 
 #define WEFT   WEFT_BINARY_DIR "/weft"
 #define MODEL  WEFT_SOURCE_DIR "/jobs/demo/model"

@@ -1,15 +1,6 @@
 // What a conductor decides, in thousands of made-up cases: the table of a group's states, where
 // lost groups go, and who is quiet.
-// clang-format off
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
-// clang-format on
-
-#include <stdio.h>
-#include <string.h>
+#include "tests/base/base_test.h"
 
 #include "launcher/conductor/conductor_places.h"
 #include "launcher/conductor/conductor_table.h"

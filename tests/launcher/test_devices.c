@@ -1,20 +1,10 @@
 // Ranks and devices: every way in which ranks may see them, and binding near a device.
-// clang-format off
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
-// clang-format on
+#include "tests/base/base_test.h"
 
 #include <sched.h>
-#include <stdio.h>
-#include <string.h>
 
 #include "launcher/bringup/device_look.h"
 #include "launcher/bringup/parts.h"
-
-#define N_ROWS(table) (sizeof(table) / sizeof((table)[0]))
 
 enum { N_MOST = 4, D_MOST = 4 };
 

@@ -1,17 +1,7 @@
 // How a start is recognised, and which threads and cores follow from it.
-// clang-format off
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
-// clang-format on
-
-#include <string.h>
+#include "tests/base/base_test.h"
 
 #include "launcher/bringup/start.h"
-
-#define N_ROWS(table) (sizeof(table) / sizeof((table)[0]))
 
 // `context` is a NULL-ended list of name, value, name, value ...
 static const char *table_lookup(void *context, const char *name)

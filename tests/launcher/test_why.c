@@ -1,21 +1,12 @@
 // The decision table of weft why: every cause from facts as they come, and the words it chooses.
-// clang-format off
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
-// clang-format on
+#include "tests/base/base_test.h"
 
 #include <signal.h>
-#include <stdio.h>
-#include <string.h>
 
 #include "io/base/clock.h"
 #include "launcher/watch/why.h"
 
-#define N_ROWS(table) (sizeof(table) / sizeof((table)[0]))
-#define S             WF_NS_PER_S
+#define S WF_NS_PER_S
 
 // One rank of a case: what differs from a rank that computes on node n<rank>.
 typedef struct {

@@ -1,14 +1,5 @@
 // What the accounting says of a job that the queue has forgotten.
-// clang-format off
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
-// clang-format on
-
-#include <stdio.h>
-#include <string.h>
+#include "tests/base/base_test.h"
 
 #include "slurm/account.h"
 

@@ -1,13 +1,5 @@
 // Commands: what they print, how they end, and that none of them holds us for ever.
-// clang-format off
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
-// clang-format on
-
-#include <string.h>
+#include "tests/base/base_test.h"
 
 #include "io/base/clock.h"
 #include "slurm/command.h"

@@ -1,19 +1,9 @@
 // Slurm's environment, node lists and times, from tables.
-// clang-format off
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
-// clang-format on
+#include "tests/base/base_test.h"
 
-#include <stdlib.h>
-#include <string.h>
 #include <time.h>
 
 #include "slurm/env.h"
-
-#define N_ROWS(table) (sizeof(table) / sizeof((table)[0]))
 
 // `context` is a NULL-ended list of name, value, name, value ...
 static const char *table_lookup(void *context, const char *name)

@@ -1,21 +1,9 @@
 // Batch scripts against goldens (WEFT_UPDATE=1 renews them; read the diff), bash's opinion of each,
 // and the values that are refused.
-// clang-format off
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
-// clang-format on
-
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
+#include "tests/base/base_test.h"
 
 #include "io/base/file.h"
 #include "slurm/script.h"
-
-#define N_ROWS(table) (sizeof(table) / sizeof((table)[0]))
 
 // What every script has; the three others differ.
 #define ALWAYS                                                                                     \
