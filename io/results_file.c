@@ -380,7 +380,10 @@ static wf_status add_folder(wf_results *r, const char *folder, const wf_results_
         st = add_segment(r, folder, refs[i].path, refs[i].void_failed);
     }
     if (st == WF_OK && !merged && n == 0) {
-        st = wf_fail(WF_NO_INPUT, "%s: holds no sealed results yet", folder);
+        st = wf_runs_count(runs) > 0
+                 ? wf_fail(WF_NO_INPUT, "%s: holds no sealed results yet", folder)
+                 : wf_fail(WF_NO_INPUT, "%s: no job was started here: it is no output folder",
+                           folder);
     }
     r->complete = wf_runs_count(runs) > 0 ? wf_runs_complete(runs) : merged;
     wf_runs_close(&runs);

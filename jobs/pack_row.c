@@ -225,6 +225,12 @@ wf_status wf_pack_parse(const wf_line *line, const char *place, const wf_pack_op
                         .max_new_tokens = options->max_new_tokens,
                         .sampling = wf_sampling_default()};
     row p = {.options = options, .arena = arena, .r = out};
+    if (line->text[strspn(line->text, " \t")] != '{') {
+        return wf_fail(WF_DATA,
+                       "%s: is no JSON object; a line is one request, such as "
+                       "{\"prompt_token_ids\": [1, 2], \"max_new_tokens\": 8}",
+                       place);
+    }
     WF_TRY(wf_json_parse(place, line->text, line->n_bytes, &limits, &doc));
     wf_status st = take_keys(&p, wf_json_root(doc));
     wf_json_destroy(&doc);

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "io/base/text.h"
 #include "jobs/jobspec.h"
 #include "launcher/commands.h"
 #include "launcher/errors.h"
@@ -40,6 +41,18 @@ static wf_status print_keys(const wf_cli *cli)
     return st;
 }
 
+static wf_status unknown_topic(const wf_cli *cli, const char *topic)
+{
+    const char *names[32] = {"keys", "exit-codes"};
+    size_t n = 2;
+    for (const wf_command *c = wf_commands; c->name && n < 32; c++) {
+        names[n++] = c->name;
+    }
+    const char *near = wf_nearest_word(topic, names, n);
+    if (near) return wf_cli_fail(cli, "no command or topic \"%s\"; did you mean %s?", topic, near);
+    return wf_cli_fail(cli, "no command or topic \"%s\"", topic);
+}
+
 wf_status wf_cmd_help(const wf_cli *cli)
 {
     const char *topic = wf_cli_argument(cli, 0);
@@ -56,7 +69,7 @@ wf_status wf_cmd_help(const wf_cli *cli)
     } else if (strcmp(topic, "exit-codes") == 0) {
         wf_exit_codes_print(stdout);
     } else {
-        return wf_cli_fail(cli, "no command or topic \"%s\"", topic);
+        return unknown_topic(cli, topic);
     }
     return WF_OK;
 }

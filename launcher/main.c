@@ -10,8 +10,8 @@
 
 static wf_status unknown_command(const char *name)
 {
-    const char *names[32];
-    size_t n = 0;
+    const char *names[32] = {"--version", "--help"};
+    size_t n = 2;
     for (const wf_command *c = wf_commands; c->name && n < 32; c++) {
         names[n++] = c->name;
     }
@@ -37,7 +37,7 @@ static wf_status run_command(const wf_command *command, int argc, char **argv)
 static wf_status dispatch(int argc, char **argv)
 {
     const char *name = argc > 1 ? argv[1] : "--help";
-    if (strcmp(name, "--version") == 0) {
+    if (strcmp(name, "--version") == 0 || strcmp(name, "version") == 0) {
         wf_versions_print(stdout);
         return WF_OK;
     }

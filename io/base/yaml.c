@@ -244,8 +244,10 @@ static wf_status refuse_syntax(builder *b, const yaml_parser_t *parser)
     }
     if (parser->error == YAML_READER_ERROR) {
         b->bad = place_of_offset(b->doc, parser->problem_offset);
-        return wf_fail(WF_CONFIG, "%s:%d:%d: %s (byte 0x%02x)", b->doc->name, b->bad.line,
-                       b->bad.col, problem, (unsigned)parser->problem_value & 0xff);
+        return wf_fail(
+            WF_CONFIG,
+            "%s:%d:%d: %s (byte 0x%02x); YAML is UTF-8 text: is it another kind of file?",
+            b->doc->name, b->bad.line, b->bad.col, problem, (unsigned)parser->problem_value & 0xff);
     }
     b->bad = place_of(parser->problem_mark);
     if (tab_before(b->doc, &b->bad)) {

@@ -128,7 +128,7 @@ static void nothing_there_is_said(void **state)
     (void)state;
     wf_results *results = NULL;
     assert_int_equal(wf_results_open(folder, NULL, &results), WF_NO_INPUT);
-    assert_contains(wf_error(), "no sealed results");
+    assert_contains(wf_error(), "no job was started here");
     assert_int_equal(wf_results_open("/nowhere/at/all", NULL, &results), WF_NO_INPUT);
     assert_null(results);
 }

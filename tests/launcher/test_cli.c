@@ -30,6 +30,9 @@ static const cli_row help_rows[] = {
     {WEFT " help exit-codes", 0, "75"},
     {WEFT " help nothing", 64, "no command or topic \"nothing\""},
     {WEFT " --version", 0, "hdf5"},
+    {WEFT " version", 0, "hdf5"},
+    {WEFT " --verson", 64, "did you mean --version?"},
+    {WEFT " help improt", 64, "did you mean import?"},
     {WEFT " help keys > /dev/full", 74, "standard output"},
 };
 
@@ -211,7 +214,12 @@ static void test_import_and_pack(void **state)
     assert_run(WEFT " import csv log.csv -o x.h5", 65, "is it an azure log?");
     assert_run(WEFT " import csv job.yaml -o x.h5", 65, "weft help import says");
     assert_run(WEFT " pack p.jsonl -o p.h5", 0, "p.h5: 1 request over 0.0 s, 2 prompt tokens");
-    assert_run(WEFT " pack log.csv -o x.h5", 65, "log.csv:1");
+    assert_run(WEFT " pack log.csv -o x.h5", 65,
+               "log.csv:1: is no JSON object; a line is one request");
+    assert_run(WEFT " run a.h5", 78, "YAML is UTF-8 text: is it another kind of file?");
+    assert_run(WEFT " report empty", 66, "no job was started here: it is no output folder");
+    assert_run("[ $(" WEFT " check a.h5 | grep -c problem:) = 1 ]", 0, NULL);
+    assert_run(WEFT " check a.h5", 65, "its format is 'weft-requests', expected 'weft-results'");
     assert_run(WEFT " pack p.jsonl -o x.h5 --vocab 100", 65, "p.jsonl:1");
     assert_run(WEFT " run job.yaml --out out/z --set 'requests=[log.h5, p.h5]'", 0, "2 done");
 }
