@@ -82,6 +82,7 @@ static wf_status do_start(wf_conductor *k, wf_conductor_group *g)
         wf_beat_begin(&g->beat[i], wf_clock_ns());
     }
     wf_step_params params = {.way = way_of(k),
+                             .binds = site->binds,
                              .job_file = wf_pool_job_file(k->pool),
                              .group = g->number,
                              .n_groups = k->n_groups,

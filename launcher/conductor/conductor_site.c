@@ -85,6 +85,20 @@ static wf_status nodes_find(const wf_slurm_env *slurm, wf_site *site)
     return WF_OK;
 }
 
+// srun says a line about --cpu-bind for every step where the site has no plug-in that could bind;
+// so it is not given there. Yes where Slurm does not say.
+static bool site_binds(void)
+{
+    static const char *const argv[] = {"scontrol", "show", "config", NULL};
+    wf_slurm_answer answer;
+    if (wf_slurm_command(argv, NODE_PATIENCE_NS, &answer) != WF_OK) return true;
+    const char *line = answer.exit_code == 0 ? strstr(answer.out, "\nTaskPlugin ") : NULL;
+    size_t n = line ? strcspn(line + 1, "\n") : 0;
+    bool binds = !line || memmem(line + 1, n, "affinity", strlen("affinity"));
+    wf_slurm_answer_free(&answer);
+    return binds;
+}
+
 static wf_status places_make(wf_site *site, int per_node)
 {
     size_t n = site->nodes.n * (size_t)per_node;
@@ -103,6 +117,7 @@ wf_status wf_site_find(const wf_jobspec *spec, const wf_slurm_env *slurm, wf_sit
     int *node = NULL;
     *out = (wf_site){0};
     WF_TRY(nodes_find(slurm, out));
+    out->binds = out->slurm && site_binds();
     WF_TRY(places_make(out, places_of_node(spec, out)));
     WF_TRY(wf_alloc((size_t)out->n_places, sizeof *node, &node));
     for (int i = 0; i < out->n_places; i++) {

@@ -17,6 +17,7 @@
 
 typedef struct wf_site {
     bool slurm;           // steps are started by srun
+    bool binds;           // which would bind their ranks to cores if it were not told otherwise
     wf_slurm_nodes nodes; // their names, in the order of the allocation
     int *n_of_node;       // [nodes.n] places
     int n_places;

@@ -76,7 +76,7 @@ static void add_starter(line *l, const wf_step_params *p)
         line_add(l, "--quiet");
         line_add(l, "--mpi=pmix");
         line_add(l, "--overlap");
-        line_add(l, "--cpu-bind=none");
+        if (p->binds) line_add(l, "--cpu-bind=none");
         line_add(l, "--kill-on-bad-exit=1");
         line_add(l, "--job-name=group-%d", p->group);
         add_nodes(l, p);

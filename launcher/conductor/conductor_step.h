@@ -24,6 +24,7 @@ typedef enum wf_step_way { WF_STEP_PLAIN, WF_STEP_MPIRUN, WF_STEP_SRUN } wf_step
 // All borrowed.
 typedef struct wf_step_params {
     wf_step_way way;
+    bool binds;           // srun would bind ranks to cores
     const char *job_file; // what the ranks read
     int group, n_groups;
     uint32_t run, epoch;

@@ -39,6 +39,7 @@ finish() { # finish NAME JOB ROWS
     lab_wait "$2" COMPLETED 120
     lab_check "$lab_work/$1" "$3"
     [ "$(lab_restarts "$2")" = 0 ] || lab_fail "$1: was requeued"
+    ! grep "cpu binding" "$lab_work/$1/slurm-$2.out" || lab_fail "$1: srun complains of --cpu-bind"
     echo "$1: complete after $SECONDS s"
 }
 
