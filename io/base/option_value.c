@@ -179,7 +179,9 @@ static wf_status parse_enum(const wf_option *option, const char *text, wf_arena 
         wf_text_printf(&list, "%s%s", n ? ", " : "", w->word);
         names[n++] = w->word;
     }
-    nearest = wf_nearest_word(text, names, n);
+    // All of them are listed: a guess is worth it only where a letter is not a third of the word
+    // ("gpu" is not meant to be "cpu").
+    nearest = strlen(text) > 3 ? wf_nearest_word(text, names, n) : NULL;
     wf_fail(WF_DATA, "\"%.80s\" is not one of %s%s%s%s", text,
             list.bytes ? list.bytes : "its words", nearest ? "; did you mean \"" : "",
             nearest ? nearest : "", nearest ? "\"?" : "");

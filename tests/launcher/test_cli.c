@@ -102,6 +102,7 @@ static const cli_row job_rows[] = {
     {"printf 'job: a\\njob: b\\n' > j.yaml; " WEFT " run j.yaml", 78, "j.yaml:2:1:"},
     {"head -c 2000000 /dev/zero > j.yaml; " WEFT " run j.yaml", 78, "j.yaml"},
     {WEFT " run job.yaml --set engine.max_row=3", 78, "did you mean engine.max_rows?"},
+    {WEFT " plan job.yaml --set parallel.backend=gpu", 78, "is not one of auto, ref, cpu, cuda\n"},
     {WEFT " run job.yaml --set engine.max_rows=8e3", 78, "\"8e3\" is not a whole number"},
     {WEFT " run job.yaml --set parallel.layout=groups --set arrivals.mode=replay", 78,
      "no common clock"},
