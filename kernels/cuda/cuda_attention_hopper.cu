@@ -687,22 +687,6 @@ static __global__ void __launch_bounds__(HOPPER_THREADS, 1)
 
 // ---- launch -------------------------------------------------------------------------------------
 
-static wf_status make_map(const wf_cuda *cu, wf_dtype dtype, void *base, int rank,
-                          const cuuint64_t *dims, const cuuint64_t *strides, const cuuint32_t *box,
-                          CUtensorMap *out)
-{
-    static const cuuint32_t steps[4] = {1, 1, 1, 1};
-    auto encode = (decltype(&cuTensorMapEncodeTiled))cu->encode_map;
-    CUresult rc = encode(
-        out, dtype == WF_BF16 ? CU_TENSOR_MAP_DATA_TYPE_BFLOAT16 : CU_TENSOR_MAP_DATA_TYPE_FLOAT16,
-        (cuuint32_t)rank, base, dims, strides, box, steps, CU_TENSOR_MAP_INTERLEAVE_NONE,
-        CU_TENSOR_MAP_SWIZZLE_128B, CU_TENSOR_MAP_L2_PROMOTION_L2_256B,
-        CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
-    if (rc == CUDA_SUCCESS) return WF_OK;
-    return wf_fail(WF_INTERNAL, "prefill attention: the driver refuses a tensor map (error %d)",
-                   (int)rc);
-}
-
 // What a copy of the KV pool may reach: pages are not counted here, the page table is trusted.
 #define POOL_BYTES ((uint64_t)1 << 40)
 
@@ -717,8 +701,10 @@ static wf_status make_maps(const wf_cuda *cu, const wf_attention_args *in, hoppe
                             POOL_BYTES / page_bytes};
     cuuint64_t kv_strides[] = {dim * 2, (uint64_t)kv->head_stride * 2, page_bytes};
     cuuint32_t kv_box[] = {64, (cuuint32_t)a->box_tokens, 1, 1};
-    WF_TRY(make_map(cu, in->qkv.dtype, in->qkv.data, 2, q_dims, q_strides, q_box, &a->q));
-    return make_map(cu, kv->dtype, kv->base, 4, kv_dims, kv_strides, kv_box, &a->kv);
+    WF_TRY(make_map(cu, "prefill attention", in->qkv.dtype, in->qkv.data, 2, q_dims, q_strides,
+                    q_box, &a->q));
+    return make_map(cu, "prefill attention", kv->dtype, kv->base, 4, kv_dims, kv_strides, kv_box,
+                    &a->kv);
 }
 
 template <typename T, int D, int KS, int VS>

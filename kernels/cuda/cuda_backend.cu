@@ -428,6 +428,8 @@ static wf_status cuda_create(const wf_backend_config *config, wf_backend **out)
     cu->device = config->device;
     cu->act = config->model_dtype;
     cu->deterministic = config->deterministic;
+    cu->gemm_variant = -1;
+    if (config->isa != nullptr) (void)sscanf(config->isa, "gemm-%d", &cu->gemm_variant);
     snprintf(cu->gpu, sizeof cu->gpu, "unknown");
     if (gethostname(cu->host, sizeof cu->host - 1) != 0) snprintf(cu->host, 8, "host");
     wf_status st = open_backend(cu);

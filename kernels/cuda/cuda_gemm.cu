@@ -1,8 +1,9 @@
-// gemm: y = x W^T (+ bias) by cuBLASLt, by a kernel for few rows where that is faster (the stream
-// kernel, before Hopper the skinny ones), or by the general kernel where neither takes the shape.
+// gemm: y = x W^T (+ bias) by cuBLASLt, by an own kernel for few or some rows where that is faster
+// (the stream and ring kernels, before Hopper the skinny ones), or by the general kernel where none
+// takes the shape.
 //
 // The first use of a (N, K, dtypes, row bucket) measures what cuBLASLt's heuristics propose and the
-// kernels for few rows, on random rows and this weight, with the L2 flushed between; the winner is
+// own kernels, on random rows and this weight, with the L2 flushed between; the winner is
 // kept in the book, in memory and on disk (cuda_gemm_book.h), and serves every row count of its
 // bucket. Inside a capture nothing can be measured: the first proposal serves until a later use
 // measures.
@@ -25,9 +26,10 @@ extern "C" {
 // Rows of a product by runs of k that are computed at once: their sums wait in scratch.
 #define RUNS_ROWS   256
 #define FLUSH_BYTES ((size_t)192 << 20) // more than any L2 so far
-// What a kernel that starts before its turn saves within a step: the best of 2, 6 and 20 for whole
-// steps of 1 and 8 rows.
-#define EARLY_US 2.0f
+// What a kernel that starts before its turn saves within a step, by variant. For few rows the best
+// of 2, 6 and 20 for whole steps of 1 and 8 rows; for some rows from steps of 32, 48 and 64 rows
+// with several choices of these numbers.
+static const float early_us[WF_GEMM_N_VARIANTS] = {2.0f, 2.0f, 2.0f, 2.0f, 2.0f, 4.0f, 5.0f, 5.0f};
 // Results rounded to 16 bits that must be those of the chain: an algorithm that adds up in another
 // order differs in about one of a thousand, after rounding, so that a few hundred tell nothing.
 #define CHAIN_RESULTS ((int64_t)1 << 17)
@@ -287,7 +289,8 @@ static float time_plan(wf_cuda *cu, wf_stream *s, const wf_gemm_args *a, lt_prob
 // weights by then, which a measurement alone does not show.
 static float worth(const wf_cuda *cu, const wf_gemm_plan *plan)
 {
-    return plan->us - (plan->kind == WF_GEMM_SKINNY && cu->overlap ? EARLY_US : 0.0f);
+    if (plan->kind != WF_GEMM_SKINNY || !cu->overlap) return plan->us;
+    return plan->us - early_us[plan->variant];
 }
 
 static void keep_faster(wf_cuda *cu, wf_stream *s, const wf_gemm_args *a, lt_problem *p,
@@ -297,7 +300,7 @@ static void keep_faster(wf_cuda *cu, wf_stream *s, const wf_gemm_args *a, lt_pro
     candidate->us = time_plan(cu, s, a, p, candidate, b, flops > 2e11 ? 3 : N_RUNS);
     wf_log(WF_LOG_DEBUG, "gemm %lld x %lld, %d rows: %s %d: %.2f us", (long long)a->w->n_rows,
            (long long)a->w->n_cols, best->key.rows,
-           candidate->kind == WF_GEMM_SKINNY ? "skinny" : "cublasLt", candidate->variant,
+           candidate->kind == WF_GEMM_SKINNY ? "own" : "cublasLt", candidate->variant,
            (double)candidate->us);
     if (candidate->kind == WF_GEMM_LT && candidate->us < best->lt_us) best->lt_us = candidate->us;
     if (worth(cu, candidate) >= worth(cu, best)) return;
@@ -321,6 +324,15 @@ static bool one_chain(const cublasLtMatmulAlgo_t *algo)
            n_splits <= 1 && reduction == CUBLASLT_REDUCTION_SCHEME_NONE;
 }
 
+// Where code can start early the stream kernel takes the place of the skinny ones.
+static bool own_fits(const wf_cuda *cu, const wf_gemm_args *a, int variant)
+{
+    if (a->k_runs > 1) return false;
+    if (variant >= WF_GEMM_RING) return wf_gemm_ring_fits(cu, a);
+    if (variant == WF_GEMM_STREAM) return wf_gemm_stream_fits(cu, a);
+    return !cu->overlap && wf_gemm_skinny_fits(a);
+}
+
 static wf_status measure(wf_cuda *cu, wf_stream *s, const wf_gemm_args *asked, wf_gemm_plan *best)
 {
     wf_gemm_args a = *asked;
@@ -332,7 +344,8 @@ static wf_status measure(wf_cuda *cu, wf_stream *s, const wf_gemm_args *asked, w
     a.bias = nullptr;
     best->us = best->lt_us = 1e30f;
     if (st == WF_OK) st = describe(cu, &a, &p);
-    int n = st == WF_OK ? propose(cu, &p, found, N_PROPOSALS) : 0;
+    bool forced = cu->gemm_variant >= 0 && own_fits(cu, &a, cu->gemm_variant);
+    int n = st == WF_OK && !forced ? propose(cu, &p, found, N_PROPOSALS) : 0;
     for (int i = 0; i < n; i++) {
         wf_gemm_plan candidate = {};
         if (cu->deterministic && !one_chain(&found[i].algo)) continue;
@@ -341,12 +354,9 @@ static wf_status measure(wf_cuda *cu, wf_stream *s, const wf_gemm_args *asked, w
         if (cu->deterministic && !meets_chain(cu, s, &a, &p, &candidate, &b)) continue;
         keep_faster(cu, s, &a, &p, &b, &candidate, best);
     }
-    // Where code can start early the stream kernel takes the place of the others.
-    bool few = st == WF_OK && !cu->deterministic && a.k_runs <= 1;
-    int first = cu->overlap ? WF_GEMM_STREAM : 0, last = cu->overlap ? first : WF_GEMM_STREAM - 1;
-    for (int v = first; few && v <= last; v++) {
+    for (int v = 0; st == WF_OK && !cu->deterministic && v < WF_GEMM_N_VARIANTS; v++) {
         wf_gemm_plan candidate = {};
-        if (!(v == WF_GEMM_STREAM ? wf_gemm_stream_fits(cu, &a) : wf_gemm_skinny_fits(&a))) break;
+        if (!own_fits(cu, &a, v) || (forced && v != cu->gemm_variant)) continue;
         candidate.kind = WF_GEMM_SKINNY;
         candidate.variant = v;
         keep_faster(cu, s, &a, &p, &b, &candidate, best);
@@ -560,7 +570,7 @@ wf_status wf_gemm_book_open(wf_cuda *cu)
 {
     char tag[128];
     snprintf(tag, sizeof tag, "%s-%d-cublaslt-%zu", cu->gpu, cu->n_sms, cublasLtGetVersion());
-    return wf_gemm_book_create(tag, &cu->book);
+    return wf_gemm_book_create(cu->gemm_variant < 0 ? tag : NULL, &cu->book);
 }
 
 void wf_gemm_book_close(wf_cuda *cu)

@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define FORMAT_LINE "weft-gemm-plans 1"
+#define FORMAT_LINE "weft-gemm-plans 2"
 
 typedef struct entry {
     wf_gemm_plan plan;
@@ -124,7 +124,7 @@ wf_status wf_gemm_book_create(const char *tag, wf_gemm_book **out)
 {
     wf_gemm_book *book = calloc(1, sizeof *book);
     if (book == NULL) return wf_fail(WF_NO_MEMORY, "GEMM plans: out of memory");
-    find_path(tag, book->path);
+    if (tag != NULL) find_path(tag, book->path);
     read_file(book);
     *out = book;
     return WF_OK;

@@ -35,14 +35,14 @@ typedef struct wf_gemm_key {
 typedef struct wf_gemm_plan {
     wf_gemm_key key;
     wf_gemm_kind kind;
-    int32_t variant;                       // of the skinny kernels
+    int32_t variant;                       // of the own kernels
     float us, lt_us;                       // measured; of cuBLASLt's best
     uint64_t algo[WF_GEMM_ALGO_BYTES / 8]; // cublasLtMatmulAlgo_t
 } wf_gemm_plan;
 
 typedef struct wf_gemm_book wf_gemm_book;
 
-// `tag` tells apart what plans depend on. Caller owns *out.
+// `tag` tells apart what plans depend on; NULL: memory only. Caller owns *out.
 wf_status wf_gemm_book_create(const char *tag, wf_gemm_book **out);
 void wf_gemm_book_destroy(wf_gemm_book *book); // takes NULL
 

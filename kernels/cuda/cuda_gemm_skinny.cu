@@ -221,6 +221,7 @@ static wf_status skinny_variant(wf_cuda *cu, wf_stream *s, const wf_gemm_args *a
 wf_status wf_gemm_skinny(wf_cuda *cu, wf_stream *s, const wf_gemm_args *a, int variant)
 {
     if (variant == WF_GEMM_STREAM) return wf_gemm_stream(cu, s, a);
+    if (variant >= WF_GEMM_RING) return wf_gemm_ring(cu, s, a, variant - WF_GEMM_RING);
     return a->w->dtype == WF_BF16 ? skinny_variant<__nv_bfloat16>(cu, s, a, variant)
                                   : skinny_variant<__half>(cu, s, a, variant);
 }

@@ -85,6 +85,23 @@ __device__ __forceinline__ void copy_box(uint32_t dst, const CUtensorMap *map, i
                  : "memory");
 }
 
+// The map of an array of 2-byte numbers, for copies of boxes of it with the swizzle above; what
+// lies beyond it is copied as zeros. strides: bytes, of all dimensions but the first.
+static inline wf_status make_map(const wf_cuda *cu, const char *what, wf_dtype dtype, void *base,
+                                 int rank, const cuuint64_t *dims, const cuuint64_t *strides,
+                                 const cuuint32_t *box, CUtensorMap *out)
+{
+    static const cuuint32_t steps[4] = {1, 1, 1, 1};
+    auto encode = (decltype(&cuTensorMapEncodeTiled))cu->encode_map;
+    CUresult rc = encode(
+        out, dtype == WF_BF16 ? CU_TENSOR_MAP_DATA_TYPE_BFLOAT16 : CU_TENSOR_MAP_DATA_TYPE_FLOAT16,
+        (cuuint32_t)rank, base, dims, strides, box, steps, CU_TENSOR_MAP_INTERLEAVE_NONE,
+        CU_TENSOR_MAP_SWIZZLE_128B, CU_TENSOR_MAP_L2_PROMOTION_L2_256B,
+        CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
+    if (rc == CUDA_SUCCESS) return WF_OK;
+    return wf_fail(WF_INTERNAL, "%s: the driver refuses a tensor map (error %d)", what, (int)rc);
+}
+
 // ---- warpgroup products -------------------------------------------------------------------------
 
 template <int N> __device__ __forceinline__ void registers_raise()
@@ -135,10 +152,12 @@ __device__ __forceinline__ uint64_t operand_at(uint32_t address, uint32_t lead, 
 #define WF_OUT8(d, i)                                                                              \
     "+f"(d[i]), "+f"(d[i + 1]), "+f"(d[i + 2]), "+f"(d[i + 3]), "+f"(d[i + 4]), "+f"(d[i + 5]),    \
         "+f"(d[i + 6]), "+f"(d[i + 7])
+#define WF_OUT16(d)     WF_OUT8(d, 0), WF_OUT8(d, 8)
 #define WF_OUT32_(d, i) WF_OUT8(d, i), WF_OUT8(d, i + 8), WF_OUT8(d, i + 16), WF_OUT8(d, i + 24)
 #define WF_OUT32(d)     WF_OUT32_(d, 0)
 #define WF_OUT64(d)     WF_OUT32(d), WF_OUT32_(d, 32)
 #define WF_OUT128(d)    WF_OUT64(d), WF_OUT32_(d, 64), WF_OUT32_(d, 96)
+#define WF_LIST16       "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15"
 #define WF_LIST32                                                                                  \
     "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "                       \
     "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, "                       \
@@ -181,9 +200,11 @@ template <typename T, int N> struct product;
                          : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(1));            \
         }                                                                                          \
     };
+WF_PRODUCT(__nv_bfloat16, "bf16", 32, 16, "16", "17", "18", "19", "20", "21")
 WF_PRODUCT(__nv_bfloat16, "bf16", 64, 32, "32", "33", "34", "35", "36", "37")
 WF_PRODUCT(__nv_bfloat16, "bf16", 128, 64, "64", "65", "66", "67", "68", "69")
 WF_PRODUCT(__nv_bfloat16, "bf16", 256, 128, "128", "129", "130", "131", "132", "133")
+WF_PRODUCT(__half, "f16", 32, 16, "16", "17", "18", "19", "20", "21")
 WF_PRODUCT(__half, "f16", 64, 32, "32", "33", "34", "35", "36", "37")
 WF_PRODUCT(__half, "f16", 128, 64, "64", "65", "66", "67", "68", "69")
 WF_PRODUCT(__half, "f16", 256, 128, "128", "129", "130", "131", "132", "133")

@@ -60,7 +60,8 @@ struct wf_cuda {
     char gpu[64], host[64];
     cublasLtHandle_t lt;
     wf_gemm_book *book;
-    wf_stream main; // the default stream
+    int gemm_variant; // -1, or an own kernel that is to be taken wherever it fits: for tests
+    wf_stream main;   // the default stream
     wf_pinned pinned[WF_CUDA_MAX_PINNED];
     int n_pinned;
 };
@@ -105,22 +106,42 @@ wf_status wf_cuda_stamp(wf_backend *be, wf_stream *s, uint64_t *at);
 // not call it would race; every kernel here does, before it touches anything but weights and pinned
 // host memory. Since each waits for the one before it to end, a kernel that lets the next one start
 // first and waits then is safe: the next one's wait covers both.
+//
+// Blocks come in clusters of `n_cluster`, 1: none.
 template <typename... P, typename... A>
-wf_status wf_cuda_launch(wf_cuda *cu, wf_stream *s, const char *what, void (*kernel)(P...),
-                         dim3 grid, dim3 block, size_t shared_bytes, A &&...args)
+wf_status wf_cuda_launch_clusters(wf_cuda *cu, wf_stream *s, const char *what, void (*kernel)(P...),
+                                  dim3 grid, dim3 block, size_t shared_bytes, unsigned n_cluster,
+                                  A &&...args)
 {
-    cudaLaunchAttribute overlap = {};
-    overlap.id = cudaLaunchAttributeProgrammaticStreamSerialization;
-    overlap.val.programmaticStreamSerializationAllowed = 1;
+    cudaLaunchAttribute attrs[2] = {};
+    unsigned n = 0;
+    if (cu->overlap) {
+        attrs[n].id = cudaLaunchAttributeProgrammaticStreamSerialization;
+        attrs[n++].val.programmaticStreamSerializationAllowed = 1;
+    }
+    if (n_cluster > 1) {
+        attrs[n].id = cudaLaunchAttributeClusterDimension;
+        attrs[n].val.clusterDim.x = n_cluster;
+        attrs[n].val.clusterDim.y = attrs[n].val.clusterDim.z = 1;
+        n++;
+    }
     cudaLaunchConfig_t config = {};
     config.gridDim = grid;
     config.blockDim = block;
     config.dynamicSmemBytes = shared_bytes;
     config.stream = s->s;
-    config.attrs = &overlap;
-    config.numAttrs = cu->overlap ? 1 : 0;
+    config.attrs = attrs;
+    config.numAttrs = n;
     return wf_cuda_check(cu, cudaLaunchKernelEx(&config, kernel, P(std::forward<A>(args))...),
                          what);
+}
+
+template <typename... P, typename... A>
+wf_status wf_cuda_launch(wf_cuda *cu, wf_stream *s, const char *what, void (*kernel)(P...),
+                         dim3 grid, dim3 block, size_t shared_bytes, A &&...args)
+{
+    return wf_cuda_launch_clusters(cu, s, what, kernel, grid, block, shared_bytes, 1,
+                                   std::forward<A>(args)...);
 }
 
 // Raises a kernel's dynamic shared memory limit. The runtime remembers it; asking twice is cheap.
@@ -190,6 +211,10 @@ wf_status wf_gemm_skinny(wf_cuda *cu, wf_stream *s, const wf_gemm_args *a, int v
 #define WF_GEMM_STREAM 4 // the variant after the skinny kernels' own
 bool wf_gemm_stream_fits(const wf_cuda *cu, const wf_gemm_args *a);
 wf_status wf_gemm_stream(wf_cuda *cu, wf_stream *s, const wf_gemm_args *a);
+#define WF_GEMM_RING       5 // the first of the ring kernels' variants
+#define WF_GEMM_N_VARIANTS 8
+bool wf_gemm_ring_fits(const wf_cuda *cu, const wf_gemm_args *a);
+wf_status wf_gemm_ring(wf_cuda *cu, wf_stream *s, const wf_gemm_args *a, int way);
 
 // Attention's parts: rows [0, n_decode) and the sequences after them. *out_done: it could.
 wf_status wf_attention_decode(wf_cuda *cu, wf_stream *s, const wf_attention_args *a);

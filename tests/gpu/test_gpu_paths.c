@@ -38,6 +38,32 @@ static void aligned_gemms(void **state)
         }
 }
 
+// Each kernel that measuring may choose, taken wherever it fits. The later shapes: sums of many
+// blocks, of few, of clusters with several tiles.
+static void own_gemms(void **state)
+{
+    (void)state;
+    static const int64_t rows[] = {1, 9, 16, 17, 31, 32, 33, 48, 63, 64};
+    static const int64_t shapes[][2] = {{96, 768},  {136, 264},  {2200, 1088}, {72, 1792},
+                                        {2120, 64}, {520, 4160}, {20000, 136}, {9000, 200}};
+    static const char *const kernels[] = {"gemm-4", "gemm-5", "gemm-6", "gemm-7"};
+    wf_backend *usual = op.be;
+    if (op.act == WF_F32) return; // they are for 2 bytes
+    for (size_t v = 0; v < sizeof kernels / sizeof *kernels; v++) {
+        wf_backend_config config = {.model_dtype = op.act, .isa = kernels[v]};
+        op_ok(wf_backend_create("cuda", &config, &op.be));
+        for (size_t i = v == 0 ? 0 : 3; i < (v == 0 ? 3 : sizeof rows / sizeof *rows); i++)
+            for (size_t k = 0; k < sizeof shapes / sizeof *shapes; k++) {
+                gemm_case c = {rows[i], shapes[k][0], shapes[k][1], (i + k) % 2 == 1, k % 3 == 1};
+                op_tensor got = gemm(op.be, &c, op.act), want = gemm(op.ref, &c, WF_F32);
+                op_expect_close(&got, &want, 3e-7 * (double)c.k, 2e-6);
+                op_release();
+            }
+        wf_backend_destroy(op.be);
+    }
+    op.be = usual;
+}
+
 // Runs `check` on a back end that promises that a row never depends on its batch.
 static void when_deterministic(void (*check)(void))
 {
@@ -283,6 +309,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(aligned_gemms),
+        cmocka_unit_test(own_gemms),
         cmocka_unit_test(rows_do_not_matter),
         cmocka_unit_test(long_contexts),
         cmocka_unit_test(crowds),
