@@ -46,9 +46,9 @@ look_at_all() { # TOOL
         logprobs best_of_slices no_column_loses_against_any distributions; do
         look sample:$some "$1" "$ops/test_op_sample" cuda bf16 $some &
     done
-    look paths:aligned_gemms "$1" "$build/tests/gpu/test_gpu_paths" cuda bf16 aligned_gemms &
-    look paths:long_contexts "$1" "$build/tests/gpu/test_gpu_paths" cuda bf16 long_contexts &
-    look paths:crowds "$1" "$build/tests/gpu/test_gpu_paths" cuda bf16 crowds &
+    for some in aligned_gemms own_gemms long_contexts crowds; do
+        look paths:$some "$1" "$build/tests/gpu/test_gpu_paths" cuda bf16 $some &
+    done
     wait
 }
 
