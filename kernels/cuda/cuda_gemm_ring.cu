@@ -13,16 +13,16 @@
 // waits as long.
 //
 // A tile is 64 WGS features by all of k. Who sums what:
-//   C = 2  a cluster of two blocks, half of k each. Each gets the other's sums for its half of the
+//   C = 2  Clusters of two blocks, half of k each. Each gets the other's sums for its half of the
 //          rows and stores these. For matrices with few tiles.
-//   C = 1  all tiles, laid end to end, are cut into as many equal runs as there are
-//   multiprocessors.
-//          What a block has of a tile that ends in a later run comes first, and is left in memory;
-//          the block with the tile's end adds it, last. Nobody waits for a block after it in the
-//          grid. For matrices with many tiles.
+//   C = 1  All tiles, laid end to end, are cut into equal runs, one for each multiprocessor. What a
+//          block has of a tile that ends in a later run comes first, and is left in memory; the
+//          block with the tile's end adds it, last. Nobody waits for a block after it in the grid.
+//          For matrices with many tiles.
 //
-// The order of a sum depends on N, K, WGS, C and the device, not on M. Bytes: 2 N K. FLOPs: 2 N K
-// times M rounded up to 32 or 64. Tolerance: rounding of y.
+// The order of a sum depends on N, K, WGS, C and the device, not on M; it is not that of one chain,
+// so `deterministic` does without these kernels. Bytes: 2 N K. FLOPs: 2 N K times M rounded up to
+// 32 or 64. Tolerance: rounding of y.
 #include "kernels/cuda/cuda_hopper.cuh"
 
 #define UNIT_K       64           // k of a slot: 128 bytes, what the swizzle spans
