@@ -142,10 +142,10 @@ def plot_flover(folder):
     if not bars:
         return
     figure, axis = plt.subplots(figsize=(7, 0.6 + 0.19 * len(bars)))
-    words, share = zip(*bars[::-1])
+    words, share = zip(*sorted(bars, key=lambda bar: bar[0].split(":")[0])[::-1])
     axis.barh(range(len(bars)), share, height=0.7)
     axis.axvline(1, color=GREY, lw=0.8, ls=":")
-    axis.set(xlabel="share of the bound (arrivals, or reading and products)", xlim=(0, 1.02),
+    axis.set(xlabel="share of the bound", xlim=(0, 1.02),
              ylim=(-0.7, len(bars) - 0.3))
     axis.set_yticks(range(len(bars)), labels=words, fontsize=6.5)
     save(figure, os.path.join(folder, "flover", "share.svg"))
