@@ -58,6 +58,7 @@ struct wf_segment_writer {
     char *part_path, *path, *folder;
     int64_t file_ns; // when its oldest row came
     uint64_t file_bytes, file_rows;
+    int64_t wall_ns; // wall clock less monotonic, when the writer was made
     uint32_t n_segments;
 };
 
@@ -102,6 +103,7 @@ static wf_status copy_config(wf_segment_writer *w, const wf_segment_config *conf
     }
     c->job.shards = shards;
     WF_TRY(copy_run(w->arena, &c->run));
+    w->wall_ns = wf_clock_unix_ns() - wf_clock_ns();
     if (c->seal_bytes == 0) c->seal_bytes = SEAL_BYTES_DEFAULT;
     if (c->seal_ns == 0) c->seal_ns = SEAL_NS_DEFAULT;
     if (c->queue_bytes == 0) c->queue_bytes = QUEUE_BYTES_DEFAULT;
@@ -197,9 +199,10 @@ static wf_status write_back(wf_segment_writer *w)
 
 static wf_status seal_file(wf_segment_writer *w)
 {
-    const wf_run_info *run = &w->config.run;
+    wf_run_info *run = &w->config.run;
     struct stat info;
     if (!w->file) return WF_OK;
+    run->clock_drift_ns = wf_clock_unix_ns() - wf_clock_ns() - w->wall_ns;
     wf_fault_at(WF_FAULT_SEAL, w->n_segments + 1);
     WF_TRY(wf_segment_file_close(&w->file, run, 1));
     // Narrows the window only: what is published after the next run has listed is void anyway.

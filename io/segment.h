@@ -42,7 +42,8 @@ typedef struct wf_result_shard {
     X(start_unix_ns, I64, "ns", "run time zero as Unix time")                                      \
     X(clock_start_ns, I64, "ns", "run time at which this run began to submit")                     \
     X(clock_offset_ns, I64, "ns", "this host's clock less the first group's, at the start")        \
-    X(clock_drift_ns, I64, "ns", "change of that offset until the segment was sealed")             \
+    X(clock_drift_ns, I64, "ns",                                                                   \
+      "wall clock less monotonic: its change until the segment was sealed")                        \
     X(lag_limit_ns, I64, "ns", "schedule lag tolerated in a timed replay, -1: no limit")           \
     X(speed, F64, "1", "replay speed")                                                             \
     X(load_bytes, I64, "bytes", "weights the group's first rank read from files; 0: random")       \

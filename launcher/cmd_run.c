@@ -341,7 +341,8 @@ static wf_status job_do(job_run *run)
                                             .version_nccl = v->nccl,
                                             .version_mpi = v->mpi,
                                             .version_hdf5 = v->hdf5,
-                                            .version_pmix = v->pmix}};
+                                            .version_pmix = v->pmix,
+                                            .version_driver = v->driver}};
     return wf_runner_run(&config, &run->outcome);
 }
 

@@ -1,6 +1,7 @@
 // Versions of Weft and of its libraries. See version.h.
 #include "launcher/version.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <weft_commit.h> // made by the build: WEFT_COMMIT
@@ -32,12 +33,24 @@ static void cuda_version(char *cuda, char *nccl)
     free(seen);
 }
 
+static void driver_version(char *driver)
+{
+    FILE *file = fopen("/sys/module/nvidia/version", "r");
+    bool is_there = file && fgets(driver, WF_VERSION_TEXT, file);
+    if (is_there)
+        driver[strcspn(driver, "\n")] = '\0';
+    else
+        snprintf(driver, WF_VERSION_TEXT, "none");
+    if (file) fclose(file);
+}
+
 void wf_versions_get(wf_versions *out)
 {
     memset(out, 0, sizeof *out);
     snprintf(out->weft, sizeof out->weft, "%s (%s)", WEFT_VERSION, WEFT_COMMIT);
     snprintf(out->hdf5, sizeof out->hdf5, "%s", WEFT_HDF5_VERSION);
     cuda_version(out->cuda, out->nccl);
+    driver_version(out->driver);
     wf_mpi_version(out->mpi, sizeof out->mpi);
     wf_pmix_version(out->pmix, sizeof out->pmix);
     wf_hwloc_version(out->hwloc, sizeof out->hwloc);
@@ -48,7 +61,7 @@ void wf_versions_print(FILE *file)
     wf_versions v;
     wf_versions_get(&v);
     fprintf(file, "weft %s\n", v.weft);
-    fprintf(file, "  cuda   %s\n  nccl   %s\n", v.cuda, v.nccl);
+    fprintf(file, "  cuda   %s\n  nccl   %s\n  driver %s\n", v.cuda, v.nccl, v.driver);
     fprintf(file, "  mpi    %s\n  pmix   %s\n", v.mpi, v.pmix);
     fprintf(file, "  hwloc  %s\n  hdf5   %s\n", v.hwloc, v.hdf5);
 }

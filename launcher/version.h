@@ -15,6 +15,7 @@ typedef struct wf_versions {
     char cuda[WF_VERSION_TEXT], nccl[WF_VERSION_TEXT];
     char mpi[WF_VERSION_TEXT], hdf5[WF_VERSION_TEXT];
     char pmix[WF_VERSION_TEXT], hwloc[WF_VERSION_TEXT];
+    char driver[WF_VERSION_TEXT]; // the device driver's own, as its kernel module says; "none"
 } wf_versions;
 
 void wf_versions_get(wf_versions *out);

@@ -99,12 +99,10 @@ static uint64_t program_hash(void)
 static void versions_take(wf_rank_place *p)
 {
     wf_versions v;
-    char driver[128];
     wf_versions_get(&v);
-    line_of("/sys/module/nvidia/version", "", driver, sizeof driver);
     snprintf(p->versions, sizeof p->versions,
              "mpi %.40s, pmix %.24s, hdf5 %.12s, cuda %.60s, nccl %.16s, driver %.16s", v.mpi,
-             v.pmix, v.hdf5, v.cuda, v.nccl, driver[0] ? driver : "none");
+             v.pmix, v.hdf5, v.cuda, v.nccl, v.driver);
     p->libraries = wf_hash64_of(p->versions, strlen(p->versions), 0);
     p->binary = program_hash();
 }

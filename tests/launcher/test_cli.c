@@ -31,6 +31,7 @@ static const cli_row help_rows[] = {
     {WEFT " help nothing", 64, "no command or topic \"nothing\""},
     {WEFT " --version", 0, "hdf5"},
     {WEFT " version", 0, "hdf5"},
+    {WEFT " version", 0, "driver"},
     {WEFT " --verson", 64, "did you mean --version?"},
     {WEFT " help improt", 64, "did you mean import?"},
     {WEFT " help keys > /dev/full", 74, "standard output"},

@@ -191,6 +191,10 @@ static void test_mpirun(void **state)
     assert_run("mpirun -n 4 " WEFT " run job.yaml --set parallel.tensor=2 --out out/h", 0,
                "20 done, 0 failed");
     assert_run(WEFT " check --complete out/h", 0, "20 rows");
+    assert_run("/usr/bin/python3 -c \"import h5py; r = h5py.File('out/h/results.h5')['runs']; "
+               "print(' ', 'driver', r['version_driver'][0].decode(), end='\\n')\" > driver; " WEFT
+               " version | grep -x -F \"$(sed 's/^ *//;s/^/  /' driver)\"",
+               0, "driver");
     assert_run("WEFT_FAULT=usr1@step=3 mpirun --mca mpi_yield_when_idle 1 -n 2 " WEFT
                " run job.yaml --set parallel.tensor=2 --out 'out/h 2'",
                75, NULL);
