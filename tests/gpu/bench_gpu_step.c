@@ -212,12 +212,11 @@ static void bench_steps(const bench *b, int32_t rows, int32_t context)
     int n = 0;
     double sum = 0.0;
     const wf_arch *a = &b->model->arch;
-    for (int round = 0; round < 2; round++) { // the first one finds the GEMM plans: few tokens do
-        int32_t prompt = round == 0 && n_prompt > 64 ? 64 : n_prompt;
+    for (int round = 0; round < 2; round++) { // the first one finds the GEMM plans, prompts' too
         wf_engine *e =
             open_engine(b, rows, rows > 8192 ? rows : 8192, (int64_t)rows * (context + 192));
         for (int32_t i = 0; i < rows; i++)
-            submit(e, i, prompt, round == 0 ? 8 : STEPS, a->n_vocab);
+            submit(e, i, n_prompt, round == 0 ? 8 : STEPS, a->n_vocab);
         run(e, rows, &log);
         wf_engine_destroy(e);
     }
