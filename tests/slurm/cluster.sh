@@ -124,6 +124,8 @@ wire() { # wire NODE: a cable from the node to the bridge
     nsenter -t "$ctl" -n ip link del "v$i" 2>/dev/null || true
     nsenter -t "$ctl" -n ip link add "v$i" type veth peer name eth0 netns "$node"
     nsenter -t "$ctl" -n ip link set "v$i" master br0 up
+    # A node that boots again keeps its card: the others remember its address for half a minute.
+    nsenter -t "$node" -n ip link set eth0 address "02:00:00:00:00:$(printf %02x "$i")"
     nsenter -t "$node" -n ip addr add "$net.$((10 + i))/24" dev eth0
     nsenter -t "$node" -n ip link set eth0 up
 }

@@ -79,11 +79,15 @@ lab_wait "$job" CANCELLED,FAILED,COMPLETED
 says status "drained"
 
 # The machine, as ranks on four nodes find it. What is slow here is not judged: cores are shared.
-# Ranks of the job before, still leaving, may knock at the ports of new ones: Open MPI 4.1.4 crashes.
+# On crowded cores a rank of Open MPI 4.1.4 may die within MPI_Init, where its TCP transport calls a
+# handler that is not there yet: that, and nothing else, is tried again.
 left() { for node in n1 n2 n3 n4; do ! lab_on $node pgrep -x weft >/dev/null || return 1; done; }
-lab_until 30 left || lab_fail "ranks of a cancelled job do not leave"
-lab_exec srun --mpi=pmix -N4 --ntasks-per-node=2 "$weft" doctor --out "$lab_work/probe" \
-    >"$lab_work/doctor.out" 2>&1 || [ $? = 71 ] || lab_fail "doctor"
+doctor() {
+    lab_until 30 left || lab_fail "ranks of a cancelled job do not leave"
+    lab_exec srun --mpi=pmix -N4 --ntasks-per-node=2 "$weft" doctor --out "$lab_work/probe" \
+        >"$lab_work/doctor.out" 2>&1 || [ $? = 71 ]
+}
+doctor || { grep -q "Process received signal" "$lab_work/doctor.out" && doctor; } || lab_fail "doctor"
 for part in "8 ranks on 4 nodes (PMIx)" " 7 n4 " "MPI round trip, same node" "MPI round trip, other node" \
     "MPI bandwidth, other node" "eth0: 10 Gb/s" "clock against rank 0's host" "ok    a new file is seen by all" \
     "ok    the same program everywhere" "ok    O_EXCL on the output folder"; do
