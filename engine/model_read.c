@@ -11,6 +11,7 @@
 
 #include "engine/model_values.h"
 #include "io/base/arena.h"
+#include "io/base/file.h"
 #include "io/base/thread.h"
 #include "kernels/convert.h"
 
@@ -43,11 +44,8 @@ static uint64_t storage_bytes(void)
 {
     char line[96];
     unsigned long long bytes = 0;
-    FILE *f = fopen("/proc/self/io", "r");
-    while (f && fgets(line, sizeof line, f)) {
-        if (sscanf(line, "read_bytes: %llu", &bytes) == 1) break;
-    }
-    if (f) fclose(f);
+    if (wf_file_line("/proc/self/io", "read_bytes:", line, sizeof line))
+        sscanf(line, "read_bytes: %llu", &bytes);
     return bytes;
 }
 

@@ -1,13 +1,12 @@
 // Versions of Weft and of its libraries. See version.h.
 #include "launcher/version.h"
 
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <weft_commit.h> // made by the build: WEFT_COMMIT
 
 #include "engine/comm/comm_nccl.h"
-#include "io/base/status.h"
+#include "io/base/file.h"
 #include "kernels/cuda/module.h"
 #include "launcher/bringup/parts.h"
 
@@ -33,24 +32,14 @@ static void cuda_version(char *cuda, char *nccl)
     free(seen);
 }
 
-static void driver_version(char *driver)
-{
-    FILE *file = fopen("/sys/module/nvidia/version", "r");
-    bool is_there = file && fgets(driver, WF_VERSION_TEXT, file);
-    if (is_there)
-        driver[strcspn(driver, "\n")] = '\0';
-    else
-        snprintf(driver, WF_VERSION_TEXT, "none");
-    if (file) fclose(file);
-}
-
 void wf_versions_get(wf_versions *out)
 {
     memset(out, 0, sizeof *out);
     snprintf(out->weft, sizeof out->weft, "%s (%s)", WEFT_VERSION, WEFT_COMMIT);
     snprintf(out->hdf5, sizeof out->hdf5, "%s", WEFT_HDF5_VERSION);
     cuda_version(out->cuda, out->nccl);
-    driver_version(out->driver);
+    if (!wf_file_line("/sys/module/nvidia/version", "", out->driver, sizeof out->driver))
+        snprintf(out->driver, sizeof out->driver, "none");
     wf_mpi_version(out->mpi, sizeof out->mpi);
     wf_pmix_version(out->pmix, sizeof out->pmix);
     wf_hwloc_version(out->hwloc, sizeof out->hwloc);

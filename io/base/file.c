@@ -125,6 +125,22 @@ wf_status wf_file_read(const char *path, size_t max_bytes, char **text, size_t *
     return WF_OK;
 }
 
+bool wf_file_line(const char *path, const char *key, char *text, size_t text_bytes)
+{
+    FILE *file = fopen(path, "re");
+    char *line = NULL;
+    size_t capacity = 0;
+    text[0] = '\0';
+    while (file && getline(&line, &capacity, file) > 0) {
+        if (strncmp(line, key, strlen(key)) != 0) continue;
+        snprintf(text, text_bytes, "%.*s", (int)strcspn(line, "\n"), line);
+        break;
+    }
+    free(line);
+    if (file) fclose(file);
+    return text[0] != '\0';
+}
+
 wf_status wf_file_pread(int fd, const char *path, void *bytes, size_t n_bytes, int64_t offset)
 {
     char *to = bytes;

@@ -19,6 +19,11 @@
 // (may be NULL) does not count.
 wf_status wf_file_read(const char *path, size_t max_bytes, char **text, size_t *text_bytes);
 
+// The first line that begins with `key` ("": the first of all), without its newline, cut off where
+// it does not fit: for the small files by which the system tells of itself (/proc, /sys). False and
+// "" where there is no file or no such line, or it is empty.
+bool wf_file_line(const char *path, const char *key, char *text, size_t text_bytes);
+
 // Transfers exactly `n_bytes`, through short transfers and EINTR. `path` is for the message. A file
 // that ends first is WF_DATA.
 wf_status wf_file_pread(int fd, const char *path, void *bytes, size_t n_bytes, int64_t offset);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "io/base/clock.h"
+#include "io/base/file.h"
 
 // A host back end finishes each operation before it returns: streams and events carry no state.
 struct wf_stream {
@@ -153,13 +154,11 @@ void wf_ref_host_memory(uint64_t *out_free_bytes, uint64_t *out_total_bytes)
     *out_total_bytes = machine_bytes();
     *out_free_bytes = (uint64_t)sysconf(_SC_AVPHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
     // The kernel's own estimate counts the page cache that it would give back; sysconf does not.
-    FILE *f = fopen("/proc/meminfo", "re");
-    if (f == NULL) return;
     char line[128];
     unsigned long long kib;
-    while (fgets(line, sizeof line, f) != NULL)
-        if (sscanf(line, "MemAvailable: %llu kB", &kib) == 1) *out_free_bytes = kib * 1024u;
-    fclose(f);
+    if (wf_file_line("/proc/meminfo", "MemAvailable:", line, sizeof line) &&
+        sscanf(line, "MemAvailable: %llu kB", &kib) == 1)
+        *out_free_bytes = kib * 1024u;
 }
 
 static wf_status ref_create(const wf_backend_config *config, wf_backend **out)

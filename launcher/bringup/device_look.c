@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "io/base/arena.h"
+#include "io/base/file.h"
 #include "io/base/log.h"
 
 static void sight_place(int node, int slot, wf_device_sight *out)
@@ -30,11 +31,7 @@ static void sysfs_line(const char *pci, const char *name, char *text, size_t tex
 {
     char path[PATH_MAX];
     snprintf(path, sizeof path, "/sys/bus/pci/devices/%s/%s", pci, name);
-    FILE *file = fopen(path, "r");
-    text[0] = '\0';
-    if (!file) return;
-    if (fgets(text, (int)text_bytes, file)) text[strcspn(text, "\n")] = '\0';
-    fclose(file);
+    wf_file_line(path, "", text, text_bytes);
 }
 
 void wf_own_device_place(const char *pci, wf_own_device *out)

@@ -23,24 +23,10 @@
 
 // ---- host ---------------------------------------------------------------------------------------
 
-static char *line_of(const char *path, const char *key, char *text, size_t text_bytes)
-{
-    FILE *file = fopen(path, "r");
-    char line[512];
-    text[0] = '\0';
-    while (file && fgets(line, sizeof line, file)) {
-        if (strncmp(line, key, strlen(key)) != 0) continue;
-        snprintf(text, text_bytes, "%.*s", (int)strcspn(line, "\n"), line);
-        break;
-    }
-    if (file) fclose(file);
-    return text;
-}
-
 static double memory_available_gib(void)
 {
     char line[256];
-    line_of("/proc/meminfo", "MemAvailable:", line, sizeof line);
+    wf_file_line("/proc/meminfo", "MemAvailable:", line, sizeof line);
     return line[0] ? strtod(line + strlen("MemAvailable:"), NULL) * 1024 / GIB : NAN;
 }
 
@@ -65,7 +51,7 @@ static void note(wf_measures *out, const char *text)
 static void huge_pages(wf_measures *out, const char *place)
 {
     char line[128];
-    line_of("/sys/kernel/mm/transparent_hugepage/enabled", "", line, sizeof line);
+    wf_file_line("/sys/kernel/mm/transparent_hugepage/enabled", "", line, sizeof line);
     if (line[0]) wf_measure_add(out, WF_CHECK_HUGEPAGES, strstr(line, "[never]") ? 0 : 1, place);
 }
 

@@ -17,22 +17,13 @@
 #include "engine/comm/comm_nccl.h"
 #include "io/base/arena.h"
 #include "io/base/clock.h"
+#include "io/base/file.h"
 #include "jobs/plan.h"
 #include "launcher/watch/doctor.h"
 
 enum { BATCHES = 3, PINGS = 50, BLOCK_BYTES = 8 << 20 };
 
 // ---- what a link should give --------------------------------------------------------------------
-
-static bool text_of(const char *path, char *text, size_t text_bytes)
-{
-    FILE *file = fopen(path, "r");
-    text[0] = '\0';
-    if (!file) return false;
-    if (fgets(text, (int)text_bytes, file)) text[strcspn(text, "\n")] = '\0';
-    fclose(file);
-    return text[0] != '\0';
-}
 
 // Speed of an interface that is up, in Gb/s; 0 where it does not say. By ioctl and not by sysfs,
 // which shows a container the interfaces of its host.
@@ -75,7 +66,7 @@ static double fastest_infiniband(char name[64])
     for (struct dirent *e; folder && (e = readdir(folder)) != NULL;) {
         if (e->d_name[0] == '.') continue;
         snprintf(path, sizeof path, "/sys/class/infiniband/%s/ports/1/rate", e->d_name);
-        double gbits = text_of(path, text, sizeof text) ? strtod(text, NULL) : 0;
+        double gbits = wf_file_line(path, "", text, sizeof text) ? strtod(text, NULL) : 0;
         if (gbits <= best) continue;
         best = gbits;
         snprintf(name, 64, "%.60s", e->d_name);

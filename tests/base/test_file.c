@@ -175,6 +175,23 @@ static void one_of_many_claims_wins(void **state)
 }
 
 // Four processes at once: all of their lines are there, none torn.
+static void lines_are_found_by_their_begin(void **state)
+{
+    (void)state;
+    char text[8];
+    assert_int_equal(wf_file_write_whole("told", "one 1\ntwo 22\n\ntwenty 20", 23, WF_PUBLISH_NEW),
+                     WF_OK);
+    assert_true(wf_file_line("told", "", text, sizeof text));
+    assert_string_equal(text, "one 1");
+    assert_true(wf_file_line("told", "two ", text, sizeof text));
+    assert_string_equal(text, "two 22");
+    assert_true(wf_file_line("told", "twe", text, sizeof text)); // no newline; cut off
+    assert_string_equal(text, "twenty ");
+    assert_false(wf_file_line("told", "three", text, sizeof text));
+    assert_string_equal(text, "");
+    assert_false(wf_file_line("nowhere", "", text, sizeof text));
+}
+
 static void appended_lines_stay_whole(void **state)
 {
     (void)state;
@@ -280,6 +297,7 @@ int main(void)
         TEST(failed_write_keeps_the_old_file),
         TEST(one_of_many_claims_wins),
         TEST(appended_lines_stay_whole),
+        TEST(lines_are_found_by_their_begin),
         TEST(folders_are_made),
         TEST(paths_are_put_together),
         TEST(glob_sorts_and_reports),
