@@ -87,18 +87,23 @@ wf_status wf_submission_cancelled(const char *out_dir, const char *id)
     return record_add(out_dir, id, -1);
 }
 
+static void take_away(const char *out_dir, const char *name, int (*away)(const char *path))
+{
+    char *path = NULL;
+    if (wf_submission_path(out_dir, name, &path) == WF_OK) away(path);
+    free(path);
+}
+
 void wf_submission_forget(const char *out_dir)
 {
-    static const char *const names[] = {JOBS, "job.yaml", "job.sh", ""};
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        char *path = NULL;
-        if (wf_submission_path(out_dir, names[i], &path) != WF_OK) return;
-        bool recorded = i == 0 && wf_file_exists(path);
-        if (i > 0 && names[i][0]) unlink(path);
-        if (!names[i][0]) rmdir(path);
-        free(path);
-        if (recorded) return;
-    }
+    char *path = NULL;
+    if (wf_submission_path(out_dir, JOBS, &path) != WF_OK) return;
+    bool recorded = wf_file_exists(path);
+    free(path);
+    if (recorded) return;
+    take_away(out_dir, "job.yaml", unlink);
+    take_away(out_dir, "job.sh", unlink);
+    take_away(out_dir, "", rmdir);
 }
 
 static bool is_listed(const wf_text *jobs, const char *id)
@@ -109,19 +114,6 @@ static bool is_listed(const wf_text *jobs, const char *id)
         if (begins && (at[n] == ',' || at[n] == '\0')) return true;
     }
     return false;
-}
-
-// Adds the job of one line, if it is one: a line that a crash cut off is nobody's job.
-static void job_add(wf_text *jobs, const char *line, size_t n)
-{
-    wf_json *doc = NULL;
-    const char *id;
-    if (wf_json_parse(JOBS, line, n, NULL, &doc) != WF_OK) return;
-    if (wf_json_get_string(wf_json_root(doc), "job", &id) == WF_OK &&
-        strspn(id, "0123456789") == strlen(id) && id[0] && !is_listed(jobs, id)) {
-        wf_text_printf(jobs, "%s%s", jobs->n > 0 ? "," : "", id);
-    }
-    wf_json_destroy(&doc);
 }
 
 // The begin of the last `n` lines.
@@ -138,62 +130,68 @@ static const char *last_lines(const char *text, size_t n)
     return at;
 }
 
-// NULL where nothing was recorded.
-static wf_status record_read(const char *out_dir, char **text)
+typedef void (*line_visit)(wf_json_ref line, void *context);
+
+// Shows the last WF_SUBMISSION_MAX lines, oldest first. One that a crash cut off is nobody's.
+static wf_status record_read(const char *out_dir, line_visit visit, void *context)
 {
-    char *path = NULL;
-    *text = NULL;
+    char *path = NULL, *text = NULL;
     WF_TRY(wf_submission_path(out_dir, JOBS, &path));
     wf_status st = WF_OK;
-    if (wf_file_exists(path)) st = wf_file_read(path, FILE_BYTES_MAX, text, NULL);
+    if (wf_file_exists(path)) st = wf_file_read(path, FILE_BYTES_MAX, &text, NULL);
     free(path);
-    return st;
-}
-
-static void last_read(const char *line, size_t n, int task, wf_submission_last *out)
-{
-    wf_json *doc = NULL;
-    const char *id, *time;
-    if (wf_json_parse(JOBS, line, n, NULL, &doc) != WF_OK) return;
-    wf_json_ref root = wf_json_root(doc);
-    if (wf_json_get_string(root, "time", &time) != WF_OK) {
-        // a line without a time tells nothing here
-    } else if (wf_json_get_string(root, "job", &id) == WF_OK) {
-        snprintf(out->job, sizeof out->job, "%s", id);
-        snprintf(out->submitted, sizeof out->submitted, "%s", time);
-    } else if (wf_json_get_string(root, "cancelled", &id) == WF_OK) {
-        const char *part = strchr(id, '_');
-        bool ours = !part || task < 0 || strtol(part + 1, NULL, 10) == task;
-        if (ours) snprintf(out->cancelled, sizeof out->cancelled, "%s", time);
-    }
-    wf_json_destroy(&doc);
-}
-
-wf_status wf_submission_last_find(const char *out_dir, int task, wf_submission_last *out)
-{
-    char *text = NULL;
-    *out = (wf_submission_last){0};
-    WF_TRY(record_read(out_dir, &text));
+    WF_TRY(st);
     for (const char *line = text ? last_lines(text, WF_SUBMISSION_MAX) : ""; *line;) {
         size_t n = strcspn(line, "\n");
-        last_read(line, n, task, out);
+        wf_json *doc = NULL;
+        if (wf_json_parse(JOBS, line, n, NULL, &doc) == WF_OK) visit(wf_json_root(doc), context);
+        wf_json_destroy(&doc);
         line += n + (line[n] == '\n');
     }
     free(text);
     return WF_OK;
 }
 
+typedef struct last_of {
+    int task;
+    wf_submission_last *out;
+} last_of;
+
+static void last_take(wf_json_ref line, void *context)
+{
+    const last_of *last = context;
+    wf_submission_last *out = last->out;
+    const char *id, *time;
+    if (wf_json_get_string(line, "time", &time) != WF_OK) return;
+    if (wf_json_get_string(line, "job", &id) == WF_OK) {
+        snprintf(out->job, sizeof out->job, "%s", id);
+        snprintf(out->submitted, sizeof out->submitted, "%s", time);
+    } else if (wf_json_get_string(line, "cancelled", &id) == WF_OK) {
+        const char *part = strchr(id, '_');
+        bool ours = !part || last->task < 0 || strtol(part + 1, NULL, 10) == last->task;
+        if (ours) snprintf(out->cancelled, sizeof out->cancelled, "%s", time);
+    }
+}
+
+wf_status wf_submission_last_find(const char *out_dir, int task, wf_submission_last *out)
+{
+    *out = (wf_submission_last){0};
+    return record_read(out_dir, last_take, &(last_of){task, out});
+}
+
+static void job_take(wf_json_ref line, void *context)
+{
+    wf_text *jobs = context;
+    const char *id;
+    if (wf_json_get_string(line, "job", &id) != WF_OK) return;
+    if (strspn(id, "0123456789") != strlen(id) || !id[0] || is_listed(jobs, id)) return;
+    wf_text_printf(jobs, "%s%s", jobs->n > 0 ? "," : "", id);
+}
+
 wf_status wf_submission_jobs(const char *out_dir, char **out)
 {
-    char *text = NULL;
     wf_text jobs = {0};
-    WF_TRY(record_read(out_dir, &text));
-    for (const char *line = text ? last_lines(text, WF_SUBMISSION_MAX) : ""; *line;) {
-        size_t n = strcspn(line, "\n");
-        job_add(&jobs, line, n);
-        line += n + (line[n] == '\n');
-    }
-    free(text);
+    WF_TRY(record_read(out_dir, job_take, &jobs));
     wf_text_puts(&jobs, "");
     return wf_text_take(&jobs, out);
 }
