@@ -432,13 +432,14 @@ static wf_status size_ahead(wf_leases *leases, uint64_t *n_rows)
 {
     char path[PATH_MAX];
     *n_rows = 0;
-    for (; leases->next < leases->n_ranges && *n_rows == 0; leases->next++) {
+    for (; leases->next < leases->n_ranges; leases->next++) {
         const wf_lease *range = &leases->range[leases->next];
         if (range->partial && range->list >= leases->n_lists_opened) continue;
         WF_TRY(lease_path(leases, range, path));
-        if (!wf_file_exists(path)) *n_rows = range->end - range->begin;
+        if (wf_file_exists(path)) continue;
+        *n_rows = range->end - range->begin;
+        return WF_OK;
     }
-    if (*n_rows > 0) leases->next--;
     return WF_OK;
 }
 
