@@ -84,6 +84,9 @@ wf_status wf_comm_self_create(wf_comm **out);
 // MPI. Caller owns *out.
 wf_status wf_comm_mpi_create(wf_comm **out);
 
+// Local. What MPI returned, in its words: WF_COMM unless it is MPI_SUCCESS. Built with MPI only.
+wf_status wf_comm_mpi_check(int rc, const char *what);
+
 // Takes NULL. Collective for MPI.
 void wf_comm_destroy(wf_comm *c);
 

@@ -31,7 +31,7 @@ static comm_mpi *self_of(wf_comm *c)
     return (comm_mpi *)c;
 }
 
-static wf_status check(int rc, const char *what)
+wf_status wf_comm_mpi_check(int rc, const char *what)
 {
     if (rc == MPI_SUCCESS) return WF_OK;
     char text[MPI_MAX_ERROR_STRING] = "";
@@ -66,8 +66,8 @@ static void add_parts(float *parts, int n_parts, int64_t n, float *out)
 static wf_status reduce_one_shot(comm_mpi *m, float *data, int n)
 {
     WF_TRY(reserve(m, sizeof(float) * (size_t)n * (size_t)m->base.size));
-    WF_TRY(check(MPI_Allgather(data, n, MPI_FLOAT, m->scratch, n, MPI_FLOAT, m->comm),
-                 "all-gather of a sum"));
+    WF_TRY(wf_comm_mpi_check(MPI_Allgather(data, n, MPI_FLOAT, m->scratch, n, MPI_FLOAT, m->comm),
+                             "all-gather of a sum"));
     add_parts(m->scratch, m->base.size, n, data);
     return WF_OK;
 }
@@ -83,7 +83,7 @@ static wf_status exchange_slices(comm_mpi *m, const float *data, int n, int mine
     for (int r = 0; r < size; r++) {
         if (r == rank) continue;
         float *part = m->scratch + (int64_t)r * mine;
-        WF_TRY(check(
+        WF_TRY(wf_comm_mpi_check(
             MPI_Irecv(part, mine, MPI_FLOAT, r, TAG_SLICE, m->comm, &m->requests[n_requests++]),
             "receiving a slice"));
     }
@@ -93,11 +93,12 @@ static wf_status exchange_slices(comm_mpi *m, const float *data, int n, int mine
             memcpy(m->scratch + (int64_t)r * mine, data + begin, sizeof(float) * (size_t)length);
             continue;
         }
-        WF_TRY(check(MPI_Isend(data + begin, length, MPI_FLOAT, r, TAG_SLICE, m->comm,
-                               &m->requests[n_requests++]),
-                     "sending a slice"));
+        WF_TRY(wf_comm_mpi_check(MPI_Isend(data + begin, length, MPI_FLOAT, r, TAG_SLICE, m->comm,
+                                           &m->requests[n_requests++]),
+                                 "sending a slice"));
     }
-    return check(MPI_Waitall(n_requests, m->requests, MPI_STATUSES_IGNORE), "exchanging slices");
+    return wf_comm_mpi_check(MPI_Waitall(n_requests, m->requests, MPI_STATUSES_IGNORE),
+                             "exchanging slices");
 }
 
 static wf_status gather_slices(comm_mpi *m, float *data, int n)
@@ -108,9 +109,9 @@ static wf_status gather_slices(comm_mpi *m, float *data, int n)
         displs[r] = slice_begin(n, size, r);
         counts[r] = slice_begin(n, size, r + 1) - displs[r];
     }
-    return check(MPI_Allgatherv(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, data, counts, displs, MPI_FLOAT,
-                                m->comm),
-                 "all-gather of sums");
+    return wf_comm_mpi_check(MPI_Allgatherv(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, data, counts,
+                                            displs, MPI_FLOAT, m->comm),
+                             "all-gather of sums");
 }
 
 static wf_status mpi_all_reduce(wf_comm *c, wf_stream *s, void *data, int64_t n, wf_dtype dtype)
@@ -135,7 +136,7 @@ static wf_status mpi_all_gather(wf_comm *c, wf_stream *s, const void *send, size
 {
     (void)s;
     if (bytes > INT_MAX) return wf_fail(WF_INTERNAL, "MPI: all-gather of %zu bytes", bytes);
-    return check(
+    return wf_comm_mpi_check(
         MPI_Allgather(send, (int)bytes, MPI_BYTE, recv, (int)bytes, MPI_BYTE, self_of(c)->comm),
         "all-gather");
 }
@@ -143,25 +144,28 @@ static wf_status mpi_all_gather(wf_comm *c, wf_stream *s, const void *send, size
 static wf_status mpi_broadcast(wf_comm *c, void *data, size_t bytes, int root)
 {
     if (bytes > INT_MAX) return wf_fail(WF_INTERNAL, "MPI: broadcast of %zu bytes", bytes);
-    return check(MPI_Bcast(data, (int)bytes, MPI_BYTE, root, self_of(c)->comm), "broadcast");
+    return wf_comm_mpi_check(MPI_Bcast(data, (int)bytes, MPI_BYTE, root, self_of(c)->comm),
+                             "broadcast");
 }
 
 static wf_status mpi_barrier(wf_comm *c)
 {
-    return check(MPI_Barrier(self_of(c)->comm), "barrier");
+    return wf_comm_mpi_check(MPI_Barrier(self_of(c)->comm), "barrier");
 }
 
 static wf_status mpi_max_i64(wf_comm *c, int64_t value, int64_t *out)
 {
-    return check(MPI_Allreduce(&value, out, 1, MPI_INT64_T, MPI_MAX, self_of(c)->comm), "maximum");
+    return wf_comm_mpi_check(MPI_Allreduce(&value, out, 1, MPI_INT64_T, MPI_MAX, self_of(c)->comm),
+                             "maximum");
 }
 
 static wf_status mpi_publish(wf_comm *c, const void *data, size_t bytes)
 {
     if (bytes > INT_MAX) return wf_fail(WF_INTERNAL, "MPI: a message of %zu bytes", bytes);
     for (int r = 1; r < c->size; r++)
-        WF_TRY(check(MPI_Send(data, (int)bytes, MPI_BYTE, r, TAG_PLAN, self_of(c)->comm),
-                     "publishing a step plan"));
+        WF_TRY(
+            wf_comm_mpi_check(MPI_Send(data, (int)bytes, MPI_BYTE, r, TAG_PLAN, self_of(c)->comm),
+                              "publishing a step plan"));
     return WF_OK;
 }
 
@@ -171,8 +175,8 @@ static wf_status await_plan(comm_mpi *m, MPI_Message *message, MPI_Status *statu
 {
     for (int64_t n_tries = 0;; n_tries++) {
         int found = 0;
-        WF_TRY(check(MPI_Improbe(0, TAG_PLAN, m->comm, &found, message, status),
-                     "waiting for a step plan"));
+        WF_TRY(wf_comm_mpi_check(MPI_Improbe(0, TAG_PLAN, m->comm, &found, message, status),
+                                 "waiting for a step plan"));
         if (found) return WF_OK;
         if (n_tries < 4000)
             sched_yield();
@@ -190,8 +194,8 @@ static wf_status mpi_receive(wf_comm *c, void *data, size_t capacity, size_t *ou
     MPI_Get_count(&status, MPI_BYTE, &bytes);
     if ((size_t)bytes > capacity)
         return wf_fail(WF_INTERNAL, "MPI: a step plan of %d bytes, room for %zu", bytes, capacity);
-    WF_TRY(check(MPI_Mrecv(data, bytes, MPI_BYTE, &message, MPI_STATUS_IGNORE),
-                 "receiving a step plan"));
+    WF_TRY(wf_comm_mpi_check(MPI_Mrecv(data, bytes, MPI_BYTE, &message, MPI_STATUS_IGNORE),
+                             "receiving a step plan"));
     *out_bytes = (size_t)bytes;
     return WF_OK;
 }
@@ -251,14 +255,15 @@ static wf_status mpi_split(wf_comm *c, int color, int key, wf_comm **out)
 {
     MPI_Comm comm = MPI_COMM_NULL;
     *out = NULL;
-    WF_TRY(check(MPI_Comm_split(self_of(c)->comm, color < 0 ? MPI_UNDEFINED : color, key, &comm),
-                 "splitting the communicator"));
+    WF_TRY(wf_comm_mpi_check(
+        MPI_Comm_split(self_of(c)->comm, color < 0 ? MPI_UNDEFINED : color, key, &comm),
+        "splitting the communicator"));
     return comm == MPI_COMM_NULL ? WF_OK : wrap(comm, out);
 }
 
 wf_status wf_comm_mpi_create(wf_comm **out)
 {
     MPI_Comm comm = MPI_COMM_NULL;
-    WF_TRY(check(MPI_Comm_dup(MPI_COMM_WORLD, &comm), "duplicating the world"));
+    WF_TRY(wf_comm_mpi_check(MPI_Comm_dup(MPI_COMM_WORLD, &comm), "duplicating the world"));
     return wrap(comm, out);
 }

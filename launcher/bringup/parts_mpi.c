@@ -4,16 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/comm/comm.h"
 #include "launcher/bringup/parts.h"
-
-static wf_status check(int rc, const char *what)
-{
-    if (rc == MPI_SUCCESS) return WF_OK;
-    char text[MPI_MAX_ERROR_STRING] = "";
-    int length = 0;
-    MPI_Error_string(rc, text, &length);
-    return wf_fail(WF_COMM, "MPI: %s: %s", what, text);
-}
 
 void wf_mpi_version(char *text, size_t text_bytes)
 {
@@ -26,7 +18,7 @@ void wf_mpi_version(char *text, size_t text_bytes)
 wf_status wf_mpi_init(void)
 {
     int provided = 0;
-    WF_TRY(check(MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &provided), "init"));
+    WF_TRY(wf_comm_mpi_check(MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &provided), "init"));
     MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
     if (provided >= MPI_THREAD_FUNNELED) return WF_OK;
     return wf_fail(WF_COMM, "MPI: this library allows no threads beside the one that calls it");
@@ -48,11 +40,11 @@ wf_status wf_mpi_node_leader(int *out)
     MPI_Comm node = MPI_COMM_NULL;
     int rank = 0, leader = 0;
     MPI_Comm_rank(MPI_COMM_WORLD, &rank);
-    WF_TRY(
-        check(MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, rank, MPI_INFO_NULL, &node),
-              "finding the ranks of this node"));
-    wf_status st =
-        check(MPI_Allreduce(&rank, &leader, 1, MPI_INT, MPI_MIN, node), "finding this node");
+    WF_TRY(wf_comm_mpi_check(
+        MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, rank, MPI_INFO_NULL, &node),
+        "finding the ranks of this node"));
+    wf_status st = wf_comm_mpi_check(MPI_Allreduce(&rank, &leader, 1, MPI_INT, MPI_MIN, node),
+                                     "finding this node");
     MPI_Comm_free(&node);
     if (st == WF_OK) *out = leader;
     return st;
