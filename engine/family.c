@@ -48,8 +48,8 @@ static const wf_family families[] = {
         .default_norm_eps = 1e-6,
         .default_rotary_pct = 1.0,
         .names = {LLAMA_NAMES},
-        .keys =
-            {LLAMA_KEYS, [WF_KEY_ATTN_BIAS] = {"attention_bias"}, [WF_KEY_MLP_BIAS] = {"mlp_bias"}},
+        .keys = {LLAMA_KEYS, [WF_KEY_ATTN_BIAS] = {"attention_bias"},
+                 [WF_KEY_MLP_BIAS] = {"mlp_bias"}},
         .ignored = {".rotary_emb.inv_freq"},
     },
     {
@@ -169,9 +169,8 @@ static int distance(const char *a, const char *b)
     int row[NAME_MAX_BYTES + 1];
     size_t n_a = strlen(a), n_b = strlen(b);
     if (n_a > NAME_MAX_BYTES || n_b > NAME_MAX_BYTES) return NAME_MAX_BYTES;
-    for (size_t j = 0; j <= n_b; j++) {
+    for (size_t j = 0; j <= n_b; j++)
         row[j] = (int)j;
-    }
     for (size_t i = 1; i <= n_a; i++) {
         int diagonal = row[0];
         row[0] = (int)i;

@@ -11,33 +11,33 @@
 // The step's buffers: X(name, bytes). T = step_tokens, R = max_rows, N = row slots (max_rows and
 // the padding's), act = bytes of an activation.
 #define WF_FORWARD_BUFFERS(X)                                                                      \
-    X(x, T *hidden *act) /* residual stream */                                                     \
-    X(y, T *hidden *sum) /* what is added to it next */                                            \
-    X(y2, parallel *T *hidden *act)                                                                \
-    X(n, T *hidden *act) /* normed */                                                              \
-    X(n2, parallel *T *hidden *act)                                                                \
-    X(qkv, T *qkv_cols *act)                                                                       \
-    X(heads, T *q_cols *act) /* attention's output */                                              \
-    X(up, T *up_cols *act)                                                                         \
-    X(ffn, T *ffn *act)                                                                            \
+    X(x, T * hidden * act) /* residual stream */                                                   \
+    X(y, T * hidden * sum) /* what is added to it next */                                          \
+    X(y2, parallel * T * hidden * act)                                                             \
+    X(n, T * hidden * act) /* normed */                                                            \
+    X(n2, parallel * T * hidden * act)                                                             \
+    X(qkv, T * qkv_cols * act)                                                                     \
+    X(heads, T * q_cols * act) /* attention's output */                                            \
+    X(up, T * up_cols * act)                                                                       \
+    X(ffn, T * ffn * act)                                                                          \
     X(ids, T * 4)                                                                                  \
-    X(last_x, R *hidden *act) /* rows that are sampled */                                          \
-    X(last_y, R *hidden *sum)                                                                      \
-    X(last_n, R *hidden *act)                                                                      \
-    X(slice, R *slice_cols * 4) /* this rank's logits */                                           \
-    X(gathered, split *R *slice_cols *tp * 4)                                                      \
-    X(logits, split *R *slice_cols *tp * 4)                                                        \
-    X(best, split *R * sizeof(wf_best)) /* this rank's greatest logits */                          \
-    X(bests, split *R * sizeof(wf_best) * tp)                                                      \
+    X(last_x, R * hidden * act) /* rows that are sampled */                                        \
+    X(last_y, R * hidden * sum)                                                                    \
+    X(last_n, R * hidden * act)                                                                    \
+    X(slice, R * slice_cols * 4) /* this rank's logits */                                          \
+    X(gathered, split * R * slice_cols * tp * 4)                                                   \
+    X(logits, split * R * slice_cols * tp * 4)                                                     \
+    X(best, split * R * sizeof(wf_best)) /* this rank's greatest logits */                         \
+    X(bests, split * R * sizeof(wf_best) * tp)                                                     \
     X(last_token, N * 4) /* row arrays from here on */                                             \
-    X(page_table, N *table_cols * 4)                                                               \
+    X(page_table, N * table_cols * 4)                                                              \
     X(sampling, N * sizeof(wf_row_sampling))                                                       \
-    X(counts, N *counts_cols * 2)                                                                  \
+    X(counts, N * counts_cols * 2)                                                                 \
     X(plan, plan_bytes) /* the step's plan */                                                      \
     X(token, R * 4)     /* what the step draws */                                                  \
     X(logprob, probs * 4)                                                                          \
-    X(top_id, R *n_top * 4)                                                                        \
-    X(top_logprob, R *n_top * 4)
+    X(top_id, R * n_top * 4)                                                                       \
+    X(top_logprob, R * n_top * 4)
 
 typedef struct buffers {
 #define WF_FORWARD_FIELD(name, bytes) void *name;

@@ -75,11 +75,9 @@ static int qkv_pieces(const wf_model *m, wf_piece *pieces)
         pieces[n++] = (wf_piece){WF_ROLE_QKV, all_q + r * kv, kv};
         pieces[n++] = (wf_piece){WF_ROLE_QKV, all_q + all_kv + r * kv, kv};
     } else {
-        for (int which = 0; which < 3; which++) {
-            for (int64_t h = r * m->n_heads; h < (r + 1) * m->n_heads; h++) {
+        for (int which = 0; which < 3; which++)
+            for (int64_t h = r * m->n_heads; h < (r + 1) * m->n_heads; h++)
                 pieces[n++] = (wf_piece){WF_ROLE_QKV, (3 * h + which) * dim, dim};
-            }
-        }
     }
     return n;
 }
@@ -176,11 +174,10 @@ static wf_status load_ends(wf_loader *l, wf_model *m)
     head.pieces = &head_rows;
     WF_TRY(wf_loader_matrix(l, &embed, &m->embed));
     WF_TRY(wf_loader_norm(l, WF_ROLE_FINAL_NORM, 0, &m->final_norm));
-    if (a->tied) {
+    if (a->tied)
         m->head = m->embed;
-    } else {
+    else
         WF_TRY(wf_loader_matrix(l, &head, &m->head));
-    }
     if (a->bias_head) WF_TRY(wf_loader_bias(l, &head, &m->head_bias));
     return wf_loader_rotary(l, m->max_context, &m->cos, &m->sin);
 }
@@ -273,9 +270,8 @@ void wf_model_destroy(wf_model **model)
 {
     wf_model *m = *model;
     if (!m) return;
-    for (int i = 0; i < m->arch.n_layers; i++) {
+    for (int i = 0; i < m->arch.n_layers; i++)
         free_layer(m->be, &m->layers[i]);
-    }
     if (m->head != m->embed) free_weight(m->be, m->head);
     free_weight(m->be, m->embed);
     free_vector(m->be, m->head_bias);

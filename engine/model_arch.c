@@ -58,11 +58,10 @@ static void read_size(reader *r, wf_config_key key, int32_t max, int32_t *out)
 
 static void read_size_or(reader *r, wf_config_key key, int32_t max, int32_t otherwise, int32_t *out)
 {
-    if (has_key(r, key)) {
+    if (has_key(r, key))
         read_size(r, key, max, out);
-    } else {
+    else
         *out = otherwise;
-    }
 }
 
 static void read_real_or(reader *r, wf_config_key key, double min, double max, double otherwise,
@@ -86,11 +85,10 @@ static void read_sizes(reader *r, wf_arch *a)
     read_size(r, WF_KEY_N_HEADS, 1 << 14, &a->n_heads);
     read_size_or(r, WF_KEY_N_KV_HEADS, 1 << 14, a->n_heads, &a->n_kv_heads);
     read_size_or(r, WF_KEY_HEAD_DIM, 1024, a->n_heads ? a->hidden / a->n_heads : 0, &a->head_dim);
-    if (r->family->ffn_is_4_hidden) {
+    if (r->family->ffn_is_4_hidden)
         read_size_or(r, WF_KEY_FFN, 1 << 22, 4 * a->hidden, &a->ffn);
-    } else {
+    else
         read_size(r, WF_KEY_FFN, 1 << 22, &a->ffn);
-    }
     read_size(r, WF_KEY_VOCAB, 1 << 24, &a->n_vocab);
     read_size(r, WF_KEY_MAX_CONTEXT, 1 << 28, &a->max_context);
     read_real_or(r, WF_KEY_NORM_EPS, 0.0, 1.0, r->family->default_norm_eps, &eps);
@@ -216,9 +214,8 @@ static void read_rope(reader *r, wf_arch *a)
     if (wf_json_has(r->root, "rope_parameters")) {
         wf_json_ref of = wf_json_find(r->root, "rope_parameters");
         read_scaling(r, of, a);
-        if (wf_json_has(of, "rope_theta")) {
+        if (wf_json_has(of, "rope_theta"))
             noted(r, wf_json_get_f64(of, "rope_theta", 1.0, 1e15, &a->rope.theta));
-        }
         if (wf_json_has(of, "partial_rotary_factor")) {
             noted(r, wf_json_get_f64(of, "partial_rotary_factor", 0.0, 1.0, &pct));
             if (pct < 1.0 && !r->family->keys[WF_KEY_ROTARY_PCT][0]) {
@@ -259,9 +256,8 @@ static void add_eos(reader *r, wf_json_ref place, wf_arch *a)
 {
     int64_t id;
     if (noted(r, wf_json_read_i64(place, 0, a->n_vocab ? a->n_vocab - 1 : INT32_MAX, &id))) return;
-    for (int32_t i = 0; i < a->n_eos; i++) {
+    for (int32_t i = 0; i < a->n_eos; i++)
         if (a->eos[i] == id) return;
-    }
     if (a->n_eos == WF_ARCH_MAX_EOS) {
         noted(r, wf_json_fail(place, "more than %d tokens that end a text", WF_ARCH_MAX_EOS));
         return;
@@ -278,9 +274,8 @@ static void read_eos(reader *r, const wf_json *doc, wf_arch *a)
         add_eos(r, place, a);
         return;
     }
-    for (size_t i = 0; i < wf_json_count(place) && i <= WF_ARCH_MAX_EOS; i++) {
+    for (size_t i = 0; i < wf_json_count(place) && i <= WF_ARCH_MAX_EOS; i++)
         add_eos(r, wf_json_at(place, i), a);
-    }
 }
 
 static void read_tokens(reader *r, wf_arch *a)
@@ -311,19 +306,16 @@ static void check_together(reader *r, wf_arch *a)
         complain(r, "hidden size %d does not divide by %d heads, and there is no head_dim",
                  a->hidden, a->n_heads);
     }
-    if (a->n_heads % a->n_kv_heads != 0) {
+    if (a->n_heads % a->n_kv_heads != 0)
         complain(r, "%d heads do not divide by %d key/value heads", a->n_heads, a->n_kv_heads);
-    }
-    if (a->head_dim < 2 || a->head_dim % 2 != 0) {
+    if (a->head_dim < 2 || a->head_dim % 2 != 0)
         complain(r, "head_dim %d: must be even and at least 2", a->head_dim);
-    }
     if (a->rotary_dim < 2 || a->rotary_dim > a->head_dim || a->rotary_dim % 2 != 0) {
         complain(r, "%d rotary dimensions: must be even, at least 2, at most head_dim %d",
                  a->rotary_dim, a->head_dim);
     }
-    if (a->shared_norm && !a->parallel_residual) {
+    if (a->shared_norm && !a->parallel_residual)
         complain(r, "one norm for attention and MLP needs a parallel residual");
-    }
 }
 
 static void refuse_others(reader *r)

@@ -126,9 +126,8 @@ static wf_status check_shape(const wf_hf_tensor *found, int rank, const int64_t 
     const wf_st_tensor expected = {.rank = rank, .shape = shape};
     char is[96], should[96];
     bool same = t->rank == rank;
-    for (int i = 0; same && i < rank; i++) {
+    for (int i = 0; same && i < rank; i++)
         same = t->shape[i] == shape[i];
-    }
     if (same) return WF_OK;
     return wf_fail(WF_DATA,
                    "%s: %s: shape %s, expected %s; config.json and weights are not of one model",
@@ -217,9 +216,8 @@ static wf_status load_zeros(wf_loader *l, const wf_part *part, int64_t dst_row, 
 {
     if (dst_row == part->n_rows) return WF_OK;
     memset(l->staging, 0, (size_t)part->n_cols * wf_dtype_bytes(l->dtype));
-    for (int64_t row = dst_row; row < part->n_rows; row++) {
+    for (int64_t row = dst_row; row < part->n_rows; row++)
         WF_TRY(l->be->ops->weight_load(l->be, weight, row, 1, l->staging, l->dtype, part->n_cols));
-    }
     return WF_OK;
 }
 
@@ -236,9 +234,7 @@ static uint64_t seed_of(const wf_loader *l, const wf_part *part)
 static wf_status fill_matrix(wf_loader *l, const wf_part *part, wf_weight *weight)
 {
     int64_t dst_row = 0;
-    if (!l->folder) {
-        return l->be->ops->weight_random(l->be, weight, seed_of(l, part), part->std);
-    }
+    if (!l->folder) return l->be->ops->weight_random(l->be, weight, seed_of(l, part), part->std);
     for (int i = 0; i < part->n_pieces; i++) {
         WF_TRY(load_piece(l, part, &part->pieces[i], dst_row, weight));
         dst_row += part->pieces[i].n;
@@ -334,9 +330,8 @@ wf_status wf_loader_norm(wf_loader *l, wf_role role, int i_layer, wf_norm *out)
     bool has_bias = l->arch->family->norm == WF_NORM_LAYER;
     if (l->dry && !l->folder) return WF_OK;
     WF_TRY(wf_alloc((size_t)n, sizeof *values, &values));
-    for (int64_t i = 0; i < n; i++) {
+    for (int64_t i = 0; i < n; i++)
         values[i] = 1.0f;
-    }
     if (l->folder) WF_TRY_TO(done, load_vector(l, &weight, 0, n, values));
     if (!l->dry) WF_TRY_TO(done, place_vector(l, values, n, &out->weight));
     if (!has_bias) goto done;

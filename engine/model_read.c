@@ -71,12 +71,10 @@ void wf_readahead_destroy(wf_readahead **readahead)
     ra->leave = true;
     pthread_cond_broadcast(&ra->has_room);
     pthread_mutex_unlock(&ra->lock);
-    for (int i = 0; i < ra->n_threads; i++) {
+    for (int i = 0; i < ra->n_threads; i++)
         pthread_join(ra->threads[i], NULL);
-    }
-    for (size_t i = 0; i < ra->n_slots; i++) {
+    for (size_t i = 0; i < ra->n_slots; i++)
         if (ra->slots[i].data) ra->config.be->ops->host_free(ra->config.be, ra->slots[i].data);
-    }
     pthread_cond_destroy(&ra->has_block);
     pthread_cond_destroy(&ra->has_room);
     pthread_mutex_destroy(&ra->lock);
@@ -184,9 +182,8 @@ static wf_status make_ring(wf_readahead *ra, size_t n_slots)
     }
     WF_TRY(wf_alloc(n_slots, sizeof *ra->slots, &ra->slots));
     ra->n_slots = n_slots;
-    for (size_t i = 0; i < n_slots; i++) {
+    for (size_t i = 0; i < n_slots; i++)
         WF_TRY(ops->host_alloc(ra->config.be, largest, &ra->slots[i].data));
-    }
     return WF_OK;
 }
 
@@ -221,16 +218,14 @@ static bool same_block(const wf_read_block *a, const wf_read_block *b)
 wf_status wf_readahead_next(wf_readahead *ra, const wf_read_block *block, const void **out)
 {
     size_t i = ra->n_lent;
-    if (i >= ra->n_blocks || !same_block(&ra->blocks[i], block)) {
+    if (i >= ra->n_blocks || !same_block(&ra->blocks[i], block))
         return wf_fail(WF_INTERNAL, "model: block %zu was not announced like this", i);
-    }
     const ring_slot *slot = &ra->slots[i % ra->n_slots];
     pthread_mutex_lock(&ra->lock);
     ra->n_lent++;
     pthread_cond_broadcast(&ra->has_room);
-    while (!ra->done[i] && !(ra->leave && ra->n_taken <= i)) {
+    while (!ra->done[i] && !(ra->leave && ra->n_taken <= i))
         pthread_cond_wait(&ra->has_block, &ra->lock);
-    }
     wf_status st = ra->done[i] ? slot->status : WF_INTERNAL;
     pthread_mutex_unlock(&ra->lock);
     if (st != WF_OK) return wf_fail(st, "%s", ra->done[i] ? slot->message : "model: not read");

@@ -24,9 +24,8 @@ static int64_t find16(const uint16_t *x, int64_t n, uint16_t limit)
         }
         if (greatest >= limit) break;
     }
-    for (; i < n; i++) {
+    for (; i < n; i++)
         if ((x[i] & 0x7fff) >= limit) return i;
-    }
     return -1;
 }
 
@@ -41,9 +40,8 @@ static int64_t find32(const uint32_t *x, int64_t n, uint32_t limit)
         }
         if (greatest >= limit) break;
     }
-    for (; i < n; i++) {
+    for (; i < n; i++)
         if ((x[i] & 0x7fffffff) >= limit) return i;
-    }
     return -1;
 }
 

@@ -12,9 +12,8 @@ static float llama3(const wf_rope *rope, float inv_freq)
 {
     const float pi2 = (float)(2.0 * 3.14159265358979323846);
     float wave = pi2 / inv_freq;
-    if (wave > (float)(rope->original_max_context / rope->low_freq)) {
+    if (wave > (float)(rope->original_max_context / rope->low_freq))
         return inv_freq / (float)rope->factor;
-    }
     if (wave < (float)(rope->original_max_context / rope->high_freq)) return inv_freq;
     float smooth = ((float)rope->original_max_context / wave - (float)rope->low_freq) /
                    (float)(rope->high_freq - rope->low_freq);

@@ -10,9 +10,8 @@
 
 static bool is_ascii(const char *text)
 {
-    for (; *text; text++) {
+    for (; *text; text++)
         if ((unsigned char)*text >= 0x80) return false;
-    }
     return true;
 }
 
@@ -42,12 +41,10 @@ static wf_status put(wf_h5_file *file, const char *object, const char *name, hid
     hid_t space = H5Screate(H5S_SCALAR);
     hid_t id = H5Acreate_by_name(file->id, object, name, stored, space, H5P_DEFAULT, H5P_DEFAULT,
                                  H5P_DEFAULT);
-    if (id < 0 || H5Awrite(id, memory, value) < 0) {
+    if (id < 0 || H5Awrite(id, memory, value) < 0)
         st = wf_h5_fail(WF_IO, "%s:%s@%s: cannot be written", file->path, object, name);
-    }
-    if (id >= 0 && H5Aclose(id) < 0 && st == WF_OK) {
+    if (id >= 0 && H5Aclose(id) < 0 && st == WF_OK)
         st = wf_h5_fail(WF_IO, "%s:%s@%s: cannot be written", file->path, object, name);
-    }
     if (space >= 0) H5Sclose(space);
     return st;
 }
@@ -95,9 +92,8 @@ static wf_status open_one(wf_h5_file *file, const char *object, const char *name
 {
     *id = *type = -1;
     WF_TRY(wf_h5_check_path(file, object));
-    if (H5Aexists_by_name(file->id, object, name, H5P_DEFAULT) <= 0) {
+    if (H5Aexists_by_name(file->id, object, name, H5P_DEFAULT) <= 0)
         return wf_fail(file->bad, "%s:%s@%s: attribute is missing", file->path, object, name);
-    }
     *id = H5Aopen_by_name(file->id, object, name, H5P_DEFAULT, H5P_DEFAULT);
     *type = *id < 0 ? -1 : H5Aget_type(*id);
     hid_t space = *id < 0 ? -1 : H5Aget_space(*id);
@@ -146,9 +142,8 @@ wf_status wf_h5_get_text(wf_h5_file *file, const char *object, const char *name,
     } else {
         st = H5Tis_variable_str(type) > 0 ? read_variable_text(id, type, out)
                                           : read_fixed_text(id, type, out);
-        if (st == WF_INTERNAL) {
+        if (st == WF_INTERNAL)
             st = wf_h5_fail(file->bad, "%s:%s@%s: cannot be read", file->path, object, name);
-        }
     }
     H5Tclose(type);
     H5Aclose(id);
@@ -171,9 +166,8 @@ static wf_status get_number(wf_h5_file *file, const char *object, const char *na
         if (is_unsigned != NULL) *is_unsigned = u;
         hid_t memory = f != NULL ? H5T_NATIVE_DOUBLE : u ? H5T_NATIVE_UINT64 : H5T_NATIVE_INT64;
         void *value = f != NULL ? (void *)f : (void *)i;
-        if (H5Aread(id, memory, value) < 0) {
+        if (H5Aread(id, memory, value) < 0)
             st = wf_h5_fail(file->bad, "%s:%s@%s: cannot be read", file->path, object, name);
-        }
     }
     H5Tclose(type);
     H5Aclose(id);
@@ -222,9 +216,8 @@ wf_status wf_h5_check_header(wf_h5_file *file, const char *format, int major)
     char *text = NULL;
     WF_TRY(wf_h5_get_text(file, "/", "format", &text));
     wf_status st = WF_OK;
-    if (strcmp(text, format) != 0) {
+    if (strcmp(text, format) != 0)
         st = wf_fail(file->bad, "%s:/@format: is '%.64s', expected '%s'", file->path, text, format);
-    }
     free(text);
     if (st != WF_OK) return st;
     WF_TRY(wf_h5_get_text(file, "/", "format_version", &text));

@@ -154,9 +154,8 @@ wf_status wf_h5_column_close(wf_h5_column **column)
     wf_h5_column *c = *column;
     if (c == NULL) return WF_OK;
     wf_status st = c->id < 0 || c->n_held > 0 ? flush_held(c) : WF_OK;
-    if (st == WF_OK && H5Dclose(c->id) < 0) {
+    if (st == WF_OK && H5Dclose(c->id) < 0)
         st = wf_h5_fail(WF_IO, "%s:%s: cannot be closed", c->file->path, c->spec.name);
-    }
     if (st == WF_OK) c->id = -1;
     wf_h5_column_abandon(column);
     return st;
@@ -192,19 +191,16 @@ wf_status wf_h5_write_texts(wf_h5_file *file, const wf_h5_column_spec *spec,
     size_t width = type < 0 ? 1 : H5Tget_size(type);
     char *block = NULL;
     WF_TRY_TO(done, wf_alloc(n == 0 ? 1 : n, width, &block));
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++)
         memcpy(block + i * width, texts[i], strlen(texts[i])); // the rest is zero already
-    }
     id = H5Dcreate2(file->id, spec->name, type, space, lcpl, H5P_DEFAULT, H5P_DEFAULT);
-    if (id < 0 || (n > 0 && H5Dwrite(id, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, block) < 0)) {
+    if (id < 0 || (n > 0 && H5Dwrite(id, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, block) < 0))
         st = wf_h5_fail(WF_IO, "%s:%s: cannot be written", file->path, spec->name);
-    } else {
+    else
         st = describe(file, spec);
-    }
     // Small writes are held back until the dataset is closed: only this tells that they arrived.
-    if (id >= 0 && H5Dclose(id) < 0 && st == WF_OK) {
+    if (id >= 0 && H5Dclose(id) < 0 && st == WF_OK)
         st = wf_h5_fail(WF_IO, "%s:%s: cannot be written", file->path, spec->name);
-    }
 done:
     free(block);
     if (space >= 0) H5Sclose(space);

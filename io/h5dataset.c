@@ -45,7 +45,7 @@ static void type_text(hid_t type, char *text, size_t bytes)
                                           "bitfield", "opaque",          "compound", "reference",
                                           "enum",     "variable-length", "array"};
     H5T_class_t class = H5Tget_class(type);
-    bool known = class >= 0 && (size_t) class < sizeof classes / sizeof classes[0];
+    bool known = class >= 0 && (size_t)class < sizeof classes / sizeof classes[0];
     size_t n_bits = H5Tget_size(type) * 8;
     const char *order = H5Tget_order(type) == H5T_ORDER_BE ? "big-endian " : "";
     const char *sign = "";
@@ -78,19 +78,15 @@ static wf_status check_shape(wf_h5_dataset *d, uint32_t width)
     bool simple = H5Sget_simple_extent_type(space) == H5S_SIMPLE;
     if (simple && rank == want) H5Sget_simple_extent_dims(space, size, NULL);
     H5Sclose(space);
-    if (!simple || rank != want) {
-        return refuse(d, "has %d dimensions, expected %d", rank, want);
-    }
-    if (want == 2 && (width == UINT32_MAX ? size[1] >= UINT32_MAX : size[1] != width)) {
+    if (!simple || rank != want) return refuse(d, "has %d dimensions, expected %d", rank, want);
+    if (want == 2 && (width == UINT32_MAX ? size[1] >= UINT32_MAX : size[1] != width))
         return refuse(d, "has %" PRIu64 " columns, expected %" PRIu32, (uint64_t)size[1], width);
-    }
     d->rank = want;
     d->n = size[0];
     d->width = size[1];
     uint64_t row_bytes = d->width * wf_h5_type_bytes(d->type);
-    if (row_bytes > 0 && d->n > (UINT64_C(1) << 48) / row_bytes) {
+    if (row_bytes > 0 && d->n > (UINT64_C(1) << 48) / row_bytes)
         return refuse(d, "claims %" PRIu64 " rows, which cannot be", d->n);
-    }
     return WF_OK;
 }
 
@@ -184,13 +180,12 @@ static wf_status check_storage(wf_h5_dataset *d)
     if (dcpl < 0) return unreadable(d);
     H5D_layout_t layout = H5Pget_layout(dcpl);
     wf_status st = WF_OK;
-    if (layout == H5D_VIRTUAL) {
+    if (layout == H5D_VIRTUAL)
         st = refuse(d, "is a virtual dataset; the file must hold its data itself");
-    } else if (H5Pget_external_count(dcpl) != 0) {
+    else if (H5Pget_external_count(dcpl) != 0)
         st = refuse(d, "uses external storage; the file must hold its data itself");
-    } else if (layout != H5D_CHUNKED && layout != H5D_CONTIGUOUS && layout != H5D_COMPACT) {
+    else if (layout != H5D_CHUNKED && layout != H5D_CONTIGUOUS && layout != H5D_COMPACT)
         st = refuse(d, "has an unknown storage layout");
-    }
     if (st == WF_OK) st = check_filters(d, dcpl);
     if (st == WF_OK && layout == H5D_CHUNKED) st = check_chunks(d, dcpl);
     if (st == WF_OK) st = check_amount(d);
@@ -227,11 +222,10 @@ wf_status wf_h5_dataset_open(wf_h5_file *file, const char *name, wf_h5_type type
     if (st == WF_OK) st = check_type(d);
     if (st == WF_OK) st = check_shape(d, width);
     if (st == WF_OK) st = check_storage(d);
-    if (st == WF_OK) {
+    if (st == WF_OK)
         *out = d;
-    } else {
+    else
         wf_h5_dataset_close(&d);
-    }
     return st;
 }
 
@@ -270,9 +264,8 @@ static wf_status read_rows(const wf_h5_dataset *d, uint64_t start, size_t n, voi
 wf_status wf_h5_dataset_read(wf_h5_dataset *d, uint64_t start, size_t n, void *values)
 {
     if (n == 0) return WF_OK;
-    if (start > d->n || n > d->n - start) {
+    if (start > d->n || n > d->n - start)
         return refuse(d, "has %" PRIu64 " rows, %" PRIu64 " + %zu wanted", d->n, start, n);
-    }
     wf_status st = read_rows(d, start, n, values);
     // Again, a chunk at a time, to name the rows that cannot be had.
     uint64_t at = start, end = start + n, stop;
@@ -300,9 +293,8 @@ static wf_status check_texts(wf_h5_dataset *d, size_t most, hid_t *type)
 {
     *type = H5Dget_type(d->id);
     if (*type < 0) return unreadable(d);
-    if (H5Tget_class(*type) != H5T_STRING || H5Tis_variable_str(*type) > 0) {
+    if (H5Tget_class(*type) != H5T_STRING || H5Tis_variable_str(*type) > 0)
         return refuse(d, "does not hold fixed-length strings");
-    }
     WF_TRY(check_shape(d, 0));
     size_t width = H5Tget_size(*type);
     if (d->n > most || width == 0 || width > WF_H5_MAX_TEXT || d->n > WF_H5_MAX_TEXT / width) {

@@ -157,11 +157,10 @@ wf_status wf_h5_file_create(const char *path, wf_h5_file **out)
     if (file->id < 0) st = wf_h5_fail(WF_IO, "%s: cannot be created", path);
 done:
     H5Pclose(fapl);
-    if (st == WF_OK) {
+    if (st == WF_OK)
         *out = file;
-    } else {
+    else
         wf_h5_file_abandon(&file);
-    }
     return st;
 }
 
@@ -192,9 +191,8 @@ static wf_status check_readable(const char *path, wf_status bad)
 static wf_status check_superblock(const wf_h5_file *file)
 {
     H5F_info2_t info;
-    if (H5Fget_info2(file->id, &info) < 0) {
+    if (H5Fget_info2(file->id, &info) < 0)
         return wf_h5_fail(file->bad, "%s: its superblock cannot be read", file->path);
-    }
     if (info.super.version < 3) {
         return wf_fail(file->bad,
                        "%s: superblock version %u cannot tell a finished file from a torn one; "
@@ -237,11 +235,10 @@ wf_status wf_h5_file_open(const char *path, wf_status bad, wf_h5_file **out)
     st = open_checked(file, fapl);
 done:
     H5Pclose(fapl);
-    if (st == WF_OK) {
+    if (st == WF_OK)
         *out = file;
-    } else {
+    else
         wf_h5_file_abandon(&file);
-    }
     return st;
 }
 
@@ -251,11 +248,10 @@ wf_status wf_h5_file_close(wf_h5_file **file)
     if (f == NULL) return WF_OK;
     wf_status st = WF_OK;
     if (f->writing) {
-        if (H5Fflush(f->id, H5F_SCOPE_GLOBAL) < 0) {
+        if (H5Fflush(f->id, H5F_SCOPE_GLOBAL) < 0)
             st = wf_h5_fail(WF_IO, "%s: cannot be written", f->path);
-        } else if (H5Fclose(f->id) < 0) {
+        else if (H5Fclose(f->id) < 0)
             st = wf_h5_fail(WF_IO, "%s: cannot be closed", f->path);
-        }
         // After a failed flush H5Fclose() may crash: the id is leaked, the process is leaving.
         f->id = -1;
     }
@@ -290,9 +286,8 @@ static wf_status check_link(wf_h5_file *file, const char *prefix)
     H5L_info_t info;
     htri_t there = H5Lexists(file->id, prefix, H5P_DEFAULT);
     if (there == 0) return wf_fail(file->bad, "%s:%s: is missing", file->path, prefix);
-    if (there < 0 || H5Lget_info(file->id, prefix, &info, H5P_DEFAULT) < 0) {
+    if (there < 0 || H5Lget_info(file->id, prefix, &info, H5P_DEFAULT) < 0)
         return wf_h5_fail(file->bad, "%s:%s: cannot be looked up", file->path, prefix);
-    }
     if (info.type != H5L_TYPE_HARD) {
         const char *kind = info.type == H5L_TYPE_EXTERNAL ? "an external link"
                            : info.type == H5L_TYPE_SOFT   ? "a soft link"
@@ -307,9 +302,8 @@ wf_status wf_h5_check_path(wf_h5_file *file, const char *name)
 {
     char prefix[256];
     size_t n = strlen(name);
-    if (n >= sizeof prefix || name[0] != '/') {
+    if (n >= sizeof prefix || name[0] != '/')
         return wf_fail(WF_INTERNAL, "%s:%s: is no name this program uses", file->path, name);
-    }
     for (size_t i = 1; i <= n; i++) {
         if (n == 1 || (name[i] != '/' && name[i] != '\0')) continue;
         memcpy(prefix, name, i);

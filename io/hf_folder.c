@@ -144,9 +144,8 @@ static wf_status check_name(wf_json_ref item, const char *name)
         return wf_json_fail(item, "'%.64s' leaves the model's folder; a plain file name is needed",
                             name);
     }
-    if (!wf_text_ends_with(name, ".safetensors")) {
+    if (!wf_text_ends_with(name, ".safetensors"))
         return wf_json_fail(item, "'%.64s' is not the name of a .safetensors file", name);
-    }
     if (strlen(name) > 255) return wf_json_fail(item, "a file name of %zu bytes", strlen(name));
     return WF_OK;
 }
@@ -158,9 +157,8 @@ static const char *base_name(const wf_safetensors *file)
 
 static wf_safetensors *file_of(const wf_hf_folder *folder, const char *name, size_t *hint)
 {
-    if (*hint < folder->n_files && strcmp(base_name(folder->files[*hint]), name) == 0) {
+    if (*hint < folder->n_files && strcmp(base_name(folder->files[*hint]), name) == 0)
         return folder->files[*hint];
-    }
     for (size_t i = 0; i < folder->n_files; i++) {
         if (strcmp(base_name(folder->files[i]), name) == 0) {
             *hint = i;
@@ -172,9 +170,8 @@ static wf_safetensors *file_of(const wf_hf_folder *folder, const char *name, siz
 
 static wf_status open_mapped(wf_hf_folder *folder, wf_json_ref item, const char *name)
 {
-    if (folder->n_files == MAX_FILES) {
+    if (folder->n_files == MAX_FILES)
         return wf_json_fail(item, "more than %d files in one model", MAX_FILES);
-    }
     if (!is_there(folder, name)) {
         (void)wf_json_fail(item, "%s is not there; download it again", name);
         return WF_NO_INPUT;
@@ -214,9 +211,8 @@ static int compare_tensors(const void *a, const void *b)
 static wf_status join_tensors(wf_hf_folder *folder)
 {
     size_t n = 0;
-    for (size_t i = 0; i < folder->n_files; i++) {
+    for (size_t i = 0; i < folder->n_files; i++)
         n += wf_safetensors_count(folder->files[i]);
-    }
     WF_TRY(wf_alloc(n, sizeof *folder->tensors, &folder->tensors));
     for (size_t i = 0; i < folder->n_files; i++) {
         const wf_safetensors *file = folder->files[i];
@@ -253,9 +249,8 @@ static wf_status open_weights(wf_hf_folder *folder)
 static wf_status check_folder(const char *path)
 {
     struct stat info;
-    if (stat(path, &info) != 0) {
+    if (stat(path, &info) != 0)
         return wf_fail_errno(WF_NO_INPUT, "%s: the model's folder cannot be opened", path);
-    }
     if (S_ISDIR(info.st_mode)) return WF_OK;
     return wf_fail(WF_NO_INPUT, "%s: is a file; name the folder that holds config.json", path);
 }
@@ -281,9 +276,8 @@ fail:
 void wf_hf_folder_close(wf_hf_folder **folder)
 {
     if (!*folder) return;
-    for (size_t i = 0; i < (*folder)->n_files; i++) {
+    for (size_t i = 0; i < (*folder)->n_files; i++)
         wf_safetensors_close(&(*folder)->files[i]);
-    }
     document_free(&(*folder)->config);
     document_free(&(*folder)->generation);
     document_free(&(*folder)->index);
@@ -345,9 +339,8 @@ uint64_t wf_hf_folder_tensor_bytes(const wf_hf_folder *folder)
 static void hash_number(wf_hash128_stream *hash, uint64_t number)
 {
     uint8_t raw[8];
-    for (int i = 0; i < 8; i++) {
+    for (int i = 0; i < 8; i++)
         raw[i] = (uint8_t)(number >> 8 * i);
-    }
     wf_hash128_add(hash, raw, sizeof raw);
 }
 
@@ -377,9 +370,8 @@ static wf_status hash_file(wf_hash128_stream *hash, const wf_safetensors *file, 
     uint64_t end = wf_safetensors_file_bytes(file), begin = wf_safetensors_data_begin(file);
     hash_number(hash, end);
     WF_TRY(hash_range(hash, file, 0, begin, block));
-    if (end - begin <= SAMPLE_BLOCKS * SAMPLE_BYTES) {
+    if (end - begin <= SAMPLE_BLOCKS * SAMPLE_BYTES)
         return hash_range(hash, file, begin, end, block);
-    }
     uint64_t step = (end - begin - SAMPLE_BYTES) / (SAMPLE_BLOCKS - 1);
     for (uint64_t i = 0; i < SAMPLE_BLOCKS; i++) {
         uint64_t at = i + 1 < SAMPLE_BLOCKS ? begin + i * step : end - SAMPLE_BYTES;
@@ -398,9 +390,8 @@ wf_status wf_hf_folder_identity(const wf_hf_folder *folder, char out[WF_HF_IDENT
     hash_document(hash, &folder->config);
     hash_document(hash, &folder->generation);
     hash_document(hash, &folder->index);
-    for (size_t i = 0; i < folder->n_files; i++) {
+    for (size_t i = 0; i < folder->n_files; i++)
         WF_TRY_TO(done, hash_file(hash, folder->files[i], block));
-    }
     wf_hash128_hex(wf_hash128_value(hash), out);
 done:
     free(block);

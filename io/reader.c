@@ -78,9 +78,8 @@ static wf_status host_start(wf_reader *r)
 {
     int ends[2];
     pid_t self = getpid();
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) {
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
         return wf_fail_errno(WF_IO, "reader: no socket");
-    }
     r->host = fork();
     if (r->host == 0) {
         close(ends[0]);
@@ -107,11 +106,10 @@ wf_status wf_reader_start(const wf_reader_config *config, wf_reader **out)
     wf_status st = wf_alloc(r->shared.n_slots + 1, sizeof *r->slots, &r->slots);
     if (st == WF_OK) st = memory_map(r);
     if (st == WF_OK) st = host_start(r);
-    if (st == WF_OK) {
+    if (st == WF_OK)
         *out = r;
-    } else {
+    else
         wf_reader_close(&r);
-    }
     return st;
 }
 
@@ -128,9 +126,8 @@ void wf_reader_close(wf_reader **reader)
     while (r->host > 0 && waitpid(r->host, NULL, 0) < 0 && errno == EINTR) {
     }
     if (r->memory != NULL) munmap(r->memory, r->memory_bytes);
-    for (uint32_t i = 0; r->slots != NULL && i <= r->shared.n_slots; i++) {
+    for (uint32_t i = 0; r->slots != NULL && i <= r->shared.n_slots; i++)
         free(r->slots[i].rows);
-    }
     free(r->slots);
     free(r);
     *reader = NULL;
@@ -145,9 +142,8 @@ static wf_status send_request(wf_reader *r, wf_reader_request *q, const char *pa
     q->seq = ++r->last_seq;
     // The time limit starts now, unless the reader is at work already.
     wf_reader_control *control = r->shared.control;
-    if (atomic_load(&control->finished) + 1 == q->seq) {
+    if (atomic_load(&control->finished) + 1 == q->seq)
         atomic_store(&control->moved_ns, wf_clock_ns());
-    }
     atomic_store(&control->submitted, q->seq);
     while (send(r->socket, q, sizeof *q, MSG_NOSIGNAL) < 0) {
         if (errno == EINTR) continue;
@@ -161,18 +157,16 @@ static wf_status send_request(wf_reader *r, wf_reader_request *q, const char *pa
 uint32_t wf_reader_n_free(const wf_reader *r)
 {
     uint32_t n = 0;
-    for (uint32_t i = 0; i < r->shared.n_slots; i++) {
+    for (uint32_t i = 0; i < r->shared.n_slots; i++)
         n += r->slots[i].state == SLOT_FREE;
-    }
     return n;
 }
 
 wf_status wf_reader_submit(wf_reader *r, const wf_reader_read *read)
 {
     uint32_t i = 0;
-    while (i < r->shared.n_slots && r->slots[i].state != SLOT_FREE) {
+    while (i < r->shared.n_slots && r->slots[i].state != SLOT_FREE)
         i++;
-    }
     assert(i < r->shared.n_slots);
     wf_reader_request q = {.op = WF_READER_ROWS,
                            .slot = i,
@@ -224,9 +218,8 @@ static wf_status take_rows(wf_reader *r, uint32_t i_slot, uint32_t n_rows)
     memcpy(s->rows, from, n_rows * sizeof *from);
     for (uint32_t i = 0; i < n_rows; i++) {
         wf_request *row = &s->rows[i];
-        if (row->row != read->row0 + i || !row_is_sound(r, i_slot, row)) {
+        if (row->row != read->row0 + i || !row_is_sound(r, i_slot, row))
             return wf_fail(WF_SHARD, "shard %s is damaged (reader returned nonsense)", read->path);
-        }
         row->shard = read->shard;
     }
     s->batch.rows = s->rows;
@@ -273,9 +266,8 @@ static wf_status take_reply(wf_reader *r, int64_t timeout_ns, bool *got)
     wf_reader_reply reply;
     ssize_t bytes = recv(r->socket, &reply, sizeof reply, 0);
     if (bytes < 0 && errno == EINTR) return WF_OK;
-    if (bytes != (ssize_t)sizeof reply) {
+    if (bytes != (ssize_t)sizeof reply)
         return wf_fail(WF_INTERNAL, "the reader process is gone; run again to continue");
-    }
     complete(r, &reply);
     *got = true;
     return WF_OK;

@@ -149,9 +149,8 @@ static wf_status serve_rows(child *c, const wf_reader_request *q, wf_shard *shar
     WF_TRY(wf_shard_read(shard, q->row0, n, &limits, c->arena, c->rows, &n_read));
     wf_request *rows = (wf_request *)(void *)wf_reader_slot(c->shared, q->slot);
     room to = {(char *)(rows + n_read), (char *)rows + c->shared->slot_bytes};
-    while (n_put < n_read && put_row(&to, &c->rows[n_put], &rows[n_put])) {
+    while (n_put < n_read && put_row(&to, &c->rows[n_put], &rows[n_put]))
         n_put++;
-    }
     if (n_put == 0 && n_read > 0) return wf_fail(WF_INTERNAL, "%s: no room in the slot", q->path);
     *n_rows = n_put;
     return WF_OK;

@@ -39,12 +39,10 @@ static void set_signals(void)
 {
     static const int ignored[] = {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGALRM, SIGPIPE};
     static const int plain[] = {SIGCHLD, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGSYS};
-    for (size_t i = 0; i < sizeof ignored / sizeof ignored[0]; i++) {
+    for (size_t i = 0; i < sizeof ignored / sizeof ignored[0]; i++)
         signal(ignored[i], SIG_IGN);
-    }
-    for (size_t i = 0; i < sizeof plain / sizeof plain[0]; i++) {
+    for (size_t i = 0; i < sizeof plain / sizeof plain[0]; i++)
         signal(plain[i], SIG_DFL);
-    }
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
@@ -111,9 +109,8 @@ static void child_reap(host *h)
     }
     close(h->beat);
     h->beat = h->child = -1;
-    if (!(WIFEXITED(status) && WEXITSTATUS(status) == 0)) {
+    if (!(WIFEXITED(status) && WEXITSTATUS(status) == 0))
         atomic_fetch_add(&h->shared->control->n_died, 1);
-    }
     answer_current(h, status);
 }
 

@@ -54,9 +54,8 @@ wf_status wf_request_check(const wf_request *r, int64_t n_vocab, int64_t max_con
                        r->arrival_ns);
     }
     if (r->n_prompt == 0) return wf_fail(WF_REQ_EMPTY, "prompt has no tokens");
-    if (r->max_new_tokens == 0) {
+    if (r->max_new_tokens == 0)
         return wf_fail(WF_REQ_LENGTH, "max_new_tokens is 0; at least 1 token must be asked for");
-    }
     if (max_context > 0 && r->n_prompt >= max_context) {
         return wf_fail(WF_REQ_CONTEXT,
                        "prompt of %" PRIu32 " tokens does not fit the context of %" PRId64

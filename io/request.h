@@ -12,7 +12,8 @@
 #include "io/base/status.h"
 
 // X(field, C type, HDF5 class F|I|U|B, default, least, most): one optional column of
-// /requests each, and one key of the job file's `sampling:`. Names and meanings are those of vLLM's SamplingParams.
+// /requests each, and one key of the job file's `sampling:`. Names and meanings are those of vLLM's
+// SamplingParams.
 #define WF_SAMPLING_TABLE(X)                                                                       \
     X(temperature, float, F, 0.0f, 0.0, 100.0)                                                     \
     X(top_p, float, F, 1.0f, 1e-6, 1.0)                                                            \
@@ -38,9 +39,8 @@ typedef struct wf_sampling {
 // Columns a shard really has, as bits in table order: (1u << WF_SAMPLING_temperature) ...
 enum {
 #define WF_SAMPLING_INDEX(field, type, kind, def, lo, hi) WF_SAMPLING_##field,
-    WF_SAMPLING_TABLE(WF_SAMPLING_INDEX)
+    WF_SAMPLING_TABLE(WF_SAMPLING_INDEX) WF_N_SAMPLING
 #undef WF_SAMPLING_INDEX
-    WF_N_SAMPLING
 };
 
 // A request. All pointers are borrowed from whoever handed it out (reader batch, test, ...).
@@ -55,11 +55,11 @@ typedef struct wf_request {
     uint32_t n_stop;
     const int32_t *stop; // [n_stop] token ids that end it
     uint32_t meta_bytes;
-    const uint8_t *meta;  // [meta_bytes] UTF-8, passed through
+    const uint8_t *meta;   // [meta_bytes] UTF-8, passed through
     uint32_t sampling_set; // which sampling columns the shard gives; the job fills in the others
     wf_sampling sampling;
-    wf_status status;    // WF_OK, or the WF_REQ_* reason why the row must fail
-    const char *error;   // one line for people when status is not WF_OK, else NULL
+    wf_status status;  // WF_OK, or the WF_REQ_* reason why the row must fail
+    const char *error; // one line for people when status is not WF_OK, else NULL
 } wf_request;
 
 // The defaults of WF_SAMPLING_TABLE.

@@ -17,9 +17,8 @@ enum { BLOCK_ROWS = 65536 };
 
 void wf_results_unuse(wf_results *r)
 {
-    for (int i = 0; i < WF_N_COLS; i++) {
+    for (int i = 0; i < WF_N_COLS; i++)
         wf_h5_dataset_close(&r->sets[i]);
-    }
     wf_h5_file_abandon(&r->h5);
     r->i_open = SIZE_MAX;
 }
@@ -87,9 +86,8 @@ static wf_status check_offset_ends(wf_results *r, int i_offset, int i_values)
 static wf_status open_columns(wf_results *r, wf_result_columns *columns)
 {
     WF_TRY(find_columns(r, columns));
-    for (int i = 0; i < WF_N_COLS; i++) {
+    for (int i = 0; i < WF_N_COLS; i++)
         if (wf_column_present(i, columns)) WF_TRY(open_column(r, i, columns));
-    }
     for (int i = 0; i < WF_N_COLS; i++) {
         int group = group_of(i);
         if (!r->sets[i] || group == i) continue;
@@ -113,9 +111,8 @@ wf_status wf_results_use(wf_results *r, size_t i)
     wf_result_columns columns;
     if (r->i_open == i) return WF_OK;
     wf_status st = open_file(r, r->files[i].path, &columns);
-    if (st == WF_OK && wf_h5_dataset_count(r->sets[WF_COL_row]) != r->files[i].rows) {
+    if (st == WF_OK && wf_h5_dataset_count(r->sets[WF_COL_row]) != r->files[i].rows)
         st = wf_fail(WF_DATA, "%s: changed while it was read", r->files[i].path);
-    }
     if (st == WF_OK)
         r->i_open = i;
     else
@@ -168,9 +165,8 @@ static wf_status read_shards(wf_results *r, wf_result_file *file)
     WF_TRY_TO(done, wf_h5_dataset_read(set, 0, n_uids, rows));
     WF_TRY_TO(done, wf_arena_alloc(r->arena, n_uids, sizeof *file->shard_map, &file->shard_map));
     file->n_shards = n_uids;
-    for (size_t i = 0; i < n_uids; i++) {
+    for (size_t i = 0; i < n_uids; i++)
         WF_TRY_TO(done, join_shard(r, uids[i], paths[i], rows[i], &file->shard_map[i]));
-    }
 done:
     wf_h5_dataset_close(&set);
     free(uids);
@@ -196,9 +192,8 @@ static wf_status read_run_numbers(wf_results *r, const char *name, wf_h5_type ty
     }
     WF_TRY_TO(done, wf_alloc(n, each, &values));
     WF_TRY_TO(done, wf_h5_dataset_read(set, 0, n, values));
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++)
         memcpy((char *)&runs[i] + field_offset, values + i * each, each);
-    }
 done:
     free(values);
     wf_h5_dataset_close(&set);
@@ -245,9 +240,8 @@ static wf_status join_run(wf_results *r, const wf_run_info *run)
 {
     for (size_t i = 0; i < r->n_runs; i++) {
         wf_run_info *have = &r->runs[i];
-        if (have->run != run->run || have->group != run->group || have->epoch != run->epoch) {
+        if (have->run != run->run || have->group != run->group || have->epoch != run->epoch)
             continue;
-        }
         *have = *run;
         return WF_OK;
     }
@@ -293,12 +287,10 @@ static wf_status read_job(wf_results *r)
     if (st == WF_OK) st = wf_h5_get_text(r->h5, "/", "model_hash", &hash);
     if (st == WF_OK) st = wf_h5_get_u64(r->h5, "/", "seed", &r->job.seed);
     if (st == WF_OK) st = wf_h5_get_i64(r->h5, "/", "n_vocab", &r->job.n_vocab);
-    if (st == WF_OK && (!r->job.job_text || strcmp(r->job.job_text, job) != 0)) {
+    if (st == WF_OK && (!r->job.job_text || strcmp(r->job.job_text, job) != 0))
         st = wf_arena_strdup(r->arena, job, &r->job.job_text);
-    }
-    if (st == WF_OK && (!r->job.model_hash || strcmp(r->job.model_hash, hash) != 0)) {
+    if (st == WF_OK && (!r->job.model_hash || strcmp(r->job.model_hash, hash) != 0))
         st = wf_arena_strdup(r->arena, hash, &r->job.model_hash);
-    }
     free(job);
     free(hash);
     return st;
@@ -312,9 +304,8 @@ static wf_status count_failed(wf_results *r, uint64_t rows, uint64_t *n_failed)
     for (uint64_t at = 0; at < rows; at += BLOCK_ROWS) {
         size_t n = rows - at < BLOCK_ROWS ? (size_t)(rows - at) : BLOCK_ROWS;
         WF_TRY(wf_h5_dataset_read(r->sets[WF_COL_status], at, n, block));
-        for (size_t i = 0; i < n; i++) {
+        for (size_t i = 0; i < n; i++)
             *n_failed += block[i] == WF_RESULT_FAILED;
-        }
     }
     return WF_OK;
 }
@@ -376,9 +367,8 @@ static wf_status add_folder(wf_results *r, const char *folder, const wf_results_
     wf_status st = WF_OK;
     if (!options || !options->segments) st = wf_manifest_covers(folder, refs, n, &merged);
     if (st == WF_OK && merged) st = add_segment(r, folder, "results.h5", false);
-    for (size_t i = 0; st == WF_OK && !merged && i < n; i++) {
+    for (size_t i = 0; st == WF_OK && !merged && i < n; i++)
         st = add_segment(r, folder, refs[i].path, refs[i].void_failed);
-    }
     if (st == WF_OK && !merged && n == 0) {
         st = wf_runs_count(runs) > 0
                  ? wf_fail(WF_NO_INPUT, "%s: holds no sealed results yet", folder)
@@ -430,9 +420,8 @@ wf_status wf_results_open_files(const char *const *paths, size_t n,
 {
     wf_results *r = NULL;
     wf_status st = create(n > 0 ? paths[0] : "", options, &r);
-    for (size_t i = 0; st == WF_OK && i < n; i++) {
+    for (size_t i = 0; st == WF_OK && i < n; i++)
         st = add_file(r, paths[i], false);
-    }
     if (st == WF_OK)
         *out = r;
     else
@@ -445,9 +434,8 @@ wf_status wf_results_open_segments(const char *out_dir, const wf_segment_ref *re
 {
     wf_results *r = NULL;
     wf_status st = create(out_dir, options, &r);
-    for (size_t i = 0; st == WF_OK && i < n; i++) {
+    for (size_t i = 0; st == WF_OK && i < n; i++)
         st = add_segment(r, out_dir, refs[i].path, refs[i].void_failed);
-    }
     if (st == WF_OK)
         *out = r;
     else
@@ -460,9 +448,8 @@ void wf_results_close(wf_results **results)
     wf_results *r = *results;
     if (!r) return;
     wf_results_unuse(r);
-    for (int i = 0; i < WF_N_COLS; i++) {
+    for (int i = 0; i < WF_N_COLS; i++)
         free(r->buffers[i].data);
-    }
     free(r->error_texts.data);
     free(r->views);
     free(r->files);

@@ -61,17 +61,15 @@ static wf_status read_all(wf_results *r, uint64_t start, size_t n)
 {
     static const int token_columns[] = {WF_COL_token_id, WF_COL_token_time, WF_COL_logprob,
                                         WF_COL_top_id, WF_COL_top_logprob};
-    for (int i = 0; i < WF_N_COLS; i++) {
+    for (int i = 0; i < WF_N_COLS; i++)
         if (wf_column_descs[i].kind == WF_COLUMN_ROW) WF_TRY(read_column(r, i, start, n));
-    }
     WF_TRY(read_offsets(r, WF_COL_error_offset, WF_COL_error, start, n));
     WF_TRY(read_offsets(r, WF_COL_meta_offset, WF_COL_meta, start, n));
     WF_TRY(read_offsets(r, WF_COL_output_offset, WF_COL_token_id, start, n));
     WF_TRY(read_ragged(r, WF_COL_error_offset, WF_COL_error, n));
     WF_TRY(read_ragged(r, WF_COL_meta_offset, WF_COL_meta, n));
-    for (size_t i = 0; i < sizeof token_columns / sizeof token_columns[0]; i++) {
+    for (size_t i = 0; i < sizeof token_columns / sizeof token_columns[0]; i++)
         WF_TRY(read_ragged(r, WF_COL_output_offset, token_columns[i], n));
-    }
     return WF_OK;
 }
 
@@ -140,9 +138,8 @@ wf_status wf_results_load(wf_results *r, size_t i_file, uint64_t start, size_t n
     WF_TRY(wf_results_use(r, i_file));
     WF_TRY(read_all(r, start, n));
     WF_TRY(wf_grow(n, sizeof *r->views, &r->views_capacity, &r->views));
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++)
         WF_TRY(build_view(r, &r->files[i_file], start, i));
-    }
     WF_TRY(copy_errors(r, n));
     r->n_views = n;
     return WF_OK;
@@ -218,9 +215,8 @@ wf_status wf_results_rewind(wf_results *r)
 
 static wf_status load_steps(wf_results *r, uint64_t start, size_t n, wf_step_record *steps)
 {
-    for (int i = WF_COL_step_start_ns; i <= WF_COL_step_group; i++) {
+    for (int i = WF_COL_step_start_ns; i <= WF_COL_step_group; i++)
         WF_TRY(read_column(r, i, start, n));
-    }
     for (size_t i = 0; i < n; i++) {
 #define STEP_FIELD(field, ctype, units, description)                                               \
     steps[i].field = ((const ctype *)r->buffers[WF_COL_step_##field].data)[i];

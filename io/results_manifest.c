@@ -84,9 +84,8 @@ wf_status wf_manifest_remove(const char *out_dir)
     char *path = NULL;
     wf_status st = WF_OK;
     WF_TRY(wf_path_join(out_dir, "manifest.json", &path));
-    if (unlink(path) != 0 && errno != ENOENT) {
+    if (unlink(path) != 0 && errno != ENOENT)
         st = wf_fail_errno(WF_IO, "%s: cannot be removed", path);
-    }
     free(path);
     return st;
 }

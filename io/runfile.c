@@ -97,9 +97,8 @@ wf_status wf_runs_set_aside(wf_runs *runs, const char *path, const char *why)
         free(to);
         to = NULL;
         snprintf(name, sizeof name, "%s.%u", path + strlen("segments/"), copy);
-        for (char *c = name; *c; c++) {
+        for (char *c = name; *c; c++)
             if (*c == '/') *c = '-';
-        }
         WF_TRY_TO(done, wf_path_join(folder, name, &to));
         if (!wf_file_exists(to)) break;
     }
@@ -138,9 +137,8 @@ static wf_status read_ref(scan *s, wf_json_ref item)
     bool part;
     WF_TRY(wf_json_get_string(item, "path", &path));
     WF_TRY(wf_arena_strdup(s->runs->arena, path, &path));
-    if (!wf_segment_path_parse(path, &ref, &part) || part) {
+    if (!wf_segment_path_parse(path, &ref, &part) || part)
         return wf_json_fail(item, "'%s' is no name of a segment", path);
-    }
     WF_TRY(wf_json_get_i64(item, "rows", 0, INT64_MAX, &rows));
     WF_TRY(wf_json_get_i64(item, "bytes", 0, INT64_MAX, &bytes));
     WF_TRY(wf_json_get_string(item, "xxh64", &hash));
@@ -159,9 +157,8 @@ static wf_status read_listed(scan *s, wf_json_ref root)
     wf_json_ref list;
     WF_TRY(wf_json_get_array(root, "segments", &list));
     wf_json_iter it = wf_json_iterate(list);
-    for (wf_json_ref item; wf_json_next(&it, &item);) {
+    for (wf_json_ref item; wf_json_next(&it, &item);)
         WF_TRY(read_ref(s, item));
-    }
     return WF_OK;
 }
 
@@ -275,9 +272,8 @@ static wf_segment_ref *find_listed(const scan *s, const wf_segment_ref *ref)
 
 static uint32_t newest_epoch(const scan *s, uint32_t group)
 {
-    for (size_t i = 0; i < s->n_epochs; i++) {
+    for (size_t i = 0; i < s->n_epochs; i++)
         if (s->epochs[i].group == group) return s->epochs[i].epoch;
-    }
     return 0;
 }
 
@@ -288,9 +284,8 @@ static const char *why_void(const scan *s, const wf_segment_ref *ref, const wf_s
     if (s->runs->n_runs == 0) return "there is no run file that it could belong to";
     if (ref->run >= s->runs->n_runs) return "its run has no run file";
     if (ref->run + 1 != s->runs->n_runs) return "its run was over when it was published";
-    if (ref->epoch != newest_epoch(s, ref->group)) {
+    if (ref->epoch != newest_epoch(s, ref->group))
         return "its group had been restarted when it was published";
-    }
     return NULL;
 }
 
@@ -355,9 +350,8 @@ static wf_status see_file(scan *s, const char *path)
     if (listed && listed->xxh64 != 0) { // an epoch's file does not know rows and hash
         ref.rows = listed->rows;
         ref.xxh64 = listed->xxh64;
-        if (listed->bytes != ref.bytes) {
+        if (listed->bytes != ref.bytes)
             return wf_runs_set_aside(runs, path, "its size is not the one recorded");
-        }
     }
     return keep_segment(runs, &ref);
 }
@@ -464,9 +458,8 @@ size_t wf_runs_without_progress(const wf_runs *runs)
 {
     size_t idle = 0;
     for (size_t run = runs->n_runs; run-- > 0; idle++) {
-        for (size_t i = 0; i < runs->n_segments; i++) {
+        for (size_t i = 0; i < runs->n_segments; i++)
             if (runs->segments[i].run == run) return idle;
-        }
     }
     return idle;
 }

@@ -47,9 +47,8 @@ void wf_done_destroy(wf_done **done)
     if (!*done) return;
     for (size_t i = 0; i < (*done)->n_shards; i++) {
         done_shard *shard = &(*done)->shards[i];
-        for (size_t s = 0; s < shard->n_samples; s++) {
+        for (size_t s = 0; s < shard->n_samples; s++)
             free(shard->bits[s]);
-        }
         free(shard->bits);
         free(shard->uid);
     }
@@ -75,9 +74,8 @@ static wf_status sample_bits(done_shard *shard, uint16_t sample, uint64_t **out)
 wf_status wf_done_mark(wf_done *done, uint32_t i_shard, uint64_t row, uint16_t sample)
 {
     uint64_t *bits, mask = UINT64_C(1) << row % 64;
-    if (i_shard >= done->n_shards) {
+    if (i_shard >= done->n_shards)
         return wf_fail(WF_DATA, "shard %u of %zu is marked done", i_shard, done->n_shards);
-    }
     done_shard *shard = &done->shards[i_shard];
     if (row >= shard->rows) {
         return wf_fail(WF_DATA, "row %" PRIu64 " of shard %u is done, but it has %" PRIu64 " rows",
@@ -121,9 +119,8 @@ static wf_status mark_keys(wf_done *done, const wf_results *results, const wf_re
             continue;
         }
         wf_status st = wf_done_mark(done, to, keys[i].row, keys[i].sample);
-        if (st == WF_DATA) {
+        if (st == WF_DATA)
             return wf_fail(WF_DATA, "%s: %s", wf_results_file_path(results, 0), wf_error());
-        }
         WF_TRY(st);
     }
     return WF_OK;
@@ -151,9 +148,8 @@ wf_status wf_done_scan(wf_done *done, const char *out_dir, const wf_runs *runs, 
     wf_result_key *keys = NULL;
     const wf_segment_ref *refs = wf_runs_segments(runs, &n);
     wf_status st = wf_alloc(KEY_ROWS, sizeof *keys, &keys);
-    for (size_t i = 0; st == WF_OK && i < n; i++) {
+    for (size_t i = 0; st == WF_OK && i < n; i++)
         st = scan_file(done, out_dir, &refs[i], keys, &foreign);
-    }
     free(keys);
     if (st == WF_OK && n_foreign) *n_foreign = foreign;
     return st;
@@ -171,9 +167,8 @@ uint32_t wf_done_samples(const wf_done *done, uint32_t i_shard, uint64_t row)
 {
     uint32_t n = 0;
     if (i_shard >= done->n_shards) return 0;
-    for (size_t s = 0; s < done->shards[i_shard].n_samples; s++) {
+    for (size_t s = 0; s < done->shards[i_shard].n_samples; s++)
         n += wf_done_has(done, i_shard, row, (uint16_t)s);
-    }
     return n;
 }
 

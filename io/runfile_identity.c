@@ -86,9 +86,8 @@ static void join_path(char out[PATH_BYTES], const char *path, const char *key, s
 static bool array_holds(wf_json_ref array, wf_json_ref value)
 {
     wf_json_iter it = wf_json_iterate(array);
-    for (wf_json_ref item; wf_json_next(&it, &item);) {
+    for (wf_json_ref item; wf_json_next(&it, &item);)
         if (equal_values(item, value)) return true;
-    }
     return false;
 }
 
@@ -106,9 +105,8 @@ static bool has_path(wf_json_ref identity, const char *path)
 {
     const char *other;
     wf_json_iter it = wf_json_iterate(wf_json_find(identity, PATHS));
-    for (wf_json_ref item; wf_json_next(&it, &item);) {
+    for (wf_json_ref item; wf_json_next(&it, &item);)
         if (wf_json_read_string(item, &other) == WF_OK && strcmp(path, other) == 0) return true;
-    }
     return false;
 }
 
@@ -131,9 +129,8 @@ static void compare_shards(differences *d, wf_json_ref was, wf_json_ref is)
     wf_json_iter it = wf_json_iterate(was);
     for (wf_json_ref item; wf_json_next(&it, &item);) {
         if (wf_json_kind_of(was) == WF_JSON_ARRAY) {
-            if (!array_holds(is, item)) {
+            if (!array_holds(is, item))
                 add(d, "shard %s was read before and is gone or changed", value_text(item, text));
-            }
         } else if (!wf_json_has(is, item.key)) {
             add_missing_shard(d, item.key);
         } else {
@@ -172,11 +169,10 @@ static void compare(differences *d, const char *path, wf_json_ref was, wf_json_r
 {
     char a[VALUE_BYTES], b[VALUE_BYTES];
     wf_json_kind kind = wf_json_kind_of(was);
-    if ((kind == WF_JSON_OBJECT || kind == WF_JSON_ARRAY) && wf_json_kind_of(is) == kind) {
+    if ((kind == WF_JSON_OBJECT || kind == WF_JSON_ARRAY) && wf_json_kind_of(is) == kind)
         compare_members(d, path, was, is);
-    } else if (!equal_values(was, is)) {
+    else if (!equal_values(was, is))
         add(d, "%s: was %s, is %s", path, value_text(was, a), value_text(is, b));
-    }
 }
 
 wf_status wf_identity_compare(const char *was, const char *is)

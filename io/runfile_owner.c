@@ -54,9 +54,8 @@ static int64_t pid_start_time(int64_t pid)
     snprintf(path, sizeof path, "/proc/%" PRId64 "/stat", pid);
     if (wf_file_read(path, FILE_BYTES, &text, NULL) != WF_OK) return 0;
     char *at = strrchr(text, ')');
-    for (int field = 2; at && field < 22; field++) {
+    for (int field = 2; at && field < 22; field++)
         at = strchr(at + 1, ' ');
-    }
     if (at) start = strtoll(at, NULL, 10);
     free(text);
     return start;
@@ -157,9 +156,8 @@ static bool counter_moves(const char *path, const owner_facts *seen, int64_t wai
 static bool is_alive(const char *path, const owner_facts *f, const wf_owner_params *params,
                      const owner_facts *self)
 {
-    if (self->job_id[0] && strcmp(f->job_id, self->job_id) == 0 && f->restart < self->restart) {
+    if (self->job_id[0] && strcmp(f->job_id, self->job_id) == 0 && f->restart < self->restart)
         return false; // our own job's earlier start: the batch system ended it
-    }
     if (strcmp(f->host, self->host) == 0 && strcmp(f->boot, self->boot) == 0) {
         int64_t start = pid_start_time(f->pid);
         return start != 0 && start == f->pid_start;
@@ -235,15 +233,13 @@ static bool still_ours(const wf_owner *owner)
 static void beat(wf_owner *owner)
 {
     if (!still_ours(owner)) {
-        if (!atomic_exchange(&owner->lost, true)) {
+        if (!atomic_exchange(&owner->lost, true))
             wf_warn("%s: another run has taken the output folder", owner->path);
-        }
         return;
     }
     owner->facts.beat++;
-    if (write_facts(owner->path, &owner->facts, WF_PUBLISH_FAST) != WF_OK) {
+    if (write_facts(owner->path, &owner->facts, WF_PUBLISH_FAST) != WF_OK)
         wf_debug("heartbeat: %s", wf_error()); // a full disk is reported where results are lost
-    }
 }
 
 static void *beat_main(void *argument)
@@ -282,9 +278,8 @@ wf_status wf_owner_take(const char *out_dir, const wf_owner_params *params, wf_o
     owner->facts = own_facts(params);
     owner->beat_ns = params->beat_ns ? params->beat_ns : BEAT_NS_DEFAULT;
     WF_TRY_TO(fail, wf_path_join(out_dir, "owner.json", &owner->path));
-    for (int i = 0; i < ATTEMPTS && !taken; i++) {
+    for (int i = 0; i < ATTEMPTS && !taken; i++)
         WF_TRY_TO(fail, try_take(owner->path, params, &owner->facts, &taken));
-    }
     if (!taken) {
         st = wf_fail(WF_IN_USE, "%s: several runs start here at once", owner->path);
         goto fail;

@@ -21,9 +21,8 @@ static wf_status read_keys(const char *path, wf_result_key *keys, uint64_t *rows
     for (uint64_t start = 0; st == WF_OK && start < n; start += KEY_ROWS) {
         size_t part = n - start < KEY_ROWS ? (size_t)(n - start) : KEY_ROWS;
         st = wf_results_keys(results, 0, start, part, keys);
-        for (size_t i = 0; st == WF_OK && i < part; i++) {
+        for (size_t i = 0; st == WF_OK && i < part; i++)
             *n_failed += keys[i].failed;
-        }
     }
     wf_results_close(&results);
     *rows = n;

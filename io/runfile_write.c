@@ -42,9 +42,8 @@ static void put_head(wf_json_writer *w, uint32_t run)
 void wf_segment_refs_put(wf_json_writer *w, const wf_segment_ref *refs, size_t n)
 {
     wf_json_open_array(w, "segments");
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++)
         wf_segment_ref_put(w, NULL, &refs[i]);
-    }
     wf_json_close(w);
 }
 
@@ -104,9 +103,8 @@ wf_status wf_runs_start(wf_runs *runs, const wf_run_params *params, uint32_t *ru
     }
     if (!runs->verified) WF_TRY(wf_runs_verify(runs));
     WF_TRY(make_runs_folder(runs->out_dir));
-    for (size_t i = 0; params->retry_failed && i < runs->n_segments; i++) {
+    for (size_t i = 0; params->retry_failed && i < runs->n_segments; i++)
         if (runs->segments[i].n_failed > 0) runs->segments[i].void_failed = true;
-    }
     WF_TRY(wf_json_writer_create(2, &w));
     wf_status st = put_run(w, runs, params);
     snprintf(name, sizeof name, "runs/%zu.json", runs->n_runs);
@@ -161,11 +159,9 @@ static wf_status put_epoch(wf_json_writer *w, const wf_runs *runs, uint32_t run,
     wf_json_put_u64(w, "group", group);
     wf_json_put_u64(w, "epoch", epoch);
     wf_json_open_array(w, "segments");
-    for (size_t i = 0; i < runs->n_segments; i++) {
-        if (runs->segments[i].group == group && runs->segments[i].run == run) {
+    for (size_t i = 0; i < runs->n_segments; i++)
+        if (runs->segments[i].group == group && runs->segments[i].run == run)
             wf_segment_ref_put(w, NULL, &runs->segments[i]);
-        }
-    }
     wf_json_close(w);
     wf_json_close(w);
     return WF_OK;
@@ -211,9 +207,8 @@ wf_status wf_run_raise_epoch(const char *out_dir, uint32_t run, uint32_t group, 
     bool there = true;
     uint32_t next = 0;
     wf_status st = WF_OK;
-    while (st == WF_OK && there) {
+    while (st == WF_OK && there)
         st = epoch_there(out_dir, run, group, ++next, name, &there);
-    }
     const wf_runs_options look = {.read_only = true, .report = say_nothing};
     if (st == WF_OK) st = wf_runs_open(out_dir, &look, &runs);
     if (st == WF_OK) st = wf_json_writer_create(2, &w);

@@ -123,9 +123,8 @@ static wf_status header_length(wf_safetensors *file, size_t *out)
                        file->path, file->file_bytes);
     }
     WF_TRY(wf_safetensors_read_raw(file, 0, sizeof raw, raw));
-    for (int i = 7; i >= 0; i--) {
+    for (int i = 7; i >= 0; i--)
         n = n << 8 | raw[i];
-    }
     if (n > WF_ST_HEADER_MAX) {
         return wf_fail(WF_DATA,
                        "%s: header: length %" PRIu64 " is over the format's limit of %" PRIu64
@@ -197,15 +196,13 @@ static wf_status read_shape(wf_safetensors *file, wf_json_ref entry, wf_st_tenso
     uint64_t bytes = wf_st_dtype_bytes(tensor->dtype);
     WF_TRY(wf_json_get_array(entry, "shape", &shape));
     size_t rank = wf_json_count(shape);
-    if (rank > WF_ST_RANK_MAX) {
+    if (rank > WF_ST_RANK_MAX)
         return wf_json_fail(shape, "%zu dimensions, the limit is %d", rank, WF_ST_RANK_MAX);
-    }
     WF_TRY(wf_arena_alloc(file->arena, rank, sizeof *dims, &dims));
     for (size_t i = 0; i < rank; i++) {
         WF_TRY(wf_json_read_i64(wf_json_at(shape, i), 0, INT64_MAX, &dims[i]));
-        if (__builtin_mul_overflow(bytes, (uint64_t)dims[i], &bytes)) {
+        if (__builtin_mul_overflow(bytes, (uint64_t)dims[i], &bytes))
             return wf_json_fail(shape, "the product of its dimensions overflows 64 bits");
-        }
     }
     tensor->rank = (int)rank;
     tensor->shape = dims;
@@ -220,14 +217,12 @@ static wf_status read_offsets(wf_safetensors *file, wf_json_ref entry, wf_st_ten
     int64_t begin, end;
     char shape[128];
     WF_TRY(wf_json_get_array(entry, "data_offsets", &offsets));
-    if (wf_json_count(offsets) != 2) {
+    if (wf_json_count(offsets) != 2)
         return wf_json_fail(offsets, "%zu numbers, expected BEGIN and END", wf_json_count(offsets));
-    }
     WF_TRY(wf_json_read_i64(wf_json_at(offsets, 0), 0, INT64_MAX, &begin));
     WF_TRY(wf_json_read_i64(wf_json_at(offsets, 1), 0, INT64_MAX, &end));
-    if (end < begin) {
+    if (end < begin)
         return wf_json_fail(offsets, "END %" PRId64 " lies before BEGIN %" PRId64, end, begin);
-    }
     if ((uint64_t)(end - begin) != expected) {
         return wf_json_fail(
             offsets, "%" PRId64 " bytes, but shape %s of %s takes %" PRIu64 "; the file is damaged",
@@ -350,9 +345,8 @@ wf_status wf_safetensors_open(const char *path, wf_safetensors **out)
     WF_TRY_TO(fail, read_header(file));
     qsort(file->tensors, file->n, sizeof *file->tensors, compare_begin);
     WF_TRY_TO(fail, check_layout(file));
-    for (size_t i = 0; i < file->n; i++) {
+    for (size_t i = 0; i < file->n; i++)
         file->by_name[i] = &file->tensors[i];
-    }
     qsort(file->by_name, file->n, sizeof *file->by_name, compare_name);
     *out = file;
     return WF_OK;

@@ -287,9 +287,8 @@ static void *writer_main(void *argument)
     wf_status st = WF_OK;
     pthread_mutex_lock(&w->lock);
     while (!o.stop && st == WF_OK && w->status.error == WF_OK) {
-        while (!look_for_work(w, &o)) {
+        while (!look_for_work(w, &o))
             wait_for_work(w);
-        }
         if (o.write) swap_batches(w);
         pthread_mutex_unlock(&w->lock);
         st = carry_out(w, &o);
@@ -413,9 +412,8 @@ wf_status wf_segment_writer_sync(wf_segment_writer *w)
     pthread_mutex_lock(&w->lock);
     uint64_t mine = ++w->seals_asked;
     pthread_cond_signal(&w->work);
-    while (w->status.error == WF_OK && w->seals_done < mine) {
+    while (w->status.error == WF_OK && w->seals_done < mine)
         pthread_cond_wait(&w->room, &w->lock);
-    }
     wf_status st = standing(w);
     pthread_mutex_unlock(&w->lock);
     return st;

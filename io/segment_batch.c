@@ -20,18 +20,16 @@ wf_status wf_result_batch_create(const wf_result_columns *columns, wf_result_bat
 void wf_result_batch_destroy(wf_result_batch **batch)
 {
     if (!*batch) return;
-    for (int i = 0; i < WF_N_COLS; i++) {
+    for (int i = 0; i < WF_N_COLS; i++)
         free((*batch)->buffers[i].data);
-    }
     free(*batch);
     *batch = NULL;
 }
 
 void wf_result_batch_clear(wf_result_batch *batch)
 {
-    for (int i = 0; i < WF_N_COLS; i++) {
+    for (int i = 0; i < WF_N_COLS; i++)
         batch->buffers[i].n = 0;
-    }
     batch->bytes = 0;
 }
 
@@ -74,9 +72,8 @@ static size_t row_values(int i_col, const wf_result *row)
 uint64_t wf_result_bytes(const wf_result *result, const wf_result_columns *columns)
 {
     uint64_t bytes = 0;
-    for (int i = 0; i < WF_N_COLS; i++) {
+    for (int i = 0; i < WF_N_COLS; i++)
         if (wf_column_present(i, columns)) bytes += row_values(i, result) * value_bytes(i, columns);
-    }
     return bytes;
 }
 
@@ -110,9 +107,8 @@ static void push_times(wf_result_batch *batch, const wf_result *row)
         push(batch, WF_COL_token_time, row->token_time_ns, row->n_tokens);
         return;
     }
-    for (uint32_t i = 0; i < row->n_tokens; i++) {
+    for (uint32_t i = 0; i < row->n_tokens; i++)
         push(batch, WF_COL_token_time, &never, 1);
-    }
 }
 
 static void push_logprobs(wf_result_batch *batch, const wf_result *row)
@@ -122,9 +118,8 @@ static void push_logprobs(wf_result_batch *batch, const wf_result *row)
         push(batch, WF_COL_logprob, row->logprob, row->n_tokens);
         return;
     }
-    for (uint32_t i = 0; i < row->n_tokens; i++) {
+    for (uint32_t i = 0; i < row->n_tokens; i++)
         push(batch, WF_COL_logprob, &unknown, 1);
-    }
 }
 
 // A row may ask for fewer than the file's n_top: the rest is padded.
@@ -171,9 +166,8 @@ wf_status wf_result_batch_put(wf_result_batch *batch, const wf_result *row)
 wf_status wf_result_batch_put_step(wf_result_batch *batch, const wf_step_record *step)
 {
     if (!batch->columns.steps) return WF_OK;
-    for (int i = WF_COL_step_start_ns; i <= WF_COL_step_group; i++) {
+    for (int i = WF_COL_step_start_ns; i <= WF_COL_step_group; i++)
         WF_TRY(reserve(batch, i, 1));
-    }
 #define PUSH_STEP(field, ctype, units, description)                                                \
     push(batch, WF_COL_step_##field, &step->field, 1);
     WF_STEP_TABLE(PUSH_STEP)

@@ -31,9 +31,8 @@ static wf_status write_shards(wf_h5_file *h5, const wf_result_job *job)
         rows[i] = job->shards[i].rows;
     }
     WF_TRY_TO(done, wf_h5_write_texts(h5, &uid, texts, job->n_shards));
-    for (size_t i = 0; i < job->n_shards; i++) {
+    for (size_t i = 0; i < job->n_shards; i++)
         texts[i] = job->shards[i].path ? job->shards[i].path : "";
-    }
     WF_TRY_TO(done, wf_h5_write_texts(h5, &path, texts, job->n_shards));
     WF_TRY_TO(done, wf_h5_write(h5, &n_rows, rows, job->n_shards));
 done:
@@ -66,9 +65,7 @@ static wf_status create_columns(wf_segment_file *file)
                                   .units = desc->units,
                                   .description = desc->description};
         WF_TRY(wf_h5_column_create(file->h5, &spec, &file->cols[i]));
-        if (desc->kind == WF_COLUMN_OFFSET) {
-            WF_TRY(wf_h5_column_append(file->cols[i], &zero, 1));
-        }
+        if (desc->kind == WF_COLUMN_OFFSET) WF_TRY(wf_h5_column_append(file->cols[i], &zero, 1));
     }
     return WF_OK;
 }
@@ -96,9 +93,8 @@ static wf_status append_offsets(wf_h5_column *column, const uint64_t *ends, size
     uint64_t moved[REBASE_ROWS];
     for (size_t start = 0; start < n; start += REBASE_ROWS) {
         size_t part = n - start < REBASE_ROWS ? n - start : REBASE_ROWS;
-        for (size_t i = 0; i < part; i++) {
+        for (size_t i = 0; i < part; i++)
             moved[i] = base + ends[start + i];
-        }
         WF_TRY(wf_h5_column_append(column, moved, part));
     }
     return WF_OK;
@@ -136,9 +132,8 @@ static wf_status write_run_numbers(wf_h5_file *h5, const wf_h5_column_spec *spec
     size_t each = wf_h5_type_bytes(spec->type);
     char *values = NULL;
     WF_TRY(wf_alloc(n, each, &values));
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++)
         memcpy(values + i * each, (const char *)&runs[i] + field_offset, each);
-    }
     st = wf_h5_write(h5, spec, values, n);
     free(values);
     return st;
@@ -198,9 +193,8 @@ wf_status wf_segment_file_close(wf_segment_file **file, const wf_run_info *runs,
 {
     wf_status st = WF_OK;
     wf_segment_file *f = *file;
-    for (int i = 0; i < WF_N_COLS; i++) {
+    for (int i = 0; i < WF_N_COLS; i++)
         WF_TRY_TO(fail, wf_h5_column_close(&f->cols[i]));
-    }
     WF_TRY_TO(fail, write_enums(f->h5));
     WF_TRY_TO(fail, write_runs(f->h5, runs, n_runs));
     st = wf_h5_file_close(&f->h5);
@@ -212,9 +206,8 @@ fail:
 void wf_segment_file_abandon(wf_segment_file **file)
 {
     if (!*file) return;
-    for (int i = 0; i < WF_N_COLS; i++) {
+    for (int i = 0; i < WF_N_COLS; i++)
         wf_h5_column_abandon(&(*file)->cols[i]);
-    }
     wf_h5_file_abandon(&(*file)->h5);
     free(*file);
     *file = NULL;

@@ -47,9 +47,8 @@ static void take_block(wf_sha256 *hash, const uint8_t block[64])
         v[4] += t1;
         v[0] = t1 + sum0 + majority;
     }
-    for (int i = 0; i < 8; i++) {
+    for (int i = 0; i < 8; i++)
         hash->state[i] += v[i];
-    }
 }
 
 void wf_sha256_start(wf_sha256 *hash)
@@ -76,14 +75,12 @@ char *wf_sha256_finish(wf_sha256 *hash, char text[WF_SHA256_HEX])
 {
     uint64_t n_bits = hash->n_bytes * 8;
     uint8_t tail[72] = {0x80}, length[8];
-    for (int i = 0; i < 8; i++) {
+    for (int i = 0; i < 8; i++)
         length[i] = (uint8_t)(n_bits >> (56 - 8 * i));
-    }
     size_t n_padding = 1 + (119 - hash->n_bytes % 64) % 64; // up to 8 bytes before a block's end
     wf_sha256_add(hash, tail, n_padding);
     wf_sha256_add(hash, length, sizeof length);
-    for (int i = 0; i < 8; i++) {
+    for (int i = 0; i < 8; i++)
         snprintf(text + 8 * i, 9, "%08x", hash->state[i]);
-    }
     return text;
 }

@@ -9,12 +9,12 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
                "shard_uid hashes columns in native form, which must be the stored one");
 
 #define H5_TYPE(type)                                                                              \
-    _Generic((type)0, float                                                                        \
-             : WF_H5_F32, int32_t                                                                  \
-             : WF_H5_I32, int64_t                                                                  \
-             : WF_H5_I64, uint32_t                                                                 \
-             : WF_H5_U32, bool                                                                     \
-             : WF_H5_U8)
+    _Generic((type)0,                                                                              \
+        float: WF_H5_F32,                                                                          \
+        int32_t: WF_H5_I32,                                                                        \
+        int64_t: WF_H5_I64,                                                                        \
+        uint32_t: WF_H5_U32,                                                                       \
+        bool: WF_H5_U8)
 
 static const wf_h5_column_spec columns[WF_N_SHARD_COLUMNS] = {
     [WF_COLUMN_ID] = {"/requests/id", WF_H5_U64, 0, "1",
@@ -91,11 +91,10 @@ void wf_sampling_store(const wf_sampling *sampling, uint32_t set, int i, void *s
 {
     wf_h5_type type = columns[WF_COLUMN_SAMPLING + i].type;
     const char *field = (const char *)sampling + field_offset[i];
-    if (!(set & 1u << i)) {
+    if (!(set & 1u << i))
         store_missing(type, stored);
-    } else {
+    else
         memcpy(stored, field, wf_h5_type_bytes(type)); // bool is one byte, 0 or 1
-    }
 }
 
 bool wf_sampling_load(wf_sampling *sampling, uint32_t *set, int i, const void *stored)

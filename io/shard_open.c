@@ -83,9 +83,8 @@ static wf_status check_counts(wf_shard *s)
     WF_TRY(check_count(s, WF_COLUMN_PROMPT_OFFSET, n + 1));
     WF_TRY(check_count(s, WF_COLUMN_STOP_OFFSET, n + 1));
     WF_TRY(check_count(s, WF_COLUMN_META_OFFSET, n + 1));
-    for (int i = WF_COLUMN_SAMPLING; i < WF_N_SHARD_COLUMNS; i++) {
+    for (int i = WF_COLUMN_SAMPLING; i < WF_N_SHARD_COLUMNS; i++)
         WF_TRY(check_count(s, i, n));
-    }
     s->info.n_rows = n;
     s->info.n_prompt_tokens = wf_h5_dataset_count(s->column[WF_COLUMN_PROMPT]);
     return WF_OK;
@@ -100,11 +99,10 @@ wf_status wf_shard_open(const char *path, wf_shard **out)
     if (st == WF_OK) st = open_columns(s);
     if (st == WF_OK) st = check_counts(s);
     if (st == WF_OK) st = wf_shard_scan(s);
-    if (st == WF_OK) {
+    if (st == WF_OK)
         *out = s;
-    } else {
+    else
         wf_shard_close(&s);
-    }
     return st;
 }
 
@@ -112,9 +110,8 @@ void wf_shard_close(wf_shard **shard)
 {
     if (shard == NULL || *shard == NULL) return;
     wf_shard *s = *shard;
-    for (int i = 0; i < WF_N_SHARD_COLUMNS; i++) {
+    for (int i = 0; i < WF_N_SHARD_COLUMNS; i++)
         wf_h5_dataset_close(&s->column[i]);
-    }
     wf_h5_file_abandon(&s->file);
     free(s->bad_arrival);
     free(s->repeated_id);
@@ -161,8 +158,7 @@ wf_status wf_shard_verify(wf_shard *s)
                      "written",
                      wf_h5_file_path(s->file), s->info.uid, uid);
     }
-    for (int i = 0; i < WF_N_SHARD_COLUMNS; i++) {
+    for (int i = 0; i < WF_N_SHARD_COLUMNS; i++)
         wf_hash128_destroy(&hash[i]);
-    }
     return st;
 }

@@ -163,9 +163,8 @@ static wf_status read_sampling(reading *r)
         for (uint32_t i = 0; i < r->n; i++) {
             const char *stored = (const char *)values + i * wf_h5_type_bytes(spec->type);
             wf_request *row = &r->rows[i];
-            if (!wf_sampling_load(&row->sampling, &row->sampling_set, k, stored)) {
+            if (!wf_sampling_load(&row->sampling, &row->sampling_set, k, stored))
                 WF_TRY(fail_row(r, i, WF_REQ_SAMPLING, spec->name, "is neither 0 nor 1"));
-            }
         }
     }
     return WF_OK;
@@ -184,9 +183,8 @@ static wf_status read_run(reading *r, int i_values, const span *spans, uint32_t 
     WF_TRY(wf_arena_alloc(r->arena, (size_t)n + 1, each, &block));
     wf_status st = wf_h5_dataset_read(r->shard->column[i_values], start, (size_t)n, block);
     if (st != WF_OK && to - from > 1) { // a damaged chunk: find the rows it spoils
-        for (uint32_t i = from; i < to; i++) {
+        for (uint32_t i = from; i < to; i++)
             WF_TRY(read_run(r, i_values, spans, i, i + 1, values));
-        }
         return WF_OK;
     }
     if (st == WF_SHARD) {
@@ -195,9 +193,8 @@ static wf_status read_run(reading *r, int i_values, const span *spans, uint32_t 
         return fail_row(r, from, WF_REQ_SHARD, "/requests", why);
     }
     WF_TRY(st);
-    for (uint32_t i = from; i < to; i++) {
+    for (uint32_t i = from; i < to; i++)
         values[i] = block + (spans[i].start - start) * each;
-    }
     return WF_OK;
 }
 
@@ -269,9 +266,8 @@ static wf_status read_values(reading *r)
 static const char *arrival_fault(int64_t arrival_ns)
 {
     if (arrival_ns < 0) return "arrival lies before the stream's origin";
-    if (arrival_ns > WF_SHARD_MAX_ARRIVAL_NS) {
+    if (arrival_ns > WF_SHARD_MAX_ARRIVAL_NS)
         return "arrival is more than ten years; it counts from the stream's origin, not from 1970";
-    }
     return "arrival is out of order; rows must be sorted by arrival";
 }
 
@@ -345,9 +341,8 @@ wf_status wf_shard_read_arrivals(wf_shard *s, uint64_t row0, uint32_t n, int64_t
     WF_TRY(check_place(s, row0 + n - 1));
     if (arrival_ns != NULL) {
         WF_TRY(wf_h5_dataset_read(s->column[WF_COLUMN_ARRIVAL], row0, n, arrival_ns));
-        for (uint32_t i = 0; i < n; i++) {
+        for (uint32_t i = 0; i < n; i++)
             if (wf_bit_get(s->bad_arrival, row0 + i)) arrival_ns[i] = -1;
-        }
     }
     if (n_prompt == NULL) return WF_OK;
     wf_arena *arena = NULL;
@@ -355,9 +350,8 @@ wf_status wf_shard_read_arrivals(wf_shard *s, uint64_t row0, uint32_t n, int64_t
     WF_TRY(wf_arena_create(0, &arena));
     r.arena = arena;
     wf_status st = read_spans(&r, WF_COLUMN_PROMPT_OFFSET, &r.prompt);
-    for (uint32_t i = 0; st == WF_OK && i < n; i++) {
+    for (uint32_t i = 0; st == WF_OK && i < n; i++)
         n_prompt[i] = r.prompt[i].n > UINT32_MAX ? UINT32_MAX : (uint32_t)r.prompt[i].n;
-    }
     wf_arena_destroy(&arena);
     return st;
 }

@@ -37,11 +37,10 @@ static void scan_arrival(wf_shard *s, order *o, uint64_t row, int64_t arrival)
         mark_arrival(s, row);
         return;
     }
-    if (o->has_pending && o->pending > arrival) {
+    if (o->has_pending && o->pending > arrival)
         mark_arrival(s, o->pending_row);
-    } else {
+    else
         accept_pending(s, o);
-    }
     o->has_pending = true;
     o->pending = arrival;
     o->pending_row = row;
@@ -53,9 +52,8 @@ static wf_status scan_arrivals(wf_shard *s, int64_t *block)
     for (uint64_t at = 0; at < s->info.n_rows; at += BLOCK) {
         size_t n = s->info.n_rows - at < BLOCK ? (size_t)(s->info.n_rows - at) : BLOCK;
         WF_TRY(wf_h5_dataset_read(s->column[WF_COLUMN_ARRIVAL], at, n, block));
-        for (size_t i = 0; i < n; i++) {
+        for (size_t i = 0; i < n; i++)
             scan_arrival(s, &o, at + i, block[i]);
-        }
     }
     accept_pending(s, &o);
     return WF_OK;
@@ -68,9 +66,8 @@ static wf_status scan_new_tokens(wf_shard *s, uint32_t *block)
     for (uint64_t at = 0; at < s->info.n_rows; at += BLOCK) {
         size_t n = s->info.n_rows - at < BLOCK ? (size_t)(s->info.n_rows - at) : BLOCK;
         WF_TRY(wf_h5_dataset_read(s->column[WF_COLUMN_MAX_NEW], at, n, block));
-        for (size_t i = 0; i < n; i++) {
+        for (size_t i = 0; i < n; i++)
             s->info.n_new_tokens += block[i];
-        }
     }
     return WF_OK;
 }

@@ -42,9 +42,8 @@ static wf_status column_start_late(wf_shard_writer *w, int i_column, const void 
 {
     if (w->column[i_column] != NULL) return WF_OK;
     WF_TRY(column_start(w, i_column));
-    for (uint64_t i = 0; i < n_before; i++) {
+    for (uint64_t i = 0; i < n_before; i++)
         WF_TRY(append(w, i_column, value, 1));
-    }
     return WF_OK;
 }
 
@@ -85,9 +84,8 @@ static wf_status writer_start(wf_shard_writer *w, const char *path, const wf_sha
     snprintf(w->part, part_bytes, "%s.%ld.part", path, (long)getpid());
     WF_TRY(wf_h5_file_create(w->part, &w->file));
     WF_TRY(put_attributes(w->file, o));
-    for (int i = 0; i < WF_N_REQUIRED_COLUMNS; i++) {
+    for (int i = 0; i < WF_N_REQUIRED_COLUMNS; i++)
         WF_TRY(column_start(w, i));
-    }
     uint64_t zero = 0;
     return append(w, WF_COLUMN_PROMPT_OFFSET, &zero, 1);
 }
@@ -108,11 +106,10 @@ wf_status wf_shard_writer_create(const char *path, const wf_shard_options *optio
     WF_TRY(wf_alloc(1, sizeof *w, &w));
     w->replace = options->replace;
     wf_status st = writer_start(w, path, options);
-    if (st == WF_OK) {
+    if (st == WF_OK)
         *out = w;
-    } else {
+    else
         wf_shard_writer_abandon(&w);
-    }
     return st;
 }
 
@@ -185,9 +182,8 @@ uint64_t wf_shard_writer_count(const wf_shard_writer *w)
 static wf_status writer_finish(wf_shard_writer *w, char uid[WF_HASH128_HEX])
 {
     wf_shard_uid_of(w->hash, uid);
-    for (int i = 0; i < WF_N_SHARD_COLUMNS; i++) {
+    for (int i = 0; i < WF_N_SHARD_COLUMNS; i++)
         WF_TRY(wf_h5_column_close(&w->column[i]));
-    }
     WF_TRY(wf_h5_put_text(w->file, "/", "shard_uid", uid));
     WF_TRY(wf_h5_file_close(&w->file));
     return wf_file_publish(w->part, w->path, w->replace ? WF_PUBLISH_REPLACE : WF_PUBLISH_NEW);

@@ -109,9 +109,7 @@ wf_status wf_engine_fit_create(const wf_engine_fit *f, const wf_engine_config *c
         if (v != SHORT_OF_MEMORY) return st;
         wf_engine_destroy(*out);
         *out = NULL;
-        if (st == WF_OK) {
-            wf_fail(WF_NO_MEMORY, "another rank of the group is short of memory");
-        }
+        if (st == WF_OK) wf_fail(WF_NO_MEMORY, "another rank of the group is short of memory");
         if (!may_shrink(f) || i == MOST_TRIES) return WF_NO_MEMORY;
         c.kv_bytes = (uint64_t)((double)c.kv_bytes * SHRINK);
         wf_warn("%s; going on with %.2f GiB of KV memory instead of %.2f", wf_error(),

@@ -61,17 +61,15 @@ void wf_flights_close(wf_flights **flights, bool keep)
 
 static void put_u64(unsigned char *to, uint64_t value)
 {
-    for (int i = 0; i < 8; i++) {
+    for (int i = 0; i < 8; i++)
         to[i] = (unsigned char)(value >> (8 * i));
-    }
 }
 
 static uint64_t get_u64(const unsigned char *from)
 {
     uint64_t value = 0;
-    for (int i = 7; i >= 0; i--) {
+    for (int i = 7; i >= 0; i--)
         value = value << 8 | from[i];
-    }
     return value;
 }
 

@@ -89,11 +89,10 @@ static wf_status index_rows(import *m)
     for (uint64_t i_row = 0;; i_row++) {
         WF_TRY(wf_lines_next(m->lines, &line, &more));
         if (!more) break;
-        if (is_wanted(m, i_row)) {
+        if (is_wanted(m, i_row))
             WF_TRY(index_row(m, &line, i_row));
-        } else {
+        else
             m->report->n_lines_skipped++;
-        }
     }
     WF_TRY(wf_lines_finish(m->lines, m->sha256));
     if (m->index.n > 0) return WF_OK;
@@ -104,9 +103,8 @@ static wf_status index_rows(import *m)
 static void place_rows(import *m)
 {
     int64_t origin = INT64_MAX;
-    for (size_t i = 0; i < m->index.n; i++) {
+    for (size_t i = 0; i < m->index.n; i++)
         if (m->index.entry[i].time_ns < origin) origin = m->index.entry[i].time_ns;
-    }
     for (size_t i = 0; i < m->index.n; i++) {
         wf_line_entry *e = &m->index.entry[i];
         e->time_ns -= origin;
@@ -123,9 +121,8 @@ static void place_rows(import *m)
 static void fill_tokens(const import *m, uint64_t purpose, uint64_t number, int32_t *out, size_t n)
 {
     wf_rng rng = sequence(m->options->seed, purpose, number);
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++)
         out[i] = (int32_t)wf_rng_below(wf_rng_next_u32(&rng), (uint32_t)m->vocab);
-    }
 }
 
 // Shared blocks first, what they do not cover is the row's own.

@@ -55,9 +55,8 @@ bool wf_decimal_to_ns(const char *text, size_t n_bytes, int64_t *out_ns)
     const char *point = memchr(text, '.', n_bytes);
     size_t n_whole = point != NULL ? (size_t)(point - text) : n_bytes;
     int64_t seconds, ns;
-    if (!parse_digits(text, n_whole, &seconds) || seconds > INT64_MAX / WF_NS_PER_S - 1) {
+    if (!parse_digits(text, n_whole, &seconds) || seconds > INT64_MAX / WF_NS_PER_S - 1)
         return false;
-    }
     if (!parse_fraction(text + n_whole, n_bytes - n_whole, &ns)) return false;
     *out_ns = seconds * WF_NS_PER_S + ns;
     return true;
@@ -86,15 +85,13 @@ static wf_status split(const wf_line *line, const char *place, field *fields, in
                        "reads Mooncake's JSON lines, weft pack prompts",
                        place);
     }
-    if (memchr(at, '"', line->n_bytes) != NULL) {
+    if (memchr(at, '"', line->n_bytes) != NULL)
         return wf_fail(WF_DATA, "%s: quoted fields are not supported", place);
-    }
     for (;;) {
         const char *comma = memchr(at, ',', (size_t)(end - at));
         const char *stop = comma != NULL ? comma : end;
-        if (n == WF_TRACE_MAX_COLUMNS) {
+        if (n == WF_TRACE_MAX_COLUMNS)
             return wf_fail(WF_DATA, "%s: has more than %d columns", place, WF_TRACE_MAX_COLUMNS);
-        }
         fields[n++] = (field){at, (size_t)(stop - at)};
         if (comma == NULL) break;
         at = comma + 1;
@@ -200,9 +197,8 @@ static bool parse_time(field f, int64_t *out_ns)
         return false;
     }
     size_t fraction_end = 19;
-    while (fraction_end < f.n && (f.text[fraction_end] == '.' || is_digit(f.text[fraction_end]))) {
+    while (fraction_end < f.n && (f.text[fraction_end] == '.' || is_digit(f.text[fraction_end])))
         fraction_end++;
-    }
     if (!parse_fraction(f.text + 19, fraction_end - 19, &ns)) return false;
     if (!parse_zone(f.text + fraction_end, f.n - fraction_end, &zone_s)) return false;
     int64_t days = days_from_civil(year, month, day);

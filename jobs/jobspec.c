@@ -69,9 +69,8 @@ static wf_status apply(wf_options *options, const wf_jobspec_source *source)
 {
     WF_TRY(wf_options_apply_file(options, source->path));
     WF_TRY(wf_options_apply_environment(options, ENVIRONMENT_PREFIX, source->environment));
-    for (size_t i = 0; i < source->n_set; i++) {
+    for (size_t i = 0; i < source->n_set; i++)
         WF_TRY(wf_options_apply_set(options, source->set[i]));
-    }
     return WF_OK;
 }
 
@@ -80,9 +79,8 @@ static wf_status fail_with_first(wf_status status, const wf_options *options)
 {
     const char *text = wf_options_problems(options);
     int n_more = wf_options_n_problems(options) - 1;
-    if (n_more > 0) {
+    if (n_more > 0)
         return wf_fail(status, "%.*s (and %d more)", (int)strcspn(text, "\n"), text, n_more);
-    }
     return wf_fail(status, "%.*s", (int)strcspn(text, "\n"), text);
 }
 
@@ -104,9 +102,8 @@ static wf_status load(loaded *l, const wf_jobspec_source *source)
         l->spec.requests.item = (const char *const *)l->requests.item;
     }
     wf_status st = wf_options_finish(l->options);
-    if (st == WF_CONFIG && n_missing == wf_options_n_problems(l->options)) {
+    if (st == WF_CONFIG && n_missing == wf_options_n_problems(l->options))
         st = fail_with_first(WF_NO_INPUT, l->options);
-    }
     return st;
 }
 
@@ -121,9 +118,8 @@ wf_status wf_jobspec_load(const wf_jobspec_source *source, wf_jobspec **out, cha
         *out = spec;
         return WF_OK;
     }
-    if (l->options && wf_options_n_problems(l->options) > 0) {
+    if (l->options && wf_options_n_problems(l->options) > 0)
         *problems = strdup(wf_options_problems(l->options)); // without them the first is still told
-    }
     wf_jobspec_destroy(&spec);
     return st;
 }
@@ -141,9 +137,8 @@ wf_status wf_jobspec_take_part(wf_jobspec *spec, int part, int n_parts)
             part, n_parts, spec->requests.n);
     }
     WF_TRY(wf_alloc(spec->requests.n, sizeof *l->part, &l->part));
-    for (size_t i = (size_t)part; i < spec->requests.n; i += (size_t)n_parts) {
+    for (size_t i = (size_t)part; i < spec->requests.n; i += (size_t)n_parts)
         l->part[n++] = spec->requests.item[i];
-    }
     snprintf(name, sizeof name, "a%d", part);
     WF_TRY(wf_path_join(spec->output.dir, name, &l->part_dir));
     spec->requests = (wf_option_strings){.n = n, .item = l->part};
@@ -167,9 +162,8 @@ static bool decides_outputs(const wf_jobspec *spec, const char *key)
     };
     wf_spec_arrivals mode = spec->arrivals.mode;
     bool random = mode == WF_SPEC_POISSON || mode == WF_SPEC_GAMMA;
-    for (size_t i = 0; i < sizeof always / sizeof always[0]; i++) {
+    for (size_t i = 0; i < sizeof always / sizeof always[0]; i++)
         if (strcmp(key, always[i]) == 0) return true;
-    }
     if (strcmp(key, "arrivals.speed") == 0) return mode == WF_SPEC_REPLAY;
     if (strcmp(key, "arrivals.rate") == 0) return random || mode == WF_SPEC_CONSTANT;
     if (strcmp(key, "arrivals.burstiness") == 0) return mode == WF_SPEC_GAMMA;
@@ -181,17 +175,15 @@ static void put_enum(wf_json_writer *w, const wf_option *option, const void *val
 {
     int number;
     memcpy(&number, value, sizeof number);
-    for (const wf_option_word *word = option->words; word->word; word++) {
+    for (const wf_option_word *word = option->words; word->word; word++)
         if (word->value == number) wf_json_put_string(w, option->name, word->word);
-    }
 }
 
 static void put_list(wf_json_writer *w, const char *name, const wf_option_i32s *list)
 {
     wf_json_open_array(w, name);
-    for (size_t i = 0; i < list->n; i++) {
+    for (size_t i = 0; i < list->n; i++)
         wf_json_put_i64(w, NULL, list->item[i]);
-    }
     wf_json_close(w);
 }
 

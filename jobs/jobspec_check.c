@@ -15,9 +15,8 @@ static const char *word_of(const char *key, int64_t value)
 {
     for (size_t i = 0; i < wf_jobspec_n_options; i++) {
         if (strcmp(wf_jobspec_table[i].name, key) != 0) continue;
-        for (const wf_option_word *w = wf_jobspec_table[i].words; w->word; w++) {
+        for (const wf_option_word *w = wf_jobspec_table[i].words; w->word; w++)
             if (w->value == value) return w->word;
-        }
     }
     return "?";
 }
@@ -30,9 +29,8 @@ static bool has_arrivals(const wf_jobspec *spec, unsigned modes)
 // Printable, and usable as a file's name and as Slurm's job name.
 static bool job_name_is_usable(const char *name)
 {
-    for (const char *c = name; *c; c++) {
+    for (const char *c = name; *c; c++)
         if (*c == '/' || (unsigned char)*c < 0x20 || *c == 0x7f) return false;
-    }
     return *name && *name != '.' && strlen(name) <= 200;
 }
 
@@ -83,9 +81,8 @@ wf_status wf_jobspec_check_keys(const wf_jobspec *spec, wf_options *o)
                                    "world",
                                    word_of("arrivals.mode", spec->arrivals.mode)));
     }
-    if (wf_options_is_given(o, "requests") && spec->requests.n == 0) {
+    if (wf_options_is_given(o, "requests") && spec->requests.n == 0)
         WF_TRY(wf_options_complain(o, "requests", "the list is empty: name at least one shard"));
-    }
     return check_engine(spec, o);
 }
 
@@ -97,9 +94,8 @@ static wf_status check_duplicates(const wf_paths *paths, wf_options *o)
     for (size_t i = 1; i < paths->n; i++) {
         if (stat(paths->item[i], &a) != 0) continue;
         for (size_t k = 0; k < i; k++) {
-            if (stat(paths->item[k], &b) != 0 || a.st_dev != b.st_dev || a.st_ino != b.st_ino) {
+            if (stat(paths->item[k], &b) != 0 || a.st_dev != b.st_dev || a.st_ino != b.st_ino)
                 continue;
-            }
             WF_TRY(
                 wf_options_complain(o, "requests",
                                     "%s is listed twice (also as %s): its rows would be computed "
@@ -162,21 +158,16 @@ wf_status wf_jobspec_remarks(const wf_jobspec *spec, char **out)
     wf_text text = {0};
     wf_spec_arrivals mode = spec->arrivals.mode;
     wf_text_puts(&text, "");
-    if (!has_arrivals(spec, MODE(WF_SPEC_REPLAY)) && differs(spec->arrivals.speed, 1)) {
+    if (!has_arrivals(spec, MODE(WF_SPEC_REPLAY)) && differs(spec->arrivals.speed, 1))
         unused(&text, "arrivals.speed", "arrivals.mode", mode);
-    }
-    if (!has_arrivals(spec, TIMED_BY_RATE) && spec->arrivals.rate > 0) {
+    if (!has_arrivals(spec, TIMED_BY_RATE) && spec->arrivals.rate > 0)
         unused(&text, "arrivals.rate", "arrivals.mode", mode);
-    }
-    if (!has_arrivals(spec, MODE(WF_SPEC_GAMMA)) && differs(spec->arrivals.burstiness, 1)) {
+    if (!has_arrivals(spec, MODE(WF_SPEC_GAMMA)) && differs(spec->arrivals.burstiness, 1))
         unused(&text, "arrivals.burstiness", "arrivals.mode", mode);
-    }
-    if (!has_arrivals(spec, RANDOM_ARRIVAL) && spec->arrivals.seed != spec->seed) {
+    if (!has_arrivals(spec, RANDOM_ARRIVAL) && spec->arrivals.seed != spec->seed)
         unused(&text, "arrivals.seed", "arrivals.mode", mode);
-    }
-    if (spec->engine.reorder != WF_REORDER_COPY && spec->engine.slot_tokens > 0) {
+    if (spec->engine.reorder != WF_REORDER_COPY && spec->engine.slot_tokens > 0)
         unused(&text, "engine.slot_tokens", "engine.reorder", spec->engine.reorder);
-    }
     if (!differs(spec->sampling.temperature, 0) && spec->sampling.n > 1) {
         wf_text_printf(&text,
                        "sampling.n is %u but sampling.temperature is 0: all outputs of a "

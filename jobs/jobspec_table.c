@@ -58,7 +58,7 @@ static const wf_option_word seed_words[] = {{"job", -1}, {NULL, 0}};
 #define HELP_temperature "0 is greedy; otherwise logits are divided by it before drawing"
 #define HELP_top_p       "draw among the most probable tokens that together reach this probability"
 #define HELP_top_k       "draw among this many most probable tokens; 0 or -1: all"
-#define HELP_min_p       "draw among tokens of at least this share of the most probable one's probability"
+#define HELP_min_p "draw among tokens of at least this share of the most probable one's probability"
 #define HELP_repetition_penalty                                                                    \
     "above 1 makes tokens of the prompt and the output so far less likely"
 #define HELP_presence_penalty  "subtracted once from the logit of every token generated so far"

@@ -42,12 +42,10 @@ static uint64_t rows_to_do(const wf_lease_shard *shard)
 {
     if (!shard->done) return shard->n_rows;
     uint64_t n = 0;
-    for (uint64_t i = 0; i < shard->n_rows >> 6; i++) {
+    for (uint64_t i = 0; i < shard->n_rows >> 6; i++)
         n += (uint64_t)__builtin_popcountll(~shard->done[i]);
-    }
-    for (uint64_t row = shard->n_rows & ~UINT64_C(63); row < shard->n_rows; row++) {
+    for (uint64_t row = shard->n_rows & ~UINT64_C(63); row < shard->n_rows; row++)
         n += !row_is_done(shard, row);
-    }
     return n;
 }
 
@@ -66,9 +64,8 @@ static uint64_t cut_size(uint64_t n_left, const wf_lease_cut *cut)
 static bool range_next(const wf_lease_shard *shard, uint64_t row, uint64_t size, wf_lease *out,
                        uint64_t *n_taken)
 {
-    while (row < shard->n_rows && row_is_done(shard, row)) {
+    while (row < shard->n_rows && row_is_done(shard, row))
         row++;
-    }
     if (row == shard->n_rows) return false;
     uint64_t end = row, n = 0;
     for (uint64_t i = row; i < shard->n_rows && n < size; i++) {
@@ -88,9 +85,8 @@ wf_status wf_lease_ranges(const wf_lease_shard *shards, size_t n_shards, const w
     size_t capacity = 0, n = 0;
     uint64_t n_left = 0, n_taken = 0;
     wf_status st = wf_grow(1, sizeof *range, &capacity, &range);
-    for (size_t i = 0; i < n_shards; i++) {
+    for (size_t i = 0; i < n_shards; i++)
         n_left += rows_to_do(&shards[i]);
-    }
     for (size_t i = 0; i < n_shards && st == WF_OK; i++) {
         uint64_t row = 0;
         while (range_next(&shards[i], row, cut_size(n_left, cut), &lease, &n_taken)) {
@@ -183,9 +179,8 @@ static wf_status ranges_damaged(const char *path, size_t line)
 static wf_status ranges_parse(wf_leases *leases, FILE *file, const char *path)
 {
     size_t n = 0, n_before = leases->n_ranges;
-    if (fscanf(file, RANGES_TITLE " %zu", &n) != 1 || n > SIZE_MAX / sizeof(wf_lease) - n_before) {
+    if (fscanf(file, RANGES_TITLE " %zu", &n) != 1 || n > SIZE_MAX / sizeof(wf_lease) - n_before)
         return ranges_damaged(path, 1);
-    }
     WF_TRY(wf_grow(n_before + n, sizeof *leases->range, &leases->capacity, &leases->range));
     for (size_t i = 0; i < n; i++) {
         wf_lease r = {.group = -1, .epoch = -1, .list = leases->n_lists};

@@ -39,18 +39,16 @@ wf_status wf_lines_open(const char *path, wf_lines **out)
     wf_sha256_start(&l->hash);
     wf_status st = WF_OK;
     l->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (l->fd < 0 || fstat(l->fd, &info) != 0) {
+    if (l->fd < 0 || fstat(l->fd, &info) != 0)
         st = wf_fail_errno(WF_NO_INPUT, "%s: cannot be opened", path);
-    } else if (!S_ISREG(info.st_mode)) {
+    else if (!S_ISREG(info.st_mode))
         st = wf_fail(WF_NO_INPUT, "%s: is not a regular file (it is read twice)", path);
-    } else {
+    else
         st = wf_strdup(path, &l->path);
-    }
-    if (st == WF_OK) {
+    if (st == WF_OK)
         *out = l;
-    } else {
+    else
         wf_lines_close(&l);
-    }
     return st;
 }
 

@@ -35,9 +35,8 @@ static wf_status parse(packing *p, const wf_line *line, uint64_t i_row, wf_reque
 
 static void note_greatest(packing *p, const int32_t *ids, uint32_t n)
 {
-    for (uint32_t i = 0; i < n; i++) {
+    for (uint32_t i = 0; i < n; i++)
         if (ids[i] > p->greatest) p->greatest = ids[i];
-    }
 }
 
 static wf_status index_row(packing *p, const wf_line *line, uint64_t i_row, const wf_request *r)

@@ -60,9 +60,8 @@ static wf_status take_prompt(row *p, wf_json_ref value)
     int32_t *ids = NULL;
     WF_TRY(wf_arena_alloc(p->arena, n + 1, sizeof *ids, &ids));
     if (n_bos > 0) ids[0] = (int32_t)p->options->bos;
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++)
         ids[n_bos + i] = (uint8_t)text[i];
-    }
     p->r->prompt = ids;
     p->r->n_prompt = (uint32_t)(n_bos + n);
     return WF_OK;
@@ -182,9 +181,8 @@ static const struct {
 
 static wf_status take_key(row *p, wf_json_ref value)
 {
-    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
         if (strcmp(keys[i].name, value.key) == 0) return keys[i].take(p, value);
-    }
     return wf_json_fail(value, "is no key of a request; put what is yours into \"meta\"");
 }
 
@@ -199,9 +197,8 @@ static wf_status take_keys(row *p, wf_json_ref root)
         WF_TRY(take_key(p, value));
     }
     if (!p->has_prompt) return wf_json_fail(root, "has no prompt_token_ids");
-    if (p->r->max_new_tokens == 0) {
+    if (p->r->max_new_tokens == 0)
         return wf_json_fail(root, "has no max_new_tokens, and there is no default (--max-new)");
-    }
     return WF_OK;
 }
 

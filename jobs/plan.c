@@ -29,9 +29,8 @@ static int node_of(const wf_plan_input *in, int rank)
 
 static wf_status input_check(const wf_plan_input *in)
 {
-    if (in->n_ranks < 1) {
+    if (in->n_ranks < 1)
         return wf_fail(WF_CONFIG, "plan: %d ranks: at least one is needed", in->n_ranks);
-    }
     if (in->tensor < 1 || in->replicas < 0 || in->n_devices < 0) {
         return wf_fail(WF_CONFIG,
                        "plan: parallel.tensor %d, parallel.replicas %d, %d devices: "
@@ -84,9 +83,8 @@ static void take(placer *p, int node, int n, int *position)
     wf_plan *plan = p->plan;
     int *member = plan->member + (ptrdiff_t)plan->n_groups * plan->tensor;
     node_pool *pool = &p->pool[node];
-    for (int i = 0; i < n; i++) {
+    for (int i = 0; i < n; i++)
         member[(*position)++] = *pool->left++;
-    }
     pool->n_left -= n;
 }
 
@@ -114,9 +112,8 @@ static void groups_inside(placer *p, int limit)
 static int fullest_node(const placer *p)
 {
     int best = 0;
-    for (int n = 1; n < p->plan->n_nodes; n++) {
+    for (int n = 1; n < p->plan->n_nodes; n++)
         if (p->pool[n].n_left > p->pool[best].n_left) best = n;
-    }
     return best;
 }
 
@@ -124,9 +121,8 @@ static int fullest_node(const placer *p)
 static void groups_across(placer *p, int limit)
 {
     int n_left = 0;
-    for (int n = 0; n < p->plan->n_nodes; n++) {
+    for (int n = 0; n < p->plan->n_nodes; n++)
         n_left += p->pool[n].n_left;
-    }
     while (p->plan->n_groups < limit && n_left >= p->plan->tensor) {
         int position = 0, n_nodes = 0;
         while (position < p->plan->tensor) {
@@ -157,9 +153,8 @@ static wf_status groups_number(wf_plan *plan)
     for (int g = 0; g < plan->n_groups; g++) {
         int *member = plan->member + (size_t)g * tensor;
         qsort(member, tensor, sizeof *member, by_rank);
-        for (size_t i = 0; i < tensor; i++) {
+        for (size_t i = 0; i < tensor; i++)
             rows[(size_t)g * row + i] = member[i];
-        }
         rows[(size_t)g * row + tensor] = plan->group[g].n_nodes;
     }
     qsort(rows, (size_t)plan->n_groups, row * sizeof *rows, by_rank);
@@ -195,9 +190,8 @@ static wf_status groups_place(placer *p)
     groups_inside(p, limit);
     // With replicas: auto a few left-over ranks are not worth a group that crosses nodes.
     if (p->in->replicas > 0 || p->plan->n_groups == 0) groups_across(p, limit);
-    if (p->plan->n_groups == 0 || p->plan->n_groups < p->in->replicas) {
+    if (p->plan->n_groups == 0 || p->plan->n_groups < p->in->replicas)
         return does_not_fit(p->plan, p->in);
-    }
     p->plan->n_idle = p->plan->n_ranks - p->plan->n_groups * p->plan->tensor;
     return groups_number(p->plan);
 }
@@ -209,9 +203,8 @@ static wf_status plan_alloc(const wf_plan_input *in, placer *p, wf_plan **out)
     *out = p->plan = plan; // the caller destroys it on failure
     plan->n_ranks = in->n_ranks;
     plan->tensor = in->tensor;
-    for (int i = 0; i < in->n_ranks; i++) {
+    for (int i = 0; i < in->n_ranks; i++)
         if (node_of(in, i) >= plan->n_nodes) plan->n_nodes = node_of(in, i) + 1;
-    }
     size_t n = (size_t)in->n_ranks, n_nodes = (size_t)plan->n_nodes;
     WF_TRY(wf_alloc(n, sizeof *plan->rank, &plan->rank));
     WF_TRY(wf_alloc(n, sizeof *plan->group, &plan->group));

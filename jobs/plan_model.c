@@ -79,9 +79,8 @@ void wf_plan_model_memory(const wf_jobspec *spec, const wf_arch *arch, wf_dtype 
         .page_tokens = spec->engine.page_tokens,
     };
     if (out->kv_share > 0 || out->kv_bytes > 0) return;
-    if (!device->host || (double)left_of(out) * AUTO_SHARE < (double)AUTO_HOST_BYTES) {
+    if (!device->host || (double)left_of(out) * AUTO_SHARE < (double)AUTO_HOST_BYTES)
         out->kv_share = AUTO_SHARE;
-    } else {
+    else
         out->kv_bytes = AUTO_HOST_BYTES;
-    }
 }

@@ -82,9 +82,8 @@ static void look_at_self(wf_progress *p, int64_t now_ns)
     int64_t entered = own->step_entered, left = own->step_left;
     wf_operation operation = own->operation;
     wf_rank_status_take(&p->counters, own);
-    if (own->step_entered != entered || own->step_left != left || own->operation != operation) {
+    if (own->step_entered != entered || own->step_left != left || own->operation != operation)
         p->moved_ns = now_ns;
-    }
     own->still_ns = now_ns - p->moved_ns;
 }
 
@@ -192,9 +191,8 @@ static void failures_judge(wf_progress *p)
     char *path = NULL;
     wf_rank_status_take(&p->counters, &own);
     int64_t n = own.requests_failed;
-    for (size_t i = 0; i < p->config.n_watch; i++) {
+    for (size_t i = 0; i < p->config.n_watch; i++)
         if (p->watch[i].seen) n += p->watch[i].status.requests_failed;
-    }
     if (!p->config.limit_failures || n <= p->config.max_failures) return;
     p->config.limit_failures = false; // once is enough
     if (wf_path_join(p->config.out_dir, "stop", &path) != WF_OK) return;
@@ -229,9 +227,8 @@ static double rate_update(wf_progress *p, int64_t begin_ns, int64_t tokens, int6
     }
     p->samples[p->n_samples++] = (sample){now_ns, tokens};
     const sample *first = p->samples;
-    while (first->at_ns < now_ns - RATE_WINDOW_NS && first + 2 < p->samples + p->n_samples) {
+    while (first->at_ns < now_ns - RATE_WINDOW_NS && first + 2 < p->samples + p->n_samples)
         first++;
-    }
     int64_t elapsed_ns = now_ns - first->at_ns;
     p->rate = (double)(tokens - first->tokens) * (double)WF_NS_PER_S / (double)elapsed_ns;
     return p->rate;
@@ -336,9 +333,8 @@ static wf_status config_copy(wf_progress *p, const wf_progress_config *config)
     p->config = *config;
     WF_TRY(wf_strdup(config->out_dir, (char **)&p->config.out_dir));
     WF_TRY(wf_alloc(config->n_watch, sizeof *p->watch, &p->watch));
-    for (size_t i = 0; i < config->n_watch; i++) {
+    for (size_t i = 0; i < config->n_watch; i++)
         p->watch[i].rank = config->watch[i];
-    }
     p->config.watch = NULL;
     p->own = (wf_rank_status){.rank = config->rank,
                               .group = config->group,
@@ -351,9 +347,8 @@ static wf_status config_copy(wf_progress *p, const wf_progress_config *config)
                               .requests_total = config->requests_total,
                               .requests_before = config->requests_before,
                               .last_arrival_ns = config->replay ? config->last_arrival_ns : 0};
-    if (config->deadline_ns > 0 && config->deadline_ns < INT64_MAX) {
+    if (config->deadline_ns > 0 && config->deadline_ns < INT64_MAX)
         p->own.deadline_unix_ns = wf_clock_unix_ns() + config->deadline_ns - wf_clock_ns();
-    }
     gethostname(p->own.host, sizeof p->own.host - 1);
     return WF_OK;
 }

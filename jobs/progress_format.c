@@ -45,9 +45,8 @@ static void put_load(writer *w, const wf_progress_view *v)
     char number[WF_WORDS_MAX];
     put(w, ", %s in flight", wf_words_count(v->in_flight, number));
     put(w, ", %s queued", wf_words_count(v->waiting, number));
-    if (v->kv_pages_total > 0) {
+    if (v->kv_pages_total > 0)
         put(w, ", KV %.0f%%", 100.0 * (double)v->kv_pages / (double)v->kv_pages_total);
-    }
     if (v->eta_ns >= 0) put(w, ", ETA %s", wf_words_duration(v->eta_ns, number));
 }
 

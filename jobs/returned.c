@@ -37,9 +37,8 @@ static bool was_in_flight(const wf_returned_input *in, uint32_t shard, uint64_t 
 static uint64_t root_up(uint64_t n)
 {
     uint64_t r = 1;
-    while (r * r < n) {
+    while (r * r < n)
         r++;
-    }
     return r;
 }
 
@@ -113,9 +112,8 @@ static uint64_t flying(const wf_returned_input *in)
     uint64_t n = 0;
     for (size_t i = 0; i < in->n_held; i++) {
         const wf_lease *h = &in->held[i];
-        for (uint64_t row = h->begin; row < h->end; row++) {
+        for (uint64_t row = h->begin; row < h->end; row++)
             n += !is_done(in, h->shard, row) && was_in_flight(in, h->shard, row);
-        }
     }
     return n;
 }
@@ -125,9 +123,8 @@ static bool any_sealed(const wf_returned_input *in)
 {
     for (size_t i = 0; i < in->n_held; i++) {
         const wf_lease *h = &in->held[i];
-        for (uint64_t row = h->begin; row < h->end && h->kind != WF_LEASE_POISON; row++) {
+        for (uint64_t row = h->begin; row < h->end && h->kind != WF_LEASE_POISON; row++)
             if (is_done(in, h->shard, row)) return true;
-        }
     }
     return false;
 }
@@ -137,9 +134,8 @@ wf_status wf_returned_cut(const wf_returned_input *input, wf_returned *out)
     wf_status st = WF_OK;
     *out = (wf_returned){.fruitful = input->fruitful || any_sealed(input)};
     cutter c = {.in = input, .out = out, .n_in_flight = flying(input)};
-    for (size_t i = 0; i < input->n_held && st == WF_OK; i++) {
+    for (size_t i = 0; i < input->n_held && st == WF_OK; i++)
         st = lease_cut(&c, &input->held[i]);
-    }
     if (st == WF_OK) return WF_OK;
     free(out->range);
     *out = (wf_returned){0};

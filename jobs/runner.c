@@ -154,7 +154,7 @@ static wf_status sum_up(wf_runner *r, wf_runner_outcome *out)
                        r->leads && r->i_group == 0 ? wf_inputs_results(&r->in, r->spec) : 0,
                        r->leads && r->i_group == 0 ? (int64_t)wf_done_total(r->done) : 0};
     int n = r->c->world->size;
-    int64_t(*all)[5] = calloc((size_t)n, sizeof *all);
+    int64_t (*all)[5] = calloc((size_t)n, sizeof *all);
     if (!all) return wf_fail(WF_NO_MEMORY, "runner: out of memory");
     wf_status st = r->c->world->ops->all_gather(r->c->world, NULL, mine, sizeof mine, all);
     int64_t last = 0;

@@ -56,13 +56,11 @@ static int64_t rows_of(const char *identity)
 {
     wf_json *doc = NULL;
     int64_t n = 0, rows;
-    if (!identity || wf_json_parse("identity", identity, strlen(identity), NULL, &doc) != WF_OK) {
+    if (!identity || wf_json_parse("identity", identity, strlen(identity), NULL, &doc) != WF_OK)
         return 0;
-    }
     wf_json_iter it = wf_json_iterate(wf_json_find(wf_json_root(doc), "shards"));
-    for (wf_json_ref item; wf_json_next(&it, &item);) {
+    for (wf_json_ref item; wf_json_next(&it, &item);)
         if (wf_json_read_i64(item, 0, INT64_MAX / 2, &rows) == WF_OK) n += rows;
-    }
     wf_json_destroy(&doc);
     return n;
 }
@@ -166,9 +164,8 @@ static wf_status runs_read(wf_watch *w)
 
 static seen_rank *seen_find(wf_watch *w, int rank)
 {
-    for (size_t i = 0; i < w->n_seen; i++) {
+    for (size_t i = 0; i < w->n_seen; i++)
         if (w->seen[i].rank == rank) return &w->seen[i];
-    }
     return NULL;
 }
 
@@ -187,9 +184,8 @@ static wf_status seen_take(wf_watch *w, const wf_rank_status *now, int64_t now_n
         return WF_OK;
     }
     if (s->is.beat == now->beat) return WF_OK;
-    if (s->is.elapsed_ns - s->base.elapsed_ns > RATE_WINDOW_NS || s->base.elapsed_ns == 0) {
+    if (s->is.elapsed_ns - s->base.elapsed_ns > RATE_WINDOW_NS || s->base.elapsed_ns == 0)
         s->base = s->is;
-    }
     s->moved = true;
     s->moved_ns = now_ns;
     s->is = *now;
@@ -252,9 +248,8 @@ static void rank_judge(const wf_watch *w, seen_rank *s, int64_t now_ns, wf_watch
     s->pulse = wf_pulse_of(&signs);
     *out =
         (wf_watch_rank){.is = s->is, .pulse = s->pulse, .requests_per_s = -1, .tokens_per_s = -1};
-    if (out->pulse == WF_PULSE_QUIET || out->pulse == WF_PULSE_GONE) {
+    if (out->pulse == WF_PULSE_QUIET || out->pulse == WF_PULSE_GONE)
         out->silent_ns = age_ns > signs.watched_ns ? age_ns : signs.watched_ns;
-    }
     if (elapsed_ns <= 0) return;
     double per_s = (double)WF_NS_PER_S / (double)elapsed_ns;
     out->requests_per_s = (double)(s->is.requests_done - s->base.requests_done) * per_s;
@@ -267,9 +262,8 @@ static bool is_current(const wf_watch *w, const wf_rank_status *s)
     if (s->run + 1 != (int64_t)w->view.n_runs) return false;
     for (size_t i = 0; i < w->n_seen; i++) {
         const wf_rank_status *other = &w->seen[i].is;
-        if (other->run == s->run && other->group == s->group && other->epoch > s->epoch) {
+        if (other->run == s->run && other->group == s->group && other->epoch > s->epoch)
             return false;
-        }
     }
     return true;
 }
@@ -350,9 +344,8 @@ wf_status wf_watch_open(const char *out_dir, wf_watch **out)
 {
     wf_watch *w;
     wf_status st;
-    if (!wf_file_exists(out_dir)) {
+    if (!wf_file_exists(out_dir))
         return wf_fail(WF_NO_INPUT, "%s: there is no such output folder", out_dir);
-    }
     WF_TRY(wf_alloc(1, sizeof *w, &w));
     WF_TRY_TO(failed, wf_strdup(out_dir, &w->out_dir));
     gethostname(w->host, sizeof w->host - 1);

@@ -36,9 +36,8 @@ const char *wf_stand_words(wf_stand stand)
 // other groups, for as long as it takes.
 static int64_t still_limit(const wf_pulse_signs *s)
 {
-    if (s->operation == WF_OPERATION_LOAD || s->operation == WF_OPERATION_WARM_UP) {
+    if (s->operation == WF_OPERATION_LOAD || s->operation == WF_OPERATION_WARM_UP)
         return LOAD_LIMIT_NS;
-    }
     return s->in_step ? STEP_LIMIT_NS : INT64_MAX;
 }
 
@@ -58,9 +57,8 @@ wf_pulse wf_pulse_of(const wf_pulse_signs *s)
 static size_t n_ending(const wf_watch_view *v, wf_operation operation)
 {
     size_t n = 0;
-    for (size_t i = 0; i < v->n_ranks; i++) {
+    for (size_t i = 0; i < v->n_ranks; i++)
         n += v->rank[i].is.operation == operation;
-    }
     return n;
 }
 
@@ -86,9 +84,7 @@ wf_stand wf_stand_of(const wf_watch_view *v, wf_batch_word queue)
     if (v->n_runs == 0) return queue == WF_BATCH_RUNS ? WF_STAND_STARTING : WF_STAND_ABSENT;
     // Whoever is silent or stands still holds up its group for certain, and may hold up all.
     if (n[WF_PULSE_STILL] > 0) return WF_STAND_STALLED;
-    if (n[WF_PULSE_QUIET] > 0 && (n_live > 0 || queue == WF_BATCH_RUNS)) {
-        return WF_STAND_STALLED;
-    }
+    if (n[WF_PULSE_QUIET] > 0 && (n_live > 0 || queue == WF_BATCH_RUNS)) return WF_STAND_STALLED;
     if (n_live > 0) return stand_alive(v);
     if (v->n_ranks == 0) return queue == WF_BATCH_RUNS ? WF_STAND_STARTING : WF_STAND_FAILED;
     if (n_ending(v, WF_OPERATION_FAILED) > 0) return WF_STAND_FAILED;

@@ -39,15 +39,14 @@ char *wf_words_scaled(double value, char text[WF_WORDS_MAX])
 char *wf_words_duration(int64_t ns, char text[WF_WORDS_MAX])
 {
     int64_t s = (ns + WF_NS_PER_S / 2) / WF_NS_PER_S;
-    if (s < 60) {
+    if (s < 60)
         snprintf(text, WF_WORDS_MAX, "%" PRId64 "s", s);
-    } else if (s < 3600) {
+    else if (s < 3600)
         snprintf(text, WF_WORDS_MAX, "%" PRId64 "m%02" PRId64 "s", s / 60, s % 60);
-    } else if (s < 86400) {
+    else if (s < 86400)
         snprintf(text, WF_WORDS_MAX, "%" PRId64 "h%02" PRId64 "m", s / 3600, s % 3600 / 60);
-    } else {
+    else
         snprintf(text, WF_WORDS_MAX, "%" PRId64 "d%02" PRId64 "h", s / 86400, s % 86400 / 3600);
-    }
     return text;
 }
 

@@ -30,18 +30,16 @@ struct wf_cli {
 
 const wf_command *wf_command_find(const char *name)
 {
-    for (const wf_command *c = wf_commands; c->name; c++) {
+    for (const wf_command *c = wf_commands; c->name; c++)
         if (strcmp(c->name, name) == 0) return c;
-    }
     return NULL;
 }
 
 static size_t n_options(const wf_command *command)
 {
     size_t n = 0;
-    while (command->options && command->options[n].name) {
+    while (command->options && command->options[n].name)
         n++;
-    }
     return n;
 }
 
@@ -80,9 +78,8 @@ static wf_status unknown_option(const wf_cli *cli, const char *text)
     size_t n = n_options(cli->command);
     char word[64];
     size_t n_shown = 0;
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++)
         if (cli->command->options[i].help) names[n_shown++] = cli->command->options[i].name;
-    }
     snprintf(word, sizeof word, "%.*s", (int)strcspn(text + 2, "="), text + 2);
     const char *near = strncmp(text, "--", 2) == 0 ? wf_nearest_word(word, names, n_shown) : NULL;
     if (near) return wf_cli_fail(cli, "unknown option %s; did you mean --%s?", text, near);
@@ -92,9 +89,8 @@ static wf_status unknown_option(const wf_cli *cli, const char *text)
 static size_t index_of_letter(const wf_command *command, int letter)
 {
     size_t i = 0;
-    while (command->options[i].letter != (char)letter) {
+    while (command->options[i].letter != (char)letter)
         i++; // getopt returns only letters of the table
-    }
     return i;
 }
 
@@ -125,9 +121,8 @@ static wf_status take_options(wf_cli *cli, int argc, char **argv)
 static wf_status check_arguments(const wf_cli *cli)
 {
     const wf_command *command = cli->command;
-    if ((int)cli->n_arguments < command->min_arguments) {
+    if ((int)cli->n_arguments < command->min_arguments)
         return wf_cli_fail(cli, "usage: weft %s [options] %s", command->name, command->arguments);
-    }
     if (command->max_arguments >= 0 && (int)cli->n_arguments > command->max_arguments) {
         return wf_cli_fail(cli, "do not know what to do with \"%s\"",
                            cli->arguments[command->max_arguments]);
@@ -157,9 +152,8 @@ wf_status wf_cli_parse(const wf_command *command, int argc, char **argv, wf_cli 
 void wf_cli_destroy(wf_cli **cli)
 {
     if (!cli || !*cli) return;
-    for (size_t i = 0; i < MAX_OPTIONS; i++) {
+    for (size_t i = 0; i < MAX_OPTIONS; i++)
         free((*cli)->given[i].value);
-    }
     free(*cli);
     *cli = NULL;
 }
@@ -238,9 +232,8 @@ wf_status wf_cli_i64(const wf_cli *cli, const char *option, long long min, long 
 {
     const char *text = wf_cli_value(cli, option);
     int64_t value = otherwise;
-    if (text && wf_parse_i64(text, min, max, &value) != WF_OK) {
+    if (text && wf_parse_i64(text, min, max, &value) != WF_OK)
         return wf_cli_fail(cli, "--%s: %s", option, wf_error());
-    }
     *out = value;
     return WF_OK;
 }
@@ -275,9 +268,8 @@ void wf_cli_print_overview(FILE *file)
     fputs("weft runs batch inference of language models over streams of requests, alone, under\n"
           "mpirun or srun.\n\nusage: weft COMMAND [options] ARGUMENTS\n\ncommands:\n",
           file);
-    for (const wf_command *c = wf_commands; c->name; c++) {
+    for (const wf_command *c = wf_commands; c->name; c++)
         print_row(file, c->name, c->summary);
-    }
     fputs("\n", file);
     print_row(file, "--help", "this text; weft help COMMAND says more of a command");
     print_row(file, "--version", "version, parts and libraries of this binary");

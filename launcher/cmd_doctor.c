@@ -100,11 +100,9 @@ static wf_status gather(doctor *d)
     compare(d);
     WF_TRY(comm->ops->all_gather(comm, NULL, &d->mine, sizeof d->mine, d->all));
     WF_TRY(wf_alloc(n * WF_MEASURES_MAX, sizeof *d->flat, &d->flat));
-    for (size_t r = 0; r < n; r++) {
-        for (int i = 0; i < d->all[r].n; i++) {
+    for (size_t r = 0; r < n; r++)
+        for (int i = 0; i < d->all[r].n; i++)
             d->flat[d->n_flat++] = d->all[r].item[i];
-        }
-    }
     d->n_findings = wf_doctor_judge(d->flat, d->n_flat, d->finding);
     return WF_OK;
 }
@@ -112,9 +110,8 @@ static wf_status gather(doctor *d)
 static size_t n_of(const doctor *d, wf_verdict verdict)
 {
     size_t n = 0;
-    for (size_t i = 0; i < d->n_findings; i++) {
+    for (size_t i = 0; i < d->n_findings; i++)
         n += d->finding[i].verdict == verdict;
-    }
     return n;
 }
 
@@ -162,9 +159,8 @@ static wf_status print_text(const doctor *d)
     wf_text out = {0};
     char *text = NULL;
     put_map(d, &out);
-    for (size_t i = 0; i < d->n_findings; i++) {
+    for (size_t i = 0; i < d->n_findings; i++)
         wf_finding_text(&d->finding[i], &out);
-    }
     put_changes(d, &out);
     WF_TRY(wf_text_take(&out, &text));
     fputs(text, stdout);
@@ -200,14 +196,12 @@ static wf_status print_json(const doctor *d)
     wf_json_put_i64(w, "warn", (int64_t)n_of(d, WF_VERDICT_WARN));
     wf_json_put_i64(w, "bad", (int64_t)n_of(d, WF_VERDICT_BAD));
     wf_json_open_array(w, "ranks");
-    for (int r = 0; r < d->world->size; r++) {
+    for (int r = 0; r < d->world->size; r++)
         put_place_json(&d->place[r], w);
-    }
     wf_json_close(w);
     wf_json_open_array(w, "checks");
-    for (size_t i = 0; i < d->n_findings; i++) {
+    for (size_t i = 0; i < d->n_findings; i++)
         wf_finding_json(&d->finding[i], w);
-    }
     wf_json_close(w);
     wf_json_close(w);
     wf_status st = wf_json_writer_finish(w, &text, NULL);

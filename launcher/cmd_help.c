@@ -45,9 +45,8 @@ static wf_status unknown_topic(const wf_cli *cli, const char *topic)
 {
     const char *names[32] = {"keys", "exit-codes"};
     size_t n = 2;
-    for (const wf_command *c = wf_commands; c->name && n < 32; c++) {
+    for (const wf_command *c = wf_commands; c->name && n < 32; c++)
         names[n++] = c->name;
-    }
     const char *near = wf_nearest_word(topic, names, n);
     if (near) return wf_cli_fail(cli, "no command or topic \"%s\"; did you mean %s?", topic, near);
     return wf_cli_fail(cli, "no command or topic \"%s\"", topic);
@@ -57,19 +56,17 @@ wf_status wf_cmd_help(const wf_cli *cli)
 {
     const char *topic = wf_cli_argument(cli, 0);
     const wf_command *command = topic ? wf_command_find(topic) : NULL;
-    if (wf_cli_argument(cli, 1) && strcmp(topic, "keys") != 0) {
+    if (wf_cli_argument(cli, 1) && strcmp(topic, "keys") != 0)
         return wf_cli_fail(cli, "do not know what to do with \"%s\"", wf_cli_argument(cli, 1));
-    }
-    if (!topic) {
+    if (!topic)
         wf_cli_print_overview(stdout);
-    } else if (command) {
+    else if (command)
         wf_cli_print_help(command, stdout);
-    } else if (strcmp(topic, "keys") == 0) {
+    else if (strcmp(topic, "keys") == 0)
         return print_keys(cli);
-    } else if (strcmp(topic, "exit-codes") == 0) {
+    else if (strcmp(topic, "exit-codes") == 0)
         wf_exit_codes_print(stdout);
-    } else {
+    else
         return unknown_topic(cli, topic);
-    }
     return WF_OK;
 }

@@ -166,9 +166,8 @@ static wf_status placement_make(const extent *e, const wf_jobspec *spec, wf_plan
 {
     int *node;
     WF_TRY(wf_alloc((size_t)e->n_ranks, sizeof *node, &node));
-    for (int r = 0; r < e->n_ranks; r++) {
+    for (int r = 0; r < e->n_ranks; r++)
         node[r] = (int)((int64_t)r * e->n_nodes / e->n_ranks);
-    }
     wf_plan_input input = {.n_ranks = e->n_ranks,
                            .node_of_rank = node,
                            .n_devices = e->n_devices,
@@ -183,9 +182,8 @@ static wf_status placement_make(const extent *e, const wf_jobspec *spec, wf_plan
 static int n_sharing(const wf_plan *plan, bool host)
 {
     int most = 1;
-    for (int n = 0; host && n < plan->n_nodes; n++) {
+    for (int n = 0; host && n < plan->n_nodes; n++)
         if (plan->ranks_of_node[n] > most) most = plan->ranks_of_node[n];
-    }
     return most;
 }
 
@@ -215,9 +213,8 @@ static void print_groups(const wf_plan *plan)
 {
     enum { SHOWN = 32 };
     char text[256];
-    for (int g = 0; g < plan->n_groups && g < SHOWN; g++) {
+    for (int g = 0; g < plan->n_groups && g < SHOWN; g++)
         printf("  group %-3d %s\n", g, wf_plan_group_text(plan, g, text, sizeof text));
-    }
     if (plan->n_groups > SHOWN)
         printf("  ... and %d more group%s\n", plan->n_groups - SHOWN, WF_S(plan->n_groups - SHOWN));
     if (wf_plan_remarks(plan, text, sizeof text)[0]) printf("  note: %s\n", text);

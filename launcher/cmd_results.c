@@ -64,9 +64,8 @@ const wf_cli_option wf_report_options_table[] = {
 static wf_status limit_read(const wf_cli *cli, const char *option, int64_t *out)
 {
     const char *text = wf_cli_value(cli, option);
-    if (text && wf_parse_duration(text, out) != WF_OK) {
+    if (text && wf_parse_duration(text, out) != WF_OK)
         return wf_cli_fail(cli, "--%s: %s", option, wf_error());
-    }
     return WF_OK;
 }
 
@@ -74,9 +73,8 @@ wf_status wf_cmd_report(const wf_cli *cli)
 {
     wf_report_options options = {.form = WF_REPORT_TEXT,
                                  .with_resumed = wf_cli_has(cli, "with-resumed")};
-    if (wf_cli_has(cli, "json") && wf_cli_has(cli, "csv")) {
+    if (wf_cli_has(cli, "json") && wf_cli_has(cli, "csv"))
         return wf_cli_fail(cli, "--json and --csv: one of them");
-    }
     if (wf_cli_has(cli, "json")) options.form = WF_REPORT_JSON;
     if (wf_cli_has(cli, "csv")) options.form = WF_REPORT_CSV;
     WF_TRY(limit_read(cli, "ttft", &options.limits.ttft_ns));
@@ -151,9 +149,8 @@ wf_status wf_cmd_merge(const wf_cli *cli)
     wf_merge_summary merged = {0};
     int64_t bytes = 0;
     size_t n = wf_cli_n_arguments(cli);
-    if (memory && wf_parse_bytes(memory, &bytes) != WF_OK) {
+    if (memory && wf_parse_bytes(memory, &bytes) != WF_OK)
         return wf_cli_fail(cli, "--memory: %s", wf_error());
-    }
     options.block_bytes = (uint64_t)bytes;
     if (n > 1 && !path) return wf_cli_fail(cli, "several folders: say where to with --output FILE");
     if (n > MOST) return wf_cli_fail(cli, "at most %d folders at once", MOST);
@@ -161,11 +158,10 @@ wf_status wf_cmd_merge(const wf_cli *cli)
         places[i] = wf_cli_argument(cli, i);
         WF_TRY(one_job_check(places[i]));
     }
-    if (path) {
+    if (path)
         WF_TRY(wf_merge_many(places, n, path, &options, &merged));
-    } else {
+    else
         WF_TRY(merge_in_place(places[0], &options, &merged));
-    }
     printf("%s%s: %" PRIu64 " row%s, %" PRIu64 " token%s, %" PRIu64 " step%s, from %zu file%s\n",
            path ? path : places[0], path ? "" : "/results.h5", merged.rows, WF_S(merged.rows),
            merged.tokens, WF_S(merged.tokens), merged.steps, WF_S(merged.steps), merged.n_segments,

@@ -191,9 +191,8 @@ static wf_status devices_take(job_run *run)
     WF_TRY(wf_alloc((size_t)run->world->size, sizeof *device, &device));
     wf_status st =
         wf_devices_take(run->world, run->world->local, need, device, &run->device, remark);
-    for (int r = 0; r < run->world->size && st == WF_OK; r++) {
+    for (int r = 0; r < run->world->size && st == WF_OK; r++)
         run->plan->rank[r].device = device[r];
-    }
     free(device);
     if (remark[0] && run->world->rank == 0) wf_warn("%s", remark);
     if (st == WF_OK && run->world->rank == 0) say_no_device(run);
@@ -206,7 +205,7 @@ static wf_status neighbours_count(job_run *run, int *local, int *n_local)
     wf_world *world = run->world;
     uint64_t own[2] = {(uint64_t)world->node_of_rank[world->rank],
                        wf_hash64_of(run->device.near, strlen(run->device.near), 0)};
-    uint64_t(*all)[2] = NULL;
+    uint64_t (*all)[2] = NULL;
     *local = world->local;
     *n_local = world->n_local;
     if (!run->device.near[0]) return WF_OK;
@@ -255,9 +254,8 @@ static wf_status start_over(job_run *run)
     bool discarded = false;
     wf_status st = WF_OK;
     // A first start is a person's wish; Slurm repeats lost starts for ever.
-    if (run->world->rank == 0 && run->slurm.restarts > 0) {
+    if (run->world->rank == 0 && run->slurm.restarts > 0)
         st = wf_progressless_check(run->spec->output.dir, run->give_up);
-    }
     WF_TRY(wf_world_agree(run->world, st));
     if (run->world->rank == 0) st = wf_fresh_start(run->spec->output.dir, fresh, &discarded);
     if (discarded) wf_info("%s: earlier results are discarded", run->spec->output.dir);

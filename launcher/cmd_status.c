@@ -35,9 +35,8 @@ typedef struct {
 
 static void status_close(status_run *s)
 {
-    for (size_t i = 0; s->watch && i < s->folders.n; i++) {
+    for (size_t i = 0; s->watch && i < s->folders.n; i++)
         wf_watch_close(&s->watch[i]);
-    }
     free(s->watch);
     free(s->queue);
     wf_folders_free(&s->folders);
@@ -48,9 +47,8 @@ static wf_status status_open(status_run *s)
     WF_TRY(wf_folders_find(s->place, &s->folders));
     WF_TRY(wf_alloc(s->folders.n, sizeof(wf_watch *), &s->watch));
     WF_TRY(wf_alloc(s->folders.n, sizeof *s->queue, &s->queue));
-    for (size_t i = 0; i < s->folders.n; i++) {
+    for (size_t i = 0; i < s->folders.n; i++)
         WF_TRY(wf_watch_open(s->folders.path[i], &s->watch[i]));
-    }
     return WF_OK;
 }
 
@@ -68,9 +66,8 @@ static void put_array(const status_run *s, wf_text *out)
     size_t n[WF_N_STANDS] = {0};
     bool said = false;
     wf_text_printf(out, "%s: %zu part%s", s->place, s->folders.n, WF_S(s->folders.n));
-    for (size_t i = 0; i < s->folders.n; i++) {
+    for (size_t i = 0; i < s->folders.n; i++)
         n[wf_stand_of(wf_watch_get(s->watch[i]), s->queue[i].word)]++;
-    }
     for (int k = 0; k < WF_N_STANDS; k++) {
         if (n[k] == 0) continue;
         wf_text_printf(out, "%s%zu %s", said ? ", " : ": ", n[k], wf_stand_words((wf_stand)k));
@@ -130,24 +127,21 @@ static bool goes_on(wf_stand stand)
 
 static bool all_over(const status_run *s)
 {
-    for (size_t i = 0; i < s->folders.n; i++) {
+    for (size_t i = 0; i < s->folders.n; i++)
         if (goes_on(wf_stand_of(wf_watch_get(s->watch[i]), s->queue[i].word))) return false;
-    }
     return true;
 }
 
 static void ask_queue(status_run *s)
 {
-    for (size_t i = 0; i < s->folders.n; i++) {
+    for (size_t i = 0; i < s->folders.n; i++)
         wf_queue_look_take(wf_watch_get(s->watch[i]), &s->queue[i]);
-    }
 }
 
 static wf_status look_again(status_run *s)
 {
-    for (size_t i = 0; i < s->folders.n; i++) {
+    for (size_t i = 0; i < s->folders.n; i++)
         WF_TRY(wf_watch_look(s->watch[i]));
-    }
     return WF_OK;
 }
 
@@ -171,11 +165,10 @@ wf_status wf_cmd_status(const wf_cli *cli)
     wf_status st = status_open(&s);
     if (st == WF_OK) ask_queue(&s);
     if (st == WF_OK) st = wf_watch_settle(s.watch, s.folders.n, SETTLE_NS);
-    if (st == WF_OK && wf_cli_has(cli, "watch")) {
+    if (st == WF_OK && wf_cli_has(cli, "watch"))
         st = watch_on(&s);
-    } else if (st == WF_OK) {
+    else if (st == WF_OK)
         st = wf_cli_has(cli, "json") ? print_json(&s, 2) : print_text(&s, false);
-    }
     status_close(&s);
     return st;
 }

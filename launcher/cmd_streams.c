@@ -41,9 +41,8 @@ const wf_cli_option wf_pack_options_table[] = {
 void wf_import_formats_print(FILE *file)
 {
     fputs("\nformats:\n", file);
-    for (const wf_import_format_help *f = wf_import_formats; f->name; f++) {
+    for (const wf_import_format_help *f = wf_import_formats; f->name; f++)
         fprintf(file, "  %-25s %s\n", f->name, f->help);
-    }
 }
 
 // --vocab, or the vocabulary of --model, or `otherwise`.
@@ -99,9 +98,8 @@ static wf_status import_options_read(const wf_cli *cli, wf_import_options *o)
     WF_TRY(number_read(cli, "shard-rows", INT64_MAX, &o->rows_per_shard));
     WF_TRY(bound_read(cli, "max-prompt", &o->max_prompt));
     WF_TRY(bound_read(cli, "max-new", &o->max_new));
-    if (jitter && wf_parse_duration(jitter, &o->jitter_ns) != WF_OK) {
+    if (jitter && wf_parse_duration(jitter, &o->jitter_ns) != WF_OK)
         return wf_cli_fail(cli, "--jitter: %s", wf_error());
-    }
     return WF_OK;
 }
 

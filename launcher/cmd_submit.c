@@ -86,9 +86,8 @@ static wf_status placement_check(const submission *s)
     int *node_of_rank = NULL, n = script->nodes * script->tasks_per_node;
     wf_plan *plan = NULL;
     WF_TRY(wf_alloc((size_t)n, sizeof *node_of_rank, &node_of_rank));
-    for (int r = 0; r < n; r++) {
+    for (int r = 0; r < n; r++)
         node_of_rank[r] = r / script->tasks_per_node;
-    }
     wf_plan_input input = {.n_ranks = n,
                            .node_of_rank = node_of_rank,
                            .n_devices = script->gpus_per_node,
@@ -190,11 +189,10 @@ static wf_status mount_add(submission *s, const char *path)
     }
     wf_status st =
         wf_grow(s->mounts.n + 1, sizeof *s->mounts.item, &s->mounts.capacity, &s->mounts.item);
-    if (st == WF_OK) {
+    if (st == WF_OK)
         s->mounts.item[s->mounts.n++] = whole;
-    } else {
+    else
         free(whole);
-    }
     return st;
 }
 
@@ -220,9 +218,8 @@ static wf_status mounts_find(submission *s)
 static wf_status paths_find(submission *s)
 {
     ssize_t n = readlink("/proc/self/exe", s->weft, sizeof s->weft - 1);
-    if (n <= 0 || !getcwd(s->folder, sizeof s->folder)) {
+    if (n <= 0 || !getcwd(s->folder, sizeof s->folder))
         return wf_fail_errno(WF_IO, "the working folder, or this program's own path");
-    }
     s->weft[n] = '\0';
     WF_TRY(path_find(s, s->spec->output.dir, &s->out_dir));
     WF_TRY(path_find(s, s->spec->model.path, &s->model));
@@ -313,11 +310,10 @@ wf_status wf_cmd_submit(const wf_cli *cli)
     if (st == WF_OK) st = placement_check(&s);
     if (st == WF_OK) st = inputs_check(s.spec, s.script.force);
     if (st == WF_OK) st = wf_script_render(&s.script, &script);
-    if (st == WF_OK && wf_cli_has(cli, "dry-run")) {
+    if (st == WF_OK && wf_cli_has(cli, "dry-run"))
         fputs(script, stdout);
-    } else if (st == WF_OK) {
+    else if (st == WF_OK)
         st = hand_over(&s, script);
-    }
     free(script);
     submission_free(&s);
     return st;
@@ -367,9 +363,8 @@ static wf_status task_find(const char *part, char **home, wf_queue_job **jobs, s
     *n = 0;
     if (!realpath(part, whole)) return wf_fail_errno(WF_NO_INPUT, "%s", part);
     const char *name = wf_path_name(whole);
-    if (name[0] != 'a' || !name[1] || strspn(name + 1, "0123456789") != strlen(name + 1)) {
+    if (name[0] != 'a' || !name[1] || strspn(name + 1, "0123456789") != strlen(name + 1))
         return WF_OK;
-    }
     snprintf(suffix, sizeof suffix, "_%.20s", name + 1);
     WF_TRY(wf_path_folder(whole, &parent));
     size_t n_found = 0;

@@ -64,11 +64,10 @@ static wf_status explain(const wf_cli *cli, const wf_watch_view *v)
     wf_why_facts_gather(v, &queue, sources, &facts);
     facts.program = wf_cli_program(cli);
     wf_status st = wf_why_decide(&facts, &why);
-    if (st == WF_OK && wf_cli_has(cli, "json")) {
+    if (st == WF_OK && wf_cli_has(cli, "json"))
         st = print_json(v, &facts, &why);
-    } else if (st == WF_OK) {
+    else if (st == WF_OK)
         print_text(v, &facts, &why);
-    }
     wf_why_free(&why);
     free(sources);
     return st;

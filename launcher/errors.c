@@ -33,7 +33,6 @@ static const exit_row exit_rows[] = {
 
 void wf_exit_codes_print(FILE *file)
 {
-    for (size_t i = 0; i < sizeof exit_rows / sizeof exit_rows[0]; i++) {
+    for (size_t i = 0; i < sizeof exit_rows / sizeof exit_rows[0]; i++)
         fprintf(file, "  %2d  %s\n", exit_rows[i].code, exit_rows[i].meaning);
-    }
 }

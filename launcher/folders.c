@@ -37,9 +37,8 @@ wf_status wf_folders_find(const char *place, wf_folders *out)
     size_t capacity = 0;
     char *path = NULL;
     *out = (wf_folders){0};
-    if (!wf_file_exists(place)) {
+    if (!wf_file_exists(place))
         return wf_fail(WF_NO_INPUT, "%s: there is no such output folder", place);
-    }
     WF_TRY(wf_path_join(place, "runs", &path));
     bool has_runs = wf_file_exists(path);
     free(path);
@@ -62,9 +61,8 @@ wf_status wf_folders_find(const char *place, wf_folders *out)
 
 void wf_folders_free(wf_folders *f)
 {
-    for (size_t i = 0; i < f->n; i++) {
+    for (size_t i = 0; i < f->n; i++)
         free(f->path[i]);
-    }
     free(f->path);
     *f = (wf_folders){0};
 }

@@ -34,9 +34,8 @@ static int remove_entry(const char *path, const struct stat *st, int type, struc
 static wf_status remove_tree(const char *path)
 {
     enum { OPEN_FOLDERS = 16 };
-    if (nftw(path, remove_entry, OPEN_FOLDERS, FTW_DEPTH | FTW_PHYS) == 0 || errno == ENOENT) {
+    if (nftw(path, remove_entry, OPEN_FOLDERS, FTW_DEPTH | FTW_PHYS) == 0 || errno == ENOENT)
         return WF_OK;
-    }
     return wf_fail_errno(WF_IO, "%s: cannot remove", path);
 }
 
@@ -48,9 +47,8 @@ static bool has_runs(const char *runs)
     if (!wf_file_exists(runs) || wf_file_list(runs, &names) != WF_OK) return false;
     for (size_t i = 0; i < names.n; i++) {
         const char *end = names.item[i];
-        while (isdigit((unsigned char)*end)) {
+        while (isdigit((unsigned char)*end))
             end++;
-        }
         found = found || (end > names.item[i] && strcmp(end, ".json") == 0);
     }
     wf_paths_destroy(&names);

@@ -16,9 +16,8 @@ static wf_status sets_collect(const wf_cli *cli, const char ***out, size_t *n_ou
     const char *const *given = wf_cli_values(cli, "set", &n);
     const char *dir = wf_cli_value(cli, "out");
     WF_TRY(wf_alloc(n + 1, sizeof **out, out));
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++)
         (*out)[i] = given[i];
-    }
     if (dir) {
         size_t n_bytes = sizeof "output.dir=" + strlen(dir);
         WF_TRY(wf_alloc(n_bytes, 1, out_dir));

@@ -12,9 +12,8 @@ static wf_status unknown_command(const char *name)
 {
     const char *names[32] = {"--version", "--help"};
     size_t n = 2;
-    for (const wf_command *c = wf_commands; c->name && n < 32; c++) {
+    for (const wf_command *c = wf_commands; c->name && n < 32; c++)
         names[n++] = c->name;
-    }
     const char *near = wf_nearest_word(name, names, n);
     if (near) return wf_fail(WF_USAGE, "no command \"%s\"; did you mean %s?", name, near);
     return wf_fail(WF_USAGE, "no command \"%s\" (see weft --help)", name);
@@ -25,11 +24,10 @@ static wf_status run_command(const wf_command *command, int argc, char **argv)
     wf_cli *cli = NULL;
     WF_TRY(wf_cli_parse(command, argc, argv, &cli));
     wf_status st = WF_OK;
-    if (wf_cli_wants_help(cli)) {
+    if (wf_cli_wants_help(cli))
         wf_cli_print_help(command, stdout);
-    } else {
+    else
         st = command->run(cli);
-    }
     wf_cli_destroy(&cli);
     return st;
 }
@@ -54,9 +52,8 @@ int main(int argc, char **argv)
     wf_start_calm(argv);
     const char *name = argc > 1 && wf_command_find(argv[1]) ? argv[1] : NULL;
     wf_status st = dispatch(argc, argv);
-    if (st == WF_OK && (fflush(stdout) != 0 || ferror(stdout))) {
+    if (st == WF_OK && (fflush(stdout) != 0 || ferror(stdout)))
         st = wf_fail(WF_IO, "standard output: cannot be written to the end: disk full?");
-    }
     if (st != WF_OK) wf_error_print(name, wf_start_detect(NULL, NULL).rank);
     return wf_status_exit_code(st);
 }

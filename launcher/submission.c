@@ -122,9 +122,8 @@ static const char *last_lines(const char *text, size_t n)
     const char *at = text + strlen(text);
     while (at > text && n > 0) {
         at--;
-        while (at > text && at[-1] != '\n') {
+        while (at > text && at[-1] != '\n')
             at--;
-        }
         n--;
     }
     return at;

@@ -186,9 +186,8 @@ static wf_status write_block(merger *m, size_t first, size_t n)
         length = range_length(m, i, n);
         WF_TRY(read_range(m, i, length));
     }
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++)
         WF_TRY(wf_result_batch_put(m->batch, &m->slots[i].row));
-    }
     WF_TRY(wf_segment_file_append(m->file, m->batch));
     wf_result_batch_clear(m->batch);
     wf_arena_reset(m->arena, mark);
@@ -205,9 +204,8 @@ static wf_status write_rows(merger *m)
             if (bytes > m->block_bytes) break;
         }
         wf_fault_at(WF_FAULT_MERGE, ++n_blocks);
-        if (m->stop && atomic_load(m->stop) != 0) {
+        if (m->stop && atomic_load(m->stop) != 0)
             return wf_fail(WF_DRAINED, "merge: told to leave after %zu of %zu rows", first, m->n);
-        }
         WF_TRY(write_block(m, first, n));
     }
     return WF_OK;
@@ -219,9 +217,8 @@ static wf_status write_steps(merger *m)
     size_t n;
     do {
         WF_TRY(wf_results_next_steps(m->results, steps, STEP_ROWS, &n));
-        for (size_t i = 0; i < n; i++) {
+        for (size_t i = 0; i < n; i++)
             WF_TRY(wf_result_batch_put_step(m->batch, &steps[i]));
-        }
         WF_TRY(wf_segment_file_append(m->file, m->batch));
         wf_result_batch_clear(m->batch);
     } while (n > 0);

@@ -60,13 +60,11 @@ wf_distribution wf_distribution_of(double *values, size_t n)
     if (n == 0) return d;
     qsort(values, n, sizeof *values, compare_doubles);
     double sum = 0, squares = 0;
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++)
         sum += values[i];
-    }
     d.mean = sum / (double)n;
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++)
         squares += (values[i] - d.mean) * (values[i] - d.mean);
-    }
     d.std = sqrt(squares / (double)n);
     d.min = values[0];
     d.max = values[n - 1];
@@ -94,9 +92,8 @@ wf_status wf_metrics_create(const wf_metrics_run *runs, size_t n_runs,
         free(m);
         return st;
     }
-    for (size_t i = 0; i < n_runs; i++) {
+    for (size_t i = 0; i < n_runs; i++)
         m->runs[i].info = runs[i];
-    }
     m->n_runs = n_runs;
     m->max_gaps = max_gaps ? max_gaps : GAPS_DEFAULT;
     if (limits) m->limits = *limits;
@@ -110,12 +107,10 @@ void wf_metrics_destroy(wf_metrics **metrics)
     wf_metrics *m = *metrics;
     if (!m) return;
     series *all[] = {&m->ttft, &m->tpot, &m->e2el, &m->queue, &m->lag, &m->gaps, &m->steps};
-    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         free(all[i]->v);
-    }
-    for (size_t i = 0; i < m->n_runs; i++) {
+    for (size_t i = 0; i < m->n_runs; i++)
         free(m->runs[i].group_end_ns);
-    }
     free(m->buckets);
     free(m->runs);
     free(m);
@@ -124,9 +119,8 @@ void wf_metrics_destroy(wf_metrics **metrics)
 
 static run_state *find_run(wf_metrics *m, uint16_t run)
 {
-    for (size_t i = 0; i < m->n_runs; i++) {
+    for (size_t i = 0; i < m->n_runs; i++)
         if (m->runs[i].info.run == run) return &m->runs[i];
-    }
     return NULL;
 }
 
@@ -153,9 +147,8 @@ static double bucket_middle(size_t bucket)
 static wf_status start_buckets(wf_metrics *m)
 {
     WF_TRY(wf_alloc(N_BUCKETS, sizeof *m->buckets, &m->buckets));
-    for (size_t i = 0; i < m->gaps.n; i++) {
+    for (size_t i = 0; i < m->gaps.n; i++)
         m->buckets[bucket_of(m->gaps.v[i])]++;
-    }
     free(m->gaps.v);
     m->gaps = (series){0};
     return WF_OK;
@@ -220,9 +213,8 @@ static wf_status add_latency(wf_metrics *m, const wf_result *row)
     WF_TRY(push(&m->ttft, ttft));
     WF_TRY(push(&m->e2el, e2el));
     if (row->n_tokens > 1) WF_TRY(push(&m->tpot, tpot));
-    if (row->admitted_ns >= 0) {
+    if (row->admitted_ns >= 0)
         WF_TRY(push(&m->queue, (double)(row->admitted_ns - row->arrival_ns)));
-    }
     for (uint32_t i = 1; row->token_time_ns && i < row->n_tokens; i++) {
         if (row->token_time_ns[i - 1] < 0) break; // times were not kept for this row
         WF_TRY(add_gap(m, (double)(row->token_time_ns[i] - row->token_time_ns[i - 1])));
@@ -292,9 +284,8 @@ wf_status wf_metrics_add_step(wf_metrics *m, const wf_step_record *step)
     m->prompt_sum += step->n_prompt_tokens;
     m->waiting_sum += (double)step->n_waiting;
     if (step->n_waiting > f->max_waiting) f->max_waiting = step->n_waiting;
-    if (step->n_decode + step->n_prefill > f->max_rows) {
+    if (step->n_decode + step->n_prefill > f->max_rows)
         f->max_rows = step->n_decode + step->n_prefill;
-    }
     if (step->kv_pages > f->max_kv_pages) f->max_kv_pages = step->kv_pages;
     f->rows_moved += (uint64_t)step->rows_moved;
     f->bytes_moved += (uint64_t)step->bytes_moved;
@@ -327,9 +318,7 @@ static void finish_durations(wf_metrics *m, wf_figures *f)
         add_balance(run, duration, f);
         if (run->info.latency) f->latency_duration_ns += duration;
         int64_t limit = run->info.timed && run->info.latency ? run->info.lag_limit_ns : -1;
-        if (limit >= 0 && (f->lag_limit_ns < 0 || limit < f->lag_limit_ns)) {
-            f->lag_limit_ns = limit;
-        }
+        if (limit >= 0 && (f->lag_limit_ns < 0 || limit < f->lag_limit_ns)) f->lag_limit_ns = limit;
     }
 }
 

@@ -23,9 +23,8 @@ static wf_status job_name(const char *text, char **out)
     line += strspn(line, " \t\"'");
     WF_TRY(wf_strdup(line, out));
     (*out)[strcspn(line, "\"'#\n\r")] = '\0';
-    for (size_t n = strlen(*out); n > 0 && (*out)[n - 1] == ' '; n--) {
+    for (size_t n = strlen(*out); n > 0 && (*out)[n - 1] == ' '; n--)
         (*out)[n - 1] = '\0';
-    }
     return WF_OK;
 }
 
@@ -42,9 +41,8 @@ static bool has_word(const char *list, const char *word, size_t n)
 static wf_status join_hosts(const wf_run_info *runs, size_t n, char **out)
 {
     size_t size = 1;
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++)
         size += strlen(runs[i].hosts) + 1;
-    }
     WF_TRY(wf_alloc(size, 1, out));
     for (size_t i = 0; i < n; i++) {
         for (const char *host = runs[i].hosts; *host;) {
@@ -91,9 +89,8 @@ static wf_status describe(const wf_results *results, wf_report *report)
     WF_TRY(job_name(job->job_text, &report->job));
     report->complete = wf_results_complete(results);
     report->n_shards = job->n_shards;
-    for (size_t i = 0; i < job->n_shards; i++) {
+    for (size_t i = 0; i < job->n_shards; i++)
         report->n_shard_rows += job->shards[i].rows;
-    }
     return describe_runs(results, report);
 }
 
@@ -101,9 +98,8 @@ static wf_status describe(const wf_results *results, wf_report *report)
 static void count_first_run(wf_metrics_run *list, size_t n)
 {
     size_t first = 0;
-    for (size_t i = 1; i < n; i++) {
+    for (size_t i = 1; i < n; i++)
         if (list[i].run < list[first].run) first = i;
-    }
     if (n > 0) list[first].latency = true;
 }
 
@@ -120,9 +116,8 @@ static wf_status collect_runs(const wf_results *results, bool with_resumed, wf_m
         while (k < kept && list[k].run != runs[i].run)
             k++;
         if (k < kept) {
-            if (runs[i].clock_start_ns < list[k].start_ns) {
+            if (runs[i].clock_start_ns < list[k].start_ns)
                 list[k].start_ns = runs[i].clock_start_ns;
-            }
             continue;
         }
         list[kept++] = (wf_metrics_run){.run = runs[i].run,
@@ -165,9 +160,8 @@ static wf_status add_steps(wf_results *results, wf_metrics *metrics)
     size_t n;
     do {
         WF_TRY(wf_results_next_steps(results, steps, STEP_ROWS, &n));
-        for (size_t i = 0; i < n; i++) {
+        for (size_t i = 0; i < n; i++)
             WF_TRY(wf_metrics_add_step(metrics, &steps[i]));
-        }
     } while (n > 0);
     return WF_OK;
 }
@@ -221,8 +215,7 @@ wf_status wf_report_print(const char *path, const wf_report_options *options, FI
     else
         wf_report_text(&report, out);
     wf_report_destroy(&report);
-    if (st == WF_OK && (fflush(out) != 0 || ferror(out))) {
+    if (st == WF_OK && (fflush(out) != 0 || ferror(out)))
         st = wf_fail_errno(WF_IO, "the report cannot be written");
-    }
     return st;
 }

@@ -122,9 +122,8 @@ static void print_latency(const wf_report *r, FILE *out)
                 grouped(f->n_latency, a), grouped(f->n_done, b));
     }
     fprintf(out, "\n  %-12s", "ms");
-    for (int i = 0; i < 6; i++) {
+    for (int i = 0; i < 6; i++)
         fprintf(out, "%10s%s", heads[i], i < 5 ? " " : "");
-    }
     fprintf(out, "\n");
     print_distribution("TTFT", &f->ttft, out);
     print_distribution("TPOT", &f->tpot, out);
@@ -162,9 +161,8 @@ static void print_notes(const wf_report *r, FILE *out)
                 millis((double)f->lag_limit_ns, a), grouped(f->n_lag_exceeded, b),
                 WF_S(f->n_lag_exceeded));
     }
-    if (f->ttft.few && f->ttft.n > 0) {
+    if (f->ttft.few && f->ttft.n > 0)
         fprintf(out, "\n  * fewer than 100 requests: p99 says little\n");
-    }
     if (f->itl.approximate) fprintf(out, "\n  ITL percentiles are within 0.1%%\n");
 }
 
@@ -212,14 +210,12 @@ static void put_counts(wf_json_writer *w, const wf_report *r)
     wf_json_put_u64(w, "shard_rows", r->n_shard_rows);
     wf_json_put_u64(w, "resumed_left_out", r->n_resumed);
     wf_json_open_object(w, "finish_reasons");
-    for (int i = 0; i < WF_METRICS_REASONS; i++) {
+    for (int i = 0; i < WF_METRICS_REASONS; i++)
         if (f->n_finish[i]) wf_json_put_u64(w, wf_finish_words((wf_finish)i), f->n_finish[i]);
-    }
     wf_json_close(w);
     wf_json_open_object(w, "failures");
-    for (int i = 0; i < WF_REPORT_ERRORS && r->errors[i].n > 0; i++) {
+    for (int i = 0; i < WF_REPORT_ERRORS && r->errors[i].n > 0; i++)
         wf_json_put_u64(w, wf_status_name((wf_status)r->errors[i].code), r->errors[i].n);
-    }
     wf_json_close(w);
     wf_json_put_u64(w, "total_input_tokens", f->prompt_tokens);
     wf_json_put_u64(w, "total_output_tokens", f->output_tokens);
@@ -286,9 +282,8 @@ wf_status wf_report_json(const wf_report *r, FILE *out)
     if (f->n_steps > 0) put_steps(w, f);
     wf_json_close(w);
     wf_status st = wf_json_writer_finish(w, &text, &n);
-    if (st == WF_OK && fwrite(text, 1, n, out) != n) {
+    if (st == WF_OK && fwrite(text, 1, n, out) != n)
         st = wf_fail_errno(WF_IO, "the report cannot be written");
-    }
     wf_json_writer_destroy(&w);
     return st;
 }
@@ -330,12 +325,11 @@ void wf_report_csv(const wf_report *r, FILE *out)
     for (int i = 0; i < N_CSV; i++) {
         const wf_distribution *d = (const void *)((const char *)f + csv_distributions[i].offset);
         const double values[6] = {d->mean, d->p50, d->p90, d->p95, d->p99, d->max};
-        for (int k = 0; k < 6; k++) {
+        for (int k = 0; k < 6; k++)
             if (d->n > 0)
                 fprintf(out, ",%.6f", values[k] / 1e6);
             else
                 fprintf(out, ",");
-        }
     }
     fprintf(out, "\n");
 }

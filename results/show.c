@@ -29,9 +29,8 @@ static size_t utf8_length(const uint8_t *s, size_t n)
                     : s[0] >= 0xf0 && s[0] < 0xf5 ? 4
                                                   : 0;
     if (length == 0 || length > n) return 0;
-    for (size_t i = 1; i < length; i++) {
+    for (size_t i = 1; i < length; i++)
         if ((s[i] & 0xc0) != 0x80) return 0;
-    }
     bool overlong = (s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xf0 && s[1] < 0x90);
     bool beyond = (s[0] == 0xed && s[1] > 0x9f) || (s[0] == 0xf4 && s[1] > 0x8f);
     return overlong || beyond ? 0 : length;
@@ -61,10 +60,9 @@ static uint8_t *token_text(const wf_result *row, size_t *n)
 {
     uint8_t *text = malloc((size_t)row->n_tokens + 1);
     *n = 0;
-    for (uint32_t i = 0; text && i < row->n_tokens; i++) {
+    for (uint32_t i = 0; text && i < row->n_tokens; i++)
         if (row->token_id[i] >= 0 && row->token_id[i] < 256)
             text[(*n)++] = (uint8_t)row->token_id[i];
-    }
     return text;
 }
 
@@ -155,22 +153,19 @@ static void put_key_and_times(wf_json_writer *w, const show *s, const wf_result 
 static void put_arrays(wf_json_writer *w, const wf_result *row)
 {
     wf_json_open_array(w, "token_ids");
-    for (uint32_t i = 0; i < row->n_tokens; i++) {
+    for (uint32_t i = 0; i < row->n_tokens; i++)
         wf_json_put_i64(w, NULL, row->token_id[i]);
-    }
     wf_json_close(w);
     if (row->token_time_ns) {
         wf_json_open_array(w, "token_time_ns");
-        for (uint32_t i = 0; i < row->n_tokens; i++) {
+        for (uint32_t i = 0; i < row->n_tokens; i++)
             wf_json_put_i64(w, NULL, row->token_time_ns[i]);
-        }
         wf_json_close(w);
     }
     if (!row->logprob) return;
     wf_json_open_array(w, "logprobs");
-    for (uint32_t i = 0; i < row->n_tokens; i++) {
+    for (uint32_t i = 0; i < row->n_tokens; i++)
         wf_json_put_f64(w, NULL, (double)row->logprob[i]);
-    }
     wf_json_close(w);
 }
 
@@ -182,9 +177,7 @@ static wf_status print_json(const show *s, const wf_result *row)
     WF_TRY(wf_json_writer_create(0, &w));
     wf_json_open_object(w, NULL);
     put_key_and_times(w, s, row);
-    if (row->meta_bytes > 0) {
-        wf_json_put_bytes(w, "meta", (const char *)row->meta, row->meta_bytes);
-    }
+    if (row->meta_bytes > 0) wf_json_put_bytes(w, "meta", (const char *)row->meta, row->meta_bytes);
     put_arrays(w, row);
     if (s->bytes) {
         size_t n_text;
@@ -245,9 +238,8 @@ static wf_status find_by_id(show *s)
     const wf_result *row;
     WF_TRY(wf_results_next(s->results, &row));
     while (row) {
-        if (row->id == s->options->number && matches(s->options, row->shard, row->sample)) {
+        if (row->id == s->options->number && matches(s->options, row->shard, row->sample))
             WF_TRY(print_row(s, row));
-        }
         WF_TRY(wf_results_next(s->results, &row));
     }
     return WF_OK;
@@ -281,9 +273,8 @@ wf_status wf_show(const char *path, const wf_show_options *options, FILE *out)
     s.bytes = options->bytes || (n_vocab > 0 && n_vocab <= VOCAB_OF_BYTES);
     wf_status st = options->by_id ? find_by_id(&s) : find_by_row(&s);
     if (st == WF_OK && s.n_shown == 0) st = not_found(&s);
-    if (st == WF_OK && (fflush(out) != 0 || ferror(out))) {
+    if (st == WF_OK && (fflush(out) != 0 || ferror(out)))
         st = wf_fail_errno(WF_IO, "the row cannot be written");
-    }
     wf_results_close(&s.results);
     return st;
 }

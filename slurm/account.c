@@ -37,13 +37,12 @@ wf_status wf_account_find(const char *job, wf_queue_job *out)
     WF_TRY(wf_slurm_command(argv, ASK_NS, &answer));
     wf_status st;
     char *last = strrchr(answer.out, '\n'); // a requeued job has a line for each of its lives
-    if (answer.exit_code != 0) {
+    if (answer.exit_code != 0)
         st = wf_fail(WF_NO_INPUT, "sacct: %s", answer.err);
-    } else if (!answer.out[0]) {
+    else if (!answer.out[0])
         st = wf_fail(WF_NO_INPUT, "sacct: it has no job %s", job);
-    } else {
+    else
         st = wf_account_parse(last ? last + 1 : answer.out, out);
-    }
     wf_slurm_answer_free(&answer);
     return st;
 }

@@ -94,14 +94,12 @@ static bool read_all(child *c, int64_t until_ns)
     while (c->fd[OUT] >= 0 || c->fd[ERR] >= 0) {
         int64_t left_ns = until_ns - wf_clock_ns();
         struct pollfd polled[N_PIPES];
-        for (int i = 0; i < N_PIPES; i++) {
+        for (int i = 0; i < N_PIPES; i++)
             polled[i] = (struct pollfd){.fd = c->fd[i], .events = POLLIN};
-        }
         if (left_ns <= 0) return false;
         if (poll(polled, N_PIPES, (int)(left_ns / WF_NS_PER_MS) + 1) <= 0) continue;
-        for (int i = 0; i < N_PIPES; i++) {
+        for (int i = 0; i < N_PIPES; i++)
             if (polled[i].revents != 0) take_bytes(c, i);
-        }
     }
     return true;
 }
@@ -119,9 +117,8 @@ static wf_status text_end(wf_text *text, bool first_line, char **out)
     wf_text_puts(text, "");
     WF_TRY(wf_text_take(text, out));
     size_t n = strlen(*out);
-    while (n > 0 && (*out)[n - 1] == '\n') {
+    while (n > 0 && (*out)[n - 1] == '\n')
         (*out)[--n] = '\0';
-    }
     if (first_line) (*out)[strcspn(*out, "\n")] = '\0';
     return WF_OK;
 }

@@ -77,9 +77,8 @@ wf_status wf_slurm_env_read(wf_slurm_getenv lookup, void *context, wf_slurm_env 
 {
     wf_slurm_env env = {0};
     if (!lookup) lookup = process_lookup;
-    for (size_t i = 0; i < sizeof number_rows / sizeof number_rows[0]; i++) {
+    for (size_t i = 0; i < sizeof number_rows / sizeof number_rows[0]; i++)
         WF_TRY(number_read(lookup, context, &number_rows[i], &env));
-    }
     env.node_list = text_read(lookup, context, "SLURM_JOB_NODELIST", "SLURM_NODELIST");
     env.job_name = text_read(lookup, context, "SLURM_JOB_NAME", NULL);
     env.partition = text_read(lookup, context, "SLURM_JOB_PARTITION", NULL);
@@ -149,9 +148,8 @@ static wf_status range_expand(expansion *e, char *name, size_t used, const char 
 static wf_status name_expand(expansion *e, char *name, size_t used, const char *rest, size_t n_rest)
 {
     size_t n = 0;
-    while (n < n_rest && rest[n] != '[') {
+    while (n < n_rest && rest[n] != '[')
         n++;
-    }
     if (used + n >= NODE_NAME_MAX) return list_bad(e, rest);
     memcpy(name + used, rest, n);
     used += n;
@@ -173,9 +171,8 @@ static wf_status name_expand(expansion *e, char *name, size_t used, const char *
 static size_t pattern_length(const char *list)
 {
     size_t n = 0;
-    for (int depth = 0; list[n] && (depth > 0 || list[n] != ','); n++) {
+    for (int depth = 0; list[n] && (depth > 0 || list[n] != ','); n++)
         depth += (list[n] == '[') - (list[n] == ']');
-    }
     return n;
 }
 
@@ -200,9 +197,8 @@ wf_status wf_slurm_nodes_expand(const char *list, wf_slurm_nodes *out)
 
 void wf_slurm_nodes_free(wf_slurm_nodes *nodes)
 {
-    for (size_t i = 0; i < nodes->n; i++) {
+    for (size_t i = 0; i < nodes->n; i++)
         free(nodes->name[i]);
-    }
     free(nodes->name);
     *nodes = (wf_slurm_nodes){0};
 }
@@ -217,9 +213,8 @@ static int64_t queue_end_time(int64_t job_id)
     int64_t end_unix_s = 0;
     snprintf(id, sizeof id, "%" PRId64, job_id);
     if (wf_queue_find(id, &jobs, &n) != WF_OK) return 0; // no squeue here, or no answer
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++)
         if (jobs[i].number == job_id) end_unix_s = jobs[i].end_unix_s;
-    }
     free(jobs);
     return end_unix_s;
 }

@@ -34,9 +34,8 @@ static const state_row state_rows[] = {
 
 static wf_queue_phase phase_of(const char *state)
 {
-    for (size_t i = 0; i < sizeof state_rows / sizeof state_rows[0]; i++) {
+    for (size_t i = 0; i < sizeof state_rows / sizeof state_rows[0]; i++)
         if (strcmp(state, state_rows[i].state) == 0) return state_rows[i].phase;
-    }
     return WF_QUEUE_RUNS;
 }
 
@@ -82,11 +81,10 @@ wf_status wf_queue_find(const char *jobs, wf_queue_job **out, size_t *n)
     wf_status st = WF_OK;
     *out = NULL;
     *n = 0;
-    if (answer.exit_code == 0) {
+    if (answer.exit_code == 0)
         st = jobs_parse(answer.out, out, n);
-    } else if (!strstr(answer.err, "Invalid job id")) {
+    else if (!strstr(answer.err, "Invalid job id"))
         st = wf_fail(WF_IO, "squeue: %s", answer.err);
-    }
     wf_slurm_answer_free(&answer);
     return st;
 }
@@ -107,9 +105,8 @@ static bool is_silence(const char *words)
                                         "Unknown host",
                                         "No route to host",
                                         "timed out"};
-    for (size_t i = 0; i < sizeof signs / sizeof signs[0]; i++) {
+    for (size_t i = 0; i < sizeof signs / sizeof signs[0]; i++)
         if (strstr(words, signs[i])) return true;
-    }
     return false;
 }
 
@@ -142,13 +139,12 @@ wf_status wf_queue_submit(const char *script, char id[WF_QUEUE_ID_MAX])
     WF_TRY(wf_slurm_command(argv, SUBMIT_NS, &answer));
     wf_status st = WF_OK;
     size_t n = strcspn(answer.out, ";\n"); // "12;cluster" on a federation
-    if (answer.exit_code != 0) {
+    if (answer.exit_code != 0)
         st = refused("sbatch", &answer);
-    } else if (n == 0 || n >= WF_QUEUE_ID_MAX || strspn(answer.out, "0123456789") < n) {
+    else if (n == 0 || n >= WF_QUEUE_ID_MAX || strspn(answer.out, "0123456789") < n)
         st = wf_fail(WF_IO, "sbatch: its answer is no job id: \"%.40s\"", answer.out);
-    } else {
+    else
         snprintf(id, WF_QUEUE_ID_MAX, "%.*s", (int)n, answer.out);
-    }
     wf_slurm_answer_free(&answer);
     return st;
 }

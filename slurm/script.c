@@ -60,9 +60,8 @@ static void put_value(wf_text *t, const char *value)
 static wf_status put_text(wf_text *t, const char *option, const char *value)
 {
     if (!value || !value[0]) return WF_OK;
-    if (!is_one_line(value)) {
+    if (!is_one_line(value))
         return wf_fail(WF_CONFIG, "sbatch --%s: the value has a line break in it", option);
-    }
     wf_text_printf(t, "#SBATCH --%s=", option);
     put_value(t, value);
     wf_text_puts(t, "\n");
@@ -79,11 +78,10 @@ static wf_status put_directive(wf_text *t, const directive *d, const wf_script *
         memcpy(&text, at, sizeof text);
         return put_text(t, d->option, text);
     }
-    if (d->kind == COUNT || d->kind == ARRAY) {
+    if (d->kind == COUNT || d->kind == ARRAY)
         memcpy(&count, at, sizeof count);
-    } else {
+    else
         memcpy(&s, at, sizeof s);
-    }
     if (count == 0 && s == 0) return WF_OK;
     wf_text_printf(t, "#SBATCH --%s=", d->option);
     if (d->kind == COUNT) wf_text_printf(t, "%d\n", count);
@@ -126,18 +124,16 @@ static wf_status put_extra(wf_text *t, const char *option)
 
 static wf_status put_directives(wf_text *t, const wf_script *script)
 {
-    for (size_t i = 0; i < sizeof directives / sizeof directives[0]; i++) {
+    for (size_t i = 0; i < sizeof directives / sizeof directives[0]; i++)
         WF_TRY(put_directive(t, &directives[i], script));
-    }
     WF_TRY(put_output(t, script));
     wf_text_puts(t, "#SBATCH --open-mode=append\n");
     wf_text_puts(t, script->requeue ? "#SBATCH --requeue\n" : "#SBATCH --no-requeue\n");
     if (script->chained) wf_text_puts(t, "#SBATCH --dependency=singleton\n");
     // The groups on other nodes go on; without it Slurm ends the whole job with the first node.
     if (script->conducts) wf_text_puts(t, "#SBATCH --no-kill\n");
-    for (size_t i = 0; i < script->n_extra; i++) {
+    for (size_t i = 0; i < script->n_extra; i++)
         WF_TRY(put_extra(t, script->extra[i]));
-    }
     return WF_OK;
 }
 
@@ -153,13 +149,11 @@ static void put_word(wf_text *t, const char *word)
         return;
     }
     wf_text_puts(t, "'");
-    for (const char *c = word; *c; c++) {
-        if (*c == '\'') {
+    for (const char *c = word; *c; c++)
+        if (*c == '\'')
             wf_text_puts(t, "'\\''");
-        } else {
+        else
             wf_text_add(t, c, 1);
-        }
-    }
     wf_text_puts(t, "'");
 }
 
@@ -184,9 +178,8 @@ static void put_assignment(wf_text *t, const char *name, const char *value)
 static void put_setup(wf_text *t, const wf_script *script)
 {
     if (script->n_setup > 0) wf_text_puts(t, "\n");
-    for (size_t i = 0; i < script->n_setup; i++) {
+    for (size_t i = 0; i < script->n_setup; i++)
         wf_text_printf(t, "%s\n", script->setup[i]);
-    }
 }
 
 // Two models of one name get two folders: the hash is of the whole path.
@@ -235,9 +228,8 @@ static void put_mounts(wf_text *t, const wf_script *script, const char *option)
 {
     wf_text list = {0};
     char *text = NULL;
-    for (size_t i = 0; i < script->n_mounts; i++) {
+    for (size_t i = 0; i < script->n_mounts; i++)
         wf_text_printf(&list, "%s%s:%s", i > 0 ? "," : "", script->mounts[i], script->mounts[i]);
-    }
     if (script->n_mounts == 0 || wf_text_take(&list, &text) != WF_OK) return;
     wf_text_printf(t, "%s=", option);
     put_expanded(t, text); // the folder for staged weights may be /local/$USER
@@ -270,9 +262,8 @@ static void put_run(wf_text *t, const wf_script *script)
         // A rank that dies takes the step with it: the others would wait for it for ever.
         wf_text_puts(t, "    srun --mpi=pmix --kill-on-bad-exit=1");
         // A step does not inherit it from the job since Slurm 22.05.
-        if (script->cpus_per_task > 0) {
+        if (script->cpus_per_task > 0)
             wf_text_printf(t, " --cpus-per-task=%d", script->cpus_per_task);
-        }
         put_container(t, script);
         wf_text_puts(t, " ");
     } else {

@@ -61,7 +61,7 @@ static wf_status step(bring_up *b, wf_status mine)
 static wf_status exchange(bring_up *b)
 {
     char mine[WF_PEERS_HANDLE_BYTES];
-    char(*all)[WF_PEERS_HANDLE_BYTES] = calloc((size_t)b->control->size, sizeof *all);
+    char (*all)[WF_PEERS_HANDLE_BYTES] = calloc((size_t)b->control->size, sizeof *all);
     if (!all) return wf_fail(WF_NO_MEMORY, "peers: out of memory");
     wf_status st = step(b, wf_peers_handle(b->peers, mine));
     if (st == WF_OK && b->good)

@@ -29,9 +29,8 @@ static void *pointer_get(const void *out)
 wf_status wf_array_bytes(size_t n, size_t each_bytes, size_t *bytes)
 {
     size_t product;
-    if (__builtin_mul_overflow(n, each_bytes, &product)) {
+    if (__builtin_mul_overflow(n, each_bytes, &product))
         return wf_fail(WF_NO_MEMORY, "no memory for %zu elements of %zu bytes", n, each_bytes);
-    }
     *bytes = product;
     return WF_OK;
 }
@@ -200,8 +199,7 @@ void wf_arena_reset(wf_arena *arena, wf_arena_mark mark)
 size_t wf_arena_used_bytes(const wf_arena *arena)
 {
     size_t used = 0;
-    for (const arena_chunk *chunk = arena->newest; chunk; chunk = chunk->older) {
+    for (const arena_chunk *chunk = arena->newest; chunk; chunk = chunk->older)
         used += chunk->used_bytes;
-    }
     return used;
 }

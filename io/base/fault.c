@@ -125,12 +125,11 @@ wf_status wf_fault_check(void)
     const char *list = getenv("WEFT_FAULT"), *item;
     size_t n_bytes;
     fault f;
-    while (list && next_item(&list, &item, &n_bytes)) {
+    while (list && next_item(&list, &item, &n_bytes))
         if (!read_item(item, n_bytes, &f))
             return wf_fail(WF_USAGE,
                            "WEFT_FAULT: \"%.*s\" is not ACTION@POINT=N[,rank=R][,once=FILE]; "
                            "io/base/fault.h lists actions and points",
                            (int)n_bytes, item);
-    }
     return WF_OK;
 }

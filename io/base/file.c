@@ -93,9 +93,8 @@ static wf_status read_to_end(int fd, const char *path, size_t max_bytes, char **
     for (;;) {
         size_t want = *n < 4096 ? 4096 : *n;
         if (want > max_bytes + 1 - *n) want = max_bytes + 1 - *n;
-        if (want == 0) {
+        if (want == 0)
             return wf_fail(WF_DATA, "%s: larger than the limit of %zu bytes", path, max_bytes);
-        }
         WF_TRY(wf_grow(*n + want + 1, 1, &capacity, text));
         ssize_t got = read(fd, *text + *n, want);
         if (got < 0 && errno == EINTR) continue;
@@ -224,11 +223,10 @@ static wf_status name_new(const char *part, const char *path)
 wf_status wf_file_publish(const char *part, const char *path, wf_publish how)
 {
     if (how != WF_PUBLISH_FAST) WF_TRY(sync_path(part, O_RDONLY));
-    if (how == WF_PUBLISH_NEW) {
+    if (how == WF_PUBLISH_NEW)
         WF_TRY(name_new(part, path));
-    } else if (rename_calmly(part, path) != 0) {
+    else if (rename_calmly(part, path) != 0)
         return wf_fail_errno(WF_IO, "%s: cannot rename to %s", part, path);
-    }
     if (how == WF_PUBLISH_FAST) return WF_OK;
     char *folder;
     WF_TRY(wf_path_folder(path, &folder));
@@ -372,16 +370,14 @@ static int compare_texts(const void *a, const void *b)
 
 static void paths_sort_from(wf_paths *paths, size_t first)
 {
-    if (paths->n > first) {
+    if (paths->n > first)
         qsort(paths->item + first, paths->n - first, sizeof *paths->item, compare_texts);
-    }
 }
 
 void wf_paths_destroy(wf_paths *paths)
 {
-    for (size_t i = 0; i < paths->n; i++) {
+    for (size_t i = 0; i < paths->n; i++)
         free(paths->item[i]);
-    }
     free(paths->item);
     *paths = (wf_paths){0};
 }
@@ -392,14 +388,12 @@ wf_status wf_file_glob(const char *pattern, wf_paths *paths)
     size_t first = paths->n;
     wf_status st = WF_OK;
     int result = glob(pattern, GLOB_NOSORT | GLOB_ERR, NULL, &found);
-    if (result == GLOB_NOMATCH) {
+    if (result == GLOB_NOMATCH)
         return wf_fail(WF_NO_INPUT, "%s: no such file, or no file matches", pattern);
-    }
     if (result == GLOB_NOSPACE) return wf_fail(WF_NO_MEMORY, "%s: no memory to expand", pattern);
     if (result != 0) return wf_fail_errno(WF_NO_INPUT, "%s: cannot look for files", pattern);
-    for (size_t i = 0; st == WF_OK && i < found.gl_pathc; i++) {
+    for (size_t i = 0; st == WF_OK && i < found.gl_pathc; i++)
         st = paths_add(paths, found.gl_pathv[i]);
-    }
     globfree(&found);
     paths_sort_from(paths, first); // in byte order: the locale must not change a job
     return st;

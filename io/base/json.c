@@ -60,9 +60,8 @@ static wf_status load(const char *name, bool one_line, const char *text, size_t 
         *out = root;
         return WF_OK;
     }
-    if (json_error_code(&error) == json_error_out_of_memory) {
+    if (json_error_code(&error) == json_error_out_of_memory)
         return wf_fail(WF_NO_MEMORY, "%s: no memory to parse %zu bytes of JSON", name, n);
-    }
     if (one_line) return wf_fail(WF_DATA, "%s:%d: %s", name, error.column, error.text);
     return wf_fail(WF_DATA, "%s:%d:%d: %s", name, error.line, error.column, error.text);
 }
@@ -234,9 +233,8 @@ static bool path_search(json_t *from, const void *target, path_text *path)
 static wf_status ref_fail(wf_json_ref ref, const char *message)
 {
     path_text path = {0};
-    if (ref.parent && path_search(ref.doc->root, ref.parent, &path)) {
+    if (ref.parent && path_search(ref.doc->root, ref.parent, &path))
         path_add(&path, ref.key, ref.index);
-    }
     return wf_fail(WF_DATA, "%s:%s%s%s %s", ref.doc->name, path.length ? " " : "", path.text,
                    path.length ? ":" : "", message);
 }
@@ -254,12 +252,10 @@ wf_status wf_json_fail(wf_json_ref ref, const char *format, ...)
 static wf_status wrong_kind(wf_json_ref ref, const char *expected)
 {
     wf_json_kind kind = wf_json_kind_of(ref);
-    if (kind != WF_JSON_ABSENT) {
+    if (kind != WF_JSON_ABSENT)
         return wf_json_fail(ref, "expected %s, got %s", expected, wf_json_kind_words(kind));
-    }
-    if (ref.parent && ref.key && !json_is_object(node_of(ref.parent))) {
+    if (ref.parent && ref.key && !json_is_object(node_of(ref.parent)))
         return wf_json_fail(ref, "missing: what should hold it is not an object");
-    }
     return wf_json_fail(ref, "missing, expected %s", expected);
 }
 
@@ -274,9 +270,8 @@ wf_status wf_json_read_i64(wf_json_ref ref, int64_t min, int64_t max, int64_t *o
 {
     if (wf_json_kind_of(ref) != WF_JSON_INTEGER) return wrong_kind(ref, "an integer");
     int64_t value = json_integer_value(node_of(ref.node));
-    if (value < min || value > max) {
+    if (value < min || value > max)
         return wf_json_fail(ref, "%" PRId64 " is outside %" PRId64 " to %" PRId64, value, min, max);
-    }
     *out = value;
     return WF_OK;
 }
@@ -286,9 +281,8 @@ wf_status wf_json_read_f64(wf_json_ref ref, double min, double max, double *out)
     wf_json_kind kind = wf_json_kind_of(ref);
     if (kind != WF_JSON_REAL && kind != WF_JSON_INTEGER) return wrong_kind(ref, "a number");
     double value = json_number_value(node_of(ref.node));
-    if (!(value >= min && value <= max)) {
+    if (!(value >= min && value <= max))
         return wf_json_fail(ref, "%g is outside %g to %g", value, min, max);
-    }
     *out = value;
     return WF_OK;
 }

@@ -206,9 +206,8 @@ static wf_status copy_members(wf_json_ref value, wf_json_writer *w)
     bool named = wf_json_kind_of(value) == WF_JSON_OBJECT;
     wf_status st = WF_OK;
     wf_json_iter it = wf_json_iterate(value);
-    for (wf_json_ref item; st == WF_OK && wf_json_next(&it, &item);) {
+    for (wf_json_ref item; st == WF_OK && wf_json_next(&it, &item);)
         st = wf_json_copy(item, w, named ? item.key : NULL);
-    }
     wf_json_close(w);
     return st;
 }

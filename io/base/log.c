@@ -21,9 +21,8 @@ static atomic_int sink_rank = RANK_NONE;
 static int level_from_environment(void)
 {
     const char *text = getenv("WEFT_LOG");
-    for (int i = WF_LOG_DEBUG; text && i <= WF_LOG_ERROR; i++) {
+    for (int i = WF_LOG_DEBUG; text && i <= WF_LOG_ERROR; i++)
         if (strcmp(text, level_names[i]) == 0) return i;
-    }
     return WF_LOG_INFO;
 }
 

@@ -56,15 +56,13 @@ static wf_status set_defaults(wf_options *o)
         if (!option->default_text) continue;
         if (wf_option_is_list(option)) {
             st = wf_option_split(option->default_text, o->arena, &texts, &n);
-            if (st == WF_OK) {
+            if (st == WF_OK)
                 st = wf_option_store_list(option, texts, n, o->arena, o->config, &i_bad);
-            }
         } else {
             st = wf_option_store(option, option->default_text, o->arena, o->config);
         }
-        if (st == WF_DATA) {
+        if (st == WF_DATA)
             return wf_fail(WF_INTERNAL, "option %s: its default: %s", option->name, wf_error());
-        }
         WF_TRY(st);
     }
     return WF_OK;
@@ -108,15 +106,13 @@ static wf_status report(wf_options *o, const char *place, const char *key, const
     bool has_key = key && key[0] != '\0';
     snprintf(headline, sizeof headline, "%s%s%s%s%s", place, place[0] ? ": " : "",
              has_key ? key : "", has_key ? ": " : "", message);
-    for (char *c = headline; *c; c++) { // keys come from files, and headlines go to terminals
+    for (char *c = headline; *c; c++) // keys come from files, and headlines go to terminals
         if ((unsigned char)*c < 0x20 || *c == 0x7f) *c = ' ';
-    }
     if (o->n_problems == 0) memcpy(o->first, headline, sizeof headline);
-    if (o->n_problems < PROBLEMS_SHOWN) {
+    if (o->n_problems < PROBLEMS_SHOWN)
         wf_text_printf(&o->problems, "%s\n%s", headline, snippet);
-    } else if (o->n_problems == PROBLEMS_SHOWN) {
+    else if (o->n_problems == PROBLEMS_SHOWN)
         wf_text_puts(&o->problems, "There are more mistakes; they are not shown.\n");
-    }
     o->n_problems++;
     return o->problems.st;
 }
@@ -170,18 +166,16 @@ static wf_status report_at(wf_options *o, const source *src, wf_yaml_place place
 
 static const wf_option *option_find(const wf_options *o, const char *key)
 {
-    for (size_t i = 0; i < o->n; i++) {
+    for (size_t i = 0; i < o->n; i++)
         if (strcmp(o->table[i].name, key) == 0) return &o->table[i];
-    }
     return NULL;
 }
 
 static bool is_section(const wf_options *o, const char *key)
 {
     size_t n = strlen(key);
-    for (size_t i = 0; i < o->n; i++) {
+    for (size_t i = 0; i < o->n; i++)
         if (strncmp(o->table[i].name, key, n) == 0 && o->table[i].name[n] == '.') return true;
-    }
     return false;
 }
 
@@ -202,9 +196,8 @@ static void did_you_mean(const wf_options *o, const char *key, char *out, size_t
             near_words[n] = words[n];
             n++;
         }
-        if (strcmp(name_dot ? name_dot + 1 : name, last) == 0) {
+        if (strcmp(name_dot ? name_dot + 1 : name, last) == 0)
             snprintf(out, out_bytes, "; did you mean %s?", name);
-        }
     }
     const char *nearest = wf_nearest_word(last, near_words, n);
     if (nearest) snprintf(out, out_bytes, "; did you mean %.*s%s?", (int)n_prefix, key, nearest);
@@ -277,9 +270,8 @@ static wf_status apply_list(wf_options *o, const source *src, const wf_yaml_node
     }
     wf_status st = wf_option_store_list(option, texts, n, o->arena, o->config, &i_bad);
     if (st == WF_OK) return settle(o, src, node->place, option, st);
-    while (i_bad-- > 0) {
+    while (i_bad-- > 0)
         item = item->next;
-    }
     return settle(o, src, item->place, option, st);
 }
 
@@ -300,15 +292,14 @@ static wf_status apply_map(wf_options *o, const source *src, const wf_yaml_node 
         char key[KEY_MAX_BYTES];
         snprintf(key, sizeof key, "%s%s%s", section, section[0] ? "." : "", node->key);
         const wf_option *option = option_find(o, key);
-        if (option && !strchr(node->key, '.')) {
+        if (option && !strchr(node->key, '.'))
             WF_TRY(apply_node(o, src, node, option));
-        } else if (!is_section(o, key) || strchr(node->key, '.')) {
+        else if (!is_section(o, key) || strchr(node->key, '.'))
             WF_TRY(report_unknown(o, src, node->key_place, key));
-        } else if (node->kind == WF_YAML_MAP) {
+        else if (node->kind == WF_YAML_MAP)
             WF_TRY(apply_map(o, src, node, key));
-        } else if (!wf_yaml_is_null(node)) {
+        else if (!wf_yaml_is_null(node))
             WF_TRY(report_at(o, src, node->place, key, "expected keys with values below it"));
-        }
     }
     return WF_OK;
 }
@@ -364,9 +355,8 @@ static wf_status apply_text(wf_options *o, const source *src, const char *key, c
     wf_yaml_place nowhere = {0};
     const wf_option *option = option_find(o, key);
     if (!option) return report_unknown(o, src, nowhere, key);
-    if (!wf_option_is_list(option)) {
+    if (!wf_option_is_list(option))
         return settle(o, src, nowhere, option, wf_option_store(option, text, o->arena, o->config));
-    }
     const char *const *texts;
     size_t n, i_bad;
     wf_status st = wf_option_split(text, o->arena, &texts, &n);
@@ -409,9 +399,8 @@ wf_status wf_options_apply_set(wf_options *options, const char *assignment)
     char name[KEY_MAX_BYTES], key[KEY_MAX_BYTES];
     const char *equals = strchr(assignment, '=');
     snprintf(name, sizeof name, "--set %.200s", assignment);
-    if (!equals || equals == assignment) {
+    if (!equals || equals == assignment)
         return report(options, name, NULL, "expected key=value", "");
-    }
     snprintf(key, sizeof key, "%.*s", (int)(equals - assignment), assignment);
     return apply_text(options, &(source){.name = name}, key, equals + 1);
 }

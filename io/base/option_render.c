@@ -9,18 +9,16 @@
 static size_t shared_sections(const char *a, const char *b)
 {
     size_t shared = 0;
-    for (size_t i = 0; a[i] && a[i] == b[i]; i++) {
+    for (size_t i = 0; a[i] && a[i] == b[i]; i++)
         if (a[i] == '.') shared = i + 1;
-    }
     return shared;
 }
 
 static size_t n_dots(const char *name, size_t n)
 {
     size_t dots = 0;
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++)
         dots += name[i] == '.';
-    }
     return dots;
 }
 
@@ -80,9 +78,8 @@ static void put_comment(const char *words, size_t indent, wf_text *out)
         size_t room = WIDTH - indent - 2, n = strlen(words);
         if (n > room) {
             n = room;
-            while (n > 0 && words[n] != ' ') {
+            while (n > 0 && words[n] != ' ')
                 n--;
-            }
             if (n == 0) n = strcspn(words, " ");
         }
         wf_text_pad(out, ' ', indent);

@@ -49,17 +49,15 @@ static int64_t max_i64(const wf_option *option, int64_t most)
 
 static const wf_option_word *word_find(const wf_option *option, const char *text)
 {
-    for (const wf_option_word *w = option->words; w && w->word; w++) {
+    for (const wf_option_word *w = option->words; w && w->word; w++)
         if (strcmp(w->word, text) == 0) return w;
-    }
     return NULL;
 }
 
 static const wf_option_word *word_of_value(const wf_option *option, int64_t value)
 {
-    for (const wf_option_word *w = option->words; w && w->word; w++) {
+    for (const wf_option_word *w = option->words; w && w->word; w++)
         if (w->value == value) return w;
-    }
     return NULL;
 }
 
@@ -68,9 +66,8 @@ static wf_status or_words(const wf_option *option, wf_status st)
 {
     if (st != WF_DATA || !option->words) return st;
     wf_text words = {0};
-    for (const wf_option_word *w = option->words; w->word; w++) {
+    for (const wf_option_word *w = option->words; w->word; w++)
         wf_text_printf(&words, "%s%s", w == option->words ? "" : ", ", w->word);
-    }
     if (words.st == WF_OK) wf_fail(st, "%s (or write %s)", wf_error(), words.bytes);
     wf_text_free(&words);
     return st;
@@ -235,9 +232,8 @@ static wf_status parse_memory(const wf_option *option, const char *text, wf_aren
     wf_option_memory value = {0};
     (void)arena;
     bool is_share = wf_parse_f64(text, 0, 1, &value.share) == WF_OK;
-    if (is_share && value.share == 0) {
+    if (is_share && value.share == 0)
         return wf_fail(WF_DATA, "%s leaves nothing: write a share up to 1, or a size", text);
-    }
     if (!is_share && !word_find(option, text)) {
         wf_status st = parse_with_unit(option, text, wf_parse_bytes, wf_bytes_text, &value.bytes);
         if (st != WF_OK) return wf_fail(st, "%s; or a share up to 1, like 0.9", wf_error());
@@ -399,9 +395,8 @@ wf_status wf_option_store_list(const wf_option *option, const char *const *texts
     const type_row *type = &types[option->type];
     char *items = NULL;
     if (n > 0) WF_TRY(wf_arena_alloc(arena, n, type->item_bytes, &items));
-    for (*i_bad = 0; *i_bad < n; (*i_bad)++) {
+    for (*i_bad = 0; *i_bad < n; (*i_bad)++)
         WF_TRY(type->parse(option, texts[*i_bad], arena, items + *i_bad * type->item_bytes));
-    }
     memcpy((char *)config + option->offset, &(list_value){n, items}, sizeof(list_value));
     return WF_OK;
 }
@@ -415,24 +410,21 @@ static bool is_space(char c)
 static wf_status split_one(const char **at, const char *end, wf_arena *arena, const char **item)
 {
     const char *c = *at, *start, *stop;
-    while (c < end && is_space(*c)) {
+    while (c < end && is_space(*c))
         c++;
-    }
     if (c < end && (*c == '"' || *c == '\'')) {
         start = c + 1;
         stop = memchr(start, *c, (size_t)(end - start));
         if (!stop) return wf_fail(WF_DATA, "a quoted item is not closed");
-        for (c = stop + 1; c < end && is_space(*c);) {
+        for (c = stop + 1; c < end && is_space(*c);)
             c++;
-        }
         if (c < end && *c != ',') return wf_fail(WF_DATA, "a comma is missing between two items");
     } else {
         start = c;
         const char *comma = c < end ? memchr(c, ',', (size_t)(end - c)) : NULL;
         c = stop = comma ? comma : end;
-        while (stop > start && is_space(stop[-1])) {
+        while (stop > start && is_space(stop[-1]))
             stop--;
-        }
         if (stop == start) return wf_fail(WF_DATA, "an item of the list is empty");
     }
     *at = c < end ? c + 1 : NULL; // nothing may follow the last item
@@ -448,9 +440,8 @@ wf_status wf_option_split(const char *text, wf_arena *arena, const char *const *
         at++;
         end--;
     }
-    while (at < end && is_space(*at)) {
+    while (at < end && is_space(*at))
         at++;
-    }
     WF_TRY(wf_arena_alloc(arena, length + 1, sizeof *items, &items));
     if (at == end) at = NULL;
     while (at) {
@@ -469,9 +460,8 @@ static bool is_plain(const char *string)
     static const char *const taken[] = {"true", "false", "yes", "no",   "on",  "off",
                                         "null", "y",     "n",   ".inf", ".nan"};
     const char *safe = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./-";
-    for (size_t i = 0; i < sizeof taken / sizeof taken[0]; i++) {
+    for (size_t i = 0; i < sizeof taken / sizeof taken[0]; i++)
         if (strcasecmp(string, taken[i]) == 0) return false;
-    }
     bool starts_well = (string[0] | 0x20) >= 'a' && (string[0] | 0x20) <= 'z';
     if (string[0] == '/' || (string[0] == '.' && string[1] == '/')) starts_well = true;
     return starts_well && string[strspn(string, safe)] == '\0';

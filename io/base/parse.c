@@ -55,46 +55,40 @@ static bool is_digit(char c)
 static bool is_plain_digits(const char *text)
 {
     size_t n = 0;
-    while (is_digit(text[n])) {
+    while (is_digit(text[n]))
         n++;
-    }
     return n > 0 && text[n] == '\0' && (text[0] != '0' || n == 1);
 }
 
 wf_status wf_parse_bool(const char *text, bool *out)
 {
     bool yes = strcmp(text, "true") == 0;
-    if (!yes && strcmp(text, "false") != 0) {
+    if (!yes && strcmp(text, "false") != 0)
         return wf_fail(WF_DATA, "\"%.80s\" is neither true nor false", text);
-    }
     *out = yes;
     return WF_OK;
 }
 
 wf_status wf_parse_i64(const char *text, int64_t min, int64_t max, int64_t *out)
 {
-    if (!is_plain_digits(text[0] == '-' ? text + 1 : text)) {
+    if (!is_plain_digits(text[0] == '-' ? text + 1 : text))
         return wf_fail(WF_DATA, "\"%.80s\" is not a whole number", text);
-    }
     errno = 0;
     int64_t value = strtoll(text, NULL, 10);
-    if (errno == ERANGE || value < min || value > max) {
+    if (errno == ERANGE || value < min || value > max)
         return wf_fail(WF_DATA, "%.80s is outside %" PRId64 " to %" PRId64, text, min, max);
-    }
     *out = value;
     return WF_OK;
 }
 
 wf_status wf_parse_u64(const char *text, uint64_t min, uint64_t max, uint64_t *out)
 {
-    if (!is_plain_digits(text)) {
+    if (!is_plain_digits(text))
         return wf_fail(WF_DATA, "\"%.80s\" is not a whole number of zero or more", text);
-    }
     errno = 0;
     uint64_t value = strtoull(text, NULL, 10);
-    if (errno == ERANGE || value < min || value > max) {
+    if (errno == ERANGE || value < min || value > max)
         return wf_fail(WF_DATA, "%.80s is outside %" PRIu64 " to %" PRIu64, text, min, max);
-    }
     *out = value;
     return WF_OK;
 }
@@ -105,12 +99,10 @@ wf_status wf_parse_f64(const char *text, double min, double max, double *out)
     const char *digits = text[0] == '-' ? text + 1 : text;
     double value = strtod(text, &end);
     bool decimal = is_digit(digits[0]) && strspn(digits, "0123456789.eE+-") == strlen(digits);
-    if (!decimal || *end != '\0' || (digits[0] == '0' && is_digit(digits[1]))) {
+    if (!decimal || *end != '\0' || (digits[0] == '0' && is_digit(digits[1])))
         return wf_fail(WF_DATA, "\"%.80s\" is not a number", text);
-    }
-    if (!isfinite(value) || value < min || value > max) {
+    if (!isfinite(value) || value < min || value > max)
         return wf_fail(WF_DATA, "%.80s is outside %g to %g", text, min, max);
-    }
     *out = value;
     return WF_OK;
 }
@@ -149,9 +141,8 @@ static bool scale_number(int64_t digits, int64_t scale, int64_t unit, int64_t *o
 
 static const unit_row *unit_find(const unit_row *units, size_t n, const char *name)
 {
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++)
         if (strcmp(units[i].name, name) == 0) return &units[i];
-    }
     return NULL;
 }
 
@@ -183,9 +174,8 @@ wf_status wf_parse_duration(const char *text, int64_t *out_ns)
     const char *unit_name;
     bool clock;
     if (parse_clock_time(text, &clock, out_ns)) return WF_OK;
-    if (clock) {
+    if (clock)
         return wf_fail(WF_DATA, "\"%.80s\" is not a time: write hh:mm:ss or days-hh:mm:ss", text);
-    }
     if (strcmp(text, "0") == 0) {
         *out_ns = 0;
         return WF_OK;
@@ -195,9 +185,8 @@ wf_status wf_parse_duration(const char *text, int64_t *out_ns)
                        text);
     }
     const unit_row *unit = unit_find(duration_units, N_UNITS(duration_units), unit_name);
-    if (!unit) {
+    if (!unit)
         return wf_fail(WF_DATA, "\"%.80s\" needs a unit: one of ns, us, ms, s, m, h, d", text);
-    }
     if (!scale_number(digits, scale, unit->size, &value)) {
         return wf_fail(WF_DATA, "\"%.80s\" is not a whole number of nanoseconds, or too long",
                        text);
@@ -219,9 +208,8 @@ wf_status wf_parse_bytes(const char *text, int64_t *out_bytes)
         return wf_fail(WF_DATA,
                        "\"%.80s\" has an unknown unit: kB, MB, GB, TB or KiB, MiB, GiB, TiB", text);
     }
-    if (!scale_number(digits, scale, unit->size, &value)) {
+    if (!scale_number(digits, scale, unit->size, &value))
         return wf_fail(WF_DATA, "\"%.80s\" is not a whole number of bytes, or too large", text);
-    }
     *out_bytes = value;
     return WF_OK;
 }

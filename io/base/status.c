@@ -30,9 +30,8 @@ static _Thread_local char error_detail[WF_ERROR_MAX];
 
 static const status_row *status_find(wf_status status)
 {
-    for (size_t i = 0; i < sizeof status_rows / sizeof status_rows[0]; i++) {
+    for (size_t i = 0; i < sizeof status_rows / sizeof status_rows[0]; i++)
         if (status_rows[i].status == status) return &status_rows[i];
-    }
     return &status_unknown;
 }
 

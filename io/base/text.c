@@ -25,9 +25,8 @@ void wf_text_puts(wf_text *text, const char *string)
 
 void wf_text_pad(wf_text *text, char c, size_t n)
 {
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++)
         wf_text_add(text, &c, 1);
-    }
 }
 
 void wf_text_printf(wf_text *text, const char *format, ...)
@@ -54,12 +53,11 @@ void wf_text_put_shell(wf_text *text, const char *word)
         return;
     }
     wf_text_puts(text, "'");
-    for (; *word; word++) {
+    for (; *word; word++)
         if (*word == '\'')
             wf_text_puts(text, "'\\''");
         else
             wf_text_add(text, word, 1);
-    }
     wf_text_puts(text, "'");
 }
 
@@ -93,9 +91,8 @@ size_t wf_utf8_length(const char *text, size_t n)
     if (s[0] < 0x80) return 1;
     size_t length = s[0] >= 0xf0 ? 4 : s[0] >= 0xe0 ? 3 : 2;
     if (s[0] < 0xc2 || s[0] > 0xf4 || length > n) return 0;
-    for (size_t i = 1; i < length; i++) {
+    for (size_t i = 1; i < length; i++)
         if ((s[i] & 0xc0) != 0x80) return 0;
-    }
     if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f)) return 0;
     if ((s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f)) return 0;
     return length;
@@ -123,12 +120,10 @@ int wf_edit_distance(const char *a, const char *b)
 {
     int n = (int)strnlen(a, WORD_MAX), m = (int)strnlen(b, WORD_MAX);
     int d[WORD_MAX + 1][WORD_MAX + 1]; // d[i][j]: first i bytes of a against first j of b
-    for (int i = 0; i <= n; i++) {
+    for (int i = 0; i <= n; i++)
         d[i][0] = i;
-    }
-    for (int j = 0; j <= m; j++) {
+    for (int j = 0; j <= m; j++)
         d[0][j] = j;
-    }
     for (int i = 1; i <= n; i++) {
         for (int j = 1; j <= m; j++) {
             int change = a[i - 1] != b[j - 1];

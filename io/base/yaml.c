@@ -102,9 +102,8 @@ static wf_status on_scalar(builder *b, const yaml_event_t *event)
 static wf_status on_open(builder *b, const yaml_event_t *event, wf_yaml_kind kind)
 {
     wf_yaml_node *node;
-    if (b->depth == WF_YAML_MAX_DEPTH) {
+    if (b->depth == WF_YAML_MAX_DEPTH)
         return refuse(b, place_of(event->start_mark), "nested deeper than 32 levels");
-    }
     WF_TRY(node_create(b, kind, event->start_mark, &node));
     WF_TRY(attach(b, node));
     b->frames[b->depth++] = (frame){.node = node};
@@ -136,15 +135,12 @@ static wf_status check_duplicates(builder *b, const wf_yaml_node *map)
     size_t n = 0;
     if (map->n_items < 2) return WF_OK;
     WF_TRY(wf_alloc(map->n_items, sizeof(wf_yaml_node *), &members));
-    for (wf_yaml_node *item = map->first_item; item; item = item->next) {
+    for (wf_yaml_node *item = map->first_item; item; item = item->next)
         members[n++] = item;
-    }
     qsort(members, n, sizeof(wf_yaml_node *), compare_members);
-    for (size_t i = 1; i < n && st == WF_OK; i++) {
-        if (strcmp(members[i - 1]->key, members[i]->key) == 0) {
+    for (size_t i = 1; i < n && st == WF_OK; i++)
+        if (strcmp(members[i - 1]->key, members[i]->key) == 0)
             st = refuse_duplicate(b, members[i - 1], members[i]);
-        }
-    }
     free(members);
     return st;
 }
@@ -239,9 +235,8 @@ static bool tab_before(const wf_yaml *doc, wf_yaml_place *place)
 static wf_status refuse_syntax(builder *b, const yaml_parser_t *parser)
 {
     const char *problem = parser->problem ? parser->problem : "not YAML";
-    if (parser->error == YAML_MEMORY_ERROR) {
+    if (parser->error == YAML_MEMORY_ERROR)
         return wf_fail(WF_NO_MEMORY, "%s: no memory to parse it", b->doc->name);
-    }
     if (parser->error == YAML_READER_ERROR) {
         b->bad = place_of_offset(b->doc, parser->problem_offset);
         return wf_fail(
@@ -339,9 +334,8 @@ const wf_yaml_node *wf_yaml_root(const wf_yaml *doc)
 const wf_yaml_node *wf_yaml_find(const wf_yaml_node *map, const char *key)
 {
     if (map->kind != WF_YAML_MAP) return NULL;
-    for (const wf_yaml_node *item = map->first_item; item; item = item->next) {
+    for (const wf_yaml_node *item = map->first_item; item; item = item->next)
         if (strcmp(item->key, key) == 0) return item;
-    }
     return NULL;
 }
 
@@ -368,17 +362,15 @@ const char *wf_yaml_source_line(const char *text, size_t text_bytes, int line, s
     size_t at = 0;
     for (int i = 1; i < line; i++) {
         size_t n = 0;
-        while (at < text_bytes && (n = break_length(text + at, text_bytes - at)) == 0) {
+        while (at < text_bytes && (n = break_length(text + at, text_bytes - at)) == 0)
             at++;
-        }
         if (at >= text_bytes) return NULL;
         at += n;
     }
     if (line < 1) return NULL;
     size_t end = at;
-    while (end < text_bytes && break_length(text + end, text_bytes - end) == 0) {
+    while (end < text_bytes && break_length(text + end, text_bytes - end) == 0)
         end++;
-    }
     *length = end - at;
     return text + at;
 }

@@ -46,13 +46,12 @@ static void spread(wf_cpu_weight *w, int64_t row, int64_t i_col, const void *par
     wf_dtype dtype = w->base.dtype;
     int64_t at = (row / WF_PANEL * w->base.n_cols + i_col) * WF_PANEL +
                  wf_panel_at(dtype, (int)(row % WF_PANEL));
-    if (dtype == WF_F32) {
+    if (dtype == WF_F32)
         for (int i = 0; i < n; i++)
             ((float *)(void *)w->panels)[at + i * WF_PANEL] = ((const float *)part)[i];
-    } else {
+    else
         for (int i = 0; i < n; i++)
             ((uint16_t *)(void *)w->panels)[at + i * WF_PANEL] = ((const uint16_t *)part)[i];
-    }
 }
 
 wf_status wf_cpu_weight_load(wf_backend *be, wf_weight *weight, int64_t i_row, int64_t n_rows,

@@ -104,7 +104,7 @@ WF_INLINE void tile_run(const tile *t, wf_dtype dtype, const int n_rows, const i
 // A tile over one whole panel: at once where the sums fit the registers, else half by half.
 #define WF_TILE_CASE(rows)                                                                         \
     case rows:                                                                                     \
-        if ((rows)*2 <= WF_TILE_SUMS) {                                                            \
+        if ((rows) * 2 <= WF_TILE_SUMS) {                                                          \
             tile_run(t, dtype, rows, 2, 0);                                                        \
         } else {                                                                                   \
             tile_run(t, dtype, rows, 1, 0);                                                        \

@@ -36,12 +36,11 @@ static __global__ void copy_kernel(char *dst, const char *src, uint32_t bytes, b
     }
     if (from_host) wait_for_previous();
     let_next_start();
-    if (left >= 16) {
+    if (left >= 16)
         *(uint4 *)(dst + at) = make_uint4(words[0], words[1], words[2], words[3]);
-    } else {
+    else
         for (uint32_t i = 0; i < left / 4; i++)
             ((uint32_t *)(dst + at))[i] = words[i];
-    }
 }
 
 wf_status wf_cuda_copy(wf_cuda *cu, wf_stream *s, void *dst, const void *src, size_t bytes)

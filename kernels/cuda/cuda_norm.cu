@@ -20,13 +20,12 @@ static __global__ void __launch_bounds__(NORM_THREADS) norm_kernel(norm_args a)
     wait_for_previous();
     norm_row<T, VEC, PIECES, LAYER>(a, w, row, slots, [&](int i) {
         vec<T, VEC> piece;
-        if constexpr (std::is_same_v<T, X>) {
+        if constexpr (std::is_same_v<T, X>)
             piece = ((const vec<T, VEC> *)x)[i];
-        } else {
+        else
 #pragma unroll
             for (int j = 0; j < VEC; j++)
                 piece.v[j] = of_f32<T>(to_f32(x[i * VEC + j]));
-        }
         return piece;
     });
 }

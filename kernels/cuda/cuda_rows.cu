@@ -122,12 +122,11 @@ static __global__ void move_kernel(move_list list, uint32_t *stage, const int32_
     int64_t words = list.words[blockIdx.y];
     uint32_t *held = stage + list.stage_at[blockIdx.y] + blockIdx.x * words;
     uint32_t *live = list.data[blockIdx.y] + row[blockIdx.x] * words;
-    for (int64_t k = threadIdx.x; k < words; k += blockDim.x) {
+    for (int64_t k = threadIdx.x; k < words; k += blockDim.x)
         if (out)
             live[k] = held[k];
         else
             held[k] = live[k];
-    }
 }
 
 static wf_status move_some(wf_backend *be, wf_stream *s, const wf_reorder_args *a, int32_t first,

@@ -83,12 +83,11 @@ wf_status wf_ref_reorder(wf_backend *be, wf_stream *s, const wf_reorder_args *a)
     bool overlap = moves_overlap(a);
     if (overlap && (stage = malloc(widest * (size_t)a->n_moves)) == NULL)
         return wf_fail(WF_NO_MEMORY, "reorder: out of memory");
-    for (int32_t i = 0; i < a->n_arrays; i++) {
+    for (int32_t i = 0; i < a->n_arrays; i++)
         if (overlap)
             move_staged(a, &a->arrays[i], stage);
         else
             move_direct(a, &a->arrays[i]);
-    }
     free(stage);
     return WF_OK;
 }

@@ -24,15 +24,11 @@ static void print_nodes(const wf_banner *b)
 {
     enum { SHOWN = 16 };
     wf_text text = {0};
-    for (int n = 0; n < b->world->n_nodes && n < SHOWN; n++) {
+    for (int n = 0; n < b->world->n_nodes && n < SHOWN; n++)
         wf_text_printf(&text, "%s%d %s", n ? ", " : "", n, b->world->host[n]);
-    }
-    if (b->world->n_nodes > SHOWN) {
+    if (b->world->n_nodes > SHOWN)
         wf_text_printf(&text, ", ... and %d more", b->world->n_nodes - SHOWN);
-    }
-    if (text.st == WF_OK && text.n > 0) {
-        wf_info("node%s %s", WF_S(b->world->n_nodes), text.bytes);
-    }
+    if (text.st == WF_OK && text.n > 0) wf_info("node%s %s", WF_S(b->world->n_nodes), text.bytes);
     wf_text_free(&text);
 }
 
@@ -41,9 +37,8 @@ static void print_groups(const wf_plan *plan)
 {
     enum { SHOWN = 16 };
     char text[256];
-    for (int g = 0; g < plan->n_groups && g < SHOWN && plan->n_ranks > 1; g++) {
+    for (int g = 0; g < plan->n_groups && g < SHOWN && plan->n_ranks > 1; g++)
         wf_info("  group %d: %s", g, wf_plan_group_text(plan, g, text, sizeof text));
-    }
     if (plan->n_groups > SHOWN)
         wf_info("  ... and %d more group%s", plan->n_groups - SHOWN, WF_S(plan->n_groups - SHOWN));
     if (wf_plan_remarks(plan, text, sizeof text)[0]) wf_warn("%s", text);

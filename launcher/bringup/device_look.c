@@ -22,9 +22,8 @@ static void sight_place(int node, int slot, wf_device_sight *out)
 static void sight_fill(const wf_cuda_devices *seen, wf_device_sight *out)
 {
     out->n = seen->n < WF_SIGHT_DEVICES ? seen->n : WF_SIGHT_DEVICES;
-    for (int i = 0; i < out->n; i++) {
+    for (int i = 0; i < out->n; i++)
         out->id[i] = seen->device[i].id;
-    }
 }
 
 static void sysfs_line(const char *pci, const char *name, char *text, size_t text_bytes)

@@ -7,18 +7,16 @@
 
 static bool sees(const wf_device_sight *s, uint64_t id)
 {
-    for (int i = 0; i < s->n; i++) {
+    for (int i = 0; i < s->n; i++)
         if (s->id[i] == id) return true;
-    }
     return false;
 }
 
 static int n_common(const wf_device_sight *a, const wf_device_sight *b)
 {
     int n = 0;
-    for (int i = 0; i < a->n; i++) {
+    for (int i = 0; i < a->n; i++)
         n += sees(b, a->id[i]);
-    }
     return n;
 }
 
@@ -42,11 +40,9 @@ static node_view node_look(const wf_device_sight *sight, int n_ranks, int first)
         v.n_ranks++;
         if (sight[r].n != sight[first].n && v.other < 0) v.other = r;
         if (!same_order(&sight[first], &sight[r])) v.all_same = false;
-        for (int q = first; q < r; q++) {
-            if (sight[q].node == sight[first].node && n_common(&sight[q], &sight[r]) > 0) {
+        for (int q = first; q < r; q++)
+            if (sight[q].node == sight[first].node && n_common(&sight[q], &sight[r]) > 0)
                 v.all_apart = false;
-            }
-        }
     }
     return v;
 }
@@ -96,9 +92,8 @@ static void say_masked(const wf_device_sight *s, const node_view *v, char *remar
 // Some rank of the node that sees other devices than its first one.
 static int another(const wf_device_sight *sight, int n_ranks, int first)
 {
-    for (int r = first + 1; r < n_ranks; r++) {
+    for (int r = first + 1; r < n_ranks; r++)
         if (sight[r].node == sight[first].node && !same_order(&sight[first], &sight[r])) return r;
-    }
     return first;
 }
 
@@ -108,26 +103,22 @@ static wf_status node_assign(const wf_device_sight *sight, int n_ranks, int firs
     node_view v = node_look(sight, n_ranks, first);
     bool masked = v.n_ranks > 1 && v.all_apart;
     int n_most = 0; // slots of groups that are worlds of their own may be beyond our ranks
-    for (int r = first; r < n_ranks; r++) {
-        if (sight[r].node == sight[first].node && sight[r].slot >= n_most) {
+    for (int r = first; r < n_ranks; r++)
+        if (sight[r].node == sight[first].node && sight[r].slot >= n_most)
             n_most = sight[r].slot + 1;
-        }
-    }
     if (v.other >= 0) return mixed(sight, first, v.other);
     if (!masked && !v.all_same) return mixed(sight, first, another(sight, n_ranks, first));
     if (!masked && n_most > sight[first].n) return too_few(&sight[first], n_most);
-    for (int r = first; r < n_ranks; r++) {
+    for (int r = first; r < n_ranks; r++)
         if (sight[r].node == sight[first].node) device[r] = masked ? 0 : sight[r].slot;
-    }
     if (masked && !remark[0]) say_masked(&sight[first], &v, remark);
     return WF_OK;
 }
 
 static bool is_first_of_node(const wf_device_sight *sight, int r)
 {
-    for (int q = 0; q < r; q++) {
+    for (int q = 0; q < r; q++)
         if (sight[q].node == sight[r].node) return false;
-    }
     return true;
 }
 
@@ -158,8 +149,7 @@ wf_status wf_devices_assign(const wf_device_sight *sight, int n_ranks, wf_device
                        without, sight[without].host, with, sight[with].host, sight[with].n,
                        sight[without].host);
     }
-    for (int r = 0; r < n_ranks; r++) {
+    for (int r = 0; r < n_ranks; r++)
         if (is_first_of_node(sight, r)) WF_TRY(node_assign(sight, n_ranks, r, device, remark));
-    }
     return WF_OK;
 }

@@ -15,9 +15,8 @@ void wf_hwloc_version(char *text, size_t text_bytes)
 static wf_status topology_load(hwloc_topology_t *out)
 {
     hwloc_topology_t topology;
-    if (hwloc_topology_init(&topology) != 0) {
+    if (hwloc_topology_init(&topology) != 0)
         return wf_fail(WF_INTERNAL, "hwloc: cannot start: %s", strerror(errno));
-    }
     // Only what is needed: looking for devices takes long on large machines.
     hwloc_topology_set_io_types_filter(topology, HWLOC_TYPE_FILTER_KEEP_NONE);
     if (hwloc_topology_load(topology) != 0) {
@@ -113,9 +112,8 @@ char *wf_cores_bound(char *text, size_t text_bytes)
     hwloc_bitmap_t set = hwloc_bitmap_alloc();
     text[0] = '\0';
     if (set && topology_load(&topology) == WF_OK) {
-        if (hwloc_get_cpubind(topology, set, HWLOC_CPUBIND_PROCESS) == 0) {
+        if (hwloc_get_cpubind(topology, set, HWLOC_CPUBIND_PROCESS) == 0)
             hwloc_bitmap_list_snprintf(text, text_bytes, set);
-        }
         hwloc_topology_destroy(topology);
     }
     hwloc_bitmap_free(set);

@@ -8,12 +8,10 @@
 void wf_pmix_version(char *text, size_t text_bytes)
 {
     snprintf(text, text_bytes, "%.*s", (int)text_bytes - 1, PMIx_Get_version());
-    for (char *c = text; *c; c++) {
+    for (char *c = text; *c; c++)
         if (*c == ',' || *c == '(' || *c == '\n') *c = '\0';
-    }
-    for (size_t n = strlen(text); n > 0 && text[n - 1] == ' ';) {
+    for (size_t n = strlen(text); n > 0 && text[n - 1] == ' ';)
         text[--n] = '\0';
-    }
 }
 
 // A fact about this process, or (`of_job`) about all of its job.

@@ -40,9 +40,8 @@ void wf_signals_install(void)
     struct sigaction action = {.sa_handler = on_drain}; // no SA_RESTART: sleeps end early
     sigfillset(&action.sa_mask);                        // one at a time
     signal(SIGXFSZ, SIG_IGN); // a file limit (ulimit -f) is an error of the write that meets it
-    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
         sigaction(numbers[i], &action, NULL);
-    }
 }
 
 const wf_drain_signals *wf_signals_seen(void)

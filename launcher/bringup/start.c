@@ -47,9 +47,8 @@ static bool is_mpirun(const char *word)
 {
     static const char *const names[] = {"mpirun", "mpiexec", "orterun", "prterun", "prun"};
     const char *slash = strrchr(word, '/'), *name = slash ? slash + 1 : word;
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         if (strcmp(name, names[i]) == 0) return true;
-    }
     return false;
 }
 
@@ -66,9 +65,8 @@ char *wf_start_mpirun_words(const char *line, size_t n, const char *program, cha
         if (at > 0) wf_text_puts(&words, " ");
         wf_text_put_shell(&words, line + at);
     }
-    if (n_programs == 1 && words.st == WF_OK && words.n < text_bytes) {
+    if (n_programs == 1 && words.st == WF_OK && words.n < text_bytes)
         snprintf(text, text_bytes, "%s", words.bytes);
-    }
     wf_text_free(&words);
     return text;
 }

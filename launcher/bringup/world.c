@@ -27,9 +27,8 @@ static wf_status nodes_number(wf_world *world, const node_word *word, bool pmix)
     WF_TRY(wf_alloc((size_t)world->size, sizeof *world->host, &world->host));
     for (int r = 0; r < world->size; r++) {
         int first = 0;
-        while (key_of(&word[first], pmix) != key_of(&word[r], pmix)) {
+        while (key_of(&word[first], pmix) != key_of(&word[r], pmix))
             first++;
-        }
         world->node_of_rank[r] = first == r ? world->n_nodes++ : world->node_of_rank[first];
         memcpy(world->host[world->node_of_rank[r]], word[first].host, WF_HOST_MAX);
     }
@@ -48,9 +47,8 @@ static bool pmix_agrees(const wf_world *world, const node_word *word)
     for (int r = 0; r < world->size; r++) {
         uint32_t n = 0;
         if (!word[r].has_pmix || word[r].pmix.job_size != (uint32_t)world->size) return false;
-        for (int q = 0; q < world->size; q++) {
+        for (int q = 0; q < world->size; q++)
             n += word[q].pmix.node == word[r].pmix.node;
-        }
         if (n != word[r].pmix.local_size || word[r].pmix.local_rank >= n) return false;
     }
     return true;
@@ -59,9 +57,8 @@ static bool pmix_agrees(const wf_world *world, const node_word *word)
 static bool pmix_is_there(const wf_world *world, const node_word *word)
 {
     bool there = false;
-    for (int r = 0; r < world->size; r++) {
+    for (int r = 0; r < world->size; r++)
         there = there || word[r].has_pmix;
-    }
     return there;
 }
 

@@ -22,21 +22,18 @@ static void forgive_pause(wf_conductor *k)
     int64_t now_ns = wf_clock_ns(), pause_ns = now_ns - k->tick_ns;
     k->tick_ns = now_ns;
     if (pause_ns < PAUSE_NS) return;
-    for (int i = 0; i < k->n_groups * k->tensor; i++) {
+    for (int i = 0; i < k->n_groups * k->tensor; i++)
         wf_beat_forgive(&k->group[i / k->tensor].beat[i % k->tensor], pause_ns);
-    }
 }
 
 static wf_status tick(wf_conductor *k)
 {
     forgive_pause(k);
-    for (int i = 0; i < k->n_groups; i++) {
+    for (int i = 0; i < k->n_groups; i++)
         WF_TRY(wf_conductor_reap(k, &k->group[i]));
-    }
     if (k->tick_ns < k->look_ns) return WF_OK;
-    for (int i = 0; i < k->n_groups; i++) {
+    for (int i = 0; i < k->n_groups; i++)
         if (wf_group_lives(k->group[i].state)) WF_TRY(wf_conductor_look(k, &k->group[i]));
-    }
     WF_TRY(wf_conductor_look_at_job(k));
     WF_TRY(wf_conductor_schedule(k));
     k->look_ns = wf_clock_ns() + LOOK_NS;
@@ -58,9 +55,8 @@ static void end_processes(wf_conductor *k)
 {
     int exit_code;
     int64_t start_ns = wf_clock_ns();
-    for (int i = 0; k->group && i < k->n_groups; i++) {
+    for (int i = 0; k->group && i < k->n_groups; i++)
         if (k->group[i].step.pid > 0) wf_conductor_kill(k, &k->group[i], false);
-    }
     for (int i = 0; k->group && i < k->n_groups; i++) {
         wf_conductor_group *g = &k->group[i];
         while (g->step.pid > 0 && !wf_step_ended(&g->step, &exit_code)) {
@@ -91,9 +87,8 @@ static wf_status progress_start(wf_conductor *k)
     int n = k->n_groups * k->tensor;
     int *watch = NULL;
     WF_TRY(wf_alloc((size_t)n, sizeof *watch, &watch));
-    for (int i = 0; i < n; i++) {
+    for (int i = 0; i < n; i++)
         watch[i] = i;
-    }
     wf_progress_config c = {.out_dir = k->dir,
                             .rank = -1,
                             .group = -1,

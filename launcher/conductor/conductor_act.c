@@ -17,9 +17,8 @@
 wf_status wf_conductor_react_all(wf_conductor *k, wf_group_event event)
 {
     wf_status st = WF_OK;
-    for (int i = 0; i < k->n_groups && st == WF_OK; i++) {
+    for (int i = 0; i < k->n_groups && st == WF_OK; i++)
         st = wf_conductor_react(k, &k->group[i], event);
-    }
     return st;
 }
 
@@ -78,9 +77,8 @@ static wf_status do_start(wf_conductor *k, wf_conductor_group *g)
         WF_TRY(wf_run_raise_epoch(k->dir, wf_pool_run(k->pool), (uint32_t)g->number, &g->epoch));
     g->stale = false;
     g->cause[0] = '\0';
-    for (int i = 0; i < k->tensor; i++) {
+    for (int i = 0; i < k->tensor; i++)
         wf_beat_begin(&g->beat[i], wf_clock_ns());
-    }
     wf_step_params params = {.way = way_of(k),
                              .binds = site->binds,
                              .job_file = wf_pool_job_file(k->pool),
@@ -128,9 +126,8 @@ static void judge_places(wf_conductor *k, wf_conductor_group *g)
         wf_conductor_tell(k, WF_EVENT_RETIRE, g, -1, site->nodes.name[node],
                           "node %s does not answer: nothing is started there any more",
                           site->nodes.name[node]);
-        for (int p = 0; p < site->n_places; p++) {
+        for (int p = 0; p < site->n_places; p++)
             site->place[p].bad = site->place[p].bad || site->place[p].node == node;
-        }
     }
     if (g->barren <= k->c->spec->parallel.max_restarts) return;
     char nodes[WF_CONDUCTOR_TEXT / 2];
@@ -140,9 +137,8 @@ static void judge_places(wf_conductor *k, wf_conductor_group *g)
         "on its places any more",
         g->number, g->barren, wf_conductor_nodes_text(k, g, nodes, sizeof nodes));
     g->barren = 0;
-    for (int i = 0; i < k->tensor; i++) {
+    for (int i = 0; i < k->tensor; i++)
         site->place[g->seat[i]].bad = true;
-    }
 }
 
 static wf_status do_clear(wf_conductor *k, wf_conductor_group *g)

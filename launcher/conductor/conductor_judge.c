@@ -12,9 +12,8 @@
 static wf_status lasting_failure(int exit_code)
 {
     static const wf_status lasting[] = {WF_USAGE, WF_DATA, WF_NO_INPUT, WF_IO, WF_CONFIG};
-    for (size_t i = 0; i < sizeof lasting / sizeof *lasting; i++) {
+    for (size_t i = 0; i < sizeof lasting / sizeof *lasting; i++)
         if (wf_status_exit_code(lasting[i]) == exit_code) return lasting[i];
-    }
     return WF_OK;
 }
 
@@ -31,11 +30,10 @@ static void beats_read(wf_conductor *k, wf_conductor_group *g)
 // The rank that says why it failed.
 static int speaker_of(const wf_conductor *k, const wf_conductor_group *g)
 {
-    for (int i = 0; i < k->tensor; i++) {
+    for (int i = 0; i < k->tensor; i++)
         if (g->beat[i].seen && g->beat[i].status.operation == WF_OPERATION_FAILED &&
             g->beat[i].status.error[0])
             return i;
-    }
     return -1;
 }
 
@@ -181,9 +179,8 @@ static wf_status note_quiet(wf_conductor *k, wf_conductor_group *g, int position
 
 static bool all_seen(const wf_conductor *k, const wf_conductor_group *g)
 {
-    for (int i = 0; i < k->tensor; i++) {
+    for (int i = 0; i < k->tensor; i++)
         if (!g->beat[i].seen) return false;
-    }
     return true;
 }
 

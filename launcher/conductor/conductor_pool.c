@@ -176,10 +176,9 @@ void wf_pool_close_life(wf_pool *pool, int group, uint32_t epoch)
 
 static bool is_closed(const wf_pool *pool, const wf_lease *l)
 {
-    for (size_t i = 0; i < pool->n_closed; i++) {
+    for (size_t i = 0; i < pool->n_closed; i++)
         if (pool->closed[i].group == l->group && (int)pool->closed[i].epoch == l->epoch)
             return true;
-    }
     return false;
 }
 
@@ -221,9 +220,8 @@ static void name_poison(const wf_pool *pool, const wf_returned *cut, wf_pool_ret
 static uint64_t range_rows(const wf_pool *pool, const wf_lease *held, size_t n)
 {
     uint64_t rows = 0, parts = 2 * (uint64_t)pool->config.n_groups;
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++)
         rows += held[i].end - held[i].begin;
-    }
     uint64_t size = (rows + parts - 1) / parts,
              least = (uint64_t)pool->config.spec->engine.max_rows;
     return size > least ? size : least;

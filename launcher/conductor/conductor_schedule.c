@@ -39,17 +39,15 @@ wf_status wf_conductor_look_at_job(wf_conductor *k)
 static int count(const wf_conductor *k, wf_group_state from, wf_group_state to)
 {
     int n = 0;
-    for (int i = 0; i < k->n_groups; i++) {
+    for (int i = 0; i < k->n_groups; i++)
         n += k->group[i].state >= from && k->group[i].state <= to;
-    }
     return n;
 }
 
 static bool anyone_lives(const wf_conductor *k)
 {
-    for (int i = 0; i < k->n_groups; i++) {
+    for (int i = 0; i < k->n_groups; i++)
         if (wf_group_lives(k->group[i].state)) return true;
-    }
     return false;
 }
 

@@ -38,15 +38,13 @@ static int devices_here(void)
     const char *visible = getenv("CUDA_VISIBLE_DEVICES");
     if (visible) {
         n = visible[0] != '\0' && visible[0] != '-';
-        for (const char *c = visible; n > 0 && *c; c++) {
+        for (const char *c = visible; n > 0 && *c; c++)
             n += *c == ',';
-        }
         return n;
     }
     if (wf_file_list("/dev", &names) != WF_OK) return 0;
-    for (size_t i = 0; i < names.n; i++) {
+    for (size_t i = 0; i < names.n; i++)
         n += strncmp(names.item[i], "nvidia", 6) == 0 && isdigit((unsigned char)names.item[i][6]);
-    }
     wf_paths_destroy(&names);
     return n;
 }
@@ -120,9 +118,8 @@ wf_status wf_site_find(const wf_jobspec *spec, const wf_slurm_env *slurm, wf_sit
     out->binds = out->slurm && site_binds();
     WF_TRY(places_make(out, places_of_node(spec, out)));
     WF_TRY(wf_alloc((size_t)out->n_places, sizeof *node, &node));
-    for (int i = 0; i < out->n_places; i++) {
+    for (int i = 0; i < out->n_places; i++)
         node[i] = out->place[i].node;
-    }
     wf_plan_input input = {.n_ranks = out->n_places,
                            .node_of_rank = node,
                            .tensor = spec->parallel.tensor,

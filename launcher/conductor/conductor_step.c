@@ -39,9 +39,8 @@ static void line_add(line *l, const char *format, ...)
 
 static void line_free(line *l)
 {
-    for (int i = 0; i < l->n; i++) {
+    for (int i = 0; i < l->n; i++)
         free(l->word[i]);
-    }
 }
 
 // Nodes of the seats in order, one name per seat: what srun calls an arbitrary distribution.
@@ -179,9 +178,8 @@ void wf_step_kill_rank(int64_t pid, int group, uint32_t run, uint32_t epoch)
     size_t n = 0;
     snprintf(path, sizeof path, "/proc/%lld/cmdline", (long long)pid);
     if (pid <= 1 || wf_file_read(path, 1 << 20, &text, &n) != WF_OK) return;
-    for (size_t i = 0; i + 1 < n; i++) {
+    for (size_t i = 0; i + 1 < n; i++)
         if (text[i] == '\0') text[i] = ' ';
-    }
     int length = snprintf(wanted, sizeof wanted, " --group %d/", group);
     char *at = strstr(text, wanted);
     snprintf(wanted, sizeof wanted, " --run %u --epoch %u ", run, epoch);

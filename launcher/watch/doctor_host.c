@@ -60,13 +60,12 @@ static void omp_settings(wf_measures *out, const char *place, int n_cores)
 {
     const char *threads = getenv("OMP_NUM_THREADS"), *policy = getenv("OMP_WAIT_POLICY");
     char text[160] = "";
-    if (threads && atoi(threads) > n_cores) {
+    if (threads && atoi(threads) > n_cores)
         snprintf(text, sizeof text, "OMP_NUM_THREADS=%s, %d cores per rank", threads, n_cores);
-    } else if (policy && strcasecmp(policy, "active") == 0) {
+    else if (policy && strcasecmp(policy, "active") == 0)
         snprintf(text, sizeof text, "OMP_WAIT_POLICY=%s", policy);
-    } else if (getenv("GOMP_CPU_AFFINITY") || getenv("KMP_AFFINITY")) {
+    else if (getenv("GOMP_CPU_AFFINITY") || getenv("KMP_AFFINITY"))
         snprintf(text, sizeof text, "GOMP_CPU_AFFINITY or KMP_AFFINITY is set");
-    }
     wf_measure_add(out, WF_CHECK_OMP, text[0] ? 0 : 1, place);
     if (text[0]) note(out, text);
 }
@@ -204,9 +203,8 @@ static wf_status probe_seen(const wf_world *world, const char *dir, folder_probe
     }
     WF_TRY(world->comm->ops->barrier(world->comm));
     int64_t t0 = wf_clock_ns();
-    while (access(name, F_OK) != 0 && wf_clock_ns() - t0 < limit_ns) {
+    while (access(name, F_OK) != 0 && wf_clock_ns() - t0 < limit_ns)
         wf_clock_sleep_until(wf_clock_ns() + 20 * WF_NS_PER_MS);
-    }
     wf_measure_add(p->out, WF_CHECK_SEEN, (double)(wf_clock_ns() - t0) / 1e9, p->place);
     WF_TRY(world->comm->ops->barrier(world->comm));
     if (world->rank == 0) unlink(name);

@@ -207,9 +207,8 @@ static wf_status sum_time(wf_comm *c, wf_comm *control, wf_backend *be, size_t n
     for (int b = 0; b <= BATCHES && st == WF_OK; b++) {
         st = control->ops->barrier(control);
         int64_t t0 = wf_clock_ns();
-        for (int i = 0; i < TIMES && st == WF_OK; i++) {
+        for (int i = 0; i < TIMES && st == WF_OK; i++)
             st = c->ops->all_reduce(c, NULL, data, n, dtype);
-        }
         if (st == WF_OK && be) st = be->ops->event_record(be, event, NULL);
         if (st == WF_OK && be) st = be->ops->event_sync(be, event);
         int64_t took_ns = wf_clock_ns() - t0;
@@ -308,9 +307,8 @@ wf_status wf_doctor_links(const wf_world *world, int tensor, int device, wf_meas
 {
     if (world->size == 1) return WF_OK;
     WF_TRY(near_pairs(world, out));
-    for (int odd = 0; odd < 2 && world->n_nodes > 1; odd++) {
+    for (int odd = 0; odd < 2 && world->n_nodes > 1; odd++)
         WF_TRY(far_pairs(world, odd, out));
-    }
     WF_TRY(groups_measure(world, tensor, device, out));
     return world->n_nodes > 1 ? clock_measure(world, out) : WF_OK;
 }

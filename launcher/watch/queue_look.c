@@ -70,9 +70,8 @@ static int home_find(const wf_watch_view *view, wf_queue_look *out)
         snprintf(out->home, sizeof out->home, "%s", view->out_dir);
         return -1;
     }
-    if (task >= 0 && wf_path_folder(view->out_dir, &above) == WF_OK && was_submitted(above)) {
+    if (task >= 0 && wf_path_folder(view->out_dir, &above) == WF_OK && was_submitted(above))
         snprintf(out->home, sizeof out->home, "%s", above);
-    }
     free(above);
     return task;
 }
@@ -137,13 +136,12 @@ static void run_look(const wf_watch_view *view, wf_queue_look *out)
     size_t n = 0;
     if (out->state[0] || !view->job_id[0]) return;
     snprintf(out->job_id, sizeof out->job_id, "%s", view->job_id);
-    if (wf_queue_find(view->job_id, &jobs, &n) != WF_OK) {
+    if (wf_queue_find(view->job_id, &jobs, &n) != WF_OK)
         wf_debug("%s", wf_error());
-    } else if (n > 0) {
+    else if (n > 0)
         job_take(&jobs[0], out);
-    } else {
+    else
         account_look(view->job_id, out);
-    }
     free(jobs);
 }
 

@@ -64,9 +64,8 @@ static void put_job(const wf_standing *s, wf_text *out)
     wf_text_printf(out, "  queue     job %s %s", q->job_id, q->state);
     if (q->reason[0]) wf_text_printf(out, " (%s)", q->reason);
     if (q->nodes[0]) wf_text_printf(out, " on %s", q->nodes);
-    if (q->left_s >= 0) {
+    if (q->left_s >= 0)
         wf_text_printf(out, ", %s left", wf_words_duration(q->left_s * WF_NS_PER_S, number));
-    }
     wf_text_puts(out, "\n");
 }
 
@@ -74,9 +73,8 @@ static void put_requests(const wf_watch_view *v, wf_text *out)
 {
     char done[WF_WORDS_MAX], total[WF_WORDS_MAX], percent[WF_WORDS_MAX], number[WF_WORDS_MAX];
     wf_text_printf(out, "%s", wf_words_count(v->requests_done, done));
-    if (v->requests_total > 0) {
+    if (v->requests_total > 0)
         wf_text_printf(out, " of %s", wf_words_count(v->requests_total, total));
-    }
     int64_t n = v->requests_total > 0 ? v->requests_total : v->requests_done;
     wf_text_printf(out, " request%s done", WF_S(n));
     if (v->requests_total > 0) {
@@ -95,9 +93,8 @@ static void put_load(const wf_watch_view *v, wf_text *out)
     if (v->n_pulse[WF_PULSE_OVER] == v->n_ranks) return;
     wf_text_printf(out, "; %s in flight, %s queued", wf_words_count(v->in_flight, rows),
                    wf_words_count(v->waiting, queued));
-    if (v->kv_pages_total > 0) {
+    if (v->kv_pages_total > 0)
         wf_text_printf(out, ", KV %.0f%%", 100.0 * (double)v->kv_pages / (double)v->kv_pages_total);
-    }
 }
 
 static double mean_per_s(int64_t n, const wf_watch_view *v)
@@ -148,9 +145,8 @@ static void put_rank(const wf_watch_rank *r, wf_text *out)
     char words[WF_ERROR_MAX], rate[WF_WORDS_MAX] = "-", kv[16] = "-";
     const wf_rank_status *s = &r->is;
     if (r->tokens_per_s >= 0 && s->position == 0) wf_words_scaled(r->tokens_per_s, rate);
-    if (s->kv_pages_total > 0) {
+    if (s->kv_pages_total > 0)
         snprintf(kv, sizeof kv, "%.0f%%", 100.0 * (double)s->kv_pages / (double)s->kv_pages_total);
-    }
     wf_text_printf(
         out,
         "  %5d %5d %-16s %7" PRId64 " %7" PRId64 " %-8s %8" PRId64 " %9" PRId64 " %8s %4s  %s\n",
@@ -178,9 +174,8 @@ static void put_ranks(const wf_standing *s, wf_text *out)
         put_rank(&v->rank[i], out);
         n_shown++;
     }
-    if (n_shown < v->n_ranks) {
+    if (n_shown < v->n_ranks)
         wf_text_printf(out, "  ... and %zu more (--all)\n", v->n_ranks - n_shown);
-    }
 }
 
 static void put_pulses(const wf_watch_view *v, wf_text *out)
@@ -205,12 +200,10 @@ void wf_standing_text(const wf_standing *s, wf_text *out)
             wf_text_puts(out, ", ");
             put_requests(v, out);
         }
-        if (v->tokens_per_s >= 0) {
+        if (v->tokens_per_s >= 0)
             wf_text_printf(out, ", %s tokens/s", wf_words_scaled(v->tokens_per_s, rate));
-        }
-        if (v->eta_ns > 0 && v->n_pulse[WF_PULSE_BEATS] > 0) {
+        if (v->eta_ns > 0 && v->n_pulse[WF_PULSE_BEATS] > 0)
             wf_text_printf(out, ", ETA %s", wf_words_duration(v->eta_ns, eta));
-        }
         wf_text_puts(out, "\n");
         return;
     }
@@ -286,8 +279,7 @@ void wf_standing_json(const wf_standing *s, wf_json_writer *w)
     put_known(w, "eta_s", v->eta_ns < 0 ? -1 : (double)v->eta_ns / (double)WF_NS_PER_S);
     put_known(w, "left_s", left_ns == INT64_MAX ? -1 : (double)left_ns / (double)WF_NS_PER_S);
     wf_json_open_array(w, "ranks");
-    for (size_t i = 0; i < v->n_ranks; i++) {
+    for (size_t i = 0; i < v->n_ranks; i++)
         put_rank_json(&v->rank[i], w);
-    }
     wf_json_close(w);
 }

@@ -31,9 +31,8 @@ wf_log_hint wf_log_hint_of(const char *line)
         {": Killed", "", WF_HINT_KILLED},
     };
     bool slurm = strstr(line, "srun: ") || strstr(line, "slurmstepd");
-    for (size_t i = 0; slurm && i < sizeof known / sizeof known[0]; i++) {
+    for (size_t i = 0; slurm && i < sizeof known / sizeof known[0]; i++)
         if (strstr(line, known[i].part) && strstr(line, known[i].also)) return known[i].hint;
-    }
     return WF_HINT_NONE;
 }
 
@@ -79,9 +78,8 @@ static wf_log_hint log_read(const wf_watch_view *v, const wf_queue_look *q, wf_w
         return hint;
     }
     char *rest = newest_start(text);
-    for (char *line; (line = strsep(&rest, "\n")) != NULL;) {
+    for (char *line; (line = strsep(&rest, "\n")) != NULL;)
         line_read(line, s, &hint);
-    }
     free(text);
     return hint;
 }
@@ -96,9 +94,8 @@ static void events_look(const wf_watch_view *v, wf_why_sources *s)
     for (size_t i = 0; i < events.n; i++) {
         const wf_event *e = &events.item[i];
         if (e->run + 1 != (int64_t)v->n_runs) continue;
-        if (e->kind != WF_EVENT_LOST && e->kind != WF_EVENT_RETIRE && e->kind != WF_EVENT_STALL) {
+        if (e->kind != WF_EVENT_LOST && e->kind != WF_EVENT_RETIRE && e->kind != WF_EVENT_STALL)
             continue;
-        }
         snprintf(s->group_end, sizeof s->group_end, "%s", e->text);
     }
     wf_events_free(&events);

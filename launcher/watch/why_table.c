@@ -46,7 +46,7 @@ enum {
 
 typedef struct {
     wf_cause cause;
-    unsigned must, not ;
+    unsigned must, not;
     int end;          // 0, or the exit code of the rank that failed
     wf_status status; // 0, or how it ended
     const char *words, *remedy, *next;
@@ -178,9 +178,8 @@ typedef struct {
 
 static bool contains_any(const char *text, const char *const *parts)
 {
-    for (; *parts; parts++) {
+    for (; *parts; parts++)
         if (strstr(text, *parts)) return true;
-    }
     return false;
 }
 
@@ -291,9 +290,8 @@ static void signs_read(reading *a)
     if (v->complete) a->signs |= COMPLETE;
     if (a->f->n_failed > 0) a->signs |= ROWS_FAILED;
     if (a->f->refusal[0]) a->signs |= REFUSED;
-    for (size_t i = 0; i < v->n_ranks; i++) {
+    for (size_t i = 0; i < v->n_ranks; i++)
         rank_read(a, &v->rank[i]);
-    }
     stand_read(a);
     queue_read(a);
     failure_read(a);
@@ -301,7 +299,7 @@ static void signs_read(reading *a)
 
 static bool row_fits(const why_row *row, const reading *a)
 {
-    if ((a->signs & row->must) != row->must || a->signs & row->not ) return false;
+    if ((a->signs & row->must) != row->must || a->signs & row->not) return false;
     if (row->end && (!a->failed || a->failed->is.exit_code != row->end)) return false;
     return !row->status || (a->failed && a->failed->is.end == row->status);
 }
@@ -343,13 +341,12 @@ static void put_rank_place(const wf_watch_rank *r, const char *name, wf_text *ou
 
 static void put_again(const reading *a, wf_text *out)
 {
-    if (a->signs & WAITS) {
+    if (a->signs & WAITS)
         expand(a, NULL, WATCH, out); // it is queued again already
-    } else if (a->f->command[0]) {
+    else if (a->f->command[0])
         wf_text_puts(out, a->f->command);
-    } else {
+    else
         wf_text_puts(out, "the same command as before");
-    }
 }
 
 static void put_count(wf_text *out, int64_t n)
@@ -383,17 +380,16 @@ static void put_others(const reading *a, wf_text *out)
 static void put_by(const reading *a, wf_text *out)
 {
     const char *name = sigabbrev_np(a->signal);
-    if (a->signs & MARKED) {
+    if (a->signs & MARKED)
         wf_text_puts(out, "weft cancel");
-    } else if (a->signs & BY_DEADLINE) {
+    else if (a->signs & BY_DEADLINE)
         wf_text_puts(out, "the time limit is near");
-    } else if (a->signs & BY_STOP_FILE) {
+    else if (a->signs & BY_STOP_FILE)
         expand(a, NULL, "because of {out}/stop", out);
-    } else if (a->signal) {
+    else if (a->signal)
         wf_text_printf(out, "SIG%s", name ? name : "?");
-    } else {
+    else
         wf_text_puts(out, "as asked");
-    }
 }
 
 static int64_t n_left(const reading *a)
@@ -443,27 +439,21 @@ static void put_place(const reading *a, const wf_watch_rank *r, const char *name
     if (strcmp(name, "by") == 0 || strcmp(name, "signal") == 0) put_by(a, out);
     if (strcmp(name, "lost_at") == 0) put_lost_at(a, out);
     if (strcmp(name, "others") == 0) put_others(a, out);
-    if (strcmp(name, "story") == 0 && a->f->group_end[0]) {
+    if (strcmp(name, "story") == 0 && a->f->group_end[0])
         wf_text_printf(out, "; so far: %s", a->f->group_end);
-    }
-    if (strcmp(name, "lost") == 0 && a->n_lost > 0) {
+    if (strcmp(name, "lost") == 0 && a->n_lost > 0)
         expand(a, a->lost, "; but rank {rank} on {host} (group {group}) is gone", out);
-    }
-    if (strcmp(name, "left_over") == 0 && n_left(a) > 0) {
-        expand(a, NULL, ": {left} left", out);
-    }
+    if (strcmp(name, "left_over") == 0 && n_left(a) > 0) expand(a, NULL, ": {left} left", out);
     if (strcmp(name, "unjoined") == 0 && a->f->unjoined) {
         expand(a, NULL,
                "; {out}/results.h5 is not written yet (where the job is gone, weft merge "
                "{out} writes it)",
                out);
     }
-    if (strcmp(name, "reasons") == 0 && a->f->reasons[0]) {
+    if (strcmp(name, "reasons") == 0 && a->f->reasons[0])
         wf_text_printf(out, ": %s", a->f->reasons);
-    }
-    if (strcmp(name, "hint") == 0 && a->f->hint_line[0]) {
+    if (strcmp(name, "hint") == 0 && a->f->hint_line[0])
         wf_text_printf(out, "; the log says: %s", a->f->hint_line);
-    }
 }
 
 // ---- the decision -------------------------------------------------------------------------------
@@ -493,9 +483,8 @@ wf_status wf_why_decide(const wf_why_facts *facts, wf_why *out)
     const why_row *row = rows;
     *out = (wf_why){0};
     signs_read(&a);
-    while (!row_fits(row, &a)) { // the last one fits always
+    while (!row_fits(row, &a)) // the last one fits always
         row++;
-    }
     out->cause = row->cause;
     out->rank = culprit(row, &a);
     expand(&a, out->rank, row->words, &out->words);

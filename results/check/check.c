@@ -74,14 +74,12 @@ static void print_verdict(checker *c)
 static wf_status examine(checker *c)
 {
     struct stat info;
-    if (stat(c->root, &info) != 0) {
+    if (stat(c->root, &info) != 0)
         return wf_fail_errno(WF_NO_INPUT, "%s: cannot be checked", c->root);
-    }
     WF_TRY(S_ISDIR(info.st_mode) ? check_folder(c) : check_single(c));
     c->report.complete = c->report.n_missing == 0;
-    if (c->options.require_complete && !c->report.complete) {
+    if (c->options.require_complete && !c->report.complete)
         check_problem(c, "%s: %" PRIu64 " results are missing", c->root, c->report.n_missing);
-    }
     return WF_OK;
 }
 
@@ -92,9 +90,8 @@ wf_status check_directly(const char *path, const wf_check_options *options, FILE
     if (options) c.options = *options;
     if (c.options.max_messages == 0) c.options.max_messages = MESSAGES_DEFAULT;
     WF_TRY(wf_strdup(path, &c.root));
-    for (size_t n = strlen(c.root); n > 1 && c.root[n - 1] == '/'; n--) {
+    for (size_t n = strlen(c.root); n > 1 && c.root[n - 1] == '/'; n--)
         c.root[n - 1] = '\0';
-    }
     H5dont_atexit();
     H5open();
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL);

@@ -58,9 +58,8 @@ static void copy_output(int fd, FILE *out)
 
 static wf_status verdict(check_shared *shared, const char *path, int child_status, FILE *out)
 {
-    if (shared->finished) {
+    if (shared->finished)
         return shared->status == WF_OK ? WF_OK : wf_fail(shared->status, "%s", shared->error);
-    }
     int number = WIFSIGNALED(child_status) ? WTERMSIG(child_status) : 0;
     shared->report.n_problems++;
     shared->report.complete = false;
@@ -108,8 +107,7 @@ wf_status wf_check_run(const char *path, const wf_check_options *options, FILE *
     wf_status st = run_forked(shared, path, options, out);
     if (report) *report = shared->report;
     munmap(shared, sizeof *shared);
-    if (st != WF_IO && (fflush(out) != 0 || ferror(out))) {
+    if (st != WF_IO && (fflush(out) != 0 || ferror(out)))
         st = wf_fail_errno(WF_IO, "the result of the check cannot be written");
-    }
     return st;
 }

@@ -41,9 +41,8 @@ wf_status check_mark(checker *c, uint32_t i_shard, uint64_t row, uint16_t sample
         WF_TRY(wf_grow(n, sizeof *shard->bits, &shard->samples_capacity, &shard->bits));
         shard->n_samples = n;
     }
-    if (!shard->bits[sample]) {
+    if (!shard->bits[sample])
         WF_TRY(wf_alloc((size_t)(shard->rows / 64 + 1), sizeof(uint64_t), &shard->bits[sample]));
-    }
     uint64_t *word = &shard->bits[sample][row / 64];
     *twice = (*word & mask) != 0;
     *word |= mask;
@@ -98,9 +97,8 @@ static void open_shard(checker *c, check_shard *shard)
 {
     char uid[256];
     shard->looked = true;
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < 4; i++)
         shard->sets[i].id = -1;
-    }
     if (!wf_file_exists(shard->path)) {
         shard_unusable(c, shard, "is not there any more");
         return;
@@ -170,9 +168,8 @@ static size_t samples_due(checker *c, check_shard *shard, uint64_t row)
 static size_t missing_of_row(checker *c, check_shard *shard, uint64_t row)
 {
     size_t due = samples_due(c, shard, row), missing = 0;
-    for (size_t s = 0; s < due; s++) {
+    for (size_t s = 0; s < due; s++)
         missing += !seen(shard, row, s);
-    }
     for (size_t s = due; s < shard->n_samples; s++) {
         if (!seen(shard, row, s)) continue;
         check_problem(c, "%s: row %" PRIu64 " of shard %s has a sample %zu, asked for were %zu",
@@ -200,9 +197,8 @@ static void count_shard(checker *c, check_shard *shard)
         size_t lacks = row < shard->rows ? missing_of_row(c, shard, row) : 0;
         missing += lacks;
         if (lacks > 0 && !inside) first = row;
-        if (lacks == 0 && inside && n_ranges++ < LISTED_RANGES) {
+        if (lacks == 0 && inside && n_ranges++ < LISTED_RANGES)
             add_range(ranges, sizeof ranges, first, row - 1);
-        }
         inside = lacks > 0;
     }
     c->report.n_missing += missing;
@@ -213,9 +209,8 @@ static void count_shard(checker *c, check_shard *shard)
 
 void check_count_missing(checker *c)
 {
-    for (size_t i = 0; i < c->n_shards; i++) {
+    for (size_t i = 0; i < c->n_shards; i++)
         count_shard(c, &c->shards[i]);
-    }
 }
 
 void check_clear_marks(checker *c)
@@ -235,9 +230,8 @@ void check_free_shards(checker *c)
 {
     for (size_t i = 0; i < c->n_shards; i++) {
         check_shard *shard = &c->shards[i];
-        for (size_t s = 0; s < shard->n_samples; s++) {
+        for (size_t s = 0; s < shard->n_samples; s++)
             free(shard->bits[s]);
-        }
         if (shard->file >= 0) H5Fclose(shard->file); // closes its datasets along
         free(shard->bits);
         free(shard->id);

@@ -95,9 +95,8 @@ enum { N_COLUMNS = sizeof columns / sizeof columns[0] };
 
 const char *check_column_name(check_column used)
 {
-    for (int i = 0; i < N_COLUMNS; i++) {
+    for (int i = 0; i < N_COLUMNS; i++)
         if (columns[i].used == used) return columns[i].name;
-    }
     return "?";
 }
 
@@ -122,14 +121,11 @@ static void check_header(check_file *f)
         sscanf(text, "%u.%u.%u", &version[0], &version[1], &version[2]) != 3 || version[0] != 1) {
         check_problem(f->c, "%s: its format_version is '%s', expected 1.x.y", f->path, text);
     }
-    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
-        if (!check_text_attribute(f->id, texts[i], text, sizeof text)) {
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
+        if (!check_text_attribute(f->id, texts[i], text, sizeof text))
             check_problem(f->c, "%s: has no attribute '%s'", f->path, texts[i]);
-        }
-    }
-    if (!check_text_attribute(f->id, "job", text, sizeof text)) {
+    if (!check_text_attribute(f->id, "job", text, sizeof text))
         check_problem(f->c, "%s: does not hold its job file (attribute 'job')", f->path);
-    }
     if (H5Aexists(f->id, "seed") <= 0) check_problem(f->c, "%s: has no attribute 'seed'", f->path);
 }
 
@@ -179,9 +175,8 @@ static bool open_columns(check_file *f, check_set *sets)
 
 static uint64_t length_named(const check_set *sets, const char *name)
 {
-    for (int i = 0; i < N_COLUMNS; i++) {
+    for (int i = 0; i < N_COLUMNS; i++)
         if (strcmp(columns[i].name, name) == 0) return sets[i].n;
-    }
     return 0;
 }
 
@@ -218,9 +213,8 @@ static void read_through(check_file *f, const check_set *set)
         char **texts = NULL;
         size_t n = 0;
         check_read_texts(f->c, f->path, f->id, set->name, &texts, &n);
-        for (size_t i = 0; i < n; i++) {
+        for (size_t i = 0; i < n; i++)
             free(texts[i]);
-        }
         free(texts);
         return;
     }
@@ -235,9 +229,8 @@ static void read_through(check_file *f, const check_set *set)
 
 static void read_rest(check_file *f, const check_set *sets)
 {
-    for (int i = 0; i < N_COLUMNS; i++) {
+    for (int i = 0; i < N_COLUMNS; i++)
         if (sets[i].id >= 0 && columns[i].used == C_NONE) read_through(f, &sets[i]);
-    }
 }
 
 // --- shards and runs ---
@@ -268,12 +261,10 @@ static wf_status read_shards(check_file *f, bool *fine)
     }
     f->n_shards = *fine ? n_uids : 0;
 done:
-    for (size_t i = 0; i < n_uids; i++) {
+    for (size_t i = 0; i < n_uids; i++)
         free(uids[i]);
-    }
-    for (size_t i = 0; i < n_paths; i++) {
+    for (size_t i = 0; i < n_paths; i++)
         free(paths[i]);
-    }
     free(uids);
     free(paths);
     free(rows);
@@ -310,15 +301,13 @@ static wf_status check_contents(check_file *f)
     if (st != WF_OK) return st;
     fine &= open_columns(f, sets);
     fine = fine && check_lengths(f, sets);
-    for (int i = 0; i < N_COLUMNS; i++) {
+    for (int i = 0; i < N_COLUMNS; i++)
         if (columns[i].used != C_NONE) f->sets[columns[i].used] = sets[i];
-    }
     if (fine) st = read_runs(f, sets, &fine);
     if (st == WF_OK && fine) st = check_rows(f);
     if (st == WF_OK) read_rest(f, sets);
-    for (int i = 0; i < N_COLUMNS; i++) {
+    for (int i = 0; i < N_COLUMNS; i++)
         if (sets[i].id >= 0) H5Dclose(sets[i].id);
-    }
     return st;
 }
 

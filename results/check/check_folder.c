@@ -38,9 +38,8 @@ typedef struct {
 
 static segment *find(folder *f, const char *name)
 {
-    for (size_t i = f->n; i-- > 0;) {
+    for (size_t i = f->n; i-- > 0;)
         if (strcmp(f->segments[i].name, name) == 0) return &f->segments[i];
-    }
     return NULL;
 }
 
@@ -162,9 +161,8 @@ static wf_status read_runs(folder *f)
     }
     char name[64];
     snprintf(name, sizeof name, "%" PRId64 ".done.json", f->newest);
-    for (size_t i = 0; i < names.n; i++) {
+    for (size_t i = 0; i < names.n; i++)
         f->complete |= strcmp(names.item[i], name) == 0;
-    }
     wf_paths_destroy(&names);
     if (st != WF_OK || f->newest < 0) return st;
     snprintf(name, sizeof name, "runs/%" PRId64 ".json", f->newest);
@@ -222,9 +220,8 @@ static wf_status read_segments(folder *f)
     for (size_t i = 0; st == WF_OK && i < groups.n; i++) {
         unsigned group;
         int n = 0;
-        if (sscanf(groups.item[i], "g%u%n", &group, &n) == 1 && !groups.item[i][n]) {
+        if (sscanf(groups.item[i], "g%u%n", &group, &n) == 1 && !groups.item[i][n])
             st = judge_group(f, &run_files, group);
-        }
     }
     wf_paths_destroy(&groups);
     wf_paths_destroy(&run_files);
@@ -275,9 +272,8 @@ static wf_status check_segment(folder *f, const segment *s)
     const check_file expect = {
         .named = true, .run = s->run, .group = s->group, .void_failed = s->void_failed};
     if (!s->there) {
-        if (s->listed || s->by_epoch) {
+        if (s->listed || s->by_epoch)
             check_problem(f->c, "%s/%s: is missing, but a run file lists it", f->c->root, s->name);
-        }
         return WF_OK;
     }
     if (!s->counts) return WF_OK;
@@ -298,9 +294,8 @@ static wf_status check_segment(folder *f, const segment *s)
 static wf_status check_manifest_list(folder *f, wf_json_ref entries, bool *current)
 {
     size_t counting = 0, n = 0;
-    for (size_t i = 0; i < f->n; i++) {
+    for (size_t i = 0; i < f->n; i++)
         counting += f->segments[i].there && f->segments[i].counts;
-    }
     *current = true;
     wf_json_iter it = wf_json_iterate(entries);
     for (wf_json_ref item; wf_json_next(&it, &item); n++) {
@@ -383,11 +378,10 @@ static wf_status check_merged(folder *f, const char *merged, bool has_segments)
     }
     if (!has_segments) return WF_OK;
     if (!current && listed_rows == UINT64_MAX) return WF_OK; // said already
-    if (!current) {
+    if (!current)
         check_note(c, "%s: was merged from other segments than count now", merged);
-    } else if (c->rows != segment_rows || c->digest != digest) {
+    else if (c->rows != segment_rows || c->digest != digest)
         check_problem(c, "%s: does not hold what its segments hold", merged);
-    }
     return WF_OK;
 }
 
@@ -402,11 +396,10 @@ static wf_status check_all(folder *f)
     WF_TRY(wf_path_join(f->c->root, "results.h5", &merged));
     bool is_merged = wf_file_exists(merged);
     wf_status st = WF_OK;
-    if (!any && !is_merged) {
+    if (!any && !is_merged)
         st = wf_fail(WF_NO_INPUT, "%s: holds no sealed results", f->c->root);
-    } else if (any) {
+    else if (any)
         check_count_missing(f->c); // before the second pass clears the marks
-    }
     if (st == WF_OK && is_merged) st = check_merged(f, merged, any);
     if (st == WF_OK && !any) check_count_missing(f->c);
     free(merged);
@@ -424,9 +417,8 @@ wf_status check_folder(checker *c)
             c, "%s: run %" PRId64 " says it is complete, but %" PRIu64 " results are missing",
             c->root, f.newest, c->report.n_missing);
     }
-    for (size_t i = 0; i < f.n; i++) {
+    for (size_t i = 0; i < f.n; i++)
         free(f.segments[i].name);
-    }
     free(f.segments);
     return st;
 }

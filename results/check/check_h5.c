@@ -136,9 +136,8 @@ static const char *storage_fault(hid_t set, int rank, uint64_t n, uint64_t row_b
         size_t none = 0;
         H5Z_filter_t id =
             H5Pget_filter2(plist, (unsigned)i, &(unsigned){0}, &none, NULL, 0, NULL, NULL);
-        if (id != H5Z_FILTER_SHUFFLE && id != H5Z_FILTER_DEFLATE && id != H5Z_FILTER_FLETCHER32) {
+        if (id != H5Z_FILTER_SHUFFLE && id != H5Z_FILTER_DEFLATE && id != H5Z_FILTER_FLETCHER32)
             fault = "it uses a filter that not every HDF5 has";
-        }
     }
     if (!fault && n > 0 && H5Dget_storage_size(set) == 0) fault = "its data was never written";
     H5Pclose(plist);
@@ -164,13 +163,12 @@ bool check_open_set(checker *c, hid_t file, bool may_miss, check_set *set)
         return false;
     }
     const char *fault = NULL;
-    if (!type_matches(id, set->type)) {
+    if (!type_matches(id, set->type))
         fault = "is not of type ";
-    } else if (!shape_matches(id, set)) {
+    else if (!shape_matches(id, set))
         fault = "has another number of dimensions";
-    } else {
+    else
         fault = storage_fault(id, set->rank, set->n, set->width * check_type_bytes(set->type));
-    }
     if (!fault) {
         set->id = id;
         return true;
@@ -212,12 +210,10 @@ void check_set_manners(checker *c, const check_set *set)
     }
     H5Pclose(plist);
     if (!checksum && set->type != T_TEXT) check_problem(c, "%s:%s: has no fletcher32", path, name);
-    if (!check_text_attribute(set->id, "units", text, sizeof text) || !text[0]) {
+    if (!check_text_attribute(set->id, "units", text, sizeof text) || !text[0])
         check_problem(c, "%s:%s: has no attribute 'units'", path, name);
-    }
-    if (!check_text_attribute(set->id, "description", text, sizeof text) || !text[0]) {
+    if (!check_text_attribute(set->id, "description", text, sizeof text) || !text[0])
         check_problem(c, "%s:%s: has no attribute 'description'", path, name);
-    }
 }
 
 bool check_read(checker *c, const check_set *set, uint64_t start, uint64_t n, void *values)
@@ -262,13 +258,12 @@ bool check_read_texts(checker *c, const char *path, hid_t file, const char *name
     bool fine = count <= TEXTS_MAX_BYTES / (width + sizeof(char *));
     char *raw = fine ? calloc(count * width + 1, 1) : NULL;
     *texts = calloc((fine ? count : 0) + 1, sizeof **texts);
-    if (!raw || !*texts) {
+    if (!raw || !*texts)
         check_problem(c, "%s:%s: is too large", path, name);
-    } else if (count > 0 && H5Dread(set.id, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, raw) < 0) {
+    else if (count > 0 && H5Dread(set.id, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, raw) < 0)
         check_problem(c, "%s:%s: cannot be read: %s", path, name, check_h5_reason(why));
-    } else if (copy_texts(raw, count, width, *texts)) {
+    else if (copy_texts(raw, count, width, *texts))
         *n = count;
-    }
     bool done = *n == count;
     free(raw);
     H5Tclose(type);

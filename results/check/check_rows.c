@@ -65,17 +65,15 @@ static void **array_of(block *b, const array_row *a)
 
 static wf_status alloc_block(block *b)
 {
-    for (int i = 0; i < N_ARRAYS; i++) {
+    for (int i = 0; i < N_ARRAYS; i++)
         WF_TRY(wf_alloc(BLOCK_ROWS + 1, check_type_bytes(arrays[i].type), array_of(b, &arrays[i])));
-    }
     return WF_OK;
 }
 
 static void free_block(block *b)
 {
-    for (int i = 0; i < N_ARRAYS; i++) {
+    for (int i = 0; i < N_ARRAYS; i++)
         free(*array_of(b, &arrays[i]));
-    }
     free(b->token);
     free(b->time);
 }
@@ -104,9 +102,8 @@ static bool read_arrays(block *b)
     for (int i = 0; i < N_ARRAYS; i++) {
         const array_row *a = &arrays[i];
         uint64_t n = b->n + (is_offset(a->column) ? 1 : 0);
-        if (!check_read(b->f->c, &b->f->sets[a->column], b->start, n, *array_of(b, a))) {
+        if (!check_read(b->f->c, &b->f->sets[a->column], b->start, n, *array_of(b, a)))
             return false;
-        }
     }
     return true;
 }
@@ -138,9 +135,8 @@ static bool offsets_fine(const block *b, check_column column, const uint64_t *of
 static void fit_tokens(block *b)
 {
     const uint64_t *offset = b->output_offset;
-    while (b->n > 1 && offset[b->n] - offset[0] > BLOCK_TOKENS) {
+    while (b->n > 1 && offset[b->n] - offset[0] > BLOCK_TOKENS)
         b->n = (b->n + 1) / 2;
-    }
     b->first_token = offset[0];
     b->n_tokens = offset[b->n] - offset[0];
 }
@@ -194,18 +190,14 @@ static void check_outcome(const block *b, uint64_t i, uint64_t n_tokens, uint64_
         if (n_tokens > 0) row_problem(b, C_OUTPUT_OFFSET, i, "a failed row has tokens");
         if (n_error == 0) row_problem(b, C_ERROR_OFFSET, i, "a failed row has no error text");
         if (b->error_code[i] == 0) row_problem(b, C_ERROR_CODE, i, "a failed row has no code");
-        if (b->reason[i] != ERROR) {
-            row_problem(b, C_REASON, i, "%u, of a failed row", b->reason[i]);
-        }
+        if (b->reason[i] != ERROR) row_problem(b, C_REASON, i, "%u, of a failed row", b->reason[i]);
     } else {
         if (n_tokens == 0) row_problem(b, C_OUTPUT_OFFSET, i, "a done row has no tokens");
         if (n_error > 0) row_problem(b, C_ERROR_OFFSET, i, "a done row has an error text");
-        if (b->error_code[i] != 0) {
+        if (b->error_code[i] != 0)
             row_problem(b, C_ERROR_CODE, i, "%u, of a done row", b->error_code[i]);
-        }
-        if (b->reason[i] < STOP || b->reason[i] > CONTEXT) {
+        if (b->reason[i] < STOP || b->reason[i] > CONTEXT)
             row_problem(b, C_REASON, i, "%u, of a done row", b->reason[i]);
-        }
     }
 }
 
@@ -224,9 +216,8 @@ static void check_token_ids(const block *b, uint64_t i, uint64_t from, uint64_t 
 static void check_token_times(const block *b, uint64_t i, uint64_t from, uint64_t n)
 {
     if (!b->time || n == 0) return;
-    if (b->time[from] == -1) { // a row of a run that kept no times, merged with others
+    if (b->time[from] == -1) // a row of a run that kept no times, merged with others
         return;
-    }
     if (b->time[from] != b->first[i]) {
         row_problem(b, C_TIME, i, "first is %" PRId64 ", first_token_ns is %" PRId64, b->time[from],
                     b->first[i]);
@@ -248,9 +239,8 @@ static void check_request(const block *b, uint64_t i, uint32_t shard, uint64_t n
 {
     check_input in;
     if (b->status[i] != DONE || !check_ask_shard(b->f->c, shard, b->row[i], &in)) return;
-    if (b->id[i] != in.id) {
+    if (b->id[i] != in.id)
         row_problem(b, C_ID, i, "%" PRIu64 ", the request's is %" PRIu64, b->id[i], in.id);
-    }
     if (b->prompt_len[i] != in.prompt_len) {
         row_problem(b, C_PROMPT_LEN, i, "%u, the request's is %" PRIu64, b->prompt_len[i],
                     in.prompt_len);
@@ -259,9 +249,8 @@ static void check_request(const block *b, uint64_t i, uint32_t shard, uint64_t n
         row_problem(b, C_OUTPUT_OFFSET, i, "%" PRIu64 " tokens, at most %u were asked for",
                     n_tokens, in.max_new);
     }
-    if (b->reason[i] == LENGTH && n_tokens != in.max_new) {
+    if (b->reason[i] == LENGTH && n_tokens != in.max_new)
         row_problem(b, C_REASON, i, "length, with %" PRIu64 " of %u tokens", n_tokens, in.max_new);
-    }
 }
 
 static void check_server(const block *b, uint64_t i)
@@ -272,9 +261,8 @@ static void check_server(const block *b, uint64_t i)
                     b->group[i], f->run, f->group);
         return;
     }
-    for (size_t k = 0; k < f->n_runs; k++) {
+    for (size_t k = 0; k < f->n_runs; k++)
         if (f->runs[k] == b->run[i] && f->groups[k] == b->group[i]) return;
-    }
     row_problem(b, C_RUN, i, "run %u group %u is not in /runs", b->run[i], b->group[i]);
 }
 
@@ -303,9 +291,8 @@ static void add_digest(const block *b, uint64_t i, uint32_t shard, uint64_t from
         b->first[i],  b->finish[i],       b->prompt_len[i], b->run[i],         b->group[i]};
     uint64_t h = wf_hash64_of(facts, sizeof facts, 0);
     if (n > 0) h = wf_hash64_of(b->token + from, n * sizeof *b->token, h);
-    if (n > 0 && b->time && b->time[from] != -1) {
+    if (n > 0 && b->time && b->time[from] != -1)
         h = wf_hash64_of(b->time + from, n * sizeof *b->time, h);
-    }
     b->f->c->digest += h;
 }
 
@@ -351,9 +338,8 @@ static wf_status check_block(block *b, bool *fine)
     if (!*fine) return WF_OK;
     fit_tokens(b);
     WF_TRY(read_tokens(b, fine));
-    for (uint64_t i = 0; *fine && i < b->n; i++) {
+    for (uint64_t i = 0; *fine && i < b->n; i++)
         WF_TRY(check_row(b, i));
-    }
     return WF_OK;
 }
 
@@ -362,9 +348,8 @@ wf_status check_rows(check_file *f)
     block b = {.f = f};
     bool fine = true;
     wf_status st = alloc_block(&b);
-    if (st == WF_OK && f->rows == 0 && f->tokens > 0) {
+    if (st == WF_OK && f->rows == 0 && f->tokens > 0)
         check_problem(f->c, "%s:%s: has tokens but no rows", f->path, check_column_name(C_TOKEN));
-    }
     while (st == WF_OK && fine && b.start < f->rows) {
         uint64_t left = f->rows - b.start;
         b.n = left < BLOCK_ROWS ? left : BLOCK_ROWS;

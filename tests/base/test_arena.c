@@ -40,9 +40,8 @@ static void heap_memory_is_zero_and_aligned(void **state)
     (void)state;
     int *numbers;
     assert_ok(wf_alloc(100, sizeof *numbers, &numbers));
-    for (int i = 0; i < 100; i++) {
+    for (int i = 0; i < 100; i++)
         assert_int_equal(numbers[i], 0);
-    }
     free(numbers);
     char *empty;
     assert_ok(wf_alloc(0, 4, &empty));
@@ -68,9 +67,8 @@ static void grow_keeps_and_zeroes(void **state)
         assert_int_equal(numbers[n - 1], 0);
         numbers[n - 1] = n;
     }
-    for (size_t n = 1; n < 1000; n++) {
+    for (size_t n = 1; n < 1000; n++)
         assert_int_equal(numbers[n - 1], n);
-    }
     uint64_t *before = numbers;
     size_t capacity_before = capacity;
     assert_int_equal(wf_grow(SIZE_MAX / 4, sizeof *numbers, &capacity, &numbers), WF_NO_MEMORY);
@@ -88,16 +86,13 @@ static void arena_blocks_do_not_overlap(void **state)
     for (size_t i = 0; i < 200; i++) { // sizes 0..199 cross the chunk size
         assert_ok(wf_arena_alloc(arena, i, 1, &blocks[i]));
         assert_int_equal((uintptr_t)blocks[i] % _Alignof(max_align_t), 0);
-        for (size_t k = 0; k < i; k++) {
+        for (size_t k = 0; k < i; k++)
             assert_int_equal(blocks[i][k], 0);
-        }
         memset(blocks[i], (int)i, i);
     }
-    for (size_t i = 0; i < 200; i++) {
-        for (size_t k = 0; k < i; k++) {
+    for (size_t i = 0; i < 200; i++)
+        for (size_t k = 0; k < i; k++)
             assert_int_equal(blocks[i][k], i);
-        }
-    }
     double *aligned;
     assert_ok(wf_arena_alloc_aligned(arena, 3, sizeof *aligned, 256, &aligned));
     assert_int_equal((uintptr_t)aligned % 256, 0);
@@ -121,9 +116,8 @@ static void marks_nest(void **state)
     wf_arena_mark outer = wf_arena_get_mark(arena);
     size_t used = wf_arena_used_bytes(arena);
     for (int round = 0; round < 3; round++) {
-        for (int i = 0; i < 20; i++) {
+        for (int i = 0; i < 20; i++)
             assert_ok(wf_arena_strdup(arena, "something that fills chunks", &lost));
-        }
         wf_arena_reset(arena, outer);
         assert_int_equal(wf_arena_used_bytes(arena), used);
         assert_string_equal(kept, "kept");

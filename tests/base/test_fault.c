@@ -19,9 +19,8 @@ static int signal_of(const char *text)
         setenv("WEFT_FAULT", text, 1);
         wf_log_set_level(WF_LOG_ERROR);
         wf_log_set_rank(2);
-        for (uint64_t step = 1; step <= 5; step++) {
+        for (uint64_t step = 1; step <= 5; step++)
             wf_fault_at(WF_FAULT_STEP, step);
-        }
         wf_fault_at(WF_FAULT_REQUEST, 17);
         _exit(0);
     }
@@ -54,9 +53,8 @@ static void strikes_where_it_is_told_to(void **state)
         {"int@step=4,rank=2", SIGINT},
         {"usr2@step=4", SIGUSR2},
     };
-    for (size_t i = 0; i < N_ROWS(rows); i++) {
+    for (size_t i = 0; i < N_ROWS(rows); i++)
         if (signal_of(rows[i].text) != rows[i].number) fail_msg("row %zu: %s", i, rows[i].text);
-    }
 }
 
 static void strikes_once_where_told_so(void **state)

@@ -201,9 +201,8 @@ static void appended_lines_stay_whole(void **state)
     for (int w = 0; w < N_WRITERS; w++) {
         if (fork() != 0) continue;
         line[0] = (char)('a' + w);
-        for (int i = 0; i < N_LINES; i++) {
+        for (int i = 0; i < N_LINES; i++)
             if (wf_file_append("log", line, strlen(line), i == 0) != WF_OK) _exit(1);
-        }
         _exit(0);
     }
     for (int w = 0, status; w < N_WRITERS; w++) {
@@ -217,9 +216,8 @@ static void appended_lines_stay_whole(void **state)
         assert_memory_equal(at + 1, line + 1, strlen(line) - 1);
         n_lines[at[0] - 'a']++;
     }
-    for (int w = 0; w < N_WRITERS; w++) {
+    for (int w = 0; w < N_WRITERS; w++)
         assert_int_equal(n_lines[w], N_LINES);
-    }
     free(text);
     assert_int_equal(wf_file_append("nowhere/log", line, 1, false), WF_IO);
 }
@@ -268,17 +266,15 @@ static void glob_sorts_and_reports(void **state)
 {
     (void)state;
     static const char *const names[] = {"s-2.h5", "s-10.h5", "S-1.h5", "other"};
-    for (size_t i = 0; i < N_ROWS(names); i++) {
+    for (size_t i = 0; i < N_ROWS(names); i++)
         put(names[i], "");
-    }
     wf_paths paths = {0};
     assert_ok(wf_file_glob("other", &paths));
     assert_ok(wf_file_glob("[sS]-*.h5", &paths));
     static const char *const expected[] = {"other", "S-1.h5", "s-10.h5", "s-2.h5"};
     assert_int_equal(paths.n, N_ROWS(expected));
-    for (size_t i = 0; i < N_ROWS(expected); i++) {
+    for (size_t i = 0; i < N_ROWS(expected); i++)
         assert_string_equal(paths.item[i], expected[i]);
-    }
     assert_int_equal(wf_file_glob("*.csv", &paths), WF_NO_INPUT);
     assert_string_equal(wf_error(), "*.csv: no such file, or no file matches");
     assert_int_equal(wf_file_list("nowhere", &paths), WF_NO_INPUT);

@@ -26,9 +26,8 @@ static void pieces_equal_the_whole(void **state)
 {
     (void)state;
     unsigned char bytes[5000];
-    for (size_t i = 0; i < sizeof bytes; i++) {
+    for (size_t i = 0; i < sizeof bytes; i++)
         bytes[i] = (unsigned char)(i * 31 + i / 256);
-    }
     for (size_t step = 1; step < sizeof bytes; step = step * 3 + 1) {
         wf_hash64_stream *s64;
         wf_hash128_stream *s128;

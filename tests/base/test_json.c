@@ -193,9 +193,8 @@ static void iteration_keeps_the_order(void **state)
     wf_json_ref root = wf_json_root(doc), item;
     char keys[8] = "";
     wf_json_iter it = wf_json_iterate(root);
-    while (wf_json_next(&it, &item)) {
+    while (wf_json_next(&it, &item))
         strcat(keys, item.key);
-    }
     assert_string_equal(keys, "zame");
     int64_t sum = 0, value;
     it = wf_json_iterate(wf_json_find(root, "a"));

@@ -92,9 +92,8 @@ static void numbers_read_back_the_same(void **state)
     wf_json *doc;
     assert_ok(wf_json_writer_create(0, &w));
     wf_json_open_array(w, NULL);
-    for (size_t i = 0; i < N_ROWS(values); i++) {
+    for (size_t i = 0; i < N_ROWS(values); i++)
         wf_json_put_f64(w, NULL, values[i]);
-    }
     wf_json_put_f64(w, NULL, NAN);
     wf_json_put_f64(w, NULL, -INFINITY);
     wf_json_put_u64(w, NULL, INT64_MAX);

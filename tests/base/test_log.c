@@ -27,9 +27,8 @@ static const char *capture(const char *env, void (*body)(void))
     close(ends[1]);
     size_t n = 0;
     ssize_t got;
-    while ((got = read(ends[0], text + n, sizeof text - 1 - n)) > 0) {
+    while ((got = read(ends[0], text + n, sizeof text - 1 - n)) > 0)
         n += (size_t)got;
-    }
     close(ends[0]);
     text[n] = '\0';
     int status;
@@ -55,9 +54,8 @@ static void threshold_comes_from_the_environment(void **state)
     } rows[] = {{"debug", 4}, {"info", 3}, {NULL, 3}, {"nonsense", 3}, {"warn", 2}, {"error", 1}};
     for (size_t i = 0; i < N_ROWS(rows); i++) {
         int n_lines = 0;
-        for (const char *c = capture(rows[i].env, one_of_each); *c; c++) {
+        for (const char *c = capture(rows[i].env, one_of_each); *c; c++)
             n_lines += *c == '\n';
-        }
         assert_int_equal(n_lines, rows[i].n_lines);
     }
 }

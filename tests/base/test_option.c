@@ -382,9 +382,8 @@ static void resolved_config_reads_back_the_same(void **state)
                                        "output.dir=q\"uo\\te\tx\n",
                                        "arrivals.speed=0.3333333333333333",
                                        "seed=9223372036854775807"};
-    for (size_t i = 0; i < N_ROWS(sets); i++) {
+    for (size_t i = 0; i < N_ROWS(sets); i++)
         assert_ok(wf_options_apply_set(f->o, sets[i]));
-    }
     char *text, *again;
     assert_ok(wf_options_finish(f->o));
     assert_ok(wf_options_to_yaml(f->o, &text));
@@ -462,9 +461,8 @@ static void hostile_files_give_bounded_reports(void **state)
     fixture *f = *state;
     enum { N = 100000 };
     char *text = malloc(N * 10), *end = text;
-    for (int i = 0; i < N; i++) {
+    for (int i = 0; i < N; i++)
         end += sprintf(end, "k%06d:\n", i);
-    }
     yaml(f, text);
     assert_int_equal(wf_options_n_problems(f->o), N);
     assert_true(strlen(wf_options_problems(f->o)) < 10000);

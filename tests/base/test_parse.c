@@ -153,9 +153,8 @@ static void booleans(void **state)
     assert_true(value);
     assert_ok(wf_parse_bool("false", &value));
     assert_false(value);
-    for (size_t i = 0; i < N_ROWS(wrong); i++) {
+    for (size_t i = 0; i < N_ROWS(wrong); i++)
         assert_int_equal(wf_parse_bool(wrong[i], &value), WF_DATA);
-    }
 }
 
 static void texts_read_back_the_same(void **state)

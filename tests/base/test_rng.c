@@ -47,13 +47,11 @@ static void sequence_is_philox_in_order(void **state)
     wf_rng rng = wf_rng_make(UINT64_C(0x299f31d0a4093822), UINT64_C(0x0370734413198a2e));
     rng.position = UINT64_C(0x85a308d3243f6a88);
     static const uint32_t expected[] = {0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1};
-    for (size_t i = 0; i < N_ROWS(expected); i++) {
+    for (size_t i = 0; i < N_ROWS(expected); i++)
         assert_int_equal(wf_rng_next_u32(&rng), expected[i]);
-    }
     wf_rng copy = rng;
-    for (int i = 0; i < 9; i++) {
+    for (int i = 0; i < 9; i++)
         assert_int_equal(wf_rng_next_u32(&rng), wf_rng_next_u32(&copy));
-    }
 }
 
 static void streams_differ(void **state)

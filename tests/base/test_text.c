@@ -19,9 +19,8 @@ static void pieces_become_one_string(void **state)
     assert_ok(wf_text_take(&text, &string)); // nothing was added: still a string
     assert_string_equal(string, "");
     free(string);
-    for (int i = 0; i < 1000; i++) {
+    for (int i = 0; i < 1000; i++)
         wf_text_printf(&text, "%04d", i);
-    }
     assert_int_equal(text.n, 4000);
     assert_string_equal(text.bytes + 3992, "09980999");
     wf_text_free(&text);

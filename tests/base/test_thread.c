@@ -35,9 +35,8 @@ static void a_thread_takes_no_signals(void **state)
     pthread_sigmask(SIG_SETMASK, NULL, &before);
     pthread_mutex_lock(&m.lock);
     assert_ok(wf_thread_start("a test's thread", attend, &m, &thread));
-    while (!m.met) {
+    while (!m.met)
         wf_cond_wait_until(&m.changed, &m.lock, INT64_MAX);
-    }
     pthread_mutex_unlock(&m.lock);
     pthread_join(thread, NULL);
     assert_false(m.takes_signals);

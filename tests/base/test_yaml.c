@@ -126,9 +126,8 @@ static void nothing_is_told_from_text(void **state)
     static const bool expected[] = {true, true, false, false, false, false};
     size_t i = 0;
     assert_ok(parse("[~, null, 'null', \"\", x, {}]", &doc));
-    for (const wf_yaml_node *n = wf_yaml_root(doc)->first_item; n; n = n->next) {
+    for (const wf_yaml_node *n = wf_yaml_root(doc)->first_item; n; n = n->next)
         assert_int_equal(wf_yaml_is_null(n), expected[i++]);
-    }
     assert_int_equal(i, N_ROWS(expected));
     wf_yaml_destroy(&doc);
     assert_ok(parse("a:\nb: 1\n", &doc));
@@ -161,9 +160,8 @@ static void hostile_text_costs_little(void **state)
         size_t n = n_start + rows[i].n * n_part;
         char *text = malloc(n);
         memcpy(text, rows[i].start, n_start);
-        for (size_t k = 0; k < rows[i].n; k++) {
+        for (size_t k = 0; k < rows[i].n; k++)
             memcpy(text + n_start + k * n_part, rows[i].part, n_part);
-        }
         wf_yaml *doc = NULL;
         assert_int_equal(wf_yaml_parse("job.yaml", text, n, &doc, NULL), WF_CONFIG);
         assert_contains(wf_error(), rows[i].message);
@@ -176,9 +174,8 @@ static void many_different_keys_are_fine(void **state)
     (void)state;
     enum { N = 60000 };
     char *text = malloc(N * 16), *end = text;
-    for (int i = 0; i < N; i++) {
+    for (int i = 0; i < N; i++)
         end += sprintf(end, "k%d: %d\n", i * 7919 % N, i);
-    }
     wf_yaml *doc;
     assert_ok(parse(text, &doc));
     assert_int_equal(wf_yaml_root(doc)->n_items, N);

@@ -54,12 +54,10 @@ static void rows_are_complete(void **state)
                                     WF_ROLE_DOWN,  WF_ROLE_FINAL_NORM, WF_ROLE_HEAD};
     for (size_t i = 0; i < wf_family_count(); i++) {
         const wf_family *f = wf_family_at(i);
-        for (size_t k = 0; k < N_ROWS(needed); k++) {
+        for (size_t k = 0; k < N_ROWS(needed); k++)
             assert_non_null(f->keys[needed[k]][0]);
-        }
-        for (size_t k = 0; k < N_ROWS(roles); k++) {
+        for (size_t k = 0; k < N_ROWS(roles); k++)
             assert_non_null(f->names[roles[k]]);
-        }
         bool separate = f->names[WF_ROLE_Q] && f->names[WF_ROLE_K] && f->names[WF_ROLE_V];
         assert_int_equal(separate, f->names[WF_ROLE_QKV] == NULL);
         if (f->activation == WF_ACT_SILU_GATED) {

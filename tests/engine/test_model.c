@@ -127,9 +127,8 @@ static void check_rows(const wf_weight *weight, int64_t dst, const whole *w, int
 
 static void check_vector(const float *vector, const whole *w, int64_t src, int64_t n)
 {
-    for (int64_t i = 0; i < n; i++) {
+    for (int64_t i = 0; i < n; i++)
         assert_true(vector[i] == w->values[src + i]);
-    }
 }
 
 static void check_norm(const wf_hf_folder *hf, const char *pattern, int i, const wf_norm *norm,
@@ -186,15 +185,13 @@ static void check_layer(const wf_model *m, const wf_hf_folder *hf, const naming 
     int64_t width = (int64_t)m->n_heads * m->arch.head_dim, hidden = m->arch.hidden;
     int64_t first = (int64_t)m->tp_rank * m->ffn;
     check_norm(hf, names->attn_norm, i, &layer->attn_norm, layer_norm);
-    for (int which = 0; which < 3; which++) {
+    for (int which = 0; which < 3; which++)
         check_qkv(m, hf, names, i, which);
-    }
     check_part(hf, names->o, i, layer->o, layer->o_bias, 0, 0, hidden, m->tp_rank * width, width);
     if (names->mlp_norm) check_norm(hf, names->mlp_norm, i, &layer->mlp_norm, layer_norm);
     if (!names->mlp_norm) assert_null(layer->mlp_norm.weight);
-    if (names->gate) {
+    if (names->gate)
         check_part(hf, names->gate, i, layer->gate_up, NULL, 0, first, m->ffn, 0, hidden);
-    }
     check_part(hf, names->up, i, layer->gate_up, layer->gate_up_bias, names->gate ? m->ffn : 0,
                first, m->ffn, 0, hidden);
     check_part(hf, names->down, i, layer->down, layer->down_bias, 0, 0, hidden, first, m->ffn);
@@ -216,11 +213,9 @@ static void check_ends(const wf_model *m, const wf_hf_folder *hf, const naming *
                    m->arch.hidden);
     }
     assert_int_equal(m->head_bias != NULL, m->arch.bias_head);
-    for (int64_t i = n; i < m->vocab_slice; i++) {
-        for (int64_t j = 0; j < m->arch.hidden; j++) {
+    for (int64_t i = n; i < m->vocab_slice; i++)
+        for (int64_t j = 0; j < m->arch.hidden; j++)
             assert_true(wf_ref_weight_at(m->head, i, j) == 0.0f);
-        }
-    }
     assert_true(m->cos[0] == 1.0f && m->sin[0] == 0.0f);
     assert_true(fabsf(m->cos[m->arch.rotary_dim / 2] - cosf(1.0f)) < 1e-6f);
 }
@@ -244,9 +239,8 @@ static void check_model(const char *path, const naming *names, int32_t tp_size, 
         assert_int_equal(m->vocab_begin, vocab_end);
         vocab_end = m->vocab_end;
         assert_int_equal(m->n_heads * tp_size, arch.n_heads);
-        for (int i = 0; i < arch.n_layers; i++) {
+        for (int i = 0; i < arch.n_layers; i++)
             check_layer(m, hf, names, i);
-        }
         check_ends(m, hf, names);
         wf_arch_bytes(&arch, m->dtype, tp_size, 0, &memory);
         if (rank == 0) assert_int_equal(m->report.weight_bytes, memory.weight_bytes);
@@ -277,9 +271,8 @@ static void slices_are_the_checkpoint(void **state)
         {"gptj-mini", &gptj_names},    {"neox-mini", &neox_names},
     };
     for (size_t i = 0; i < N_ROWS(rows); i++) {
-        for (int32_t tp = 1; tp <= 4; tp *= 2) {
+        for (int32_t tp = 1; tp <= 4; tp *= 2)
             check_model(golden(rows[i].name), rows[i].names, tp, WF_MODEL_DTYPE_AUTO);
-        }
         check_model(golden(rows[i].name), rows[i].names, 2, WF_F32);
     }
 }

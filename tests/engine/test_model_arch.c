@@ -213,12 +213,10 @@ static void tensor_parallel_sizes(void **state)
     wf_arch a;
     assert_ok(read_arch(LLAMA(",\"num_key_value_heads\":4"), NULL, &a));
     static const int32_t good[] = {1, 2, 4}, bad[] = {0, -1, 3, 8};
-    for (size_t i = 0; i < N_ROWS(good); i++) {
+    for (size_t i = 0; i < N_ROWS(good); i++)
         assert_ok(wf_arch_check_tp(&a, good[i]));
-    }
-    for (size_t i = 0; i < N_ROWS(bad); i++) {
+    for (size_t i = 0; i < N_ROWS(bad); i++)
         assert_int_equal(wf_arch_check_tp(&a, bad[i]), WF_CONFIG);
-    }
     assert_int_equal(wf_arch_check_tp(&a, 3), WF_CONFIG);
     assert_contains(wf_error(), "3 does not divide the model's 8 heads, 4 key/value heads and FFN "
                                 "size 96; sizes that do: 1, 2, 4");

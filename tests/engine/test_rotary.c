@@ -51,9 +51,8 @@ static void tables(void **state)
     enum { HALF = 64, N = 1100 };
     static float cos_all[N * HALF], sin_all[N * HALF], cos_part[3 * HALF], sin_part[3 * HALF];
     assert_ok(wf_rotary_tables(&rope, 2 * HALF, 0, N, cos_all, sin_all));
-    for (int i = 0; i < HALF; i++) {
+    for (int i = 0; i < HALF; i++)
         assert_true(cos_all[i] == 1.0f && sin_all[i] == 0.0f);
-    }
     assert_true(fabsf(cos_all[HALF] - 0.5403023f) < 1e-7f);
     assert_true(fabsf(sin_all[HALF + 17] - 0.08648824f) < 1e-8f);
     // The angle is rounded to f32 before its cosine: the exact angle would give 0.2012505.

@@ -15,9 +15,8 @@ static int32_t plan[MOST_WORDS];
 static int32_t largest(const int32_t *values, int32_t n)
 {
     int32_t top = values[0];
-    for (int32_t i = 1; i < n; i++) {
+    for (int32_t i = 1; i < n; i++)
         if (values[i] > top) top = values[i];
-    }
     return top;
 }
 
@@ -31,9 +30,8 @@ static void check_plan(const wf_warmup *w, int64_t words)
     assert_int_equal(wf_plan_layout(plan, at), words);
     int32_t n = plan[WF_PLAN_SEQS], n_tokens = plan[WF_PLAN_TOKENS];
     assert_int_equal(plan[at[WF_PLAN_AT_CU_SEQLENS] + n], n_tokens);
-    for (int32_t i = 0; i < n; i++) {
+    for (int32_t i = 0; i < n; i++)
         assert_int_equal(plan[at[WF_PLAN_AT_SEQ_ROW] + i], w->limits.max_rows);
-    }
     assert_true(largest(plan + at[WF_PLAN_AT_TOKEN_POS], n_tokens) < w->max_context);
     assert_true(largest(plan + at[WF_PLAN_AT_TOKEN_SEQ], n_tokens) == n - 1);
     if (plan[WF_PLAN_SAMPLES] == 0) return;

@@ -75,9 +75,8 @@ static bool is_meant(const char *plan, const char *op)
 {
     size_t n_list = strcspn(plan, ":"), n = strlen(op);
     if (n_list == 3 && strncmp(plan, "all", 3) == 0) return strcmp(op, "flock") != 0;
-    for (const char *at = plan; at < plan + n_list; at += strcspn(at, ",:") + 1) {
+    for (const char *at = plan; at < plan + n_list; at += strcspn(at, ",:") + 1)
         if (strcspn(at, ",:") == n && strncmp(at, op, n) == 0) return true;
-    }
     return false;
 }
 

@@ -20,9 +20,8 @@ static void read_all(wf_json_ref ref, int depth)
     if (wf_json_read_string(ref, &s) == WF_OK) fuzz_must(s[strlen(s)] == '\0', "text");
     if (wf_json_read_bool(ref, &yes) != WF_OK) fuzz_must(wf_error()[0] != '\0', "a message");
     wf_json_iter it = wf_json_iterate(ref);
-    for (wf_json_ref item; wf_json_next(&it, &item);) {
+    for (wf_json_ref item; wf_json_next(&it, &item);)
         read_all(item, depth + 1);
-    }
 }
 
 static char *written(const wf_json *doc)

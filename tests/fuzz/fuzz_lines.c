@@ -20,9 +20,8 @@ static void trace_line(const wf_trace_format *format, const wf_line *line, wf_ar
     if (header->n_columns < 0 || format->row(line, "input", header, arena, &row) != WF_OK) return;
     fuzz_must(row.time_ns >= 0, "a time is not before its origin");
     fuzz_must(row.n_prompt <= UINT32_MAX && row.n_new <= UINT32_MAX, "lengths are bounded");
-    for (uint32_t i = 0; i < row.n_blocks; i++) {
+    for (uint32_t i = 0; i < row.n_blocks; i++)
         fuzz_must(row.block[i] <= INT64_MAX, "blocks can be read");
-    }
 }
 
 static void pack_line(const wf_line *line, wf_arena *arena, uint64_t i)
@@ -30,9 +29,8 @@ static void pack_line(const wf_line *line, wf_arena *arena, uint64_t i)
     const wf_pack_options options = {.bytes = true, .bos = 1, .max_new_tokens = 4};
     wf_request r = {0};
     if (wf_pack_parse(line, "input", &options, i, arena, &r) != WF_OK) return;
-    for (uint32_t k = 0; k < r.n_prompt; k++) {
+    for (uint32_t k = 0; k < r.n_prompt; k++)
         fuzz_must(r.prompt[k] >= 0, "token ids are not negative");
-    }
     fuzz_must(r.max_new_tokens > 0 && r.arrival_ns >= 0, "a row's figures are within bounds");
 }
 
@@ -75,14 +73,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     wf_lines *lines = NULL;
     char path[FUZZ_PATH_MAX];
     if (size == 0) return 0;
-    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
         if (data[0] == (uint8_t)kinds[i].sign) wf_trace_format_find(kinds[i].name, &format);
-    }
     if (!format && data[0] != 'p') return 0;
     int fd = fuzz_file(data + 1, size - 1, path);
-    if (wf_arena_create(0, &arena) == WF_OK && wf_lines_open(path, &lines) == WF_OK) {
+    if (wf_arena_create(0, &arena) == WF_OK && wf_lines_open(path, &lines) == WF_OK)
         lines_run(lines, format, arena);
-    }
     wf_lines_close(&lines);
     wf_arena_destroy(&arena);
     close(fd);

@@ -64,9 +64,8 @@ static void mutants_run(replay *r, const uint8_t *bytes, size_t n)
         wf_rng rng = wf_rng_make(seed, (uint64_t)m);
         size_t size = n;
         memcpy(mutant, bytes, n);
-        for (size_t e = 1 + draw(&rng, EDITS_MAX); e > 0; e--) {
+        for (size_t e = 1 + draw(&rng, EDITS_MAX); e > 0; e--)
             size = edit(mutant, size, &rng);
-        }
         LLVMFuzzerTestOneInput(mutant, size);
         r->n_inputs++;
     }
@@ -110,13 +109,12 @@ int main(int argc, char **argv)
     wf_log_set_level(WF_LOG_ERROR);
     for (int i = 1; i < argc; i++) {
         struct stat info;
-        if (strcmp(argv[i], "-mutants") == 0 && i + 1 < argc) {
+        if (strcmp(argv[i], "-mutants") == 0 && i + 1 < argc)
             r.n_mutants = strtol(argv[++i], NULL, 10);
-        } else if (stat(argv[i], &info) == 0 && S_ISDIR(info.st_mode)) {
+        else if (stat(argv[i], &info) == 0 && S_ISDIR(info.st_mode))
             folder_run(&r, argv[i]);
-        } else {
+        else
             file_run(&r, argv[i]);
-        }
     }
     printf("%zu files, %zu inputs\n", r.n_files, r.n_inputs);
     return r.n_files > 0 ? 0 : 66;

@@ -21,9 +21,8 @@ static void runs_look(const char *folder)
     size_t n = 0;
     if (wf_runs_open(folder, &options, &runs) != WF_OK) return;
     const wf_segment_ref *segment = wf_runs_segments(runs, &n);
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++)
         fuzz_must(strncmp(segment[i].path, "segments/g0/r0-e", 16) == 0, "a segment's own name");
-    }
     const char *identity = wf_runs_identity(runs);
     wf_status st = identity ? wf_identity_compare(identity, identity) : WF_OK;
     fuzz_must(st == WF_OK || st == WF_DATA, "an identity equals itself, or is none");
@@ -46,11 +45,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         fuzz_must((unsigned)status.operation < WF_N_OPERATIONS, "an operation is of the table");
         fuzz_must(memchr(status.host, 0, sizeof status.host) != NULL, "a host's name ends");
     }
-    if (wf_events_read(folder, &events) == WF_OK) {
-        for (size_t i = 0; i < events.n; i++) {
+    if (wf_events_read(folder, &events) == WF_OK)
+        for (size_t i = 0; i < events.n; i++)
             fuzz_must((unsigned)events.item[i].kind < WF_N_EVENTS, "an event is of the table");
-        }
-    }
     wf_events_free(&events);
     return 0;
 }

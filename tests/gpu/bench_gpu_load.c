@@ -43,9 +43,8 @@ int main(int argc, char **argv)
     wf_backend_config bc = {.model_dtype = arch.dtype};
     must(wf_backend_create(argv[1], &bc, &be), "back end");
     printf("what,threads,gb,s,gb_per_s,storage_mb\n");
-    for (int i = 3; i < argc; i++) {
+    for (int i = 3; i < argc; i++)
         load(be, &arch, folder, atoi(argv[i]));
-    }
     wf_backend_destroy(be);
     wf_hf_folder_close(&folder);
     return 0;

@@ -48,18 +48,16 @@ static void add_file(house *h, const char *full, const char *path)
     h->file = must(realloc(h->file, (h->n + 1) * sizeof *h->file));
     house_file *file = &h->file[h->n++];
     *file = (house_file){.path = must(strdup(path)), .text = read_text(full)};
-    for (const char *c = file->text; *c; c++) {
+    for (const char *c = file->text; *c; c++)
         file->n_lines += *c == '\n';
-    }
 }
 
 static bool is_ours(const char *name)
 {
     // A list of words is data, CMakeLists.txt is not.
     if (has_suffix(name, ".txt") && strcmp(name, "CMakeLists.txt") != 0) return false;
-    for (size_t i = 0; i < sizeof suffixes / sizeof suffixes[0]; i++) {
+    for (size_t i = 0; i < sizeof suffixes / sizeof suffixes[0]; i++)
         if (has_suffix(name, suffixes[i])) return true;
-    }
     return false;
 }
 
@@ -90,9 +88,8 @@ static int by_path(const void *a, const void *b)
 house *house_read(void)
 {
     house *h = must(calloc(1, sizeof *h));
-    for (size_t i = 0; i < sizeof floors / sizeof floors[0]; i++) {
+    for (size_t i = 0; i < sizeof floors / sizeof floors[0]; i++)
         walk(h, floors[i]);
-    }
     qsort(h->file, h->n, sizeof *h->file, by_path);
     return h;
 }

@@ -79,18 +79,16 @@ static bool lies_in(const char *path, const char *folder)
 
 static const floor_row *floor_of(const char *path)
 {
-    for (size_t i = 0; i < N_ROWS(floor_rows); i++) {
+    for (size_t i = 0; i < N_ROWS(floor_rows); i++)
         if (lies_in(path, floor_rows[i].folder)) return &floor_rows[i];
-    }
     return NULL;
 }
 
 static bool names(const char *list, const char *folder)
 {
     size_t n = strlen(folder);
-    for (const char *at = list; (at = strstr(at, folder)); at += n) {
+    for (const char *at = list; (at = strstr(at, folder)); at += n)
         if ((at == list || at[-1] == ' ') && (at[n] == '\0' || at[n] == ' ')) return true;
-    }
     return false;
 }
 
@@ -101,11 +99,10 @@ static void check_own(const house_file *file, size_t line, const char *header)
     snprintf(full, sizeof full, "%s/%s", WEFT_SOURCE_DIR, header);
     FILE *there = fopen(full, "r");
     if (there) fclose(there);
-    if (!there || !to) {
+    if (!there || !to)
         wrong(file, line, "includes by a name that is not a path from the source folder:", header);
-    } else if (from && from != to && !names(from->may_include, to->folder)) {
+    else if (from && from != to && !names(from->may_include, to->folder))
         wrong(file, line, "includes a folder that is not below its own:", header);
-    }
 }
 
 static void check_library(const house_file *file, size_t line, const char *header)
@@ -114,9 +111,8 @@ static void check_library(const house_file *file, size_t line, const char *heade
     for (size_t i = 0; from && i < N_ROWS(library_rows); i++) {
         const library_row *row = &library_rows[i];
         if (strncmp(header, row->header, strlen(row->header)) != 0) continue;
-        if (!names(row->folders, from->folder)) {
+        if (!names(row->folders, from->folder))
             wrong(file, line, "uses a library that is at home elsewhere:", header);
-        }
     }
 }
 
@@ -145,9 +141,8 @@ static void test_include_order(void **state)
 {
     const house *h = *state;
     n_wrong = 0;
-    for (size_t i = 0; i < h->n; i++) {
+    for (size_t i = 0; i < h->n; i++)
         if (is_source(h->file[i].path)) check_file(&h->file[i]);
-    }
     assert_int_equal(n_wrong, 0);
 }
 
@@ -183,11 +178,9 @@ static void test_files_are_short(void **state)
     const house *h = *state;
     n_wrong = 0;
     assert_true(h->n > 50);
-    for (size_t i = 0; i < h->n; i++) {
-        if (h->file[i].n_lines > MAX_LINES) {
+    for (size_t i = 0; i < h->n; i++)
+        if (h->file[i].n_lines > MAX_LINES)
             wrong(&h->file[i], h->file[i].n_lines, "is longer than 800 lines", "");
-        }
-    }
     assert_int_equal(n_wrong, 0);
 }
 

@@ -62,11 +62,10 @@ static void assert_tokens(const wf_result *row, const wf_result *want, wf_result
     size_t n = want->n_tokens;
     if (n == 0) return;
     assert_memory_equal(row->token_id, want->token_id, n * sizeof *want->token_id);
-    if (columns.token_times) {
+    if (columns.token_times)
         assert_memory_equal(row->token_time_ns, want->token_time_ns, n * sizeof(int64_t));
-    } else {
+    else
         assert_null(row->token_time_ns);
-    }
     if (columns.logprobs) assert_memory_equal(row->logprob, want->logprob, n * sizeof(float));
     for (size_t t = 0; t < n; t++) {
         for (uint32_t k = 0; k < columns.n_top; k++) {

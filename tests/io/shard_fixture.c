@@ -28,9 +28,8 @@ wf_request fixture_row(uint64_t i, fixture_row_buffers *b)
                     .n_prompt = (uint32_t)(1 + 7 * i % FIXTURE_PROMPT),
                     .prompt = b->prompt,
                     .sampling = wf_sampling_default()};
-    for (uint32_t k = 0; k < r.n_prompt; k++) {
+    for (uint32_t k = 0; k < r.n_prompt; k++)
         b->prompt[k] = (int32_t)((i * 31 + k * 7) % FIXTURE_VOCAB);
-    }
     if (i % 3 == 0) {
         b->stop[0] = (int32_t)(i % 200);
         b->stop[1] = 7;

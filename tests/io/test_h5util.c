@@ -40,9 +40,8 @@ static wf_h5_column_spec spec_of(const char *name, wf_h5_type type, uint32_t wid
 // Bytes that differ from value to value.
 static void fill(unsigned char *bytes, size_t n)
 {
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++)
         bytes[i] = (unsigned char)(i * 131 >> 3);
-    }
 }
 
 static void round_trip(wf_h5_type type, uint32_t width, size_t n, size_t n_each)
@@ -83,9 +82,8 @@ static void test_columns(void **state)
 {
     (void)state;
     static const size_t sizes[] = {1, 7, WF_H5_CHUNK - 1, WF_H5_CHUNK, WF_H5_CHUNK + 1, 200000};
-    for (int type = 0; type < WF_N_H5_TYPES; type++) {
+    for (int type = 0; type < WF_N_H5_TYPES; type++)
         round_trip((wf_h5_type)type, 0, 1000, 33);
-    }
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
         round_trip(WF_H5_I32, 0, sizes[i], 12345);
         round_trip(WF_H5_U8, 0, sizes[i], 200000);
@@ -177,9 +175,8 @@ static void test_texts(void **state)
     assert_ok(wf_h5_file_open(path, WF_DATA, &file));
     assert_ok(wf_h5_read_texts(file, spec.name, 100, &out, &n));
     assert_int_equal(n, 4);
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++)
         assert_string_equal(out[i], in[i]);
-    }
     free(out);
     assert_ok(wf_h5_read_texts(file, none.name, 100, &out, &n));
     assert_int_equal(n, 0);
@@ -225,9 +222,8 @@ static wf_status write_much(wf_h5_file **file, wf_h5_column **column)
 {
     static uint32_t values[3 * WF_H5_CHUNK];
     wf_rng rng = wf_rng_make(1, 2); // what does not compress
-    for (size_t i = 0; i < 3 * WF_H5_CHUNK; i++) {
+    for (size_t i = 0; i < 3 * WF_H5_CHUNK; i++)
         values[i] = wf_rng_next_u32(&rng);
-    }
     wf_h5_column_spec spec = spec_of("/a/b", WF_H5_U32, 0);
     WF_TRY(wf_h5_file_create(path, file));
     WF_TRY(wf_h5_put_header(*file, "weft-test", "1.0.0"));

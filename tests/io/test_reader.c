@@ -63,9 +63,8 @@ static pid_t child_of(pid_t pid)
 static const wf_reader_batch *wait_one(wf_reader *r)
 {
     const wf_reader_batch *batch = NULL;
-    while (batch == NULL) {
+    while (batch == NULL)
         assert_int_equal(wf_reader_wait(r, -1, &batch), WF_OK);
-    }
     return batch;
 }
 
@@ -134,9 +133,8 @@ static void test_partial_reads(void **state)
         assert_int_equal(wf_reader_submit(r, &q), WF_OK);
         const wf_reader_batch *batch = wait_one(r);
         assert_in_range(batch->n_rows, 1, 120);
-        for (uint32_t i = 0; i < batch->n_rows; i++) {
+        for (uint32_t i = 0; i < batch->n_rows; i++)
             fixture_row_assert(&batch->rows[i], at + i);
-        }
         at += batch->n_rows;
         wf_reader_release(r, batch);
     }
@@ -153,9 +151,8 @@ static void test_long_prompts(void **state)
     in_folder("long.h5", path);
     int32_t *tokens = malloc(HUGE_ONE * sizeof *tokens);
     assert_non_null(tokens);
-    for (int i = 0; i < HUGE_ONE; i++) {
+    for (int i = 0; i < HUGE_ONE; i++)
         tokens[i] = i % 1000;
-    }
     wf_shard_writer *w = NULL;
     wf_shard_options o = {.vocab_size = 1000};
     assert_int_equal(wf_shard_writer_create(path, &o, &w), WF_OK);
@@ -268,9 +265,8 @@ static void test_reader_dies(void **state)
         assert_int_equal(wf_reader_open(r, path, &info), WF_OK);
         pid_t child = child_of(host);
         assert_int_equal(kill(child, i % 2 == 0 ? SIGSEGV : SIGKILL), 0);
-        while (wf_reader_n_died(r) == (uint64_t)i) {
+        while (wf_reader_n_died(r) == (uint64_t)i)
             wf_clock_sleep_until(wf_clock_ns() + WF_NS_PER_MS);
-        }
         read_all(r, path, 300, 50); // nothing was under way: nothing is lost
         assert_int_equal(wf_reader_n_died(r), i + 1);
     }
@@ -309,9 +305,8 @@ static bool has_open(pid_t pid, const char *path)
 
 static void wait_until_open(pid_t pid, const char *path)
 {
-    while (!has_open(pid, path)) {
+    while (!has_open(pid, path))
         wf_clock_sleep_until(wf_clock_ns() + WF_NS_PER_MS / 10);
-    }
 }
 
 static void test_reader_at_work_is_lost(void **state)
@@ -363,9 +358,8 @@ static void test_ends_with_the_program(void **state)
         int found[2] = {child_of(getpid()), 0};
         found[1] = child_of(found[0]);
         if (write(out[1], found, sizeof found) != sizeof found) _exit(1);
-        for (;;) {
+        for (;;)
             pause();
-        }
     }
     assert_int_equal(read(out[0], pids, sizeof pids), sizeof pids);
     assert_int_equal(kill(program, SIGKILL), 0);
@@ -402,9 +396,8 @@ static void write_mutant(const char *path, char *bytes, size_t n, wf_rng *rng)
         bytes[at[i]] = (char)wf_rng_next_u32(rng);
     }
     assert_int_equal(wf_file_write_whole(path, bytes, n, WF_PUBLISH_FAST), WF_OK);
-    for (uint32_t i = n_changes; i-- > 0;) {
+    for (uint32_t i = n_changes; i-- > 0;)
         bytes[at[i]] = was[i];
-    }
 }
 
 typedef struct {
@@ -429,9 +422,8 @@ static void read_mutant(wf_reader *r, const char *path, tally *t)
         for (uint32_t i = 0; i < n; i++) {
             const wf_request *row = &batch->rows[i];
             if (row->status != WF_OK) t->n_bad_rows++;
-            for (uint32_t k = 0; k < row->n_prompt; k++) {
+            for (uint32_t k = 0; k < row->n_prompt; k++)
                 assert_in_range(row->prompt[k], 0, FIXTURE_VOCAB - 1);
-            }
         }
         bool refused = batch->status != WF_OK;
         if (refused) assert_int_equal(batch->status, WF_SHARD);

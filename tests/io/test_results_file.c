@@ -86,9 +86,8 @@ static void a_folder_is_read_in_order(void **state)
         uint64_t sum = 0;
         do {
             assert_ok(wf_results_next_steps(results, steps, 64, &n));
-            for (size_t i = 0; i < n; i++) {
+            for (size_t i = 0; i < n; i++)
                 assert_int_equal(steps[i].n_decode, sum + i);
-            }
             sum += n;
         } while (n > 0);
         assert_int_equal(sum, 500);
@@ -110,13 +109,11 @@ static void rows_are_loaded_at_will(void **state)
     write_group(0, 0, 0, 300);
     assert_ok(wf_results_open(folder, NULL, &results));
     assert_ok(wf_results_keys(results, 0, 120, 10, keys));
-    for (size_t i = 0; i < 10; i++) {
+    for (size_t i = 0; i < 10; i++)
         assert_int_equal(keys[i].row, 120 + i);
-    }
     assert_ok(wf_results_load(results, 0, 120, 10));
-    for (size_t i = 0; i < 10; i++) {
+    for (size_t i = 0; i < 10; i++)
         result_fixture_assert(wf_results_at(results, i), (wf_result_columns){.token_times = true});
-    }
     assert_null(wf_results_at(results, 10));
     assert_int_not_equal(wf_results_load(results, 0, 295, 10), WF_OK);
     assert_contains(wf_error(), "300");
@@ -157,14 +154,12 @@ static void damaged_files_are_refused(void **state)
         snprintf(path, sizeof path, "%s/bad/%s", folder, names.item[i]);
         snprintf(place, sizeof place, "%s", strchr(names.item[i], '@') + 1);
         *strstr(place, ".h5") = '\0';
-        for (char *c = place; *c; c++) {
+        for (char *c = place; *c; c++)
             if (*c == ':') *c = '/';
-        }
         wf_status st = wf_results_open(path, NULL, &results);
         if (st == WF_OK) st = wf_results_next(results, &row);
-        while (st == WF_OK && row) {
+        while (st == WF_OK && row)
             st = wf_results_next(results, &row);
-        }
         wf_results_close(&results);
         if (st != WF_DATA) print_error("%s was read without complaint\n", names.item[i]);
         assert_int_equal(st, WF_DATA);

@@ -218,9 +218,8 @@ static void parts_are_removed_and_strange_files_left(void **state)
     assert_int_equal(count_done(2), 10);
     assert_there("segments/g0/r0-e0-00001.h5.part", false);
     assert_contains(reports, "r0-e0-00001.h5.part: removed");
-    for (size_t i = 0; i < N_ROWS(strange); i++) {
+    for (size_t i = 0; i < N_ROWS(strange); i++)
         assert_there(strange[i], true);
-    }
 }
 
 static void a_damaged_segment_is_set_aside(void **state)

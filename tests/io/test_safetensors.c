@@ -197,9 +197,8 @@ static void hostile_headers_are_bounded(void **state)
     assert_int_equal(wf_safetensors_open(path, &file), WF_DATA);
 
     memcpy(header, "{\"a\":[", 6); // millions of tiny values
-    for (size_t i = 6; i + 3 <= n; i += 3) {
+    for (size_t i = 6; i + 3 <= n; i += 3)
         memcpy(header + i, "{},", 3);
-    }
     test_write_st(path, n, header, n, NULL, 0);
     assert_int_equal(wf_safetensors_open(path, &file), WF_DATA);
     assert_contains(wf_error(), "JSON values, the limit is 2000000");
@@ -226,9 +225,8 @@ static void changed_bytes(void **state)
             wf_status st = wf_safetensors_open(path, &file);
             if (st == WF_OK) {
                 uint64_t bytes = 0;
-                for (size_t t = 0; t < wf_safetensors_count(file); t++) {
+                for (size_t t = 0; t < wf_safetensors_count(file); t++)
                     bytes += wf_safetensors_at(file, t)->bytes;
-                }
                 assert_int_equal(bytes, 16);
                 n_open++;
             } else {

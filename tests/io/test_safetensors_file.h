@@ -65,13 +65,11 @@ static inline void test_write_st(const char *path, uint64_t length, const char *
 {
     FILE *file = fopen(path, "wb");
     assert_non_null(file);
-    for (int i = 0; i < 8; i++) {
+    for (int i = 0; i < 8; i++)
         fputc((int)(length >> 8 * i & 0xff), file);
-    }
     fwrite(header, 1, header_bytes, file);
-    for (size_t i = 0; i < data_bytes; i++) {
+    for (size_t i = 0; i < data_bytes; i++)
         fputc(data ? ((const uint8_t *)data)[i] : 0, file);
-    }
     assert_int_equal(fclose(file), 0);
 }
 
@@ -80,9 +78,8 @@ static inline void test_write_tensors(const char *path, const test_tensor *tenso
     size_t room = 64 + 256 * n, at = 0, offset = 0;
     char *header = malloc(room);
     uint8_t *data;
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++)
         offset += tensors[i].bytes;
-    }
     data = calloc(1, offset + 1);
     offset = 0;
     at += (size_t)snprintf(header + at, room - at, "{\"__metadata__\":{\"format\":\"pt\"}");
@@ -90,9 +87,8 @@ static inline void test_write_tensors(const char *path, const test_tensor *tenso
         const test_tensor *t = &tensors[i];
         at += (size_t)snprintf(header + at, room - at, ",\"%s\":{\"dtype\":\"%s\",\"shape\":[",
                                t->name, t->dtype);
-        for (int d = 0; d < t->rank; d++) {
+        for (int d = 0; d < t->rank; d++)
             at += (size_t)snprintf(header + at, room - at, "%s%" PRId64, d ? "," : "", t->shape[d]);
-        }
         at += (size_t)snprintf(header + at, room - at, "],\"data_offsets\":[%zu,%zu]}", offset,
                                offset + t->bytes);
         if (t->data) memcpy(data + offset, t->data, t->bytes);

@@ -47,9 +47,8 @@ static void assert_rows(wf_shard *s, uint64_t n, uint32_t step, size_t bytes)
         uint32_t n_read = 0;
         assert_int_equal(wf_shard_read(s, at, step, &limits, arena, rows, &n_read), WF_OK);
         assert_in_range(n_read, 1, step);
-        for (uint32_t i = 0; i < n_read; i++) {
+        for (uint32_t i = 0; i < n_read; i++)
             fixture_row_assert(&rows[i], at + i);
-        }
         at += n_read;
         wf_arena_reset(arena, mark);
     }
@@ -166,9 +165,8 @@ static void test_writer_refuses(void **state)
     wf_shard_writer_abandon(&w);
     wf_paths left = {0};
     assert_int_equal(wf_file_list(folder, &left), WF_OK);
-    for (size_t i = 0; i < left.n; i++) {
+    for (size_t i = 0; i < left.n; i++)
         assert_null(strstr(left.item[i], ".part"));
-    }
     wf_paths_destroy(&left);
 }
 
@@ -306,9 +304,8 @@ static void assert_malformed(const char *name, long row, const char *status, con
     assert_int_equal(wf_shard_read(s, 0, 64, &limits, arena, rows, &n_read), WF_OK);
     assert_int_equal(n_read, 40);
     int n_failed = 0;
-    for (int i = 0; i < 40; i++) {
+    for (int i = 0; i < 40; i++)
         if (rows[i].status != WF_OK) n_failed++;
-    }
     assert_string_equal(wf_status_name(rows[row].status), status);
     print_message("%28s %s\n", "", rows[row].error);
     assert_contains(rows[row].error, message);

@@ -31,13 +31,11 @@ static void test_offline_and_constant(void **state)
     (void)state;
     wf_arrivals a;
     wf_arrivals_begin(&a, &(wf_arrivals_config){.mode = WF_SPEC_OFFLINE});
-    for (int i = 0; i < 5; i++) {
+    for (int i = 0; i < 5; i++)
         assert_int_equal(wf_arrivals_next(&a, 1000 * i), 0);
-    }
     wf_arrivals_begin(&a, &(wf_arrivals_config){.mode = WF_SPEC_CONSTANT, .rate = 8.0});
-    for (int i = 0; i < 1000; i++) {
+    for (int i = 0; i < 1000; i++)
         assert_int_equal(wf_arrivals_next(&a, 7), INT64_C(125000000) * i);
-    }
 }
 
 // Gaps in seconds of N arrivals, the first at 0.

@@ -38,9 +38,8 @@ static wf_drain *start(const wf_drain_signals *signals, int64_t begin_ns, int64_
 // Waits for the thread; false when it takes longer than anything it does.
 static bool comes(const wf_drain *d, wf_drain_level level)
 {
-    for (int i = 0; i < 1000 && !wf_drain_asks(d, level); i++) {
+    for (int i = 0; i < 1000 && !wf_drain_asks(d, level); i++)
         wf_clock_sleep_until(wf_clock_ns() + 10 * WF_NS_PER_MS);
-    }
     return wf_drain_asks(d, level);
 }
 

@@ -47,9 +47,8 @@ static uint32_t read_rows(wf_shard *s, wf_arena *arena, wf_request rows[64])
     uint32_t n = 0;
     wf_shard_limits limits = {.n_vocab = wf_shard_info_of(s)->vocab_size};
     assert_ok(wf_shard_read(s, 0, 64, &limits, arena, rows, &n));
-    for (uint32_t i = 0; i < n; i++) {
+    for (uint32_t i = 0; i < n; i++)
         if (rows[i].status != WF_OK) fail_msg("%s", rows[i].error);
-    }
     return n;
 }
 
@@ -85,7 +84,8 @@ static void test_content_is_stable(void **state)
 {
     static const struct {
         const char *format, *input, *uid;
-    } goldens[] = {{"azure", AZURE, "cb1c981324d33c9c6578299f51ffefce"}, {"mooncake", MOONCAKE, "31d62490ca2d60b9898a635e76c07a06"}};
+    } goldens[] = {{"azure", AZURE, "cb1c981324d33c9c6578299f51ffefce"},
+                   {"mooncake", MOONCAKE, "31d62490ca2d60b9898a635e76c07a06"}};
     for (size_t i = 0; i < N_ROWS(goldens); i++) {
         const char *out = in_folder(state, "golden.h5");
         wf_import_options o = {.format = goldens[i].format,
@@ -197,9 +197,8 @@ static void test_jitter(void **state)
 {
     const char *log = in_folder(state, "grid.csv"), *out = in_folder(state, "grid.h5");
     char text[4096] = "arrival_s,input_tokens,output_tokens\n";
-    for (int i = 0; i < 60; i++) {
+    for (int i = 0; i < 60; i++)
         snprintf(text + strlen(text), 64, "%d,3,1\n", i / 20 * 3);
-    }
     write_log(log, text);
     wf_import_options o = {.format = "csv",
                            .input = log,

@@ -14,9 +14,8 @@ static void check_cut(const wf_lease_shard *shards, size_t n_shards, const wf_le
     for (size_t s = 0; s < n_shards; s++) {
         for (uint64_t row = 0; row < shards[s].n_rows; row++) {
             bool done = shards[s].done && (shards[s].done[row >> 6] >> (row & 63) & 1);
-            while (i < n && (range[i].shard < s || (range[i].shard == s && range[i].end <= row))) {
+            while (i < n && (range[i].shard < s || (range[i].shard == s && range[i].end <= row)))
                 i++;
-            }
             bool inside = i < n && range[i].shard == s && range[i].begin <= row;
             if (!done) assert_true(inside);
             if (inside && (row == range[i].begin || row + 1 == range[i].end)) assert_false(done);
@@ -176,9 +175,8 @@ static const uint64_t shard_rows[N_SHARDS] = {5000, 3, 1200};
 static wf_leases *leases_of(const char *out_dir, int64_t run, int group, const uint64_t *done)
 {
     wf_lease_shard shards[N_SHARDS];
-    for (size_t i = 0; i < N_SHARDS; i++) {
+    for (size_t i = 0; i < N_SHARDS; i++)
         shards[i] = (wf_lease_shard){.n_rows = shard_rows[i]};
-    }
     shards[0].done = done;
     wf_leases_config config = {.out_dir = out_dir,
                                .run = run,
@@ -219,15 +217,13 @@ static void test_many_processes_lease_each_row_once(void **state)
         }
     }
     close(fds[1]);
-    for (size_t i = 0; i < N_SHARDS; i++) {
+    for (size_t i = 0; i < N_SHARDS; i++)
         seen[i] = calloc(shard_rows[i], 1);
-    }
     wf_lease lease;
     size_t n_leases = 0;
     while (read(fds[0], &lease, sizeof lease) == (ssize_t)sizeof lease) {
-        for (uint64_t row = lease.begin; row < lease.end; row++) {
+        for (uint64_t row = lease.begin; row < lease.end; row++)
             seen[lease.shard][row]++;
-        }
         n_leases++;
     }
     close(fds[0]);
@@ -237,9 +233,8 @@ static void test_many_processes_lease_each_row_once(void **state)
         assert_int_equal(status, 0);
     }
     for (size_t i = 0; i < N_SHARDS; i++) {
-        for (uint64_t row = 0; row < shard_rows[i]; row++) {
+        for (uint64_t row = 0; row < shard_rows[i]; row++)
             assert_int_equal(seen[i][row], 1);
-        }
         free(seen[i]);
     }
     assert_true(n_leases >= N_PROCESSES);

@@ -28,9 +28,8 @@ static wf_status pack(void **state, const char *text, wf_pack_options o, wf_pack
     wf_shard_limits limits = {.n_vocab = wf_shard_info_of(s)->vocab_size};
     assert_int_equal(wf_shard_info_of(s)->vocab_size, report->vocab);
     assert_ok(wf_shard_read(s, 0, 8, &limits, arena, rows, n));
-    for (uint32_t i = 0; i < *n; i++) {
+    for (uint32_t i = 0; i < *n; i++)
         if (rows[i].status != WF_OK) fail_msg("%s", rows[i].error);
-    }
     wf_shard_close(&s);
     return WF_OK;
 }
@@ -85,9 +84,8 @@ static void test_all_keys(void **state)
     const char *meta = "{\"tenant\":\"a\",\"tags\":[1,null,true,0.5]}";
     char found[128] = "";
     size_t k = 0; // but for spaces
-    for (uint32_t i = 0; i < r->meta_bytes; i++) {
+    for (uint32_t i = 0; i < r->meta_bytes; i++)
         if (r->meta[i] != ' ') found[k++] = (char)r->meta[i];
-    }
     assert_string_equal(found, meta);
     wf_arena_destroy(&arena);
 }

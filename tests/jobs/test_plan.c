@@ -29,9 +29,8 @@ static const place_row place_rows[] = {
 
 static void parse_nodes(const char *text, int *node)
 {
-    for (size_t i = 0; text[i]; i++) {
+    for (size_t i = 0; text[i]; i++)
         node[i] = text[i] - '0';
-    }
 }
 
 static void test_placement(void **state)
@@ -49,9 +48,8 @@ static void test_placement(void **state)
         wf_plan *plan;
         assert_ok(wf_plan_make(&in, &plan));
         char got[32] = "";
-        for (int r = 0; r < plan->n_ranks; r++) {
+        for (int r = 0; r < plan->n_ranks; r++)
             got[r] = plan->rank[r].group < 0 ? '.' : (char)('0' + plan->rank[r].group);
-        }
         if (strcmp(got, row->groups) != 0) print_error("%s\n", row->name);
         assert_string_equal(got, row->groups);
         assert_int_equal(plan->n_spanning, row->n_spanning);
@@ -109,9 +107,8 @@ static void check_plan(const wf_plan_input *in, const wf_plan *plan)
     }
     assert_int_equal(n_placed, plan->n_groups * plan->tensor);
     assert_int_equal(n_placed + plan->n_idle, plan->n_ranks);
-    for (int n = 0; n < plan->n_nodes; n++) {
+    for (int n = 0; n < plan->n_nodes; n++)
         n_inside += per_node[n] / plan->tensor;
-    }
     for (int g = 0; g < plan->n_groups; g++) {
         const int *member = plan->member + plan->group[g].first;
         if (g > 0) assert_true(member[0] > member[-plan->tensor]);

@@ -90,10 +90,7 @@ typedef struct {
     wf_drain_cause drain;
 } rank_sign;
 
-#define COMPUTES(pulse, operation)                                                                 \
-    {                                                                                              \
-        WF_PULSE_##pulse, WF_OPERATION_##operation, S, WF_DRAIN_NOT                                \
-    }
+#define COMPUTES(pulse, operation) {WF_PULSE_##pulse, WF_OPERATION_##operation, S, WF_DRAIN_NOT}
 
 typedef struct {
     const char *what;

@@ -15,9 +15,8 @@ static wf_status append(wf_shard_writer *writer, long row, long gap_ms, long bad
     char text[MOST_TOKENS];
     int32_t tokens[MOST_TOKENS + 1] = {BOS};
     int n = snprintf(text, sizeof text, "count:%ld=", 3 + row * 7 % 18);
-    for (int i = 0; i < n; i++) {
+    for (int i = 0; i < n; i++)
         tokens[i + 1] = (unsigned char)text[i];
-    }
     if (row == bad_row) tokens[1] = 100000;
     wf_request request = {.id = (uint64_t)row,
                           .arrival_ns = row * gap_ms * 1000000,
@@ -36,14 +35,12 @@ int main(int argc, char **argv)
         .vocab_size = VOCABULARY, .generator = "make_stream", .replace = true};
     wf_shard_writer *writer = NULL;
     wf_status st = wf_shard_writer_create(argv[1], &options, &writer);
-    for (long row = 0; st == WF_OK && row < n_rows; row++) {
+    for (long row = 0; st == WF_OK && row < n_rows; row++)
         st = append(writer, row, gap_ms, bad_row);
-    }
-    if (st == WF_OK) {
+    if (st == WF_OK)
         st = wf_shard_writer_close(&writer, NULL);
-    } else {
+    else
         wf_shard_writer_abandon(&writer);
-    }
     if (st != WF_OK) fprintf(stderr, "make_stream: %s\n", wf_error());
     return wf_status_exit_code(st);
 }

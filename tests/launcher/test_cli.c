@@ -10,9 +10,8 @@ typedef struct {
 
 static void run_rows(const cli_row *rows, size_t n)
 {
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++)
         assert_run(rows[i].command, rows[i].code, rows[i].part);
-    }
 }
 
 static const cli_row help_rows[] = {

@@ -106,9 +106,8 @@ static void test_a_lost_group_comes_back(void **state)
     model m = {.state = WF_GROUP_IDLE};
     static const wf_group_event life[] = {WF_ON_PLACE, WF_ON_ALIVE, WF_ON_WORKS};
     for (int n = 0; n < 5; n++) {
-        for (size_t i = 0; i < 3; i++) {
+        for (size_t i = 0; i < 3; i++)
             send(&m, life[i]);
-        }
         assert_int_equal(m.state, WF_GROUP_RUN);
         send(&m, WF_ON_QUIET);
         assert_true(m.told);
@@ -134,9 +133,8 @@ static void test_places(void **state)
     (void)state;
     wf_place place[8];
     int seats[2], was[2] = {2, 3};
-    for (int i = 0; i < 8; i++) {
+    for (int i = 0; i < 8; i++)
         place[i] = (wf_place){.node = i / 4, .local = i % 4, .group = -1};
-    }
     wf_places_seat(place, (int[]){0, 1}, 2, 0);
     wf_places_seat(place, (int[]){2, 3}, 2, 1);
     wf_places_seat(place, (int[]){4, 5}, 2, 2);
@@ -170,9 +168,8 @@ static void test_places_at_random(void **state)
                                   .bad = next_random(&random) % 5 == 0};
             n_free += place[i].group < 0 && !place[i].bad;
         }
-        for (int i = 0; i < tensor; i++) {
+        for (int i = 0; i < tensor; i++)
             was[i] = (int)(next_random(&random) % (uint32_t)n);
-        }
         bool got = wf_places_pick(place, n, tensor, (int[]){-1, -1, -1, -1}, seats);
         assert_int_equal(got, n_free >= tensor);
         for (int i = 0; got && i < tensor; i++) {

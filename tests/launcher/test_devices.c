@@ -150,12 +150,10 @@ static void test_assignment(void **state)
         if (st != c->st) fail_msg("%s: %s", c->what, wf_error());
         const char *said = st == WF_OK ? remark : wf_error();
         if (st == WF_OK && !c->words[0] && remark[0]) fail_msg("%s: %s", c->what, remark);
-        for (size_t k = 0; k < N_ROWS(c->words) && c->words[k]; k++) {
+        for (size_t k = 0; k < N_ROWS(c->words) && c->words[k]; k++)
             if (!strstr(said, c->words[k])) fail_msg("%s: %s", c->what, said);
-        }
-        for (int r = 0; st == WF_OK && r < c->n_ranks; r++) {
+        for (int r = 0; st == WF_OK && r < c->n_ranks; r++)
             if (device[r] != c->device[r]) fail_msg("%s: rank %d on %d", c->what, r, device[r]);
-        }
     }
 }
 
@@ -169,9 +167,8 @@ static void test_binding_near(void **state)
     wf_hwloc_version(version, sizeof version);
     if (strstr(version, "not built in") || sched_getaffinity(0, sizeof set, &set) != 0) skip();
     int last = CPU_SETSIZE - 1;
-    while (last >= 0 && !CPU_ISSET((size_t)last, &set)) {
+    while (last >= 0 && !CPU_ISSET((size_t)last, &set))
         last--;
-    }
     snprintf(text, sizeof text, "%d", last);
     assert_int_equal(wf_cores_count("", &all), WF_OK);
     assert_int_equal(wf_cores_count(text, &near), WF_OK);

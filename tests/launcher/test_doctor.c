@@ -48,9 +48,8 @@ static void test_judge(void **state)
         wf_text text = {0};
         assert_int_equal(wf_doctor_judge(&m, 1, finding), 1);
         wf_finding_text(finding, &text);
-        if (finding->verdict != cases[i].verdict || !strstr(text.bytes, cases[i].words)) {
+        if (finding->verdict != cases[i].verdict || !strstr(text.bytes, cases[i].words))
             fail_msg("case %zu: %s", i, text.bytes);
-        }
         wf_text_free(&text);
     }
 }
@@ -74,9 +73,8 @@ static void test_worst_speaks(void **state)
     assert_int_equal(finding[1].n, 4);
     assert_int_equal(finding[1].verdict, WF_VERDICT_WARN);
     assert_string_equal(finding[0].worst->place, "n2");
-    for (int i = 0; i < 2 * WF_MEASURES_MAX; i++) {
+    for (int i = 0; i < 2 * WF_MEASURES_MAX; i++)
         wf_measure_add(&m, WF_CHECK_CLOCK, 0, "n1");
-    }
     assert_int_equal(m.n, WF_MEASURES_MAX);
 }
 

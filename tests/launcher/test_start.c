@@ -6,9 +6,8 @@
 // `context` is a NULL-ended list of name, value, name, value ...
 static const char *table_lookup(void *context, const char *name)
 {
-    for (const char **at = context; *at; at += 2) {
+    for (const char **at = context; *at; at += 2)
         if (strcmp(at[0], name) == 0) return at[1];
-    }
     return NULL;
 }
 

@@ -19,46 +19,17 @@ typedef struct {
     const char *error;
 } rank_fact;
 
-#define ALIVE                                                                                      \
-    {                                                                                              \
-        WF_PULSE_BEATS, WF_OPERATION_STEP, WF_OK, WF_DRAIN_NOT, 0, 100, ""                         \
-    }
-#define LOADS                                                                                      \
-    {                                                                                              \
-        WF_PULSE_BEATS, WF_OPERATION_LOAD, WF_OK, WF_DRAIN_NOT, 0, 100, ""                         \
-    }
-#define STILL                                                                                      \
-    {                                                                                              \
-        WF_PULSE_STILL, WF_OPERATION_STEP, WF_OK, WF_DRAIN_NOT, 0, 100, ""                         \
-    }
-#define QUIET                                                                                      \
-    {                                                                                              \
-        WF_PULSE_QUIET, WF_OPERATION_STEP, WF_OK, WF_DRAIN_NOT, 0, 100, ""                         \
-    }
-#define GONE(when)                                                                                 \
-    {                                                                                              \
-        WF_PULSE_GONE, WF_OPERATION_STEP, WF_OK, WF_DRAIN_NOT, 0, when, ""                         \
-    }
-#define SHOT(when)                                                                                 \
-    {                                                                                              \
-        WF_PULSE_GONE, WF_OPERATION_STEP, WF_OK, WF_DRAIN_NOT, SIGTERM, when, ""                   \
-    }
-#define DONE                                                                                       \
-    {                                                                                              \
-        WF_PULSE_OVER, WF_OPERATION_DONE, WF_OK, WF_DRAIN_NOT, 0, 100, ""                          \
-    }
-#define FAILS(end, error)                                                                          \
-    {                                                                                              \
-        WF_PULSE_OVER, WF_OPERATION_FAILED, end, WF_DRAIN_NOT, 0, 100, error                       \
-    }
+#define ALIVE             {WF_PULSE_BEATS, WF_OPERATION_STEP, WF_OK, WF_DRAIN_NOT, 0, 100, ""}
+#define LOADS             {WF_PULSE_BEATS, WF_OPERATION_LOAD, WF_OK, WF_DRAIN_NOT, 0, 100, ""}
+#define STILL             {WF_PULSE_STILL, WF_OPERATION_STEP, WF_OK, WF_DRAIN_NOT, 0, 100, ""}
+#define QUIET             {WF_PULSE_QUIET, WF_OPERATION_STEP, WF_OK, WF_DRAIN_NOT, 0, 100, ""}
+#define GONE(when)        {WF_PULSE_GONE, WF_OPERATION_STEP, WF_OK, WF_DRAIN_NOT, 0, when, ""}
+#define SHOT(when)        {WF_PULSE_GONE, WF_OPERATION_STEP, WF_OK, WF_DRAIN_NOT, SIGTERM, when, ""}
+#define DONE              {WF_PULSE_OVER, WF_OPERATION_DONE, WF_OK, WF_DRAIN_NOT, 0, 100, ""}
+#define FAILS(end, error) {WF_PULSE_OVER, WF_OPERATION_FAILED, end, WF_DRAIN_NOT, 0, 100, error}
 #define DRAINED(cause, signal)                                                                     \
-    {                                                                                              \
-        WF_PULSE_OVER, WF_OPERATION_DRAINED, WF_DRAINED, WF_DRAIN_##cause, signal, 100, ""         \
-    }
-#define DRAINS(cause)                                                                              \
-    {                                                                                              \
-        WF_PULSE_BEATS, WF_OPERATION_STEP, WF_OK, WF_DRAIN_##cause, 0, 100, ""                     \
-    }
+    {WF_PULSE_OVER, WF_OPERATION_DRAINED, WF_DRAINED, WF_DRAIN_##cause, signal, 100, ""}
+#define DRAINS(cause) {WF_PULSE_BEATS, WF_OPERATION_STEP, WF_OK, WF_DRAIN_##cause, 0, 100, ""}
 
 enum { N_MOST = 3 };
 
@@ -573,17 +544,13 @@ static void case_check(const why_case *c, size_t i, const char *reason, bool can
         fail_msg("case %zu: %s, expected %s: %s", i, wf_cause_word(why.cause),
                  wf_cause_word(c->cause), why.words.bytes);
     }
-    for (size_t k = 0; k < N_ROWS(c->words) && c->words[k]; k++) {
-        if (!strstr(why.words.bytes, c->words[k])) {
+    for (size_t k = 0; k < N_ROWS(c->words) && c->words[k]; k++)
+        if (!strstr(why.words.bytes, c->words[k]))
             fail_msg("case %zu: \"%s\" is not in: %s", i, c->words[k], why.words.bytes);
-        }
-    }
-    if (!strstr(why.next.bytes, c->next)) {
+    if (!strstr(why.next.bytes, c->next))
         fail_msg("case %zu: next is \"%s\", not \"%s\"", i, why.next.bytes, c->next);
-    }
-    if (strpbrk(why.words.bytes, "{}") || strpbrk(why.remedy.bytes, "{}")) {
+    if (strpbrk(why.words.bytes, "{}") || strpbrk(why.remedy.bytes, "{}"))
         fail_msg("case %zu: a place is not filled: %s / %s", i, why.words.bytes, why.remedy.bytes);
-    }
     assert_true(why.remedy.n > 0);
     wf_why_free(&why);
 }
@@ -600,9 +567,8 @@ static void test_every_cause(void **state)
         case_check(&told[i].is, i, told[i].reason, told[i].cancelled);
         seen[told[i].is.cause] = true;
     }
-    for (int i = 0; i < WF_N_CAUSES; i++) {
+    for (int i = 0; i < WF_N_CAUSES; i++)
         if (!seen[i]) fail_msg("no case of %s", wf_cause_word((wf_cause)i));
-    }
 }
 
 static void test_log_hints(void **state)
@@ -637,9 +603,8 @@ static void test_log_hints(void **state)
         {"12:03:44 warn  request 7: Killed by its stop token", WF_HINT_NONE},
         {"", WF_HINT_NONE},
     };
-    for (size_t i = 0; i < N_ROWS(rows); i++) {
+    for (size_t i = 0; i < N_ROWS(rows); i++)
         assert_int_equal(wf_log_hint_of(rows[i].line), rows[i].hint);
-    }
 }
 
 int main(void)

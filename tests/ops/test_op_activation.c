@@ -58,13 +58,12 @@ static void extremes(void **state)
     }
     for (int form = 0; form < N_FORMS; form++) {
         const float *got = op_read(&y[form][0]), *want = op_read(&y[form][1]);
-        for (int j = 0; j < N; j++) {
+        for (int j = 0; j < N; j++)
             if (isnan(want[j]) || isinf(want[j]))
                 assert_true(isnan(want[j]) ? isnan(got[j]) : got[j] == want[j]);
             else if (!(fabsf(got[j] - want[j]) <= 2e-7f + 0.01f * fabsf(want[j])))
                 fail_msg("%s(%g) = %g, ref has %g", form_names[form], (double)gate[j],
                          (double)got[j], (double)want[j]);
-        }
     }
 }
 

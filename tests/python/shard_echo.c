@@ -72,11 +72,9 @@ static wf_status put_rows(echo *e)
         uint32_t n = 0;
         wf_arena_mark mark = wf_arena_get_mark(e->arena);
         WF_TRY(wf_shard_read(e->shard, at, BATCH, &limits, e->arena, rows, &n));
-        for (uint32_t i = 0; i < n; i++) {
-            for (uint32_t k = 0; k < rows[i].sampling.n; k++) {
+        for (uint32_t i = 0; i < n; i++)
+            for (uint32_t k = 0; k < rows[i].sampling.n; k++)
                 WF_TRY(put_sample(e, &rows[i], (uint16_t)k));
-            }
-        }
         wf_arena_reset(e->arena, mark);
         at += n;
     }

@@ -328,9 +328,8 @@ static void every_fault_of_a_file_is_found(void **state)
         snprintf(path, sizeof path, "%s/%s", folder, names.item[i]);
         snprintf(place, sizeof place, "%s", strchr(names.item[i], '@') + 1);
         *strstr(place, ".h5") = '\0';
-        for (char *c = place; *c; c++) {
+        for (char *c = place; *c; c++)
             if (*c == ':') *c = '/';
-        }
         expect_problem(path, place);
     }
     wf_paths_destroy(&names);

@@ -196,9 +196,8 @@ static void many_gaps_stay_within_a_thousandth(void **state)
                                {rough.itl.p90, exact.itl.p90},
                                {rough.itl.p95, exact.itl.p95},
                                {rough.itl.p99, exact.itl.p99}};
-    for (size_t i = 0; i < N_ROWS(pairs); i++) {
+    for (size_t i = 0; i < N_ROWS(pairs); i++)
         assert_true(fabs(pairs[i][0] / pairs[i][1] - 1) < 0.002); // bucket and its neighbour
-    }
 }
 
 static void steps_are_summed(void **state)

@@ -114,9 +114,8 @@ static void text_says_what_matters(void **state)
                                         "steps        390;"};
     run_fixture_complete(&fixture);
     print_as(WF_REPORT_TEXT, (wf_report_options){.limits = {.e2el_ns = 100000000}});
-    for (size_t i = 0; i < N_ROWS(parts); i++) {
+    for (size_t i = 0; i < N_ROWS(parts); i++)
         assert_contains(text, parts[i]);
-    }
     assert_null(strstr(text, "not complete"));
     // For people to look at: WEFT_SHOW=1 tests/results/test_report
     if (getenv("WEFT_SHOW")) printf("%s", text);
@@ -153,9 +152,8 @@ static void csv_has_a_value_under_each_head(void **state)
     run_fixture_complete(&fixture);
     print_as(WF_REPORT_CSV, (wf_report_options){0});
     char *second = strchr(text, '\n') + 1;
-    for (char *c = text; *c; c++) {
+    for (char *c = text; *c; c++)
         commas[c >= second] += *c == ',';
-    }
     assert_int_equal(commas[0], commas[1]);
     assert_contains(second, "\"fixture run\",355,35,");
 }

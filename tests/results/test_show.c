@@ -36,9 +36,8 @@ static wf_status show(wf_show_options options)
 static size_t count(const char *part)
 {
     size_t n = 0;
-    for (const char *at = text; (at = strstr(at, part)) != NULL; at++) {
+    for (const char *at = text; (at = strstr(at, part)) != NULL; at++)
         n++;
-    }
     return n;
 }
 

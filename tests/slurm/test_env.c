@@ -8,9 +8,8 @@
 // `context` is a NULL-ended list of name, value, name, value ...
 static const char *table_lookup(void *context, const char *name)
 {
-    for (const char **at = context; *at; at += 2) {
+    for (const char **at = context; *at; at += 2)
         if (strcmp(at[0], name) == 0) return at[1];
-    }
     return NULL;
 }
 
@@ -113,9 +112,8 @@ static void test_node_lists(void **state)
         wf_slurm_nodes nodes;
         char got[512] = "";
         assert_int_equal(wf_slurm_nodes_expand(rows[i].list, &nodes), WF_OK);
-        for (size_t k = 0; k < nodes.n; k++) {
+        for (size_t k = 0; k < nodes.n; k++)
             strcat(strcat(got, nodes.name[k]), " ");
-        }
         assert_string_equal(got, rows[i].names);
         wf_slurm_nodes_free(&nodes);
     }

@@ -114,9 +114,8 @@ static wf_status read_all(const char *folder, uint32_t tokens, uint64_t bytes)
     int64_t start = wf_clock_ns();
     WF_TRY(wf_results_open(folder, &options, &results));
     wf_status st = wf_results_next(results, &row);
-    while (st == WF_OK && row) {
+    while (st == WF_OK && row)
         st = wf_results_next(results, &row);
-    }
     print_line("read", wf_results_rows(results), tokens, bytes, 0, wf_clock_ns() - start, 0);
     wf_results_close(&results);
     return st;

@@ -30,15 +30,13 @@ static wf_status write_shard(const bench *b)
     int32_t *prompt = NULL;
     wf_rng rng = wf_rng_make(1, 0);
     WF_TRY(wf_alloc(b->n_tokens, sizeof *prompt, &prompt));
-    for (uint32_t k = 0; k < b->n_tokens; k++) {
+    for (uint32_t k = 0; k < b->n_tokens; k++)
         prompt[k] = (int32_t)wf_rng_below(wf_rng_next_u32(&rng), VOCABULARY);
-    }
     wf_status st = wf_shard_writer_create(b->path, &o, &w);
     for (uint64_t i = 0; st == WF_OK && i < b->n_rows; i++) {
         // The same draw, shifted: new values at the cost of an addition.
-        for (uint32_t k = 0; k < b->n_tokens; k++) {
+        for (uint32_t k = 0; k < b->n_tokens; k++)
             prompt[k] = (prompt[k] + 7919) % VOCABULARY;
-        }
         wf_request r = {.id = i,
                         .arrival_ns = (int64_t)i * 180 * WF_NS_PER_MS,
                         .max_new_tokens = 200,
