@@ -16,8 +16,8 @@
 #include "engine/comm/comm.h"
 #include "engine/graphs.h"
 #include "engine/model.h"
-#include "io/request.h"
-#include "io/result.h"
+#include "io/results/result.h"
+#include "io/shard/request.h"
 
 typedef struct wf_engine wf_engine;
 

@@ -13,7 +13,7 @@
 
 #include "engine/family.h"
 #include "engine/rotary.h"
-#include "io/hf_folder.h"
+#include "io/weights/hf_folder.h"
 #include "kernels/tensor.h"
 
 #define WF_ARCH_MAX_EOS 8

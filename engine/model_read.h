@@ -15,7 +15,7 @@
 #ifndef WF_ENGINE_MODEL_READ_H
 #define WF_ENGINE_MODEL_READ_H
 
-#include "io/hf_folder.h"
+#include "io/weights/hf_folder.h"
 #include "kernels/backend.h"
 
 // Rows [row, row + n_rows) of a tensor of row_cols columns; of them columns [col, col + n_cols) are

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "io/base/text.h"
-#include "jobs/jobspec.h"
+#include "jobs/spec/jobspec.h"
 #include "launcher/commands.h"
 #include "launcher/errors.h"
 

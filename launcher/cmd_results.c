@@ -5,7 +5,7 @@
 #include "io/base/file.h"
 #include "io/base/parse.h"
 #include "io/base/text.h"
-#include "io/runfile_owner.h"
+#include "io/results/runfile_owner.h"
 #include "launcher/commands.h"
 #include "launcher/folders.h"
 #include "results/check/check.h"

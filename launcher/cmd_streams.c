@@ -5,8 +5,8 @@
 #include "io/base/clock.h"
 #include "io/base/parse.h"
 #include "io/base/text.h"
-#include "jobs/import.h"
-#include "jobs/pack.h"
+#include "jobs/streams/import.h"
+#include "jobs/streams/pack.h"
 #include "launcher/commands.h"
 
 enum { DEFAULT_VOCABULARY = 256 };

@@ -10,8 +10,8 @@
 #include <unistd.h>
 
 #include "io/base/file.h"
-#include "io/runfile.h"
-#include "io/runfile_owner.h"
+#include "io/results/runfile.h"
+#include "io/results/runfile_owner.h"
 
 // What Weft writes into an output folder, besides runs/, which goes first.
 static const char *const entries[] = {

@@ -2,7 +2,7 @@
 #ifndef WF_LAUNCHER_JOBFILE_H
 #define WF_LAUNCHER_JOBFILE_H
 
-#include "jobs/jobspec.h"
+#include "jobs/spec/jobspec.h"
 #include "launcher/cli.h"
 
 // Loads the first argument with the command's --set (and, where it has them, --out and --part)

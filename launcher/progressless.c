@@ -1,7 +1,7 @@
 // Counts runs without progress. See progressless.h.
 #include "launcher/progressless.h"
 
-#include "io/runfile.h"
+#include "io/results/runfile.h"
 
 wf_status wf_progressless_check(const char *out_dir, long long limit)
 {

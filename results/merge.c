@@ -7,9 +7,9 @@
 #include "io/base/arena.h"
 #include "io/base/fault.h"
 #include "io/base/file.h"
-#include "io/results_file.h"
-#include "io/results_manifest.h"
-#include "io/segment_file.h"
+#include "io/results/results_file.h"
+#include "io/results/results_manifest.h"
+#include "io/results/segment_file.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -18,7 +18,7 @@
 #define WF_RESULTS_METRICS_H
 
 #include "io/base/status.h"
-#include "io/result.h"
+#include "io/results/result.h"
 
 #include <stdbool.h>
 #include <stddef.h>

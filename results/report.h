@@ -8,7 +8,7 @@
 
 #include <stdio.h>
 
-#include "io/results_file.h"
+#include "io/results/results_file.h"
 #include "results/metrics.h"
 
 typedef enum wf_report_form { WF_REPORT_TEXT, WF_REPORT_JSON, WF_REPORT_CSV } wf_report_form;

@@ -2,7 +2,7 @@
 #include "results/show.h"
 
 #include "io/base/json_writer.h"
-#include "io/results_file.h"
+#include "io/results/results_file.h"
 
 #include <inttypes.h>
 #include <stdlib.h>

@@ -4,8 +4,8 @@
 
 #include <stdint.h>
 
-#include "jobs/jobspec.h"
-#include "jobs/plan.h"
+#include "jobs/spec/jobspec.h"
+#include "jobs/spec/plan.h"
 #include "launcher/bringup/device_look.h"
 #include "launcher/bringup/world.h"
 #include "launcher/version.h"

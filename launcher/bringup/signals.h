@@ -1,4 +1,4 @@
-// Signals: SIGTERM, SIGINT and SIGUSR1 ask the job to leave (jobs/drain.h): the first to finish
+// Signals: SIGTERM, SIGINT and SIGUSR1 ask the job to leave (jobs/run/drain.h): the first to finish
 // what fits, a second one to leave now, both with everything finished sealed and exit code 75. A
 // third SIGINT ends the process at once.
 //
@@ -6,7 +6,7 @@
 #ifndef WF_LAUNCHER_SIGNALS_H
 #define WF_LAUNCHER_SIGNALS_H
 
-#include "jobs/drain.h"
+#include "jobs/run/drain.h"
 
 void wf_signals_install(void);
 

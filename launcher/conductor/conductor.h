@@ -10,8 +10,9 @@
 // group ended), is fenced off; what it had not sealed goes back to the pool, and it is started
 // again, on its places or on spare ones (conductor_places.h), while others go on. What becomes of a
 // group is a table (conductor_table.h). A request that stops its group again and again is given up
-// (jobs/returned.h). What happened stands in <out>/events.jsonl (jobs/events.h). When no place is
-// left, the other groups finish what they can, and the job ends WF_DRAINED, to be run again.
+// (jobs/run/returned.h). What happened stands in <out>/events.jsonl (jobs/run/events.h). When no
+// place is left, the other groups finish what they can, and the job ends WF_DRAINED, to be run
+// again.
 //
 // Success is judged by the ranks' own last words and by what is sealed, never by exit codes: srun
 // returns 0 for a step whose node was lost. Exit codes are only asked why a rank failed that said
@@ -19,7 +20,7 @@
 #ifndef WF_LAUNCHER_CONDUCTOR_H
 #define WF_LAUNCHER_CONDUCTOR_H
 
-#include "jobs/drain.h"
+#include "jobs/run/drain.h"
 #include "launcher/conductor/conductor_pool.h"
 #include "launcher/conductor/conductor_site.h"
 

@@ -9,7 +9,7 @@
 #include "io/base/file.h"
 #include "io/base/log.h"
 #include "io/base/text.h"
-#include "io/runfile.h"
+#include "io/results/runfile.h"
 #include "launcher/conductor/conductor_internal.h"
 
 // ---- the end of the job -------------------------------------------------------------------------

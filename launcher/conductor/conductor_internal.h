@@ -16,8 +16,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "jobs/events.h"
-#include "jobs/progress.h"
+#include "jobs/run/events.h"
+#include "jobs/watch/progress.h"
 #include "launcher/conductor/conductor.h"
 #include "launcher/conductor/conductor_step.h"
 #include "launcher/conductor/conductor_table.h"

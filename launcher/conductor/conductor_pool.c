@@ -9,13 +9,13 @@
 #include "engine/model.h"
 #include "io/base/arena.h"
 #include "io/base/file.h"
-#include "io/hf_folder.h"
-#include "io/runfile.h"
-#include "jobs/flight.h"
-#include "jobs/folder.h"
-#include "jobs/inputs.h"
-#include "jobs/lease.h"
-#include "jobs/returned.h"
+#include "io/results/runfile.h"
+#include "io/weights/hf_folder.h"
+#include "jobs/run/flight.h"
+#include "jobs/run/folder.h"
+#include "jobs/run/lease.h"
+#include "jobs/run/returned.h"
+#include "jobs/spec/inputs.h"
 
 typedef struct {
     int group;

@@ -1,7 +1,7 @@
 // The work of a conducted job: its folder, its run, its ranges, and what lives took and gave back.
 //
 //   open: shards, model identity, owner, run begun, what is done, ranges published
-//   a life (group, epoch) takes ranges by itself (jobs/lease.h); it ends
+//   a life (group, epoch) takes ranges by itself (jobs/run/lease.h); it ends
 //      closed   it said that all it took is sealed
 //      cleared  fenced off by the next epoch; what it had not sealed is back in the pool
 //   strays: ranges that no closed or cleared life accounts for: taken in the moment of a death, or
@@ -12,10 +12,10 @@
 #ifndef WF_LAUNCHER_CONDUCTOR_POOL_H
 #define WF_LAUNCHER_CONDUCTOR_POOL_H
 
-#include "io/reader.h"
-#include "jobs/folder.h"
-#include "jobs/jobspec.h"
-#include "jobs/runner.h"
+#include "io/shard/reader.h"
+#include "jobs/run/folder.h"
+#include "jobs/run/runner.h"
+#include "jobs/spec/jobspec.h"
 
 typedef struct wf_pool wf_pool;
 

@@ -5,13 +5,13 @@
 //                    GPU, else as many as parallel.replicas need, else one group per node
 //   elsewhere        this host; a place per rank that parallel.replicas asks for, else per GPU
 //
-// The groups are laid on the places by jobs/plan.h, as ranks would be; what is left over is spare.
-// Local.
+// The groups are laid on the places by jobs/spec/plan.h, as ranks would be; what is left over is
+// spare. Local.
 #ifndef WF_LAUNCHER_CONDUCTOR_SITE_H
 #define WF_LAUNCHER_CONDUCTOR_SITE_H
 
-#include "jobs/jobspec.h"
-#include "jobs/plan.h"
+#include "jobs/spec/jobspec.h"
+#include "jobs/spec/plan.h"
 #include "launcher/conductor/conductor_places.h"
 #include "slurm/env.h"
 

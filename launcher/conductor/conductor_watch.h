@@ -16,7 +16,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "jobs/progress_status.h"
+#include "jobs/watch/progress_status.h"
 
 typedef struct wf_beat_limits {
     int64_t beat_ns, load_ns;

@@ -5,8 +5,8 @@
 #ifndef WF_LAUNCHER_PART_H
 #define WF_LAUNCHER_PART_H
 
-#include "jobs/plan.h"
-#include "jobs/runner.h"
+#include "jobs/run/runner.h"
+#include "jobs/spec/plan.h"
 #include "launcher/bringup/world.h"
 #include "launcher/cli.h"
 

@@ -3,7 +3,7 @@
 #ifndef WF_LAUNCHER_ASK_QUEUE_H
 #define WF_LAUNCHER_ASK_QUEUE_H
 
-#include "io/runfile_owner.h"
+#include "io/results/runfile_owner.h"
 
 // A wf_owner_ask; `context` is not used. A job that waits in the queue does not work. Unknown where
 // there is no queue, it does not answer, or it knows no such job. Local.

@@ -18,7 +18,7 @@
 #include "io/base/arena.h"
 #include "io/base/clock.h"
 #include "io/base/file.h"
-#include "jobs/plan.h"
+#include "jobs/spec/plan.h"
 #include "launcher/watch/doctor.h"
 
 enum { BATCHES = 3, PINGS = 50, BLOCK_BYTES = 8 << 20 };

@@ -7,7 +7,7 @@
 #ifndef WF_LAUNCHER_QUEUE_LOOK_H
 #define WF_LAUNCHER_QUEUE_LOOK_H
 
-#include "jobs/watch.h"
+#include "jobs/watch/watch.h"
 
 typedef struct wf_queue_look {
     wf_batch_word word;

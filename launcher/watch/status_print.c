@@ -8,7 +8,7 @@
 
 #include "io/base/clock.h"
 #include "io/base/text.h"
-#include "jobs/words.h"
+#include "jobs/watch/words.h"
 
 static bool is_troubled(const wf_watch_rank *r)
 {

@@ -8,7 +8,7 @@
 
 #include "io/base/json_writer.h"
 #include "io/base/text.h"
-#include "jobs/watch.h"
+#include "jobs/watch/watch.h"
 #include "launcher/watch/queue_look.h"
 
 typedef struct wf_standing {

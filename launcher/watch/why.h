@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 #include "io/base/text.h"
-#include "jobs/watch.h"
+#include "jobs/watch/watch.h"
 #include "launcher/watch/queue_look.h"
 
 // X(NAME, word for programs)

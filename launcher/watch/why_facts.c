@@ -9,7 +9,7 @@
 
 #include "io/base/file.h"
 #include "io/base/log.h"
-#include "jobs/events.h"
+#include "jobs/run/events.h"
 #include "results/report.h"
 
 // ---- the batch job's output ---------------------------------------------------------------------

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "io/base/text.h"
-#include "jobs/words.h"
+#include "jobs/watch/words.h"
 #include "launcher/watch/status_print.h"
 #include "launcher/watch/why.h"
 

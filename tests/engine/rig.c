@@ -6,7 +6,7 @@
 
 #include "io/base/clock.h"
 #include "io/base/file.h"
-#include "io/hf_folder.h"
+#include "io/weights/hf_folder.h"
 
 static void must(wf_status st, const char *what)
 {

@@ -4,7 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "jobs/jobspec.h"
+#include "jobs/spec/jobspec.h"
 #include "tests/fuzz/fuzz.h"
 
 static wf_status load(const uint8_t *data, size_t size, wf_jobspec **spec)

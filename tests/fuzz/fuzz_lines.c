@@ -5,8 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "jobs/import_format.h"
-#include "jobs/pack_row.h"
+#include "jobs/streams/import_format.h"
+#include "jobs/streams/pack_row.h"
 #include "tests/fuzz/fuzz.h"
 
 static void trace_line(const wf_trace_format *format, const wf_line *line, wf_arena *arena,

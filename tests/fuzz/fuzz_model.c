@@ -3,7 +3,7 @@
 // they come out the same however many ranks ask; every tensor of an accepted folder lies in its
 // file.
 #include "engine/model_arch.h"
-#include "io/hf_folder.h"
+#include "io/weights/hf_folder.h"
 #include "tests/fuzz/fuzz.h"
 
 static void arch_look(const wf_hf_folder *folder)

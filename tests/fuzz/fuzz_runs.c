@@ -3,9 +3,9 @@
 // an identity equals itself.
 #include <string.h>
 
-#include "io/runfile.h"
-#include "jobs/events.h"
-#include "jobs/progress_status.h"
+#include "io/results/runfile.h"
+#include "jobs/run/events.h"
+#include "jobs/watch/progress_status.h"
 #include "tests/fuzz/fuzz.h"
 
 static void say_nothing(void *context, const char *line)

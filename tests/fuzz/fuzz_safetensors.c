@@ -3,7 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "io/safetensors.h"
+#include "io/weights/safetensors.h"
 #include "tests/fuzz/fuzz.h"
 
 static uint64_t bytes_of(const wf_st_tensor *t)

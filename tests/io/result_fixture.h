@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "io/segment.h"
+#include "io/results/segment.h"
 
 #define RESULT_FIXTURE_TOKENS 40
 #define RESULT_FIXTURE_TOP    3

@@ -2,7 +2,7 @@
 
 #include "tests/base/base_test.h"
 
-#include "io/shard_writer.h"
+#include "io/shard/shard_writer.h"
 
 char *fixture_folder_make(char path[256])
 {

@@ -5,7 +5,7 @@
 #include <stddef.h>
 
 #include "io/base/status.h"
-#include "io/request.h"
+#include "io/shard/request.h"
 
 #define FIXTURE_VOCAB  256
 #define FIXTURE_PROMPT 600 // longest prompt of fixture_row()

@@ -6,7 +6,7 @@
 
 #include "io/base/file.h"
 #include "io/base/rng.h"
-#include "io/h5util.h"
+#include "io/h5/h5util.h"
 #include "tests/io/shard_fixture.h"
 
 static char folder[256], path[300];

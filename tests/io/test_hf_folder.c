@@ -1,6 +1,6 @@
 #include "tests/io/test_safetensors_file.h"
 
-#include "io/hf_folder.h"
+#include "io/weights/hf_folder.h"
 
 #include <sys/stat.h>
 

@@ -11,8 +11,8 @@
 #include "io/base/clock.h"
 #include "io/base/file.h"
 #include "io/base/rng.h"
-#include "io/reader.h"
-#include "io/shard_writer.h"
+#include "io/shard/reader.h"
+#include "io/shard/shard_writer.h"
 #include "tests/io/shard_fixture.h"
 
 static char folder[256];

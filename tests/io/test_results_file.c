@@ -2,8 +2,8 @@
 #include "tests/base/base_test.h"
 
 #include "io/base/file.h"
-#include "io/results_file.h"
-#include "io/runfile.h"
+#include "io/results/results_file.h"
+#include "io/results/runfile.h"
 #include "tests/io/result_fixture.h"
 #include "tests/io/shard_fixture.h"
 

@@ -3,9 +3,9 @@
 
 #include "io/base/clock.h"
 #include "io/base/file.h"
-#include "io/runfile.h"
-#include "io/runfile_done.h"
-#include "io/runfile_owner.h"
+#include "io/results/runfile.h"
+#include "io/results/runfile_done.h"
+#include "io/results/runfile_owner.h"
 #include "tests/io/result_fixture.h"
 #include "tests/io/shard_fixture.h"
 

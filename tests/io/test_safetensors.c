@@ -1,6 +1,6 @@
 #include "tests/io/test_safetensors_file.h"
 
-#include "io/safetensors.h"
+#include "io/weights/safetensors.h"
 
 #include <fcntl.h>
 #include <sys/resource.h>

@@ -3,8 +3,8 @@
 
 #include "io/base/clock.h"
 #include "io/base/file.h"
-#include "io/results_file.h"
-#include "io/segment.h"
+#include "io/results/results_file.h"
+#include "io/results/segment.h"
 #include "tests/io/result_fixture.h"
 #include "tests/io/shard_fixture.h"
 

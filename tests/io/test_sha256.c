@@ -1,7 +1,7 @@
 // SHA-256 against the examples published with FIPS 180 and against pieces of any size.
 #include "tests/base/base_test.h"
 
-#include "io/sha256.h"
+#include "io/base/sha256.h"
 
 static void test_examples(void **state)
 {

@@ -5,8 +5,8 @@
 #include <sys/wait.h>
 
 #include "io/base/file.h"
-#include "io/shard.h"
-#include "io/shard_writer.h"
+#include "io/shard/shard.h"
+#include "io/shard/shard_writer.h"
 #include "tests/io/shard_fixture.h"
 
 #define PYTHON "/usr/bin/python3"

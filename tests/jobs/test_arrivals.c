@@ -3,7 +3,7 @@
 
 #include <math.h>
 
-#include "jobs/arrivals.h"
+#include "jobs/run/arrivals.h"
 
 #define N 200000
 

@@ -4,7 +4,7 @@
 #include "io/base/clock.h"
 #include "io/base/file.h"
 #include "io/base/log.h"
-#include "jobs/drain.h"
+#include "jobs/run/drain.h"
 
 #include <unistd.h>
 

@@ -1,7 +1,7 @@
 // The event log: what is added comes back in order, and a torn line harms nobody else's.
 #include "tests/jobs/jobs_test.h"
 
-#include "jobs/events.h"
+#include "jobs/run/events.h"
 
 static void test_added_events_come_back(void **state)
 {

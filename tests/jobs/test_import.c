@@ -4,8 +4,8 @@
 #include <sys/wait.h>
 
 #include "io/base/file.h"
-#include "io/shard.h"
-#include "jobs/import.h"
+#include "io/shard/shard.h"
+#include "jobs/streams/import.h"
 
 #define PYTHON   "/usr/bin/python3"
 #define AZURE    WEFT_SOURCE_DIR "/tests/jobs/azure-50.csv"

@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 
 #include "engine/model.h"
-#include "jobs/jobspec.h"
+#include "jobs/spec/jobspec.h"
 
 static const char *const no_environment[] = {NULL};
 

@@ -3,8 +3,8 @@
 
 #include <sys/wait.h>
 
-#include "io/runfile.h"
-#include "jobs/lease.h"
+#include "io/results/runfile.h"
+#include "jobs/run/lease.h"
 
 static void check_cut(const wf_lease_shard *shards, size_t n_shards, const wf_lease_cut *cut)
 {

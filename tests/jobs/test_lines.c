@@ -2,7 +2,7 @@
 #include "tests/jobs/jobs_test.h"
 
 #include "io/base/file.h"
-#include "jobs/lines.h"
+#include "jobs/streams/lines.h"
 
 enum { LONGEST = 3000000, N_MOST = 64 };
 

@@ -2,8 +2,8 @@
 #include "tests/jobs/jobs_test.h"
 
 #include "io/base/file.h"
-#include "io/shard.h"
-#include "jobs/pack.h"
+#include "io/shard/shard.h"
+#include "jobs/streams/pack.h"
 
 static const char *in_folder(void **state, const char *name)
 {

@@ -3,7 +3,7 @@
 
 #include <stdbool.h>
 
-#include "jobs/plan.h"
+#include "jobs/spec/plan.h"
 
 // `nodes` has one digit per rank, `groups` too: the group of each rank, '.' when idle.
 typedef struct {

@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 
 #include "io/base/clock.h"
-#include "jobs/progress.h"
+#include "jobs/watch/progress.h"
 
 typedef struct {
     wf_progress_view view;

@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <sys/stat.h>
 
-#include "jobs/returned.h"
+#include "jobs/run/returned.h"
 
 enum { N_ROWS_A = 300 };
 

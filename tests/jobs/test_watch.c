@@ -5,9 +5,9 @@
 #include <sys/stat.h>
 
 #include "io/base/clock.h"
-#include "io/runfile.h"
-#include "jobs/watch.h"
-#include "jobs/words.h"
+#include "io/results/runfile.h"
+#include "jobs/watch/watch.h"
+#include "jobs/watch/words.h"
 
 #define S WF_NS_PER_S
 

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "io/shard_writer.h"
+#include "io/shard/shard_writer.h"
 
 enum { BOS = 256, VOCABULARY = 260, MOST_TOKENS = 32 };
 

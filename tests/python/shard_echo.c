@@ -10,9 +10,9 @@
 #include <stdlib.h>
 
 #include "io/base/file.h"
-#include "io/runfile.h"
-#include "io/segment.h"
-#include "io/shard.h"
+#include "io/results/runfile.h"
+#include "io/results/segment.h"
+#include "io/shard/shard.h"
 
 enum { BATCH = 64 };
 

@@ -3,8 +3,8 @@
 #include "tests/results/run_fixture.h"
 
 #include "io/base/file.h"
-#include "io/runfile.h"
-#include "io/shard.h"
+#include "io/results/runfile.h"
+#include "io/shard/shard.h"
 #include "tests/io/shard_fixture.h"
 
 #include <inttypes.h>

@@ -5,7 +5,7 @@
 
 #include <stdint.h>
 
-#include "io/segment.h"
+#include "io/results/segment.h"
 
 #define RUN_ROWS_A 300
 #define RUN_ROWS_B 90

@@ -2,7 +2,7 @@
 #include "tests/base/base_test.h"
 
 #include "io/base/file.h"
-#include "io/runfile.h"
+#include "io/results/runfile.h"
 #include "results/check/check.h"
 #include "results/merge.h"
 #include "tests/results/run_fixture.h"

@@ -2,9 +2,9 @@
 #include "tests/base/base_test.h"
 
 #include "io/base/file.h"
-#include "io/results_file.h"
-#include "io/results_manifest.h"
-#include "io/runfile.h"
+#include "io/results/results_file.h"
+#include "io/results/results_manifest.h"
+#include "io/results/runfile.h"
 #include "results/merge.h"
 #include "tests/results/run_fixture.h"
 

@@ -1,7 +1,7 @@
 """Reads results (format weft-results 1.x): a file, an output folder, or its segments folder.
 
 Of a folder, results.h5 is read when the newest run left nothing to do, otherwise the sealed segments
-that count, by the rule of io/runfile.h: those that the newest run's file lists, and those of the
+that count, by the rule of io/results/runfile.h: those that the newest run's file lists, and those of the
 newest run that are of their group's newest epoch or listed by that epoch's file. Rows come in file
 order, a few at a time, whatever the file's size.
 """

@@ -8,10 +8,10 @@
 // times advance by 20 ms with a few hundred microseconds of noise.
 #include "io/base/clock.h"
 #include "io/base/file.h"
-#include "io/results_file.h"
-#include "io/runfile.h"
-#include "io/segment.h"
-#include "io/segment_file.h"
+#include "io/results/results_file.h"
+#include "io/results/runfile.h"
+#include "io/results/segment.h"
+#include "io/results/segment_file.h"
 #include "results/check/check.h"
 #include "results/merge.h"
 

@@ -7,8 +7,8 @@
 #include "io/base/clock.h"
 #include "io/base/file.h"
 #include "io/base/rng.h"
-#include "io/reader.h"
-#include "io/shard_writer.h"
+#include "io/shard/reader.h"
+#include "io/shard/shard_writer.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -1,0 +1,296 @@
+// Reading rows: a range of every column at once, then views into it.
+//
+// Nothing a file says is used as an index before it is checked: offsets must not fall, shards must
+// be in the table.
+#include "io/results/results_file_internal.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+enum { LOAD_ROWS = 8192 };
+
+static wf_status room(wf_column_buffer *b, size_t n, size_t each_bytes)
+{
+    WF_TRY(wf_grow(n, each_bytes, &b->capacity, &b->data));
+    b->n = n;
+    return WF_OK;
+}
+
+static wf_status read_column(wf_results *r, int i_col, uint64_t start, size_t n)
+{
+    // In single numbers: the width of a column may differ from file to file.
+    size_t width = r->sets[i_col] ? wf_h5_dataset_width(r->sets[i_col]) : 1;
+    WF_TRY(room(&r->buffers[i_col], n * width, wf_h5_type_bytes(wf_column_descs[i_col].type)));
+    return wf_h5_dataset_read(r->sets[i_col], start, n, r->buffers[i_col].data);
+}
+
+static wf_status check_offsets(const wf_results *r, int i_col, uint64_t start, size_t n,
+                               uint64_t most)
+{
+    const uint64_t *offsets = r->buffers[i_col].data;
+    for (size_t i = 0; i < n; i++) {
+        if (offsets[i] <= offsets[i + 1] && offsets[i + 1] <= most) continue;
+        return wf_fail(WF_DATA,
+                       "%s:%s:%" PRIu64 ": %" PRIu64 " is followed by %" PRIu64
+                       "; offsets must rise to at most %" PRIu64,
+                       wf_h5_file_path(r->h5), wf_column_descs[i_col].name, start + i, offsets[i],
+                       offsets[i + 1], most);
+    }
+    return WF_OK;
+}
+
+static wf_status read_offsets(wf_results *r, int i_offset, int i_values, uint64_t start, size_t n)
+{
+    WF_TRY(read_column(r, i_offset, start, n + 1));
+    return check_offsets(r, i_offset, start, n, wf_h5_dataset_count(r->sets[i_values]));
+}
+
+static const uint64_t *offsets_of(const wf_results *r, int i_offset)
+{
+    return r->buffers[i_offset].data;
+}
+
+static wf_status read_ragged(wf_results *r, int i_offset, int i_values, size_t n)
+{
+    const uint64_t *offsets = offsets_of(r, i_offset);
+    if (!r->sets[i_values]) return WF_OK;
+    return read_column(r, i_values, offsets[0], (size_t)(offsets[n] - offsets[0]));
+}
+
+static wf_status read_all(wf_results *r, uint64_t start, size_t n)
+{
+    static const int token_columns[] = {WF_COL_token_id, WF_COL_token_time, WF_COL_logprob,
+                                        WF_COL_top_id, WF_COL_top_logprob};
+    for (int i = 0; i < WF_N_COLS; i++)
+        if (wf_column_descs[i].kind == WF_COLUMN_ROW) WF_TRY(read_column(r, i, start, n));
+    WF_TRY(read_offsets(r, WF_COL_error_offset, WF_COL_error, start, n));
+    WF_TRY(read_offsets(r, WF_COL_meta_offset, WF_COL_meta, start, n));
+    WF_TRY(read_offsets(r, WF_COL_output_offset, WF_COL_token_id, start, n));
+    WF_TRY(read_ragged(r, WF_COL_error_offset, WF_COL_error, n));
+    WF_TRY(read_ragged(r, WF_COL_meta_offset, WF_COL_meta, n));
+    for (size_t i = 0; i < sizeof token_columns / sizeof token_columns[0]; i++)
+        WF_TRY(read_ragged(r, WF_COL_output_offset, token_columns[i], n));
+    return WF_OK;
+}
+
+// Error texts get terminators, in a buffer of their own.
+static wf_status copy_errors(wf_results *r, size_t n)
+{
+    const uint64_t *offsets = offsets_of(r, WF_COL_error_offset);
+    const char *from = r->buffers[WF_COL_error].data;
+    WF_TRY(room(&r->error_texts, (size_t)(offsets[n] - offsets[0]) + n, 1));
+    char *to = r->error_texts.data;
+    for (size_t i = 0; i < n; i++) {
+        size_t length = (size_t)(offsets[i + 1] - offsets[i]);
+        r->views[i].error = length > 0 ? to : NULL;
+        if (length > 0) memcpy(to, from + (offsets[i] - offsets[0]), length);
+        to[length] = '\0';
+        to += length + 1;
+    }
+    return WF_OK;
+}
+
+// The address of value `at` of a column, NULL where the file does not have the column.
+static const void *value_at(const wf_results *r, int i_col, uint64_t at)
+{
+    if (!r->sets[i_col]) return NULL;
+    size_t each =
+        wf_h5_type_bytes(wf_column_descs[i_col].type) * wf_h5_dataset_width(r->sets[i_col]);
+    return (const char *)r->buffers[i_col].data + at * each;
+}
+
+static wf_status build_view(wf_results *r, const wf_result_file *file, uint64_t start, size_t i)
+{
+    wf_result *v = &r->views[i];
+    const uint64_t *output = offsets_of(r, WF_COL_output_offset);
+    const uint64_t *meta = offsets_of(r, WF_COL_meta_offset);
+    uint64_t n_tokens = output[i + 1] - output[i], meta_bytes = meta[i + 1] - meta[i];
+    uint64_t token = output[i] - output[0];
+#define VIEW_FIELD(field, ctype, type, units, description)                                         \
+    v->field = ((const ctype *)r->buffers[WF_COL_##field].data)[i];
+    WF_RESULT_TABLE(VIEW_FIELD)
+#undef VIEW_FIELD
+    if (v->shard >= file->n_shards) {
+        return wf_fail(WF_DATA, "%s:/requests/shard:%" PRIu64 ": %u, but there are %zu shards",
+                       file->path, start + i, v->shard, file->n_shards);
+    }
+    if (n_tokens > UINT32_MAX || meta_bytes > UINT32_MAX) {
+        return wf_fail(WF_DATA, "%s:/requests/output_offset:%" PRIu64 ": the row is too long",
+                       file->path, start + i);
+    }
+    v->shard = file->shard_map[v->shard];
+    v->group = (uint16_t)(v->group + file->group_base);
+    v->n_tokens = (uint32_t)n_tokens;
+    v->meta_bytes = (uint32_t)meta_bytes;
+    v->meta = value_at(r, WF_COL_meta, meta[i] - meta[0]);
+    v->token_id = value_at(r, WF_COL_token_id, token);
+    v->token_time_ns = value_at(r, WF_COL_token_time, token);
+    v->logprob = value_at(r, WF_COL_logprob, token);
+    v->n_top = file->columns.n_top;
+    v->top_id = value_at(r, WF_COL_top_id, token);
+    v->top_logprob = value_at(r, WF_COL_top_logprob, token);
+    return WF_OK;
+}
+
+wf_status wf_results_load(wf_results *r, size_t i_file, uint64_t start, size_t n)
+{
+    r->n_views = 0;
+    WF_TRY(wf_results_use(r, i_file));
+    WF_TRY(read_all(r, start, n));
+    WF_TRY(wf_grow(n, sizeof *r->views, &r->views_capacity, &r->views));
+    for (size_t i = 0; i < n; i++)
+        WF_TRY(build_view(r, &r->files[i_file], start, i));
+    WF_TRY(copy_errors(r, n));
+    r->n_views = n;
+    return WF_OK;
+}
+
+const wf_result *wf_results_at(wf_results *r, size_t i)
+{
+    return i < r->n_views ? &r->views[i] : NULL;
+}
+
+// --- in order ---
+
+// How many rows from `start` fit a batch: at least one.
+static wf_status batch_rows(wf_results *r, size_t i_file, uint64_t start, size_t *n)
+{
+    uint64_t left = r->files[i_file].rows - start, bytes[LOAD_ROWS], sum = 0;
+    size_t most = left < LOAD_ROWS ? (size_t)left : LOAD_ROWS;
+    WF_TRY(wf_results_row_bytes(r, i_file, start, most, bytes));
+    for (*n = 0; *n < most; ++*n) {
+        sum += bytes[*n];
+        if (*n > 0 && sum > r->batch_bytes) break;
+    }
+    return WF_OK;
+}
+
+static bool counts(const wf_result_file *file, const wf_result *row)
+{
+    return !file->void_failed || row->status != WF_RESULT_FAILED;
+}
+
+// The next row of those loaded that counts; NULL: none.
+static const wf_result *next_view(wf_results *r)
+{
+    while (r->i_view < r->n_views) {
+        const wf_result *row = &r->views[r->i_view++];
+        if (counts(&r->files[r->i_next_file], row)) return row;
+    }
+    return NULL;
+}
+
+static wf_status load_next(wf_results *r)
+{
+    size_t n;
+    r->i_view = r->n_views = 0;
+    while (r->i_next_file < r->n_files && r->i_next_row >= r->files[r->i_next_file].rows) {
+        r->i_next_file++;
+        r->i_next_row = 0;
+    }
+    if (r->i_next_file == r->n_files) return WF_OK;
+    WF_TRY(batch_rows(r, r->i_next_file, r->i_next_row, &n));
+    WF_TRY(wf_results_load(r, r->i_next_file, r->i_next_row, n));
+    r->i_next_row += n;
+    return WF_OK;
+}
+
+wf_status wf_results_next(wf_results *r, const wf_result **row)
+{
+    while (!(*row = next_view(r))) {
+        WF_TRY(load_next(r));
+        if (r->n_views == 0) return WF_OK;
+    }
+    return WF_OK;
+}
+
+wf_status wf_results_rewind(wf_results *r)
+{
+    r->i_next_file = r->i_view = r->n_views = 0;
+    r->i_next_row = 0;
+    r->i_step_file = 0;
+    r->i_next_step = 0;
+    return WF_OK;
+}
+
+static wf_status load_steps(wf_results *r, uint64_t start, size_t n, wf_step_record *steps)
+{
+    for (int i = WF_COL_step_start_ns; i <= WF_COL_step_group; i++)
+        WF_TRY(read_column(r, i, start, n));
+    for (size_t i = 0; i < n; i++) {
+#define STEP_FIELD(field, ctype, units, description)                                               \
+    steps[i].field = ((const ctype *)r->buffers[WF_COL_step_##field].data)[i];
+        WF_STEP_TABLE(STEP_FIELD)
+#undef STEP_FIELD
+        steps[i].run = ((const uint16_t *)r->buffers[WF_COL_step_run].data)[i];
+        steps[i].group = (uint16_t)(((const uint16_t *)r->buffers[WF_COL_step_group].data)[i] +
+                                    r->files[r->i_step_file].group_base);
+    }
+    return WF_OK;
+}
+
+wf_status wf_results_next_steps(wf_results *r, wf_step_record *steps, size_t most, size_t *n)
+{
+    *n = 0;
+    while (r->i_step_file < r->n_files && r->i_next_step >= r->files[r->i_step_file].steps) {
+        r->i_step_file++;
+        r->i_next_step = 0;
+    }
+    if (r->i_step_file == r->n_files) return WF_OK;
+    uint64_t left = r->files[r->i_step_file].steps - r->i_next_step;
+    size_t part = left < most ? (size_t)left : most;
+    WF_TRY(wf_results_use(r, r->i_step_file));
+    WF_TRY(load_steps(r, r->i_next_step, part, steps));
+    r->i_next_step += part;
+    *n = part;
+    return WF_OK;
+}
+
+// --- keys and sizes ---
+
+wf_status wf_results_keys(wf_results *r, size_t i_file, uint64_t start, size_t n,
+                          wf_result_key *keys)
+{
+    const wf_result_file *file = &r->files[i_file];
+    r->n_views = 0; // the buffers are used for this
+    WF_TRY(wf_results_use(r, i_file));
+    WF_TRY(read_column(r, WF_COL_shard, start, n));
+    WF_TRY(read_column(r, WF_COL_row, start, n));
+    WF_TRY(read_column(r, WF_COL_sample, start, n));
+    WF_TRY(read_column(r, WF_COL_status, start, n));
+    const uint8_t *status = r->buffers[WF_COL_status].data;
+    const uint32_t *shards = r->buffers[WF_COL_shard].data;
+    for (size_t i = 0; i < n; i++) {
+        if (shards[i] >= file->n_shards) {
+            return wf_fail(WF_DATA, "%s:/requests/shard:%" PRIu64 ": %u, but there are %zu shards",
+                           file->path, start + i, shards[i], file->n_shards);
+        }
+        keys[i] = (wf_result_key){.shard = file->shard_map[shards[i]],
+                                  .sample = ((const uint16_t *)r->buffers[WF_COL_sample].data)[i],
+                                  .failed = status[i] == WF_RESULT_FAILED,
+                                  .is_void = status[i] == WF_RESULT_FAILED && file->void_failed,
+                                  .row = ((const uint64_t *)r->buffers[WF_COL_row].data)[i]};
+    }
+    return WF_OK;
+}
+
+wf_status wf_results_row_bytes(wf_results *r, size_t i_file, uint64_t start, size_t n,
+                               uint64_t *bytes)
+{
+    r->n_views = 0;
+    WF_TRY(wf_results_use(r, i_file));
+    WF_TRY(read_offsets(r, WF_COL_error_offset, WF_COL_error, start, n));
+    WF_TRY(read_offsets(r, WF_COL_meta_offset, WF_COL_meta, start, n));
+    WF_TRY(read_offsets(r, WF_COL_output_offset, WF_COL_token_id, start, n));
+    const wf_result_columns *c = &r->files[i_file].columns;
+    uint64_t each =
+        UINT64_C(4) + (c->token_times ? 8u : 0u) + (c->logprobs ? 4u : 0u) + UINT64_C(8) * c->n_top;
+    for (size_t i = 0; i < n; i++) {
+        const uint64_t *errors = offsets_of(r, WF_COL_error_offset) + i;
+        const uint64_t *meta = offsets_of(r, WF_COL_meta_offset) + i;
+        const uint64_t *output = offsets_of(r, WF_COL_output_offset) + i;
+        bytes[i] = sizeof(wf_result) + (errors[1] - errors[0]) + (meta[1] - meta[0]) +
+                   (output[1] - output[0]) * each;
+    }
+    return WF_OK;
+}

@@ -1,0 +1,61 @@
+// Reads a request shard (format weft-requests): all of its structure is checked when it is opened,
+// every row when it is read.
+//
+//   /requests/id[n] arrival_ns[n] max_new_tokens[n] prompt_offset[n+1]   /prompts/tokens[sum]
+//   optional: sampling columns [n], stop_offset[n+1] + stop_token_ids, meta_offset[n+1] + meta
+//
+// A bad file is one WF_SHARD line, `file:dataset:row: what and why`. A bad row (offsets, arrival
+// before an earlier row's, id of an earlier row, and what wf_request_check() finds) comes back with
+// its status and error, the rows around it are served. Hostile files can crash HDF5 itself: jobs
+// read through the reader process (io/shard/reader.h), which calls these functions. Local, one
+// thread.
+#ifndef WF_IO_SHARD_SHARD_H
+#define WF_IO_SHARD_SHARD_H
+
+#include "io/base/arena.h"
+#include "io/base/hash.h"
+#include "io/shard/request.h"
+
+typedef struct wf_shard_info {
+    char uid[WF_HASH128_HEX]; // as stored when it was written
+    uint64_t n_rows;
+    uint64_t n_prompt_tokens;
+    uint64_t n_new_tokens;     // the most that its rows may generate, one sample each
+    int64_t vocab_size;        // the token ids were drawn below this
+    uint32_t sampling_columns; // bits as in wf_request.sampling_set
+    bool has_stop, has_meta;
+    int64_t first_arrival_ns, last_arrival_ns; // of usable rows; 0 when there are none
+    uint64_t n_bad_arrivals, n_repeated_ids;   // rows that will fail for it
+} wf_shard_info;
+
+// What a row must fit; 0 skips a check.
+typedef struct wf_shard_limits {
+    int64_t n_vocab;
+    int64_t max_context; // tokens; a longer prompt fails without being read
+    size_t bytes;        // bound on what one read hands out (0: 1 GiB)
+} wf_shard_limits;
+
+typedef struct wf_shard wf_shard;
+
+// Checks the structure, arrivals and ids (memory 8 bytes a row when ids are not ascending). own.
+wf_status wf_shard_open(const char *path, wf_shard **out);
+void wf_shard_close(wf_shard **shard);
+
+const wf_shard_info *wf_shard_info_of(const wf_shard *shard); // borrow
+
+// Reads up to `n` rows from `row0` into rows[n]; everything they point to lies in `arena`, the
+// caller's. *n_read is at least 1 where row0 is in the shard; it is less than n at the shard's end
+// and where limits.bytes is used up. A single row larger than that fails alone. Sampling fields
+// that the row does not give hold the defaults.
+wf_status wf_shard_read(wf_shard *shard, uint64_t row0, uint32_t n, const wf_shard_limits *limits,
+                        wf_arena *arena, wf_request *rows, uint32_t *n_read);
+
+// Of rows [row0, row0 + n), all in the shard, for planning: arrival (-1 where unusable) and prompt
+// length (0 where unusable). Either array may be NULL; borrow.
+wf_status wf_shard_read_arrivals(wf_shard *shard, uint64_t row0, uint32_t n, int64_t *arrival_ns,
+                                 uint32_t *n_prompt);
+
+// Reads every column and compares the content with the stored uid: WF_SHARD when it was edited.
+wf_status wf_shard_verify(wf_shard *shard);
+
+#endif

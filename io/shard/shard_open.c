@@ -1,0 +1,164 @@
+// Opens a shard: every column that is there has the right type and the sizes agree, before any of
+// them is read.
+#include "io/shard/shard_internal.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "io/shard/shard_uid.h"
+
+static wf_status read_uid(wf_shard *s)
+{
+    char *text = NULL;
+    WF_TRY(wf_h5_get_text(s->file, "/", "shard_uid", &text));
+    size_t n = strspn(text, "0123456789abcdef");
+    wf_status st = WF_OK;
+    if (n != WF_HASH128_HEX - 1 || text[n] != '\0') {
+        st = wf_fail(WF_SHARD, "%s:/@shard_uid: is not %d hexadecimal digits",
+                     wf_h5_file_path(s->file), WF_HASH128_HEX - 1);
+    } else {
+        memcpy(s->info.uid, text, n + 1);
+    }
+    free(text);
+    return st;
+}
+
+static wf_status read_attributes(wf_shard *s)
+{
+    WF_TRY(wf_h5_check_header(s->file, WF_SHARD_FORMAT, WF_SHARD_FORMAT_MAJOR));
+    WF_TRY(read_uid(s));
+    WF_TRY(wf_h5_get_i64(s->file, "/", "vocab_size", &s->info.vocab_size));
+    if (s->info.vocab_size < 1 || s->info.vocab_size > INT32_MAX) {
+        return wf_fail(WF_SHARD, "%s:/@vocab_size: is %" PRId64, wf_h5_file_path(s->file),
+                       s->info.vocab_size);
+    }
+    return WF_OK;
+}
+
+static wf_status open_columns(wf_shard *s)
+{
+    for (int i = 0; i < WF_N_SHARD_COLUMNS; i++) {
+        const wf_h5_column_spec *spec = wf_shard_column(i);
+        if (i >= WF_N_REQUIRED_COLUMNS && !wf_h5_exists(s->file, spec->name)) continue;
+        WF_TRY(wf_h5_dataset_open(s->file, spec->name, spec->type, 0, &s->column[i]));
+        if (i >= WF_COLUMN_SAMPLING) s->info.sampling_columns |= 1u << (i - WF_COLUMN_SAMPLING);
+    }
+    s->info.has_stop = s->column[WF_COLUMN_STOP_OFFSET] != NULL;
+    s->info.has_meta = s->column[WF_COLUMN_META_OFFSET] != NULL;
+    return WF_OK;
+}
+
+static wf_status check_count(const wf_shard *s, int i_column, uint64_t want)
+{
+    if (s->column[i_column] == NULL) return WF_OK;
+    uint64_t n = wf_h5_dataset_count(s->column[i_column]);
+    if (n == want) return WF_OK;
+    return wf_fail(WF_SHARD, "%s:%s: has %" PRIu64 " rows, expected %" PRIu64 " to go with %s",
+                   wf_h5_file_path(s->file), wf_shard_column(i_column)->name, n, want,
+                   wf_shard_column(WF_COLUMN_ID)->name);
+}
+
+static wf_status check_pair(const wf_shard *s, int i_offset)
+{
+    if ((s->column[i_offset] == NULL) == (s->column[i_offset + 1] == NULL)) return WF_OK;
+    int lacking = s->column[i_offset] == NULL ? i_offset : i_offset + 1;
+    return wf_fail(WF_SHARD, "%s:%s: is missing, though its other half is there",
+                   wf_h5_file_path(s->file), wf_shard_column(lacking)->name);
+}
+
+static wf_status check_counts(wf_shard *s)
+{
+    uint64_t n = wf_h5_dataset_count(s->column[WF_COLUMN_ID]);
+    if (n > WF_SHARD_MAX_ROWS) {
+        return wf_fail(
+            WF_SHARD,
+            "%s:%s: has %" PRIu64 " rows, more than %" PRIu64 "; split it into several shards",
+            wf_h5_file_path(s->file), wf_shard_column(WF_COLUMN_ID)->name, n, WF_SHARD_MAX_ROWS);
+    }
+    WF_TRY(check_pair(s, WF_COLUMN_STOP_OFFSET));
+    WF_TRY(check_pair(s, WF_COLUMN_META_OFFSET));
+    WF_TRY(check_count(s, WF_COLUMN_ARRIVAL, n));
+    WF_TRY(check_count(s, WF_COLUMN_MAX_NEW, n));
+    WF_TRY(check_count(s, WF_COLUMN_PROMPT_OFFSET, n + 1));
+    WF_TRY(check_count(s, WF_COLUMN_STOP_OFFSET, n + 1));
+    WF_TRY(check_count(s, WF_COLUMN_META_OFFSET, n + 1));
+    for (int i = WF_COLUMN_SAMPLING; i < WF_N_SHARD_COLUMNS; i++)
+        WF_TRY(check_count(s, i, n));
+    s->info.n_rows = n;
+    s->info.n_prompt_tokens = wf_h5_dataset_count(s->column[WF_COLUMN_PROMPT]);
+    return WF_OK;
+}
+
+wf_status wf_shard_open(const char *path, wf_shard **out)
+{
+    wf_shard *s = NULL;
+    WF_TRY(wf_alloc(1, sizeof *s, &s));
+    wf_status st = wf_h5_file_open(path, WF_SHARD, &s->file);
+    if (st == WF_OK) st = read_attributes(s);
+    if (st == WF_OK) st = open_columns(s);
+    if (st == WF_OK) st = check_counts(s);
+    if (st == WF_OK) st = wf_shard_scan(s);
+    if (st == WF_OK)
+        *out = s;
+    else
+        wf_shard_close(&s);
+    return st;
+}
+
+void wf_shard_close(wf_shard **shard)
+{
+    if (shard == NULL || *shard == NULL) return;
+    wf_shard *s = *shard;
+    for (int i = 0; i < WF_N_SHARD_COLUMNS; i++)
+        wf_h5_dataset_close(&s->column[i]);
+    wf_h5_file_abandon(&s->file);
+    free(s->bad_arrival);
+    free(s->repeated_id);
+    free(s);
+    *shard = NULL;
+}
+
+const wf_shard_info *wf_shard_info_of(const wf_shard *s)
+{
+    return &s->info;
+}
+
+// --- verify ---
+
+static wf_status hash_column(wf_h5_dataset *column, wf_h5_type type, wf_hash128_stream *hash)
+{
+    char *block = NULL;
+    uint64_t n = wf_h5_dataset_count(column);
+    WF_TRY(wf_alloc(WF_H5_CHUNK, wf_h5_type_bytes(type), &block));
+    wf_status st = WF_OK;
+    for (uint64_t at = 0; at < n && st == WF_OK; at += WF_H5_CHUNK) {
+        size_t take = n - at < WF_H5_CHUNK ? (size_t)(n - at) : WF_H5_CHUNK;
+        st = wf_h5_dataset_read(column, at, take, block);
+        if (st == WF_OK) wf_hash128_add(hash, block, take * wf_h5_type_bytes(type));
+    }
+    free(block);
+    return st;
+}
+
+wf_status wf_shard_verify(wf_shard *s)
+{
+    wf_hash128_stream *hash[WF_N_SHARD_COLUMNS] = {NULL};
+    wf_status st = WF_OK;
+    for (int i = 0; i < WF_N_SHARD_COLUMNS && st == WF_OK; i++) {
+        if (s->column[i] == NULL) continue;
+        st = wf_hash128_create(&hash[i]);
+        if (st == WF_OK) st = hash_column(s->column[i], wf_shard_column(i)->type, hash[i]);
+    }
+    char uid[WF_HASH128_HEX];
+    if (st == WF_OK) wf_shard_uid_of(hash, uid);
+    if (st == WF_OK && strcmp(uid, s->info.uid) != 0) {
+        st = wf_fail(WF_SHARD,
+                     "%s:/@shard_uid: is %s, but the content is %s: edited since it was "
+                     "written",
+                     wf_h5_file_path(s->file), s->info.uid, uid);
+    }
+    for (int i = 0; i < WF_N_SHARD_COLUMNS; i++)
+        wf_hash128_destroy(&hash[i]);
+    return st;
+}

@@ -1,0 +1,169 @@
+// What only the whole of a column tells: arrivals out of order, ids that repeat. Columns stream
+// through a block; ids are held (8 bytes a row) only when they are not ascending by themselves.
+#include "io/shard/shard_internal.h"
+
+#include <stdlib.h>
+
+#define BLOCK ((size_t)WF_H5_CHUNK)
+
+// --- arrivals ---
+
+// Decides one row later, so that a single value far too large spoils its own row and not all rows
+// after it.
+typedef struct {
+    bool has_accepted, has_pending;
+    int64_t accepted, pending;
+    uint64_t pending_row;
+} order;
+
+static void mark_arrival(wf_shard *s, uint64_t row)
+{
+    wf_bit_set(s->bad_arrival, row);
+    s->info.n_bad_arrivals++;
+}
+
+static void accept_pending(wf_shard *s, order *o)
+{
+    if (!o->has_pending) return;
+    if (!o->has_accepted) s->info.first_arrival_ns = o->pending;
+    s->info.last_arrival_ns = o->accepted = o->pending;
+    o->has_accepted = true;
+}
+
+static void scan_arrival(wf_shard *s, order *o, uint64_t row, int64_t arrival)
+{
+    bool usable = arrival >= 0 && arrival <= WF_SHARD_MAX_ARRIVAL_NS;
+    if (!usable || (o->has_accepted && arrival < o->accepted)) {
+        mark_arrival(s, row);
+        return;
+    }
+    if (o->has_pending && o->pending > arrival)
+        mark_arrival(s, o->pending_row);
+    else
+        accept_pending(s, o);
+    o->has_pending = true;
+    o->pending = arrival;
+    o->pending_row = row;
+}
+
+static wf_status scan_arrivals(wf_shard *s, int64_t *block)
+{
+    order o = {0};
+    for (uint64_t at = 0; at < s->info.n_rows; at += BLOCK) {
+        size_t n = s->info.n_rows - at < BLOCK ? (size_t)(s->info.n_rows - at) : BLOCK;
+        WF_TRY(wf_h5_dataset_read(s->column[WF_COLUMN_ARRIVAL], at, n, block));
+        for (size_t i = 0; i < n; i++)
+            scan_arrival(s, &o, at + i, block[i]);
+    }
+    accept_pending(s, &o);
+    return WF_OK;
+}
+
+// --- tokens ---
+
+static wf_status scan_new_tokens(wf_shard *s, uint32_t *block)
+{
+    for (uint64_t at = 0; at < s->info.n_rows; at += BLOCK) {
+        size_t n = s->info.n_rows - at < BLOCK ? (size_t)(s->info.n_rows - at) : BLOCK;
+        WF_TRY(wf_h5_dataset_read(s->column[WF_COLUMN_MAX_NEW], at, n, block));
+        for (size_t i = 0; i < n; i++)
+            s->info.n_new_tokens += block[i];
+    }
+    return WF_OK;
+}
+
+// --- ids ---
+
+static int compare_ids(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return (x > y) - (x < y);
+}
+
+static wf_status ids_ascend(wf_shard *s, uint64_t *block, bool *out)
+{
+    uint64_t last = 0;
+    for (uint64_t at = 0; at < s->info.n_rows; at += BLOCK) {
+        size_t n = s->info.n_rows - at < BLOCK ? (size_t)(s->info.n_rows - at) : BLOCK;
+        WF_TRY(wf_h5_dataset_read(s->column[WF_COLUMN_ID], at, n, block));
+        for (size_t i = 0; i < n; i++) {
+            if (at + i > 0 && block[i] <= last) {
+                *out = false;
+                return WF_OK;
+            }
+            last = block[i];
+        }
+    }
+    *out = true;
+    return WF_OK;
+}
+
+// Leaves in ids[0..n) each repeated id once, ascending; returns how many.
+static size_t keep_repeated(uint64_t *ids, size_t n)
+{
+    size_t n_kept = 0;
+    qsort(ids, n, sizeof *ids, compare_ids);
+    for (size_t i = 1; i < n; i++) {
+        bool repeats = ids[i] == ids[i - 1];
+        if (repeats && (n_kept == 0 || ids[n_kept - 1] != ids[i])) ids[n_kept++] = ids[i];
+    }
+    return n_kept;
+}
+
+static wf_status mark_repeated(wf_shard *s, const uint64_t *repeated, size_t n_repeated,
+                               uint8_t *seen, uint64_t *block)
+{
+    for (uint64_t at = 0; at < s->info.n_rows; at += BLOCK) {
+        size_t n = s->info.n_rows - at < BLOCK ? (size_t)(s->info.n_rows - at) : BLOCK;
+        WF_TRY(wf_h5_dataset_read(s->column[WF_COLUMN_ID], at, n, block));
+        for (size_t i = 0; i < n; i++) {
+            const uint64_t *found =
+                bsearch(&block[i], repeated, n_repeated, sizeof *repeated, compare_ids);
+            if (found == NULL) continue;
+            uint64_t k = (uint64_t)(found - repeated);
+            if (wf_bit_get(seen, k)) {
+                wf_bit_set(s->repeated_id, at + i);
+                s->info.n_repeated_ids++;
+            }
+            wf_bit_set(seen, k);
+        }
+    }
+    return WF_OK;
+}
+
+static wf_status scan_ids(wf_shard *s, uint64_t *block)
+{
+    bool ascend = false;
+    WF_TRY(ids_ascend(s, block, &ascend));
+    if (ascend) return WF_OK;
+    uint64_t *ids = NULL;
+    uint8_t *seen = NULL;
+    wf_status st = WF_OK;
+    size_t n = (size_t)s->info.n_rows;
+    WF_TRY_TO(done, wf_alloc(n, sizeof *ids, &ids));
+    WF_TRY_TO(done, wf_h5_dataset_read(s->column[WF_COLUMN_ID], 0, n, ids));
+    size_t n_repeated = keep_repeated(ids, n);
+    if (n_repeated == 0) goto done;
+    WF_TRY_TO(done, wf_alloc(n_repeated / 8 + 1, 1, &seen));
+    st = mark_repeated(s, ids, n_repeated, seen, block);
+done:
+    free(seen);
+    free(ids);
+    return st;
+}
+
+wf_status wf_shard_scan(wf_shard *s)
+{
+    uint64_t *block = NULL; // arrivals are as wide as ids
+    wf_status st = WF_OK;
+    size_t bitmap_bytes = (size_t)(s->info.n_rows / 8 + 1);
+    WF_TRY_TO(done, wf_alloc(BLOCK, sizeof *block, &block));
+    WF_TRY_TO(done, wf_alloc(bitmap_bytes, 1, &s->bad_arrival));
+    WF_TRY_TO(done, wf_alloc(bitmap_bytes, 1, &s->repeated_id));
+    WF_TRY_TO(done, scan_arrivals(s, (int64_t *)block));
+    WF_TRY_TO(done, scan_new_tokens(s, (uint32_t *)block));
+    st = scan_ids(s, block);
+done:
+    free(block);
+    return st;
+}

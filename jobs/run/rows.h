@@ -1,0 +1,30 @@
+// Which rows a group computes, and when: the split of a timed replay, made beforehand.
+//
+// All rows of all shards are put in the order of their logged arrival (shard, then row, where
+// equal) and dealt to the groups in turn; a row must start at its time, so it cannot wait for a
+// lease. Rows whose arrival is unusable go where their predecessor goes and fail there. Every group
+// makes the same order, so nobody has to tell anybody. Local.
+#ifndef WF_JOBS_RUN_ROWS_H
+#define WF_JOBS_RUN_ROWS_H
+
+#include "io/results/runfile_done.h"
+#include "io/shard/reader.h"
+#include "jobs/run/feed.h"
+#include "jobs/spec/jobspec.h"
+
+typedef struct wf_rows_config {
+    const wf_jobspec *spec; // all borrowed
+    wf_reader *reader;
+    const wf_shard_info *info; // [spec->requests.n]
+    const wf_done *done;       // rows that need no work
+    const bool *many_samples;  // [spec->requests.n] a row done for sample 0 may lack others
+    int group, n_groups;
+} wf_rows_config;
+
+// Adds this group's rows that are still to be done to the feed, in the order of their intended
+// arrival. *out_first_ns and *out_last_ns: the earliest and latest of them (INT64_MAX, 0: none).
+// Memory while it runs: 24 bytes a row of all shards.
+wf_status wf_rows_add_timed(const wf_rows_config *config, wf_feed *feed, int64_t *out_first_ns,
+                            int64_t *out_last_ns);
+
+#endif

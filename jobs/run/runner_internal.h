@@ -1,0 +1,89 @@
+// What the runner's rooms share: the state of one rank, and the stages of its start.
+//
+//   runner.c          agreements, the order of stages, the step loop's frame, sums, the end
+//   runner_model.c    model -> back end -> devices of the group -> engine
+//   runner_rows.c     shards -> folder -> what is done -> leases or arrivals
+//   runner_clock.c    one time zero for all groups
+//   runner_output.c   status file, segment writer, profile
+//
+// A stage fills its part of the state and returns its rank's own status; runner.c lets the world
+// agree on it, so a stage must come to its end on every rank. On ranks that it does not concern
+// (beside each) it does nothing. Private to the runner.
+#ifndef WF_JOBS_RUN_RUNNER_INTERNAL_H
+#define WF_JOBS_RUN_RUNNER_INTERNAL_H
+
+#include "engine/engine.h"
+#include "jobs/run/feed.h"
+#include "jobs/run/lease.h"
+#include "jobs/run/runner.h"
+#include "jobs/run/serve.h"
+#include "jobs/spec/inputs.h"
+#include "jobs/watch/progress.h"
+#include "kernels/profile.h"
+
+typedef struct wf_runner {
+    const wf_runner_config *c;
+    const wf_jobspec *spec;
+    wf_comm *group; // NULL on an idle rank
+    wf_comm *nccl;  // the same ranks over their devices; NULL: `group` carries the data as well
+    bool leads;
+    int i_group, i_position;
+    wf_inputs in; // filled on ranks that lead
+    wf_hf_folder *model_folder;
+    char model_identity[WF_HF_IDENTITY_MAX];
+    wf_arch arch;
+    wf_dtype dtype;
+    wf_backend *be;
+    wf_backend_info be_info;
+    wf_profile *profile; // NULL: none
+    wf_model *model;
+    wf_engine *engine;
+    wf_folder *folder; // first rank of the world
+    uint32_t run;
+    wf_done *done;
+    wf_feed *feed;
+    wf_leases *leases;
+    wf_flights *flights;
+    wf_segment_writer *writer;
+    wf_progress *progress;
+    wf_plan_needs needs;
+    int64_t origin_ns, clock_offset_ns, first_ns, last_ns;
+    char *job_text;
+    bool nothing_left; // all was done by earlier runs: no model, no engine, no step
+    wf_serve_outcome served;
+} wf_runner;
+
+// Which life of its group this is; 0 where no conductor counts them.
+static inline int wf_runner_epoch(const wf_runner *r)
+{
+    return r->c->part ? (int)r->c->part->epoch : 0;
+}
+
+// Requests are kept back until they arrive.
+static inline bool wf_runner_is_timed(const wf_runner *r)
+{
+    return r->spec->arrivals.mode != WF_SPEC_OFFLINE;
+}
+
+// ---- stages in their order; Collective where they say so, else Local ----------------------------
+
+wf_status wf_runner_open_shards(wf_runner *r);       // leaders
+wf_status wf_runner_share_needs(wf_runner *r);       // Collective over the world
+wf_status wf_runner_open_model(wf_runner *r);        // the configuration; its identity: first rank
+wf_status wf_runner_begin_folder(wf_runner *r);      // first rank
+wf_status wf_runner_read_done(wf_runner *r);         // leaders, once the first rank has begun
+wf_status wf_runner_look_what_is_left(wf_runner *r); // Collective over the world
+wf_status wf_runner_start_progress(wf_runner *r);
+wf_status wf_runner_load_model(wf_runner *r);    // ranks of groups; creates the back end
+wf_status wf_runner_join_devices(wf_runner *r);  // Collective over the group
+wf_status wf_runner_create_engine(wf_runner *r); // Collective over the group
+wf_status wf_runner_find_rows(wf_runner *r);     // leaders
+wf_status wf_runner_start_clock(wf_runner *r);   // Collective over the world
+wf_status wf_runner_create_writer(wf_runner *r); // leaders
+
+// ---- the end ------------------------------------------------------------------------------------
+
+// Prints the profile and writes <out>/profile.csv; what goes wrong is a warning.
+void wf_runner_report_profile(const wf_runner *r);
+
+#endif

@@ -1,0 +1,109 @@
+// What computes: the model, its back end, the group's devices, the engine. See runner_internal.h.
+#include "engine/comm/comm_nccl.h"
+#include "io/base/fault.h"
+#include "jobs/run/runner_internal.h"
+#include "jobs/spec/engine_fit.h"
+#include "jobs/spec/plan_model.h"
+
+// ---- stage: model -------------------------------------------------------------------------------
+
+wf_status wf_runner_open_model(wf_runner *r)
+{
+    bool random = r->spec->model.weights == WF_SPEC_WEIGHTS_RANDOM;
+    WF_TRY(wf_hf_folder_open(r->spec->model.path, !random, &r->model_folder));
+    WF_TRY(wf_arch_read(r->model_folder, &r->arch));
+    r->dtype = wf_model_resolve_dtype(&r->arch, r->spec->model.dtype);
+    WF_TRY(wf_arch_check_tp(&r->arch, r->spec->parallel.tensor));
+    if (r->c->world->rank != 0) return WF_OK;
+    return wf_hf_folder_identity(r->model_folder, r->model_identity);
+}
+
+static wf_status create_backend(wf_runner *r)
+{
+    static const char *const names[] = {[WF_SPEC_BACKEND_REF] = "ref",
+                                        [WF_SPEC_BACKEND_CPU] = "cpu",
+                                        [WF_SPEC_BACKEND_CUDA] = "cuda"};
+    wf_backend_config c = {.device = r->c->plan->rank[r->c->world->rank].device,
+                           .n_threads = r->c->n_threads,
+                           .model_dtype = r->dtype,
+                           .deterministic = r->spec->engine.deterministic};
+    // Where the plan gives a device it is there: a rank that fell back to the host would hold up
+    // all.
+    if (r->spec->parallel.backend == WF_SPEC_BACKEND_AUTO)
+        return wf_backend_create(c.device >= 0 ? "cuda" : "cpu", &c, &r->be);
+    if (c.device < 0) c.device = r->c->plan->rank[r->c->world->rank].local;
+    return wf_backend_create(names[r->spec->parallel.backend], &c, &r->be);
+}
+
+wf_status wf_runner_load_model(wf_runner *r)
+{
+    if (!r->group) return WF_OK;
+    wf_model_config c = {.tp_rank = r->group->rank,
+                         .tp_size = r->group->size,
+                         .dtype = (int)r->dtype,
+                         .max_context = r->spec->engine.max_context,
+                         .seed = (uint64_t)r->spec->seed,
+                         .stop = wf_drain_level_of(r->c->drain)};
+    WF_TRY(create_backend(r));
+    if (r->c->profile) WF_TRY(wf_profile_start(r->be, &r->profile));
+    WF_TRY(r->be->ops->info(r->be, &r->be_info));
+    bool random = r->spec->model.weights == WF_SPEC_WEIGHTS_RANDOM;
+    return wf_model_load(r->be, &r->arch, random ? NULL : r->model_folder, &c, &r->model);
+}
+
+// ---- stage: devices -----------------------------------------------------------------------------
+
+// A group of devices sums over NCCL; its plans go on travelling over the host's communicator.
+wf_status wf_runner_join_devices(wf_runner *r)
+{
+    if (!r->group || r->group->size == 1 || r->be_info.host_memory) return WF_OK;
+    wf_comm_nccl_config c = {.nvls = r->spec->engine.nvls == WF_SPEC_NVLS_AUTO,
+                             .deterministic = r->spec->engine.deterministic,
+                             .sums = r->spec->engine.all_reduce,
+                             .limit_ns = r->spec->parallel.peer_limit_ns,
+                             .group = r->i_group};
+    return wf_comm_nccl_create(r->group, r->be, &c, &r->nccl);
+}
+
+// ---- stage: engine ------------------------------------------------------------------------------
+
+static int ranks_on_my_node(const wf_runner *r)
+{
+    const wf_plan *p = r->c->plan;
+    if (r->c->part) return r->c->part->n_sharing;
+    int n = 0, node = p->rank[r->c->world->rank].node;
+    for (int i = 0; i < p->n_ranks; i++)
+        n += p->rank[i].node == node && p->rank[i].group >= 0;
+    return n > 0 ? n : 1;
+}
+
+wf_status wf_runner_create_engine(wf_runner *r)
+{
+    if (!r->group) return WF_OK;
+    const wf_jobspec *s = r->spec;
+    wf_engine_config c = {.max_rows = s->engine.max_rows,
+                          .step_tokens = s->engine.step_tokens,
+                          .page_tokens = s->engine.page_tokens,
+                          .max_context = s->engine.max_context,
+                          .slot_tokens = s->engine.slot_tokens,
+                          .reorder = s->engine.reorder,
+                          .fusion = s->engine.fusion,
+                          .window_ns = s->engine.window_ns,
+                          .instances = s->engine.instances,
+                          .deterministic = s->engine.deterministic,
+                          .steps_ahead = -1,
+                          .capture = r->c->profiled ? WF_CAPTURE_OFF : s->engine.capture,
+                          .n_top = r->needs.n_top,
+                          .penalties = r->needs.penalties};
+    const wf_engine_fit fit = {.spec = s,
+                               .model = r->model,
+                               .be = r->be,
+                               .before = &r->be_info,
+                               .n_sharing = r->be_info.host_memory ? ranks_on_my_node(r) : 1,
+                               .needs = &r->needs,
+                               .group = r->group,
+                               .data = r->nccl ? r->nccl : r->group,
+                               .speaks = r->leads && r->i_group == 0};
+    wf_fault_at(WF_FAULT_ENGINE, 1);
+    return wf_engine_fit_create(&fit, &c, &r->engine);
+}

@@ -1,0 +1,484 @@
+// The loop of a rank that leads a group.
+#include "jobs/run/serve.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "io/base/clock.h"
+#include "io/base/fault.h"
+#include "io/base/log.h"
+
+// Longest nap while nothing is due: bounds how late a drain is seen.
+#define NAP_NS (20 * WF_NS_PER_MS)
+
+// A request on its way: the row, and how many of its samples are still in the engine.
+typedef struct flight {
+    const wf_request *request; // owned
+    uint32_t n_open;
+    uint32_t entry; // in the flight record
+} flight;
+
+// What the engine carries for one sample.
+typedef struct sample {
+    flight *of;
+    uint16_t index;
+    int64_t submitted_ns;
+} sample;
+
+typedef struct serve {
+    const wf_serve_config *c;
+    wf_serve_outcome *out;
+    wf_counters *counters;
+    int64_t n_open;  // samples in the engine
+    uint64_t n_rows; // rows they are of
+    int32_t *stop;   // a row's stop ids and the job's together
+    size_t stop_capacity;
+    bool no_more_leases;
+    bool waits;         // `next` is taken and may not begin yet
+    wf_lease next;      // the range taken last
+    wf_lease_kind kind; // of the rows in the feed
+
+    // What a drain predicts from.
+    int64_t step_end_ns;       // when the last step was committed, 0: it was not followed at once
+    int64_t step_ns;           // from one step to the next, smoothed; 0: not known yet
+    int32_t most_prompt;       // prompt tokens of the fullest step
+    int64_t n_ended, n_tokens; // requests that a stop token ended, and their tokens
+} serve;
+
+static int64_t now(const serve *s)
+{
+    return wf_clock_ns() - s->c->origin_ns;
+}
+
+// ---- results ------------------------------------------------------------------------------------
+
+static wf_result result_of(const serve *s, const wf_request *r, uint16_t index)
+{
+    return (wf_result){.shard = r->shard,
+                       .row = r->row,
+                       .sample = index,
+                       .id = r->id,
+                       .arrival_ns = r->arrival_ns,
+                       .submitted_ns = -1,
+                       .admitted_ns = -1,
+                       .first_token_ns = -1,
+                       .finish_ns = -1,
+                       .prompt_len = r->n_prompt,
+                       .run = s->c->run,
+                       .group = s->c->group,
+                       .meta_bytes = r->meta_bytes,
+                       .meta = r->meta};
+}
+
+static void count_done(serve *s, bool failed)
+{
+    s->out->n_done++;
+    s->out->n_failed += failed;
+    atomic_store_explicit(&s->counters->requests_done, s->out->n_done, memory_order_relaxed);
+    atomic_store_explicit(&s->counters->requests_failed, s->out->n_failed, memory_order_relaxed);
+}
+
+static wf_status put_failed(serve *s, const wf_request *r, uint16_t index, wf_status why,
+                            const char *error)
+{
+    wf_result result = result_of(s, r, index);
+    result.status = WF_RESULT_FAILED;
+    result.finish_reason = WF_FINISH_ERROR;
+    result.error_code = (uint16_t)why;
+    result.error = error;
+    count_done(s, true);
+    return wf_segment_writer_put(s->c->writer, &result);
+}
+
+static wf_status put_finished(serve *s, const wf_engine_output *o, const sample *x)
+{
+    wf_result result = result_of(s, x->of->request, x->index);
+    result.status = WF_RESULT_DONE;
+    result.finish_reason = (uint8_t)o->finish;
+    result.submitted_ns = x->submitted_ns;
+    result.admitted_ns = o->admitted_ns;
+    result.first_token_ns = o->time_ns[0];
+    result.finish_ns = o->time_ns[o->n_tokens - 1];
+    result.n_tokens = o->n_tokens;
+    result.preempted = o->preempted;
+    result.token_id = o->token;
+    result.token_time_ns = o->time_ns;
+    result.logprob = o->logprob;
+    result.n_top = o->n_top;
+    result.top_id = o->top_id;
+    result.top_logprob = o->top_logprob;
+    if (o->finish == WF_FINISH_STOP) {
+        s->n_ended++;
+        s->n_tokens += o->n_tokens;
+    }
+    if (result.finish_ns > s->out->last_token_ns) s->out->last_token_ns = result.finish_ns;
+    count_done(s, false);
+    return wf_segment_writer_put(s->c->writer, &result);
+}
+
+// Lets go of one sample, and with the last one of the request.
+static void close_flight(serve *s, flight *f)
+{
+    if (--f->n_open > 0) return;
+    s->n_rows--;
+    if (s->c->flights) wf_flights_leave(s->c->flights, f->entry);
+    wf_feed_free(f->request);
+    free(f);
+}
+
+static wf_status take_finished(serve *s)
+{
+    const wf_engine_output *o;
+    while ((o = wf_engine_take(s->c->engine))) {
+        sample *x = (sample *)(uintptr_t)o->user;
+        wf_status st = put_finished(s, o, x);
+        wf_engine_release(s->c->engine, o);
+        close_flight(s, x->of);
+        free(x);
+        s->n_open--;
+        WF_TRY(st);
+    }
+    return WF_OK;
+}
+
+// ---- submission ---------------------------------------------------------------------------------
+
+static wf_sampling sampling_of(const serve *s, const wf_request *r)
+{
+    wf_sampling p = *s->c->sampling;
+#define TAKE(field, type, kind, def, lo, hi)                                                       \
+    if (r->sampling_set & 1u << WF_SAMPLING_##field) p.field = r->sampling.field;
+    WF_SAMPLING_TABLE(TAKE)
+#undef TAKE
+    return p;
+}
+
+static wf_status join_stops(serve *s, const wf_request *r, uint32_t *out_n)
+{
+    size_t n = r->n_stop + s->c->n_stop;
+    if (n > s->stop_capacity) {
+        int32_t *grown = realloc(s->stop, n * sizeof *grown);
+        if (!grown) return wf_fail(WF_NO_MEMORY, "serve: out of memory");
+        s->stop = grown;
+        s->stop_capacity = n;
+    }
+    if (r->n_stop > 0) memcpy(s->stop, r->stop, r->n_stop * sizeof *s->stop);
+    if (s->c->n_stop > 0) memcpy(s->stop + r->n_stop, s->c->stop, s->c->n_stop * sizeof *s->stop);
+    *out_n = (uint32_t)n;
+    return WF_OK;
+}
+
+// Hands one sample to the engine; what the engine refuses becomes a failed result.
+static wf_status submit_sample(serve *s, flight *f, const wf_sampling *p, uint32_t n_stop,
+                               uint16_t index)
+{
+    const wf_request *r = f->request;
+    sample *x = malloc(sizeof *x);
+    if (!x) return wf_fail(WF_NO_MEMORY, "serve: out of memory");
+    *x = (sample){.of = f, .index = index, .submitted_ns = now(s)};
+    uint64_t seed = p->seed >= 0 ? (uint64_t)p->seed : s->c->seed;
+    wf_engine_input in = {.user = (uint64_t)(uintptr_t)x,
+                          .n_prompt = r->n_prompt,
+                          .max_new_tokens = r->max_new_tokens,
+                          .prompt = r->prompt,
+                          .n_stop = n_stop,
+                          .stop = s->stop,
+                          .sampling = p,
+                          .rng_key =
+                              wf_engine_rng_key(seed, s->c->shard_uid[r->shard], r->row, index),
+                          .submitted_ns = x->submitted_ns};
+    f->n_open++;
+    wf_fault_at(WF_FAULT_REQUEST, r->id);
+    wf_status st = wf_engine_submit(s->c->engine, &in);
+    if (st == WF_OK) {
+        int64_t lag = x->submitted_ns - r->arrival_ns;
+        if (lag > atomic_load_explicit(&s->counters->lag_ns, memory_order_relaxed))
+            atomic_store_explicit(&s->counters->lag_ns, lag, memory_order_relaxed);
+        s->n_open++;
+        return WF_OK;
+    }
+    f->n_open--;
+    free(x);
+    if (wf_status_scope(st) != WF_SCOPE_REQUEST) return st;
+    return put_failed(s, r, index, st, wf_error());
+}
+
+static wf_status handle_sample(serve *s, flight *f, const wf_sampling *p, uint32_t n_stop,
+                               uint16_t index)
+{
+    const wf_request *r = f->request;
+    if (r->status != WF_OK) return put_failed(s, r, index, r->status, r->error);
+    if (s->kind == WF_LEASE_POISON)
+        return put_failed(s, r, index, WF_REQ_POISON,
+                          "its group died while it was in flight, and again while it was in flight "
+                          "alone; events.jsonl tells when and where");
+    return submit_sample(s, f, p, n_stop, index);
+}
+
+static wf_status submit_samples(serve *s, flight *f, const wf_sampling *p)
+{
+    const wf_request *r = f->request;
+    uint32_t n_stop = 0;
+    WF_TRY(join_stops(s, r, &n_stop));
+    for (uint32_t i = 0; i < p->n; i++) {
+        if (wf_done_has(s->c->done, r->shard, r->row, (uint16_t)i)) continue;
+        WF_TRY(handle_sample(s, f, p, n_stop, (uint16_t)i));
+    }
+    return WF_OK;
+}
+
+// Takes the feed's next request over.
+static wf_status submit_request(serve *s, const wf_request *r)
+{
+    wf_sampling p = sampling_of(s, r);
+    flight *f = calloc(1, sizeof *f);
+    if (!f) {
+        wf_feed_free(r);
+        return wf_fail(WF_NO_MEMORY, "serve: out of memory");
+    }
+    f->request = r;
+    f->n_open = 1; // held while its samples are handed over
+    s->n_rows++;
+    if (p.n < 1 || p.n > 1024) p.n = 1; // the row says nonsense, and fails for it
+    wf_status st = WF_OK;
+    if (s->c->flights) st = wf_flights_enter(s->c->flights, r->shard, r->row, &f->entry);
+    if (st == WF_OK) st = submit_samples(s, f, &p);
+    close_flight(s, f);
+    return st;
+}
+
+// Offline there is back-pressure: enough waits in the engine to fill the next batch, no more.
+static bool has_room(const serve *s)
+{
+    return !s->c->leases || s->n_open < 2 * (int64_t)s->c->max_rows;
+}
+
+static bool is_empty(const serve *s)
+{
+    return s->n_open == 0 && wf_feed_left(s->c->feed) == 0;
+}
+
+static wf_status lease_add(serve *s, const wf_lease *l)
+{
+    s->kind = l->kind;
+    for (uint64_t row = l->begin; row < l->end; row++)
+        if (s->c->many_samples[l->shard] || !wf_done_has(s->c->done, l->shard, row, 0))
+            WF_TRY(wf_feed_add(s->c->feed, l->shard, row, 0));
+    return WF_OK;
+}
+
+// A range of rows waits until the feed takes it, a special one for an empty engine.
+static bool may_begin(const serve *s, const wf_lease *l)
+{
+    return l->kind == WF_LEASE_ROWS ? wf_feed_takes(s->c->feed, l->shard, l->begin) : is_empty(s);
+}
+
+// The next range, taken now or before. What suspects may take along is made safe first.
+static wf_status lease_next(serve *s, bool *out_got)
+{
+    bool got = s->waits;
+    *out_got = false;
+    if (!got) WF_TRY(wf_leases_claim(s->c->leases, &s->next, &got));
+    s->no_more_leases = !got;
+    s->waits = got && !may_begin(s, &s->next);
+    *out_got = got && !s->waits;
+    if (*out_got && s->next.kind != WF_LEASE_ROWS) WF_TRY(wf_segment_writer_sync(s->c->writer));
+    return *out_got ? lease_add(s, &s->next) : WF_OK;
+}
+
+static wf_status lease_more(serve *s)
+{
+    bool got = s->c->leases != NULL;
+    while (got && !s->no_more_leases) {
+        WF_TRY(wf_leases_wants(s->c->leases, s->n_rows + wf_feed_left(s->c->feed),
+                               (uint64_t)s->c->max_rows, &got));
+        if (!got) return WF_OK;
+        if (s->kind != WF_LEASE_ROWS && !is_empty(s)) return WF_OK;
+        WF_TRY(lease_next(s, &got));
+    }
+    return WF_OK;
+}
+
+// All rows of this group are in the engine or done.
+static bool nothing_comes(const serve *s)
+{
+    return wf_feed_left(s->c->feed) == 0 && (!s->c->leases || s->no_more_leases);
+}
+
+// Nothing more joins what is in the engine now: nothing comes, or what comes waits for its end.
+static bool is_closed(const serve *s)
+{
+    bool waits = s->waits || s->kind != WF_LEASE_ROWS;
+    return nothing_comes(s) || (waits && wf_feed_left(s->c->feed) == 0);
+}
+
+static wf_status submit_due(serve *s)
+{
+    WF_TRY(lease_more(s));
+    WF_TRY(wf_feed_pump(s->c->feed, 0));
+    while (has_room(s) && wf_feed_next_ns(s->c->feed) <= now(s)) {
+        if (!wf_feed_peek(s->c->feed)) WF_TRY(wf_feed_pump(s->c->feed, s->n_open ? 0 : NAP_NS));
+        if (!wf_feed_peek(s->c->feed)) return WF_OK; // not read yet: the step must not wait for it
+        WF_TRY(submit_request(s, wf_feed_pop(s->c->feed)));
+        WF_TRY(lease_more(s));
+    }
+    return WF_OK;
+}
+
+// ---- the loop -----------------------------------------------------------------------------------
+
+static void show_load(serve *s)
+{
+    wf_engine_load load = wf_engine_get_load(s->c->engine);
+    wf_segment_status written;
+    wf_segment_writer_status(s->c->writer, &written);
+    atomic_store_explicit(&s->counters->in_flight, load.n_rows, memory_order_relaxed);
+    atomic_store_explicit(&s->counters->waiting, load.n_waiting, memory_order_relaxed);
+    atomic_store_explicit(&s->counters->kv_pages, load.kv_pages, memory_order_relaxed);
+    atomic_store_explicit(&s->counters->kv_pages_total, load.kv_pages_total, memory_order_relaxed);
+    atomic_store_explicit(&s->counters->tokens, load.n_tokens, memory_order_relaxed);
+    atomic_store_explicit(&s->counters->requests_sealed, (int64_t)written.rows_sealed,
+                          memory_order_relaxed);
+}
+
+static void set_operation(serve *s, wf_operation operation)
+{
+    atomic_store_explicit(&s->counters->operation, (int)operation, memory_order_relaxed);
+}
+
+// From commit to commit: with a step planned ahead, a step's own duration is longer than its share.
+static void learn_pace(serve *s, const wf_step_record *record)
+{
+    int64_t now_ns = wf_clock_ns(), took_ns = now_ns - s->step_end_ns;
+    if (s->step_end_ns > 0)
+        s->step_ns = s->step_ns > 0 ? (15 * s->step_ns + took_ns) / 16 : took_ns;
+    s->step_end_ns = now_ns;
+    if (record->n_prompt_tokens > s->most_prompt) s->most_prompt = record->n_prompt_tokens;
+}
+
+static wf_status step(serve *s, bool closed)
+{
+    wf_step_record record;
+    bool recorded = false, ran = false;
+    set_operation(s, WF_OPERATION_STEP);
+    atomic_fetch_add_explicit(&s->counters->step_entered, 1, memory_order_relaxed);
+    WF_TRY(wf_engine_step(s->c->engine, closed, &record, &recorded, &ran));
+    atomic_fetch_add_explicit(&s->counters->step_left, 1, memory_order_relaxed);
+    set_operation(s, ran || recorded ? WF_OPERATION_RUN : WF_OPERATION_WAIT);
+    if (recorded) {
+        learn_pace(s, &record);
+        record.run = s->c->run;
+        record.group = s->c->group;
+        atomic_fetch_add_explicit(&s->counters->prompt_tokens, record.n_prompt_tokens,
+                                  memory_order_relaxed);
+        WF_TRY(wf_segment_writer_put_step(s->c->writer, &record));
+    }
+    WF_TRY(take_finished(s));
+    show_load(s);
+    if (ran || recorded) return WF_OK;
+    s->step_end_ns = 0;
+    int64_t wake = wf_feed_next_ns(s->c->feed), window = wf_engine_wake_ns(s->c->engine);
+    int64_t now_ns = now(s);
+    if (window < wake) wake = window;
+    if (wake > now_ns + NAP_NS) wake = now_ns + NAP_NS;
+    if (wake > now_ns) wf_clock_sleep_until(wake + s->c->origin_ns);
+    return WF_OK;
+}
+
+// ---- leaving ------------------------------------------------------------------------------------
+
+// Tokens that a request is likely to generate yet: its bound, or what those that ended by a stop
+// token had on average.
+static int64_t tokens_left(const serve *s, const wf_engine_flight *f)
+{
+    if (!f->may_stop || s->n_ended == 0) return f->n_left;
+    int64_t mean = s->n_tokens / s->n_ended, left = mean - (int64_t)f->n_tokens;
+    if (left < 1) left = 1;
+    return left < (int64_t)f->n_left ? left : (int64_t)f->n_left;
+}
+
+static bool fits(const serve *s, const wf_engine_flight *f, int64_t left_ns)
+{
+    uint32_t chunk = s->most_prompt > 0 ? (uint32_t)s->most_prompt : 1;
+    int64_t n_steps = tokens_left(s, f) + (f->n_prompt_left + chunk - 1) / chunk;
+    return s->step_ns == 0 || n_steps <= left_ns / s->step_ns;
+}
+
+typedef struct leaving {
+    serve *s;
+    int64_t left_ns;
+} leaving;
+
+// What has not begun costs the next run nothing; what cannot end in time only holds up the rest.
+static bool gives_up(void *context, const wf_engine_flight *f)
+{
+    leaving *l = context;
+    if (l->left_ns > 0 && f->begun && fits(l->s, f, l->left_ns)) return false;
+    sample *x = (sample *)(uintptr_t)f->user;
+    close_flight(l->s, x->of);
+    free(x);
+    l->s->n_open--;
+    l->s->out->n_dropped++;
+    l->s->out->n_dropped_tokens += f->n_tokens;
+    return true;
+}
+
+static void give_up(serve *s, int64_t left_ns)
+{
+    leaving l = {s, left_ns};
+    wf_engine_let_go(s->c->engine, gives_up, &l);
+}
+
+// Finishes what fits until then, and gives the rest up, so that the devices are free early.
+static wf_status drain(serve *s)
+{
+    char why[256];
+    int64_t until_ns = wf_drain_until_ns(s->c->drain), n_open = s->n_open;
+    int64_t left_ns = until_ns - wf_clock_ns();
+    atomic_store_explicit(&s->counters->drain, (int)wf_drain_cause_of(s->c->drain),
+                          memory_order_relaxed);
+    give_up(s, left_ns);
+    wf_info("group %d drains (%s): %lld requests in the engine, %lld of them end within %.0f s",
+            s->c->group, wf_drain_why(s->c->drain, why, sizeof why), (long long)n_open,
+            (long long)s->n_open, left_ns > 0 ? (double)left_ns / (double)WF_NS_PER_S : 0.0);
+    while (s->n_open > 0 && !wf_drain_asks(s->c->drain, WF_DRAIN_NOW) && wf_clock_ns() < until_ns) {
+        WF_TRY(step(s, true));
+        give_up(s, until_ns - wf_clock_ns());
+    }
+    give_up(s, 0);
+    s->out->drained = s->out->n_dropped > 0 || !nothing_comes(s);
+    if (s->out->n_dropped > 0)
+        wf_info("group %d: %lld requests and %lld tokens of theirs are left to the next run",
+                s->c->group, (long long)s->out->n_dropped, (long long)s->out->n_dropped_tokens);
+    return WF_OK;
+}
+
+static wf_status check_failures(const serve *s)
+{
+    if (s->c->max_failures < 0 || s->out->n_failed <= s->c->max_failures) return WF_OK;
+    return wf_fail(WF_DATA,
+                   "%lld requests of group %d failed, output.max_failures allows %lld; weft report "
+                   "shows their reasons",
+                   (long long)s->out->n_failed, s->c->group, (long long)s->c->max_failures);
+}
+
+static wf_status run(serve *s)
+{
+    for (;;) {
+        if (wf_drain_asks(s->c->drain, WF_DRAIN_FINISH)) return drain(s);
+        WF_TRY(submit_due(s));
+        WF_TRY(check_failures(s));
+        if (s->n_open == 0 && nothing_comes(s)) return WF_OK;
+        WF_TRY(step(s, is_closed(s)));
+    }
+}
+
+wf_status wf_serve(const wf_serve_config *config, wf_serve_outcome *out)
+{
+    *out = (wf_serve_outcome){0};
+    serve s = {.c = config, .out = out, .counters = wf_progress_counters(config->progress)};
+    wf_status st = run(&s);
+    show_load(&s);
+    free(s.stop);
+    return st;
+}

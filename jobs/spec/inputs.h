@@ -1,0 +1,46 @@
+// The request shards of a job, opened: what the runner and a conductor both must know of them.
+//
+// Every shard is opened and checked by the reader process; two shards of one content are refused,
+// because a result's key is (content, row, sample). Local.
+#ifndef WF_JOBS_SPEC_INPUTS_H
+#define WF_JOBS_SPEC_INPUTS_H
+
+#include "engine/model_arch.h"
+#include "io/results/segment.h"
+#include "io/shard/reader.h"
+#include "io/weights/hf_folder.h"
+#include "jobs/spec/jobspec.h"
+#include "jobs/spec/plan_model.h"
+
+typedef struct wf_inputs {
+    size_t n;               // shards
+    wf_shard_info *info;    // [n]
+    bool *many_samples;     // [n] rows may ask for several samples
+    const char **uids;      // [n] borrowed from info
+    wf_result_shard *shard; // [n] as results name them; borrows from info and the spec
+    wf_plan_needs needs;    // of the job's sampling and all shards' columns
+} wf_inputs;
+
+// `reader` NULL: for a rank that reads no requests; arrays are there and empty. WF_SHARD,
+// WF_NO_INPUT, WF_DATA for twins, WF_NO_MEMORY; *out is for wf_inputs_close either way.
+wf_status wf_inputs_open(const wf_jobspec *spec, wf_reader *reader, wf_inputs *out);
+void wf_inputs_close(wf_inputs *inputs);
+
+// What of the model decides the outputs, without its weights being read.
+typedef struct wf_inputs_model {
+    wf_arch arch;
+    wf_dtype dtype; // resolved
+    char identity[WF_HF_IDENTITY_MAX];
+} wf_inputs_model;
+
+// Checks that the model can be split as the job asks, too. As wf_hf_folder_open, wf_arch_read and
+// wf_arch_check_tp.
+wf_status wf_inputs_model_look(const wf_jobspec *spec, wf_inputs_model *out);
+
+// Reads the model's configuration alone: whether the model can be split as the job asks.
+wf_status wf_inputs_split_check(const wf_jobspec *spec);
+
+// Results of the whole job, if no row has its own number of samples.
+int64_t wf_inputs_results(const wf_inputs *inputs, const wf_jobspec *spec);
+
+#endif

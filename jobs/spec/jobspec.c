@@ -1,0 +1,236 @@
+// Loading, checking and writing a job. See jobspec.h.
+#include "jobs/spec/jobspec.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "io/base/arena.h"
+#include "io/base/file.h"
+#include "jobs/spec/jobspec_check.h"
+
+#define ENVIRONMENT_PREFIX "WEFT_"
+
+// The spec, and what its borrowed texts live in. `spec` comes first: a wf_jobspec is one of these.
+typedef struct {
+    wf_jobspec spec;
+    wf_options *options;
+    wf_paths requests; // globs expanded
+    char *job, *dir;   // made up where the file gives none
+    char *part_dir;    // of a part
+    const char **part; // its requests, borrowed
+} loaded;
+
+static loaded *loaded_of(const wf_jobspec *spec)
+{
+    return (loaded *)(uintptr_t)spec;
+}
+
+void wf_jobspec_destroy(wf_jobspec **spec)
+{
+    if (!spec || !*spec) return;
+    loaded *l = loaded_of(*spec);
+    wf_options_destroy(&l->options);
+    wf_paths_destroy(&l->requests);
+    free(l->job);
+    free(l->dir);
+    free(l->part_dir);
+    free(l->part);
+    free(l);
+    *spec = NULL;
+}
+
+// "jobs/azure.yaml" -> "azure"
+static wf_status stem(const char *path, char **out)
+{
+    const char *name = wf_path_name(path), *dot = strrchr(name, '.');
+    WF_TRY(wf_strdup(name, out));
+    if (dot && dot > name) (*out)[dot - name] = '\0';
+    return WF_OK;
+}
+
+// Defaults that depend on other keys.
+static wf_status resolve(loaded *l, const char *path)
+{
+    wf_jobspec *spec = &l->spec;
+    if (!spec->job[0]) {
+        WF_TRY(stem(path, &l->job));
+        spec->job = l->job;
+    }
+    if (!spec->output.dir[0]) {
+        WF_TRY(wf_path_join("out", spec->job, &l->dir));
+        spec->output.dir = l->dir;
+    }
+    if (spec->arrivals.seed < 0) spec->arrivals.seed = spec->seed;
+    return WF_OK;
+}
+
+static wf_status apply(wf_options *options, const wf_jobspec_source *source)
+{
+    WF_TRY(wf_options_apply_file(options, source->path));
+    WF_TRY(wf_options_apply_environment(options, ENVIRONMENT_PREFIX, source->environment));
+    for (size_t i = 0; i < source->n_set; i++)
+        WF_TRY(wf_options_apply_set(options, source->set[i]));
+    return WF_OK;
+}
+
+// Fails with the first of the collected mistakes, as `status`.
+static wf_status fail_with_first(wf_status status, const wf_options *options)
+{
+    const char *text = wf_options_problems(options);
+    int n_more = wf_options_n_problems(options) - 1;
+    if (n_more > 0)
+        return wf_fail(status, "%.*s (and %d more)", (int)strcspn(text, "\n"), text, n_more);
+    return wf_fail(status, "%.*s", (int)strcspn(text, "\n"), text);
+}
+
+static wf_status load(loaded *l, const wf_jobspec_source *source)
+{
+    int n_missing = 0;
+    WF_TRY(wf_options_create(wf_jobspec_table, wf_jobspec_n_options, &l->spec, &l->options));
+    WF_TRY(apply(l->options, source));
+    // Text that is no YAML at all has one mistake, not one and all required keys.
+    if (wf_options_n_problems(l->options) > 0 && !wf_options_is_given(l->options, "model.path") &&
+        !wf_options_is_given(l->options, "requests")) {
+        return fail_with_first(WF_CONFIG, l->options);
+    }
+    WF_TRY(resolve(l, source->path));
+    WF_TRY(wf_jobspec_check_keys(&l->spec, l->options));
+    if (!source->keep_globs) {
+        WF_TRY(wf_jobspec_check_files(&l->spec, l->options, &l->requests, &n_missing));
+        l->spec.requests.n = l->requests.n;
+        l->spec.requests.item = (const char *const *)l->requests.item;
+    }
+    wf_status st = wf_options_finish(l->options);
+    if (st == WF_CONFIG && n_missing == wf_options_n_problems(l->options))
+        st = fail_with_first(WF_NO_INPUT, l->options);
+    return st;
+}
+
+wf_status wf_jobspec_load(const wf_jobspec_source *source, wf_jobspec **out, char **problems)
+{
+    loaded *l;
+    *problems = NULL;
+    WF_TRY(wf_alloc(1, sizeof *l, &l));
+    wf_jobspec *spec = &l->spec;
+    wf_status st = load(l, source);
+    if (st == WF_OK) {
+        *out = spec;
+        return WF_OK;
+    }
+    if (l->options && wf_options_n_problems(l->options) > 0)
+        *problems = strdup(wf_options_problems(l->options)); // without them the first is still told
+    wf_jobspec_destroy(&spec);
+    return st;
+}
+
+wf_status wf_jobspec_take_part(wf_jobspec *spec, int part, int n_parts)
+{
+    loaded *l = loaded_of(spec);
+    char name[16];
+    size_t n = 0;
+    if (spec->requests.n <= (size_t)part) {
+        return wf_fail(
+            WF_USAGE,
+            "part %d of %d: there are %zu shards for them, and every part needs one: use "
+            "fewer parts or split the shards",
+            part, n_parts, spec->requests.n);
+    }
+    WF_TRY(wf_alloc(spec->requests.n, sizeof *l->part, &l->part));
+    for (size_t i = (size_t)part; i < spec->requests.n; i += (size_t)n_parts)
+        l->part[n++] = spec->requests.item[i];
+    snprintf(name, sizeof name, "a%d", part);
+    WF_TRY(wf_path_join(spec->output.dir, name, &l->part_dir));
+    spec->requests = (wf_option_strings){.n = n, .item = l->part};
+    spec->output.dir = l->part_dir;
+    return WF_OK;
+}
+
+wf_status wf_jobspec_text(const wf_jobspec *spec, char **out)
+{
+    return wf_options_to_yaml(loaded_of(spec)->options, out);
+}
+
+// ---- identity -----------------------------------------------------------------------------------
+
+// Where a job is placed, what it may hold and when it seals decide nothing about its outputs.
+static bool decides_outputs(const wf_jobspec *spec, const char *key)
+{
+    static const char *const always[] = {
+        "seed",          "model.dtype",          "model.weights",
+        "arrivals.mode", "engine.deterministic", "engine.max_context",
+    };
+    wf_spec_arrivals mode = spec->arrivals.mode;
+    bool random = mode == WF_SPEC_POISSON || mode == WF_SPEC_GAMMA;
+    for (size_t i = 0; i < sizeof always / sizeof always[0]; i++)
+        if (strcmp(key, always[i]) == 0) return true;
+    if (strcmp(key, "arrivals.speed") == 0) return mode == WF_SPEC_REPLAY;
+    if (strcmp(key, "arrivals.rate") == 0) return random || mode == WF_SPEC_CONSTANT;
+    if (strcmp(key, "arrivals.burstiness") == 0) return mode == WF_SPEC_GAMMA;
+    if (strcmp(key, "arrivals.seed") == 0) return random;
+    return strncmp(key, "sampling.", 9) == 0;
+}
+
+static void put_enum(wf_json_writer *w, const wf_option *option, const void *value)
+{
+    int number;
+    memcpy(&number, value, sizeof number);
+    for (const wf_option_word *word = option->words; word->word; word++)
+        if (word->value == number) wf_json_put_string(w, option->name, word->word);
+}
+
+static void put_list(wf_json_writer *w, const char *name, const wf_option_i32s *list)
+{
+    wf_json_open_array(w, name);
+    for (size_t i = 0; i < list->n; i++)
+        wf_json_put_i64(w, NULL, list->item[i]);
+    wf_json_close(w);
+}
+
+static void put_value(wf_json_writer *w, const wf_option *option, const wf_jobspec *spec)
+{
+    const void *value = (const char *)spec + option->offset;
+    const char *name = option->name;
+    switch (option->type) {
+    case WF_OPTION_BOOL:
+        wf_json_put_bool(w, name, *(const bool *)value);
+        break;
+    case WF_OPTION_I32:
+        wf_json_put_i64(w, name, *(const int32_t *)value);
+        break;
+    case WF_OPTION_U32:
+        wf_json_put_i64(w, name, *(const uint32_t *)value);
+        break;
+    case WF_OPTION_F32:
+        wf_json_put_f64(w, name, (double)*(const float *)value);
+        break;
+    case WF_OPTION_F64:
+        wf_json_put_f64(w, name, *(const double *)value);
+        break;
+    case WF_OPTION_ENUM:
+        put_enum(w, option, value);
+        break;
+    case WF_OPTION_I32S:
+        put_list(w, name, value);
+        break;
+    case WF_OPTION_STRING:
+        wf_json_put_string(w, name, *(const char *const *)value);
+        break;
+    case WF_OPTION_I64:
+    case WF_OPTION_DURATION:
+    case WF_OPTION_BYTES:
+        wf_json_put_i64(w, name, *(const int64_t *)value);
+        break;
+    case WF_OPTION_MEMORY:
+    case WF_OPTION_STRINGS:
+        break; // no such key decides outputs
+    }
+}
+
+void wf_jobspec_put_identity(const wf_jobspec *spec, wf_json_writer *w)
+{
+    for (size_t i = 0; i < wf_jobspec_n_options; i++) {
+        const wf_option *option = &wf_jobspec_table[i];
+        if (decides_outputs(spec, option->name)) put_value(w, option, spec);
+    }
+}

@@ -1,0 +1,178 @@
+// Cross-key checks, the files a job names, and settings it does not use. See jobspec_check.h.
+#include "jobs/spec/jobspec_check.h"
+
+#include <string.h>
+#include <sys/stat.h>
+
+#include "io/base/text.h"
+
+#define MODE(mode)     (1u << (mode))
+#define TIMED_BY_RATE  (MODE(WF_SPEC_CONSTANT) | MODE(WF_SPEC_POISSON) | MODE(WF_SPEC_GAMMA))
+#define TIMED          (TIMED_BY_RATE | MODE(WF_SPEC_REPLAY))
+#define RANDOM_ARRIVAL (MODE(WF_SPEC_POISSON) | MODE(WF_SPEC_GAMMA))
+
+static const char *word_of(const char *key, int64_t value)
+{
+    for (size_t i = 0; i < wf_jobspec_n_options; i++) {
+        if (strcmp(wf_jobspec_table[i].name, key) != 0) continue;
+        for (const wf_option_word *w = wf_jobspec_table[i].words; w->word; w++)
+            if (w->value == value) return w->word;
+    }
+    return "?";
+}
+
+static bool has_arrivals(const wf_jobspec *spec, unsigned modes)
+{
+    return (MODE(spec->arrivals.mode) & modes) != 0;
+}
+
+// Printable, and usable as a file's name and as Slurm's job name.
+static bool job_name_is_usable(const char *name)
+{
+    for (const char *c = name; *c; c++)
+        if (*c == '/' || (unsigned char)*c < 0x20 || *c == 0x7f) return false;
+    return *name && *name != '.' && strlen(name) <= 200;
+}
+
+static wf_status check_engine(const wf_jobspec *spec, wf_options *o)
+{
+    if (spec->engine.step_tokens < spec->engine.max_rows) {
+        WF_TRY(wf_options_complain(o, "engine.step_tokens",
+                                   "%d is less than engine.max_rows %d: a step must have room for "
+                                   "one token of every row; raise it or lower engine.max_rows",
+                                   spec->engine.step_tokens, spec->engine.max_rows));
+    }
+    if (spec->engine.fusion == WF_FUSION_INSTANCES && spec->parallel.tensor > 1) {
+        WF_TRY(wf_options_complain(o, "engine.fusion",
+                                   "instances works with parallel.tensor 1 only, and that is %d",
+                                   spec->parallel.tensor));
+    }
+    if (spec->engine.fusion == WF_FUSION_INSTANCES && spec->engine.reorder != WF_REORDER_INDEX) {
+        WF_TRY(wf_options_complain(o, "engine.reorder",
+                                   "%s has nothing to reorder with engine.fusion instances: use "
+                                   "index",
+                                   word_of("engine.reorder", spec->engine.reorder)));
+    }
+    if (spec->engine.slot_tokens > 0 && spec->engine.max_context > 0 &&
+        spec->engine.slot_tokens > spec->engine.max_context) {
+        WF_TRY(wf_options_complain(o, "engine.slot_tokens",
+                                   "%d is more than engine.max_context %d: no request could use it",
+                                   spec->engine.slot_tokens, spec->engine.max_context));
+    }
+    return WF_OK;
+}
+
+wf_status wf_jobspec_check_keys(const wf_jobspec *spec, wf_options *o)
+{
+    if (!job_name_is_usable(spec->job)) {
+        WF_TRY(wf_options_complain(o, "job",
+                                   "\"%s\" is no name: at most 200 characters, no \"/\", no \".\" "
+                                   "in front",
+                                   spec->job));
+    }
+    if (has_arrivals(spec, TIMED_BY_RATE) && !(spec->arrivals.rate > 0)) {
+        WF_TRY(wf_options_complain(o, "arrivals.rate",
+                                   "needed by arrivals.mode %s: give the requests per second",
+                                   word_of("arrivals.mode", spec->arrivals.mode)));
+    }
+    if (spec->parallel.layout == WF_SPEC_LAYOUT_GROUPS && has_arrivals(spec, TIMED)) {
+        WF_TRY(wf_options_complain(o, "parallel.layout",
+                                   "groups has no common clock, which arrivals.mode %s needs: use "
+                                   "world",
+                                   word_of("arrivals.mode", spec->arrivals.mode)));
+    }
+    if (wf_options_is_given(o, "requests") && spec->requests.n == 0)
+        WF_TRY(wf_options_complain(o, "requests", "the list is empty: name at least one shard"));
+    return check_engine(spec, o);
+}
+
+// ---- files --------------------------------------------------------------------------------------
+
+static wf_status check_duplicates(const wf_paths *paths, wf_options *o)
+{
+    struct stat a, b;
+    for (size_t i = 1; i < paths->n; i++) {
+        if (stat(paths->item[i], &a) != 0) continue;
+        for (size_t k = 0; k < i; k++) {
+            if (stat(paths->item[k], &b) != 0 || a.st_dev != b.st_dev || a.st_ino != b.st_ino)
+                continue;
+            WF_TRY(
+                wf_options_complain(o, "requests",
+                                    "%s is listed twice (also as %s): its rows would be computed "
+                                    "twice",
+                                    paths->item[i], paths->item[k]));
+            break;
+        }
+    }
+    return WF_OK;
+}
+
+static wf_status check_model(const wf_jobspec *spec, wf_options *o, int *n_missing)
+{
+    struct stat st;
+    if (!wf_options_is_given(o, "model.path")) return WF_OK; // said as a missing key
+    if (stat(spec->model.path, &st) != 0) {
+        ++*n_missing;
+        return wf_options_complain(o, "model.path", "%s: no such folder", spec->model.path);
+    }
+    if (!S_ISDIR(st.st_mode)) {
+        return wf_options_complain(o, "model.path",
+                                   "%s: not a folder: give the folder with config.json",
+                                   spec->model.path);
+    }
+    return WF_OK;
+}
+
+wf_status wf_jobspec_check_files(const wf_jobspec *spec, wf_options *o, wf_paths *paths,
+                                 int *n_missing)
+{
+    WF_TRY(check_model(spec, o, n_missing));
+    for (size_t i = 0; i < spec->requests.n; i++) {
+        wf_status st = wf_file_glob(spec->requests.item[i], paths);
+        if (st == WF_NO_INPUT) {
+            ++*n_missing;
+            st = wf_options_complain(o, "requests",
+                                     "%s: no such file (seen from the working "
+                                     "directory)",
+                                     spec->requests.item[i]);
+        }
+        WF_TRY(st);
+    }
+    return check_duplicates(paths, o);
+}
+
+// ---- settings that are not used -----------------------------------------------------------------
+
+static void unused(wf_text *text, const char *key, const char *by_key, int64_t value)
+{
+    wf_text_printf(text, "%s is not used by %s %s\n", key, by_key, word_of(by_key, value));
+}
+
+static bool differs(double value, double otherwise)
+{
+    return value < otherwise || value > otherwise;
+}
+
+wf_status wf_jobspec_remarks(const wf_jobspec *spec, char **out)
+{
+    wf_text text = {0};
+    wf_spec_arrivals mode = spec->arrivals.mode;
+    wf_text_puts(&text, "");
+    if (!has_arrivals(spec, MODE(WF_SPEC_REPLAY)) && differs(spec->arrivals.speed, 1))
+        unused(&text, "arrivals.speed", "arrivals.mode", mode);
+    if (!has_arrivals(spec, TIMED_BY_RATE) && spec->arrivals.rate > 0)
+        unused(&text, "arrivals.rate", "arrivals.mode", mode);
+    if (!has_arrivals(spec, MODE(WF_SPEC_GAMMA)) && differs(spec->arrivals.burstiness, 1))
+        unused(&text, "arrivals.burstiness", "arrivals.mode", mode);
+    if (!has_arrivals(spec, RANDOM_ARRIVAL) && spec->arrivals.seed != spec->seed)
+        unused(&text, "arrivals.seed", "arrivals.mode", mode);
+    if (spec->engine.reorder != WF_REORDER_COPY && spec->engine.slot_tokens > 0)
+        unused(&text, "engine.slot_tokens", "engine.reorder", spec->engine.reorder);
+    if (!differs(spec->sampling.temperature, 0) && spec->sampling.n > 1) {
+        wf_text_printf(&text,
+                       "sampling.n is %u but sampling.temperature is 0: all outputs of a "
+                       "request will be the same\n",
+                       spec->sampling.n);
+    }
+    return wf_text_take(&text, out);
+}

@@ -1,0 +1,36 @@
+// A job's model in numbers: what one rank keeps, and what is left for KV memory.
+//
+// The same arithmetic serves the dry run (weft plan) and the runner, so that what the one says the
+// other does. Pure. All Local.
+#ifndef WF_JOBS_SPEC_PLAN_MODEL_H
+#define WF_JOBS_SPEC_PLAN_MODEL_H
+
+#include <stdbool.h>
+
+#include "engine/model_arch.h"
+#include "jobs/spec/jobspec.h"
+#include "jobs/spec/plan.h"
+
+typedef struct wf_plan_device {
+    uint64_t free_bytes; // before weights are loaded: of the device, or of the host
+    int n_sharing;       // ranks of the job that share it
+    bool host;           // weights and KV are in host memory
+    size_t act_bytes;    // of one activation: 4 on the CPU
+} wf_plan_device;
+
+// What requests may ask for, over the job's defaults and the shards' columns.
+typedef struct wf_plan_needs {
+    int n_top; // most logprobs; -1: none
+    bool penalties;
+} wf_plan_needs;
+
+// What the job's own sampling asks for; a shard's columns may ask for more.
+wf_plan_needs wf_plan_needs_of(const wf_sampling *sampling);
+
+// Fills in everything wf_plan_kv_capacity() wants to know. engine.kv_memory: auto is 1 GiB per rank
+// on the host (less where that does not fit), 0.95 of what is left on a device.
+void wf_plan_model_memory(const wf_jobspec *spec, const wf_arch *arch, wf_dtype dtype,
+                          const wf_plan_device *device, const wf_plan_needs *needs,
+                          wf_plan_memory *out);
+
+#endif
