@@ -1,0 +1,161 @@
+// The reader of config.json, and the values that need no more than reading: sizes, flags, the
+// activation, the dtype.
+#include "engine/arch_reader.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+// Adds the last error to the problems; the file's name is kept in the first only.
+bool wf_arch_noted(wf_arch_reader *r, wf_status st)
+{
+    if (st == WF_OK) return false;
+    const char *text = wf_error();
+    const char *path = wf_hf_folder_path(r->folder);
+    if (r->n_problems > 0 && strncmp(text, path, strlen(path)) == 0) {
+        const char *rest = strstr(text + strlen(path), ": ");
+        if (rest) text = rest + 2;
+    }
+    size_t room = sizeof r->problems - r->used;
+    int n = snprintf(r->problems + r->used, room, "%s%s", r->n_problems ? "; " : "", text);
+    r->used += (size_t)n < room ? (size_t)n : room - 1;
+    r->n_problems++;
+    return true;
+}
+
+// The place of a key: the first of its names that is there, else the first.
+wf_json_ref wf_arch_place(const wf_arch_reader *r, wf_config_key key)
+{
+    const char *const *names = r->family->keys[key];
+    const char *name = names[1] && !wf_json_has(r->root, names[0]) && wf_json_has(r->root, names[1])
+                           ? names[1]
+                           : names[0];
+    return wf_json_find(r->root, name);
+}
+
+bool wf_arch_has(const wf_arch_reader *r, wf_config_key key)
+{
+    return r->family->keys[key][0] && wf_json_kind_of(wf_arch_place(r, key)) > WF_JSON_NULL;
+}
+
+void wf_arch_read_size(wf_arch_reader *r, wf_config_key key, int32_t max, int32_t *out)
+{
+    int64_t value;
+    if (!wf_arch_noted(r, wf_json_read_i64(wf_arch_place(r, key), 1, max, &value)))
+        *out = (int32_t)value;
+}
+
+void wf_arch_read_size_or(wf_arch_reader *r, wf_config_key key, int32_t max, int32_t otherwise,
+                          int32_t *out)
+{
+    if (wf_arch_has(r, key))
+        wf_arch_read_size(r, key, max, out);
+    else
+        *out = otherwise;
+}
+
+void wf_arch_read_real_or(wf_arch_reader *r, wf_config_key key, double min, double max,
+                          double otherwise, double *out)
+{
+    *out = otherwise;
+    if (wf_arch_has(r, key))
+        wf_arch_noted(r, wf_json_read_f64(wf_arch_place(r, key), min, max, out));
+}
+
+void wf_arch_read_flag_or(wf_arch_reader *r, wf_config_key key, bool otherwise, bool *out)
+{
+    *out = otherwise;
+    if (wf_arch_has(r, key)) wf_arch_noted(r, wf_json_read_bool(wf_arch_place(r, key), out));
+}
+
+void wf_arch_complain(wf_arch_reader *r, const char *format, ...)
+{
+    char text[WF_ERROR_MAX];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    wf_arch_noted(r, wf_fail(WF_DATA, "%s/config.json: %s", wf_hf_folder_path(r->folder), text));
+}
+
+static void read_sizes(wf_arch_reader *r, wf_arch *a)
+{
+    double eps;
+    wf_arch_read_size(r, WF_KEY_N_LAYERS, 10000, &a->n_layers);
+    wf_arch_read_size(r, WF_KEY_HIDDEN, 1 << 20, &a->hidden);
+    wf_arch_read_size(r, WF_KEY_N_HEADS, 1 << 14, &a->n_heads);
+    wf_arch_read_size_or(r, WF_KEY_N_KV_HEADS, 1 << 14, a->n_heads, &a->n_kv_heads);
+    wf_arch_read_size_or(r, WF_KEY_HEAD_DIM, 1024, a->n_heads ? a->hidden / a->n_heads : 0,
+                         &a->head_dim);
+    if (r->family->ffn_is_4_hidden)
+        wf_arch_read_size_or(r, WF_KEY_FFN, 1 << 22, 4 * a->hidden, &a->ffn);
+    else
+        wf_arch_read_size(r, WF_KEY_FFN, 1 << 22, &a->ffn);
+    wf_arch_read_size(r, WF_KEY_VOCAB, 1 << 24, &a->n_vocab);
+    wf_arch_read_size(r, WF_KEY_MAX_CONTEXT, 1 << 28, &a->max_context);
+    wf_arch_read_real_or(r, WF_KEY_NORM_EPS, 0.0, 1.0, r->family->default_norm_eps, &eps);
+    a->norm_eps = (float)eps;
+}
+
+static void read_flags(wf_arch_reader *r, wf_arch *a)
+{
+    const wf_family *f = r->family;
+    a->bias_head = f->bias_head;
+    a->gated = f->activation == WF_ACT_SILU_GATED;
+    a->shared_norm = f->names[WF_ROLE_MLP_NORM] == NULL;
+    wf_arch_read_flag_or(r, WF_KEY_ATTN_BIAS, f->bias_qkv, &a->bias_qkv);
+    wf_arch_read_flag_or(r, WF_KEY_ATTN_BIAS, f->bias_o, &a->bias_o);
+    wf_arch_read_flag_or(r, WF_KEY_MLP_BIAS, f->bias_mlp, &a->bias_mlp);
+    wf_arch_read_flag_or(r, WF_KEY_PARALLEL, f->parallel_residual, &a->parallel_residual);
+    wf_arch_noted(r, wf_json_get_bool_or(r->root, "tie_word_embeddings", false, &a->tied));
+}
+
+static void read_activation(wf_arch_reader *r, wf_arch *a)
+{
+    const char *name;
+    char known[96] = "";
+    wf_json_ref place = wf_arch_place(r, WF_KEY_ACTIVATION);
+    a->gelu_exact = r->family->activation == WF_ACT_GELU_EXACT;
+    if (!wf_arch_has(r, WF_KEY_ACTIVATION)) return; // the family's
+    if (wf_arch_noted(r, wf_json_read_string(place, &name))) return;
+    for (const wf_activation_name *one = r->family->activation_names; one->name; one++) {
+        a->gelu_exact = one->kind == WF_ACT_GELU_EXACT;
+        if (strcmp(name, one->name) == 0) return;
+        size_t at = strlen(known);
+        snprintf(known + at, sizeof known - at, "%s%s", at ? ", " : "", one->name);
+    }
+    wf_arch_noted(r, wf_json_fail(place,
+                                  "'%.32s' is not an activation that %s models can have here (%s)",
+                                  name, r->family->name, known));
+}
+
+static void read_dtype(wf_arch_reader *r, wf_arch *a)
+{
+    static const struct {
+        const char *name;
+        wf_dtype dtype;
+    } names[] = {{"float32", WF_F32}, {"bfloat16", WF_BF16}, {"float16", WF_F16}};
+    const char *key = wf_json_has(r->root, "dtype") ? "dtype" : "torch_dtype";
+    const char *name;
+    if (wf_arch_noted(r, wf_json_get_string_or(r->root, key, "float32", &name))) return;
+    if (strncmp(name, "torch.", 6) == 0) name += 6;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if (strcmp(name, names[i].name) == 0) {
+            a->dtype = names[i].dtype;
+            return;
+        }
+    }
+    wf_arch_noted(r,
+                  wf_json_fail(wf_json_find(r->root, key),
+                               "'%.32s' is not a dtype weights can have here (float32, bfloat16, "
+                               "float16)",
+                               name));
+}
+
+void wf_arch_read_values(wf_arch_reader *r, wf_arch *a)
+{
+    read_sizes(r, a);
+    read_flags(r, a);
+    read_activation(r, a);
+    read_dtype(r, a);
+}

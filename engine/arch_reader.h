@@ -1,0 +1,56 @@
+// What the rooms behind wf_arch_read share: a reader that notes a problem and goes on with what is
+// left, so that one run shows all that is wrong with a configuration.
+//
+//   model_arch.c   the order of reading, what must hold between values
+//   arch_read.c    the reader; sizes, flags, activation, dtype
+//   arch_rope.c    rotary positions
+//   arch_window.c  which layers see a window, and what that leaves of the context
+//   arch_tokens.c  the tokens that end a text
+//   arch_keys.c    keys that are not understood
+//
+// Private. All Local.
+#ifndef WF_ENGINE_ARCH_READER_H
+#define WF_ENGINE_ARCH_READER_H
+
+#include "engine/model_arch.h"
+
+typedef struct wf_arch_reader {
+    const wf_hf_folder *folder;
+    wf_json_ref root; // of config.json
+    const wf_family *family;
+    char problems[WF_ERROR_MAX];
+    size_t used;
+    int n_problems;
+} wf_arch_reader;
+
+// Adds the last error to the problems where `st` is one; the file's name is kept in the first only.
+bool wf_arch_noted(wf_arch_reader *r, wf_status st);
+
+// A problem with the file as a whole.
+void wf_arch_complain(wf_arch_reader *r, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+// A value's place: the name it has in this file, else the first it may have.
+wf_json_ref wf_arch_place(const wf_arch_reader *r, wf_config_key key);
+
+// The key is one of the family's and stands in the file.
+bool wf_arch_has(const wf_arch_reader *r, wf_config_key key);
+
+// Each reads one value into *out, which keeps what it holds where that is refused.
+void wf_arch_read_size(wf_arch_reader *r, wf_config_key key, int32_t max, int32_t *out);
+void wf_arch_read_size_or(wf_arch_reader *r, wf_config_key key, int32_t max, int32_t otherwise,
+                          int32_t *out);
+void wf_arch_read_real_or(wf_arch_reader *r, wf_config_key key, double min, double max,
+                          double otherwise, double *out);
+void wf_arch_read_flag_or(wf_arch_reader *r, wf_config_key key, bool otherwise, bool *out);
+
+// Parts of the architecture, in the order in which they are read.
+void wf_arch_read_values(wf_arch_reader *r, wf_arch *a);
+void wf_arch_read_rope(wf_arch_reader *r, wf_arch *a);    // needs head_dim
+void wf_arch_read_tokens(wf_arch_reader *r, wf_arch *a);  // needs n_vocab
+void wf_arch_read_windows(wf_arch_reader *r, wf_arch *a); // needs n_layers; lowers max_context
+
+// Refuses keys that are not understood.
+void wf_arch_check_keys(wf_arch_reader *r);
+
+#endif
