@@ -1,0 +1,68 @@
+// Blocks: the kinds of mixers and feed-forwards that layers are made of, one row and one file each.
+//
+//     x ── norm ──> n ── mixer ──> y          x += y ── norm ──> n ── feed-forward ──> y
+//
+// A block reads n, normed and whole on every rank, and leaves in y this rank's part of what is
+// added to x next: the group sums it where it is added (wf_block_norm). forward.c runs the layers
+// and knows no kind. Private to engine/forward*.c and engine/block*.c.
+#ifndef WF_ENGINE_BLOCK_H
+#define WF_ENGINE_BLOCK_H
+
+#include "engine/forward.h"
+
+typedef struct wf_forward_step wf_forward_step; // forward_internal.h
+
+// X(NAME, name): a kind, and its row wf_block_<name> in engine/block_<name>.c.
+#define WF_BLOCK_TABLE(X)                                                                          \
+    X(ATTENTION, attention)                                                                        \
+    X(DENSE, dense)
+
+typedef enum wf_block_kind {
+#define WF_BLOCK_ENUM(NAME, name) WF_BLOCK_##NAME,
+    WF_BLOCK_TABLE(WF_BLOCK_ENUM)
+#undef WF_BLOCK_ENUM
+        WF_N_BLOCKS
+} wf_block_kind;
+
+#define WF_BLOCK_SCRATCH 2 // buffers a block may have for its own, shared by all layers
+
+// One rank's share of a layer, for sizes.
+typedef struct wf_block_shape {
+    const wf_arch *arch;
+    int32_t tp_size;
+    size_t n_tokens, act_bytes; // of a step, at most; of an activation
+} wf_block_shape;
+
+typedef struct wf_block {
+    const char *name;
+    // Bytes of its scratch buffers; the rest stay 0.
+    void (*scratch)(const wf_block_shape *shape, size_t bytes[WF_BLOCK_SCRATCH]);
+    wf_status (*run)(wf_forward *f, const wf_forward_step *step, int32_t i_layer, void *n, void *y);
+} wf_block;
+
+#define WF_BLOCK_ROW(NAME, name) extern const wf_block wf_block_##name;
+WF_BLOCK_TABLE(WF_BLOCK_ROW)
+#undef WF_BLOCK_ROW
+
+const wf_block *wf_block_of(wf_block_kind kind);
+
+// ---- what blocks and ends share -----------------------------------------------------------------
+
+// m becomes the sum of all ranks' m.
+wf_status wf_block_sum(wf_forward *f, wf_matrix m);
+
+// y = norm(x), or with `added`, this rank's part of a sum: x += the group's sum first.
+wf_status wf_block_norm(wf_forward *f, const wf_norm *w, wf_matrix x, void *added, void *y);
+
+// y = x W^T (+ bias).
+wf_status wf_block_gemm(wf_forward *f, wf_matrix x, const wf_weight *w, const float *bias,
+                        wf_matrix y);
+
+// y = x W^T, this rank's part of a sum over the group.
+wf_status wf_block_gemm_part(wf_forward *f, wf_matrix x, const wf_weight *w, const float *bias,
+                             void *y);
+
+// A matrix of activations.
+wf_matrix wf_block_matrix(const wf_forward *f, void *data, int64_t n_rows, size_t n_cols);
+
+#endif

@@ -1,0 +1,40 @@
+// The dense feed-forward block: gate and up (or up alone), activation, down.
+#include "engine/block.h"
+#include "engine/forward_internal.h"
+
+enum { UP, ACT }; // scratch: [T, gate | up columns], the activation's output [T, ffn]
+
+static size_t ffn_cols(const wf_arch *a, int32_t tp)
+{
+    return (size_t)(a->ffn / tp);
+}
+
+static size_t up_cols(const wf_arch *a, int32_t tp)
+{
+    return a->gated ? 2 * ffn_cols(a, tp) : ffn_cols(a, tp);
+}
+
+static void scratch(const wf_block_shape *s, size_t bytes[WF_BLOCK_SCRATCH])
+{
+    bytes[UP] = s->n_tokens * up_cols(s->arch, s->tp_size) * s->act_bytes;
+    bytes[ACT] = s->n_tokens * ffn_cols(s->arch, s->tp_size) * s->act_bytes;
+}
+
+// y = down(activation(gate_up(n))), this rank's part of the sum.
+static wf_status run(wf_forward *f, const wf_forward_step *st, int32_t i_layer, void *n, void *y)
+{
+    const wf_arch *a = &f->m->arch;
+    const wf_layer *l = &f->m->layers[i_layer];
+    void *const *own = f->scratch[WF_BLOCK_DENSE];
+    wf_matrix in = wf_block_matrix(f, n, st->n_tokens, f->s.hidden);
+    wf_matrix up = wf_block_matrix(f, own[UP], st->n_tokens, up_cols(a, f->m->tp_size));
+    wf_activation_args act = {
+        .x = up,
+        .y = wf_block_matrix(f, own[ACT], st->n_tokens, ffn_cols(a, f->m->tp_size)),
+        .exact = a->gelu_exact};
+    WF_TRY(wf_block_gemm(f, in, l->gate_up, l->gate_up_bias, up));
+    WF_TRY((a->gated ? f->be->ops->silu_mul : f->be->ops->gelu)(f->be, f->stream, &act));
+    return wf_block_gemm_part(f, act.y, l->down, l->down_bias, y);
+}
+
+const wf_block wf_block_dense = {.name = "dense", .scratch = scratch, .run = run};

@@ -1,0 +1,109 @@
+// What stands before the first layer and after the last: ids and embedding; final norm, head, and
+// the step's tokens.
+#include "engine/forward_internal.h"
+
+wf_status wf_forward_embed(wf_forward *f, const wf_forward_step *st)
+{
+    wf_token_ids_args ids = {.batch = &st->batch,
+                             .host_ids = st->at[WF_PLAN_AT_HOST_ID],
+                             .last_token = f->b.last_token,
+                             .ids = f->b.ids};
+    WF_TRY(f->be->ops->token_ids(f->be, f->stream, &ids));
+    if (f->b.counts)
+        WF_TRY(f->be->ops->count(f->be, f->stream,
+                                 &(wf_count_args){.batch = &st->batch,
+                                                  .ids = f->b.ids,
+                                                  .sampling = f->b.sampling,
+                                                  .counts = f->b.counts,
+                                                  .counts_stride = (int64_t)f->s.counts_cols,
+                                                  .n_vocab = f->m->arch.n_vocab}));
+    wf_matrix x = wf_block_matrix(f, f->b.x, st->n_tokens, f->s.hidden);
+    WF_TRY(f->be->ops->embed(
+        f->be, f->stream,
+        &(wf_embed_args){
+            .ids = f->b.ids, .table = f->m->embed, .vocab_begin = f->m->vocab_begin, .y = x}));
+    return wf_block_sum(f, x);
+}
+
+static wf_status gather(wf_forward *f, wf_matrix x, const int32_t *index, wf_matrix y)
+{
+    return f->be->ops->gather(f->be, f->stream, &(wf_gather_args){.x = x, .index = index, .y = y});
+}
+
+// This rank's slice of the sampled rows' logits. Only these rows are summed over the group.
+static wf_status head(wf_forward *f, const wf_forward_step *st, wf_matrix *out)
+{
+    const int32_t *index = st->at[WF_PLAN_AT_SAMPLE_TOKEN];
+    int64_t cols = (int64_t)f->s.hidden;
+    wf_matrix x = wf_block_matrix(f, f->b.x, st->n_tokens, f->s.hidden);
+    wf_matrix last_x = wf_block_matrix(f, f->b.last_x, st->n_samples, f->s.hidden), last_n = last_x;
+    last_n.data = f->b.last_n;
+    WF_TRY(gather(f, x, index, last_x));
+    WF_TRY(gather(f, wf_matrix_of(f->b.y, f->sum, st->n_tokens, cols), index,
+                  wf_matrix_of(f->b.last_y, f->sum, st->n_samples, cols)));
+    WF_TRY(wf_block_norm(f, &f->m->final_norm, last_x, f->b.last_y, f->b.last_n));
+    *out = wf_matrix_of(f->b.slice, WF_F32, st->n_samples, (int64_t)f->s.slice_cols);
+    return wf_block_gemm(f, last_n, f->m->head, f->m->head_bias, *out);
+}
+
+// Logits over the whole vocabulary: slices of all ranks, put side by side.
+static wf_status gather_logits(wf_forward *f, const wf_forward_step *st, wf_matrix *logits)
+{
+    int64_t cols = logits->n_cols, tp = f->m->tp_size;
+    if (tp == 1) return WF_OK;
+    WF_TRY(f->comm->ops->all_gather(f->comm, f->stream, f->b.slice,
+                                    (size_t)(st->n_samples * cols) * 4, f->b.gathered));
+    WF_TRY(gather(f, wf_matrix_of(f->b.gathered, WF_F32, st->n_samples * tp, cols),
+                  st->at[WF_PLAN_AT_LOGIT_INDEX],
+                  wf_matrix_of(f->b.logits, WF_F32, st->n_samples * tp, cols)));
+    *logits = wf_matrix_of(f->b.logits, WF_F32, st->n_samples, cols * tp);
+    return WF_OK;
+}
+
+// Greedy rows of a group: the ranks exchange their slices' greatest logits alone.
+static wf_status sample_greedy(wf_forward *f, const wf_forward_step *st, wf_matrix slice)
+{
+    WF_TRY(f->be->ops->best(f->be, f->stream,
+                            &(wf_best_args){.logits = slice,
+                                            .n_valid = f->m->vocab_end - f->m->vocab_begin,
+                                            .first_id = f->m->vocab_begin,
+                                            .best = f->b.best}));
+    WF_TRY(f->comm->ops->all_gather(f->comm, f->stream, f->b.best,
+                                    (size_t)st->n_samples * sizeof(wf_best), f->b.bests));
+    return f->be->ops->best_pick(f->be, f->stream,
+                                 &(wf_best_pick_args){.best = f->b.bests,
+                                                      .n_ranks = f->m->tp_size,
+                                                      .n = (int32_t)st->n_samples,
+                                                      .row = st->at[WF_PLAN_AT_SAMPLE_ROW],
+                                                      .last_token = f->b.last_token,
+                                                      .token = f->b.token});
+}
+
+static wf_status sample(wf_forward *f, const wf_forward_step *st, wf_matrix logits)
+{
+    bool logprobs = st->n_top >= 0;
+    return f->be->ops->sample(f->be, f->stream,
+                              &(wf_sample_args){.logits = logits,
+                                                .n_vocab = f->m->arch.n_vocab,
+                                                .row = st->at[WF_PLAN_AT_SAMPLE_ROW],
+                                                .pos = st->at[WF_PLAN_AT_SAMPLE_POS],
+                                                .sampling = f->b.sampling,
+                                                .counts = f->b.counts,
+                                                .counts_stride = (int64_t)f->s.counts_cols,
+                                                .last_token = f->b.last_token,
+                                                .token = f->b.token,
+                                                .n_top = logprobs ? st->n_top : 0,
+                                                .logprob = logprobs ? f->b.logprob : NULL,
+                                                .top_id = logprobs ? f->b.top_id : NULL,
+                                                .top_logprob = logprobs ? f->b.top_logprob : NULL});
+}
+
+wf_status wf_forward_sample(wf_forward *f, const wf_forward_step *st)
+{
+    wf_matrix logits;
+    if (st->n_samples == 0) return WF_OK;
+    WF_TRY(head(f, st, &logits));
+    if (st->h[WF_PLAN_GREEDY]) return sample_greedy(f, st, logits);
+    WF_TRY(gather_logits(f, st, &logits));
+    return sample(f, st, logits);
+}

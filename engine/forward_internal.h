@@ -1,0 +1,129 @@
+// What the files of the forward pass share. Private to engine/forward*.c and engine/block*.c.
+//
+//   forward.c         life cycle; a step from its plan to its tokens: runs the list of layers
+//   forward_sizes.c   bytes of buffers and KV pages, from architecture and configuration; pure
+//   forward_rows.c    the plan on the device: rows move and enter
+//   forward_ends.c    what stands before the first layer and after the last: ids, head, sampling
+//   block.c           the kinds of blocks a layer is made of, and the operations they share
+#ifndef WF_ENGINE_FORWARD_INTERNAL_H
+#define WF_ENGINE_FORWARD_INTERNAL_H
+
+#include "engine/block.h"
+#include "engine/forward.h"
+#include "engine/graphs.h"
+
+// The step's buffers beside those of blocks: X(name, bytes). T = step_tokens, R = max_rows, N = row
+// slots (max_rows and the padding's), act = bytes of an activation.
+#define WF_FORWARD_BUFFERS(X)                                                                      \
+    X(x, T * hidden * act) /* residual stream */                                                   \
+    X(y, T * hidden * sum) /* what is added to it next */                                          \
+    X(y2, parallel * T * hidden * act)                                                             \
+    X(n, T * hidden * act) /* normed */                                                            \
+    X(n2, parallel * T * hidden * act)                                                             \
+    X(ids, T * 4)                                                                                  \
+    X(last_x, R * hidden * act) /* rows that are sampled */                                        \
+    X(last_y, R * hidden * sum)                                                                    \
+    X(last_n, R * hidden * act)                                                                    \
+    X(slice, R * slice_cols * 4) /* this rank's logits */                                          \
+    X(gathered, split * R * slice_cols * tp * 4)                                                   \
+    X(logits, split * R * slice_cols * tp * 4)                                                     \
+    X(best, split * R * sizeof(wf_best)) /* this rank's greatest logits */                         \
+    X(bests, split * R * sizeof(wf_best) * tp)                                                     \
+    X(last_token, N * 4) /* row arrays from here on */                                             \
+    X(page_table, N * table_cols * 4)                                                              \
+    X(sampling, N * sizeof(wf_row_sampling))                                                       \
+    X(counts, N * counts_cols * 2)                                                                 \
+    X(plan, plan_bytes) /* the step's plan */                                                      \
+    X(token, R * 4)     /* what the step draws */                                                  \
+    X(logprob, probs * 4)                                                                          \
+    X(top_id, R * n_top * 4)                                                                       \
+    X(top_logprob, R * n_top * 4)
+
+typedef struct wf_forward_buffers {
+#define WF_FORWARD_FIELD(name, bytes) void *name;
+    WF_FORWARD_BUFFERS(WF_FORWARD_FIELD)
+#undef WF_FORWARD_FIELD
+} wf_forward_buffers;
+
+typedef struct wf_forward_shape {
+    size_t T, R, N, act, sum, hidden, slice_cols, tp, table_cols, counts_cols, plan_bytes;
+    size_t parallel, split; // 0 or 1: buffers of parallel residuals, of vocabulary slices
+    size_t n_top, probs;    // probs: rows that get logprobs, R or 0
+} wf_forward_shape;
+
+#define WF_N_FORWARD_BUFFERS (sizeof(wf_forward_buffers) / sizeof(void *))
+
+// Bytes of every buffer, 0: none.
+typedef struct wf_forward_bytes {
+    size_t own[WF_N_FORWARD_BUFFERS];
+    size_t scratch[WF_N_BLOCKS][WF_BLOCK_SCRATCH];
+    size_t total;
+} wf_forward_bytes;
+
+// The host's side of a step in flight, pinned. The device needs one of each only: a step's plan is
+// copied in when the step before it has run, its tokens out before the next.
+typedef struct wf_forward_slot {
+    int32_t *plan; // [plan_words]
+    int32_t *token;
+    float *logprob;  // [R]
+    int32_t *top_id; // [R][n_top]
+    float *top_logprob;
+    wf_event *done;
+    int32_t n_samples, n_top;
+} wf_forward_slot;
+
+struct wf_forward {
+    wf_backend *be;
+    const wf_model *m;
+    wf_comm *comm;
+    wf_forward_config cfg;
+    wf_dtype act, sum; // of activations, and of what is summed over the group
+    int32_t k_runs;    // of the GEMMs whose results are summed (ops.h)
+    wf_forward_shape s;
+    wf_forward_buffers b;
+    void *scratch[WF_N_BLOCKS][WF_BLOCK_SCRATCH]; // of blocks
+    void *kv;                                     // [layer][page][K|V][kv_head][token][head_dim]
+    int64_t page_bytes, layer_bytes;
+    int64_t plan_words;
+    wf_stream *stream;
+    wf_graphs *graphs; // NULL: none
+    int32_t n_layers;  // that a step runs through
+    wf_forward_slot slots[WF_FORWARD_SLOTS];
+    int64_t n_waited; // steps that were waited for
+};
+
+// A step in the making: the header, where the sections lie on the device, and the packed batch.
+struct wf_forward_step {
+    const int32_t *h;
+    const int32_t *at[WF_PLAN_N_SECTIONS]; // device
+    wf_batch batch;
+    int64_t n_tokens, n_samples;
+    int32_t n_top; // -1: no logprobs
+};
+
+// ---- forward_sizes.c: pure ----------------------------------------------------------------------
+
+wf_forward_shape wf_forward_shape_of(const wf_arch *arch, int32_t tp_size,
+                                     const wf_forward_config *config, size_t act_bytes);
+wf_forward_bytes wf_forward_bytes_of(const wf_arch *arch, const wf_forward_shape *shape);
+
+// Into how many runs of K this rank cuts its part of a sum over the group, 0: none (WF_K_RUNS).
+int32_t wf_forward_k_runs(const wf_arch *arch, int32_t tp_size, const wf_forward_config *config);
+
+// ---- forward_rows.c -----------------------------------------------------------------------------
+
+wf_status wf_forward_upload_plan(wf_forward *f, wf_forward_slot *slot, wf_forward_step *out);
+
+// Rows move to where the plan wants them; new rows and new pages enter the row arrays.
+wf_status wf_forward_move_rows(wf_forward *f, const wf_forward_step *step);
+wf_status wf_forward_enter_rows(wf_forward *f, const wf_forward_step *step);
+
+// ---- forward_ends.c -----------------------------------------------------------------------------
+
+// From ids to the residual stream x.
+wf_status wf_forward_embed(wf_forward *f, const wf_forward_step *step);
+
+// From x and what is still to be added to it to the tokens of the step's sampled rows.
+wf_status wf_forward_sample(wf_forward *f, const wf_forward_step *step);
+
+#endif

@@ -1,0 +1,92 @@
+// How large the buffers of the forward pass are. Pure.
+#include "engine/forward_internal.h"
+
+static wf_plan_limits limits_of(const wf_forward_config *c, int32_t tp)
+{
+    return (wf_plan_limits){.max_rows = c->max_rows,
+                            .step_tokens = c->step_tokens,
+                            .page_tokens = c->page_tokens,
+                            .slot_pages = c->slot_pages,
+                            .group_size = tp,
+                            .n_top = c->n_top,
+                            .pad = c->pad};
+}
+
+// Whether sums over the group are to be the same bits for a group of any size: every rank adds its
+// runs of eighths of K, in f32, as the ranks of a larger group would add theirs. Both branches of a
+// parallel residual are in one sum, and stay out of this.
+static bool size_free(const wf_arch *a, int32_t tp, const wf_forward_config *c)
+{
+    return c->deterministic && !a->parallel_residual && WF_K_RUNS % tp == 0 &&
+           a->n_heads * a->head_dim % WF_K_RUNS == 0 && a->ffn % WF_K_RUNS == 0;
+}
+
+int32_t wf_forward_k_runs(const wf_arch *arch, int32_t tp_size, const wf_forward_config *config)
+{
+    return size_free(arch, tp_size, config) ? WF_K_RUNS / tp_size : 0;
+}
+
+wf_forward_shape wf_forward_shape_of(const wf_arch *a, int32_t tp, const wf_forward_config *c,
+                                     size_t act_bytes)
+{
+    wf_plan_limits limits = limits_of(c, tp);
+    return (wf_forward_shape){.T = (size_t)c->step_tokens,
+                              .R = (size_t)c->max_rows,
+                              .N = (size_t)c->max_rows + c->pad,
+                              .act = act_bytes,
+                              .sum = size_free(a, tp, c) ? 4 : act_bytes,
+                              .hidden = (size_t)a->hidden,
+                              .slice_cols = (size_t)wf_arch_vocab_slice(a, tp),
+                              .tp = (size_t)tp,
+                              .table_cols = (size_t)c->max_pages,
+                              .counts_cols = c->penalties ? (size_t)((a->n_vocab + 1) & ~1) : 0,
+                              .parallel = a->parallel_residual,
+                              .split = tp > 1,
+                              .n_top = c->n_top > 0 ? (size_t)c->n_top : 0,
+                              .probs = c->n_top >= 0 ? (size_t)c->max_rows : 0,
+                              .plan_bytes = (size_t)wf_plan_most_words(&limits) * 4};
+}
+
+static void own_bytes(const wf_forward_shape *s, size_t out[WF_N_FORWARD_BUFFERS])
+{
+    size_t T = s->T, R = s->R, N = s->N, act = s->act, sum = s->sum, hidden = s->hidden,
+           slice_cols = s->slice_cols, tp = s->tp, table_cols = s->table_cols,
+           counts_cols = s->counts_cols, plan_bytes = s->plan_bytes, parallel = s->parallel,
+           split = s->split, n_top = s->n_top, probs = s->probs, i = 0;
+#define WF_FORWARD_SIZE(name, bytes) out[i++] = (bytes);
+    WF_FORWARD_BUFFERS(WF_FORWARD_SIZE)
+#undef WF_FORWARD_SIZE
+}
+
+wf_forward_bytes wf_forward_bytes_of(const wf_arch *arch, const wf_forward_shape *s)
+{
+    wf_forward_bytes bytes = {0};
+    wf_block_shape shape = {
+        .arch = arch, .tp_size = (int32_t)s->tp, .n_tokens = s->T, .act_bytes = s->act};
+    own_bytes(s, bytes.own);
+    for (size_t i = 0; i < WF_N_FORWARD_BUFFERS; i++)
+        bytes.total += bytes.own[i];
+    for (int kind = 0; kind < WF_N_BLOCKS; kind++) {
+        wf_block_of((wf_block_kind)kind)->scratch(&shape, bytes.scratch[kind]);
+        for (int i = 0; i < WF_BLOCK_SCRATCH; i++)
+            bytes.total += bytes.scratch[kind][i];
+    }
+    return bytes;
+}
+
+uint64_t wf_forward_workspace_bytes(const wf_arch *arch, int32_t tp_size,
+                                    const wf_forward_config *config, wf_dtype dtype,
+                                    size_t act_bytes)
+{
+    wf_forward_shape s = wf_forward_shape_of(arch, tp_size, config, act_bytes);
+    uint64_t page = wf_forward_page_bytes(arch, tp_size, config->page_tokens, dtype);
+    return wf_forward_bytes_of(arch, &s).total + (config->pad ? page : 0);
+}
+
+uint64_t wf_forward_page_bytes(const wf_arch *arch, int32_t tp_size, int32_t page_tokens,
+                               wf_dtype dtype)
+{
+    uint64_t heads = (uint64_t)arch->n_layers * (uint64_t)(arch->n_kv_heads / tp_size);
+    uint64_t tile = (uint64_t)page_tokens * (uint64_t)arch->head_dim * wf_dtype_bytes(dtype);
+    return 2 * heads * tile; // K and V
+}
