@@ -153,22 +153,16 @@ wf_status wf_jobspec_text(const wf_jobspec *spec, char **out)
 
 // ---- identity -----------------------------------------------------------------------------------
 
-// Where a job is placed, what it may hold and when it seals decide nothing about its outputs.
-static bool decides_outputs(const wf_jobspec *spec, const char *key)
+static bool decides(const wf_jobspec *spec, const wf_option *option)
 {
-    static const char *const always[] = {
-        "seed",          "model.dtype",          "model.weights",
-        "arrivals.mode", "engine.deterministic", "engine.max_context",
-    };
-    wf_spec_arrivals mode = spec->arrivals.mode;
-    bool random = mode == WF_SPEC_POISSON || mode == WF_SPEC_GAMMA;
-    for (size_t i = 0; i < sizeof always / sizeof always[0]; i++)
-        if (strcmp(key, always[i]) == 0) return true;
-    if (strcmp(key, "arrivals.speed") == 0) return mode == WF_SPEC_REPLAY;
-    if (strcmp(key, "arrivals.rate") == 0) return random || mode == WF_SPEC_CONSTANT;
-    if (strcmp(key, "arrivals.burstiness") == 0) return mode == WF_SPEC_GAMMA;
-    if (strcmp(key, "arrivals.seed") == 0) return random;
-    return strncmp(key, "sampling.", 9) == 0;
+    return (option->decides & WF_SPEC_MODE(spec->arrivals.mode)) != 0;
+}
+
+bool wf_jobspec_decides(const wf_jobspec *spec, const char *key)
+{
+    for (size_t i = 0; i < wf_jobspec_n_options; i++)
+        if (strcmp(wf_jobspec_table[i].name, key) == 0) return decides(spec, &wf_jobspec_table[i]);
+    return false;
 }
 
 static void put_enum(wf_json_writer *w, const wf_option *option, const void *value)
@@ -223,7 +217,7 @@ static void put_value(wf_json_writer *w, const wf_option *option, const wf_jobsp
         break;
     case WF_OPTION_MEMORY:
     case WF_OPTION_STRINGS:
-        break; // no such key decides outputs
+        break; // no row of these types decides outputs
     }
 }
 
@@ -231,6 +225,6 @@ void wf_jobspec_put_identity(const wf_jobspec *spec, wf_json_writer *w)
 {
     for (size_t i = 0; i < wf_jobspec_n_options; i++) {
         const wf_option *option = &wf_jobspec_table[i];
-        if (decides_outputs(spec, option->name)) put_value(w, option, spec);
+        if (decides(spec, option)) put_value(w, option, spec);
     }
 }

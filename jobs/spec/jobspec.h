@@ -31,6 +31,13 @@ typedef enum wf_spec_arrivals {
     WF_SPEC_POISSON,
     WF_SPEC_GAMMA
 } wf_spec_arrivals;
+
+// Sets of arrival modes, for the table's column `decides` and for checks.
+#define WF_SPEC_MODE(mode)     (1u << (mode))
+#define WF_SPEC_TIMED_RANDOMLY (WF_SPEC_MODE(WF_SPEC_POISSON) | WF_SPEC_MODE(WF_SPEC_GAMMA))
+#define WF_SPEC_TIMED_BY_RATE  (WF_SPEC_MODE(WF_SPEC_CONSTANT) | WF_SPEC_TIMED_RANDOMLY)
+#define WF_SPEC_TIMED          (WF_SPEC_MODE(WF_SPEC_REPLAY) | WF_SPEC_TIMED_BY_RATE)
+#define WF_SPEC_ANY_MODE       (WF_SPEC_MODE(WF_SPEC_OFFLINE) | WF_SPEC_TIMED)
 typedef enum wf_spec_backend {
     WF_SPEC_BACKEND_AUTO,
     WF_SPEC_BACKEND_REF,
@@ -111,6 +118,9 @@ typedef struct wf_jobspec {
     } slurm;
 } wf_jobspec;
 
+// A row's `decides` holds the arrival modes under which its key decides what comes out of a job:
+// the key is part of the job's identity then, and a folder is not gone on with under another value.
+// Keys that say where a job is placed, what it may hold and when it seals decide nothing (0).
 extern const wf_option wf_jobspec_table[];
 extern const size_t wf_jobspec_n_options;
 
@@ -141,6 +151,9 @@ wf_status wf_jobspec_text(const wf_jobspec *spec, char **out);
 // What decides the outputs, as members for the object that is open in `w` (model.dtype, sampling,
 // seed, arrivals ...); the model's and the shards' hashes are added by others.
 void wf_jobspec_put_identity(const wf_jobspec *spec, wf_json_writer *w);
+
+// Whether the key of this name decides the outputs of this job.
+bool wf_jobspec_decides(const wf_jobspec *spec, const char *key);
 
 // Settings that this job does not use ("arrivals.speed is not used by arrivals.mode offline"), one
 // line each, "" when there is none; own, free(). They are worth a warning, not a refusal.

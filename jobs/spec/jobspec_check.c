@@ -6,11 +6,6 @@
 
 #include "io/base/text.h"
 
-#define MODE(mode)     (1u << (mode))
-#define TIMED_BY_RATE  (MODE(WF_SPEC_CONSTANT) | MODE(WF_SPEC_POISSON) | MODE(WF_SPEC_GAMMA))
-#define TIMED          (TIMED_BY_RATE | MODE(WF_SPEC_REPLAY))
-#define RANDOM_ARRIVAL (MODE(WF_SPEC_POISSON) | MODE(WF_SPEC_GAMMA))
-
 static const char *word_of(const char *key, int64_t value)
 {
     for (size_t i = 0; i < wf_jobspec_n_options; i++) {
@@ -23,7 +18,7 @@ static const char *word_of(const char *key, int64_t value)
 
 static bool has_arrivals(const wf_jobspec *spec, unsigned modes)
 {
-    return (MODE(spec->arrivals.mode) & modes) != 0;
+    return (WF_SPEC_MODE(spec->arrivals.mode) & modes) != 0;
 }
 
 // Printable, and usable as a file's name and as Slurm's job name.
@@ -70,12 +65,12 @@ wf_status wf_jobspec_check_keys(const wf_jobspec *spec, wf_options *o)
                                    "in front",
                                    spec->job));
     }
-    if (has_arrivals(spec, TIMED_BY_RATE) && !(spec->arrivals.rate > 0)) {
+    if (has_arrivals(spec, WF_SPEC_TIMED_BY_RATE) && !(spec->arrivals.rate > 0)) {
         WF_TRY(wf_options_complain(o, "arrivals.rate",
                                    "needed by arrivals.mode %s: give the requests per second",
                                    word_of("arrivals.mode", spec->arrivals.mode)));
     }
-    if (spec->parallel.layout == WF_SPEC_LAYOUT_GROUPS && has_arrivals(spec, TIMED)) {
+    if (spec->parallel.layout == WF_SPEC_LAYOUT_GROUPS && has_arrivals(spec, WF_SPEC_TIMED)) {
         WF_TRY(wf_options_complain(o, "parallel.layout",
                                    "groups has no common clock, which arrivals.mode %s needs: use "
                                    "world",
@@ -158,13 +153,13 @@ wf_status wf_jobspec_remarks(const wf_jobspec *spec, char **out)
     wf_text text = {0};
     wf_spec_arrivals mode = spec->arrivals.mode;
     wf_text_puts(&text, "");
-    if (!has_arrivals(spec, MODE(WF_SPEC_REPLAY)) && differs(spec->arrivals.speed, 1))
+    if (!wf_jobspec_decides(spec, "arrivals.speed") && differs(spec->arrivals.speed, 1))
         unused(&text, "arrivals.speed", "arrivals.mode", mode);
-    if (!has_arrivals(spec, TIMED_BY_RATE) && spec->arrivals.rate > 0)
+    if (!wf_jobspec_decides(spec, "arrivals.rate") && spec->arrivals.rate > 0)
         unused(&text, "arrivals.rate", "arrivals.mode", mode);
-    if (!has_arrivals(spec, MODE(WF_SPEC_GAMMA)) && differs(spec->arrivals.burstiness, 1))
+    if (!wf_jobspec_decides(spec, "arrivals.burstiness") && differs(spec->arrivals.burstiness, 1))
         unused(&text, "arrivals.burstiness", "arrivals.mode", mode);
-    if (!has_arrivals(spec, RANDOM_ARRIVAL) && spec->arrivals.seed != spec->seed)
+    if (!wf_jobspec_decides(spec, "arrivals.seed") && spec->arrivals.seed != spec->seed)
         unused(&text, "arrivals.seed", "arrivals.mode", mode);
     if (spec->engine.reorder != WF_REORDER_COPY && spec->engine.slot_tokens > 0)
         unused(&text, "engine.slot_tokens", "engine.reorder", spec->engine.reorder);

@@ -84,7 +84,8 @@ static const wf_option_word seed_words[] = {{"job", -1}, {NULL, 0}};
      .min = LIMIT(ctype, lo),                                                                      \
      .max = LIMIT(ctype, hi),                                                                      \
      .default_text = DEFAULT_##field,                                                              \
-     .help = HELP_##field},
+     .help = HELP_##field,                                                                         \
+     .decides = WF_SPEC_ANY_MODE},
 
 // One year: longer durations are slips of the unit.
 #define MAX_NS (366.0 * 86400e9)
@@ -102,7 +103,8 @@ const wf_option wf_jobspec_table[] = {
      .min = 0,
      .max = 4294967295.0,
      .default_text = "0",
-     .help = "seed of everything random in the job"},
+     .help = "seed of everything random in the job",
+     .decides = WF_SPEC_ANY_MODE},
 
     {.name = "model.path",
      .type = WF_OPTION_STRING,
@@ -114,14 +116,16 @@ const wf_option wf_jobspec_table[] = {
      .offset = AT(model.dtype),
      .words = dtype_words,
      .default_text = "auto",
-     .help = "type of weights and KV memory; auto: the checkpoint's own"},
+     .help = "type of weights and KV memory; auto: the checkpoint's own",
+     .decides = WF_SPEC_ANY_MODE},
     {.name = "model.weights",
      .type = WF_OPTION_ENUM,
      .offset = AT(model.weights),
      .words = weights_words,
      .default_text = "file",
      .help =
-         "file: from the folder; random: made up from the seed, to measure without a checkpoint"},
+         "file: from the folder; random: made up from the seed, to measure without a checkpoint",
+     .decides = WF_SPEC_ANY_MODE},
 
     {.name = "requests",
      .type = WF_OPTION_STRINGS,
@@ -135,14 +139,16 @@ const wf_option wf_jobspec_table[] = {
      .words = arrivals_words,
      .default_text = "offline",
      .help = "when requests arrive: offline: all at once; replay: at the shards' own times; "
-             "constant, poisson, gamma: at a rate"},
+             "constant, poisson, gamma: at a rate",
+     .decides = WF_SPEC_ANY_MODE},
     {.name = "arrivals.speed",
      .type = WF_OPTION_F64,
      .offset = AT(arrivals.speed),
      .min = 1e-6,
      .max = 1e6,
      .default_text = "1",
-     .help = "replay: time runs this much faster than in the log"},
+     .help = "replay: time runs this much faster than in the log",
+     .decides = WF_SPEC_MODE(WF_SPEC_REPLAY)},
     {.name = "arrivals.rate",
      .type = WF_OPTION_F64,
      .offset = AT(arrivals.rate),
@@ -151,14 +157,16 @@ const wf_option wf_jobspec_table[] = {
      .words = none_words,
      .unit = "requests/s",
      .default_text = "none",
-     .help = "constant, poisson, gamma: mean rate of arrivals over all shards"},
+     .help = "constant, poisson, gamma: mean rate of arrivals over all shards",
+     .decides = WF_SPEC_TIMED_BY_RATE},
     {.name = "arrivals.burstiness",
      .type = WF_OPTION_F64,
      .offset = AT(arrivals.burstiness),
      .min = 1e-3,
      .max = 1e3,
      .default_text = "1",
-     .help = "gamma: shape of the gaps' distribution; below 1 is burstier than poisson"},
+     .help = "gamma: shape of the gaps' distribution; below 1 is burstier than poisson",
+     .decides = WF_SPEC_MODE(WF_SPEC_GAMMA)},
     {.name = "arrivals.seed",
      .type = WF_OPTION_I64,
      .offset = AT(arrivals.seed),
@@ -166,7 +174,8 @@ const wf_option wf_jobspec_table[] = {
      .max = 4294967295.0,
      .words = seed_words,
      .default_text = "job",
-     .help = "poisson, gamma: seed of the arrival times; job: the job's seed"},
+     .help = "poisson, gamma: seed of the arrival times; job: the job's seed",
+     .decides = WF_SPEC_TIMED_RANDOMLY},
     {.name = "arrivals.lag_tolerance",
      .type = WF_OPTION_DURATION,
      .offset = AT(arrivals.lag_tolerance_ns),
@@ -308,7 +317,8 @@ const wf_option wf_jobspec_table[] = {
      .type = WF_OPTION_BOOL,
      .offset = AT(engine.deterministic),
      .default_text = "false",
-     .help = "GPU: the same bits whatever shares the batch; on the CPU always so"},
+     .help = "GPU: the same bits whatever shares the batch; on the CPU always so",
+     .decides = WF_SPEC_ANY_MODE},
     {.name = "engine.slot_tokens",
      .type = WF_OPTION_I32,
      .offset = AT(engine.slot_tokens),
@@ -346,7 +356,8 @@ const wf_option wf_jobspec_table[] = {
      .words = auto_words,
      .unit = "tokens",
      .default_text = "auto",
-     .help = "prompt and output of a request together; auto: what the model was made for"},
+     .help = "prompt and output of a request together; auto: what the model was made for",
+     .decides = WF_SPEC_ANY_MODE},
 
     WF_SAMPLING_TABLE(SAMPLING_ROW){
         .name = "sampling.stop_token_ids",
@@ -355,7 +366,8 @@ const wf_option wf_jobspec_table[] = {
         .min = 0,
         .max = 2147483647.0,
         .default_text = "[]",
-        .help = "tokens that end a request, besides the model's end-of-sequence"},
+        .help = "tokens that end a request, besides the model's end-of-sequence",
+        .decides = WF_SPEC_ANY_MODE},
 
     {.name = "output.dir",
      .type = WF_OPTION_STRING,

@@ -336,6 +336,25 @@ static void test_identity(void **state)
     free(plain);
 }
 
+// Folders of earlier versions are gone on with: their identity must stay the same to the letter.
+static void test_identity_is_the_same_as_ever(void **state)
+{
+    (void)state;
+    static const char ever[] =
+        "{\"seed\":0,\"model.dtype\":\"auto\",\"model.weights\":\"file\","
+        "\"arrivals.mode\":\"gamma\",\"arrivals.rate\":99.0,\"arrivals.burstiness\":1.0,"
+        "\"arrivals.seed\":0,\"engine.deterministic\":false,\"engine.max_context\":0,"
+        "\"sampling.temperature\":0.0,\"sampling.top_p\":1.0,\"sampling.top_k\":0,"
+        "\"sampling.min_p\":0.0,\"sampling.repetition_penalty\":1.0,"
+        "\"sampling.presence_penalty\":0.0,\"sampling.frequency_penalty\":0.0,"
+        "\"sampling.min_tokens\":0,\"sampling.seed\":-1,\"sampling.ignore_eos\":false,"
+        "\"sampling.n\":1,\"sampling.logprobs\":-1,\"sampling.stop_token_ids\":[3,4]}\n";
+    char *identity = identity_of(
+        MINIMAL "arrivals: {mode: gamma, rate: 99}\nsampling: {stop_token_ids: [3, 4]}\n", NULL);
+    assert_string_equal(identity, ever);
+    free(identity);
+}
+
 static void test_remarks(void **state)
 {
     (void)state;
@@ -403,6 +422,7 @@ int main(void)
         cmocka_unit_test(test_missing_job_file),
         cmocka_unit_test(test_keep_globs),
         cmocka_unit_test(test_identity),
+        cmocka_unit_test(test_identity_is_the_same_as_ever),
         cmocka_unit_test(test_remarks),
         cmocka_unit_test(test_example_and_reference),
     };
