@@ -209,7 +209,6 @@ static wf_status mounts_find(submission *s)
         free(folder);
         WF_TRY(st);
     }
-    if (s->spec->slurm.stage_weights[0]) WF_TRY(mount_add(s, s->spec->slurm.stage_weights));
     s->script.mounts = (const char *const *)s->mounts.item;
     s->script.n_mounts = s->mounts.n;
     return WF_OK;

@@ -139,39 +139,52 @@ static wf_status put_directives(wf_text *t, const wf_script *script)
 
 // ---- shell --------------------------------------------------------------------------------------
 
-// One word of the shell, whatever is in it.
-static void put_word(wf_text *t, const char *word)
+// The length of "$NAME" or "${NAME}" at `text`; 0 when neither stands there.
+static size_t variable_length(const char *text)
 {
-    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-                                "_-./:=,+@%";
-    if (word[0] && word[strspn(word, plain)] == '\0') {
-        wf_text_puts(t, word);
-        return;
-    }
-    wf_text_puts(t, "'");
-    for (const char *c = word; *c; c++)
-        if (*c == '\'')
-            wf_text_puts(t, "'\\''");
-        else
-            wf_text_add(t, c, 1);
-    wf_text_puts(t, "'");
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789";
+    size_t before = text[0] != '$' ? 0 : text[1] == '{' ? 2 : 1;
+    const char *name = text + before;
+    size_t n = strspn(name, letters);
+    if (before == 0 || n == 0 || (name[0] >= '0' && name[0] <= '9')) return 0;
+    if (before == 1) return 1 + n;
+    return name[n] == '}' ? n + 3 : 0;
 }
 
-// One word as well, but $USER and the like are expanded.
-static void put_expanded(wf_text *t, const char *word)
+// A place that $USER and the like may stand in, and nothing else that a shell would act on.
+static wf_status check_place(const char *place)
 {
-    wf_text_puts(t, "\"");
-    for (const char *c = word; *c; c++) {
-        if (strchr("\"`\\", *c)) wf_text_puts(t, "\\");
-        wf_text_add(t, c, 1);
+    bool good = (place[0] == '/' || place[0] == '$') && is_one_line(place);
+    for (const char *c = place; good && *c; c++)
+        good = *c != '$' || variable_length(c) > 0;
+    if (good) return WF_OK;
+    return wf_fail(
+        WF_CONFIG,
+        "slurm.stage_weights: \"%.200s\": the whole path of a folder is expected, in which "
+        "$NAME and ${NAME} are expanded and no other $; what needs a command is a "
+        "variable that slurm.setup exports",
+        place);
+}
+
+// One word: variables are expanded, what they hold is read no further, all else stands for itself.
+static void put_place(wf_text *t, const char *place)
+{
+    while (*place) {
+        wf_text literal = {0};
+        size_t n = strcspn(place, "$"), n_variable = variable_length(place + n);
+        wf_text_add(&literal, place, n);
+        if (n > 0 && literal.st == WF_OK) wf_text_put_shell(t, literal.bytes);
+        if (n_variable > 0) wf_text_printf(t, "\"%.*s\"", (int)n_variable, place + n);
+        if (literal.st != WF_OK) t->st = literal.st;
+        wf_text_free(&literal);
+        place += n + n_variable;
     }
-    wf_text_puts(t, "\"");
 }
 
 static void put_assignment(wf_text *t, const char *name, const char *value)
 {
     wf_text_printf(t, "%s=", name);
-    put_word(t, value);
+    wf_text_put_shell(t, value);
     wf_text_puts(t, "\n");
 }
 
@@ -182,17 +195,22 @@ static void put_setup(wf_text *t, const wf_script *script)
         wf_text_printf(t, "%s\n", script->setup[i]);
 }
 
+static bool has_stage(const wf_script *script)
+{
+    return script->stage_to && script->stage_to[0];
+}
+
 // Two models of one name get two folders: the hash is of the whole path.
 static void put_stage(wf_text *t, const wf_script *script)
 {
     char hash[WF_HASH64_HEX];
-    if (!script->stage_to || !script->stage_to[0]) return;
+    if (!has_stage(script)) return;
     wf_hash64_hex(wf_hash64_of(script->model, strlen(script->model), 0), hash);
     wf_text_puts(t, "\n# The weights, copied once to each node's own disk. Files of the same size "
                     "and date stay.\n");
     put_assignment(t, "model", script->model);
     wf_text_puts(t, "staged=");
-    put_expanded(t, script->stage_to);
+    put_place(t, script->stage_to);
     wf_text_printf(t, "/weft-%s\n", hash);
     wf_text_puts(t, "stage='mkdir -p \"$2\" || exit 1\n"
                     "for from in \"$1\"/*; do\n"
@@ -224,16 +242,34 @@ static bool is_apptainer(const char *image)
            begins(image, "oras://") || begins(image, "library://");
 }
 
+// Containers' own lists have no way to quote what separates their parts.
+static wf_status check_mounts(const wf_script *script)
+{
+    for (size_t i = 0; i < script->n_mounts; i++)
+        if (strpbrk(script->mounts[i], ",:\"\r\n"))
+            return wf_fail(
+                WF_CONFIG,
+                "slurm.container: %.200s: a path with a comma, a colon, a quote or a line "
+                "break in it cannot be given to a container; rename it",
+                script->mounts[i]);
+    return WF_OK;
+}
+
 static void put_mounts(wf_text *t, const wf_script *script, const char *option)
 {
-    wf_text list = {0};
-    char *text = NULL;
-    for (size_t i = 0; i < script->n_mounts; i++)
-        wf_text_printf(&list, "%s%s:%s", i > 0 ? "," : "", script->mounts[i], script->mounts[i]);
-    if (script->n_mounts == 0 || wf_text_take(&list, &text) != WF_OK) return;
+    if (script->n_mounts == 0) return;
     wf_text_printf(t, "%s=", option);
-    put_expanded(t, text); // the folder for staged weights may be /local/$USER
-    free(text);
+    for (size_t i = 0; i < script->n_mounts; i++) {
+        if (i > 0) wf_text_puts(t, ",");
+        wf_text_put_shell(t, script->mounts[i]);
+        wf_text_puts(t, ":");
+        wf_text_put_shell(t, script->mounts[i]);
+    }
+    if (!has_stage(script)) return;
+    wf_text_puts(t, ",");
+    put_place(t, script->stage_to);
+    wf_text_puts(t, ":");
+    put_place(t, script->stage_to);
 }
 
 // What the container is started with: options of srun, or a command before the program.
@@ -246,10 +282,10 @@ static void put_container(wf_text *t, const wf_script *script)
                        script->gpus_per_node > 0 ? "--nv " : "");
         put_mounts(t, script, "--bind");
         wf_text_puts(t, " \\\n        ");
-        put_word(t, image);
+        wf_text_put_shell(t, image);
     } else {
         wf_text_puts(t, " --container-image=");
-        put_word(t, image);
+        wf_text_put_shell(t, image);
         wf_text_puts(t, " --container-workdir=\"$PWD\" \\\n        ");
         put_mounts(t, script, "--container-mounts");
         wf_text_puts(t, " \\\n       ");
@@ -316,12 +352,33 @@ static void put_record(wf_text *t, const wf_script *script)
     wf_text_printf(
         t,
         "id=${SLURM_ARRAY_JOB_ID:-$SLURM_JOB_ID} "
-        "task=${SLURM_ARRAY_TASK_ID:+_$SLURM_ARRAY_TASK_ID}\n"
-        "cancelled=\"\\\"cancelled\\\": *\\\"$id$task\\\"\"\n"
+        "slurm_job=$id${SLURM_ARRAY_TASK_ID:+_$SLURM_ARRAY_TASK_ID}\n"
+        "cancelled=\"\\\"cancelled\\\": *\\\"$slurm_job\\\"\"\n"
         "grep -qs \"\\\"job\\\": *\\\"$id\\\"\" \"$record\" ||\n"
         "    printf '{\"job\": \"%%s\", \"array\": %d, \"time\": \"%%s\"}\\n' \"$id\" \\\n"
         "        \"$(date -u +%%Y-%%m-%%dT%%H:%%M:%%S.000Z)\" >>\"$record\"\n",
         script->array);
+}
+
+// "$slurm_job", 12_3, and not the job's number: that of an array's last task means the whole array.
+static void put_end(wf_text *t, const wf_script *script)
+{
+    wf_text_puts(t,
+                 "\n"
+                 "# weft cancel was asked for: no failure in Slurm's books, and not requeued.\n"
+                 "if [ $code != 0 ] && grep -qs \"$cancelled\" \"$record\"; then\n"
+                 "    echo \"cancelled; not requeued\"\n"
+                 "    run=\n"
+                 "    case $code in 75 | 138) scancel --quiet \"$slurm_job\" || code=0 ;; esac\n");
+    if (script->requeue)
+        wf_text_puts(
+            t,
+            "# Slurm requeues nothing by itself. 138: USR1 came before the run could listen. Not\n"
+            "# after TERM: Slurm would bring back a job that scancel has ended.\n"
+            "elif { [ $code = 75 ] || [ $code = 138 ]; } && [ \"$signal\" != TERM ]; then\n"
+            "    scontrol requeue \"$slurm_job\" || echo \"not requeued: submit again to go "
+            "on\"\n");
+    wf_text_puts(t, "fi\n");
 }
 
 static void put_body(wf_text *t, const wf_script *script)
@@ -342,20 +399,7 @@ static void put_body(wf_text *t, const wf_script *script)
                     "        code=$?\n"
                     "    done\n"
                     "fi\n");
-    if (script->requeue) {
-        wf_text_puts(
-            t, "\n"
-               "# Slurm requeues nothing by itself. 138: USR1 came before the run could "
-               "listen. Not after\n"
-               "# TERM: Slurm would bring back a job that scancel has ended. Not after weft "
-               "cancel.\n"
-               "if [ $code != 0 ] && grep -qs \"$cancelled\" \"$record\"; then\n"
-               "    echo \"cancelled; not requeued\"\n"
-               "elif { [ $code = 75 ] || [ $code = 138 ]; } && [ \"$signal\" != TERM ]; then\n"
-               "    scontrol requeue \"$SLURM_JOB_ID\" || echo \"not requeued: submit again "
-               "to go on\"\n"
-               "fi\n");
-    }
+    put_end(t, script);
     wf_text_puts(t, "exit $code\n");
 }
 
@@ -366,7 +410,9 @@ wf_status wf_script_render(const wf_script *script, char **out)
                      "# Written by weft submit; yours to keep and edit. Given to sbatch again, it "
                      "goes on where the\n"
                      "# job stopped.\n");
-    wf_status st = put_directives(&t, script);
+    wf_status st = check_mounts(script);
+    if (st == WF_OK && has_stage(script)) st = check_place(script->stage_to);
+    if (st == WF_OK) st = put_directives(&t, script);
     if (st != WF_OK) {
         wf_text_free(&t);
         return st;

@@ -7,6 +7,9 @@
 //   wait                      USR1 and TERM go on to the run, which drains and ends 75
 //   75: scontrol requeue      Slurm requeues nothing by itself
 //
+// The setup lines alone are shell. All other values are data, whatever characters they are made of:
+// nothing in them runs, and of $ only $NAME and ${NAME} in `stage_to` mean anything.
+//
 // Rendering reads nothing but its argument. Local.
 #ifndef WF_SLURM_SCRIPT_H
 #define WF_SLURM_SCRIPT_H
@@ -45,14 +48,14 @@ typedef struct wf_script {
     // anything else is left to Slurm's container plug-in (pyxis): a .sqsh file or user/image:tag.
     const char *container;
     const char *const *mounts; // [n_mounts] folders that the container must see
-    size_t n_mounts;
+    size_t n_mounts;           // `stage_to` beside them
 
     const char *model;    // the model's folder
-    const char *stage_to; // node-local folder for a copy of it; shell variables are expanded
+    const char *stage_to; // node-local folder for a copy of it; $NAME and ${NAME} are expanded
 } wf_script;
 
 // own, free(). WF_CONFIG for a value that cannot stand in a script: a line break, an extra option
-// without its dashes.
+// without its dashes, a command in `stage_to`, a comma in a path that a container must see.
 wf_status wf_script_render(const wf_script *script, char **out);
 
 #endif

@@ -19,8 +19,8 @@ trap 'pass_on TERM' TERM
 
 # weft status and weft cancel find the job here, whoever gave it to sbatch.
 record=/home/u/out/azure/submit/jobs.jsonl
-id=${SLURM_ARRAY_JOB_ID:-$SLURM_JOB_ID} task=${SLURM_ARRAY_TASK_ID:+_$SLURM_ARRAY_TASK_ID}
-cancelled="\"cancelled\": *\"$id$task\""
+id=${SLURM_ARRAY_JOB_ID:-$SLURM_JOB_ID} slurm_job=$id${SLURM_ARRAY_TASK_ID:+_$SLURM_ARRAY_TASK_ID}
+cancelled="\"cancelled\": *\"$slurm_job\""
 grep -qs "\"job\": *\"$id\"" "$record" ||
     printf '{"job": "%s", "array": 0, "time": "%s"}\n' "$id" \
         "$(date -u +%Y-%m-%dT%H:%M:%S.000Z)" >>"$record"
@@ -29,9 +29,28 @@ weft=weft
 job=/home/u/out/azure/submit/job.yaml
 options=()
 
+# The weights, copied once to each node's own disk. Files of the same size and date stay.
+model=/data/models/llama
+staged=/local/"$USER"/weft-2c496702d0aab1c4
+stage='mkdir -p "$2" || exit 1
+for from in "$1"/*; do
+    [ -f "$from" ] || continue
+    to=$2/${from##*/} part=$2/.${from##*/}.$SLURM_JOB_ID.$SLURM_NODEID
+    [ "$(stat -L -c "%s %Y" "$from")" = "$(stat -c "%s %Y" "$to" 2>/dev/null)" ] && continue
+    cp --preserve=timestamps "$from" "$part" && mv "$part" "$to" && continue
+    rm -f "$part"
+    exit 1
+done'
+if srun --mpi=none --ntasks="$SLURM_JOB_NUM_NODES" --ntasks-per-node=1 \
+    bash -c "$stage" stage "$model" "$staged"; then
+    options+=(--set "model.path=$staged")
+else
+    echo "weights: not copied to $staged, read from $model"
+fi
+
 if [ -z "$signal" ]; then
     srun --mpi=pmix --kill-on-bad-exit=1 \
-        apptainer exec --nv --bind="/home/u:/home/u,/data/models:/data/models" \
+        apptainer exec --nv --bind=/home/u:/home/u,/data/models:/data/models,/local/"$USER":/local/"$USER" \
         '/images/weft 1.sif' "$weft" run "$job" "${options[@]}" &
     run=$!
     [ -z "$signal" ] || kill -s "$signal" "$run"
@@ -41,5 +60,12 @@ if [ -z "$signal" ]; then
         wait "$run"
         code=$?
     done
+fi
+
+# weft cancel was asked for: no failure in Slurm's books, and not requeued.
+if [ $code != 0 ] && grep -qs "$cancelled" "$record"; then
+    echo "cancelled; not requeued"
+    run=
+    case $code in 75 | 138) scancel --quiet "$slurm_job" || code=0 ;; esac
 fi
 exit $code

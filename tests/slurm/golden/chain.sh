@@ -21,8 +21,8 @@ trap 'pass_on TERM' TERM
 
 # weft status and weft cancel find the job here, whoever gave it to sbatch.
 record=/home/u/out/azure/submit/jobs.jsonl
-id=${SLURM_ARRAY_JOB_ID:-$SLURM_JOB_ID} task=${SLURM_ARRAY_TASK_ID:+_$SLURM_ARRAY_TASK_ID}
-cancelled="\"cancelled\": *\"$id$task\""
+id=${SLURM_ARRAY_JOB_ID:-$SLURM_JOB_ID} slurm_job=$id${SLURM_ARRAY_TASK_ID:+_$SLURM_ARRAY_TASK_ID}
+cancelled="\"cancelled\": *\"$slurm_job\""
 grep -qs "\"job\": *\"$id\"" "$record" ||
     printf '{"job": "%s", "array": 0, "time": "%s"}\n' "$id" \
         "$(date -u +%Y-%m-%dT%H:%M:%S.000Z)" >>"$record"
@@ -41,5 +41,12 @@ if [ -z "$signal" ]; then
         wait "$run"
         code=$?
     done
+fi
+
+# weft cancel was asked for: no failure in Slurm's books, and not requeued.
+if [ $code != 0 ] && grep -qs "$cancelled" "$record"; then
+    echo "cancelled; not requeued"
+    run=
+    case $code in 75 | 138) scancel --quiet "$slurm_job" || code=0 ;; esac
 fi
 exit $code

@@ -29,8 +29,8 @@ trap 'pass_on TERM' TERM
 
 # weft status and weft cancel find the job here, whoever gave it to sbatch.
 record=/home/u/out/azure/submit/jobs.jsonl
-id=${SLURM_ARRAY_JOB_ID:-$SLURM_JOB_ID} task=${SLURM_ARRAY_TASK_ID:+_$SLURM_ARRAY_TASK_ID}
-cancelled="\"cancelled\": *\"$id$task\""
+id=${SLURM_ARRAY_JOB_ID:-$SLURM_JOB_ID} slurm_job=$id${SLURM_ARRAY_TASK_ID:+_$SLURM_ARRAY_TASK_ID}
+cancelled="\"cancelled\": *\"$slurm_job\""
 grep -qs "\"job\": *\"$id\"" "$record" ||
     printf '{"job": "%s", "array": 0, "time": "%s"}\n' "$id" \
         "$(date -u +%Y-%m-%dT%H:%M:%S.000Z)" >>"$record"
@@ -44,7 +44,7 @@ options=(--give-up 3)
 
 # The weights, copied once to each node's own disk. Files of the same size and date stay.
 model='/data/models/llama'\''s'
-staged="/local/$USER"/weft-7468159895810f45
+staged=/local/"$USER"/weft-7468159895810f45
 stage='mkdir -p "$2" || exit 1
 for from in "$1"/*; do
     [ -f "$from" ] || continue
@@ -73,11 +73,14 @@ if [ -z "$signal" ]; then
     done
 fi
 
-# Slurm requeues nothing by itself. 138: USR1 came before the run could listen. Not after
-# TERM: Slurm would bring back a job that scancel has ended. Not after weft cancel.
+# weft cancel was asked for: no failure in Slurm's books, and not requeued.
 if [ $code != 0 ] && grep -qs "$cancelled" "$record"; then
     echo "cancelled; not requeued"
+    run=
+    case $code in 75 | 138) scancel --quiet "$slurm_job" || code=0 ;; esac
+# Slurm requeues nothing by itself. 138: USR1 came before the run could listen. Not
+# after TERM: Slurm would bring back a job that scancel has ended.
 elif { [ $code = 75 ] || [ $code = 138 ]; } && [ "$signal" != TERM ]; then
-    scontrol requeue "$SLURM_JOB_ID" || echo "not requeued: submit again to go on"
+    scontrol requeue "$slurm_job" || echo "not requeued: submit again to go on"
 fi
 exit $code
