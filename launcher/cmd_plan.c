@@ -192,7 +192,10 @@ static void print_devices(bool host)
 {
     wf_cuda_devices *seen = calloc(1, sizeof *seen);
     if (!seen) return;
-    if (wf_cuda_list(seen) != WF_OK)
+    bool listed = wf_cuda_list(seen) == WF_OK;
+    if (!listed && wf_devices_idle())
+        printf("devices   here, but not for this weft: %s\n", wf_error());
+    else if (!listed)
         printf("devices   none here%s%s\n", host ? ", the CPU computes" : ": ",
                host ? "" : wf_error());
     for (int i = 0; i < seen->n; i++) {

@@ -35,8 +35,8 @@ static bool program_folder(char out[PATH_MAX])
     return true;
 }
 
-// The module's path: where it was said to be, beside the program, or one folder up (programs of a
-// build tree's sub-folders). Empty: nowhere.
+// The module's path: where it was said to be, beside the program, where an installation has it, or
+// one or two folders up (programs of a build tree's sub-folders). Empty: nowhere.
 static void find_file(char out[PATH_MAX])
 {
     char folder[PATH_MAX];
@@ -45,7 +45,7 @@ static void find_file(char out[PATH_MAX])
         snprintf(out, PATH_MAX, "%s/%s", said, WF_CUDA_MODULE_FILE);
         if (access(out, R_OK) == 0) return;
     } else if (program_folder(folder)) {
-        static const char *const places[] = {"", "/../lib", "/..", "/../.."};
+        static const char *const places[] = {"", "/../lib/weft", "/../lib", "/..", "/../.."};
         for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
             int n = snprintf(out, PATH_MAX, "%s%s/%s", folder, places[i], WF_CUDA_MODULE_FILE);
             if (n > 0 && n < PATH_MAX && access(out, R_OK) == 0) return;
@@ -74,8 +74,8 @@ static wf_status open_module(const wf_cuda_module **out)
     if (path[0] == '\0')
         return wf_fail(WF_NOT_BUILT,
                        "parallel.backend: cuda is not built: no " WF_CUDA_MODULE_FILE
-                       " beside this program or in WEFT_MODULE_DIR; configure with -DWEFT_CUDA=ON "
-                       "where the CUDA toolkit is installed");
+                       " beside this program, in ../lib/weft from there, or in WEFT_MODULE_DIR; "
+                       "install it, or configure with -DWEFT_CUDA=ON where the CUDA toolkit is");
     WF_TRY(probe_driver());
     void *module = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     if (module == NULL)

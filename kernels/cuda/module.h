@@ -57,8 +57,8 @@ typedef struct wf_cuda_module {
 typedef const wf_cuda_module *wf_cuda_module_open_fn(const wf_cuda_host *host);
 
 // Opens the module once per process: from WEFT_MODULE_DIR, else from the executable's folder, else
-// by the loader's search. Errors: WF_NOT_BUILT (no such file), WF_DEVICE (no driver, or a library
-// of the module is missing), WF_MISMATCH (of another build).
+// from ../lib/weft or ../lib beside that, as installed. Errors: WF_NOT_BUILT (no such file),
+// WF_DEVICE (no driver, or a library of the module is missing), WF_MISMATCH (of another build).
 wf_status wf_cuda_module_get(const wf_cuda_module **out);
 
 // The devices that this process may use; makes no context, so it costs no device memory. Errors:

@@ -10,6 +10,7 @@
 #include "io/base/arena.h"
 #include "io/base/file.h"
 #include "io/base/log.h"
+#include "launcher/bringup/device_files.h"
 
 static void sight_place(int node, int slot, wf_device_sight *out)
 {
@@ -62,16 +63,34 @@ static void own_take(const wf_cuda_devices *seen, int number, wf_own_device *out
     wf_own_device_place(seen->device[number].pci, out);
 }
 
-// A rank that cannot list its devices sees none, unless it must have one.
+bool wf_devices_idle(void)
+{
+    return wf_device_files_count(NULL) > 0 &&
+           wf_devices_visible(getenv("CUDA_VISIBLE_DEVICES"), 1) > 0;
+}
+
+// Nobody means to leave a GPU idle for want of a file.
+static wf_status refuse_idle(wf_status st, const wf_own_device *own)
+{
+    return wf_fail(st,
+                   "this node has a GPU and this weft cannot use it: %s; to compute on the CPU all "
+                   "the same, set parallel.backend: cpu",
+                   own->why);
+}
+
+// A rank that cannot list its devices sees none, unless it must have one, or one stands idle since
+// this is no whole installation.
 static wf_status list(wf_device_need need, wf_cuda_devices *seen, wf_own_device *own)
 {
     wf_status st = wf_cuda_list(seen);
     *own = (wf_own_device){.number = -1, .numa = -1};
     if (st == WF_OK) return WF_OK;
     snprintf(own->why, sizeof own->why, "%s", wf_error());
-    own->broken = seen->broken;
+    own->broken = seen->broken || wf_devices_idle();
     seen->n = 0;
-    return need == WF_DEVICES_MUST ? st : WF_OK;
+    if (need == WF_DEVICES_MUST) return st;
+    bool incomplete = st == WF_NOT_BUILT || st == WF_MISMATCH;
+    return incomplete && wf_devices_idle() ? refuse_idle(st, own) : WF_OK;
 }
 
 wf_status wf_devices_take(const wf_world *world, int slot, wf_device_need need, int *device,

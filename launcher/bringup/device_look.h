@@ -26,9 +26,14 @@ typedef struct wf_own_device {
 // Where a PCI device is, from sysfs; number and name are left alone. Local.
 void wf_own_device_place(const char *pci, wf_own_device *out);
 
+// This host has a GPU that this process may use: it stands idle if we do not take it. By the
+// devices' files, so also where there is no driver or module. Local.
+bool wf_devices_idle(void);
+
 // Lists what this rank sees and agrees with the others on who takes which device. `slot`: this
 // rank's place on its node. device: [world size]. Errors: those of wf_cuda_list where devices are a
-// must, and of wf_devices_assign; the same on all ranks. Collective.
+// must, WF_NOT_BUILT and WF_MISMATCH also where one would stand idle for want of the module, and
+// those of wf_devices_assign; the same on all ranks. Collective.
 wf_status wf_devices_take(const wf_world *world, int slot, wf_device_need need, int *device,
                           wf_own_device *own, char remark[WF_DEVICE_REMARK]);
 

@@ -1,7 +1,6 @@
 // Nodes and places. See conductor_site.h.
 #include "launcher/conductor/conductor_site.h"
 
-#include <ctype.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,8 +8,8 @@
 
 #include "io/base/arena.h"
 #include "io/base/clock.h"
-#include "io/base/file.h"
 #include "io/base/log.h"
+#include "launcher/bringup/device_files.h"
 #include "slurm/command.h"
 
 #define NODE_PATIENCE_NS (20 * WF_NS_PER_S)
@@ -33,20 +32,7 @@ static int number_from(const char *name)
 // Devices of this host by their files: asking the driver would keep a part of each for ourselves.
 static int devices_here(void)
 {
-    wf_paths names = {0};
-    int n = 0;
-    const char *visible = getenv("CUDA_VISIBLE_DEVICES");
-    if (visible) {
-        n = visible[0] != '\0' && visible[0] != '-';
-        for (const char *c = visible; n > 0 && *c; c++)
-            n += *c == ',';
-        return n;
-    }
-    if (wf_file_list("/dev", &names) != WF_OK) return 0;
-    for (size_t i = 0; i < names.n; i++)
-        n += strncmp(names.item[i], "nvidia", 6) == 0 && isdigit((unsigned char)names.item[i][6]);
-    wf_paths_destroy(&names);
-    return n;
+    return wf_devices_visible(getenv("CUDA_VISIBLE_DEVICES"), wf_device_files_count(NULL));
 }
 
 static bool wants_devices(const wf_jobspec *spec)

@@ -250,6 +250,25 @@ static void test_example_is_a_job(void **state)
                "job       my-job");
 }
 
+// A GPU without the module that could use it is no reason to compute on the CPU unasked.
+#define IDLE "mkdir -p dev; touch dev/nvidia0 dev/nvidiactl; WEFT_DEV=dev WEFT_MODULE_DIR=none "
+static const cli_row idle_rows[] = {
+    {IDLE WEFT " run job.yaml", 78, "this node has a GPU and this weft cannot use it"},
+    {IDLE WEFT " run job.yaml --set parallel.layout=groups --out d", 78,
+     "set parallel.backend: cpu"},
+    {IDLE WEFT " plan job.yaml", 0, "devices   here, but not for this weft"},
+    {IDLE WEFT " run job.yaml --out a --set parallel.backend=cpu", 0, NULL},
+    {IDLE "CUDA_VISIBLE_DEVICES= " WEFT " run job.yaml --out b", 0, NULL}, // was given none
+    {"WEFT_DEV=. WEFT_MODULE_DIR=none " WEFT " run job.yaml --out c", 0, NULL},
+};
+
+static void test_no_gpu_stands_idle(void **state)
+{
+    (void)state;
+    unsetenv("CUDA_VISIBLE_DEVICES");
+    run_rows(idle_rows, N_ROWS(idle_rows));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -264,6 +283,7 @@ int main(void)
         cmocka_unit_test(test_import_and_pack),
         cmocka_unit_test(test_reference_is_up_to_date),
         cmocka_unit_test(test_example_is_a_job),
+        cmocka_unit_test(test_no_gpu_stands_idle),
     };
     return cmocka_run_group_tests(tests, cli_setup, cli_teardown);
 }

@@ -3,6 +3,7 @@
 
 #include <sched.h>
 
+#include "launcher/bringup/device_files.h"
 #include "launcher/bringup/device_look.h"
 #include "launcher/bringup/parts.h"
 
@@ -192,12 +193,29 @@ static void test_a_device_that_is_not_there(void **state)
     assert_string_equal(own.near, "");
 }
 
+static void test_visible_devices(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *visible;
+        int there, n;
+    } rows[] = {
+        {NULL, 4, 4}, {"", 4, 0},    {"-1", 4, 0},
+        {"0", 4, 1},  {"2,3", 4, 2}, {"GPU-1a,GPU-2b,GPU-3c", 0, 3},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        assert_int_equal(wf_devices_visible(rows[i].visible, rows[i].there), rows[i].n);
+    assert_int_equal(wf_device_files_count("/proc/self/fd"), 0);
+    assert_int_equal(wf_device_files_count("/nowhere"), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_assignment),
         cmocka_unit_test(test_binding_near),
         cmocka_unit_test(test_a_device_that_is_not_there),
+        cmocka_unit_test(test_visible_devices),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
