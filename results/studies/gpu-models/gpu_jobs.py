@@ -25,6 +25,13 @@ MODELS = os.path.join(HERE, "..", "models")
 RUN_LIMIT_S = 120
 
 
+def peers_job():
+    """256 requests as peers' benchmarks draw them: log-normal prompts, uniform outputs."""
+    rng = np.random.default_rng(7)
+    prompts = np.clip(np.rint(rng.lognormal(np.log(200), 0.8, 256)), 8, 1024).astype(int)
+    return [(0, int(p), int(n)) for p, n in zip(prompts, rng.integers(16, 513, 256))]
+
+
 class Shape:
     """A model's sizes, from its config.json alone; per rank where `tensor` ranks share it."""
 

@@ -11,9 +11,7 @@ import os
 import subprocess
 import sys
 
-import numpy as np
-
-from gpu_jobs import Shape, Study
+from gpu_jobs import Shape, Study, peers_job
 
 ROWS = (1, 8, 32, 64, 128, 256)
 
@@ -49,12 +47,6 @@ def steps_2048(study):
 def shapes(study):
     for model in ("llama-2-13b", "gpt-j-6b"):
         steps_of(study, model, 512, (1, 32, 128))
-
-
-def peers_job():
-    rng = np.random.default_rng(7)
-    prompts = np.clip(np.rint(rng.lognormal(np.log(200), 0.8, 256)), 8, 1024).astype(int)
-    return [(0, int(p), int(n)) for p, n in zip(prompts, rng.integers(16, 513, 256))]
 
 
 def one_job(study, part, case, requests, **settings):
