@@ -5,13 +5,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/forward.h"
+#include "engine/limits.h"
 #include "engine/planfill.h"
 #include "engine/sequence.h"
 #include "engine/warmup.h"
 #include "io/base/clock.h"
 #include "io/base/fault.h"
 #include "io/base/hash.h"
+#include "kernels/sampling.h"
 
 // A planned step that is not committed yet.
 typedef struct flight {
@@ -24,7 +25,7 @@ struct wf_engine {
     wf_backend *be;
     const wf_model *m;
     wf_comm *comm;
-    wf_plan_limits limits;
+    wf_limits limits;
     wf_forward *forward;
     wf_batcher *batcher; // first rank only, as is all below
     flight flights[WF_FORWARD_SLOTS];
@@ -33,16 +34,11 @@ struct wf_engine {
     wf_sequence *done_first, *done_last;
     int64_t n_sequences; // submitted and not taken
     int64_t n_tokens, origin_ns;
-    int32_t kv_pages_total, kv_pages, max_pages; // max_pages: of one request
-    int64_t move_bytes, page_bytes;              // bytes moved per row, per page
+    int32_t kv_pages_total, kv_pages;
+    int64_t move_bytes, page_bytes; // bytes moved per row, per page
 };
 
 // ---- life cycle ---------------------------------------------------------------------------------
-
-static int32_t div_up(int64_t a, int64_t b)
-{
-    return (int32_t)((a + b - 1) / b);
-}
 
 // The KV pages that the memory of every rank of the group can hold.
 static wf_status agree_on_pages(wf_engine *e, int64_t page_bytes, int32_t slot_pages)
@@ -67,14 +63,14 @@ static wf_status agree_on_pages(wf_engine *e, int64_t page_bytes, int32_t slot_p
     return WF_OK;
 }
 
-static wf_status create_planner(wf_engine *e, int32_t slot_pages, int32_t max_pages)
+static wf_status create_planner(wf_engine *e)
 {
     wf_batcher_config c = {.max_rows = e->cfg.max_rows,
                            .step_tokens = e->cfg.step_tokens,
                            .page_tokens = e->cfg.page_tokens,
                            .n_pages = e->kv_pages_total,
-                           .slot_pages = slot_pages,
-                           .max_pages = max_pages,
+                           .slot_pages = e->limits.forward.slot_pages,
+                           .max_pages = e->limits.forward.max_pages,
                            .reorder = e->cfg.reorder,
                            .fusion = e->cfg.fusion,
                            .window_ns = e->cfg.window_ns,
@@ -86,29 +82,12 @@ static wf_status create_planner(wf_engine *e, int32_t slot_pages, int32_t max_pa
     return e->ended ? WF_OK : wf_fail(WF_NO_MEMORY, "engine: out of memory");
 }
 
-static wf_status check_modes(const wf_engine *e)
+// What moving one row writes: its place in the row arrays.
+static int64_t row_bytes(const wf_engine *e)
 {
-    if (e->cfg.fusion == WF_FUSION_INSTANCES && e->m->tp_size > 1)
-        return wf_fail(WF_CONFIG, "engine: fusion instances needs parallel.tensor 1, not %d",
-                       e->m->tp_size);
-    if (e->cfg.max_context > e->m->max_context)
-        return wf_fail(WF_CONFIG, "engine: max_context %d is beyond the model's %d",
-                       e->cfg.max_context, e->m->max_context);
-    if (e->cfg.max_rows < 1 || e->cfg.max_rows > 65536 || e->cfg.step_tokens < e->cfg.max_rows ||
-        e->cfg.page_tokens < 1)
-        return wf_fail(
-            WF_CONFIG,
-            "engine: max_rows %d, step_tokens %d, page_tokens %d: max_rows is 1 to 65536, "
-            "step_tokens at least max_rows",
-            e->cfg.max_rows, e->cfg.step_tokens, e->cfg.page_tokens);
-    return WF_OK;
-}
-
-static bool pads(const wf_engine *e)
-{
-    bool can_capture = e->be->ops->capture_begin != NULL;
-    return e->cfg.capture == WF_CAPTURE_PAD_ONLY ||
-           (e->cfg.capture == WF_CAPTURE_AUTO && can_capture);
+    const wf_forward_config *f = &e->limits.forward;
+    return 4 + (int64_t)sizeof(wf_row_sampling) + (f->slot_pages ? 0 : 4 * f->max_pages) +
+           (f->penalties ? 2 * e->m->arch.n_vocab : 0);
 }
 
 static wf_status set_up(wf_engine *e)
@@ -117,31 +96,18 @@ static wf_status set_up(wf_engine *e)
     WF_TRY(e->be->ops->info(e->be, &info));
     if (e->cfg.steps_ahead < 0) e->cfg.steps_ahead = info.async ? 1 : 0;
     if (e->cfg.max_context == 0) e->cfg.max_context = e->m->max_context;
-    WF_TRY(check_modes(e));
-    int32_t page = e->cfg.page_tokens, max_pages = div_up(e->cfg.max_context, page);
-    e->max_pages = max_pages;
-    int32_t slot_tokens = e->cfg.slot_tokens > 0 ? e->cfg.slot_tokens : e->cfg.max_context;
-    int32_t slot_pages = e->cfg.reorder == WF_REORDER_COPY ? div_up(slot_tokens, page) : 0;
-    if (slot_pages > max_pages) slot_pages = max_pages;
-    e->page_bytes = (int64_t)wf_forward_page_bytes(&e->m->arch, e->m->tp_size, page, e->m->dtype);
-    WF_TRY(agree_on_pages(e, e->page_bytes, slot_pages));
-    wf_forward_config f = {.max_rows = e->cfg.max_rows,
-                           .step_tokens = e->cfg.step_tokens,
-                           .page_tokens = page,
-                           .n_pages = e->kv_pages_total,
-                           .max_pages = max_pages,
-                           .slot_pages = slot_pages,
-                           .n_top = e->cfg.n_top,
-                           .penalties = e->cfg.penalties,
-                           .pad = pads(e),
-                           .deterministic = e->cfg.deterministic,
-                           .capture = e->cfg.capture == WF_CAPTURE_AUTO};
-    e->limits = (wf_plan_limits){f.max_rows,    f.step_tokens, page, slot_pages,
-                                 e->m->tp_size, f.n_top,       f.pad};
-    e->move_bytes = 4 + (int64_t)sizeof(wf_row_sampling) + (slot_pages ? 0 : 4 * max_pages) +
-                    (f.penalties ? 2 * e->m->arch.n_vocab : 0);
-    WF_TRY(wf_forward_create(e->be, e->m, e->comm, &f, &e->forward));
-    return e->comm->rank == 0 ? create_planner(e, slot_pages, max_pages) : WF_OK;
+    if (e->cfg.max_context > e->m->max_context) // it was loaded for less than it could
+        return wf_fail(WF_CONFIG, "engine: max_context %d is beyond the model's %d",
+                       e->cfg.max_context, e->m->max_context);
+    WF_TRY(wf_engine_limits(&e->cfg, &e->m->arch, e->m->tp_size, e->be->ops->capture_begin != NULL,
+                            &e->limits));
+    e->page_bytes =
+        (int64_t)wf_forward_page_bytes(&e->m->arch, e->m->tp_size, e->cfg.page_tokens, e->m->dtype);
+    e->move_bytes = row_bytes(e);
+    WF_TRY(agree_on_pages(e, e->page_bytes, e->limits.forward.slot_pages));
+    e->limits.forward.n_pages = e->kv_pages_total;
+    WF_TRY(wf_forward_create(e->be, e->m, e->comm, &e->limits.forward, &e->forward));
+    return e->comm->rank == 0 ? create_planner(e) : WF_OK;
 }
 
 wf_status wf_engine_create(wf_backend *be, const wf_model *model, wf_comm *comm,
@@ -178,21 +144,25 @@ void wf_engine_destroy(wf_engine *e)
     free(e);
 }
 
+bool wf_engine_penalises(const wf_sampling *p)
+{
+    return wf_penalises(p->repetition_penalty, p->presence_penalty, p->frequency_penalty);
+}
+
 static bool is_greedy(const wf_sampling *p)
 {
-    return !(p->temperature > 0.0f) && p->repetition_penalty == 1.0f &&
-           p->presence_penalty == 0.0f && p->frequency_penalty == 0.0f;
+    return !(p->temperature > 0.0f) && !wf_engine_penalises(p);
 }
 
 wf_status wf_engine_warm_up(wf_engine *e, const wf_sampling *typical)
 {
     int32_t *plan = wf_forward_plan_buffer(e->forward, 0), n_layers = 0;
     wf_forward_output out;
-    wf_warmup w = {.limits = e->limits,
+    wf_warmup w = {.limits = e->limits.plan,
                    .max_context = e->cfg.max_context,
                    .logprobs = e->cfg.n_top >= 0 ? typical->logprobs + 1 : 0,
                    .capture = e->cfg.capture == WF_CAPTURE_AUTO};
-    if (!e->limits.pad) return WF_OK;
+    if (!e->limits.plan.pad) return WF_OK;
     w.greedy = e->m->tp_size > 1 && w.logprobs == 0 && is_greedy(typical);
     for (int32_t i = 0; wf_warmup_plan(&w, i, &n_layers, plan) > 0; i++) {
         wf_forward_limit_layers(e->forward, n_layers);
@@ -218,12 +188,10 @@ static int64_t now(const wf_engine *e)
 // What the engine was created without cannot be asked for later: its memory is not there.
 static wf_status check_abilities(const wf_engine *e, const wf_sampling *p)
 {
-    bool penalties = p->repetition_penalty != 1.0f || p->presence_penalty != 0.0f ||
-                     p->frequency_penalty != 0.0f;
     if (p->logprobs > e->cfg.n_top)
         return wf_fail(WF_REQ_SAMPLING, "logprobs %d: this engine keeps at most %d", p->logprobs,
                        e->cfg.n_top);
-    if (penalties && !e->cfg.penalties)
+    if (wf_engine_penalises(p) && !e->cfg.penalties)
         return wf_fail(WF_REQ_SAMPLING, "penalties: this engine keeps no token counts");
     return WF_OK;
 }
@@ -364,7 +332,7 @@ static wf_status launch(wf_engine *e, bool closed, bool *out_ran)
     if (!*out_ran) return WF_OK;
     begin_record(e, f->schedule, start_ns, &f->record);
     int32_t *plan = wf_forward_plan_buffer(e->forward, i_slot);
-    int64_t words = wf_planfill(f->schedule, &e->limits, e->max_pages, plan);
+    int64_t words = wf_planfill(f->schedule, &e->limits.plan, e->limits.forward.max_pages, plan);
     WF_TRY(e->comm->ops->publish(e->comm, plan, (size_t)words * sizeof *plan));
     f->record.plan_ns = now(e) - start_ns;
     e->n_planned++;
@@ -444,7 +412,7 @@ wf_status wf_engine_follow(wf_engine *e, _Atomic int64_t *entered, _Atomic int64
         size_t bytes = 0;
         WF_TRY(e->comm->ops->receive(
             e->comm, plan, (size_t)wf_forward_plan_words(e->forward) * sizeof *plan, &bytes));
-        if (!wf_plan_valid(plan, (int64_t)(bytes / sizeof *plan), &e->limits))
+        if (!wf_plan_valid(plan, (int64_t)(bytes / sizeof *plan), &e->limits.plan))
             return wf_fail(WF_COMM, "engine: rank %d received something that is not a step plan",
                            e->comm->rank);
         if (plan[WF_PLAN_KIND] == WF_PLAN_STOP) return WF_OK;

@@ -80,6 +80,9 @@ void wf_engine_destroy(wf_engine *e); // takes NULL
 // do where steps are not padded. Before the start. Collective.
 wf_status wf_engine_warm_up(wf_engine *e, const wf_sampling *typical);
 
+// Whether a request of this sampling needs an engine that was made with `penalties`. Pure.
+bool wf_engine_penalises(const wf_sampling *sampling);
+
 // Sets time zero, in nanoseconds of wf_clock_ns().
 void wf_engine_start(wf_engine *e, int64_t origin_ns);
 

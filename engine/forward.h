@@ -42,6 +42,9 @@ typedef struct wf_forward_output {
     const float *top_logprob; // [n_samples][n_top]
 } wf_forward_output;
 
+// The limits of the plans that a group of tp ranks runs. Pure.
+wf_plan_limits wf_forward_plan_limits(const wf_forward_config *config, int32_t tp_size);
+
 // Reserves everything a step needs. be, model and comm are borrowed. Errors: WF_NO_MEMORY with the
 // bytes asked for, WF_DEVICE. Local. Caller owns *out.
 wf_status wf_forward_create(wf_backend *be, const wf_model *model, wf_comm *comm,

@@ -1,7 +1,7 @@
 // How large the buffers of the forward pass are. Pure.
 #include "engine/forward_internal.h"
 
-static wf_plan_limits limits_of(const wf_forward_config *c, int32_t tp)
+wf_plan_limits wf_forward_plan_limits(const wf_forward_config *c, int32_t tp)
 {
     return (wf_plan_limits){.max_rows = c->max_rows,
                             .step_tokens = c->step_tokens,
@@ -29,7 +29,7 @@ int32_t wf_forward_k_runs(const wf_arch *arch, int32_t tp_size, const wf_forward
 wf_forward_shape wf_forward_shape_of(const wf_arch *a, int32_t tp, const wf_forward_config *c,
                                      size_t act_bytes)
 {
-    wf_plan_limits limits = limits_of(c, tp);
+    wf_plan_limits limits = wf_forward_plan_limits(c, tp);
     return (wf_forward_shape){.T = (size_t)c->step_tokens,
                               .R = (size_t)c->max_rows,
                               .N = (size_t)c->max_rows + c->pad,

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "engine/sequence.h"
+#include "kernels/sampling.h"
 
 typedef struct sections {
     int32_t *at[WF_PLAN_N_SECTIONS];
@@ -23,10 +24,8 @@ static int32_t logprobs_asked(const wf_schedule *s, int32_t n_top)
 
 static bool takes_greatest(const wf_row_sampling *p)
 {
-    bool penalties = p->repetition_penalty != 1.0f || p->presence_penalty != 0.0f ||
-                     p->frequency_penalty != 0.0f;
     bool masked = p->min_tokens > 0 && p->n_stop_ids > 0;
-    return !(p->temperature > 0.0f) && !penalties && !masked;
+    return !(p->temperature > 0.0f) && !wf_sampling_penalises(p) && !masked;
 }
 
 // Whether the ranks need to exchange no more than each row's greatest logit. A row whose output is

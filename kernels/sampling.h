@@ -36,10 +36,15 @@ static inline double wf_sample_uniform(uint64_t rng_key, int32_t pos)
     return wf_rng_double(bits[0], bits[1]);
 }
 
-static inline bool wf_sampling_penalises(const wf_row_sampling *s)
+// Whether these change any logit: the one place that knows which values leave them as they are.
+WF_RNG_FN bool wf_penalises(float repetition, float presence, float frequency)
 {
-    return s->repetition_penalty != 1.0f || s->presence_penalty != 0.0f ||
-           s->frequency_penalty != 0.0f;
+    return repetition != 1.0f || presence != 0.0f || frequency != 0.0f;
+}
+
+WF_RNG_FN bool wf_sampling_penalises(const wf_row_sampling *s)
+{
+    return wf_penalises(s->repetition_penalty, s->presence_penalty, s->frequency_penalty);
 }
 
 // The logit after the penalties for a token with this count word.

@@ -319,7 +319,11 @@ static wf_status plan_print(const wf_cli *cli, const wf_jobspec *spec)
                              .host = info.host_memory,
                              .act_bytes = wf_dtype_bytes(info.act_dtype)};
     wf_plan_needs needs = needs_of(spec, &facts);
-    wf_plan_model_memory(spec, &arch, dtype, &device, &needs, &memory);
+    wf_status st = wf_plan_model_memory(spec, &arch, dtype, &device, &needs, &memory);
+    if (st != WF_OK) {
+        wf_plan_destroy(&plan);
+        return st;
+    }
     printf("job       %s\nmodel     %s (%s, %d layers, %s)\nback end  %s: %s\n", spec->job,
            spec->model.path, arch.family->name, arch.n_layers, wf_dtype_name(dtype), info.name,
            info.device);
@@ -327,7 +331,7 @@ static wf_status plan_print(const wf_cli *cli, const wf_jobspec *spec)
     printf("placement %d rank%s on %d node%s (%s)\n", e.n_ranks, WF_S(e.n_ranks), e.n_nodes,
            WF_S(e.n_nodes), e.why);
     print_groups(plan);
-    wf_status st = wf_plan_kv_capacity(&memory, &kv);
+    st = wf_plan_kv_capacity(&memory, &kv);
     if (st == WF_OK) {
         print_memory(&memory, &kv);
         print_requests(spec, &facts, plan, &kv);

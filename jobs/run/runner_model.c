@@ -81,20 +81,8 @@ wf_status wf_runner_create_engine(wf_runner *r)
 {
     if (!r->group) return WF_OK;
     const wf_jobspec *s = r->spec;
-    wf_engine_config c = {.max_rows = s->engine.max_rows,
-                          .step_tokens = s->engine.step_tokens,
-                          .page_tokens = s->engine.page_tokens,
-                          .max_context = s->engine.max_context,
-                          .slot_tokens = s->engine.slot_tokens,
-                          .reorder = s->engine.reorder,
-                          .fusion = s->engine.fusion,
-                          .window_ns = s->engine.window_ns,
-                          .instances = s->engine.instances,
-                          .deterministic = s->engine.deterministic,
-                          .steps_ahead = -1,
-                          .capture = r->c->profiled ? WF_CAPTURE_OFF : s->engine.capture,
-                          .n_top = r->needs.n_top,
-                          .penalties = r->needs.penalties};
+    wf_engine_config c = wf_plan_engine_config(s, &r->needs);
+    if (r->c->profiled) c.capture = WF_CAPTURE_OFF;
     const wf_engine_fit fit = {.spec = s,
                                .model = r->model,
                                .be = r->be,

@@ -57,7 +57,7 @@ static wf_status plan(const wf_engine_fit *f, wf_plan_kv *kv)
                                    .n_sharing = f->n_sharing,
                                    .host = f->before->host_memory,
                                    .act_bytes = wf_dtype_bytes(f->before->act_dtype)};
-    wf_plan_model_memory(f->spec, &f->model->arch, f->model->dtype, &device, f->needs, &m);
+    WF_TRY(wf_plan_model_memory(f->spec, &f->model->arch, f->model->dtype, &device, f->needs, &m));
     WF_TRY(look(f, &m, &room));
     left = m;
     if (!device.host && room.real < room.planned) left.free_bytes -= room.planned - room.real;

@@ -7,7 +7,7 @@
 
 #include <stdbool.h>
 
-#include "engine/model_arch.h"
+#include "engine/engine.h"
 #include "jobs/spec/jobspec.h"
 #include "jobs/spec/plan.h"
 
@@ -27,10 +27,14 @@ typedef struct wf_plan_needs {
 // What the job's own sampling asks for; a shard's columns may ask for more.
 wf_plan_needs wf_plan_needs_of(const wf_sampling *sampling);
 
+// The engine that a job asks for, but for its KV memory.
+wf_engine_config wf_plan_engine_config(const wf_jobspec *spec, const wf_plan_needs *needs);
+
 // Fills in everything wf_plan_kv_capacity() wants to know. engine.kv_memory: auto is 1 GiB per rank
-// on the host (less where that does not fit), 0.95 of what is left on a device.
-void wf_plan_model_memory(const wf_jobspec *spec, const wf_arch *arch, wf_dtype dtype,
-                          const wf_plan_device *device, const wf_plan_needs *needs,
-                          wf_plan_memory *out);
+// on the host (less where that does not fit), 0.95 of what is left on a device. WF_CONFIG: the
+// engine would refuse its limits.
+wf_status wf_plan_model_memory(const wf_jobspec *spec, const wf_arch *arch, wf_dtype dtype,
+                               const wf_plan_device *device, const wf_plan_needs *needs,
+                               wf_plan_memory *out);
 
 #endif

@@ -22,6 +22,7 @@
 
 #include "io/base/rng.h"
 #include "kernels/cuda/cuda_num.cuh"
+#include "kernels/sampling.h"
 
 #define THREADS      1024
 #define WARPS        (THREADS / 32)
@@ -185,9 +186,7 @@ __device__ int32_t prepare(row_state &r, const uint16_t *counts, int32_t pos, sh
         __syncthreads();
     }
     const wf_row_sampling *p = r.p;
-    bool penalise =
-        counts != nullptr && (p->repetition_penalty != 1.0f || p->presence_penalty != 0.0f ||
-                              p->frequency_penalty != 0.0f);
+    bool penalise = counts != nullptr && wf_sampling_penalises(p);
     int n_masked = pos - p->prompt_len < p->min_tokens ? p->n_stop_ids : 0;
     u64 best = 0;
     float low = INFINITY;

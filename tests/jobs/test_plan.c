@@ -4,6 +4,7 @@
 #include <stdbool.h>
 
 #include "jobs/spec/plan.h"
+#include "jobs/spec/plan_model.h"
 
 // `nodes` has one digit per rank, `groups` too: the group of each rank, '.' when idle.
 typedef struct {
@@ -232,12 +233,49 @@ static void test_kv_capacity(void **state)
     assert_contains(wf_error(), "libraries and captured steps 0.29, communicators 0.39");
 }
 
+// What is planned is what is created: a slot holds no more than the context, whatever was asked for
+// (the plan once counted the whole slot, the engine did not).
+static void test_slots_are_planned_as_they_are_made(void **state)
+{
+    (void)state;
+    const wf_arch arch = {.family = wf_family_at(0),
+                          .n_layers = 2,
+                          .hidden = 64,
+                          .n_heads = 4,
+                          .n_kv_heads = 2,
+                          .head_dim = 16,
+                          .ffn = 128,
+                          .n_vocab = 300,
+                          .max_context = 1024,
+                          .rotary_dim = 16};
+    const wf_plan_device device = {
+        .free_bytes = UINT64_C(1) << 34, .n_sharing = 1, .host = true, .act_bytes = 4};
+    const wf_plan_needs needs = {.n_top = -1};
+    wf_jobspec spec = {.parallel.tensor = 1,
+                       .engine = {.max_rows = 64,
+                                  .step_tokens = 512,
+                                  .page_tokens = 16,
+                                  .reorder = WF_REORDER_COPY,
+                                  .slot_tokens = 1024}};
+    wf_plan_memory slot, larger;
+    assert_ok(wf_plan_model_memory(&spec, &arch, WF_F32, &device, &needs, &slot));
+    spec.engine.slot_tokens = 1 << 20;
+    assert_ok(wf_plan_model_memory(&spec, &arch, WF_F32, &device, &needs, &larger));
+    assert_int_equal(slot.workspace_bytes, larger.workspace_bytes);
+    spec.engine.max_context = 2048;
+    assert_int_equal(wf_plan_model_memory(&spec, &arch, WF_F32, &device, &needs, &slot), WF_CONFIG);
+    assert_contains(wf_error(), "max_context 2048 is beyond the model's 1024");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_placement),   cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_properties),  cmocka_unit_test(test_texts),
+        cmocka_unit_test(test_placement),
+        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_properties),
+        cmocka_unit_test(test_texts),
         cmocka_unit_test(test_kv_capacity),
+        cmocka_unit_test(test_slots_are_planned_as_they_are_made),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,61 @@
+// From configuration to limits. See limits.h.
+#include "engine/limits.h"
+
+static int32_t div_up(int32_t a, int32_t b)
+{
+    return (int32_t)(((int64_t)a + b - 1) / b);
+}
+
+static wf_status check(const wf_engine_config *c, const wf_arch *arch, int32_t group_size)
+{
+    if (c->fusion == WF_FUSION_INSTANCES && group_size > 1)
+        return wf_fail(WF_CONFIG, "engine: fusion instances needs parallel.tensor 1, not %d",
+                       group_size);
+    if (c->max_context > arch->max_context)
+        return wf_fail(WF_CONFIG, "engine: max_context %d is beyond the model's %d", c->max_context,
+                       arch->max_context);
+    if (c->max_rows < 1 || c->max_rows > 65536 || c->step_tokens < c->max_rows ||
+        c->page_tokens < 1)
+        return wf_fail(
+            WF_CONFIG,
+            "engine: max_rows %d, step_tokens %d, page_tokens %d: max_rows is 1 to 65536, "
+            "step_tokens at least max_rows",
+            c->max_rows, c->step_tokens, c->page_tokens);
+    return WF_OK;
+}
+
+static bool pads(const wf_engine_config *c, bool captures)
+{
+    return c->capture == WF_CAPTURE_PAD_ONLY || (c->capture == WF_CAPTURE_AUTO && captures);
+}
+
+// Pages of a contiguous slot; 0: there are none. A request holds no more than a slot, and no more
+// than its context: what lies beyond would be memory for nobody.
+static int32_t slot_pages(const wf_engine_config *c, int32_t max_pages)
+{
+    if (c->reorder != WF_REORDER_COPY) return 0;
+    int32_t pages = c->slot_tokens > 0 ? div_up(c->slot_tokens, c->page_tokens) : max_pages;
+    return pages < max_pages ? pages : max_pages;
+}
+
+wf_status wf_engine_limits(const wf_engine_config *c, const wf_arch *arch, int32_t group_size,
+                           bool captures, wf_limits *out)
+{
+    WF_TRY(check(c, arch, group_size));
+    int32_t max_context = c->max_context > 0 ? c->max_context : arch->max_context;
+    int32_t max_pages = div_up(max_context, c->page_tokens);
+    wf_forward_config forward = {.max_rows = c->max_rows,
+                                 .step_tokens = c->step_tokens,
+                                 .page_tokens = c->page_tokens,
+                                 .max_pages = max_pages,
+                                 .slot_pages = slot_pages(c, max_pages),
+                                 .n_top = c->n_top,
+                                 .penalties = c->penalties,
+                                 .pad = pads(c, captures),
+                                 .deterministic = c->deterministic,
+                                 .capture = c->capture == WF_CAPTURE_AUTO};
+    *out = (wf_limits){.max_context = max_context,
+                       .plan = wf_forward_plan_limits(&forward, group_size),
+                       .forward = forward};
+    return WF_OK;
+}
