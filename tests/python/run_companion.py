@@ -37,7 +37,7 @@ def make_environment(folder, package):
     if os.path.isfile(mark) and open(mark, encoding="ascii").read() == wanted:
         return python, None
     venv.create(folder, with_pip=True, clear=True)
-    done = pip(python, "install", "-q", "setuptools>=61", "wheel", f"{package}[chat]")
+    done = pip(python, "install", "-q", "setuptools>=61", "wheel", f"{package}[all]")
     if done.returncode != 0:
         return None, done.stdout
     with open(mark, "w", encoding="ascii") as file:

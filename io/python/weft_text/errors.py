@@ -5,6 +5,7 @@ EXIT_USAGE = 64
 EXIT_DATA = 65
 EXIT_NO_INPUT = 66
 EXIT_IO = 74
+EXIT_MISMATCH = 78
 
 
 class TextError(Exception):

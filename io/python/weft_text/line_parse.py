@@ -1,13 +1,14 @@
-"""One line of input to one request: plain JSONL or OpenAI batch.
+"""One row of input to one request: a plain row (of JSON lines or of a table) or an OpenAI batch line.
 
     {"prompt": "text", "max_tokens": 64, "temperature": 0.7, "custom_id": "a", "meta": {...}}
     {"prompt_token_ids": [1, 2, 3]}
     {"messages": [{"role": "user", "content": "text"}]}
     {"custom_id": "a", "method": "POST", "url": "/v1/chat/completions", "body": {...}}
 
-A key that would change the answer and is not supported makes the line bad, never silently ignored.
-What the answer needs again (custom_id, stop strings, url, model) travels in the request's meta, a
-JSON object: the line's own `meta` with these keys added.
+A key that would change the answer and is not supported makes the row bad, never silently ignored, and
+so does one that is nearly the name of a known one. Any other key is the caller's own: it comes back
+beside the answer (answers.py). What the answer needs again (custom_id, stop strings, url, model)
+travels in the request's meta, a JSON object: the line's own `meta` with these keys added.
 """
 
 import difflib
@@ -22,6 +23,8 @@ from weft_text.shard_write import Request
 MAX_NEW_KEYS = ("max_new_tokens", "max_tokens", "max_completion_tokens")
 PROMPT_KEYS = ("prompt", "prompt_token_ids", "messages")
 SHARED_KEYS = {*MAX_NEW_KEYS, *SAMPLING, "stop", "stop_token_ids"}
+NUMBER_KEYS = {*MAX_NEW_KEYS, *SAMPLING, "id", "arrival_s", "arrival_ns"}
+STRUCTURE_KEYS = {"messages", "prompt_token_ids", "stop", "stop_token_ids", "meta"}
 PLAIN_KEYS = {*PROMPT_KEYS, *SHARED_KEYS, "id", "custom_id", "arrival_s", "arrival_ns", "meta"}
 META_KEYS = ("custom_id", "stop", "url", "model")
 
@@ -37,7 +40,12 @@ BODY_NEUTRAL = {"stream": (False, None), "echo": (False, None), "best_of": (1, N
                 "logit_bias": (None, {}), "response_format": (None, {"type": "text"}),
                 "functions": (None, []), "parallel_tool_calls": (None, True, False)}
 
+# Of a plain row, besides those: they would change the answer in other engines.
+ROW_REFUSED = ("images", "multi_modal_data", "guided_json", "guided_regex", "guided_choice",
+               "structured_outputs", "lora_request", "prompt_logprobs", "bad_words")
+
 MAX_ARRIVAL_S = 9e9
+NEAR_NAME = 0.85  # of difflib: one letter off in a name of six
 
 
 @dataclass
@@ -48,24 +56,26 @@ class Parsed:
     text: str = None  # to be encoded into request.prompt
     add_special: bool = True
     has_id: bool = False
+    custom_id: str = None
 
 
 class LineParser:
     """chat: a ChatTemplate, made when the first line needs it (make_chat)."""
 
-    def __init__(self, file_format, max_new_tokens, vocab_size, make_chat, wrap_prompts):
+    def __init__(self, file_format, max_new_tokens, vocab_size, make_chat, wrap_prompts,
+                 prompt_key="prompt"):
         self.format, self.max_new_tokens = file_format, max_new_tokens
         self.vocab_size, self.make_chat = vocab_size, make_chat
-        self.wrap_prompts, self.chat = wrap_prompts, None
+        self.wrap_prompts, self.chat, self.prompt_key = wrap_prompts, None, prompt_key
 
-    def parse(self, text):
-        line = load_object(text)
+    def parse(self, line):
+        """`line`: the row's values by name."""
         openai = "body" in line if self.format == "auto" else self.format == "openai"
         return self.parse_openai(line) if openai else self.parse_plain(line)
 
     def parse_plain(self, line):
-        check_keys(line, PLAIN_KEYS)
-        line = without_null(line)
+        line = self.with_prompt(without_null(line))
+        check_own_keys(line)
         meta = line_meta(line)
         custom_id = line.get("custom_id")
         if isinstance(line.get("id"), str):
@@ -73,11 +83,18 @@ class LineParser:
         if custom_id is not None:
             meta["custom_id"] = check_text("custom_id", custom_id)
         parsed = self.parse_body(line, meta)
+        parsed.custom_id = custom_id
         if "id" in line:
             parsed.request.id = check_integer("id", line["id"], 0, 2**64 - 1)
             parsed.has_id = True
         parsed.request.arrival_ns = arrival_ns(line)
         return parsed
+
+    def with_prompt(self, line):
+        """The row with its prompt under the name `prompt`."""
+        if self.prompt_key == "prompt" or self.prompt_key not in line:
+            return line
+        return {**line, "prompt": line[self.prompt_key]}
 
     def parse_openai(self, line):
         check_keys(line, OPENAI_KEYS)
@@ -94,7 +111,9 @@ class LineParser:
         meta = {"custom_id": line["custom_id"], "url": url}
         if "model" in body:
             meta["model"] = check_text("model", body["model"])
-        return self.parse_body(body, meta)
+        parsed = self.parse_body(body, meta)
+        parsed.custom_id = line["custom_id"]
+        return parsed
 
     def parse_body(self, line, meta):
         """What both kinds of line share."""
@@ -119,8 +138,8 @@ class LineParser:
                 raise LineError("'prompt_token_ids' is empty")
             return
         if ("prompt" in line) == ("messages" in line):
-            raise LineError("has no prompt: give 'prompt', 'prompt_token_ids' or 'messages'"
-                            if "prompt" not in line else "has both 'prompt' and 'messages'")
+            raise LineError(f"has no prompt: give '{self.prompt_key}', 'prompt_token_ids' or "
+                            "'messages'" if "prompt" not in line else "has both 'prompt' and 'messages'")
         if "messages" in line:
             parsed.text, parsed.add_special = self.render(check_messages(line["messages"])), False
         elif self.wrap_prompts:
@@ -168,6 +187,28 @@ def check_keys(line, known, place=""):
             near = difflib.get_close_matches(key, known, 1)
             hint = f"; did you mean '{near[0]}'?" if near else ""
             raise LineError(f"{place}unknown key '{key}'{hint}")
+
+
+def near_key(key, line):
+    """The known key that `key` was probably meant to be; none where the row has that one too."""
+    near = difflib.get_close_matches(key, PLAIN_KEYS, 1, NEAR_NAME)
+    if not near or near[0] in line:
+        return None
+    if near[0] in PROMPT_KEYS and any(k in line for k in PROMPT_KEYS):
+        return None
+    return near[0]
+
+
+def check_own_keys(line):
+    """Other keys than ours are the caller's, unless they ask for something or are slips."""
+    for key in line:
+        if key in PLAIN_KEYS:
+            continue
+        if key in ROW_REFUSED or line[key] not in BODY_NEUTRAL.get(key, (line[key],)):
+            raise LineError(f"'{key}' is not supported")
+        near = near_key(key, line)
+        if near:
+            raise LineError(f"unknown key '{key}'; did you mean '{near}'?")
 
 
 def check_text(name, value):

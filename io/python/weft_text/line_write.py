@@ -40,25 +40,34 @@ def row_text(codec, row, meta):
 # --- plain ---
 
 
-def plain_line(codec, row, with_ids):
-    meta = dict(load_meta(row.meta))
-    line = {"id": row.id, "shard_uid": row.uid, "row": row.row, "sample": row.sample}
-    if "custom_id" in meta:
-        line["custom_id"] = meta["custom_id"]
-    line["status"] = "done" if row.done else "failed"
+def plain_answer(codec, row, with_ids, with_times):
+    """What an answer says beside the row of the input that it answers."""
+    line = {"sample": row.sample, "status": "done" if row.done else "failed"}
     if row.done:
-        text, finish, _ = row_text(codec, row, meta)
+        text, finish, _ = row_text(codec, row, load_meta(row.meta))
         line.update(text=text, finish_reason=finish)
     else:
         line["error"] = {"code": row.error_code, "message": row.error}
     line.update(prompt_tokens=row.prompt_len, completion_tokens=len(row.tokens))
-    if row.done and row.first_token_ns >= 0:
+    if with_times and row.done and row.first_token_ns >= 0:
         line["ttft_s"] = (row.first_token_ns - row.arrival_ns) / 1e9
         line["e2e_s"] = (row.finish_ns - row.arrival_ns) / 1e9
     if with_ids:
         line["token_ids"] = row.tokens
     if row.logprobs is not None and not all(math.isnan(p) for p in row.logprobs):
         line["token_logprobs"] = [number(p) for p in row.logprobs]
+    return line
+
+
+def plain_line(codec, row, with_ids):
+    """An answer that stands alone."""
+    meta = load_meta(row.meta)
+    line = {"id": row.id, "shard_uid": row.uid, "row": row.row}
+    answer = plain_answer(codec, row, with_ids, with_times=True)
+    line["sample"] = answer.pop("sample")
+    if "custom_id" in meta:
+        line["custom_id"] = meta["custom_id"]
+    line.update(answer)
     own = {k: v for k, v in meta.items() if k not in META_KEYS}
     if own:
         line["meta"] = own["meta"] if set(own) == {"meta"} else own
@@ -137,24 +146,15 @@ def completion_logprobs(entries):
                              for e in entries]}
 
 
-# --- all rows ---
+def is_openai(meta):
+    """Requests that came as OpenAI lines are known by their url."""
+    return "url" in meta
 
 
-def output_lines(codec, rows, file_format, with_ids):
-    """Yields (line, number of failed rows in it). Rows of OpenAI input are known by their url."""
-    held = []
-    for row in rows:
-        openai = file_format == "openai" or (
-            file_format == "auto" and "url" in load_meta(row.meta))
-        if held and (not openai or (held[0].uid, held[0].row) != (row.uid, row.row)):
-            yield openai_line(codec, held), sum(not r.done for r in held)
-            held = []
-        if openai:
-            held.append(row)
-        else:
-            yield plain_line(codec, row, with_ids), int(not row.done)
-    if held:
-        yield openai_line(codec, held), sum(not r.done for r in held)
+def openai_bad_line(source, why):
+    fields = source.fields or {}
+    return {"id": f"batch_req_line-{source.line}", "custom_id": fields.get("custom_id"),
+            "response": None, "error": {"code": "bad_row", "message": why}}
 
 
 def check_tokens(codec, row, place):

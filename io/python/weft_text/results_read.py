@@ -1,4 +1,5 @@
-"""Reads results (format weft-results 1.x): a file, an output folder, or its segments folder.
+"""Reads results (format weft-results 1.x): a file, an output folder, its segments folder, or the
+folder of a job array, whose parts a0, a1 ... are read one after the other.
 
 Of a folder, results.h5 is read when the newest run left nothing to do, otherwise the sealed segments
 that count, by the rule of io/results/runfile.h: those that the newest run's file lists, and those of the
@@ -53,10 +54,10 @@ class Row:
         return FINISH_WORDS.get(self.finish_reason, "error")
 
 
-def read_results(path):
-    """Yields the rows of everything that `path` stands for; a key that comes twice is an error."""
+def read_files(files):
+    """Yields the rows of results files, as result_files() names them; a key that comes twice is an error."""
     seen = {}
-    for file in result_files(path):
+    for file in files:
         for row in read_file(file):
             key = seen.setdefault((row.uid, row.sample), bytearray())
             byte, bit = row.row >> 3, 1 << (row.row & 7)
@@ -81,6 +82,9 @@ def result_files(path):
     only_segments = os.path.basename(path) == "segments"
     folder = os.path.dirname(path) if only_segments else path
     run = newest_run(folder)
+    parts = array_parts(folder) if run is None and not only_segments else []
+    if parts:
+        return [file for part in parts for file in result_files(part)]
     merged = os.path.join(folder, "results.h5")
     complete = run is None or os.path.isfile(os.path.join(folder, "runs", f"{run}.done.json"))
     if not only_segments and complete and os.path.isfile(merged):
@@ -89,6 +93,12 @@ def result_files(path):
     if not files:
         raise TextError(f"{path}: holds no results yet", EXIT_NO_INPUT)
     return files
+
+
+def array_parts(folder):
+    """The output folders of a job array, in the order of its tasks; none: it is no array's folder."""
+    tasks = sorted(int(name[1:]) for name in os.listdir(folder) if re.fullmatch(r"a\d+", name))
+    return [os.path.join(folder, f"a{task}") for task in tasks]
 
 
 def newest_run(folder):
@@ -158,6 +168,11 @@ def read_file(path):
         raise TextError(f"{path}: cannot be read: {error}", code) from error
     except KeyError as error:
         raise TextError(f"{path}: lacks what a results file has: {error}") from error
+
+
+def has_logprobs(path):
+    with h5py.File(path, "r") as file:
+        return "tokens/logprob" in file
 
 
 def check_format(path, file):

@@ -4,9 +4,11 @@
         shard.append(Request(...))
     shard.uid
 
-The file is x.h5.<pid>.part while it is written and takes its name, without replacing anything unless
-asked to, when the block ends without an exception. Columns are held for one chunk (65,536 values)
-each, so memory does not grow with the input. Optional columns appear when the first row uses them.
+The file is x.h5.<random>.part while it is written and takes its name, without replacing anything
+unless asked to, when the block ends without an exception. `notes` are further datasets of bytes, by
+name, which no reader of requests asks for and the shard's uid does not cover. Columns are held for
+one chunk (65,536 values) each, so memory does not grow with the input. Optional columns appear when
+the first row uses them.
 """
 
 import datetime
@@ -18,6 +20,7 @@ import numpy as np
 import xxhash
 
 from weft_text import __version__
+from weft_text.atomic_file import part_name, sync_folder
 from weft_text.errors import EXIT_IO, EXIT_USAGE, LineError, TextError
 from weft_text.sampling import SAMPLING, missing_value
 
@@ -107,10 +110,10 @@ class ShardWriter:
             raise TextError(f"{path}: exists already; remove it or pass --replace", EXIT_USAGE)
         self.path, self.replace, self.attributes = path, replace, attributes
         self.vocab_size = vocab_size
-        self.part = f"{path}.{os.getpid()}.part"
+        self.part, self.notes = part_name(path), {}
         self.columns, self.n_rows, self.last_arrival_ns, self.uid = {}, 0, 0, None
         try:
-            self.file = h5py.File(self.part, "w", libver=("v110", "v110"))
+            self.file = h5py.File(self.part, "x", libver=("v110", "v110"))
         except OSError as error:
             raise TextError(f"{path}: cannot be written: {error}", EXIT_IO) from error
 
@@ -182,6 +185,8 @@ class ShardWriter:
         for name, value in {**texts, **self.attributes}.items():
             self.file.attrs[name] = fixed_text(value) if isinstance(value, str) else value
         self.file.attrs["vocab_size"] = np.int64(self.vocab_size)
+        for name, data in self.notes.items():
+            self.file.create_dataset(name, data=np.frombuffer(data, dtype="u1"))
         self.file.close()
         self.publish()
 
@@ -197,9 +202,7 @@ class ShardWriter:
                 raise TextError(f"{self.path}: was made by someone else meanwhile; remove it or "
                                 "choose another name", EXIT_USAGE) from error
             os.unlink(self.part)
-        folder = os.open(os.path.dirname(os.path.abspath(self.path)), os.O_RDONLY)
-        os.fsync(folder)
-        os.close(folder)
+        sync_folder(self.path)
 
     def abandon(self):
         self.file.close()

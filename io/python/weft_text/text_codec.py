@@ -4,6 +4,7 @@ A codec has: name, vocab_size, encode(list of text, add_special) -> list of ids,
 token_text(id), and folder (where a chat template may lie, or None).
 """
 
+import hashlib
 import json
 import os
 
@@ -77,3 +78,17 @@ def read_json(path):
 
 def open_codec(name):
     return ByteCodec() if name == "bytes" else HubCodec(name)
+
+
+def codec_identity(name):
+    """What decides which ids a text becomes: a hash of the files that are read."""
+    if name == "bytes":
+        return name
+    file = os.path.join(name, "tokenizer.json") if os.path.isdir(name) else name
+    folder, digest = os.path.dirname(os.path.abspath(file)), hashlib.sha256()
+    extra = ("tokenizer_config.json", "chat_template.jinja")
+    for path in (file, *(os.path.join(folder, n) for n in extra)):
+        if os.path.isfile(path):
+            with open(path, "rb") as data:
+                digest.update(os.path.basename(path).encode() + data.read())
+    return digest.hexdigest()[:32]

@@ -1,0 +1,161 @@
+"""Results to a file of answers: rows of the input with their answers, or what the results alone say.
+
+    done = decode_results("out/x", "answers.csv", DecodeSettings(tokenizer="models/m"))
+
+Where a shard was made from a prompts file by prepare.py, an answer is the file's row with the keys
+of ANSWER_COLUMNS added; a column of the input that has one of these names becomes input_<name>. Bad
+rows are there as failed ones. Else it is a line as line_write.py makes it, and so it is for
+segments that are not merged yet, which are in no order.
+"""
+
+import os
+from dataclasses import dataclass
+
+from weft_text.answers import answers, open_unchanged
+from weft_text.column_kinds import joined_columns
+from weft_text.errors import EXIT_USAGE, TextError
+from weft_text.line_write import (check_tokens, is_openai, load_meta, openai_bad_line, openai_line,
+                                  plain_answer, plain_line)
+from weft_text.prepare import find_prepared
+from weft_text.results_read import (array_parts, has_logprobs, newest_run, read_files,
+                                    result_files)
+from weft_text.table_write import format_of, is_table, line_writer
+from weft_text.text_codec import open_codec
+
+ANSWER_COLUMNS = [("sample", "integer"), ("status", "text"), ("text", "text"),
+                  ("finish_reason", "text"), ("error", "text"), ("prompt_tokens", "integer"),
+                  ("completion_tokens", "integer")]
+TIME_COLUMNS = [("ttft_s", "number"), ("e2e_s", "number")]
+TOKEN_COLUMNS = [("token_ids", "json")]
+LOGPROB_COLUMNS = [("token_logprobs", "json")]
+ALONE_COLUMNS = [("id", "integer"), ("shard_uid", "text"), ("row", "integer"),
+                 ("custom_id", "text"), ("meta", "json")]
+ANSWER_NAMES = {name for name, _ in
+                ANSWER_COLUMNS + TIME_COLUMNS + TOKEN_COLUMNS + LOGPROB_COLUMNS}
+
+
+@dataclass
+class DecodeSettings:
+    tokenizer: str = None  # None: the one that the prompts were encoded with
+    file_format: str = "auto"  # by the name; jsonl, openai, csv, tsv, parquet, text
+    token_ids: bool = False
+    times: bool = False  # beside input rows; lines without them always have times
+    columns: bool = True  # the input's
+    replace: bool = False
+
+
+@dataclass
+class Decoded:
+    n_lines: int = 0
+    n_failed: int = 0
+
+
+class Results:
+    """What a place holds: its files and, where every row has its place, the texts behind them."""
+
+    def __init__(self, place, columns=True):
+        self.place, self.files = place, result_files(place)
+        merged = all(os.path.basename(os.path.dirname(os.path.dirname(f))) != "segments"
+                     for f in self.files)
+        self.prepared = {}
+        for folder in output_folders(place) if columns and merged else ():
+            self.prepared.update(find_prepared(folder))
+
+    def codec(self, tokenizer):
+        names = {p.tokenizer for p in self.prepared.values()}
+        if not tokenizer and len(names) != 1:
+            raise TextError(f"{self.place}: does not say with which tokenizer it was encoded; give it "
+                            "with --tokenizer", EXIT_USAGE)
+        return open_codec(tokenizer or names.pop())
+
+    def answers(self, codec):
+        rows = (check_tokens(codec, row, self.place) for row in read_files(self.files))
+        return answers(rows, self.prepared)
+
+    def columns(self, settings):
+        """Of a table: those of the input, then the answer's."""
+        sources = [source_columns(p) for p in self.prepared.values()]
+        alone = [] if sources else [ALONE_COLUMNS[:4]]
+        columns = joined_columns(alone + sources)
+        if columns is None:
+            return None
+        more = ANSWER_COLUMNS + (TIME_COLUMNS if settings.times or not sources else [])
+        more = more + (TOKEN_COLUMNS if settings.token_ids else [])
+        more = more + (LOGPROB_COLUMNS if any(map(has_logprobs, self.files)) else [])
+        return columns + more + ([] if sources else ALONE_COLUMNS[4:])
+
+
+def output_folders(place):
+    """The output folder that a folder, a results file or segments belong to; an array's parts."""
+    folder = os.path.normpath(place if os.path.isdir(place) else os.path.dirname(place) or ".")
+    parts = array_parts(folder) if newest_run(folder) is None else []
+    return parts or [folder]
+
+
+def source_columns(prepared):
+    columns = open_unchanged(prepared).columns or prepared.columns
+    return columns and [(renamed(name), kind) for name, kind in columns]
+
+
+def renamed(name):
+    return f"input_{name}" if name in ANSWER_NAMES else name
+
+
+def answer_lines(codec, answer, settings):
+    """Yields (line, number of failed rows in it) of one row of the input."""
+    fields = answer.source.fields or {"line": answer.source.line}
+    own = {renamed(name): value for name, value in fields.items()}
+    if answer.bad:
+        yield {**own, "sample": 0, "status": "failed",
+               "error": {"code": "bad_row", "message": answer.bad}}, 1
+    for row in answer.results:
+        yield {**own, **plain_answer(codec, row, settings.token_ids, settings.times)}, int(
+            not row.done)
+
+
+def openai_lines(codec, answer):
+    if answer.bad:
+        yield openai_bad_line(answer.source, answer.bad), 1
+    else:
+        yield openai_line(codec, answer.results), sum(not row.done for row in answer.results)
+
+
+def lines(codec, answer, settings, openai):
+    """Yields (line, number of failed rows in it) of one request: for OpenAI one, else one a sample."""
+    if openai:
+        yield from openai_lines(codec, answer)
+    elif answer.source is not None:
+        yield from answer_lines(codec, answer, settings)
+    else:
+        for row in answer.results:
+            yield plain_line(codec, row, settings.token_ids), int(not row.done)
+
+
+def openai_test(file_format):
+    """Of format auto, requests that came as OpenAI lines are answered so; tables have no such form."""
+    if file_format == "openai":
+        return lambda answer: True
+    if file_format != "auto":
+        return lambda answer: False
+    return lambda answer: (is_openai(load_meta(answer.results[0].meta)) if answer.results
+                           else "body" in (answer.source.fields or ()))
+
+
+def decode_results(place, output, settings):
+    results = Results(place, settings.columns)
+    codec = results.codec(settings.tokenizer)
+    named = settings.file_format not in ("auto", "openai")
+    file_format = settings.file_format if named else format_of(output)
+    if settings.file_format == "openai" and is_table(file_format):
+        raise TextError(f"{output}: OpenAI batch results are JSON lines; name it .jsonl", EXIT_USAGE)
+    style = "jsonl" if named or is_table(file_format) else settings.file_format
+    is_openai_answer = openai_test(style)
+    columns = results.columns(settings) if is_table(file_format) else None
+    done = Decoded()
+    with line_writer(output, file_format, columns, settings.replace) as write:
+        for answer in results.answers(codec):
+            for line, failed in lines(codec, answer, settings, is_openai_answer(answer)):
+                write(line)
+                done.n_lines += 1
+                done.n_failed += failed
+    return done

@@ -1,0 +1,193 @@
+"""Rows of a prompts file into a request shard, tokenized many at a time, in their order.
+
+    done = encode_source(open_source("prompts.jsonl"), "x.h5", settings, told, keep_bad=True)
+
+A bad row is told once, as `prompts.jsonl:12: what is wrong`, and the others go on. With keep_bad
+the shard also holds, under /source, which rows were bad and why, and the names of the columns:
+what answers.py needs to put every row of the file beside its answer.
+"""
+
+import json
+import sys
+import time
+from dataclasses import dataclass
+
+from weft_text import __version__
+from weft_text.chat_template import ChatTemplate
+from weft_text.column_kinds import ColumnKinds
+from weft_text.errors import LineError, TextError
+from weft_text.line_parse import PROMPT_KEYS, LineParser, near_key
+from weft_text.seen_ids import SeenIds
+from weft_text.shard_write import ShardWriter
+from weft_text.source_read import cells_to_values
+from weft_text.text_codec import open_codec
+
+BATCH_ROWS, BATCH_CHARS = 512, 4 << 20
+SHOWN_ERRORS = 20
+SAY_EVERY_S = 10
+
+
+@dataclass
+class Settings:
+    """How rows become requests."""
+
+    tokenizer: str
+    max_new_tokens: int = 256
+    chat: bool = False  # plain prompts are a user's message
+    prompt_key: str = "prompt"
+    file_format: str = "auto"
+    vocab_size: int = 0  # 0: the tokenizer's
+
+
+@dataclass
+class Encoded:
+    n_rows: int = 0
+    n_tokens: int = 0
+    n_bad: int = 0
+    uid: str = ""
+
+
+class BadRows:
+    """Bad rows: shown on standard error, the first of them, and kept as `keep` says."""
+
+    def __init__(self, source):
+        self.source, self.count, self.kept, self.file = source, 0, [], None
+
+    def add(self, row, error):
+        self.count += 1
+        if self.count <= SHOWN_ERRORS:
+            print(f"{self.source}:{row.line}: {error}", file=sys.stderr)
+        elif self.count == SHOWN_ERRORS + 1:
+            print(f"{self.source}: more bad rows follow", file=sys.stderr)
+        if self.file:
+            text = row.text or json.dumps(row.fields, ensure_ascii=False, default=str)
+            record = {"line": row.line, "error": str(error), "input": text}
+            self.file.write(json.dumps(record, ensure_ascii=False) + "\n")
+        else:
+            self.kept.append([row.number, row.line, str(error)])
+
+
+class Encoder:
+    """Collects rows, tokenizes them together, and appends them in their order."""
+
+    def __init__(self, codec, parser, shard, bad):
+        self.codec, self.parser, self.shard, self.bad = codec, parser, shard, bad
+        self.held, self.n_chars, self.ids_given = [], 0, None
+        self.custom_ids, self.ids = SeenIds(), SeenIds()
+        self.said_s = time.monotonic()
+
+    def add(self, row, fields):
+        """fields: the row's values, or None when it has a problem."""
+        parsed = problem = None
+        try:
+            if fields is None:
+                raise LineError(row.problem)
+            parsed = self.parser.parse(fields)
+        except LineError as error:
+            problem = error
+        self.held.append((row, parsed, problem))
+        self.n_chars += len(parsed.text or "") if parsed else 0
+        if len(self.held) >= BATCH_ROWS or self.n_chars >= BATCH_CHARS:
+            self.flush()
+
+    def flush(self):
+        for add_special in (True, False):
+            texts = [p for _, p, _ in self.held
+                     if p and p.text is not None and p.add_special == add_special]
+            for parsed, ids in zip(texts, self.codec.encode([p.text for p in texts], add_special)):
+                parsed.request.prompt = ids
+        for row, parsed, problem in self.held:
+            try:
+                if problem:
+                    raise problem
+                self.append(row, parsed)
+            except LineError as error:
+                self.bad.add(row, error)
+        self.held, self.n_chars = [], 0
+        self.say()
+
+    def append(self, row, parsed):
+        request = parsed.request
+        if not request.prompt:
+            raise LineError("the prompt has no tokens")
+        self.check_id(parsed)
+        self.check_unique(row, parsed)
+        if not parsed.has_id:
+            request.id = self.shard.n_rows
+        self.shard.append(request)
+
+    def check_id(self, parsed):
+        if self.ids_given is None:
+            self.ids_given = parsed.has_id
+        if parsed.has_id != self.ids_given:
+            raise LineError("give an integer 'id' on all lines or on none")
+
+    def check_unique(self, row, parsed):
+        for name, value, seen in (("custom_id", parsed.custom_id, self.custom_ids),
+                                  ("id", parsed.request.id if parsed.has_id else None, self.ids)):
+            earlier = seen.add(value, row.line) if value is not None else None
+            if earlier:
+                raise LineError(f"'{name}' is {value!r}, as on line {earlier} already")
+
+    def say(self):
+        if time.monotonic() - self.said_s >= SAY_EVERY_S:
+            print(f"{self.bad.source}: {self.shard.n_rows} rows encoded so far", file=sys.stderr)
+            self.said_s = time.monotonic()
+
+
+def check_columns(source, prompt_key):
+    """Of a table: that its header has a prompt and no slip; said once, not on every row."""
+    names = [name for name, _ in source.columns]
+    wanted = {prompt_key, *PROMPT_KEYS, "body"}
+    if not wanted & set(names):
+        raise TextError(f"{source.path}: has no column '{prompt_key}', only {', '.join(names)}; name "
+                        "the one that holds the prompts (text.prompt, --prompt)")
+    for name in names:
+        near = near_key(name, names)
+        if near and name != prompt_key and name not in PROMPT_KEYS:
+            raise TextError(f"{source.path}: unknown column '{name}'; did you mean '{near}'?")
+
+
+def encode_rows(source, encoder, kinds, prompt_key):
+    is_text = source.kind in ("csv", "tsv")
+    if source.columns:
+        check_columns(source, prompt_key)
+    for row in source.rows():
+        fields = row.fields
+        if fields is not None:
+            kinds.add(fields)
+            fields = cells_to_values(fields) if is_text else fields
+        encoder.add(row, fields)
+    encoder.flush()
+
+
+def encode_source(source, output, settings, replace=False, keep_bad=False, rejects=None,
+                  **attributes):
+    """Writes the shard; returns Encoded. With neither keep_bad nor rejects one bad row is an error.
+
+    rejects: an open file for the bad rows.
+    """
+    codec = open_codec(settings.tokenizer)
+    vocab_size = settings.vocab_size or codec.vocab_size
+    parser = LineParser(settings.file_format, settings.max_new_tokens, vocab_size,
+                        lambda: ChatTemplate(codec), settings.chat, settings.prompt_key)
+    if settings.chat:
+        parser.chat = ChatTemplate(codec)  # says at once what is missing
+    bad, kinds = BadRows(source.path), ColumnKinds()
+    bad.file = rejects
+    with ShardWriter(output, vocab_size, replace, source=source.path,
+                     generator=f"weft-text {__version__}", **attributes) as shard:
+        encode_rows(source, Encoder(codec, parser, shard, bad), kinds, settings.prompt_key)
+        if shard.n_rows == 0:
+            raise TextError(f"{source.path}: has no usable row; nothing was written")
+        if bad.count and not keep_bad and not rejects:
+            raise TextError(f"{source.path}: {bad.count} bad rows; nothing was written "
+                            "(--rejects FILE sets them aside and goes on)")
+        if keep_bad:
+            shard.notes["/source/bad_rows"] = as_json(bad.kept)
+            shard.notes["/source/columns"] = as_json(kinds.listed())
+    return Encoded(shard.n_rows, shard.columns["/prompts/tokens"].count, bad.count, shard.uid)
+
+
+def as_json(value):
+    return json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogatepass")
