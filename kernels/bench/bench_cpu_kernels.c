@@ -249,17 +249,16 @@ static double run_attention(const bench *b, void *arg)
 }
 
 // n_seqs sequences with n_new new tokens after `past`.
-static void bench_attention_of(const bench *b, int n_seqs, int past, int n_new, int n_heads,
-                               int n_kv_heads, int head_dim)
+enum { PAGE = 64 };
+
+// n_seqs sequences of one shape, packed: n_new tokens each after `past`, pages in order.
+static wf_batch packed(const bench *b, int n_seqs, int past, int n_new)
 {
-    enum { PAGE = 64 };
     int n_pages = (past + n_new + PAGE - 1) / PAGE, n_tokens = n_seqs * n_new;
-    size_t ints = sizeof(int32_t);
-    int32_t *cu = get(b, (size_t)(n_seqs + 1) * ints), *row = get(b, (size_t)n_seqs * ints);
-    int32_t *seq_past = get(b, (size_t)n_seqs * ints);
-    int32_t *token_seq = get(b, (size_t)n_tokens * ints);
-    int32_t *token_pos = get(b, (size_t)n_tokens * ints);
-    int32_t *pages = get(b, (size_t)(n_seqs * n_pages) * ints);
+    size_t ints = sizeof(int32_t), seqs = (size_t)n_seqs * ints, tokens = (size_t)n_tokens * ints;
+    int32_t *cu = get(b, seqs + ints), *row = get(b, seqs), *seq_past = get(b, seqs);
+    int32_t *token_seq = get(b, tokens), *token_pos = get(b, tokens);
+    int32_t *pages = get(b, seqs * (size_t)n_pages);
     for (int s = 0; s < n_seqs; s++) {
         cu[s + 1] = (s + 1) * n_new;
         row[s] = s;
@@ -271,24 +270,57 @@ static void bench_attention_of(const bench *b, int n_seqs, int past, int n_new, 
     }
     for (int i = 0; i < n_seqs * n_pages; i++)
         pages[i] = i;
-    attention_arg t = {.batch = {n_tokens, n_seqs, n_new == 1 ? n_seqs : 0, n_new, past + n_new, cu,
-                                 row, seq_past, token_seq, token_pos, pages, n_pages}};
+    return (wf_batch){.n_tokens = n_tokens,
+                      .n_seqs = n_seqs,
+                      .n_decode = n_new == 1 ? n_seqs : 0,
+                      .max_new = n_new,
+                      .max_context = past + n_new,
+                      .cu_seqlens = cu,
+                      .seq_row = row,
+                      .seq_past = seq_past,
+                      .token_seq = token_seq,
+                      .token_pos = token_pos,
+                      .page_table = pages,
+                      .page_stride = n_pages};
+}
+
+// A pool of as many pages as the batch names, of small numbers.
+static wf_kv filled_kv(const bench *b, const wf_batch *batch, int n_kv_heads, int head_dim)
+{
     int64_t head_stride = (int64_t)PAGE * head_dim, kv_stride = head_stride * n_kv_heads;
-    size_t kv_bytes = (size_t)(n_seqs * n_pages * 2 * kv_stride) * 2;
-    wf_kv kv = {get(b, kv_bytes), WF_BF16,       PAGE,      n_kv_heads,
-                head_dim,         2 * kv_stride, kv_stride, head_stride};
-    for (size_t i = 0; i < kv_bytes / 2; i++)
+    size_t bytes = (size_t)(batch->n_seqs * batch->page_stride * 2 * kv_stride) * 2;
+    wf_kv kv = {get(b, bytes), WF_BF16,       PAGE,      n_kv_heads,
+                head_dim,      2 * kv_stride, kv_stride, head_stride};
+    for (size_t i = 0; i < bytes / 2; i++)
         ((uint16_t *)kv.base)[i] = (uint16_t)(0x3e00u + i * 31u % 256u);
-    int64_t n_cols = (int64_t)(n_heads + 2 * n_kv_heads) * head_dim;
-    float *qkv = get(b, (size_t)(n_tokens * n_cols) * 4),
-          *out = get(b, (size_t)(n_tokens * n_cols) * 4);
-    for (int64_t i = 0; i < n_tokens * n_cols; i++)
-        qkv[i] = (float)(i % 29 - 14) / 14.0f;
-    t.a = (wf_attention_args){
-        &t.batch, wf_matrix_of(qkv, WF_F32, n_tokens, n_cols),
-        n_heads,  0.1f,
-        kv,       wf_matrix_of(out, WF_F32, n_tokens, (int64_t)n_heads * head_dim)};
+    return kv;
+}
+
+// Gives back what packed, filled_kv and bench_attention_of have taken.
+static void give_back(const bench *b, attention_arg *t)
+{
+    const void *all[] = {t->batch.cu_seqlens, t->batch.seq_row,   t->batch.seq_past,
+                         t->batch.token_seq,  t->batch.token_pos, t->batch.page_table,
+                         t->a.kv.base,        t->a.qkv.data,      t->a.out.data};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        b->be->ops->free(b->be, (void *)(uintptr_t)all[i]);
+}
+
+static void bench_attention_of(const bench *b, int n_seqs, int past, int n_new, int n_heads,
+                               int n_kv_heads, int head_dim)
+{
     char shape[96];
+    attention_arg t = {.batch = packed(b, n_seqs, past, n_new)};
+    int64_t n_cols = (int64_t)(n_heads + 2 * n_kv_heads) * head_dim, n = t.batch.n_tokens;
+    float *qkv = get(b, (size_t)(n * n_cols) * 4), *out = get(b, (size_t)(n * n_cols) * 4);
+    for (int64_t i = 0; i < n * n_cols; i++)
+        qkv[i] = (float)(i % 29 - 14) / 14.0f;
+    t.a = (wf_attention_args){.batch = &t.batch,
+                              .qkv = wf_matrix_of(qkv, WF_F32, n, n_cols),
+                              .n_heads = n_heads,
+                              .scale = 0.1f,
+                              .kv = filled_kv(b, &t.batch, n_kv_heads, head_dim),
+                              .out = wf_matrix_of(out, WF_F32, n, (int64_t)n_heads * head_dim)};
     snprintf(shape, sizeof shape, "%d x (%d + %d) tokens %d/%d heads of %d bf16", n_seqs, past,
              n_new, n_heads, n_kv_heads, head_dim);
     if (n_new == 1) {
@@ -300,9 +332,7 @@ static void bench_attention_of(const bench *b, int n_seqs, int past, int n_new, 
         t.amount = 4.0 * pairs * n_heads * head_dim;
         measure(b, "prompt attention", shape, "GFLOP/s", 1e9, run_attention, &t, "", NULL, NULL);
     }
-    void *all[] = {cu, row, seq_past, token_seq, token_pos, pages, kv.base, qkv, out};
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
-        b->be->ops->free(b->be, all[i]);
+    give_back(b, &t);
 }
 
 // --- sampler -----------------------------------------------------------------------------------
