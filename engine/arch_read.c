@@ -81,16 +81,17 @@ void wf_arch_complain(wf_arch_reader *r, const char *format, ...)
 static void read_sizes(wf_arch_reader *r, wf_arch *a)
 {
     double eps;
-    wf_arch_read_size(r, WF_KEY_N_LAYERS, 10000, &a->n_layers);
+    wf_arch_layer *l = &r->every;
+    wf_arch_read_size(r, WF_KEY_N_LAYERS, WF_ARCH_MAX_LAYERS, &a->n_layers);
     wf_arch_read_size(r, WF_KEY_HIDDEN, 1 << 20, &a->hidden);
-    wf_arch_read_size(r, WF_KEY_N_HEADS, 1 << 14, &a->n_heads);
-    wf_arch_read_size_or(r, WF_KEY_N_KV_HEADS, 1 << 14, a->n_heads, &a->n_kv_heads);
-    wf_arch_read_size_or(r, WF_KEY_HEAD_DIM, 1024, a->n_heads ? a->hidden / a->n_heads : 0,
+    wf_arch_read_size(r, WF_KEY_N_HEADS, 1 << 14, &l->n_heads);
+    wf_arch_read_size_or(r, WF_KEY_N_KV_HEADS, 1 << 14, l->n_heads, &l->n_kv_heads);
+    wf_arch_read_size_or(r, WF_KEY_HEAD_DIM, 1024, l->n_heads ? a->hidden / l->n_heads : 0,
                          &a->head_dim);
     if (r->family->ffn_is_4_hidden)
-        wf_arch_read_size_or(r, WF_KEY_FFN, 1 << 22, 4 * a->hidden, &a->ffn);
+        wf_arch_read_size_or(r, WF_KEY_FFN, 1 << 22, 4 * a->hidden, &l->ffn);
     else
-        wf_arch_read_size(r, WF_KEY_FFN, 1 << 22, &a->ffn);
+        wf_arch_read_size(r, WF_KEY_FFN, 1 << 22, &l->ffn);
     wf_arch_read_size(r, WF_KEY_VOCAB, 1 << 24, &a->n_vocab);
     wf_arch_read_size(r, WF_KEY_MAX_CONTEXT, 1 << 28, &a->max_context);
     wf_arch_read_real_or(r, WF_KEY_NORM_EPS, 0.0, 1.0, r->family->default_norm_eps, &eps);

@@ -18,6 +18,7 @@ typedef struct wf_arch_reader {
     const wf_hf_folder *folder;
     wf_json_ref root; // of config.json
     const wf_family *family;
+    wf_arch_layer every; // layer, where nothing says that one differs
     char problems[WF_ERROR_MAX];
     size_t used;
     int n_problems;

@@ -12,31 +12,21 @@
 
 typedef struct wf_forward_step wf_forward_step; // forward_internal.h
 
-// X(NAME, name): a kind, and its row wf_block_<name> in engine/block_<name>.c.
-#define WF_BLOCK_TABLE(X)                                                                          \
-    X(ATTENTION, attention)                                                                        \
-    X(DENSE, dense)
-
-typedef enum wf_block_kind {
-#define WF_BLOCK_ENUM(NAME, name) WF_BLOCK_##NAME,
-    WF_BLOCK_TABLE(WF_BLOCK_ENUM)
-#undef WF_BLOCK_ENUM
-        WF_N_BLOCKS
-} wf_block_kind;
-
-#define WF_BLOCK_SCRATCH 2 // buffers a block may have for its own, shared by all layers
+#define WF_BLOCK_SCRATCH 2 // buffers a block may have for its own; its layers share them
 
 // One rank's share of a layer, for sizes.
 typedef struct wf_block_shape {
     const wf_arch *arch;
-    int32_t tp_size;
+    wf_arch_layer layer;
     size_t n_tokens, act_bytes; // of a step, at most; of an activation
 } wf_block_shape;
 
 typedef struct wf_block {
     const char *name;
-    // Bytes of its scratch buffers; the rest stay 0.
+    // Bytes of its scratch buffers for a step through this layer; the rest stay 0.
     void (*scratch)(const wf_block_shape *shape, size_t bytes[WF_BLOCK_SCRATCH]);
+    // Numbers that one token leaves in the KV cache of a rank with this share; NULL: none.
+    int64_t (*kv_numbers)(const wf_arch *arch, const wf_arch_layer *share);
     wf_status (*run)(wf_forward *f, const wf_forward_step *step, int32_t i_layer, void *n, void *y);
 } wf_block;
 
@@ -45,6 +35,9 @@ WF_BLOCK_TABLE(WF_BLOCK_ROW)
 #undef WF_BLOCK_ROW
 
 const wf_block *wf_block_of(wf_block_kind kind);
+
+// Numbers that one token leaves in the KV cache of layer i, on each of tp_size ranks. Pure.
+int64_t wf_block_kv_numbers(const wf_arch *arch, int32_t i_layer, int32_t tp_size);
 
 // ---- what blocks and ends share -----------------------------------------------------------------
 

@@ -4,43 +4,50 @@
 
 enum { QKV, HEADS }; // scratch: [T, qkv columns], attention's output [T, q columns]
 
-static size_t q_cols(const wf_arch *a, int32_t tp)
+static size_t q_cols(const wf_arch *a, const wf_arch_layer *share)
 {
-    return (size_t)(a->n_heads / tp * a->head_dim);
+    return (size_t)(share->n_heads * a->head_dim);
 }
 
-static size_t qkv_cols(const wf_arch *a, int32_t tp)
+static size_t qkv_cols(const wf_arch *a, const wf_arch_layer *share)
 {
-    return q_cols(a, tp) + 2 * (size_t)(a->n_kv_heads / tp * a->head_dim);
+    return (size_t)((share->n_heads + 2 * share->n_kv_heads) * a->head_dim);
 }
 
 static void scratch(const wf_block_shape *s, size_t bytes[WF_BLOCK_SCRATCH])
 {
-    bytes[QKV] = s->n_tokens * qkv_cols(s->arch, s->tp_size) * s->act_bytes;
-    bytes[HEADS] = s->n_tokens * q_cols(s->arch, s->tp_size) * s->act_bytes;
+    bytes[QKV] = s->n_tokens * qkv_cols(s->arch, &s->layer) * s->act_bytes;
+    bytes[HEADS] = s->n_tokens * q_cols(s->arch, &s->layer) * s->act_bytes;
+}
+
+static int64_t kv_numbers(const wf_arch *a, const wf_arch_layer *share)
+{
+    return (int64_t)2 * share->n_kv_heads * a->head_dim; // K and V
 }
 
 static wf_kv layer_kv(const wf_forward *f, int32_t i_layer)
 {
     const wf_arch *a = &f->m->arch;
+    int32_t n_kv_heads = f->m->layers[i_layer].share.n_kv_heads;
     int64_t head = (int64_t)f->cfg.page_tokens * a->head_dim;
-    return (wf_kv){.base = (char *)f->kv + i_layer * f->layer_bytes,
+    return (wf_kv){.base = (char *)f->kv + f->kv_at[i_layer],
                    .dtype = f->m->dtype,
                    .page_tokens = f->cfg.page_tokens,
-                   .n_kv_heads = f->m->n_kv_heads,
+                   .n_kv_heads = n_kv_heads,
                    .head_dim = a->head_dim,
-                   .page_stride = 2 * head * f->m->n_kv_heads,
-                   .kv_stride = head * f->m->n_kv_heads,
+                   .page_stride = 2 * head * n_kv_heads,
+                   .kv_stride = head * n_kv_heads,
                    .head_stride = head};
 }
 
-static wf_status rope_and_append(wf_forward *f, const wf_forward_step *st, wf_matrix qkv, wf_kv kv)
+static wf_status rope_and_append(wf_forward *f, const wf_forward_step *st, const wf_layer *l,
+                                 wf_matrix qkv, wf_kv kv)
 {
     const wf_arch *a = &f->m->arch;
     return f->be->ops->rope_kv_append(f->be, f->stream,
                                       &(wf_rope_args){.batch = &st->batch,
                                                       .qkv = qkv,
-                                                      .n_heads = f->m->n_heads,
+                                                      .n_heads = l->share.n_heads,
                                                       .rotary_dim = a->rotary_dim,
                                                       .interleaved = a->family->interleaved_rotary,
                                                       .cos = f->m->cos,
@@ -55,20 +62,21 @@ static wf_status run(wf_forward *f, const wf_forward_step *st, int32_t i_layer, 
     const wf_layer *l = &f->m->layers[i_layer];
     void *const *own = f->scratch[WF_BLOCK_ATTENTION];
     int64_t n_tokens = st->n_tokens;
-    wf_matrix qkv = wf_block_matrix(f, own[QKV], n_tokens, qkv_cols(a, f->m->tp_size));
-    wf_matrix heads = wf_block_matrix(f, own[HEADS], n_tokens, q_cols(a, f->m->tp_size));
+    wf_matrix qkv = wf_block_matrix(f, own[QKV], n_tokens, qkv_cols(a, &l->share));
+    wf_matrix heads = wf_block_matrix(f, own[HEADS], n_tokens, q_cols(a, &l->share));
     wf_matrix in = wf_block_matrix(f, n, n_tokens, f->s.hidden);
     wf_kv kv = layer_kv(f, i_layer);
     WF_TRY(wf_block_gemm(f, in, l->qkv, l->qkv_bias, qkv));
-    WF_TRY(rope_and_append(f, st, qkv, kv));
+    WF_TRY(rope_and_append(f, st, l, qkv, kv));
     WF_TRY(f->be->ops->attention(f->be, f->stream,
                                  &(wf_attention_args){.batch = &st->batch,
                                                       .qkv = qkv,
-                                                      .n_heads = f->m->n_heads,
+                                                      .n_heads = l->share.n_heads,
                                                       .scale = a->attn_scale,
                                                       .kv = kv,
                                                       .out = heads}));
     return wf_block_gemm_part(f, heads, l->o, l->o_bias, y);
 }
 
-const wf_block wf_block_attention = {.name = "attention", .scratch = scratch, .run = run};
+const wf_block wf_block_attention = {
+    .name = "attention", .scratch = scratch, .kv_numbers = kv_numbers, .run = run};

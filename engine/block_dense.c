@@ -4,20 +4,15 @@
 
 enum { UP, ACT }; // scratch: [T, gate | up columns], the activation's output [T, ffn]
 
-static size_t ffn_cols(const wf_arch *a, int32_t tp)
+static size_t up_cols(const wf_arch *a, const wf_arch_layer *share)
 {
-    return (size_t)(a->ffn / tp);
-}
-
-static size_t up_cols(const wf_arch *a, int32_t tp)
-{
-    return a->gated ? 2 * ffn_cols(a, tp) : ffn_cols(a, tp);
+    return (size_t)(a->gated ? 2 * share->ffn : share->ffn);
 }
 
 static void scratch(const wf_block_shape *s, size_t bytes[WF_BLOCK_SCRATCH])
 {
-    bytes[UP] = s->n_tokens * up_cols(s->arch, s->tp_size) * s->act_bytes;
-    bytes[ACT] = s->n_tokens * ffn_cols(s->arch, s->tp_size) * s->act_bytes;
+    bytes[UP] = s->n_tokens * up_cols(s->arch, &s->layer) * s->act_bytes;
+    bytes[ACT] = s->n_tokens * (size_t)s->layer.ffn * s->act_bytes;
 }
 
 // y = down(activation(gate_up(n))), this rank's part of the sum.
@@ -27,11 +22,10 @@ static wf_status run(wf_forward *f, const wf_forward_step *st, int32_t i_layer, 
     const wf_layer *l = &f->m->layers[i_layer];
     void *const *own = f->scratch[WF_BLOCK_DENSE];
     wf_matrix in = wf_block_matrix(f, n, st->n_tokens, f->s.hidden);
-    wf_matrix up = wf_block_matrix(f, own[UP], st->n_tokens, up_cols(a, f->m->tp_size));
-    wf_activation_args act = {
-        .x = up,
-        .y = wf_block_matrix(f, own[ACT], st->n_tokens, ffn_cols(a, f->m->tp_size)),
-        .exact = a->gelu_exact};
+    wf_matrix up = wf_block_matrix(f, own[UP], st->n_tokens, up_cols(a, &l->share));
+    wf_activation_args act = {.x = up,
+                              .y = wf_block_matrix(f, own[ACT], st->n_tokens, (size_t)l->share.ffn),
+                              .exact = a->gelu_exact};
     WF_TRY(wf_block_gemm(f, in, l->gate_up, l->gate_up_bias, up));
     WF_TRY((a->gated ? f->be->ops->silu_mul : f->be->ops->gelu)(f->be, f->stream, &act));
     return wf_block_gemm_part(f, act.y, l->down, l->down_bias, y);

@@ -2,6 +2,8 @@
 // and knows no kind of block; what differs between model families is read from the architecture.
 #include "engine/forward_internal.h"
 
+#include "io/base/arena.h"
+
 #include <stdlib.h>
 
 // ---- life cycle ---------------------------------------------------------------------------------
@@ -20,7 +22,20 @@ static wf_status alloc_buffers(wf_forward *f)
     for (int kind = 0; kind < WF_N_BLOCKS; kind++)
         for (int i = 0; i < WF_BLOCK_SCRATCH; i++)
             WF_TRY(alloc_if(f, bytes.scratch[kind][i], &f->scratch[kind][i]));
-    return f->be->ops->alloc(f->be, (size_t)f->layer_bytes * (size_t)f->m->arch.n_layers, &f->kv);
+    return f->be->ops->alloc(f->be, (size_t)f->kv_at[f->m->arch.n_layers], &f->kv);
+}
+
+// Layers lie end to end, each with all of its pages.
+static wf_status place_kv(wf_forward *f)
+{
+    const wf_arch *a = &f->m->arch;
+    int64_t token_bytes = (int64_t)wf_dtype_bytes(f->m->dtype);
+    int64_t n_tokens = (int64_t)(f->cfg.n_pages + f->cfg.pad) * f->cfg.page_tokens;
+    WF_TRY(wf_alloc((size_t)a->n_layers + 1, sizeof *f->kv_at, &f->kv_at));
+    for (int32_t i = 0; i < a->n_layers; i++)
+        f->kv_at[i + 1] =
+            f->kv_at[i] + n_tokens * token_bytes * wf_block_kv_numbers(a, i, f->m->tp_size);
+    return WF_OK;
 }
 
 static wf_status alloc_host(wf_forward *f, size_t bytes, void *host)
@@ -96,10 +111,7 @@ static wf_status set_up(wf_forward *f)
     f->k_runs = wf_forward_k_runs(a, f->m->tp_size, &f->cfg);
     f->sum = f->k_runs > 0 ? WF_F32 : f->act;
     f->plan_words = (int64_t)f->s.plan_bytes / 4;
-    f->page_bytes =
-        (int64_t)wf_forward_page_bytes(a, f->m->tp_size, f->cfg.page_tokens, f->m->dtype) /
-        a->n_layers;
-    f->layer_bytes = f->page_bytes * (f->cfg.n_pages + f->cfg.pad);
+    WF_TRY(place_kv(f));
     WF_TRY(f->be->ops->stream_create(f->be, &f->stream));
     WF_TRY(alloc_buffers(f));
     for (int i = 0; i < WF_FORWARD_SLOTS; i++)
@@ -143,6 +155,7 @@ void wf_forward_destroy(wf_forward *f)
         for (int i = 0; i < WF_BLOCK_SCRATCH; i++)
             if (f->scratch[kind][i]) f->be->ops->free(f->be, f->scratch[kind][i]);
     if (f->stream) f->be->ops->stream_destroy(f->be, f->stream);
+    free(f->kv_at);
     free(f);
 }
 
@@ -168,7 +181,7 @@ int32_t wf_forward_n_graphs(const wf_forward *f)
 static wf_status layer(wf_forward *f, const wf_forward_step *st, int32_t i_layer)
 {
     const wf_layer *l = &f->m->layers[i_layer];
-    const wf_block *mixer = wf_block_of(WF_BLOCK_ATTENTION), *ffn = wf_block_of(WF_BLOCK_DENSE);
+    const wf_block *mixer = wf_block_of(l->share.mixer), *ffn = wf_block_of(l->share.feed_forward);
     const wf_forward_buffers *b = &f->b;
     wf_matrix x = wf_block_matrix(f, b->x, st->n_tokens, f->s.hidden), y = x, y2 = x;
     y.data = b->y;

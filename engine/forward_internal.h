@@ -83,7 +83,7 @@ struct wf_forward {
     wf_forward_buffers b;
     void *scratch[WF_N_BLOCKS][WF_BLOCK_SCRATCH]; // of blocks
     void *kv;                                     // [layer][page][K|V][kv_head][token][head_dim]
-    int64_t page_bytes, layer_bytes;
+    int64_t *kv_at;                               // [n_layers + 1] where each layer begins, bytes
     int64_t plan_words;
     wf_stream *stream;
     wf_graphs *graphs; // NULL: none

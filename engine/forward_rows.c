@@ -41,7 +41,28 @@ wf_status wf_forward_upload_plan(wf_forward *f, wf_forward_slot *s, wf_forward_s
     return WF_OK;
 }
 
-// Rows move to where the plan wants them; contiguous slots take their KV along.
+// Contiguous slots take their KV along: one copy for each run of layers with pages of one size.
+static wf_status copy_pages(wf_forward *f, const wf_forward_step *st)
+{
+    const int64_t *at = f->kv_at;
+    int32_t n_layers = f->m->arch.n_layers, n_pages = f->cfg.n_pages + f->cfg.pad;
+    for (int32_t i = 0, end; i < n_layers; i = end) {
+        int64_t layer_bytes = at[i + 1] - at[i];
+        for (end = i + 1; end < n_layers && at[end + 1] - at[end] == layer_bytes;)
+            end++;
+        if (layer_bytes == 0) continue;
+        WF_TRY(f->be->ops->kv_copy(f->be, f->stream,
+                                   &(wf_kv_copy_args){.pool = (char *)f->kv + at[i],
+                                                      .layer_bytes = layer_bytes,
+                                                      .page_bytes = layer_bytes / n_pages,
+                                                      .n_layers = end - i,
+                                                      .n_pages = st->h[WF_PLAN_COPIES],
+                                                      .from = st->at[WF_PLAN_AT_COPY_FROM],
+                                                      .to = st->at[WF_PLAN_AT_COPY_TO]}));
+    }
+    return WF_OK;
+}
+
 wf_status wf_forward_move_rows(wf_forward *f, const wf_forward_step *st)
 {
     wf_row_array arrays[4] = {{f->b.last_token, 4}, {f->b.sampling, sizeof(wf_row_sampling)}};
@@ -55,15 +76,7 @@ wf_status wf_forward_move_rows(wf_forward *f, const wf_forward_step *st)
                                                       .n_moves = st->h[WF_PLAN_MOVES],
                                                       .from = st->at[WF_PLAN_AT_MOVE_FROM],
                                                       .to = st->at[WF_PLAN_AT_MOVE_TO]}));
-    if (st->h[WF_PLAN_COPIES] == 0) return WF_OK;
-    return f->be->ops->kv_copy(f->be, f->stream,
-                               &(wf_kv_copy_args){.pool = f->kv,
-                                                  .layer_bytes = f->layer_bytes,
-                                                  .page_bytes = f->page_bytes,
-                                                  .n_layers = f->m->arch.n_layers,
-                                                  .n_pages = st->h[WF_PLAN_COPIES],
-                                                  .from = st->at[WF_PLAN_AT_COPY_FROM],
-                                                  .to = st->at[WF_PLAN_AT_COPY_TO]});
+    return st->h[WF_PLAN_COPIES] > 0 ? copy_pages(f, st) : WF_OK;
 }
 
 wf_status wf_forward_enter_rows(wf_forward *f, const wf_forward_step *st)

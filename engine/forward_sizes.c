@@ -12,13 +12,22 @@ wf_plan_limits wf_forward_plan_limits(const wf_forward_config *c, int32_t tp)
                             .pad = c->pad};
 }
 
+static bool layers_cut_into_runs(const wf_arch *a)
+{
+    for (int32_t i = 0; i < a->n_layers; i++) {
+        const wf_arch_layer *l = &a->layer[i];
+        if (l->n_heads * a->head_dim % WF_K_RUNS != 0 || l->ffn % WF_K_RUNS != 0) return false;
+    }
+    return true;
+}
+
 // Whether sums over the group are to be the same bits for a group of any size: every rank adds its
 // runs of eighths of K, in f32, as the ranks of a larger group would add theirs. Both branches of a
 // parallel residual are in one sum, and stay out of this.
 static bool size_free(const wf_arch *a, int32_t tp, const wf_forward_config *c)
 {
     return c->deterministic && !a->parallel_residual && WF_K_RUNS % tp == 0 &&
-           a->n_heads * a->head_dim % WF_K_RUNS == 0 && a->ffn % WF_K_RUNS == 0;
+           layers_cut_into_runs(a);
 }
 
 int32_t wf_forward_k_runs(const wf_arch *arch, int32_t tp_size, const wf_forward_config *config)
@@ -58,19 +67,30 @@ static void own_bytes(const wf_forward_shape *s, size_t out[WF_N_FORWARD_BUFFERS
 #undef WF_FORWARD_SIZE
 }
 
+// A block's buffers hold the largest of its layers.
+static void widen(const wf_block_shape *shape, wf_block_kind kind, size_t most[WF_BLOCK_SCRATCH])
+{
+    size_t bytes[WF_BLOCK_SCRATCH] = {0};
+    wf_block_of(kind)->scratch(shape, bytes);
+    for (int i = 0; i < WF_BLOCK_SCRATCH; i++)
+        if (bytes[i] > most[i]) most[i] = bytes[i];
+}
+
 wf_forward_bytes wf_forward_bytes_of(const wf_arch *arch, const wf_forward_shape *s)
 {
     wf_forward_bytes bytes = {0};
-    wf_block_shape shape = {
-        .arch = arch, .tp_size = (int32_t)s->tp, .n_tokens = s->T, .act_bytes = s->act};
+    wf_block_shape shape = {.arch = arch, .n_tokens = s->T, .act_bytes = s->act};
     own_bytes(s, bytes.own);
+    for (int32_t i = 0; i < arch->n_layers; i++) {
+        shape.layer = wf_arch_layer_share(arch, i, (int32_t)s->tp);
+        widen(&shape, shape.layer.mixer, bytes.scratch[shape.layer.mixer]);
+        widen(&shape, shape.layer.feed_forward, bytes.scratch[shape.layer.feed_forward]);
+    }
     for (size_t i = 0; i < WF_N_FORWARD_BUFFERS; i++)
         bytes.total += bytes.own[i];
-    for (int kind = 0; kind < WF_N_BLOCKS; kind++) {
-        wf_block_of((wf_block_kind)kind)->scratch(&shape, bytes.scratch[kind]);
+    for (int kind = 0; kind < WF_N_BLOCKS; kind++)
         for (int i = 0; i < WF_BLOCK_SCRATCH; i++)
             bytes.total += bytes.scratch[kind][i];
-    }
     return bytes;
 }
 
@@ -86,7 +106,8 @@ uint64_t wf_forward_workspace_bytes(const wf_arch *arch, int32_t tp_size,
 uint64_t wf_forward_page_bytes(const wf_arch *arch, int32_t tp_size, int32_t page_tokens,
                                wf_dtype dtype)
 {
-    uint64_t heads = (uint64_t)arch->n_layers * (uint64_t)(arch->n_kv_heads / tp_size);
-    uint64_t tile = (uint64_t)page_tokens * (uint64_t)arch->head_dim * wf_dtype_bytes(dtype);
-    return 2 * heads * tile; // K and V
+    uint64_t numbers = 0;
+    for (int32_t i = 0; i < arch->n_layers; i++)
+        numbers += (uint64_t)wf_block_kv_numbers(arch, i, tp_size);
+    return numbers * (uint64_t)page_tokens * wf_dtype_bytes(dtype);
 }

@@ -40,9 +40,6 @@ static wf_status model_create(wf_backend *be, const wf_arch *arch, const wf_mode
     m->dtype = wf_model_resolve_dtype(arch, config->dtype);
     m->tp_rank = config->tp_rank;
     m->tp_size = config->tp_size;
-    m->n_heads = arch->n_heads / config->tp_size;
-    m->n_kv_heads = arch->n_kv_heads / config->tp_size;
-    m->ffn = arch->ffn / config->tp_size;
     m->max_context = config->max_context ? config->max_context : arch->max_context;
     m->vocab_slice = wf_arch_vocab_slice(arch, config->tp_size);
     begin = (int64_t)m->vocab_slice * m->tp_rank;
@@ -54,17 +51,20 @@ static wf_status model_create(wf_backend *be, const wf_arch *arch, const wf_mode
         free(m);
         return st;
     }
+    for (int32_t i = 0; i < arch->n_layers; i++)
+        m->layers[i].share = wf_arch_layer_share(arch, i, config->tp_size);
     *out = m;
     return WF_OK;
 }
 
 // The rows of qkv: as blocks q | k | v, whatever the checkpoint's order. pieces has room for
 // 3 * n_heads. Returns how many there are.
-static int qkv_pieces(const wf_model *m, wf_piece *pieces)
+static int qkv_pieces(const wf_model *m, int i_layer, wf_piece *pieces)
 {
     const wf_arch *a = &m->arch;
-    int64_t dim = a->head_dim, q = m->n_heads * dim, kv = m->n_kv_heads * dim, r = m->tp_rank;
-    int64_t all_q = a->n_heads * dim, all_kv = a->n_kv_heads * dim;
+    const wf_arch_layer *all = &a->layer[i_layer], *mine = &m->layers[i_layer].share;
+    int64_t dim = a->head_dim, q = mine->n_heads * dim, kv = mine->n_kv_heads * dim, r = m->tp_rank;
+    int64_t all_q = all->n_heads * dim, all_kv = all->n_kv_heads * dim;
     int n = 0;
     if (a->family->names[WF_ROLE_Q]) {
         pieces[n++] = (wf_piece){WF_ROLE_Q, r * q, q};
@@ -76,24 +76,24 @@ static int qkv_pieces(const wf_model *m, wf_piece *pieces)
         pieces[n++] = (wf_piece){WF_ROLE_QKV, all_q + all_kv + r * kv, kv};
     } else {
         for (int which = 0; which < 3; which++)
-            for (int64_t h = r * m->n_heads; h < (r + 1) * m->n_heads; h++)
+            for (int64_t h = r * mine->n_heads; h < (r + 1) * mine->n_heads; h++)
                 pieces[n++] = (wf_piece){WF_ROLE_QKV, (3 * h + which) * dim, dim};
     }
     return n;
 }
 
-static int gate_up_pieces(const wf_model *m, wf_piece *pieces)
+static int gate_up_pieces(const wf_model *m, int i_layer, wf_piece *pieces)
 {
     const wf_family *f = m->arch.family;
-    int64_t first = (int64_t)m->tp_rank * m->ffn;
+    int64_t ffn = m->layers[i_layer].share.ffn, first = m->tp_rank * ffn;
     int n = 0;
     if (f->names[WF_ROLE_GATE_UP]) {
-        pieces[n++] = (wf_piece){WF_ROLE_GATE_UP, first, m->ffn};
-        pieces[n++] = (wf_piece){WF_ROLE_GATE_UP, m->arch.ffn + first, m->ffn};
+        pieces[n++] = (wf_piece){WF_ROLE_GATE_UP, first, ffn};
+        pieces[n++] = (wf_piece){WF_ROLE_GATE_UP, m->arch.layer[i_layer].ffn + first, ffn};
         return n;
     }
-    if (m->arch.gated) pieces[n++] = (wf_piece){WF_ROLE_GATE, first, m->ffn};
-    pieces[n++] = (wf_piece){WF_ROLE_UP, first, m->ffn};
+    if (m->arch.gated) pieces[n++] = (wf_piece){WF_ROLE_GATE, first, ffn};
+    pieces[n++] = (wf_piece){WF_ROLE_UP, first, ffn};
     return n;
 }
 
@@ -101,13 +101,13 @@ static wf_status load_attention(wf_loader *l, const wf_model *m, int i, wf_piece
                                 wf_layer *layer)
 {
     const wf_arch *a = &m->arch;
-    int64_t width = (int64_t)m->n_heads * a->head_dim;
+    int64_t width = (int64_t)layer->share.n_heads * a->head_dim;
     const wf_piece out_rows = {WF_ROLE_O, 0, a->hidden};
     const wf_part qkv = {
         .i_layer = i,
         .pieces = pieces,
-        .n_pieces = qkv_pieces(m, pieces),
-        .n_rows = (int64_t)(m->n_heads + 2 * m->n_kv_heads) * a->head_dim,
+        .n_pieces = qkv_pieces(m, i, pieces),
+        .n_rows = (int64_t)(layer->share.n_heads + 2 * layer->share.n_kv_heads) * a->head_dim,
         .n_cols = a->hidden,
         .std = RANDOM_STD,
     };
@@ -136,8 +136,8 @@ static wf_status load_mlp(wf_loader *l, const wf_model *m, int i, wf_layer *laye
     const wf_part up = {
         .i_layer = i,
         .pieces = up_rows,
-        .n_pieces = gate_up_pieces(m, up_rows),
-        .n_rows = (int64_t)m->ffn * (a->gated ? 2 : 1),
+        .n_pieces = gate_up_pieces(m, i, up_rows),
+        .n_rows = (int64_t)layer->share.ffn * (a->gated ? 2 : 1),
         .n_cols = a->hidden,
         .std = RANDOM_STD,
     };
@@ -146,8 +146,8 @@ static wf_status load_mlp(wf_loader *l, const wf_model *m, int i, wf_layer *laye
         .pieces = &down_rows,
         .n_pieces = 1,
         .n_rows = a->hidden,
-        .col = (int64_t)m->tp_rank * m->ffn,
-        .n_cols = m->ffn,
+        .col = (int64_t)m->tp_rank * layer->share.ffn,
+        .n_cols = layer->share.ffn,
         .bias_elsewhere = m->tp_rank != 0,
         .std = RANDOM_STD / sqrtf(2.0f * (float)a->n_layers),
     };
@@ -210,6 +210,14 @@ static void say_loaded(const wf_model *m)
            (double)r->storage_bytes / 1e6);
 }
 
+static size_t most_heads(const wf_arch *arch)
+{
+    int32_t most = 0;
+    for (int32_t i = 0; i < arch->n_layers; i++)
+        if (arch->layer[i].n_heads > most) most = arch->layer[i].n_heads;
+    return (size_t)most;
+}
+
 wf_status wf_model_load(wf_backend *be, const wf_arch *arch, const wf_hf_folder *folder,
                         const wf_model_config *config, wf_model **out)
 {
@@ -219,7 +227,7 @@ wf_status wf_model_load(wf_backend *be, const wf_arch *arch, const wf_hf_folder 
     wf_loader loader = {0};
     int64_t start_ns = wf_clock_ns();
     WF_TRY(check_config(arch, config));
-    WF_TRY(wf_alloc(3 * (size_t)arch->n_heads, sizeof *pieces, &pieces));
+    WF_TRY(wf_alloc(3 * most_heads(arch), sizeof *pieces, &pieces));
     WF_TRY_TO(done, wf_loader_open(be, arch, folder, config, &loader));
     WF_TRY_TO(done, model_create(be, arch, config, &m));
     WF_TRY_TO(done, load_all(&loader, m, pieces)); // dry: finds and checks all

@@ -42,8 +42,9 @@ typedef struct wf_norm {
     float *weight, *bias;
 } wf_norm;
 
-// One layer. n_heads, n_kv_heads and ffn are this rank's (wf_model). Biases: f32 or NULL.
+// One layer. n_heads, n_kv_heads and ffn are this rank's (`share`). Biases: f32 or NULL.
 typedef struct wf_layer {
+    wf_arch_layer share;
     wf_norm attn_norm;
     wf_weight *qkv;      // [(n_heads + 2 n_kv_heads) * head_dim, hidden], rows q | k | v
     float *qkv_bias;     // [(n_heads + 2 n_kv_heads) * head_dim]
@@ -70,12 +71,11 @@ typedef struct wf_model {
     wf_backend *be; // borrowed
     wf_dtype dtype;
     int32_t tp_rank, tp_size;
-    int32_t n_heads, n_kv_heads, ffn; // of this rank
-    int32_t max_context;              // rows of cos and sin
-    int32_t vocab_begin, vocab_end;   // this rank's real tokens, maybe none
-    int32_t vocab_slice;              // rows of embed and head, equal on all ranks
-    wf_weight *embed;                 // [vocab_slice, hidden]
-    wf_layer *layers;                 // [arch.n_layers]
+    int32_t max_context;            // rows of cos and sin
+    int32_t vocab_begin, vocab_end; // this rank's real tokens, maybe none
+    int32_t vocab_slice;            // rows of embed and head, equal on all ranks
+    wf_weight *embed;               // [vocab_slice, hidden]
+    wf_layer *layers;               // [arch.n_layers]
     wf_norm final_norm;
     wf_weight *head;  // [vocab_slice, hidden]; == embed when tied
     float *head_bias; // [vocab_slice] f32 or NULL

@@ -16,11 +16,33 @@
 #include "io/weights/hf_folder.h"
 #include "kernels/tensor.h"
 
-#define WF_ARCH_MAX_EOS 8
+#define WF_ARCH_MAX_EOS    8
+#define WF_ARCH_MAX_LAYERS 1024
 
+// X(NAME, name): the kinds of blocks that layers are made of. The row of a kind is wf_block_<name>
+// in engine/block_<name>.c (block.h).
+#define WF_BLOCK_TABLE(X)                                                                          \
+    X(ATTENTION, attention)                                                                        \
+    X(DENSE, dense)
+
+typedef enum wf_block_kind {
+#define WF_BLOCK_ENUM(NAME, name) WF_BLOCK_##NAME,
+    WF_BLOCK_TABLE(WF_BLOCK_ENUM)
+#undef WF_BLOCK_ENUM
+        WF_N_BLOCKS
+} wf_block_kind;
+
+// One layer; those of a model may differ.
+typedef struct wf_arch_layer {
+    wf_block_kind mixer, feed_forward;
+    int32_t n_heads, n_kv_heads; // attention
+    int32_t ffn;                 // dense
+} wf_arch_layer;
+
+// Values alone: copied by assignment.
 typedef struct wf_arch {
     const wf_family *family;
-    int32_t n_layers, hidden, n_heads, n_kv_heads, head_dim, ffn, n_vocab;
+    int32_t n_layers, hidden, head_dim, n_vocab;
     int32_t max_context; // tokens, prompt and output together
     float norm_eps;
     float attn_scale; // 1 / sqrt(head_dim)
@@ -36,14 +58,18 @@ typedef struct wf_arch {
     int32_t bos;      // -1: none
     int32_t n_eos;
     int32_t eos[WF_ARCH_MAX_EOS]; // config.json's and generation_config.json's, without repeats
+    wf_arch_layer layer[WF_ARCH_MAX_LAYERS]; // the first n_layers
 } wf_arch;
 
 // Reads the folder's configuration.
 wf_status wf_arch_read(const wf_hf_folder *folder, wf_arch *out);
 
-// Checks that heads, KV heads and FFN divide by tp_size; the message (WF_CONFIG) names the numbers
-// and the sizes that would do.
+// Checks that heads, KV heads and FFN of every layer divide by tp_size; the message (WF_CONFIG)
+// names the numbers and the sizes that would do.
 wf_status wf_arch_check_tp(const wf_arch *arch, int32_t tp_size);
+
+// What each of tp_size ranks, a number that passes wf_arch_check_tp, has of layer i.
+wf_arch_layer wf_arch_layer_share(const wf_arch *arch, int32_t i_layer, int32_t tp_size);
 
 // What the fullest rank (rank 0) of tp_size keeps. Vocabulary slices are padded to equal rows.
 typedef struct wf_arch_memory {

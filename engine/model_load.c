@@ -19,9 +19,11 @@
 enum { NAME_BYTES = 160, BLOCK_BYTES = 16 << 20, STAGING_BYTES = 1 << 20, MIN_BYTES = 4096 };
 
 // Full shape of a role's matrix in a checkpoint.
-static void matrix_shape(const wf_arch *a, wf_role role, int64_t *n_rows, int64_t *n_cols)
+static void matrix_shape(const wf_arch *a, int i_layer, wf_role role, int64_t *n_rows,
+                         int64_t *n_cols)
 {
-    int64_t q = (int64_t)a->n_heads * a->head_dim, kv = (int64_t)a->n_kv_heads * a->head_dim;
+    const wf_arch_layer *l = &a->layer[i_layer];
+    int64_t q = (int64_t)l->n_heads * a->head_dim, kv = (int64_t)l->n_kv_heads * a->head_dim;
     const int64_t rows[WF_N_ROLES] = {
         [WF_ROLE_EMBED] = a->n_vocab,
         [WF_ROLE_HEAD] = a->n_vocab,
@@ -31,21 +33,21 @@ static void matrix_shape(const wf_arch *a, wf_role role, int64_t *n_rows, int64_
         [WF_ROLE_QKV] = q + 2 * kv,
         [WF_ROLE_O] = a->hidden,
         [WF_ROLE_DOWN] = a->hidden,
-        [WF_ROLE_GATE] = a->ffn,
-        [WF_ROLE_UP] = a->ffn,
-        [WF_ROLE_GATE_UP] = 2 * (int64_t)a->ffn,
+        [WF_ROLE_GATE] = l->ffn,
+        [WF_ROLE_UP] = l->ffn,
+        [WF_ROLE_GATE_UP] = 2 * (int64_t)l->ffn,
     };
     *n_rows = rows[role];
-    *n_cols = role == WF_ROLE_O ? q : role == WF_ROLE_DOWN ? a->ffn : a->hidden;
+    *n_cols = role == WF_ROLE_O ? q : role == WF_ROLE_DOWN ? l->ffn : a->hidden;
 }
 
 // `bytes`, but never less than a row of any matrix.
 static size_t at_least_a_row(const wf_arch *arch, size_t bytes)
 {
     if (bytes < MIN_BYTES) bytes = MIN_BYTES;
-    for (int role = 0; role < WF_N_ROLES; role++) {
+    for (int at = 0; at < arch->n_layers * WF_N_ROLES; at++) {
         int64_t n_rows, n_cols;
-        matrix_shape(arch, (wf_role)role, &n_rows, &n_cols);
+        matrix_shape(arch, at / WF_N_ROLES, (wf_role)(at % WF_N_ROLES), &n_rows, &n_cols);
         size_t row_bytes = (size_t)n_cols * sizeof(float);
         if (row_bytes > bytes) bytes = row_bytes;
     }
@@ -193,7 +195,7 @@ static wf_status load_piece(wf_loader *l, const wf_part *part, const wf_piece *p
     wanted w = {.role = piece->role, .i_layer = part->i_layer, .suffix = ".weight"};
     wf_hf_tensor t;
     wf_dtype dtype;
-    matrix_shape(l->arch, w.role, &w.n_rows, &w.n_cols);
+    matrix_shape(l->arch, w.i_layer, w.role, &w.n_rows, &w.n_cols);
     WF_TRY(find(l, &w, &t, &dtype));
     assert(piece->first + piece->n <= w.n_rows && part->col + part->n_cols <= w.n_cols);
     size_t each = wf_dtype_bytes(dtype);
@@ -285,7 +287,7 @@ static wanted bias_of(const wf_loader *l, const wf_part *part, const wf_piece *p
 {
     wanted w = {.role = piece->role, .i_layer = part->i_layer, .suffix = ".bias"};
     int64_t n_cols; // of its matrix
-    matrix_shape(l->arch, w.role, &w.n_rows, &n_cols);
+    matrix_shape(l->arch, w.i_layer, w.role, &w.n_rows, &n_cols);
     return w;
 }
 

@@ -148,8 +148,9 @@ static void check_norm(const wf_hf_folder *hf, const char *pattern, int i, const
 static void check_qkv(const wf_model *m, const wf_hf_folder *hf, const naming *names, int i,
                       int which)
 {
-    int64_t dim = m->arch.head_dim, n_heads = which == 0 ? m->n_heads : m->n_kv_heads;
-    int64_t before = which == 0 ? 0 : m->n_heads + (which - 1) * m->n_kv_heads;
+    int64_t dim = m->arch.head_dim, q = m->layers[i].share.n_heads,
+            kv = m->layers[i].share.n_kv_heads;
+    int64_t n_heads = which == 0 ? q : kv, before = which == 0 ? 0 : q + (which - 1) * kv;
     const char *separate = which == 0 ? names->q : which == 1 ? names->k : names->v;
     const char *pattern = separate ? separate : names->qkv;
     bool has_bias = m->layers[i].qkv_bias != NULL;
@@ -182,19 +183,18 @@ static void check_layer(const wf_model *m, const wf_hf_folder *hf, const naming 
 {
     const wf_layer *layer = &m->layers[i];
     bool layer_norm = m->arch.family->norm == WF_NORM_LAYER;
-    int64_t width = (int64_t)m->n_heads * m->arch.head_dim, hidden = m->arch.hidden;
-    int64_t first = (int64_t)m->tp_rank * m->ffn;
+    int64_t width = (int64_t)layer->share.n_heads * m->arch.head_dim, hidden = m->arch.hidden;
+    int64_t ffn = layer->share.ffn, first = m->tp_rank * ffn;
     check_norm(hf, names->attn_norm, i, &layer->attn_norm, layer_norm);
     for (int which = 0; which < 3; which++)
         check_qkv(m, hf, names, i, which);
     check_part(hf, names->o, i, layer->o, layer->o_bias, 0, 0, hidden, m->tp_rank * width, width);
     if (names->mlp_norm) check_norm(hf, names->mlp_norm, i, &layer->mlp_norm, layer_norm);
     if (!names->mlp_norm) assert_null(layer->mlp_norm.weight);
-    if (names->gate)
-        check_part(hf, names->gate, i, layer->gate_up, NULL, 0, first, m->ffn, 0, hidden);
-    check_part(hf, names->up, i, layer->gate_up, layer->gate_up_bias, names->gate ? m->ffn : 0,
-               first, m->ffn, 0, hidden);
-    check_part(hf, names->down, i, layer->down, layer->down_bias, 0, 0, hidden, first, m->ffn);
+    if (names->gate) check_part(hf, names->gate, i, layer->gate_up, NULL, 0, first, ffn, 0, hidden);
+    check_part(hf, names->up, i, layer->gate_up, layer->gate_up_bias, names->gate ? ffn : 0, first,
+               ffn, 0, hidden);
+    check_part(hf, names->down, i, layer->down, layer->down_bias, 0, 0, hidden, first, ffn);
     assert_int_equal(layer->qkv_bias != NULL, m->arch.bias_qkv);
     assert_int_equal(layer->o_bias != NULL, m->arch.bias_o && m->tp_rank == 0);
     assert_int_equal(layer->gate_up_bias != NULL, m->arch.bias_mlp);
@@ -238,7 +238,7 @@ static void check_model(const char *path, const naming *names, int32_t tp_size, 
         assert_ok(wf_model_load(be, &arch, hf, &config, &m));
         assert_int_equal(m->vocab_begin, vocab_end);
         vocab_end = m->vocab_end;
-        assert_int_equal(m->n_heads * tp_size, arch.n_heads);
+        assert_int_equal(m->layers[0].share.n_heads * tp_size, arch.layer[0].n_heads);
         for (int i = 0; i < arch.n_layers; i++)
             check_layer(m, hf, names, i);
         check_ends(m, hf, names);

@@ -45,10 +45,10 @@ static void llama_with_defaults(void **state)
     assert_string_equal(a.family->name, "llama");
     assert_int_equal(a.n_layers, 2);
     assert_int_equal(a.hidden, 64);
-    assert_int_equal(a.n_kv_heads, 8);
+    assert_int_equal(a.layer[0].n_kv_heads, 8);
     assert_int_equal(a.head_dim, 8);
     assert_int_equal(a.rotary_dim, 8);
-    assert_int_equal(a.ffn, 96);
+    assert_int_equal(a.layer[0].ffn, 96);
     assert_int_equal(a.max_context, 512);
     assert_true(a.norm_eps == 1e-6f && a.rope.theta == 10000.0);
     assert_true(fabsf(a.attn_scale - 0.35355339f) < 1e-7f);
@@ -87,7 +87,7 @@ static void both_generations_of_keys(void **state)
                               "\"tie_word_embeddings\":true,\"rms_norm_eps\":1e-05"),
                         NULL, &a));
     assert_int_equal(a.head_dim, 16);
-    assert_int_equal(a.n_kv_heads, 2);
+    assert_int_equal(a.layer[0].n_kv_heads, 2);
     assert_true(a.bias_qkv && a.bias_o && a.bias_mlp && a.tied && a.norm_eps == 1e-5f);
 }
 
@@ -116,8 +116,8 @@ static void other_families(void **state)
                   "\"n_head\":4,\"n_inner\":null,\"n_layer\":2,\"n_positions\":512,"
                   "\"rotary_dim\":4,\"vocab_size\":260,\"torch_dtype\":\"float16\"}",
                   NULL, &a));
-    assert_int_equal(a.ffn, 128);
-    assert_int_equal(a.n_kv_heads, 4);
+    assert_int_equal(a.layer[0].ffn, 128);
+    assert_int_equal(a.layer[0].n_kv_heads, 4);
     assert_int_equal(a.rotary_dim, 4);
     assert_int_equal(a.head_dim, 8);
     assert_true(a.shared_norm && a.parallel_residual && a.bias_mlp && a.bias_head && !a.bias_qkv);

@@ -185,13 +185,13 @@ static void run(wf_engine *e, int n_requests, run_log *log)
 static wf_engine *open_engine(const bench *b, int32_t rows, int32_t step_tokens, int64_t tokens)
 {
     wf_engine *e = NULL;
-    const wf_arch *a = &b->model->arch;
+    wf_arch_memory memory;
+    wf_arch_bytes(&b->model->arch, WF_BF16, b->model->tp_size, 0, &memory);
     wf_engine_config c = {.max_rows = rows,
                           .step_tokens = step_tokens,
                           .page_tokens = 64,
-                          .max_context = a->max_context,
-                          .kv_bytes = (uint64_t)tokens * 4 * (uint64_t)a->n_layers *
-                                      (uint64_t)(a->n_kv_heads * a->head_dim),
+                          .max_context = b->model->arch.max_context,
+                          .kv_bytes = (uint64_t)tokens * memory.kv_bytes_per_token,
                           .reorder = WF_REORDER_INDEX,
                           .fusion = WF_FUSION_TEMPORAL,
                           .instances = 1,
@@ -230,7 +230,7 @@ static void bench_steps(const bench *b, int32_t rows, int32_t context)
     qsort(gap, (size_t)n, sizeof *gap, by_value);
     qsort(plan, (size_t)n, sizeof *plan, by_value);
     wf_arch_memory m;
-    wf_arch_bytes(a, b->model->dtype, 1, a->max_context, &m);
+    wf_arch_bytes(a, b->model->dtype, 1, b->model->arch.max_context, &m);
     double bytes =
         (double)m.step_read_bytes + (double)rows * context * (double)m.kv_bytes_per_token;
     double floor_ms = bytes / b->copy_rate * 1e3, ms = sum / n * 1e-6;

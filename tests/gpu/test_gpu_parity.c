@@ -143,8 +143,9 @@ static const way ways[] = {
 
 static void run_way(rig *r, const requests *q, const way *w, rig_output *outputs, rig_totals *t)
 {
-    const wf_arch *a = &r->model->arch;
+    wf_arch_memory memory;
     wf_engine_config c = rig_config();
+    wf_arch_bytes(&r->model->arch, WF_BF16, 1, 0, &memory);
     c.max_rows = w->max_rows;
     c.step_tokens = w->step_tokens;
     c.page_tokens = 64;
@@ -152,8 +153,7 @@ static void run_way(rig *r, const requests *q, const way *w, rig_output *outputs
     c.reorder = w->reorder;
     c.steps_ahead = -1;
     c.penalties = false;
-    c.kv_bytes =
-        (uint64_t)w->kv_tokens * 4u * (uint64_t)(a->n_layers * a->n_kv_heads * a->head_dim);
+    c.kv_bytes = (uint64_t)w->kv_tokens * memory.kv_bytes_per_token;
     if (w->reorder == WF_REORDER_COPY) c.slot_tokens = 512;
     rig_run(r, &c, q->request, N, outputs, t);
 }

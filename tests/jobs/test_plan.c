@@ -238,16 +238,16 @@ static void test_kv_capacity(void **state)
 static void test_slots_are_planned_as_they_are_made(void **state)
 {
     (void)state;
+    const wf_arch_layer layer = {
+        .feed_forward = WF_BLOCK_DENSE, .n_heads = 4, .n_kv_heads = 2, .ffn = 128};
     const wf_arch arch = {.family = wf_family_at(0),
                           .n_layers = 2,
                           .hidden = 64,
-                          .n_heads = 4,
-                          .n_kv_heads = 2,
                           .head_dim = 16,
-                          .ffn = 128,
                           .n_vocab = 300,
                           .max_context = 1024,
-                          .rotary_dim = 16};
+                          .rotary_dim = 16,
+                          .layer = {layer, layer}};
     const wf_plan_device device = {
         .free_bytes = UINT64_C(1) << 34, .n_sharing = 1, .host = true, .act_bytes = 4};
     const wf_plan_needs needs = {.n_top = -1};
