@@ -135,6 +135,7 @@ static wf_status inputs_check(const wf_jobspec *spec, bool force)
                                    .dtype = wf_dtype_name(model.dtype),
                                    .shards = in.shard,
                                    .n_shards = in.n,
+                                   .n_results = wf_inputs_results(&in, spec),
                                    .start.force = force};
         st = wf_folder_check(&config);
     }

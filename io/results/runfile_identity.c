@@ -1,12 +1,14 @@
-// Comparing what two runs are about. It knows no member by name but `shards` and `shard_paths`, so
-// what belongs to a job's identity is decided where the identity is written.
+// Comparing what two runs are about. It knows no member by name but `shards`, which may become
+// more, and those that are for people, so what belongs to a job's identity is decided where the
+// identity is written.
 #include "io/results/runfile_internal.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-#define PATHS "shard_paths" // uid -> path, for people: a shard may move
+#define PATHS   "shard_paths" // uid -> path, for people: a shard may move
+#define RESULTS "results"     // how many: more shards have more
 
 enum { PATH_BYTES = 256, VALUE_BYTES = 96 };
 
@@ -140,6 +142,11 @@ static void compare_shards(differences *d, wf_json_ref was, wf_json_ref is)
     }
 }
 
+static bool is_for_people(const char *key)
+{
+    return strcmp(key, PATHS) == 0 || strcmp(key, RESULTS) == 0;
+}
+
 static void compare_members(differences *d, const char *path, wf_json_ref was, wf_json_ref is)
 {
     char below[PATH_BYTES], text[VALUE_BYTES];
@@ -151,7 +158,7 @@ static void compare_members(differences *d, const char *path, wf_json_ref was, w
             compare_shards(d, item, other);
             continue;
         }
-        if (object && path[0] == '\0' && strcmp(item.key, PATHS) == 0) continue;
+        if (object && path[0] == '\0' && is_for_people(item.key)) continue;
         join_path(below, path, object ? item.key : NULL, item.index);
         compare(d, below, item, other);
     }
@@ -159,7 +166,7 @@ static void compare_members(differences *d, const char *path, wf_json_ref was, w
     for (wf_json_ref item; wf_json_next(&it, &item);) {
         wf_json_ref other = object ? wf_json_find(was, item.key) : wf_json_at(was, item.index);
         if (wf_json_kind_of(other) != WF_JSON_ABSENT) continue;
-        if (object && path[0] == '\0' && strcmp(item.key, PATHS) == 0) continue;
+        if (object && path[0] == '\0' && is_for_people(item.key)) continue;
         join_path(below, path, object ? item.key : NULL, item.index);
         add(d, "%s: was not there, is %s", below, value_text(item, text));
     }

@@ -13,6 +13,17 @@ wf_sampling wf_sampling_default(void)
     };
 }
 
+uint32_t wf_sampling_samples(const wf_sampling *sampling)
+{
+    static const double most[] = {
+#define MOST(field, type, kind, def, lo, hi) [WF_SAMPLING_##field] = hi,
+        WF_SAMPLING_TABLE(MOST)
+#undef MOST
+    };
+    bool sound = sampling->n >= 1 && sampling->n <= most[WF_SAMPLING_n];
+    return sound ? sampling->n : 1;
+}
+
 static wf_status check_ids(const char *what, const int32_t *ids, uint32_t n, int64_t n_vocab)
 {
     for (uint32_t i = 0; i < n; i++) {

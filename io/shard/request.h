@@ -62,6 +62,9 @@ typedef struct wf_request {
     const char *error; // one line for people when status is not WF_OK, else NULL
 } wf_request;
 
+// How many results a request has: sampling.n, and one where that is nonsense and fails the row.
+uint32_t wf_sampling_samples(const wf_sampling *sampling);
+
 // The defaults of WF_SAMPLING_TABLE.
 wf_sampling wf_sampling_default(void);
 

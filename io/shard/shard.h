@@ -21,6 +21,8 @@ typedef struct wf_shard_info {
     uint64_t n_rows;
     uint64_t n_prompt_tokens;
     uint64_t n_new_tokens;     // the most that its rows may generate, one sample each
+    uint64_t n_own;            // rows that say how many samples they want
+    uint64_t n_own_samples;    // those samples; one where the number is nonsense
     int64_t vocab_size;        // the token ids were drawn below this
     uint32_t sampling_columns; // bits as in wf_request.sampling_set
     bool has_stop, has_meta;

@@ -72,6 +72,26 @@ static wf_status scan_new_tokens(wf_shard *s, uint32_t *block)
     return WF_OK;
 }
 
+// --- samples ---
+
+static wf_status scan_samples(wf_shard *s, uint32_t *block)
+{
+    wf_h5_dataset *column = s->column[WF_COLUMN_SAMPLING + WF_SAMPLING_n];
+    for (uint64_t at = 0; column && at < s->info.n_rows; at += BLOCK) {
+        size_t n = s->info.n_rows - at < BLOCK ? (size_t)(s->info.n_rows - at) : BLOCK;
+        WF_TRY(wf_h5_dataset_read(column, at, n, block));
+        for (size_t i = 0; i < n; i++) {
+            wf_sampling own = {0};
+            uint32_t set = 0;
+            wf_sampling_load(&own, &set, WF_SAMPLING_n, &block[i]);
+            if (!set) continue;
+            s->info.n_own++;
+            s->info.n_own_samples += wf_sampling_samples(&own);
+        }
+    }
+    return WF_OK;
+}
+
 // --- ids ---
 
 static int compare_ids(const void *a, const void *b)
@@ -162,6 +182,7 @@ wf_status wf_shard_scan(wf_shard *s)
     WF_TRY_TO(done, wf_alloc(bitmap_bytes, 1, &s->repeated_id));
     WF_TRY_TO(done, scan_arrivals(s, (int64_t *)block));
     WF_TRY_TO(done, scan_new_tokens(s, (uint32_t *)block));
+    WF_TRY_TO(done, scan_samples(s, (uint32_t *)block));
     st = scan_ids(s, block);
 done:
     free(block);

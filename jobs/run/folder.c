@@ -38,6 +38,7 @@ static wf_status identity(const wf_folder_config *c, wf_json_writer **out)
     for (size_t i = 0; i < c->n_shards; i++)
         wf_json_put_string(w, c->shards[i].uid, c->shards[i].path);
     wf_json_close(w);
+    wf_json_put_i64(w, "results", c->n_results); // nor this, for whoever watches
     wf_json_close(w);
     *out = w;
     return WF_OK;
@@ -71,6 +72,13 @@ static void say_run(const wf_folder *f, const wf_folder_config *c, const wf_runs
     wf_info("%s: run %u: %zu shard%s with %s row%s; %zu sealed segment%s with %s result%s kept",
             f->dir, f->run, c->n_shards, WF_S(c->n_shards), wf_words_count((int64_t)n_rows, rows),
             WF_S(n_rows), n, WF_S(n), wf_words_count((int64_t)n_kept, kept), WF_S(n_kept));
+}
+
+void wf_folder_say_nothing_left(const char *out_dir, int64_t n)
+{
+    char number[WF_WORDS_MAX];
+    wf_info("%s: nothing to do: %s result%s of the job %s there already", out_dir,
+            wf_words_count(n, number), WF_S(n), WF_ARE(n));
 }
 
 wf_status wf_folder_check(const wf_folder_config *c)

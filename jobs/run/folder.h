@@ -30,6 +30,7 @@ typedef struct wf_folder_config {
     const char *dtype; // resolved
     const wf_result_shard *shards;
     size_t n_shards;
+    int64_t n_results; // of the whole job, all samples counted
     wf_folder_start start;
 } wf_folder_config;
 
@@ -43,6 +44,9 @@ wf_status wf_folder_begin(const wf_folder_config *config, wf_folder **out);
 
 uint32_t wf_folder_run(const wf_folder *folder);
 bool wf_folder_holds(const wf_folder *folder); // false: another job has taken the folder
+
+// Tells that the job's `n` results are there already.
+void wf_folder_say_nothing_left(const char *out_dir, int64_t n);
 
 // Records that nothing is left to do; the folder stays this job's, for merging. NULL: nothing to
 // do.

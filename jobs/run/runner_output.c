@@ -29,6 +29,7 @@ wf_status wf_runner_start_progress(wf_runner *r)
                             .print = print,
                             .watch = watch,
                             .n_watch = print ? (size_t)(n - 1) : 0,
+                            .n_rows = wf_inputs_rows(&r->in),
                             .requests_total = r->leads ? wf_inputs_results(&r->in, r->spec) : 0,
                             .requests_before = print ? (int64_t)wf_done_total(r->done) : 0,
                             .limit_failures = r->spec->output.max_failures >= 0,

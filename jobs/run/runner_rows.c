@@ -38,6 +38,7 @@ static wf_folder_config folder_config(const wf_runner *r)
                               .dtype = wf_dtype_name(r->dtype),
                               .shards = r->in.shard,
                               .n_shards = r->in.n,
+                              .n_results = wf_inputs_results(&r->in, r->spec),
                               .start = r->c->start};
 }
 
@@ -82,17 +83,15 @@ static void warn_of_space(const wf_runner *r)
             s->output.dir, has / 1e9, most / 1e9, wf_status_exit_code(WF_IO));
 }
 
-// Where rows may ask for several samples, only the step loop knows what is left.
 wf_status wf_runner_look_what_is_left(wf_runner *r)
 {
-    int64_t n_left = 1, least = 0;
-    bool countable = r->leads;
-    for (size_t i = 0; i < r->in.n && countable; i++)
-        countable = !(r->in.info[i].sampling_columns & 1u << WF_SAMPLING_n);
-    if (countable) n_left = wf_inputs_results(&r->in, r->spec) - (int64_t)wf_done_total(r->done);
+    int64_t n = r->leads ? wf_inputs_results(&r->in, r->spec) : 0, least = 0;
+    int64_t n_left = r->leads ? n - (int64_t)wf_done_total(r->done) : 0;
     WF_TRY(r->c->world->ops->max_i64(r->c->world, r->leads ? -n_left : INT64_MIN, &least));
     r->nothing_left = least >= 0;
-    if (r->c->world->rank == 0 && !r->nothing_left) warn_of_space(r);
+    if (r->c->world->rank != 0) return WF_OK;
+    if (!r->nothing_left) warn_of_space(r);
+    if (r->nothing_left && !r->c->part) wf_folder_say_nothing_left(r->spec->output.dir, n);
     return WF_OK;
 }
 

@@ -239,7 +239,7 @@ static wf_status submit_request(serve *s, const wf_request *r)
     f->request = r;
     f->n_open = 1; // held while its samples are handed over
     s->n_rows++;
-    if (p.n < 1 || p.n > 1024) p.n = 1; // the row says nonsense, and fails for it
+    p.n = wf_sampling_samples(&p);
     wf_status st = WF_OK;
     if (s->c->flights) st = wf_flights_enter(s->c->flights, r->shard, r->row, &f->entry);
     if (st == WF_OK) st = submit_samples(s, f, &p);

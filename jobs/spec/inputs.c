@@ -95,10 +95,20 @@ wf_status wf_inputs_split_check(const wf_jobspec *spec)
     return st;
 }
 
-int64_t wf_inputs_results(const wf_inputs *in, const wf_jobspec *spec)
+int64_t wf_inputs_rows(const wf_inputs *in)
 {
     int64_t n = 0;
     for (size_t i = 0; i < in->n; i++)
-        n += (int64_t)(in->info[i].n_rows * spec->sampling.n);
+        n += (int64_t)in->info[i].n_rows;
+    return n;
+}
+
+int64_t wf_inputs_results(const wf_inputs *in, const wf_jobspec *spec)
+{
+    int64_t n = 0;
+    for (size_t i = 0; i < in->n; i++) {
+        const wf_shard_info *info = &in->info[i];
+        n += (int64_t)((info->n_rows - info->n_own) * spec->sampling.n + info->n_own_samples);
+    }
     return n;
 }

@@ -40,7 +40,11 @@ wf_status wf_inputs_model_look(const wf_jobspec *spec, wf_inputs_model *out);
 // Reads the model's configuration alone: whether the model can be split as the job asks.
 wf_status wf_inputs_split_check(const wf_jobspec *spec);
 
-// Results of the whole job, if no row has its own number of samples.
+// Rows of all shards.
+int64_t wf_inputs_rows(const wf_inputs *inputs);
+
+// Results of the whole job, all samples counted. Rows of a shard that turns out to be damaged may
+// have fewer, where they had numbers of their own.
 int64_t wf_inputs_results(const wf_inputs *inputs, const wf_jobspec *spec);
 
 #endif

@@ -237,7 +237,8 @@ static double rate_update(wf_progress *p, int64_t begin_ns, int64_t tokens, int6
 static wf_progress_view view_take(wf_progress *p, int64_t now_ns, bool last)
 {
     wf_rank_status own = {0};
-    wf_progress_view v = {.requests_total = p->config.requests_total,
+    wf_progress_view v = {.n_rows = p->config.n_rows,
+                          .requests_total = p->config.requests_total,
                           .ended = last,
                           .replay = p->config.replay,
                           .tokens_per_s = -1,

@@ -26,6 +26,7 @@
 
 // What the line shows: all groups together, at one moment.
 typedef struct wf_progress_view {
+    int64_t n_rows;         // of the job; fewer than requests_total: these are samples
     int64_t requests_total; // of the job; 0: not known
     int64_t requests_done;  // earlier runs included
     int64_t requests_failed;
@@ -54,6 +55,7 @@ typedef struct wf_progress_config {
     bool print;
     const int *watch; // [n_watch] with print: the other ranks
     size_t n_watch;
+    int64_t n_rows;                          // with print: of the shards
     int64_t requests_total, requests_before; // with print: of the job; done by earlier runs
     bool limit_failures;  // with print: when more than max_failures requests have failed in all
     int64_t max_failures; // groups together, they are asked to leave, by the folder's stop file

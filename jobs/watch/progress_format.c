@@ -31,8 +31,8 @@ static void put_requests(writer *w, const wf_progress_view *v)
     char done[WF_WORDS_MAX], total[WF_WORDS_MAX], failed[WF_WORDS_MAX], percent[WF_WORDS_MAX];
     put(w, "%s", wf_words_count(v->requests_done, done));
     if (v->requests_total > 0) {
-        put(w, "/%s request%s (%s)", wf_words_count(v->requests_total, total),
-            WF_S(v->requests_total),
+        put(w, "/%s %s%s (%s)", wf_words_count(v->requests_total, total),
+            wf_words_result(v->n_rows, v->requests_total), WF_S(v->requests_total),
             wf_words_percent(v->requests_done, v->requests_total, percent));
     } else {
         put(w, " request%s", WF_S(v->requests_done));

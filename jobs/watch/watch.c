@@ -51,18 +51,27 @@ static void stay_silent(void *context, const char *line)
     (void)context, (void)line;
 }
 
-// Requests of the job as the run's identity has them: rows, one sample each.
-static int64_t rows_of(const char *identity)
+static int64_t sum_of(wf_json_ref numbers)
+{
+    int64_t n = 0, one;
+    wf_json_iter it = wf_json_iterate(numbers);
+    for (wf_json_ref item; wf_json_next(&it, &item);)
+        if (wf_json_read_i64(item, 0, INT64_MAX / 2, &one) == WF_OK) n += one;
+    return n;
+}
+
+// Rows of the job's shards and results of them, all samples counted, as the run's identity has
+// them; 0: not known.
+static void totals_read(const char *identity, wf_watch_view *v)
 {
     wf_json *doc = NULL;
-    int64_t n = 0, rows;
+    v->n_rows = v->requests_total = 0;
     if (!identity || wf_json_parse("identity", identity, strlen(identity), NULL, &doc) != WF_OK)
-        return 0;
-    wf_json_iter it = wf_json_iterate(wf_json_find(wf_json_root(doc), "shards"));
-    for (wf_json_ref item; wf_json_next(&it, &item);)
-        if (wf_json_read_i64(item, 0, INT64_MAX / 2, &rows) == WF_OK) n += rows;
+        return;
+    v->n_rows = sum_of(wf_json_find(wf_json_root(doc), "shards"));
+    (void)wf_json_get_i64_or(wf_json_root(doc), "results", 0, INT64_MAX / 2, v->n_rows,
+                             &v->requests_total);
     wf_json_destroy(&doc);
-    return n;
 }
 
 static void copy_text(wf_json_ref root, const char *key, char *out, size_t out_bytes)
@@ -154,7 +163,7 @@ static wf_status runs_read(wf_watch *w)
         older_add(w, &older, segment[i].path);
     }
     older_count(w, &older);
-    v->requests_total = rows_of(wf_runs_identity(runs));
+    totals_read(wf_runs_identity(runs), v);
     wf_runs_close(&runs);
     if (v->n_runs != n_runs && v->n_runs > 0) run_file_read(w);
     return WF_OK;

@@ -56,3 +56,8 @@ char *wf_words_percent(int64_t part, int64_t whole, char text[WF_WORDS_MAX])
     snprintf(text, WF_WORDS_MAX, "%.1f%%", (double)(int64_t)(percent * 10.0) / 10.0);
     return text;
 }
+
+const char *wf_words_result(int64_t n_rows, int64_t n_results)
+{
+    return n_rows > 0 && n_results > n_rows ? "sample" : "request";
+}

@@ -15,4 +15,7 @@ char *wf_words_duration(int64_t ns, char text[WF_WORDS_MAX]); // "45s", "12m33s"
 // "63.4%" of `whole`, rounded down: 100% is said when everything is done, not before.
 char *wf_words_percent(int64_t part, int64_t whole, char text[WF_WORDS_MAX]);
 
+// What a job's results are to be called: "sample" where its rows have several, else "request".
+const char *wf_words_result(int64_t n_rows, int64_t n_results);
+
 #endif

@@ -96,6 +96,7 @@ static wf_status progress_start(wf_conductor *k)
                             .print = true,
                             .watch = watch,
                             .n_watch = (size_t)n,
+                            .n_rows = wf_pool_rows(k->pool),
                             .requests_total = wf_pool_total(k->pool),
                             .requests_before = wf_pool_before(k->pool),
                             .stall_ns = INT64_MAX}; // the conductor says so itself
@@ -113,6 +114,11 @@ static wf_status open(wf_conductor *k)
     WF_TRY(groups_make(k));
     WF_TRY(wf_pool_open(&pool, &k->pool));
     WF_TRY(wf_drain_watch(c->drain, k->dir)); // an older stop file is gone by now
+    k->over = wf_pool_before(k->pool) >= wf_pool_total(k->pool);
+    if (k->over) { // no group is started to find that out
+        wf_folder_say_nothing_left(k->dir, wf_pool_total(k->pool));
+        return WF_OK;
+    }
     wf_conductor_tell(k, WF_EVENT_BEGIN, NULL, -1, NULL, "%d group%s of %d on %zu node%s",
                       k->n_groups, WF_S(k->n_groups), k->tensor, c->site->nodes.n,
                       WF_S(c->site->nodes.n));
@@ -128,7 +134,7 @@ static wf_status end_of(const wf_conductor *k, const wf_runner_outcome *out)
                        " left: run the same command again to continue",
                        k->end == WF_DRAINED ? k->why : "drained", out->n_before + out->n_done,
                        out->n_total, WF_S(out->n_total), WF_ARE(out->n_total), out->n_left);
-    if (out->n_left > 0)
+    if (out->n_left > 0 && wf_pool_counts_well(k->pool))
         return wf_fail(WF_INTERNAL,
                        "%s: all groups are done, with %" PRId64
                        " request%s without a result; weft check names them, the same command again "

@@ -47,6 +47,7 @@ static wf_folder_config folder_config(const wf_pool *pool)
                               .dtype = wf_dtype_name(pool->model.dtype),
                               .shards = pool->in.shard,
                               .n_shards = pool->in.n,
+                              .n_results = wf_pool_total(pool),
                               .start = c->start};
 }
 
@@ -155,9 +156,21 @@ const char *wf_pool_job_file(const wf_pool *pool)
     return pool->job_file;
 }
 
+int64_t wf_pool_rows(const wf_pool *pool)
+{
+    return wf_inputs_rows(&pool->in);
+}
+
 int64_t wf_pool_total(const wf_pool *pool)
 {
     return wf_inputs_results(&pool->in, pool->config.spec);
+}
+
+bool wf_pool_counts_well(const wf_pool *pool)
+{
+    for (size_t i = 0; i < pool->in.n; i++)
+        if (pool->in.info[i].n_own > 0) return false;
+    return true;
 }
 
 int64_t wf_pool_before(const wf_pool *pool)

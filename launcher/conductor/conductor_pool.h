@@ -60,7 +60,9 @@ wf_status wf_pool_strays(wf_pool *pool, wf_pool_return *out);
 
 // Totals as a runner reports them, from what is sealed; n_failed and elapsed_ns are left alone.
 wf_status wf_pool_sum_up(wf_pool *pool, wf_runner_outcome *out);
-int64_t wf_pool_total(const wf_pool *pool);  // results of the job
-int64_t wf_pool_before(const wf_pool *pool); // of them, done by earlier runs
+int64_t wf_pool_rows(const wf_pool *pool);     // requests of the job
+int64_t wf_pool_total(const wf_pool *pool);    // results of the job
+bool wf_pool_counts_well(const wf_pool *pool); // false: damaged rows may make it fewer
+int64_t wf_pool_before(const wf_pool *pool);   // of them, done by earlier runs
 
 #endif

@@ -76,7 +76,7 @@ static void put_requests(const wf_watch_view *v, wf_text *out)
     if (v->requests_total > 0)
         wf_text_printf(out, " of %s", wf_words_count(v->requests_total, total));
     int64_t n = v->requests_total > 0 ? v->requests_total : v->requests_done;
-    wf_text_printf(out, " request%s done", WF_S(n));
+    wf_text_printf(out, " %s%s done", wf_words_result(v->n_rows, n), WF_S(n));
     if (v->requests_total > 0) {
         wf_text_printf(out, " (%s)",
                        wf_words_percent(v->requests_done, v->requests_total, percent));
@@ -266,6 +266,7 @@ void wf_standing_json(const wf_standing *s, wf_json_writer *w)
     wf_json_put_string(w, "queue_state", s->queue->state);
     wf_json_put_string(w, "queue_reason", s->queue->reason);
     wf_json_put_string(w, "nodes", s->queue->nodes);
+    wf_json_put_i64(w, "rows", v->n_rows);
     wf_json_put_i64(w, "requests_total", v->requests_total);
     wf_json_put_i64(w, "requests_done", v->requests_done);
     wf_json_put_i64(w, "requests_failed", v->requests_failed);

@@ -18,6 +18,32 @@ static void test_a_run(void **state)
     assert_run("cat out/a/events.jsonl", 0, "\"event\":\"done\"");
 }
 
+// Several samples of a row, by the job or by the row: counted before anything is started.
+static void test_nothing_is_left(void **state)
+{
+    (void)state;
+    assert_run("for i in 1 2 3; do echo \"{\\\"id\\\": $i, \\\"prompt_token_ids\\\": [97], "
+               "\\\"max_new_tokens\\\": 3, \\\"n\\\": $i}\"; done > own.jsonl; " WEFT
+               " pack own.jsonl -o own.h5 --model " MODEL,
+               0, NULL);
+    static const char *const keys[] = {"--set sampling.n=2", "--set 'requests=[own.h5]'"};
+    static const char *const said[] = {"40 of 40 samples", "6 of 6 samples"};
+    for (size_t i = 0; i < N_ROWS(keys); i++) {
+        char command[1024];
+        snprintf(command, sizeof command,
+                 WEFT GROUPS "%s --set sampling.temperature=1 --out out/n%zu", keys[i], i);
+        assert_run(command, 0, " done, 0 failed");
+        assert_run(command, 0, "nothing to do: ");
+        snprintf(command, sizeof command,
+                 "test ! -e out/n%zu/stop && ! grep lost out/n%zu/events.jsonl && " WEFT
+                 " status out/n%zu",
+                 i, i, i);
+        assert_run(command, 0, said[i]);
+    }
+    assert_run(WEFT " run job.yaml --out out/n2 && " WEFT " run job.yaml --out out/n2", 0,
+               "nothing to do: 20 results of the job are there already");
+}
+
 // The other group goes on, and the lost one comes back.
 static void test_a_killed_rank(void **state)
 {
@@ -148,6 +174,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_run),
+        cmocka_unit_test(test_nothing_is_left),
         cmocka_unit_test(test_a_killed_rank),
         cmocka_unit_test(test_a_group_starts_again),
         cmocka_unit_test(test_a_stopped_rank_is_named),
