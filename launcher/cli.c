@@ -265,8 +265,8 @@ static void print_row(FILE *file, const char *left, const char *right)
 
 void wf_cli_print_overview(FILE *file)
 {
-    fputs("weft runs batch inference of language models over streams of requests, alone, under\n"
-          "mpirun or srun.\n\nusage: weft COMMAND [options] ARGUMENTS\n\ncommands:\n",
+    fputs("weft " WF_CLI_WHAT_IT_DOES ".\n\nusage: weft COMMAND [options] ARGUMENTS\n\n"
+          "commands:\n",
           file);
     for (const wf_command *c = wf_commands; c->name; c++)
         print_row(file, c->name, c->summary);

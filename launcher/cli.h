@@ -33,6 +33,11 @@ typedef struct wf_command {
     wf_status (*run)(const wf_cli *cli);
 } wf_command;
 
+// What the program is for, as a phrase.
+#define WF_CLI_WHAT_IT_DOES                                                                        \
+    "runs batch inference of language models over streams of requests, alone, under mpirun or "    \
+    "srun"
+
 // All commands, up to a row without a name.
 extern const wf_command wf_commands[];
 

@@ -138,9 +138,13 @@ const wf_command wf_commands[] = {
      .options = wf_merge_options_table,
      .run = wf_cmd_merge},
     {.name = "help",
-     .arguments = "[COMMAND | keys [WORD] | exit-codes]",
+     .arguments = "[COMMAND | keys [WORD] | exit-codes | man [PAGE] | completion SHELL]",
      .summary = "Explains a command, the keys of the job file, or the exit codes",
-     .details = "weft help keys slurm shows the keys that have the word in their name.\n",
+     .details =
+         "weft help keys slurm shows the keys that have the word in their name.\n"
+         "weft help man run | man -l - shows a page that was not installed; there is one of\n"
+         "each command and of the job file (man job). source <(weft help completion bash)\n"
+         "completes commands, options and keys; zsh and fish alike.\n",
      .min_arguments = 0,
      .max_arguments = 2,
      .options = wf_help_options,

@@ -34,5 +34,6 @@ wf_status wf_cmd_merge(const wf_cli *cli);
 wf_status wf_cmd_submit(const wf_cli *cli);
 wf_status wf_cmd_cancel(const wf_cli *cli);
 wf_status wf_cmd_help(const wf_cli *cli);
+const char *wf_help_topic(size_t i); // "keys" ...: what help explains besides commands; NULL: none
 
 #endif

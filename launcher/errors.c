@@ -12,12 +12,7 @@ void wf_error_print(const char *command, int rank)
             wf_error());
 }
 
-typedef struct {
-    int code;
-    const char *meaning;
-} exit_row;
-
-static const exit_row exit_rows[] = {
+const wf_exit_row wf_exit_rows[] = {
     {0, "complete"},
     {3, "complete, some requests failed (slurm.fail_on_row_errors: false makes it 0)"},
     {64, "wrong usage: see weft help"},
@@ -29,10 +24,11 @@ static const exit_row exit_rows[] = {
     {74, "input/output error: disk full, no permission ..."},
     {75, "drained in time before a deadline or on a signal: run again to continue"},
     {78, "bad job file, or an output folder that this job must not use"},
+    {0, NULL},
 };
 
 void wf_exit_codes_print(FILE *file)
 {
-    for (size_t i = 0; i < sizeof exit_rows / sizeof exit_rows[0]; i++)
-        fprintf(file, "  %2d  %s\n", exit_rows[i].code, exit_rows[i].meaning);
+    for (const wf_exit_row *row = wf_exit_rows; row->meaning; row++)
+        fprintf(file, "  %2d  %s\n", row->code, row->meaning);
 }

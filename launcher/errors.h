@@ -8,7 +8,15 @@
 // `command` may be NULL. Local.
 void wf_error_print(const char *command, int rank);
 
-// The exit codes and their meanings, a line each.
+typedef struct wf_exit_row {
+    int code;
+    const char *meaning; // a phrase
+} wf_exit_row;
+
+// All exit codes, up to a row without a meaning.
+extern const wf_exit_row wf_exit_rows[];
+
+// The same, a line each.
 void wf_exit_codes_print(FILE *file);
 
 #endif

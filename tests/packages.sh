@@ -6,7 +6,7 @@ weft_package_set() {
     build) echo build-essential cmake pkg-config git libopenmpi-dev libhdf5-dev libyaml-dev \
         libjansson-dev libxxhash-dev libpmix-dev libhwloc-dev libopenblas-dev libcmocka-dev ;;
     run) echo openmpi-bin python3 python3-h5py python3-numpy ;;
-    test) echo hdf5-tools python3-pandas python3-venv procps ;;
+    test) echo hdf5-tools python3-pandas python3-venv procps mandoc ;;
     slurm) echo slurmctld slurmd slurm-client slurm-wlm-basic-plugins munge iproute2 util-linux ;;
     *) echo "packages.sh: no set '$1'" >&2; return 1 ;;
     esac

@@ -119,6 +119,8 @@ wf_status wf_options_to_yaml(const wf_options *options, char **out);
 // From the table alone; own, free(). The example is a complete file with comments.
 wf_status wf_option_example(const wf_option *table, size_t n_options, char **out);
 wf_status wf_option_markdown(const wf_option *table, size_t n_options, char **out);
+// What one key may be, "whole number, 1 to 4096 rows, or auto".
+wf_status wf_option_may_be(const wf_option *option, char **out);
 // Keys that have `word` in their name; "": all.
 wf_status wf_option_help(const wf_option *table, size_t n_options, const char *word, char **out);
 

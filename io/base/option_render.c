@@ -156,6 +156,13 @@ wf_status wf_option_markdown(const wf_option *table, size_t n_options, char **ou
     return wf_text_take(&text, out);
 }
 
+wf_status wf_option_may_be(const wf_option *option, char **out)
+{
+    wf_text text = {0};
+    wf_option_describe(option, &text);
+    return wf_text_take(&text, out);
+}
+
 wf_status wf_option_help(const wf_option *table, size_t n_options, const char *word, char **out)
 {
     wf_text text = {0};

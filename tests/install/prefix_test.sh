@@ -16,7 +16,10 @@ cmake --install "$build" --prefix "$folder/first" >"$folder/install.log" ||
 mv "$folder/first" "$folder/second"
 cp "$here/installed.sh" "$folder/installed.sh"
 
-for file in bin/weft share/doc/weft/LICENSE share/doc/weft/README.md share/weft/plot.py; do
+for file in bin/weft share/doc/weft/LICENSE share/doc/weft/README.md share/weft/plot.py \
+    share/man/man1/weft.1 share/man/man1/weft-run.1 share/man/man5/weft-job.5 \
+    share/bash-completion/completions/weft share/zsh/site-functions/_weft \
+    share/fish/vendor_completions.d/weft.fish; do
     [ -s "$folder/second/$file" ] || installed_fail "$file was not installed"
 done
 ! readelf -d "$folder/second/bin/weft" | grep -F "$build" ||

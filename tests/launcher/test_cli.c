@@ -27,6 +27,13 @@ static const cli_row help_rows[] = {
     {WEFT " help run keys", 64, "do not know what to do with \"keys\""},
     {WEFT " run --help | grep -E -e '--group|--epoch|by weft itself'", 1, NULL}, // its own
     {WEFT " help exit-codes", 0, "75"},
+    {WEFT " help man run", 0, ".TH"},
+    {WEFT " help man job", 0, "engine.max_rows"},
+    {WEFT " help man jib", 64, "no manual page of \"jib\""},
+    {WEFT " help completion bash", 0, "complete -F _weft weft"},
+    {WEFT " help completion csh", 64, "bash, zsh or fish"},
+    {WEFT " help exit-codes 3", 64, "do not know what to do with \"3\""},
+    {WEFT " help --share /proc/nowhere", 74, "/proc/nowhere"},
     {WEFT " help nothing", 64, "no command or topic \"nothing\""},
     {WEFT " --version", 0, "hdf5"},
     {WEFT " version", 0, "hdf5"},
