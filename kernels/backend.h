@@ -81,25 +81,10 @@ typedef struct wf_backend_ops {
     // name NULL ends it.
     void (*range)(wf_backend *be, const char *name);
 
-    // Operations (ops.h).
-    wf_status (*token_ids)(wf_backend *be, wf_stream *s, const wf_token_ids_args *a);
-    wf_status (*embed)(wf_backend *be, wf_stream *s, const wf_embed_args *a);
-    wf_status (*gemm)(wf_backend *be, wf_stream *s, const wf_gemm_args *a);
-    wf_status (*rmsnorm)(wf_backend *be, wf_stream *s, const wf_rmsnorm_args *a);
-    wf_status (*layernorm)(wf_backend *be, wf_stream *s, const wf_layernorm_args *a);
-    wf_status (*add)(wf_backend *be, wf_stream *s, const wf_add_args *a);
-    wf_status (*rope_kv_append)(wf_backend *be, wf_stream *s, const wf_rope_args *a);
-    wf_status (*attention)(wf_backend *be, wf_stream *s, const wf_attention_args *a);
-    wf_status (*silu_mul)(wf_backend *be, wf_stream *s, const wf_activation_args *a);
-    wf_status (*gelu)(wf_backend *be, wf_stream *s, const wf_activation_args *a);
-    wf_status (*gather)(wf_backend *be, wf_stream *s, const wf_gather_args *a);
-    wf_status (*scatter)(wf_backend *be, wf_stream *s, const wf_scatter_args *a);
-    wf_status (*reorder)(wf_backend *be, wf_stream *s, const wf_reorder_args *a);
-    wf_status (*kv_copy)(wf_backend *be, wf_stream *s, const wf_kv_copy_args *a);
-    wf_status (*count)(wf_backend *be, wf_stream *s, const wf_count_args *a);
-    wf_status (*sample)(wf_backend *be, wf_stream *s, const wf_sample_args *a);
-    wf_status (*best)(wf_backend *be, wf_stream *s, const wf_best_args *a);
-    wf_status (*best_pick)(wf_backend *be, wf_stream *s, const wf_best_pick_args *a);
+    // Operations, one entry for each row of WF_OPS (ops.h).
+#define WF_OP_ENTRY(op, args) wf_status (*op)(wf_backend * be, wf_stream * s, const args *a);
+    WF_OPS(WF_OP_ENTRY)
+#undef WF_OP_ENTRY
 
     // Capture of a step: what is queued between begin and end is kept, not run. Its arguments are
     // kept by value; what they point to is read when the graph runs. A step must have run once, in
@@ -124,8 +109,11 @@ struct wf_weight {
 
 // Creates the back end called `name` ("ref", "cpu", "cuda"). Caller owns *out. Errors: WF_CONFIG
 // (no such name), WF_NOT_BUILT (built without it: says which CMake option), WF_DEVICE (no device),
-// WF_NO_MEMORY.
+// WF_NO_MEMORY, those of wf_backend_check.
 wf_status wf_backend_create(const char *name, const wf_backend_config *config, wf_backend **out);
+
+// Whether a table has every entry it must have. WF_INTERNAL names the first that is missing.
+wf_status wf_backend_check(const wf_backend_ops *ops);
 
 // Takes NULL.
 void wf_backend_destroy(wf_backend *be);

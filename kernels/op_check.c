@@ -46,6 +46,20 @@ wf_status wf_check_weight_block(const wf_weight *w, int64_t i_row, int64_t n_row
     return WF_OK;
 }
 
+static wf_status check_batch(const char *op, const wf_batch *b)
+{
+    if (b->n_tokens < b->n_seqs || b->n_seqs < b->n_decode || b->n_decode < 0)
+        return wf_fail(WF_INTERNAL, "%s: %d tokens in %d sequences, %d of them decode rows", op,
+                       b->n_tokens, b->n_seqs, b->n_decode);
+    return WF_OK;
+}
+
+wf_status wf_check_token_ids(const wf_token_ids_args *a, wf_dtype act)
+{
+    (void)act;
+    return check_batch("token_ids", a->batch);
+}
+
 wf_status wf_check_embed(const wf_embed_args *a, wf_dtype act)
 {
     WF_TRY(check_typed("embed", "y", &a->y, act));
@@ -101,13 +115,10 @@ static wf_status check_kv(const char *op, const wf_batch *b, const wf_kv *kv, in
     if (kv->head_dim < 8 || kv->head_dim > 256 || kv->head_dim % 8 != 0)
         return wf_fail(WF_INTERNAL, "%s: head_dim %d is not a multiple of 8 up to 256", op,
                        kv->head_dim);
-    if (b->n_tokens < b->n_seqs || b->n_seqs < b->n_decode || b->n_decode < 0)
-        return wf_fail(WF_INTERNAL, "%s: %d tokens in %d sequences, %d of them decode rows", op,
-                       b->n_tokens, b->n_seqs, b->n_decode);
-    return WF_OK;
+    return check_batch(op, b);
 }
 
-wf_status wf_check_rope(const wf_rope_args *a, wf_dtype act)
+wf_status wf_check_rope_kv_append(const wf_rope_args *a, wf_dtype act)
 {
     int64_t n_cols = (int64_t)(a->n_heads + 2 * a->kv.n_kv_heads) * a->kv.head_dim;
     WF_TRY(check_kv("rope_kv_append", a->batch, &a->kv, a->n_heads));
@@ -145,8 +156,9 @@ wf_status wf_check_gelu(const wf_activation_args *a, wf_dtype act)
     return check_shape("gelu", "x", &a->x, a->y.n_rows, a->y.n_cols);
 }
 
-wf_status wf_check_gather(const wf_gather_args *a)
+wf_status wf_check_gather(const wf_gather_args *a, wf_dtype act)
 {
+    (void)act;
     WF_TRY(check_matrix("gather", "x", &a->x));
     WF_TRY(check_typed("gather", "y", &a->y, a->x.dtype));
     return check_shape("gather", "y", &a->y, a->y.n_rows, a->x.n_cols);
@@ -160,14 +172,16 @@ static wf_status check_row_bytes(const char *op, size_t row_bytes)
     return WF_OK;
 }
 
-wf_status wf_check_scatter(const wf_scatter_args *a)
+wf_status wf_check_scatter(const wf_scatter_args *a, wf_dtype act)
 {
+    (void)act;
     if (a->n < 0) return wf_fail(WF_INTERNAL, "scatter: %d rows", a->n);
     return check_row_bytes("scatter", a->row_bytes);
 }
 
-wf_status wf_check_reorder(const wf_reorder_args *a)
+wf_status wf_check_reorder(const wf_reorder_args *a, wf_dtype act)
 {
+    (void)act;
     if (a->n_moves < 0 || a->n_arrays < 0)
         return wf_fail(WF_INTERNAL, "reorder: %d moves of %d arrays", a->n_moves, a->n_arrays);
     for (int32_t i = 0; i < a->n_arrays; i++)
@@ -175,8 +189,27 @@ wf_status wf_check_reorder(const wf_reorder_args *a)
     return WF_OK;
 }
 
-wf_status wf_check_sample(const wf_sample_args *a)
+wf_status wf_check_kv_copy(const wf_kv_copy_args *a, wf_dtype act)
 {
+    (void)act;
+    if (a->n_layers < 0 || a->n_pages < 0 || a->page_bytes < 0)
+        return wf_fail(WF_INTERNAL, "kv_copy: %d pages of %" PRId64 " bytes in %d layers",
+                       a->n_pages, a->page_bytes, a->n_layers);
+    return WF_OK;
+}
+
+wf_status wf_check_count(const wf_count_args *a, wf_dtype act)
+{
+    (void)act;
+    if (a->counts_stride < a->n_vocab || a->counts_stride % 2 != 0)
+        return wf_fail(WF_INTERNAL, "count: %d tokens in rows of %" PRId64 " counts", a->n_vocab,
+                       a->counts_stride);
+    return check_batch("count", a->batch);
+}
+
+wf_status wf_check_sample(const wf_sample_args *a, wf_dtype act)
+{
+    (void)act;
     WF_TRY(check_typed("sample", "logits", &a->logits, WF_F32));
     if (a->n_vocab < 1 || a->n_vocab > a->logits.n_cols)
         return wf_fail(WF_INTERNAL, "sample: %d tokens in rows of %" PRId64 " logits", a->n_vocab,
@@ -189,11 +222,20 @@ wf_status wf_check_sample(const wf_sample_args *a)
     return WF_OK;
 }
 
-wf_status wf_check_best(const wf_best_args *a)
+wf_status wf_check_best(const wf_best_args *a, wf_dtype act)
 {
+    (void)act;
     WF_TRY(check_typed("best", "logits", &a->logits, WF_F32));
     if (a->n_valid < 0 || a->n_valid > a->logits.n_cols)
         return wf_fail(WF_INTERNAL, "best: %d tokens in rows of %" PRId64 " logits", a->n_valid,
                        a->logits.n_cols);
+    return WF_OK;
+}
+
+wf_status wf_check_best_pick(const wf_best_pick_args *a, wf_dtype act)
+{
+    (void)act;
+    if (a->n < 0 || a->n_ranks < 1)
+        return wf_fail(WF_INTERNAL, "best_pick: %d rows of %d ranks", a->n, a->n_ranks);
     return WF_OK;
 }

@@ -223,4 +223,28 @@ typedef struct wf_best_pick_args {
     int32_t *token;      // [n]
 } wf_best_pick_args;
 
+// Every operation: X(entry of the back end's table, its arguments). The list gives the table its
+// entries and the check that none is missing (backend.h), each back end its declarations, the
+// profile its rows (profile_cost.h), the checks of arguments (op_check.h) and the module its
+// version (cuda/module.h).
+#define WF_OPS(X)                                                                                  \
+    X(token_ids, wf_token_ids_args)                                                                \
+    X(embed, wf_embed_args)                                                                        \
+    X(gemm, wf_gemm_args)                                                                          \
+    X(rmsnorm, wf_rmsnorm_args)                                                                    \
+    X(layernorm, wf_layernorm_args)                                                                \
+    X(add, wf_add_args)                                                                            \
+    X(rope_kv_append, wf_rope_args)                                                                \
+    X(attention, wf_attention_args)                                                                \
+    X(silu_mul, wf_activation_args)                                                                \
+    X(gelu, wf_activation_args)                                                                    \
+    X(gather, wf_gather_args)                                                                      \
+    X(scatter, wf_scatter_args)                                                                    \
+    X(reorder, wf_reorder_args)                                                                    \
+    X(kv_copy, wf_kv_copy_args)                                                                    \
+    X(count, wf_count_args)                                                                        \
+    X(sample, wf_sample_args)                                                                      \
+    X(best, wf_best_args)                                                                          \
+    X(best_pick, wf_best_pick_args)
+
 #endif

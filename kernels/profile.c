@@ -123,7 +123,7 @@ static wf_status end(wf_profile *p, wf_stream *s)
         WF_TRY(p->inner->op(be, s, a));                                                            \
         return end(p, s);                                                                          \
     }
-WF_PROFILED_OPS(WF_PROFILE_WRAP)
+WF_OPS(WF_PROFILE_WRAP)
 #undef WF_PROFILE_WRAP
 
 // A step's first operation says what kind of step it is.
@@ -243,9 +243,8 @@ wf_status wf_profile_start(wf_backend *be, wf_profile **out)
     p->be = be;
     p->inner = be->ops;
     p->ops = *be->ops;
-#define WF_PROFILE_ENTRY(op, args)                                                                 \
-    if (p->ops.op) p->ops.op = profiled_##op;
-    WF_PROFILED_OPS(WF_PROFILE_ENTRY)
+#define WF_PROFILE_ENTRY(op, args) p->ops.op = profiled_##op;
+    WF_OPS(WF_PROFILE_ENTRY)
 #undef WF_PROFILE_ENTRY
     p->ops.token_ids = first_op;
     wf_status st = open_profile(p);

@@ -551,6 +551,9 @@ const void *wf_comm_nccl_module_get(void);
 // Named in kernels/cuda/cuda_module.c, which must not know what this floor calls things.
 const void *wf_comm_nccl_module_get(void)
 {
-    static const wf_comm_nccl_module module = {.create = nccl_create, .version = nccl_version};
+    static const wf_comm_nccl_module module = {.config_bytes = sizeof(wf_comm_nccl_config),
+                                               .ops_bytes = sizeof(wf_comm_ops),
+                                               .create = nccl_create,
+                                               .version = nccl_version};
     return &module;
 }

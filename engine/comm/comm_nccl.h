@@ -49,6 +49,7 @@ wf_status wf_comm_nccl_version(char out[WF_COMM_NCCL_VERSION_MAX]);
 
 // What wf_cuda_module.comm points to.
 typedef struct wf_comm_nccl_module {
+    size_t config_bytes, ops_bytes; // of wf_comm_nccl_config and wf_comm_ops in its build
     wf_status (*create)(wf_comm *control, wf_backend *be, const wf_comm_nccl_config *config,
                         wf_comm **out);
     wf_status (*version)(char out[WF_COMM_NCCL_VERSION_MAX]);

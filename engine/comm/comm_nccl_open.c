@@ -6,8 +6,13 @@ static wf_status find(const wf_comm_nccl_module **out)
 {
     const wf_cuda_module *module;
     WF_TRY(wf_cuda_module_get(&module));
-    *out = module->comm;
-    if (*out) return WF_OK;
+    const wf_comm_nccl_module *found = module->comm;
+    if (found && (found->config_bytes != sizeof(wf_comm_nccl_config) ||
+                  found->ops_bytes != sizeof(wf_comm_ops)))
+        return wf_fail(WF_MISMATCH, "comm: " WF_CUDA_MODULE_FILE " is of another build of weft; "
+                                    "install both together");
+    *out = found;
+    if (found) return WF_OK;
     return wf_fail(WF_NOT_BUILT, "comm: " WF_CUDA_MODULE_FILE " was built without NCCL; install "
                                  "its header (nccl.h) and build again with -DWEFT_CUDA=ON");
 }

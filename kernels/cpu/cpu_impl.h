@@ -55,17 +55,9 @@ wf_status wf_cpu_weight_load(wf_backend *be, wf_weight *w, int64_t i_row, int64_
 wf_status wf_cpu_weight_random(wf_backend *be, wf_weight *w, uint64_t seed, float std);
 void wf_cpu_weight_destroy(wf_backend *be, wf_weight *w);
 
-wf_status wf_cpu_embed(wf_backend *be, wf_stream *s, const wf_embed_args *a);
-wf_status wf_cpu_gemm(wf_backend *be, wf_stream *s, const wf_gemm_args *a);
-wf_status wf_cpu_rmsnorm(wf_backend *be, wf_stream *s, const wf_rmsnorm_args *a);
-wf_status wf_cpu_layernorm(wf_backend *be, wf_stream *s, const wf_layernorm_args *a);
-wf_status wf_cpu_add(wf_backend *be, wf_stream *s, const wf_add_args *a);
-wf_status wf_cpu_rope_kv_append(wf_backend *be, wf_stream *s, const wf_rope_args *a);
-wf_status wf_cpu_attention(wf_backend *be, wf_stream *s, const wf_attention_args *a);
-wf_status wf_cpu_silu_mul(wf_backend *be, wf_stream *s, const wf_activation_args *a);
-wf_status wf_cpu_gelu(wf_backend *be, wf_stream *s, const wf_activation_args *a);
-wf_status wf_cpu_kv_copy(wf_backend *be, wf_stream *s, const wf_kv_copy_args *a);
-wf_status wf_cpu_sample(wf_backend *be, wf_stream *s, const wf_sample_args *a);
-wf_status wf_cpu_best(wf_backend *be, wf_stream *s, const wf_best_args *a);
+// Those that this back end has itself; the others are ref's (cpu_backend.c).
+#define WF_CPU_OP(op, args) wf_status wf_cpu_##op(wf_backend *be, wf_stream *s, const args *a);
+WF_OPS(WF_CPU_OP)
+#undef WF_CPU_OP
 
 #endif

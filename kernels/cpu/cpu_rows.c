@@ -63,7 +63,7 @@ wf_status wf_cpu_gelu(wf_backend *be, wf_stream *s, const wf_activation_args *a)
 wf_status wf_cpu_rope_kv_append(wf_backend *be, wf_stream *s, const wf_rope_args *a)
 {
     (void)s;
-    WF_TRY(wf_check_rope(a, WF_F32));
+    WF_TRY(wf_check_rope_kv_append(a, WF_F32));
     const wf_cpu *cpu = wf_cpu_of(be);
     int32_t n_tokens = a->batch->n_tokens;
     int n = wf_cpu_threads_for(cpu, NS_PER_ELEMENT * (double)n_tokens * (double)a->qkv.n_cols);
@@ -77,6 +77,7 @@ wf_status wf_cpu_rope_kv_append(wf_backend *be, wf_stream *s, const wf_rope_args
 wf_status wf_cpu_kv_copy(wf_backend *be, wf_stream *s, const wf_kv_copy_args *a)
 {
     (void)s;
+    WF_TRY(wf_check_kv_copy(a, WF_F32));
     int64_t n_copies = (int64_t)a->n_layers * a->n_pages;
     int n = wf_cpu_threads_for(wf_cpu_of(be), (double)(n_copies * a->page_bytes) / 5.0);
 #pragma omp parallel for num_threads(n) schedule(static) if (n > 1)

@@ -220,7 +220,7 @@ static void sample_row(const wf_cpu *cpu, const wf_sample_args *a, int64_t i)
 wf_status wf_cpu_sample(wf_backend *be, wf_stream *s, const wf_sample_args *a)
 {
     (void)s;
-    WF_TRY(wf_check_sample(a));
+    WF_TRY(wf_check_sample(a, WF_F32));
     const wf_cpu *cpu = wf_cpu_of(be);
     int n_threads =
         wf_cpu_threads_for(cpu, NS_PER_LOGIT * (double)a->logits.n_rows * (double)a->n_vocab);
@@ -242,7 +242,7 @@ static wf_best best_of(const wf_cpu *cpu, float *logits, const wf_best_args *a)
 wf_status wf_cpu_best(wf_backend *be, wf_stream *s, const wf_best_args *a)
 {
     (void)s;
-    WF_TRY(wf_check_best(a));
+    WF_TRY(wf_check_best(a, WF_F32));
     const wf_cpu *cpu = wf_cpu_of(be);
     int n_threads = wf_cpu_threads_for(cpu, (double)a->logits.n_rows * (double)a->n_valid);
 #pragma omp parallel for num_threads(n_threads) schedule(dynamic, 1) if (n_threads > 1)

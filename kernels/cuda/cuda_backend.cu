@@ -472,8 +472,8 @@ int wf_cuda_device(wf_backend *be)
     return cuda_of(be)->device;
 }
 
-// Every entry is there: the compiler warns about a missing designator's neighbours, and the module
-// has no host code to fall back to.
+// Every operation is the module's own: it has no host code to fall back to.
+#define WF_CUDA_ENTRY(op, args) , .op = wf_cuda_##op
 const wf_backend_ops wf_cuda_ops = {
     .name = "cuda",
     .create = cuda_create,
@@ -498,25 +498,7 @@ const wf_backend_ops wf_cuda_ops = {
     .event_sync = cuda_event_sync,
     .stream_wait = cuda_stream_wait,
     .stamp = wf_cuda_stamp,
-    .range = cuda_range,
-    .token_ids = wf_cuda_token_ids,
-    .embed = wf_cuda_embed,
-    .gemm = wf_cuda_gemm,
-    .rmsnorm = wf_cuda_rmsnorm,
-    .layernorm = wf_cuda_layernorm,
-    .add = wf_cuda_add,
-    .rope_kv_append = wf_cuda_rope_kv_append,
-    .attention = wf_cuda_attention,
-    .silu_mul = wf_cuda_silu_mul,
-    .gelu = wf_cuda_gelu,
-    .gather = wf_cuda_gather,
-    .scatter = wf_cuda_scatter,
-    .reorder = wf_cuda_reorder,
-    .kv_copy = wf_cuda_kv_copy,
-    .count = wf_cuda_count,
-    .sample = wf_cuda_sample,
-    .best = wf_cuda_best,
-    .best_pick = wf_cuda_best_pick,
+    .range = cuda_range WF_OPS(WF_CUDA_ENTRY),
     .capture_begin = cuda_capture_begin,
     .capture_end = cuda_capture_end,
     .graph_launch = cuda_graph_launch,

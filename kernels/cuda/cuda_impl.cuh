@@ -181,24 +181,9 @@ wf_status wf_cuda_weight_load(wf_backend *be, wf_weight *w, int64_t i_row, int64
                               const void *src, wf_dtype src_dtype, int64_t src_stride);
 wf_status wf_cuda_weight_random(wf_backend *be, wf_weight *w, uint64_t seed, float std);
 void wf_cuda_weight_destroy(wf_backend *be, wf_weight *w);
-wf_status wf_cuda_token_ids(wf_backend *be, wf_stream *s, const wf_token_ids_args *a);
-wf_status wf_cuda_embed(wf_backend *be, wf_stream *s, const wf_embed_args *a);
-wf_status wf_cuda_gemm(wf_backend *be, wf_stream *s, const wf_gemm_args *a);
-wf_status wf_cuda_rmsnorm(wf_backend *be, wf_stream *s, const wf_rmsnorm_args *a);
-wf_status wf_cuda_layernorm(wf_backend *be, wf_stream *s, const wf_layernorm_args *a);
-wf_status wf_cuda_add(wf_backend *be, wf_stream *s, const wf_add_args *a);
-wf_status wf_cuda_rope_kv_append(wf_backend *be, wf_stream *s, const wf_rope_args *a);
-wf_status wf_cuda_attention(wf_backend *be, wf_stream *s, const wf_attention_args *a);
-wf_status wf_cuda_silu_mul(wf_backend *be, wf_stream *s, const wf_activation_args *a);
-wf_status wf_cuda_gelu(wf_backend *be, wf_stream *s, const wf_activation_args *a);
-wf_status wf_cuda_gather(wf_backend *be, wf_stream *s, const wf_gather_args *a);
-wf_status wf_cuda_scatter(wf_backend *be, wf_stream *s, const wf_scatter_args *a);
-wf_status wf_cuda_reorder(wf_backend *be, wf_stream *s, const wf_reorder_args *a);
-wf_status wf_cuda_kv_copy(wf_backend *be, wf_stream *s, const wf_kv_copy_args *a);
-wf_status wf_cuda_count(wf_backend *be, wf_stream *s, const wf_count_args *a);
-wf_status wf_cuda_sample(wf_backend *be, wf_stream *s, const wf_sample_args *a);
-wf_status wf_cuda_best(wf_backend *be, wf_stream *s, const wf_best_args *a);
-wf_status wf_cuda_best_pick(wf_backend *be, wf_stream *s, const wf_best_pick_args *a);
+#define WF_CUDA_OP(op, args) wf_status wf_cuda_##op(wf_backend *be, wf_stream *s, const args *a);
+WF_OPS(WF_CUDA_OP)
+#undef WF_CUDA_OP
 
 // GEMM's parts.
 wf_status wf_gemm_book_open(wf_cuda *cu); // reads the cache file, if any

@@ -41,15 +41,13 @@ void wf_log(wf_log_level level, const char *format, ...)
 extern const void *wf_comm_nccl_module_get(void) __attribute__((weak));
 
 __attribute__((visibility("default"))) const wf_cuda_module *
-wf_cuda_module_open(const wf_cuda_host *given);
+wf_cuda_module_enter(uint64_t version, const wf_cuda_host *given);
 
-const wf_cuda_module *wf_cuda_module_open(const wf_cuda_host *given)
+const wf_cuda_module *wf_cuda_module_enter(uint64_t version, const wf_cuda_host *given)
 {
-    static wf_cuda_module module = {.version = WF_CUDA_MODULE_VERSION};
-    if (given->version != WF_CUDA_MODULE_VERSION || given->ops_bytes != sizeof(wf_backend_ops))
-        return NULL;
+    static wf_cuda_module module;
+    if (version != wf_cuda_module_version()) return NULL;
     host = given;
-    module.devices_bytes = (uint32_t)sizeof(wf_cuda_devices);
     module.backend = &wf_cuda_ops;
     module.list = wf_cuda_list_devices;
     module.comm = wf_comm_nccl_module_get != NULL ? wf_comm_nccl_module_get() : NULL;

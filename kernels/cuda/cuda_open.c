@@ -16,8 +16,6 @@ static void host_log(int level, const char *text)
 }
 
 static const wf_cuda_host host = {
-    .version = WF_CUDA_MODULE_VERSION,
-    .ops_bytes = (uint32_t)sizeof(wf_backend_ops),
     .fail_v = wf_fail_v,
     .error = wf_error,
     .log = host_log,
@@ -83,11 +81,10 @@ static wf_status open_module(const wf_cuda_module **out)
                        "%s: cannot be opened: %s; load the CUDA toolkit it was built with "
                        "(module load cuda) or set LD_LIBRARY_PATH",
                        path, dlerror());
-    wf_cuda_module_open_fn *entry = NULL;
+    wf_cuda_module_enter_fn *entry = NULL;
     *(void **)&entry = dlsym(module, WF_CUDA_MODULE_ENTRY);
-    const wf_cuda_module *found = entry != NULL ? entry(&host) : NULL;
-    if (found == NULL || found->version != WF_CUDA_MODULE_VERSION ||
-        found->devices_bytes != sizeof(wf_cuda_devices)) {
+    const wf_cuda_module *found = entry != NULL ? entry(wf_cuda_module_version(), &host) : NULL;
+    if (found == NULL) {
         dlclose(module);
         return wf_fail(WF_MISMATCH, "%s: is of another build of weft; install both together", path);
     }
@@ -104,6 +101,14 @@ wf_status wf_cuda_module_get(const wf_cuda_module **out)
     *out = opened;
     pthread_mutex_unlock(&lock);
     return st;
+}
+
+wf_status wf_cuda_module_backend(const wf_backend_ops **out)
+{
+    const wf_cuda_module *module = NULL;
+    WF_TRY(wf_cuda_module_get(&module));
+    *out = module->backend;
+    return WF_OK;
 }
 
 wf_status wf_cuda_list(wf_cuda_devices *out)

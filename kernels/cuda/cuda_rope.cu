@@ -106,7 +106,7 @@ static wf_status rope(wf_cuda *cu, wf_stream *st, const wf_rope_args *a)
 wf_status wf_cuda_rope_kv_append(wf_backend *be, wf_stream *s, const wf_rope_args *a)
 {
     wf_cuda *cu = cuda_of(be);
-    WF_TRY(wf_check_rope(a, cu->act));
+    WF_TRY(wf_check_rope_kv_append(a, cu->act));
     if (a->batch->n_tokens == 0) return WF_OK;
     return with_dtype(cu->act, [&](auto *t) {
         typedef std::remove_pointer_t<decltype(t)> T;

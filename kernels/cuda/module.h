@@ -3,8 +3,9 @@
 //   executable --dlopen--> libweft_cuda.so --links--> libcublasLt, libnccl (libcuda through cudart)
 //
 // One binary thus serves machines with and without a GPU, a driver or the libraries. The module has
-// one entry, wf_cuda_module_open(). It records errors through the host's functions, so that
-// wf_error() of the executable shows them. Local.
+// one entry, wf_cuda_module_enter(). It records errors through the host's functions, so that
+// wf_error() of the executable shows them. Both sides must be of one build; each says so by the
+// same number, made of what they share (wf_cuda_module_version). Local.
 #ifndef WF_KERNELS_CUDA_MODULE_H
 #define WF_KERNELS_CUDA_MODULE_H
 
@@ -14,16 +15,11 @@
 #include "io/base/status.h"
 #include "kernels/backend.h"
 
-// Raised with every change of the tables below, of backend.h or of ops.h: both sides must be of
-// one build.
-#define WF_CUDA_MODULE_VERSION 5u
-#define WF_CUDA_MODULE_FILE    "libweft_cuda.so"
-#define WF_CUDA_MODULE_ENTRY   "wf_cuda_module_open"
+#define WF_CUDA_MODULE_FILE  "libweft_cuda.so"
+#define WF_CUDA_MODULE_ENTRY "wf_cuda_module_enter"
 
 // What the module uses of its host. Borrowed for the life of the process.
 typedef struct wf_cuda_host {
-    uint32_t version;   // WF_CUDA_MODULE_VERSION
-    uint32_t ops_bytes; // sizeof(wf_backend_ops), a second look at the same question
     wf_status (*fail_v)(wf_status status, const char *format, va_list args);
     const char *(*error)(void);
     void (*log)(int level, const char *text); // level is a wf_log_level
@@ -47,19 +43,24 @@ typedef struct wf_cuda_devices {
 } wf_cuda_devices;
 
 typedef struct wf_cuda_module {
-    uint32_t version, devices_bytes; // sizeof(wf_cuda_devices)
     const wf_backend_ops *backend;
     wf_status (*list)(wf_cuda_devices *out);
     const void *comm; // engine/comm/comm_nccl.h knows its type; NULL: built without NCCL
 } wf_cuda_module;
 
-// The entry's type. NULL when the versions differ. Borrowed, static.
-typedef const wf_cuda_module *wf_cuda_module_open_fn(const wf_cuda_host *host);
+// The entry's type, the same in all builds. NULL when the versions differ. Borrowed, static.
+typedef const wf_cuda_module *wf_cuda_module_enter_fn(uint64_t version, const wf_cuda_host *host);
+
+// A hash of the operations, number formats and structs that host and module exchange. Local.
+uint64_t wf_cuda_module_version(void);
 
 // Opens the module once per process: from WEFT_MODULE_DIR, else from the executable's folder, else
 // from ../lib/weft or ../lib beside that, as installed. Errors: WF_NOT_BUILT (no such file),
 // WF_DEVICE (no driver, or a library of the module is missing), WF_MISMATCH (of another build).
 wf_status wf_cuda_module_get(const wf_cuda_module **out);
+
+// The module's back end. Errors as above.
+wf_status wf_cuda_module_backend(const wf_backend_ops **out);
 
 // The devices that this process may use; makes no context, so it costs no device memory. Errors:
 // those above; WF_DEVICE with host, cause (no driver, one too old with both versions, no device

@@ -43,24 +43,11 @@ void wf_ref_weight_destroy(wf_backend *be, wf_weight *w);
 // Element (row, col) of a weight of this back end, as f32. Borrows.
 float wf_ref_weight_at(const wf_weight *w, int64_t row, int64_t col);
 
-// Operations.
-wf_status wf_ref_token_ids(wf_backend *be, wf_stream *s, const wf_token_ids_args *a);
-wf_status wf_ref_embed(wf_backend *be, wf_stream *s, const wf_embed_args *a);
-wf_status wf_ref_gemm(wf_backend *be, wf_stream *s, const wf_gemm_args *a);
-wf_status wf_ref_rmsnorm(wf_backend *be, wf_stream *s, const wf_rmsnorm_args *a);
-wf_status wf_ref_layernorm(wf_backend *be, wf_stream *s, const wf_layernorm_args *a);
-wf_status wf_ref_add(wf_backend *be, wf_stream *s, const wf_add_args *a);
-wf_status wf_ref_rope_kv_append(wf_backend *be, wf_stream *s, const wf_rope_args *a);
-wf_status wf_ref_attention(wf_backend *be, wf_stream *s, const wf_attention_args *a);
-wf_status wf_ref_silu_mul(wf_backend *be, wf_stream *s, const wf_activation_args *a);
-wf_status wf_ref_gelu(wf_backend *be, wf_stream *s, const wf_activation_args *a);
-wf_status wf_ref_gather(wf_backend *be, wf_stream *s, const wf_gather_args *a);
-wf_status wf_ref_scatter(wf_backend *be, wf_stream *s, const wf_scatter_args *a);
-wf_status wf_ref_reorder(wf_backend *be, wf_stream *s, const wf_reorder_args *a);
-wf_status wf_ref_kv_copy(wf_backend *be, wf_stream *s, const wf_kv_copy_args *a);
-wf_status wf_ref_count(wf_backend *be, wf_stream *s, const wf_count_args *a);
-wf_status wf_ref_sample(wf_backend *be, wf_stream *s, const wf_sample_args *a);
-wf_status wf_ref_best(wf_backend *be, wf_stream *s, const wf_best_args *a);
-wf_status wf_ref_best_pick(wf_backend *be, wf_stream *s, const wf_best_pick_args *a);
+#define WF_REF_OP(op, args) wf_status wf_ref_##op(wf_backend *be, wf_stream *s, const args *a);
+WF_OPS(WF_REF_OP)
+#undef WF_REF_OP
+
+// The table's entries for all of them, after those before.
+#define WF_REF_ENTRY(op, args) , .op = wf_ref_##op
 
 #endif

@@ -32,7 +32,7 @@ wf_status wf_ref_rope_kv_append(wf_backend *be, wf_stream *s, const wf_rope_args
 {
     (void)be;
     (void)s;
-    WF_TRY(wf_check_rope(a, WF_F32));
+    WF_TRY(wf_check_rope_kv_append(a, WF_F32));
     const wf_kv *kv = &a->kv;
     for (int32_t t = 0; t < a->batch->n_tokens; t++) {
         float *row = (float *)a->qkv.data + t * a->qkv.stride;

@@ -10,6 +10,7 @@ wf_status wf_ref_token_ids(wf_backend *be, wf_stream *s, const wf_token_ids_args
 {
     (void)be;
     (void)s;
+    WF_TRY(wf_check_token_ids(a, WF_F32));
     const wf_batch *b = a->batch;
     for (int32_t t = 0; t < b->n_tokens; t++) {
         int32_t given = a->host_ids[t];
@@ -22,7 +23,7 @@ wf_status wf_ref_gather(wf_backend *be, wf_stream *s, const wf_gather_args *a)
 {
     (void)be;
     (void)s;
-    WF_TRY(wf_check_gather(a));
+    WF_TRY(wf_check_gather(a, WF_F32));
     size_t size = wf_dtype_bytes(a->x.dtype);
     for (int64_t i = 0; i < a->y.n_rows; i++)
         memcpy((char *)a->y.data + (size_t)(i * a->y.stride) * size,
@@ -35,7 +36,7 @@ wf_status wf_ref_scatter(wf_backend *be, wf_stream *s, const wf_scatter_args *a)
 {
     (void)be;
     (void)s;
-    WF_TRY(wf_check_scatter(a));
+    WF_TRY(wf_check_scatter(a, WF_F32));
     for (int32_t i = 0; i < a->n; i++)
         memcpy((char *)a->dst + (size_t)a->index[i] * a->row_bytes,
                (const char *)a->src + (size_t)i * a->row_bytes, a->row_bytes);
@@ -75,7 +76,7 @@ wf_status wf_ref_reorder(wf_backend *be, wf_stream *s, const wf_reorder_args *a)
 {
     (void)be;
     (void)s;
-    WF_TRY(wf_check_reorder(a));
+    WF_TRY(wf_check_reorder(a, WF_F32));
     char *stage = NULL;
     size_t widest = 0;
     for (int32_t i = 0; i < a->n_arrays; i++)
@@ -96,6 +97,7 @@ wf_status wf_ref_kv_copy(wf_backend *be, wf_stream *s, const wf_kv_copy_args *a)
 {
     (void)be;
     (void)s;
+    WF_TRY(wf_check_kv_copy(a, WF_F32));
     for (int32_t layer = 0; layer < a->n_layers; layer++) {
         char *base = (char *)a->pool + layer * a->layer_bytes;
         for (int32_t i = 0; i < a->n_pages; i++)
@@ -109,6 +111,7 @@ wf_status wf_ref_count(wf_backend *be, wf_stream *s, const wf_count_args *a)
 {
     (void)be;
     (void)s;
+    WF_TRY(wf_check_count(a, WF_F32));
     const wf_batch *b = a->batch;
     for (int32_t i = 0; i < b->n_seqs; i++)
         if (b->seq_past[i] == 0)

@@ -106,7 +106,7 @@ wf_status wf_ref_sample(wf_backend *be, wf_stream *s, const wf_sample_args *a)
 {
     (void)be;
     (void)s;
-    WF_TRY(wf_check_sample(a));
+    WF_TRY(wf_check_sample(a, WF_F32));
     ranked *sorted = malloc((size_t)a->n_vocab * sizeof *sorted);
     if (sorted == NULL) return wf_fail(WF_NO_MEMORY, "sample: out of memory");
     for (int64_t i = 0; i < a->logits.n_rows; i++)
@@ -124,7 +124,7 @@ wf_status wf_ref_best(wf_backend *be, wf_stream *s, const wf_best_args *a)
 {
     (void)be;
     (void)s;
-    WF_TRY(wf_check_best(a));
+    WF_TRY(wf_check_best(a, WF_F32));
     for (int64_t i = 0; i < a->logits.n_rows; i++) {
         const float *logits = (const float *)a->logits.data + i * a->logits.stride;
         wf_best best = {-INFINITY, INT32_MAX};
@@ -141,6 +141,7 @@ wf_status wf_ref_best_pick(wf_backend *be, wf_stream *s, const wf_best_pick_args
 {
     (void)be;
     (void)s;
+    WF_TRY(wf_check_best_pick(a, WF_F32));
     for (int32_t i = 0; i < a->n; i++) {
         wf_best best = a->best[i];
         for (int32_t r = 1; r < a->n_ranks; r++)

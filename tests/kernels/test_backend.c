@@ -3,6 +3,8 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -15,7 +17,7 @@ static void refuses(void **state)
     (void)state;
     wf_backend *be = NULL;
     assert_int_equal(wf_backend_create("tpu", &config, &be), WF_CONFIG);
-    assert_non_null(strstr(wf_error(), "tpu"));
+    assert_non_null(strstr(wf_error(), "'tpu'; there are: ref, cpu, cuda"));
     wf_backend_config odd = {.isa = "mmx"};
     assert_int_equal(wf_backend_create("cpu", &odd, &be), WF_CONFIG);
     assert_non_null(strstr(wf_error(), "mmx"));
@@ -25,22 +27,51 @@ static void refuses(void **state)
     wf_backend_destroy(NULL);
 }
 
-// Every entry that a step may call is there; capture is all or nothing.
-static void tables_are_full(void **state)
+// Where an entry of the table is, by name.
+#define ENTRY(name)        {#name, offsetof(wf_backend_ops, name)}
+#define OP_ENTRY(op, args) ENTRY(op),
+
+static void a_missing_entry_is_named(void **state)
 {
     (void)state;
+    static const struct {
+        const char *name;
+        size_t at;
+    } entries[] = {WF_OPS(OP_ENTRY) ENTRY(create), ENTRY(alloc), ENTRY(weight_load), ENTRY(range)};
     for (int i = 0; i < 2; i++) {
         wf_backend *be;
         assert_int_equal(wf_backend_create(names[i], &config, &be), WF_OK);
-        const void *entries[sizeof(wf_backend_ops) / sizeof(void *)];
-        memcpy(entries, be->ops, sizeof entries);
-        size_t n = sizeof entries / sizeof *entries;
-        for (size_t e = 0; e < n - 4; e++)
-            assert_non_null(entries[e]);
-        for (size_t e = n - 4; e < n; e++)
-            assert_int_equal(entries[e] == NULL, entries[n - 1] == NULL);
+        for (size_t e = 0; e < sizeof entries / sizeof *entries; e++) {
+            char quoted[64];
+            wf_backend_ops ops = *be->ops;
+            memset((char *)&ops + entries[e].at, 0, sizeof(void *));
+            assert_int_equal(wf_backend_check(&ops), WF_INTERNAL);
+            snprintf(quoted, sizeof quoted, "'%s'", entries[e].name);
+            assert_non_null(strstr(wf_error(), quoted));
+            assert_non_null(strstr(wf_error(), names[i]));
+        }
         wf_backend_destroy(be);
     }
+}
+
+static wf_status launches(wf_backend *be, wf_stream *s, wf_graph *g)
+{
+    (void)be, (void)s, (void)g;
+    return WF_OK;
+}
+
+static void capture_is_whole_or_not_there(void **state)
+{
+    (void)state;
+    wf_backend *be;
+    assert_int_equal(wf_backend_create("ref", &config, &be), WF_OK);
+    wf_backend_ops ops = *be->ops;
+    assert_int_equal(wf_backend_check(&ops), WF_OK);
+    assert_null(ops.capture_begin);
+    ops.graph_launch = launches;
+    assert_int_equal(wf_backend_check(&ops), WF_INTERNAL);
+    assert_non_null(strstr(wf_error(), "'capture_begin'"));
+    wf_backend_destroy(be);
 }
 
 static void tells_what_it_is(void **state)
@@ -143,7 +174,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(refuses),
-        cmocka_unit_test(tables_are_full),
+        cmocka_unit_test(a_missing_entry_is_named),
+        cmocka_unit_test(capture_is_whole_or_not_there),
         cmocka_unit_test(tells_what_it_is),
         cmocka_unit_test(memory),
         cmocka_unit_test(order),
