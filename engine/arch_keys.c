@@ -1,11 +1,206 @@
-// Keys of config.json that are refused.
+// Keys of config.json that nobody here reads. One that could change tokens must be refused: a model
+// that is nearly understood gives nearly right tokens. What is known to be harmless is a table,
+// made by reading what transformers does with each key; the family's row has its own part of it
+// (`unread`: keys that the reference implementation of that family does not look at).
 #include "engine/arch_reader.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "io/base/log.h"
+
+// A null is harmless everywhere.
+typedef enum harmless_when { ANY, IF_FALSE, IF_TRUE, IF_EMPTY } harmless_when;
+
+typedef struct harmless_key {
+    const char *name;
+    harmless_when when;
+} harmless_key;
+
+// Read elsewhere, for every family.
+static const char *const read_keys[] = {
+    "model_type",  "tie_word_embeddings", "dtype",    "torch_dtype", "eos_token_id", "bos_token_id",
+    "layer_types", "quantization_config", "auto_map",
+};
+
+// clang-format off
+static const harmless_key harmless[] = {
+    // Where the model comes from, and what it was made with.
+    {"_name_or_path", ANY}, {"name_or_path", ANY}, {"_commit_hash", ANY},
+    {"architectures", ANY}, {"transformers_version", ANY}, {"transformers.js_config", ANY},
+    {"unsloth_version", ANY}, {"unsloth_fixed", ANY}, {"is_llama_config", ANY},
+    // Of training.
+    {"initializer_range", ANY}, {"gradient_checkpointing", ANY}, {"attention_dropout", ANY},
+    {"hidden_dropout", ANY}, {"classifier_dropout", ANY}, {"hidden_dropout_prob", ANY},
+    {"attention_probs_dropout_prob", ANY}, {"attn_pdrop", ANY}, {"embd_pdrop", ANY},
+    {"resid_pdrop", ANY}, {"pretraining_tp", ANY}, {"max_sequence_length", ANY}, {"n_ctx", ANY},
+    // How it is computed, not what.
+    {"use_cache", ANY}, {"torchscript", ANY}, {"use_bfloat16", ANY}, {"return_dict", ANY},
+    {"output_attentions", ANY}, {"output_hidden_states", ANY}, {"chunk_size_feed_forward", ANY},
+    {"tie_last_hidden_states", ANY}, {"tf_legacy_loss", ANY}, {"attn_implementation", ANY},
+    {"_attn_implementation", ANY}, {"_attn_implementation_autoset", ANY},
+    {"_flash_attn_2_enabled", ANY}, {"is_decoder", ANY},
+    // Tokens that no text model's forward pass asks for.
+    {"pad_token_id", ANY}, {"sep_token_id", ANY}, {"cls_token_id", ANY}, {"unk_token_id", ANY},
+    {"mask_token_id", ANY}, {"decoder_start_token_id", ANY}, {"tokenizer_class", ANY},
+    {"prefix", ANY},
+    // Heads of other tasks.
+    {"id2label", ANY}, {"label2id", ANY}, {"num_labels", ANY}, {"problem_type", ANY},
+    {"finetuning_task", ANY}, {"task_specific_params", ANY}, {"summary_activation", ANY},
+    {"summary_first_dropout", ANY}, {"summary_proj_to_labels", ANY}, {"summary_type", ANY},
+    {"summary_use_proj", ANY},
+    // Of generation: transformers drops them from a config.json.
+    {"do_sample", ANY}, {"temperature", ANY}, {"top_k", ANY}, {"top_p", ANY}, {"min_p", ANY},
+    {"typical_p", ANY}, {"epsilon_cutoff", ANY}, {"eta_cutoff", ANY}, {"max_length", ANY},
+    {"min_length", ANY}, {"max_new_tokens", ANY}, {"min_new_tokens", ANY}, {"max_time", ANY},
+    {"num_beams", ANY}, {"num_beam_groups", ANY}, {"diversity_penalty", ANY},
+    {"length_penalty", ANY}, {"early_stopping", ANY}, {"num_return_sequences", ANY},
+    {"repetition_penalty", ANY}, {"no_repeat_ngram_size", ANY},
+    {"encoder_no_repeat_ngram_size", ANY}, {"bad_words_ids", ANY}, {"guidance_scale", ANY},
+    {"forced_bos_token_id", ANY}, {"forced_eos_token_id", ANY}, {"suppress_tokens", ANY},
+    {"begin_suppress_tokens", ANY}, {"exponential_decay_length_penalty", ANY},
+    {"remove_invalid_values", ANY}, {"renormalize_logits", ANY}, {"output_scores", ANY},
+    {"output_logits", ANY}, {"return_dict_in_generate", ANY},
+    // Switches of what is not done here.
+    {"is_causal", IF_TRUE}, {"rotary", IF_TRUE}, {"scale_attn_weights", IF_TRUE},
+    {"is_encoder_decoder", IF_FALSE}, {"tie_encoder_decoder", IF_FALSE},
+    {"add_cross_attention", IF_FALSE}, {"use_mrope", IF_FALSE}, {"rope_interleaved", IF_FALSE},
+    {"use_sliding_window", IF_FALSE}, {"pruned_heads", IF_EMPTY}, {"per_layer_config", IF_EMPTY},
+};
+// clang-format on
+
+static bool is_read(const wf_arch_reader *r, const char *name)
+{
+    for (size_t i = 0; i < sizeof read_keys / sizeof *read_keys; i++)
+        if (strcmp(name, read_keys[i]) == 0) return true;
+    for (int key = 0; key < WF_N_CONFIG_KEYS; key++) {
+        const char *const *names = r->family->keys[key];
+        if ((names[0] && strcmp(name, names[0]) == 0) || (names[1] && strcmp(name, names[1]) == 0))
+            return true;
+    }
+    return false;
+}
+
+static bool is_flag(wf_json_ref item, bool wanted)
+{
+    bool value = !wanted;
+    return wf_json_kind_of(item) == WF_JSON_BOOL && wf_json_read_bool(item, &value) == WF_OK &&
+           value == wanted;
+}
+
+static const harmless_key *find_harmless(const char *name)
+{
+    for (size_t i = 0; i < sizeof harmless / sizeof *harmless; i++)
+        if (strcmp(name, harmless[i].name) == 0) return &harmless[i];
+    return NULL;
+}
+
+static bool does_no_harm(const harmless_key *key, wf_json_ref item)
+{
+    switch (key->when) {
+    case ANY:
+        return true;
+    case IF_FALSE:
+        return is_flag(item, false);
+    case IF_TRUE:
+        return is_flag(item, true);
+    case IF_EMPTY:
+        return wf_json_count(item) == 0 && wf_json_kind_of(item) >= WF_JSON_ARRAY;
+    }
+    return false;
+}
+
+static bool is_unread(const wf_arch_reader *r, wf_json_ref item)
+{
+    const char *const *names = r->family->unread;
+    for (size_t i = 0; i < sizeof r->family->unread / sizeof *names && names[i]; i++) {
+        if (strcmp(item.key, names[i]) != 0) continue;
+        if (!is_flag(item, false)) {
+            wf_warn("%s/config.json: %s is not read: it does nothing in %s models, in transformers "
+                    "either",
+                    wf_hf_folder_path(r->folder), item.key, r->family->name);
+        }
+        return true;
+    }
+    return false;
+}
+
+// What only a job that trusts the file passes over.
+static void refuse(wf_arch_reader *r, wf_json_ref item, const char *what, const char *trusting)
+{
+    if (r->trust) {
+        wf_warn("%s/config.json: %s: %s; trusted: %s", wf_hf_folder_path(r->folder), item.key, what,
+                trusting);
+        return;
+    }
+    wf_arch_noted(r, wf_json_fail(item, "%s; with model.trust_config: true %s", what, trusting));
+}
+
+static void check_key(wf_arch_reader *r, wf_json_ref item)
+{
+    static const char *const wanted[] = {
+        [IF_FALSE] = "false", [IF_TRUE] = "true", [IF_EMPTY] = "an empty one"};
+    char what[96];
+    if (wf_json_kind_of(item) == WF_JSON_NULL || is_read(r, item.key) || is_unread(r, item)) return;
+    const harmless_key *key = find_harmless(item.key);
+    if (key && does_no_harm(key, item)) return;
+    if (key) {
+        wf_arch_noted(r, wf_json_fail(item, "only %s is known here", wanted[key->when]));
+        return;
+    }
+    snprintf(what, sizeof what, "is not known here for %s models and may change tokens",
+             r->family->name);
+    refuse(r, item, what, "it is passed over");
+}
+
+// Two names of one value that say different things: which of them counts depends on who reads.
+static void check_twice(wf_arch_reader *r, wf_config_key key)
+{
+    double a, b;
+    const char *const *names = r->family->keys[key];
+    if (!names[0] || !names[1] || !wf_json_has(r->root, names[0]) ||
+        !wf_json_has(r->root, names[1]))
+        return;
+    if (wf_json_get_f64(r->root, names[0], -1e15, 1e15, &a) != WF_OK ||
+        wf_json_get_f64(r->root, names[1], -1e15, 1e15, &b) != WF_OK || (a >= b && a <= b))
+        return;
+    wf_arch_noted(r, wf_json_fail(wf_json_find(r->root, names[1]),
+                                  "says %g, and %s, another name of it, says %g", b, names[0], a));
+}
+
+// A checkpoint whose weights are codes and scales.
+static void check_quantised(wf_arch_reader *r)
+{
+    const char *method = NULL;
+    wf_json_ref of = wf_json_find(r->root, "quantization_config");
+    if (wf_json_kind_of(of) <= WF_JSON_NULL) return;
+    if (wf_json_get_string_or(of, "quant_method", "quantised", &method) != WF_OK)
+        method = "quantised";
+    wf_arch_noted(r, wf_json_fail(of,
+                                  "'%.32s': quantised checkpoints are not read; use the float "
+                                  "checkpoint",
+                                  method));
+}
+
+static void check_own_code(wf_arch_reader *r)
+{
+    char trusting[64];
+    wf_json_ref of = wf_json_find(r->root, "auto_map");
+    if (wf_json_kind_of(of) <= WF_JSON_NULL) return;
+    snprintf(trusting, sizeof trusting, "it is computed as a plain %s model", r->family->name);
+    refuse(r, of, "the model comes with code of its own, which is not run here", trusting);
+}
 
 void wf_arch_check_keys(wf_arch_reader *r)
 {
-    if (wf_json_has(r->root, "quantization_config")) {
-        wf_arch_noted(r,
-                      wf_json_fail(wf_json_find(r->root, "quantization_config"),
-                                   "quantised checkpoints are not read; use the float checkpoint"));
+    wf_json_iter it = wf_json_iterate(r->root);
+    for (wf_json_ref item; wf_json_next(&it, &item);) {
+        bool rope =
+            strcmp(item.key, "rope_scaling") == 0 || strcmp(item.key, "rope_parameters") == 0;
+        if (!rope || !r->family->keys[WF_KEY_ROPE_THETA][0]) check_key(r, item);
     }
+    for (int key = 0; key < WF_N_CONFIG_KEYS; key++)
+        check_twice(r, (wf_config_key)key);
+    check_quantised(r);
+    check_own_code(r);
 }

@@ -6,7 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
-// Adds the last error to the problems; the file's name is kept in the first only.
+#include "io/base/log.h"
+
 bool wf_arch_noted(wf_arch_reader *r, wf_status st)
 {
     if (st == WF_OK) return false;
@@ -23,51 +24,6 @@ bool wf_arch_noted(wf_arch_reader *r, wf_status st)
     return true;
 }
 
-// The place of a key: the first of its names that is there, else the first.
-wf_json_ref wf_arch_place(const wf_arch_reader *r, wf_config_key key)
-{
-    const char *const *names = r->family->keys[key];
-    const char *name = names[1] && !wf_json_has(r->root, names[0]) && wf_json_has(r->root, names[1])
-                           ? names[1]
-                           : names[0];
-    return wf_json_find(r->root, name);
-}
-
-bool wf_arch_has(const wf_arch_reader *r, wf_config_key key)
-{
-    return r->family->keys[key][0] && wf_json_kind_of(wf_arch_place(r, key)) > WF_JSON_NULL;
-}
-
-void wf_arch_read_size(wf_arch_reader *r, wf_config_key key, int32_t max, int32_t *out)
-{
-    int64_t value;
-    if (!wf_arch_noted(r, wf_json_read_i64(wf_arch_place(r, key), 1, max, &value)))
-        *out = (int32_t)value;
-}
-
-void wf_arch_read_size_or(wf_arch_reader *r, wf_config_key key, int32_t max, int32_t otherwise,
-                          int32_t *out)
-{
-    if (wf_arch_has(r, key))
-        wf_arch_read_size(r, key, max, out);
-    else
-        *out = otherwise;
-}
-
-void wf_arch_read_real_or(wf_arch_reader *r, wf_config_key key, double min, double max,
-                          double otherwise, double *out)
-{
-    *out = otherwise;
-    if (wf_arch_has(r, key))
-        wf_arch_noted(r, wf_json_read_f64(wf_arch_place(r, key), min, max, out));
-}
-
-void wf_arch_read_flag_or(wf_arch_reader *r, wf_config_key key, bool otherwise, bool *out)
-{
-    *out = otherwise;
-    if (wf_arch_has(r, key)) wf_arch_noted(r, wf_json_read_bool(wf_arch_place(r, key), out));
-}
-
 void wf_arch_complain(wf_arch_reader *r, const char *format, ...)
 {
     char text[WF_ERROR_MAX];
@@ -76,6 +32,54 @@ void wf_arch_complain(wf_arch_reader *r, const char *format, ...)
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
     wf_arch_noted(r, wf_fail(WF_DATA, "%s/config.json: %s", wf_hf_folder_path(r->folder), text));
+}
+
+static wf_json_kind kind_of(const wf_arch_reader *r, const char *name)
+{
+    return name ? wf_json_kind_of(wf_json_find(r->root, name)) : WF_JSON_ABSENT;
+}
+
+wf_json_ref wf_arch_place(const wf_arch_reader *r, wf_config_key key)
+{
+    const char *const *names = r->family->keys[key];
+    bool second = kind_of(r, names[0]) == WF_JSON_ABSENT && kind_of(r, names[1]) != WF_JSON_ABSENT;
+    return wf_json_find(r->root, names[second]);
+}
+
+bool wf_arch_has(const wf_arch_reader *r, wf_config_key key)
+{
+    return r->family->keys[key][0] && wf_json_kind_of(wf_arch_place(r, key)) != WF_JSON_ABSENT;
+}
+
+void wf_arch_read_size(wf_arch_reader *r, wf_config_key key, int32_t max, int32_t *out)
+{
+    int64_t value;
+    if (wf_arch_noted(r, wf_json_read_i64(wf_arch_place(r, key), 1, max, &value))) return;
+    *out = (int32_t)value;
+}
+
+void wf_arch_read_size_or(wf_arch_reader *r, wf_config_key key, int32_t max, int32_t null,
+                          int32_t *out)
+{
+    *out = null;
+    if (!wf_arch_has(r, key)) {
+        if (r->family->absent[key] > 0) *out = (int32_t)r->family->absent[key];
+    } else if (wf_json_kind_of(wf_arch_place(r, key)) != WF_JSON_NULL) {
+        wf_arch_read_size(r, key, max, out);
+    }
+}
+
+void wf_arch_read_real(wf_arch_reader *r, wf_config_key key, double min, double max, double *out)
+{
+    *out = r->family->absent[key];
+    if (wf_arch_has(r, key))
+        wf_arch_noted(r, wf_json_read_f64(wf_arch_place(r, key), min, max, out));
+}
+
+void wf_arch_read_flag_or(wf_arch_reader *r, wf_config_key key, bool otherwise, bool *out)
+{
+    *out = otherwise;
+    if (wf_arch_has(r, key)) wf_arch_noted(r, wf_json_read_bool(wf_arch_place(r, key), out));
 }
 
 static void read_sizes(wf_arch_reader *r, wf_arch *a)
@@ -94,8 +98,23 @@ static void read_sizes(wf_arch_reader *r, wf_arch *a)
         wf_arch_read_size(r, WF_KEY_FFN, 1 << 22, &l->ffn);
     wf_arch_read_size(r, WF_KEY_VOCAB, 1 << 24, &a->n_vocab);
     wf_arch_read_size(r, WF_KEY_MAX_CONTEXT, 1 << 28, &a->max_context);
-    wf_arch_read_real_or(r, WF_KEY_NORM_EPS, 0.0, 1.0, r->family->default_norm_eps, &eps);
+    wf_arch_read_real(r, WF_KEY_NORM_EPS, 0.0, 1.0, &eps);
     a->norm_eps = (float)eps;
+}
+
+// A head in the file counts, as in transformers: tied weights that differ are not tied there, and
+// equal ones give the same logits either way.
+static void read_tied(wf_arch_reader *r, wf_arch *a)
+{
+    char head[160];
+    size_t i;
+    wf_arch_noted(r, wf_json_get_bool_or(r->root, "tie_word_embeddings", false, &a->tied));
+    wf_family_tensor_name(r->family, WF_ROLE_HEAD, 0, ".weight", head, sizeof head);
+    if (!a->tied || wf_hf_folder_find(r->folder, head, &i) != WF_OK) return;
+    wf_warn("%s: config.json ties the head to the embeddings, and %s is in the weights: it is "
+            "used, as transformers does where the two differ",
+            wf_hf_folder_path(r->folder), head);
+    a->tied = false;
 }
 
 static void read_flags(wf_arch_reader *r, wf_arch *a)
@@ -108,16 +127,16 @@ static void read_flags(wf_arch_reader *r, wf_arch *a)
     wf_arch_read_flag_or(r, WF_KEY_ATTN_BIAS, f->bias_o, &a->bias_o);
     wf_arch_read_flag_or(r, WF_KEY_MLP_BIAS, f->bias_mlp, &a->bias_mlp);
     wf_arch_read_flag_or(r, WF_KEY_PARALLEL, f->parallel_residual, &a->parallel_residual);
-    wf_arch_noted(r, wf_json_get_bool_or(r->root, "tie_word_embeddings", false, &a->tied));
+    read_tied(r, a);
 }
 
 static void read_activation(wf_arch_reader *r, wf_arch *a)
 {
     const char *name;
     char known[96] = "";
-    wf_json_ref place = wf_arch_place(r, WF_KEY_ACTIVATION);
     a->gelu_exact = r->family->activation == WF_ACT_GELU_EXACT;
     if (!wf_arch_has(r, WF_KEY_ACTIVATION)) return; // the family's
+    wf_json_ref place = wf_arch_place(r, WF_KEY_ACTIVATION);
     if (wf_arch_noted(r, wf_json_read_string(place, &name))) return;
     for (const wf_activation_name *one = r->family->activation_names; one->name; one++) {
         a->gelu_exact = one->kind == WF_ACT_GELU_EXACT;
@@ -146,11 +165,10 @@ static void read_dtype(wf_arch_reader *r, wf_arch *a)
             return;
         }
     }
-    wf_arch_noted(r,
-                  wf_json_fail(wf_json_find(r->root, key),
-                               "'%.32s' is not a dtype weights can have here (float32, bfloat16, "
-                               "float16)",
-                               name));
+    wf_arch_noted(r, wf_json_fail(wf_json_find(r->root, key),
+                                  "'%.32s' is not a dtype weights can have here (float32, "
+                                  "bfloat16, float16)",
+                                  name));
 }
 
 void wf_arch_read_values(wf_arch_reader *r, wf_arch *a)

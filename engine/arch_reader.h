@@ -8,7 +8,7 @@
 //   arch_tokens.c  the tokens that end a text
 //   arch_keys.c    keys that are not understood
 //
-// Private. All Local.
+// A value that config.json does not give is the family's (`absent` of its row). Private. All Local.
 #ifndef WF_ENGINE_ARCH_READER_H
 #define WF_ENGINE_ARCH_READER_H
 
@@ -18,6 +18,7 @@ typedef struct wf_arch_reader {
     const wf_hf_folder *folder;
     wf_json_ref root; // of config.json
     const wf_family *family;
+    bool trust;          // what is not understood is passed over, aloud
     wf_arch_layer every; // layer, where nothing says that one differs
     char problems[WF_ERROR_MAX];
     size_t used;
@@ -34,15 +35,15 @@ void wf_arch_complain(wf_arch_reader *r, const char *format, ...)
 // A value's place: the name it has in this file, else the first it may have.
 wf_json_ref wf_arch_place(const wf_arch_reader *r, wf_config_key key);
 
-// The key is one of the family's and stands in the file.
+// The key is one of the family's and stands in the file; maybe as null.
 bool wf_arch_has(const wf_arch_reader *r, wf_config_key key);
 
 // Each reads one value into *out, which keeps what it holds where that is refused.
 void wf_arch_read_size(wf_arch_reader *r, wf_config_key key, int32_t max, int32_t *out);
-void wf_arch_read_size_or(wf_arch_reader *r, wf_config_key key, int32_t max, int32_t otherwise,
+// The same; null means `null`, and so does a missing key where the family's row has no number.
+void wf_arch_read_size_or(wf_arch_reader *r, wf_config_key key, int32_t max, int32_t null,
                           int32_t *out);
-void wf_arch_read_real_or(wf_arch_reader *r, wf_config_key key, double min, double max,
-                          double otherwise, double *out);
+void wf_arch_read_real(wf_arch_reader *r, wf_config_key key, double min, double max, double *out);
 void wf_arch_read_flag_or(wf_arch_reader *r, wf_config_key key, bool otherwise, bool *out);
 
 // Parts of the architecture, in the order in which they are read.
@@ -51,7 +52,7 @@ void wf_arch_read_rope(wf_arch_reader *r, wf_arch *a);    // needs head_dim
 void wf_arch_read_tokens(wf_arch_reader *r, wf_arch *a);  // needs n_vocab
 void wf_arch_read_windows(wf_arch_reader *r, wf_arch *a); // needs n_layers; lowers max_context
 
-// Refuses keys that are not understood.
+// Refuses keys that nobody here reads and that are not known to be harmless.
 void wf_arch_check_keys(wf_arch_reader *r);
 
 #endif

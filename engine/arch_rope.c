@@ -1,7 +1,14 @@
-// Rotary positions.
+// Rotary positions. Both generations of configurations are read, and where a file holds both, the
+// rules are those of transformers' RotaryEmbeddingConfigMixin: a rope_scaling that is not empty
+// takes the place of rope_parameters as a whole; what the table of the two does not hold is taken
+// from the root of the file, else from the family's row.
 #include "engine/arch_reader.h"
 
 #include <string.h>
+
+#include "io/base/log.h"
+
+#define MAX_THETA 1e15
 
 static bool rope_type_of(const char *name, wf_rope_type *out)
 {
@@ -19,7 +26,7 @@ static bool rope_type_of(const char *name, wf_rope_type *out)
     return false;
 }
 
-static void read_rope_numbers(wf_arch_reader *r, wf_json_ref of, wf_arch *a)
+static void read_numbers(wf_arch_reader *r, wf_json_ref of, wf_arch *a)
 {
     wf_rope *rope = &a->rope;
     if (rope->type == WF_ROPE_DEFAULT) return;
@@ -27,61 +34,103 @@ static void read_rope_numbers(wf_arch_reader *r, wf_json_ref of, wf_arch *a)
     if (rope->type != WF_ROPE_LLAMA3) return;
     wf_arch_noted(r, wf_json_get_f64(of, "low_freq_factor", 1e-3, 1e6, &rope->low_freq));
     wf_arch_noted(r, wf_json_get_f64(of, "high_freq_factor", 1e-3, 1e6, &rope->high_freq));
-    wf_arch_noted(r, wf_json_get_f64(of, "original_max_position_embeddings", 1, 1e9,
-                                     &rope->original_max_context));
+    wf_arch_noted(r, wf_json_get_f64_or(of, "original_max_position_embeddings", 1, 1e9,
+                                        a->max_context, &rope->original_max_context));
     if (rope->high_freq <= rope->low_freq) {
         wf_arch_noted(r, wf_json_fail(wf_json_find(of, "high_freq_factor"),
                                       "must be greater than low_freq_factor"));
     }
 }
 
-// rope_scaling or rope_parameters: how positions are stretched.
-static void read_scaling(wf_arch_reader *r, wf_json_ref of, wf_arch *a)
+static void read_type(wf_arch_reader *r, wf_json_ref of, wf_arch *a)
 {
     const char *key = wf_json_has(of, "rope_type") ? "rope_type" : "type";
     const char *name;
-    if (wf_arch_noted(r, wf_json_read_object(of))) return;
-    if (wf_json_kind_of(wf_json_find(of, "full_attention")) == WF_JSON_OBJECT) {
-        wf_arch_noted(
-            r, wf_json_fail(of, "rotary parameters that differ by layer are not known here"));
-        return;
-    }
     if (wf_arch_noted(r, wf_json_get_string_or(of, key, "default", &name))) return;
-    if (!rope_type_of(name, &a->rope.type)) {
-        wf_arch_noted(
-            r, wf_json_fail(wf_json_find(of, key),
-                            "'%.32s' is not a rotary type known here (default, linear, llama3)",
-                            name));
+    if (rope_type_of(name, &a->rope.type)) {
+        read_numbers(r, of, a);
         return;
     }
-    read_rope_numbers(r, of, a);
+    wf_arch_noted(r, wf_json_fail(wf_json_find(of, key),
+                                  "'%.32s' is not a rotary type known here (default, linear, "
+                                  "llama3)",
+                                  name));
 }
 
-static void read_rotary_dim(wf_arch_reader *r, double pct, wf_arch *a)
+static void check_members(wf_arch_reader *r, wf_json_ref of)
 {
-    int32_t otherwise = (int32_t)((double)a->head_dim * pct);
-    wf_arch_read_size_or(r, WF_KEY_ROTARY_DIM, 1024, otherwise, &a->rotary_dim);
+    static const char *const known[] = {"rope_type",        "type",
+                                        "rope_theta",       "partial_rotary_factor",
+                                        "factor",           "low_freq_factor",
+                                        "high_freq_factor", "original_max_position_embeddings"};
+    wf_json_iter it = wf_json_iterate(of);
+    for (wf_json_ref item; wf_json_next(&it, &item);) {
+        bool found = wf_json_kind_of(item) == WF_JSON_NULL;
+        for (size_t i = 0; i < sizeof known / sizeof *known && !found; i++)
+            found = strcmp(item.key, known[i]) == 0;
+        if (wf_json_kind_of(item) == WF_JSON_OBJECT) {
+            wf_arch_noted(r, wf_json_fail(item, "rotary parameters that differ by layer are not "
+                                                "known here"));
+        } else if (!found) {
+            wf_arch_noted(r, wf_json_fail(item, "is no rotary parameter known here"));
+        }
+    }
+}
+
+// The table that counts; absent where neither is there.
+static wf_json_ref table_of(const wf_arch_reader *r)
+{
+    wf_json_ref scaling = wf_json_find(r->root, "rope_scaling");
+    wf_json_ref parameters = wf_json_find(r->root, "rope_parameters");
+    bool empty = wf_json_kind_of(scaling) == WF_JSON_OBJECT && wf_json_count(scaling) == 0;
+    if (wf_json_kind_of(scaling) <= WF_JSON_NULL || empty) return parameters;
+    if (wf_json_kind_of(parameters) > WF_JSON_NULL) {
+        wf_warn("%s/config.json: rope_parameters is not read: rope_scaling takes its place, as in "
+                "transformers",
+                wf_hf_folder_path(r->folder));
+    }
+    return scaling;
+}
+
+// Overrides *value by a member of the table, where there is one.
+static void override(wf_arch_reader *r, wf_json_ref of, const char *name, double min, double max,
+                     double *value)
+{
+    if (wf_json_has(of, name)) wf_arch_noted(r, wf_json_get_f64(of, name, min, max, value));
+}
+
+// Families that rotate whole heads: what a part of them would mean depends on who reads it.
+static void check_whole(wf_arch_reader *r, wf_json_ref of)
+{
+    double share = 1.0;
+    if (r->family->keys[WF_KEY_ROTARY_PCT][0]) return;
+    wf_arch_noted(r, wf_json_get_f64_or(of, "partial_rotary_factor", 0.0, 1.0, 1.0, &share));
+    if (share < 1.0) {
+        wf_arch_noted(r, wf_json_fail(wf_json_find(of, "partial_rotary_factor"),
+                                      "%s models rotate whole heads", r->family->name));
+    }
+}
+
+static void read_table(wf_arch_reader *r, wf_json_ref of, double *share, wf_arch *a)
+{
+    if (wf_json_kind_of(of) <= WF_JSON_NULL) return;
+    if (wf_arch_noted(r, wf_json_read_object(of))) return;
+    check_members(r, of);
+    check_whole(r, of);
+    read_type(r, of, a);
+    override(r, of, "rope_theta", 1.0, MAX_THETA, &a->rope.theta);
+    override(r, of, "partial_rotary_factor", 0.0, 1.0, share);
 }
 
 void wf_arch_read_rope(wf_arch_reader *r, wf_arch *a)
 {
-    double pct;
-    wf_arch_read_real_or(r, WF_KEY_ROPE_THETA, 1.0, 1e15, 10000.0, &a->rope.theta);
-    wf_arch_read_real_or(r, WF_KEY_ROTARY_PCT, 0.0, 1.0, r->family->default_rotary_pct, &pct);
-    if (wf_json_has(r->root, "rope_parameters")) {
-        wf_json_ref of = wf_json_find(r->root, "rope_parameters");
-        read_scaling(r, of, a);
-        if (wf_json_has(of, "rope_theta"))
-            wf_arch_noted(r, wf_json_get_f64(of, "rope_theta", 1.0, 1e15, &a->rope.theta));
-        if (wf_json_has(of, "partial_rotary_factor")) {
-            wf_arch_noted(r, wf_json_get_f64(of, "partial_rotary_factor", 0.0, 1.0, &pct));
-            if (pct < 1.0 && !r->family->keys[WF_KEY_ROTARY_PCT][0]) {
-                wf_arch_noted(r, wf_json_fail(wf_json_find(of, "partial_rotary_factor"),
-                                              "%s models rotate whole heads", r->family->name));
-            }
-        }
-    } else if (wf_json_has(r->root, "rope_scaling")) {
-        read_scaling(r, wf_json_find(r->root, "rope_scaling"), a);
+    double share;
+    wf_arch_read_real(r, WF_KEY_ROPE_THETA, 1.0, MAX_THETA, &a->rope.theta);
+    wf_arch_read_real(r, WF_KEY_ROTARY_PCT, 0.0, 1.0, &share);
+    if (r->family->keys[WF_KEY_ROPE_THETA][0]) {
+        check_whole(r, r->root);
+        read_table(r, table_of(r), &share, a);
     }
-    read_rotary_dim(r, pct, a);
+    wf_arch_read_size_or(r, WF_KEY_ROTARY_DIM, 1024, (int32_t)((double)a->head_dim * share),
+                         &a->rotary_dim);
 }

@@ -1,11 +1,14 @@
-// The tokens that end a text.
+// The tokens that end a text. As in transformers, generation_config.json takes the place of
+// config.json where it is there: without an eos_token_id of its own, no token ends a text.
 #include "engine/arch_reader.h"
+
+#include "io/base/log.h"
 
 static void add_eos(wf_arch_reader *r, wf_json_ref place, wf_arch *a)
 {
     int64_t id;
-    if (wf_arch_noted(r, wf_json_read_i64(place, 0, a->n_vocab ? a->n_vocab - 1 : INT32_MAX, &id)))
-        return;
+    int64_t most = a->n_vocab ? a->n_vocab - 1 : INT32_MAX;
+    if (wf_arch_noted(r, wf_json_read_i64(place, 0, most, &id))) return;
     for (int32_t i = 0; i < a->n_eos; i++)
         if (a->eos[i] == id) return;
     if (a->n_eos == WF_ARCH_MAX_EOS) {
@@ -17,10 +20,9 @@ static void add_eos(wf_arch_reader *r, wf_json_ref place, wf_arch *a)
 }
 
 // An integer, a list of them, or nothing.
-static void read_eos(wf_arch_reader *r, const wf_json *doc, wf_arch *a)
+static void read_eos(wf_arch_reader *r, wf_json_ref place, wf_arch *a)
 {
-    if (!doc || !wf_json_has(wf_json_root(doc), "eos_token_id")) return;
-    wf_json_ref place = wf_json_find(wf_json_root(doc), "eos_token_id");
+    if (wf_json_kind_of(place) <= WF_JSON_NULL) return;
     if (wf_json_kind_of(place) != WF_JSON_ARRAY) {
         add_eos(r, place, a);
         return;
@@ -31,9 +33,16 @@ static void read_eos(wf_arch_reader *r, const wf_json *doc, wf_arch *a)
 
 void wf_arch_read_tokens(wf_arch_reader *r, wf_arch *a)
 {
+    const wf_json *generation = wf_hf_folder_generation(r->folder);
+    const wf_json *doc = generation ? generation : wf_hf_folder_config(r->folder);
     int64_t bos = -1;
-    read_eos(r, wf_hf_folder_config(r->folder), a);
-    read_eos(r, wf_hf_folder_generation(r->folder), a);
+    read_eos(r, wf_json_find(wf_json_root(doc), "eos_token_id"), a);
+    if (a->n_eos == 0 && r->n_problems == 0) {
+        wf_warn("%s/%s names no eos_token_id: no token ends a text, as in transformers; "
+                "sampling.stop_token_ids can",
+                wf_hf_folder_path(r->folder),
+                generation ? "generation_config.json" : "config.json");
+    }
     wf_arch_noted(r, wf_json_get_i64_or(r->root, "bos_token_id", -1, INT32_MAX, -1, &bos));
     a->bos = (int32_t)bos;
 }

@@ -2,6 +2,7 @@
 #include "engine/family.h"
 
 #include <assert.h>
+#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -38,6 +39,9 @@
     [WF_KEY_NORM_EPS] = {"rms_norm_eps"}, [WF_KEY_ACTIVATION] = {"hidden_act"},                    \
     [WF_KEY_ROPE_THETA] = {"rope_theta"}
 
+// Of the configuration classes of transformers 5.
+#define LLAMA_ABSENT [WF_KEY_NORM_EPS] = 1e-6, [WF_KEY_ROPE_THETA] = 10000, [WF_KEY_ROTARY_PCT] = 1
+
 static const wf_family families[] = {
     {
         .name = "llama",
@@ -45,11 +49,10 @@ static const wf_family families[] = {
         .norm = WF_NORM_RMS,
         .activation = WF_ACT_SILU_GATED,
         .activation_names = {SILU_NAMES},
-        .default_norm_eps = 1e-6,
-        .default_rotary_pct = 1.0,
         .names = {LLAMA_NAMES},
         .keys = {LLAMA_KEYS, [WF_KEY_ATTN_BIAS] = {"attention_bias"},
                  [WF_KEY_MLP_BIAS] = {"mlp_bias"}},
+        .absent = {LLAMA_ABSENT},
         .ignored = {".rotary_emb.inv_freq"},
     },
     {
@@ -58,10 +61,10 @@ static const wf_family families[] = {
         .norm = WF_NORM_RMS,
         .activation = WF_ACT_SILU_GATED,
         .activation_names = {SILU_NAMES},
-        .default_norm_eps = 1e-6,
-        .default_rotary_pct = 1.0,
         .names = {LLAMA_NAMES},
         .keys = {LLAMA_KEYS, [WF_KEY_WINDOW] = {"sliding_window"}},
+        .absent = {LLAMA_ABSENT, [WF_KEY_N_KV_HEADS] = 8, [WF_KEY_WINDOW] = 4096},
+        .unread = {"attention_bias", "mlp_bias"},
         .ignored = {".rotary_emb.inv_freq"},
     },
     {
@@ -71,11 +74,14 @@ static const wf_family families[] = {
         .bias_qkv = true,
         .activation = WF_ACT_SILU_GATED,
         .activation_names = {SILU_NAMES},
-        .default_norm_eps = 1e-6,
-        .default_rotary_pct = 1.0,
         .names = {LLAMA_NAMES},
         .keys = {LLAMA_KEYS, [WF_KEY_WINDOW] = {"sliding_window"},
-                 [WF_KEY_USE_WINDOW] = {"use_sliding_window"}},
+                 [WF_KEY_USE_WINDOW] = {"use_sliding_window"},
+                 [WF_KEY_FIRST_WINDOW] = {"max_window_layers"}},
+        .types_by_layer = true,
+        .absent = {LLAMA_ABSENT, [WF_KEY_N_KV_HEADS] = 32, [WF_KEY_WINDOW] = 4096,
+                   [WF_KEY_FIRST_WINDOW] = 28},
+        .unread = {"attention_bias", "mlp_bias"},
         .ignored = {".rotary_emb.inv_freq"},
     },
     {
@@ -88,8 +94,6 @@ static const wf_family families[] = {
         .parallel_residual = true,
         .activation = WF_ACT_GELU_TANH,
         .activation_names = {GELU_TANH_NAMES, {"gelu", WF_ACT_GELU_EXACT}},
-        .default_norm_eps = 1e-5,
-        .default_rotary_pct = 1.0,
         .ffn_is_4_hidden = true,
         .names = {[WF_ROLE_EMBED] = "transformer.wte",
                   [WF_ROLE_ATTN_NORM] = "transformer.h.{}.ln_1",
@@ -110,6 +114,7 @@ static const wf_family families[] = {
                  [WF_KEY_NORM_EPS] = {"layer_norm_epsilon"},
                  [WF_KEY_ACTIVATION] = {"activation_function"},
                  [WF_KEY_ROTARY_DIM] = {"rotary_dim"}},
+        .absent = {[WF_KEY_NORM_EPS] = 1e-5, [WF_KEY_ROPE_THETA] = 10000, [WF_KEY_ROTARY_DIM] = 64},
         .ignored = {".attn.bias", ".attn.masked_bias", ".attn.embed_positions"},
     },
     {
@@ -123,9 +128,6 @@ static const wf_family families[] = {
         .activation = WF_ACT_GELU_EXACT,
         .activation_names = {{"gelu", WF_ACT_GELU_EXACT}, GELU_TANH_NAMES},
         .qkv_order = WF_QKV_PER_HEAD,
-        .default_norm_eps = 1e-5,
-        .default_rotary_pct = 0.25,
-        .ffn_is_4_hidden = true,
         .names = {[WF_ROLE_EMBED] = "gpt_neox.embed_in",
                   [WF_ROLE_ATTN_NORM] = "gpt_neox.layers.{}.input_layernorm",
                   [WF_ROLE_QKV] = "gpt_neox.layers.{}.attention.query_key_value",
@@ -143,15 +145,19 @@ static const wf_family families[] = {
                  [WF_KEY_MAX_CONTEXT] = {"max_position_embeddings"},
                  [WF_KEY_NORM_EPS] = {"layer_norm_eps"},
                  [WF_KEY_ACTIVATION] = {"hidden_act"},
-                 [WF_KEY_ROPE_THETA] = {"rotary_emb_base", "rope_theta"},
-                 [WF_KEY_ROTARY_PCT] = {"rotary_pct", "partial_rotary_factor"},
+                 [WF_KEY_ROPE_THETA] = {"rotary_emb_base"},
+                 [WF_KEY_ROTARY_PCT] = {"rotary_pct"},
                  [WF_KEY_ATTN_BIAS] = {"attention_bias"},
                  [WF_KEY_PARALLEL] = {"use_parallel_residual"}},
+        .absent = {[WF_KEY_NORM_EPS] = 1e-5,
+                   [WF_KEY_ROPE_THETA] = 10000,
+                   [WF_KEY_ROTARY_PCT] = 0.25},
+        .unread = {"rope_theta", "partial_rotary_factor"},
         .ignored = {".attention.bias", ".attention.masked_bias", ".rotary_emb.inv_freq"},
     },
 };
 
-enum { N_FAMILIES = sizeof families / sizeof families[0], NAME_MAX_BYTES = 48 };
+enum { N_FAMILIES = sizeof families / sizeof families[0] };
 
 size_t wf_family_count(void)
 {
@@ -163,33 +169,21 @@ const wf_family *wf_family_at(size_t i)
     return &families[i];
 }
 
-// Levenshtein distance of two short names; longer ones are far.
-static int distance(const char *a, const char *b)
+// Equal but for capitals and what joins the words: "GPT-NeoX" and "gpt_neox".
+static bool written_otherwise(const char *a, const char *b)
 {
-    int row[NAME_MAX_BYTES + 1];
-    size_t n_a = strlen(a), n_b = strlen(b);
-    if (n_a > NAME_MAX_BYTES || n_b > NAME_MAX_BYTES) return NAME_MAX_BYTES;
-    for (size_t j = 0; j <= n_b; j++)
-        row[j] = (int)j;
-    for (size_t i = 1; i <= n_a; i++) {
-        int diagonal = row[0];
-        row[0] = (int)i;
-        for (size_t j = 1; j <= n_b; j++) {
-            int best = diagonal + (a[i - 1] != b[j - 1]);
-            diagonal = row[j];
-            if (row[j] + 1 < best) best = row[j] + 1;
-            if (row[j - 1] + 1 < best) best = row[j - 1] + 1;
-            row[j] = best;
-        }
+    for (;; a++, b++) {
+        a += strspn(a, "-_. ");
+        b += strspn(b, "-_. ");
+        if (tolower((unsigned char)*a) != tolower((unsigned char)*b)) return false;
+        if (!*a) return true;
     }
-    return row[n_b];
 }
 
 wf_status wf_family_find(const char *place, const char *model_type, const wf_family **out)
 {
     char known[256] = "";
-    const char *nearest = NULL;
-    int nearest_distance = 3; // further away is no typing error
+    const char *meant = NULL;
     for (size_t i = 0; i < N_FAMILIES; i++) {
         for (const char *const *type = families[i].model_types; *type; type++) {
             if (strcmp(*type, model_type) == 0) {
@@ -198,16 +192,12 @@ wf_status wf_family_find(const char *place, const char *model_type, const wf_fam
             }
             size_t at = strlen(known);
             snprintf(known + at, sizeof known - at, "%s%s", at ? ", " : "", *type);
-            int d = distance(*type, model_type);
-            if (d < nearest_distance) {
-                nearest_distance = d;
-                nearest = *type;
-            }
+            if (written_otherwise(*type, model_type)) meant = *type;
         }
     }
     return wf_fail(WF_DATA, "%s: model_type: '%.64s' is not a family this engine knows%s%s%s (%s)",
-                   place, model_type, nearest ? ", did you mean '" : "", nearest ? nearest : "",
-                   nearest ? "'?" : "", known);
+                   place, model_type, meant ? ", did you mean '" : "", meant ? meant : "",
+                   meant ? "'?" : "", known);
 }
 
 const char *wf_family_tensor_name(const wf_family *family, wf_role role, int i_layer,

@@ -1,9 +1,11 @@
 // Model families as data: what differs between Llama, GPT-J, GPT-NeoX ... is a row of a table, and
 // there is one forward pass that reads it.
 //
-// A row says how a layer is put together, how a checkpoint names and packs its weights, and which
-// keys of config.json hold its sizes. Adding a family is adding a row (engine/family.c) and a
-// fixture; what no row can say yet becomes a new column, with a value for every row.
+// A row says how a layer is put together, how a checkpoint names and packs its weights, which keys
+// of config.json hold its sizes, and what they are where the file does not say: the defaults of
+// transformers' configuration class, which the checkpoints were saved with. Adding a family is
+// adding a row (engine/family.c) and a fixture; what no row can say yet becomes a new column, with
+// a value for every row.
 //
 // Names: "{}" stands for the layer's number; ".weight" and ".bias" are appended. All Local, pure.
 #ifndef WF_ENGINE_FAMILY_H
@@ -11,6 +13,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "io/base/status.h"
 
@@ -58,21 +61,22 @@ typedef enum wf_config_key {
     WF_KEY_N_LAYERS,
     WF_KEY_HIDDEN,
     WF_KEY_N_HEADS,
-    WF_KEY_N_KV_HEADS, // missing: n_heads
-    WF_KEY_HEAD_DIM,   // missing: hidden / n_heads
-    WF_KEY_FFN,        // missing: 4 * hidden where the row says so
+    WF_KEY_N_KV_HEADS, // null: n_heads
+    WF_KEY_HEAD_DIM,   // null: hidden / n_heads
+    WF_KEY_FFN,        // null: 4 * hidden where the row says so
     WF_KEY_VOCAB,
     WF_KEY_MAX_CONTEXT,
-    WF_KEY_NORM_EPS, // missing: default_norm_eps
+    WF_KEY_NORM_EPS,
     WF_KEY_ACTIVATION,
-    WF_KEY_ROPE_THETA, // missing: 10000
-    WF_KEY_ROTARY_DIM, // missing: from ROTARY_PCT, else head_dim
-    WF_KEY_ROTARY_PCT,
-    WF_KEY_ATTN_BIAS,  // overrides bias_qkv and bias_o
-    WF_KEY_MLP_BIAS,   // overrides bias_mlp
-    WF_KEY_PARALLEL,   // overrides parallel_residual
-    WF_KEY_WINDOW,     // sliding attention window
-    WF_KEY_USE_WINDOW, // false: the window is not used
+    WF_KEY_ROPE_THETA,
+    WF_KEY_ROTARY_DIM,
+    WF_KEY_ROTARY_PCT,   // share of head_dim, where ROTARY_DIM says nothing
+    WF_KEY_ATTN_BIAS,    // overrides bias_qkv and bias_o
+    WF_KEY_MLP_BIAS,     // overrides bias_mlp
+    WF_KEY_PARALLEL,     // overrides parallel_residual
+    WF_KEY_WINDOW,       // sliding attention window; null: none
+    WF_KEY_USE_WINDOW,   // false, as when it is missing: the window is not used
+    WF_KEY_FIRST_WINDOW, // layers below this number have no window
     WF_N_CONFIG_KEYS
 } wf_config_key;
 
@@ -86,17 +90,20 @@ typedef struct wf_family {
     wf_activation activation; // where config.json names none
     wf_activation_name activation_names[5]; // ended by a NULL name; all gated or none
     wf_qkv_order qkv_order;
-    double default_norm_eps, default_rotary_pct;
-    bool ffn_is_4_hidden;                  // when config.json does not say
-    const char *names[WF_N_ROLES];         // NULL: the family has none
+    bool ffn_is_4_hidden;          // when config.json does not say
+    bool types_by_layer;           // layer_types decides which layers slide, else all are alike
+    const char *names[WF_N_ROLES]; // NULL: the family has none
     const char *keys[WF_N_CONFIG_KEYS][2]; // alternatives; both NULL: not read
-    const char *ignored[6];                // ends of tensor names that hold no weights
+    double absent[WF_N_CONFIG_KEYS];       // values of keys that are missing; 0: as for null
+    const char *unread[4];  // keys that the reference implementation does not look at either
+    const char *ignored[6]; // ends of tensor names that hold no weights
 } wf_family;
 
 size_t wf_family_count(void);
 const wf_family *wf_family_at(size_t i);
 
-// The row of a model_type; WF_DATA names the known ones, and the nearest, when there is none.
+// The row of a model_type; WF_DATA names the known ones when there is none, and the one that is
+// written otherwise ("gpt-neox"). A name that is merely near is no hint: qwen3 is not qwen2.
 // `place` (e.g. the path of config.json) opens the message.
 wf_status wf_family_find(const char *place, const char *model_type, const wf_family **out);
 

@@ -28,13 +28,14 @@ static void check_together(wf_arch_reader *r, wf_arch *a)
         wf_arch_complain(r, "one norm for attention and MLP needs a parallel residual");
 }
 
-wf_status wf_arch_read(const wf_hf_folder *folder, wf_arch *out)
+wf_status wf_arch_read(const wf_hf_folder *folder, bool trust, wf_arch *out)
 {
     char place[512];
     const char *type;
     wf_arch a = {.rope = {.factor = 1.0}};
     wf_arch_reader r = {.folder = folder,
                         .root = wf_json_root(wf_hf_folder_config(folder)),
+                        .trust = trust,
                         .every = {.mixer = WF_BLOCK_ATTENTION, .feed_forward = WF_BLOCK_DENSE}};
     WF_TRY(wf_json_get_string(r.root, "model_type", &type));
     snprintf(place, sizeof place, "%s/config.json", wf_hf_folder_path(folder));

@@ -3,8 +3,10 @@
 //
 // Reading reports all that is wrong with a configuration in one message (WF_DATA), problems joined
 // by "; ". Both generations of Hugging Face configurations are read: rope_theta + rope_scaling and
-// rope_parameters, torch_dtype and dtype. Unknown model types, rotary types and activations are
-// refused by name: a model that is nearly understood gives nearly right tokens.
+// rope_parameters, torch_dtype and dtype; what a file does not say is what transformers makes of
+// it. Unknown model types, rotary types and activations are refused by name, and so is any key that
+// could change tokens and is not read here: a model that is nearly understood gives nearly right
+// tokens.
 //
 // A sliding attention window limits max_context to the window, where it changes nothing.
 // All Local, pure but for reading the folder's documents.
@@ -48,7 +50,7 @@ typedef struct wf_arch {
     float attn_scale; // 1 / sqrt(head_dim)
     wf_rope rope;
     int32_t rotary_dim; // <= head_dim, even; the rest of a head is not rotated
-    bool tied;          // the head is the embedding table
+    bool tied;          // the head is the embedding table: so configured, and there is no other
     bool gated;         // gate and up, else up alone
     bool gelu_exact;    // the erf form of GELU, where not gated
     bool bias_qkv, bias_o, bias_mlp, bias_head;
@@ -57,12 +59,13 @@ typedef struct wf_arch {
     wf_dtype dtype;   // of the checkpoint, as its configuration says (f32 when it does not)
     int32_t bos;      // -1: none
     int32_t n_eos;
-    int32_t eos[WF_ARCH_MAX_EOS]; // config.json's and generation_config.json's, without repeats
+    int32_t eos[WF_ARCH_MAX_EOS]; // generation_config.json's, else config.json's; no repeats
     wf_arch_layer layer[WF_ARCH_MAX_LAYERS]; // the first n_layers
 } wf_arch;
 
-// Reads the folder's configuration.
-wf_status wf_arch_read(const wf_hf_folder *folder, wf_arch *out);
+// Reads the folder's configuration. `trust`: keys that are not known here, and a model's own code
+// (auto_map), are passed over with a warning instead of refused.
+wf_status wf_arch_read(const wf_hf_folder *folder, bool trust, wf_arch *out);
 
 // Checks that heads, KV heads and FFN of every layer divide by tp_size; the message (WF_CONFIG)
 // names the numbers and the sizes that would do.

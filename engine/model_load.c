@@ -368,16 +368,14 @@ wf_status wf_loader_rotary(wf_loader *l, int32_t n_positions, float **cos, float
     return WF_OK;
 }
 
-// Buffers that hold no weights, and a head that was saved beside the embedding it is tied to.
+// Buffers that hold no weights.
 static bool may_be_unused(const wf_arch *arch, const char *name)
 {
-    char head[NAME_BYTES];
     for (size_t i = 0; i < sizeof arch->family->ignored / sizeof *arch->family->ignored; i++) {
         const char *end = arch->family->ignored[i];
         if (end && wf_text_ends_with(name, end)) return true;
     }
-    wf_family_tensor_name(arch->family, WF_ROLE_HEAD, 0, ".weight", head, sizeof head);
-    return arch->tied && strcmp(name, head) == 0;
+    return false;
 }
 
 static wf_status check_unused(const wf_loader *l)

@@ -286,7 +286,7 @@ static wf_status model_read(const wf_jobspec *spec, wf_arch *arch)
 {
     wf_hf_folder *folder = NULL;
     WF_TRY(model_open(spec, &folder));
-    wf_status st = wf_arch_read(folder, arch);
+    wf_status st = wf_arch_read(folder, spec->model.trust_config, arch);
     if (st == WF_OK) st = wf_arch_check_tp(arch, spec->parallel.tensor);
     if (st == WF_OK && spec->engine.max_context > arch->max_context) {
         st = wf_fail(WF_CONFIG, "engine.max_context: %d is beyond the model's %d",

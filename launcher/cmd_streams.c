@@ -57,7 +57,7 @@ static wf_status vocabulary_read(const wf_cli *cli, long long otherwise, int64_t
     if (!path) return WF_OK;
     if (wf_cli_has(cli, "vocab")) return wf_cli_fail(cli, "--model and --vocab: one of them");
     WF_TRY(wf_hf_folder_open(path, false, &folder));
-    wf_status st = wf_arch_read(folder, &arch);
+    wf_status st = wf_arch_read(folder, true, &arch);
     if (st == WF_OK) *out = arch.n_vocab;
     wf_hf_folder_close(&folder);
     return st;

@@ -11,7 +11,7 @@ wf_status wf_runner_open_model(wf_runner *r)
 {
     bool random = r->spec->model.weights == WF_SPEC_WEIGHTS_RANDOM;
     WF_TRY(wf_hf_folder_open(r->spec->model.path, !random, &r->model_folder));
-    WF_TRY(wf_arch_read(r->model_folder, &r->arch));
+    WF_TRY(wf_arch_read(r->model_folder, r->spec->model.trust_config, &r->arch));
     r->dtype = wf_model_resolve_dtype(&r->arch, r->spec->model.dtype);
     WF_TRY(wf_arch_check_tp(&r->arch, r->spec->parallel.tensor));
     if (r->c->world->rank != 0) return WF_OK;

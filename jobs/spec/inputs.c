@@ -76,7 +76,7 @@ wf_status wf_inputs_model_look(const wf_jobspec *spec, wf_inputs_model *out)
     bool random = spec->model.weights == WF_SPEC_WEIGHTS_RANDOM;
     wf_hf_folder *folder = NULL;
     WF_TRY(wf_hf_folder_open(spec->model.path, !random, &folder));
-    wf_status st = wf_arch_read(folder, &out->arch);
+    wf_status st = wf_arch_read(folder, spec->model.trust_config, &out->arch);
     if (st == WF_OK) st = wf_arch_check_tp(&out->arch, spec->parallel.tensor);
     if (st == WF_OK) st = wf_hf_folder_identity(folder, out->identity);
     if (st == WF_OK) out->dtype = wf_model_resolve_dtype(&out->arch, spec->model.dtype);
@@ -89,7 +89,7 @@ wf_status wf_inputs_split_check(const wf_jobspec *spec)
     wf_hf_folder *folder = NULL;
     wf_arch arch;
     WF_TRY(wf_hf_folder_open(spec->model.path, false, &folder));
-    wf_status st = wf_arch_read(folder, &arch);
+    wf_status st = wf_arch_read(folder, spec->model.trust_config, &arch);
     if (st == WF_OK) st = wf_arch_check_tp(&arch, spec->parallel.tensor);
     wf_hf_folder_close(&folder);
     return st;

@@ -58,6 +58,7 @@ typedef struct wf_jobspec {
         const char *path; // a Hugging Face folder
         int dtype;        // a wf_dtype, or WF_MODEL_DTYPE_AUTO: what the checkpoint says
         wf_spec_weights weights;
+        bool trust_config; // pass over what is not understood in config.json
     } model;
     wf_option_strings requests; // shard paths, globs expanded, no file twice
     struct {

@@ -127,6 +127,13 @@ const wf_option wf_jobspec_table[] = {
          "file: from the folder; random: made up from the seed, to measure without a checkpoint",
      .decides = WF_SPEC_ANY_MODE},
 
+    {.name = "model.trust_config",
+     .type = WF_OPTION_BOOL,
+     .offset = AT(model.trust_config),
+     .default_text = "false",
+     .help = "true: keys of config.json that are not known here, and code that the model brings "
+             "(auto_map), are passed over with a warning; false: they are refused"},
+
     {.name = "requests",
      .type = WF_OPTION_STRINGS,
      .offset = AT(requests),

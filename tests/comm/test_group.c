@@ -106,8 +106,8 @@ static void splitting_makes_groups_of_their_own(void **state)
 static void a_group_of_any_size_gives_the_tokens_of_transformers(void **state)
 {
     (void)state;
-    static const char *const goldens[] = {"llama-mini", "llama-gqa", "llama-rope3",
-                                          "qwen2-mini", "gptj-mini", "neox-mini"};
+    static const char *const goldens[] = {"llama-mini", "llama-gqa", "llama-rope3",    "qwen2-mini",
+                                          "gptj-mini",  "neox-mini", "llama-two-heads"};
     for (size_t m = 0; m < sizeof goldens / sizeof *goldens; m++) {
         golden g;
         rig r;

@@ -87,7 +87,7 @@ static void create(const char *backend, const char *golden_name, wf_comm *comm, 
     }
     snprintf(path, sizeof path, "%s/tests/golden/%s", WEFT_SOURCE_DIR, golden_name);
     must(wf_hf_folder_open(path, true, &folder), "folder");
-    must(wf_arch_read(folder, &arch), "architecture");
+    must(wf_arch_read(folder, false, &arch), "architecture");
     const char *shared = getenv("WEFT_TEST_DEVICE"); // of ranks that share one
     wf_backend_config bc = {.device = shared ? atoi(shared) : out->comm->rank,
                             .n_threads = 2,

@@ -226,7 +226,7 @@ static void check_model(const char *path, const naming *names, int32_t tp_size, 
     wf_arch arch;
     int32_t vocab_end = 0;
     assert_ok(wf_hf_folder_open(path, true, &hf));
-    assert_ok(wf_arch_read(hf, &arch));
+    assert_ok(wf_arch_read(hf, false, &arch));
     for (int32_t rank = 0; rank < tp_size; rank++) {
         const wf_model_config config = {.tp_rank = rank,
                                         .tp_size = tp_size,
@@ -287,7 +287,7 @@ static void vocabulary_smaller_than_the_group(void **state)
                     "\"max_position_embeddings\":64,\"num_attention_heads\":4,"
                     "\"num_hidden_layers\":1,\"vocab_size\":5}");
     assert_ok(wf_hf_folder_open(folder, false, &hf));
-    assert_ok(wf_arch_read(hf, &arch));
+    assert_ok(wf_arch_read(hf, false, &arch));
     static const int32_t begins[] = {0, 2, 4, 5}, ends[] = {2, 4, 5, 5};
     for (int32_t rank = 0; rank < 4; rank++) {
         const wf_model_config config = {
@@ -311,7 +311,7 @@ static void random_weights(void **state)
     wf_model *a, *b, *other;
     wf_model_config config = {.tp_size = 2, .dtype = WF_F32, .seed = 7};
     assert_ok(wf_hf_folder_open(golden("qwen2-mini"), false, &hf));
-    assert_ok(wf_arch_read(hf, &arch));
+    assert_ok(wf_arch_read(hf, false, &arch));
     assert_ok(wf_model_load(be, &arch, NULL, &config, &a));
     assert_ok(wf_model_load(be, &arch, NULL, &config, &b));
     config.tp_rank = 1;
@@ -370,7 +370,7 @@ static wf_status load_tiny(const test_tensor *tensors, size_t n, wf_model_config
                     "\"max_position_embeddings\":64,\"num_attention_heads\":2,"
                     "\"num_hidden_layers\":1,\"vocab_size\":6}");
     assert_ok(wf_hf_folder_open(folder, true, &hf));
-    assert_ok(wf_arch_read(hf, &arch));
+    assert_ok(wf_arch_read(hf, false, &arch));
     wf_status st = wf_model_load(be, &arch, hf, &config, out);
     wf_hf_folder_close(&hf);
     return st;

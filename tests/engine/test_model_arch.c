@@ -5,6 +5,7 @@
 #include <math.h>
 
 static char folder[64];
+static bool trusts;
 
 static int make_folder(void **state)
 {
@@ -27,7 +28,7 @@ static wf_status read_arch(const char *config, const char *generation, wf_arch *
     unlink(test_path(folder, "generation_config.json"));
     if (generation) test_write_text(test_path(folder, "generation_config.json"), generation);
     assert_ok(wf_hf_folder_open(folder, false, &hf));
-    wf_status st = wf_arch_read(hf, out);
+    wf_status st = wf_arch_read(hf, trusts, out);
     wf_hf_folder_close(&hf);
     return st;
 }
@@ -99,12 +100,13 @@ static void tokens_that_end(void **state)
     assert_int_equal(a.n_eos, 1);
     assert_int_equal(a.eos[0], 2);
     assert_int_equal(a.bos, 1);
+    assert_ok(read_arch(LLAMA(",\"eos_token_id\":[2,5,2]"), NULL, &a));
+    assert_int_equal(a.n_eos, 2);
     assert_ok(read_arch(LLAMA(",\"eos_token_id\":[2,5]"), "{\"eos_token_id\":[5,7]}", &a));
-    assert_int_equal(a.n_eos, 3);
-    assert_int_equal(a.eos[2], 7);
-    assert_ok(read_arch(LLAMA(",\"eos_token_id\":null"), "{\"eos_token_id\":9}", &a));
-    assert_int_equal(a.n_eos, 1);
-    assert_int_equal(a.eos[0], 9);
+    assert_int_equal(a.n_eos, 2); // the other file takes the place of this one
+    assert_int_equal(a.eos[1], 7);
+    assert_ok(read_arch(LLAMA(",\"eos_token_id\":[2,5]"), "{}", &a));
+    assert_int_equal(a.n_eos, 0);
 }
 
 static void other_families(void **state)
@@ -142,15 +144,19 @@ static void other_families(void **state)
     assert_ok(read_arch("{\"model_type\":\"gpt_neox\"," SIZES "}", NULL, &a));
     assert_true(a.gelu_exact); // as transformers has it
 
-    assert_ok(read_arch("{\"model_type\":\"qwen2\"," SIZES ",\"use_sliding_window\":false,"
+    assert_ok(read_arch("{\"model_type\":\"qwen2\",\"num_key_value_heads\":8," SIZES
+                        ",\"use_sliding_window\":false,"
                         "\"sliding_window\":100}",
                         NULL, &a));
     assert_true(a.bias_qkv && !a.bias_o);
     assert_int_equal(a.max_context, 512);
-    assert_ok(read_arch("{\"model_type\":\"mistral\"," SIZES ",\"sliding_window\":100}", NULL, &a));
+    assert_ok(read_arch("{\"model_type\":\"mistral\",\"num_key_value_heads\":8," SIZES
+                        ",\"sliding_window\":100}",
+                        NULL, &a));
     assert_int_equal(a.max_context, 100);
-    assert_ok(
-        read_arch("{\"model_type\":\"mistral\"," SIZES ",\"sliding_window\":null}", NULL, &a));
+    assert_ok(read_arch("{\"model_type\":\"mistral\",\"num_key_value_heads\":8," SIZES
+                        ",\"sliding_window\":null}",
+                        NULL, &a));
     assert_int_equal(a.max_context, 512);
 }
 
@@ -161,7 +167,7 @@ static void refused(void **state)
         const char *config, *says;
     } rows[] = {
         {"{}", "config.json: model_type: missing"},
-        {"{\"model_type\":\"llamma\"}", "did you mean 'llama'?"},
+        {"{\"model_type\":\"Llama\"}", "did you mean 'llama'?"},
         {"{\"model_type\":\"llama\"}",
          "num_hidden_layers: missing, expected an integer; hidden_size: missing"},
         {"{\"model_type\":\"llama\"}", "vocab_size: missing"}, // the same message goes on
@@ -192,8 +198,10 @@ static void refused(void **state)
         {LLAMA(",\"eos_token_id\":261"), "eos_token_id: 261 is outside 0 to 260"},
         {LLAMA(",\"eos_token_id\":[1,2,3,4,5,6,7,8,9]"), "more than 8 tokens that end a text"},
         {LLAMA(",\"eos_token_id\":\"</s>\""), "eos_token_id: expected an integer"},
-        {LLAMA(",\"quantization_config\":{\"bits\":4}"), "quantised checkpoints are not read"},
-        {"{\"model_type\":\"mistral\"," SIZES ",\"layer_types\":[\"linear_attention\"]}",
+        {LLAMA(",\"quantization_config\":{\"bits\":4}"),
+         "quantization_config: 'quantised': quantised checkpoints are not read"},
+        {"{\"model_type\":\"qwen2\",\"num_key_value_heads\":8," SIZES
+         ",\"layer_types\":[\"linear_attention\",0]}",
          "layer_types[0]: 'linear_attention' layers are not known here"},
         {"{\"model_type\":\"gpt_neox\"," SIZES ",\"rotary_pct\":0.01}", "0 rotary dimensions"},
     };
@@ -205,6 +213,96 @@ static void refused(void **state)
         assert_contains(wf_error(), rows[i].says);
         assert_contains(wf_error(), "config.json");
     }
+}
+
+// ---- what transformers makes of a configuration (tests/golden/make_configs.py) ------------------
+
+static wf_json *golden_rows(void)
+{
+    static char text[1 << 20];
+    wf_json *doc;
+    FILE *file = fopen(WEFT_SOURCE_DIR "/tests/golden/configs.json", "rb");
+    assert_non_null(file);
+    size_t n = fread(text, 1, sizeof text, file);
+    assert_int_equal(fclose(file), 0);
+    assert_ok(wf_json_parse("configs.json", text, n, NULL, &doc));
+    return doc;
+}
+
+static const char *text_of(wf_json_ref row, const char *key)
+{
+    const char *text;
+    assert_ok(wf_json_get_string_or(row, key, NULL, &text));
+    return text;
+}
+
+static int64_t number_of(wf_json_ref facts, const char *key)
+{
+    int64_t value;
+    assert_ok(wf_json_get_i64(facts, key, 0, INT32_MAX, &value));
+    return value;
+}
+
+static void same_frequencies(const wf_arch *a, wf_json_ref wanted)
+{
+    float frequency[1024];
+    assert_int_equal(a->rotary_dim / 2, wf_json_count(wanted));
+    wf_rotary_inv_freq(&a->rope, a->rotary_dim, frequency);
+    for (int32_t i = 0; i < a->rotary_dim / 2; i++) {
+        double value;
+        assert_ok(wf_json_read_f64(wf_json_at(wanted, (size_t)i), 0, 1, &value));
+        assert_true(fabs((double)frequency[i] - value) <= 1e-6 * value);
+    }
+}
+
+static void same_facts(const wf_arch *a, wf_json_ref facts)
+{
+    double eps;
+    wf_json_ref eos = wf_json_find(facts, "eos");
+    assert_int_equal(a->layer[0].n_heads, number_of(facts, "n_heads"));
+    assert_int_equal(a->layer[0].n_kv_heads, number_of(facts, "n_kv_heads"));
+    assert_int_equal(a->head_dim, number_of(facts, "head_dim"));
+    assert_int_equal(a->max_context, number_of(facts, "context"));
+    assert_ok(wf_json_get_f64(facts, "norm_eps", 0, 1, &eps));
+    assert_true(a->norm_eps == (float)eps);
+    same_frequencies(a, wf_json_find(facts, "inv_freq"));
+    assert_int_equal(a->n_eos, wf_json_count(eos));
+    for (int32_t i = 0; i < a->n_eos; i++) {
+        int64_t id;
+        assert_ok(wf_json_read_i64(wf_json_at(eos, (size_t)i), 0, INT32_MAX, &id));
+        assert_int_equal(a->eos[i], id);
+    }
+}
+
+static void as_transformers_reads_it(void **state)
+{
+    (void)state;
+    wf_json *doc = golden_rows();
+    wf_json_ref rows = wf_json_find(wf_json_root(doc), "rows");
+    for (size_t i = 0; i < wf_json_count(rows); i++) {
+        wf_json_ref row = wf_json_at(rows, i);
+        const char *refused = text_of(row, "refused");
+        wf_arch a;
+        print_message("%s\n", text_of(row, "name"));
+        wf_status st = read_arch(text_of(row, "config"), text_of(row, "generation"), &a);
+        assert_int_equal(st, refused ? WF_DATA : WF_OK);
+        if (refused) assert_contains(wf_error(), refused);
+        if (wf_json_has(row, "facts")) same_facts(&a, wf_json_find(row, "facts"));
+    }
+    wf_json_destroy(&doc);
+}
+
+// What a job that trusts passes over: keys it does not know, and nothing that it does.
+static void trusted(void **state)
+{
+    (void)state;
+    wf_arch a;
+    trusts = true;
+    assert_ok(
+        read_arch(LLAMA(",\"auto_map\":{\"AutoConfig\":\"x.X\"},\"use_magic\":true"), NULL, &a));
+    assert_int_equal(read_arch(LLAMA(",\"rope_scaling\":{\"rope_type\":\"yarn\"}"), NULL, &a),
+                     WF_DATA);
+    trusts = false;
 }
 
 static void tensor_parallel_sizes(void **state)
@@ -254,6 +352,8 @@ int main(void)
         cmocka_unit_test(tokens_that_end),
         cmocka_unit_test(other_families),
         cmocka_unit_test(refused),
+        cmocka_unit_test(as_transformers_reads_it),
+        cmocka_unit_test(trusted),
         cmocka_unit_test(tensor_parallel_sizes),
         cmocka_unit_test(bytes_of_llama_3_8b),
     };

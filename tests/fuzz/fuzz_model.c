@@ -10,7 +10,7 @@ static void arch_look(const wf_hf_folder *folder)
 {
     wf_arch arch;
     wf_arch_memory memory;
-    if (wf_arch_read(folder, &arch) != WF_OK) return;
+    if (wf_arch_read(folder, false, &arch) != WF_OK) return;
     for (int32_t tp = 1; tp <= 8; tp++) {
         if (wf_arch_check_tp(&arch, tp) != WF_OK) continue;
         wf_arch_bytes(&arch, WF_BF16, tp, 0, &memory);

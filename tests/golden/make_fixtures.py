@@ -168,20 +168,26 @@ FIXTURES = {
         torch.float16, 1,
     ),
     "llama-rope-parameters": (llama_rope_parameters(), torch.bfloat16, 1),
+    # Says that the head is the embedding table, and holds a head: transformers uses it.
+    "llama-two-heads": (
+        llama(num_attention_heads=8, vocab_size=260, torch_dtype="bfloat16"), torch.bfloat16, 1),
     "qwen2-mini": (QWEN2, torch.bfloat16, 1),
     "gptj-mini": (GPTJ, torch.float16, 1),
     "neox-mini": (NEOX, torch.bfloat16, 1),
 }
 
+# A head of their own in the weights, although the configuration ties it.
+UNTIED = {"llama-two-heads"}
+
 # Published checkpoints of a family may name a tensor otherwise than the library's present classes.
 HUB_NAMES = {"neox-mini": {"lm_head.weight": "embed_out.weight"}}
 
 
-def draw_weights(model, dtype, seed):
+def draw_weights(model, dtype, seed, untied=False):
     """Random weights for every parameter: norms about 1, biases small, matrices wide."""
     generator = torch.Generator().manual_seed(seed)
     state = {}
-    for name, weight in model.named_parameters():
+    for name, weight in model.named_parameters(remove_duplicate=not untied):
         noise = torch.randn(weight.shape, generator=generator)
         if weight.dim() == 2:
             wide = "embed" in name or "wte" in name
@@ -271,7 +277,7 @@ def make(name, out):
         for file in os.listdir(folder):
             if file != "config.json":
                 os.remove(os.path.join(folder, file))
-        write_weights(folder, draw_weights(empty, dtype, seed), n_files)
+        write_weights(folder, draw_weights(empty, dtype, seed, name in UNTIED), n_files)
         model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32,
                                                      attn_implementation="eager").eval()
         cases = make_cases(model, config["vocab_size"], seed)

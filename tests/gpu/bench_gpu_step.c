@@ -326,7 +326,7 @@ int main(int argc, char **argv)
     const char *path = argc > 1 ? argv[1] : "8b", *rate = getenv("WEFT_COPY_TBS");
     if (strcmp(path, "8b") == 0) write_config(made), path = made;
     must(wf_hf_folder_open(path, false, &folder), "model");
-    must(wf_arch_read(folder, &arch), "model");
+    must(wf_arch_read(folder, false, &arch), "model");
     b.copy_rate = (rate ? atof(rate) : 4.2) * 1e12;
     const char *capture = getenv("WEFT_BENCH_CAPTURE");
     if (capture && strcmp(capture, "off") == 0) b.capture = WF_CAPTURE_OFF;

@@ -38,7 +38,7 @@ static void open_rig(const char *path, bool random, bool deterministic, rig *out
     must(wf_comm_self_create(&out->own_comm), "self communicator");
     out->comm = out->own_comm;
     must(wf_hf_folder_open(path, !random, &folder), "folder");
-    must(wf_arch_read(folder, &arch), "architecture");
+    must(wf_arch_read(folder, false, &arch), "architecture");
     wf_backend_config bc = {.n_threads = 2, .model_dtype = WF_BF16, .deterministic = deterministic};
     must(wf_backend_create(backend, &bc, &out->be), "back end");
     wf_model_config mc = {.tp_size = 1, .dtype = WF_BF16, .seed = 3};

@@ -1,0 +1,283 @@
+#!/usr/bin/env python3
+"""Makes configs.json: small configurations, and what Hugging Face `transformers` makes of them.
+
+    make_configs.py [--out FILE]
+
+Every row is a config.json that says little, much, or two things at once. transformers loads a model
+of it with random weights and is asked what it will compute with: rotary frequencies, windows, heads,
+the tokens that end a text. tests/engine/test_model_arch.c holds wf_arch_read against the answers.
+Rows with `refused` are those that Weft refuses by name; transformers may read them. Rows with
+neither are only to be read at all. Written with
+torch 2.15 and transformers 5.24.
+"""
+
+import argparse
+import json
+import os
+import tempfile
+
+import torch
+import transformers
+from transformers import AutoConfig, AutoModelForCausalLM
+
+SIZES = {"hidden_size": 64, "intermediate_size": 96, "max_position_embeddings": 8192,
+         "num_attention_heads": 8, "num_hidden_layers": 3, "vocab_size": 64}
+LINEAR = {"rope_type": "linear", "factor": 2.0}
+LLAMA3 = {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0}
+
+
+def llama(**more):
+    return {"model_type": "llama", **SIZES, **more}
+
+
+def mistral(**more):
+    return {"model_type": "mistral", **SIZES, **more}
+
+
+def qwen2(**more):
+    return {"model_type": "qwen2", **SIZES, "num_attention_heads": 32, **more}
+
+
+def neox(**more):
+    return {"model_type": "gpt_neox", **SIZES, **more}
+
+
+def gptj(**more):
+    return {"model_type": "gptj", "n_embd": 128, "n_head": 2, "n_layer": 2, "n_positions": 256,
+            "vocab_size": 64, **more}
+
+
+# name: config, generation_config or None
+ASKED = {
+    "llama says least": (llama(), None),
+    "llama grouped heads": (llama(num_key_value_heads=2, head_dim=16), None),
+    "llama nulls": (llama(num_key_value_heads=None, head_dim=None, rope_scaling=None), None),
+    "llama window is another's": (llama(sliding_window=None, use_sliding_window=False), None),
+    "theta at the root": (llama(rope_theta=5e5), None),
+    "theta in rope_scaling": (llama(rope_scaling={**LINEAR, "rope_theta": 2e4}), None),
+    "theta in rope_scaling and at the root": (
+        llama(rope_theta=5e5, rope_scaling={**LINEAR, "rope_theta": 2e4}), None),
+    "theta in rope_parameters and at the root": (
+        llama(rope_theta=5e5, rope_parameters={"rope_type": "default", "rope_theta": 2e4}), None),
+    "theta at the root beside rope_parameters": (llama(rope_theta=5e5, rope_parameters=LINEAR), None),
+    "rope_scaling before rope_parameters": (
+        llama(rope_scaling=LINEAR, rope_parameters={"rope_type": "default", "rope_theta": 2e4}), None),
+    "an empty rope_scaling": (llama(rope_scaling={}, rope_parameters={**LINEAR, "rope_theta": 3e4}),
+                              None),
+    "the old word for the type": (llama(rope_scaling={"type": "linear", "factor": 4.0}), None),
+    "llama3": (llama(rope_scaling={**LLAMA3, "original_max_position_embeddings": 256}), None),
+    "llama3 without its first context": (llama(rope_scaling=LLAMA3), None),
+    "pretraining_tp": (llama(pretraining_tp=2, attention_dropout=0.5), None),
+    "mistral says least": (mistral(), None),
+    "mistral without a window": (mistral(sliding_window=None), None),
+    "mistral with a window": (mistral(sliding_window=100), None),
+    "qwen2 says least": (qwen2(), None),
+    "qwen2 with a window not in use": (qwen2(sliding_window=100), None),
+    "qwen2 with a window switched off": (qwen2(sliding_window=100, use_sliding_window=False), None),
+    "qwen2 with a window for no layer": (qwen2(sliding_window=100, use_sliding_window=True), None),
+    "qwen2 with a window for some layers": (
+        qwen2(sliding_window=100, use_sliding_window=True, max_window_layers=2), None),
+    "qwen2 without its window": (qwen2(use_sliding_window=True, max_window_layers=1), None),
+    "qwen2 with a window of null": (
+        qwen2(use_sliding_window=True, sliding_window=None, max_window_layers=1), None),
+    "qwen2 by type": (
+        qwen2(use_sliding_window=True, sliding_window=50, max_window_layers=0,
+              layer_types=["full_attention", "sliding_attention", "full_attention"]), None),
+    "qwen2 all full by type": (
+        qwen2(use_sliding_window=True, sliding_window=50, max_window_layers=0,
+              layer_types=["full_attention"] * 3), None),
+    "gptj says least": (gptj(), None),
+    "gptj with a rotary_dim": (gptj(rotary_dim=16, n_inner=96), None),
+    "gptj by its other names": (
+        {"model_type": "gptj", "hidden_size": 128, "num_attention_heads": 2, "num_hidden_layers": 2,
+         "max_position_embeddings": 256, "vocab_size": 64, "rotary": True,
+         "scale_attn_weights": True}, None),
+    "neox says least": (neox(), None),
+    "neox with its own words": (neox(rotary_emb_base=20000, rotary_pct=0.5), None),
+    "neox with others' words": (neox(rope_theta=20000, partial_rotary_factor=0.5), None),
+    "neox with rope_parameters": (
+        neox(rope_parameters={"rope_theta": 30000.0, "partial_rotary_factor": 0.5}), None),
+    "neox with some rope_parameters": (neox(rope_parameters=LINEAR, rotary_pct=0.5), None),
+    "neox stretched, with others' words": (
+        neox(rope_scaling=LINEAR, partial_rotary_factor=1.0, rope_theta=20000), None),
+    "neox without parallel branches": (neox(use_parallel_residual=False, attention_bias=False), None),
+    "eos of the configuration": (llama(eos_token_id=[5, 7]), None),
+    "no eos": (llama(eos_token_id=None), None),
+    "eos of generation": (llama(eos_token_id=[5, 7]), {"eos_token_id": 9}),
+    "eos of generation alone": (llama(eos_token_id=None), {"eos_token_id": [9, 11]}),
+    "generation without eos": (llama(eos_token_id=5), {"do_sample": False}),
+    "generation with no eos": (llama(), {"eos_token_id": None, "temperature": 0.5}),
+    "the family's eos": (qwen2(num_key_value_heads=8), None),
+}
+
+# name: config, what is said
+REFUSED = {
+    "attention to what comes": (llama(is_causal=False), "is_causal: only true is known here"),
+    "code of its own": (llama(auto_map={"AutoModelForCausalLM": "modeling_x.X"}),
+                        "auto_map: the model comes with code of its own"),
+    "an unknown key": (llama(attention_multiplier=0.5),
+                       "attention_multiplier: is not known here for llama models"),
+    "an unknown switch": (llama(use_qk_norm=True), "use_qk_norm: is not known here"),
+    "encoder and decoder": (llama(is_encoder_decoder=True), "is_encoder_decoder: only false"),
+    "part of a head": (llama(partial_rotary_factor=0.5), "llama models rotate whole heads"),
+    "part of a head, stretched": (llama(partial_rotary_factor=0.5, rope_scaling=LINEAR),
+                                  "partial_rotary_factor: llama models rotate whole heads"),
+    "an unknown rotary parameter": (llama(rope_scaling={**LINEAR, "attention_factor": 2.0}),
+                                    "rope_scaling.attention_factor: is no rotary parameter known"),
+    "gptj stretched": (gptj(rope_scaling=LINEAR, rope_theta=1e4), "rope_scaling: is not known here"),
+    "gptj without a rotary_dim": (gptj(rotary_dim=None), "0 rotary dimensions"),
+    "gptj with another's rotary_dim": (gptj(n_head=4), "64 rotary dimensions"),
+    "two names, two values": (gptj(hidden_size=64), "hidden_size: says 64, and n_embd"),
+    "llama with a window": (llama(sliding_window=100), "sliding_window: is not known here"),
+    "mistral by type": (mistral(layer_types=["full_attention"] * 3),
+                        "layer_types: 0 of 3 layers slide; all layers of a mistral model are alike"),
+    "too few types": (qwen2(layer_types=["full_attention"]), "layer_types: 1 types for 3 layers"),
+    "sliding without a window": (qwen2(layer_types=["sliding_attention"] * 3),
+                                 "layer_types: has sliding layers, but the model has no window"),
+    "null for a number": (llama(rms_norm_eps=None), "rms_norm_eps: expected a number"),
+    "gptq": (llama(quantization_config={"quant_method": "gptq", "bits": 4}),
+             "quantization_config: 'gptq': quantised checkpoints are not read"),
+}
+
+
+# Keys and values as published checkpoints have them: none of them may be refused.
+PUBLISHED = {
+    "Llama 3.1 8B": {
+        "architectures": ["LlamaForCausalLM"], "attention_bias": False, "attention_dropout": 0.0,
+        "bos_token_id": 128000, "eos_token_id": [128001, 128008, 128009], "hidden_act": "silu",
+        "hidden_size": 4096, "initializer_range": 0.02, "intermediate_size": 14336,
+        "max_position_embeddings": 131072, "mlp_bias": False, "model_type": "llama",
+        "num_attention_heads": 32, "num_hidden_layers": 32, "num_key_value_heads": 8,
+        "pretraining_tp": 1, "rms_norm_eps": 1e-05,
+        "rope_scaling": {"factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+                         "original_max_position_embeddings": 8192, "rope_type": "llama3"},
+        "rope_theta": 500000.0, "tie_word_embeddings": False, "torch_dtype": "bfloat16",
+        "transformers_version": "4.42.3", "use_cache": True, "vocab_size": 128256},
+    "SmolLM2 360M": {
+        "architectures": ["LlamaForCausalLM"], "attention_bias": False, "attention_dropout": 0.0,
+        "bos_token_id": 1, "eos_token_id": 2, "hidden_act": "silu", "hidden_size": 960,
+        "initializer_range": 0.02, "intermediate_size": 2560, "is_llama_config": True,
+        "max_position_embeddings": 8192, "mlp_bias": False, "model_type": "llama",
+        "num_attention_heads": 15, "num_hidden_layers": 32, "num_key_value_heads": 5,
+        "pad_token_id": 2, "pretraining_tp": 1, "rms_norm_eps": 1e-05, "rope_interleaved": False,
+        "rope_scaling": None, "rope_theta": 100000, "tie_word_embeddings": True,
+        "torch_dtype": "bfloat16", "transformers.js_config": {"dtype": "q4"},
+        "transformers_version": "4.42.3", "use_cache": True, "vocab_size": 49152},
+    "Vicuna 7B": {
+        "_name_or_path": "vicuna-7b", "architectures": ["LlamaForCausalLM"], "bos_token_id": 1,
+        "eos_token_id": 2, "hidden_act": "silu", "hidden_size": 4096, "initializer_range": 0.02,
+        "intermediate_size": 11008, "max_position_embeddings": 4096, "max_sequence_length": 2048,
+        "model_type": "llama", "num_attention_heads": 32, "num_hidden_layers": 32,
+        "pad_token_id": 0, "rms_norm_eps": 1e-06, "rope_scaling": {"factor": 4.0, "type": "linear"},
+        "tie_word_embeddings": False, "torch_dtype": "float16", "transformers_version": "4.31.0",
+        "use_cache": True, "vocab_size": 32000},
+    "Mistral 7B v0.3": {
+        "architectures": ["MistralForCausalLM"], "attention_dropout": 0.0, "bos_token_id": 1,
+        "eos_token_id": 2, "head_dim": None, "hidden_act": "silu", "hidden_size": 4096,
+        "initializer_range": 0.02, "intermediate_size": 14336, "max_position_embeddings": 32768,
+        "model_type": "mistral", "num_attention_heads": 32, "num_hidden_layers": 32,
+        "num_key_value_heads": 8, "rms_norm_eps": 1e-05, "rope_theta": 1000000.0,
+        "sliding_window": None, "tie_word_embeddings": False, "torch_dtype": "bfloat16",
+        "transformers_version": "4.42.0", "use_cache": True, "vocab_size": 32768},
+    "Qwen2.5 0.5B": {
+        "architectures": ["Qwen2ForCausalLM"], "attention_dropout": 0.0, "bos_token_id": 151643,
+        "eos_token_id": 151645, "hidden_act": "silu", "hidden_size": 896,
+        "initializer_range": 0.02, "intermediate_size": 4864, "max_position_embeddings": 32768,
+        "max_window_layers": 21, "model_type": "qwen2", "num_attention_heads": 14,
+        "num_hidden_layers": 24, "num_key_value_heads": 2, "rms_norm_eps": 1e-06,
+        "rope_theta": 1000000.0, "sliding_window": 32768, "tie_word_embeddings": True,
+        "torch_dtype": "bfloat16", "transformers_version": "4.43.1", "use_cache": True,
+        "use_mrope": False, "use_sliding_window": False, "vocab_size": 151936},
+    "GPT-J 6B": {
+        "activation_function": "gelu_new", "architectures": ["GPTJForCausalLM"], "attn_pdrop": 0.0,
+        "bos_token_id": 50256, "embd_pdrop": 0.0, "eos_token_id": 50256,
+        "gradient_checkpointing": False, "initializer_range": 0.02, "layer_norm_epsilon": 1e-05,
+        "model_type": "gptj", "n_embd": 4096, "n_head": 16, "n_inner": None, "n_layer": 28,
+        "n_positions": 2048, "resid_pdrop": 0.0, "rotary": True, "rotary_dim": 64,
+        "scale_attn_weights": True, "summary_activation": None, "summary_first_dropout": 0.1,
+        "summary_proj_to_labels": True, "summary_type": "cls_index", "summary_use_proj": True,
+        "task_specific_params": {"text-generation": {"do_sample": True, "temperature": 1.0}},
+        "tie_word_embeddings": False, "tokenizer_class": "GPT2Tokenizer",
+        "transformers_version": "4.18.0.dev0", "use_cache": True, "vocab_size": 50400},
+    "GPT-NeoX 20B": {
+        "architectures": ["GPTNeoXForCausalLM"], "attention_probs_dropout_prob": 0,
+        "bos_token_id": 0, "eos_token_id": 0, "hidden_act": "gelu_fast", "hidden_dropout_prob": 0,
+        "hidden_size": 6144, "initializer_range": 0.02, "intermediate_size": 24576,
+        "layer_norm_eps": 1e-05, "max_position_embeddings": 2048, "model_type": "gpt_neox",
+        "num_attention_heads": 64, "num_hidden_layers": 44, "rotary_emb_base": 10000,
+        "rotary_pct": 0.25, "tie_word_embeddings": False, "torch_dtype": "float16",
+        "transformers_version": "4.19.0.dev0", "use_cache": True, "vocab_size": 50432},
+}
+
+
+def rotary_of(model):
+    """Inverse frequencies of each pair of dimensions that is rotated; GPT-J's follow from their number."""
+    config = model.config
+    if config.model_type == "gptj":
+        return [10000.0 ** (-2 * i / config.rotary_dim) for i in range(config.rotary_dim // 2)]
+    return model.base_model.rotary_emb.inv_freq.tolist()
+
+
+def windows_of(model):
+    config = model.config
+    if config.model_type == "mistral":
+        return [config.sliding_window] * config.num_hidden_layers
+    if config.model_type == "qwen2":
+        return [layer.self_attn.sliding_window for layer in model.model.layers]
+    return [None] * config.num_hidden_layers
+
+
+def facts_of(folder):
+    config = AutoConfig.from_pretrained(folder)
+    AutoModelForCausalLM.from_config(config).save_pretrained(os.path.join(folder, "saved"))
+    os.replace(os.path.join(folder, "saved", "model.safetensors"),
+               os.path.join(folder, "model.safetensors"))
+    model = AutoModelForCausalLM.from_pretrained(folder)
+    config, eos = model.config, model.generation_config.eos_token_id
+    heads = config.num_attention_heads
+    widths = [w for w in windows_of(model) if w]
+    return {
+        "n_heads": heads,
+        "n_kv_heads": getattr(config, "num_key_value_heads", heads),
+        "head_dim": getattr(config, "head_dim", None) or config.hidden_size // heads,
+        "norm_eps": next(getattr(config, k) for k in
+                         ("rms_norm_eps", "layer_norm_eps", "layer_norm_epsilon")
+                         if hasattr(config, k)),
+        "context": min([config.max_position_embeddings] + widths),
+        "inv_freq": rotary_of(model),
+        "eos": [] if eos is None else eos if isinstance(eos, list) else [eos],
+    }
+
+
+def ask(name):
+    config, generation = ASKED[name]
+    with tempfile.TemporaryDirectory() as folder:
+        for file, content in (("config.json", config), ("generation_config.json", generation)):
+            if content is not None:
+                with open(os.path.join(folder, file), "w", encoding="ascii") as out:
+                    json.dump(content, out)
+        return {"name": name, "config": json.dumps(config),
+                "generation": generation and json.dumps(generation), "facts": facts_of(folder)}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    here = os.path.dirname(os.path.abspath(__file__))
+    parser.add_argument("--out", default=os.path.join(here, "configs.json"))
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    transformers.logging.set_verbosity_error()
+    rows = [ask(name) for name in ASKED]
+    rows += [{"name": name, "config": json.dumps(config), "refused": says}
+             for name, (config, says) in REFUSED.items()]
+    rows += [{"name": name, "config": json.dumps(config)} for name, config in PUBLISHED.items()]
+    head = {"transformers": transformers.__version__, "torch": torch.__version__.split("+")[0]}
+    lines = [f'  "{key}": {json.dumps(value)},' for key, value in head.items()]
+    body = ",\n".join("    " + json.dumps(row) for row in rows)
+    with open(args.out, "w", encoding="ascii") as out:
+        out.write("{\n" + "\n".join(lines) + '\n  "rows": [\n' + body + "\n  ]\n}\n")
+    print(f"{args.out}: {len(rows)} rows")
+
+
+if __name__ == "__main__":
+    main()
