@@ -8,6 +8,7 @@
 #include "io/base/log.h"
 #include "io/base/parse.h"
 #include "io/base/text.h"
+#include "jobs/spec/generation.h"
 
 // --set assignments, and --out as one more.
 static wf_status sets_collect(const wf_cli *cli, const char ***out, size_t *n_out, char **out_dir)
@@ -52,6 +53,15 @@ static void remarks_say(const wf_jobspec *spec)
     free(remarks);
 }
 
+static void generation_say(const wf_jobspec *spec)
+{
+    char *words = NULL;
+    if (spec->model.generation_taken.n == 0 || wf_generation_words(spec, &words) != WF_OK) return;
+    wf_info("sampling: %s from %s/generation_config.json; model.generation_config: none leaves it",
+            words, spec->model.path);
+    free(words);
+}
+
 // --part 3/8
 static wf_status part_take(const wf_cli *cli, wf_jobspec *spec)
 {
@@ -78,6 +88,7 @@ wf_status wf_jobfile_load(const wf_cli *cli, bool speak, wf_jobspec **out)
     if (st == WF_OK) st = wf_jobspec_load(&source, out, &problems);
     if (st != WF_OK && problems && speak) problems_say(source.path, problems, st);
     if (st == WF_OK && speak) remarks_say(*out);
+    if (st == WF_OK && speak) generation_say(*out);
     if (st == WF_OK) {
         st = part_take(cli, *out);
         if (st != WF_OK) wf_jobspec_destroy(out);

@@ -34,6 +34,7 @@ struct wf_options {
     wf_arena *arena;
     origin *origins; // [n]
     const char *file;
+    const wf_option_alias *aliases; // may be NULL
     wf_text problems;
     int n_problems;
     char first[WF_ERROR_MAX];
@@ -95,6 +96,11 @@ void wf_options_destroy(wf_options **options)
     free((*options)->origins);
     free(*options);
     *options = NULL;
+}
+
+void wf_options_also_called(wf_options *options, const wf_option_alias *aliases)
+{
+    options->aliases = aliases;
 }
 
 // --- Mistakes ---
@@ -203,6 +209,24 @@ static void did_you_mean(const wf_options *o, const char *key, char *out, size_t
     if (nearest) snprintf(out, out_bytes, "; did you mean %.*s%s?", (int)n_prefix, key, nearest);
 }
 
+static bool same_word(const char *a, const char *b)
+{
+    for (; *a && *b; a++, b++)
+        if (*a != *b && !(*a == '-' && *b == '_')) return false;
+    return *a == *b;
+}
+
+// What another program's word is called here. Writes nothing where it is nobody's.
+static void called_here(const wf_options *o, const char *key, char *out, size_t out_bytes)
+{
+    const char *dot = strrchr(key, '.');
+    for (const wf_option_alias *a = o->aliases; a && a->theirs; a++) {
+        if (!same_word(dot ? dot + 1 : key, a->theirs)) continue;
+        snprintf(out, out_bytes, "%s%s%s%s", a->ours ? "; here it is called " : "",
+                 a->ours ? a->ours : "", a->note ? "; " : "", a->note ? a->note : "");
+    }
+}
+
 static wf_status report_unknown(wf_options *o, const source *src, wf_yaml_place place,
                                 const char *key)
 {
@@ -210,7 +234,8 @@ static wf_status report_unknown(wf_options *o, const source *src, wf_yaml_place 
     if (is_section(o, key)) {
         snprintf(message, sizeof message, "is a section: set one of its keys");
     } else {
-        if (o->n_problems < PROBLEMS_SHOWN) did_you_mean(o, key, meant, sizeof meant);
+        if (o->n_problems < PROBLEMS_SHOWN) called_here(o, key, meant, sizeof meant);
+        if (o->n_problems < PROBLEMS_SHOWN && !meant[0]) did_you_mean(o, key, meant, sizeof meant);
         snprintf(message, sizeof message, "unknown key%s", meant);
     }
     return report_at(o, src, place, key, message);

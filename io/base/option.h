@@ -75,6 +75,14 @@ typedef struct wf_option {
     unsigned decides;            // the table's owner: when the key decides what comes out, 0: never
 } wf_option;
 
+// A key as other programs call it: ends with a NULL `theirs`. `note` stands where no key of ours
+// does it, or says more about the one that does.
+typedef struct wf_option_alias {
+    const char *theirs; // without its section; "-" and "_" are one
+    const char *ours;   // may be NULL
+    const char *note;   // may be NULL
+} wf_option_alias;
+
 typedef struct wf_options wf_options;
 
 // Sets every default in `config` (borrow, like `table`, until destroyed). A default that its own
@@ -82,6 +90,9 @@ typedef struct wf_options wf_options;
 wf_status wf_options_create(const wf_option *table, size_t n_options, void *config,
                             wf_options **out);
 void wf_options_destroy(wf_options **options);
+
+// Words that unknown keys are looked up in: "here it is called engine.max_context" (borrow).
+void wf_options_also_called(wf_options *options, const wf_option_alias *aliases);
 
 // Applies one source. Mistakes in it are collected; the status is of harder failures only:
 // WF_NO_INPUT for a missing file, WF_NO_MEMORY.

@@ -7,6 +7,7 @@
 
 #include "io/base/arena.h"
 #include "io/base/file.h"
+#include "jobs/spec/generation.h"
 #include "jobs/spec/jobspec_check.h"
 
 #define ENVIRONMENT_PREFIX "WEFT_"
@@ -19,6 +20,7 @@ typedef struct {
     char *job, *dir;   // made up where the file gives none
     char *part_dir;    // of a part
     const char **part; // its requests, borrowed
+    const char *taken[WF_GENERATION_MOST];
 } loaded;
 
 static loaded *loaded_of(const wf_jobspec *spec)
@@ -88,6 +90,7 @@ static wf_status load(loaded *l, const wf_jobspec_source *source)
 {
     int n_missing = 0;
     WF_TRY(wf_options_create(wf_jobspec_table, wf_jobspec_n_options, &l->spec, &l->options));
+    wf_options_also_called(l->options, wf_jobspec_aliases);
     WF_TRY(apply(l->options, source));
     // Text that is no YAML at all has one mistake, not one and all required keys.
     if (wf_options_n_problems(l->options) > 0 && !wf_options_is_given(l->options, "model.path") &&
@@ -97,6 +100,7 @@ static wf_status load(loaded *l, const wf_jobspec_source *source)
     WF_TRY(resolve(l, source->path));
     WF_TRY(wf_jobspec_check_keys(&l->spec, l->options));
     if (!source->keep_globs) {
+        WF_TRY(wf_generation_take(&l->spec, l->options, l->taken));
         WF_TRY(wf_jobspec_check_files(&l->spec, l->options, &l->requests, &n_missing));
         l->spec.requests.n = l->requests.n;
         l->spec.requests.item = (const char *const *)l->requests.item;

@@ -24,6 +24,10 @@
 #include "io/shard/request.h"
 
 typedef enum wf_spec_weights { WF_SPEC_WEIGHTS_FILE, WF_SPEC_WEIGHTS_RANDOM } wf_spec_weights;
+typedef enum wf_spec_generation {
+    WF_SPEC_GENERATION_AUTO,
+    WF_SPEC_GENERATION_NONE
+} wf_spec_generation;
 typedef enum wf_spec_arrivals {
     WF_SPEC_OFFLINE, // all at once
     WF_SPEC_REPLAY,  // the shards' own times / speed
@@ -59,6 +63,8 @@ typedef struct wf_jobspec {
         int dtype;        // a wf_dtype, or WF_MODEL_DTYPE_AUTO: what the checkpoint says
         wf_spec_weights weights;
         bool trust_config; // pass over what is not understood in config.json
+        wf_spec_generation generation_config;
+        wf_option_strings generation_taken; // sampling keys that generation_config.json gave
     } model;
     wf_option_strings requests; // shard paths, globs expanded, no file twice
     struct {
@@ -124,6 +130,7 @@ typedef struct wf_jobspec {
 // Keys that say where a job is placed, what it may hold and when it seals decide nothing (0).
 extern const wf_option wf_jobspec_table[];
 extern const size_t wf_jobspec_n_options;
+extern const wf_option_alias wf_jobspec_aliases[]; // vLLM's and transformers' words
 
 // What a job is made from. Borrowed during the call.
 typedef struct wf_jobspec_source {

@@ -10,6 +10,8 @@ static const wf_option_word dtype_words[] = {
     {"auto", WF_MODEL_DTYPE_AUTO}, {"f32", WF_F32}, {"bf16", WF_BF16}, {"f16", WF_F16}, {NULL, 0}};
 static const wf_option_word weights_words[] = {
     {"file", WF_SPEC_WEIGHTS_FILE}, {"random", WF_SPEC_WEIGHTS_RANDOM}, {NULL, 0}};
+static const wf_option_word generation_words[] = {
+    {"auto", WF_SPEC_GENERATION_AUTO}, {"none", WF_SPEC_GENERATION_NONE}, {NULL, 0}};
 static const wf_option_word arrivals_words[] = {
     {"offline", WF_SPEC_OFFLINE}, {"replay", WF_SPEC_REPLAY}, {"constant", WF_SPEC_CONSTANT},
     {"poisson", WF_SPEC_POISSON}, {"gamma", WF_SPEC_GAMMA},   {NULL, 0}};
@@ -133,6 +135,19 @@ const wf_option wf_jobspec_table[] = {
      .default_text = "false",
      .help = "true: keys of config.json that are not known here, and code that the model brings "
              "(auto_map), are passed over with a warning; false: they are refused"},
+    {.name = "model.generation_config",
+     .type = WF_OPTION_ENUM,
+     .offset = AT(model.generation_config),
+     .words = generation_words,
+     .default_text = "auto",
+     .help = "auto: temperature, top_k, top_p, min_p and repetition_penalty of the model's "
+             "generation_config.json are the defaults of sampling, as in vLLM; none: they are not"},
+    {.name = "model.generation_taken",
+     .type = WF_OPTION_STRINGS,
+     .offset = AT(model.generation_taken),
+     .default_text = "[]",
+     .help = "written into the resolved job: the sampling keys that came from "
+             "generation_config.json"},
 
     {.name = "requests",
      .type = WF_OPTION_STRINGS,

@@ -4,9 +4,10 @@
 
 #include <stdbool.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "engine/model.h"
-#include "jobs/spec/jobspec.h"
+#include "jobs/spec/generation.h"
 
 static const char *const no_environment[] = {NULL};
 
@@ -217,6 +218,14 @@ static const refuse_row refuse_rows[] = {
     {MINIMAL "job: a/b\n", NULL, WF_CONFIG, "job.yaml:3:6: job: \"a/b\" is no name", NULL},
     {MINIMAL, "sampling.temprature=1", WF_CONFIG, "did you mean sampling.temperature?", NULL},
     {MINIMAL, "seed", WF_CONFIG, "expected key=value", NULL},
+    {MINIMAL "max_model_len: 4096\n", NULL, WF_CONFIG,
+     "job.yaml:3:1: max_model_len: unknown key; here it is called engine.max_context", NULL},
+    {MINIMAL "engine: {gpu-memory-utilization: 0.9}\n", NULL, WF_CONFIG,
+     "here it is called engine.kv_memory; it is KV memory alone", NULL},
+    {MINIMAL, "sampling.max_tokens=16", WF_CONFIG,
+     "sampling.max_tokens: unknown key; each request says how many tokens at most", NULL},
+    {MINIMAL, "parallel.tensor_parallel_size=2", WF_CONFIG, "here it is called parallel.tensor",
+     NULL},
     {"model: {path: model}\nrequests: []\n", NULL, WF_CONFIG, "requests: the list is empty", NULL},
     {"model: {path: model}\nrequests: [a.h5, b.h5, link.h5]\n", NULL, WF_CONFIG,
      "requests: link.h5 is listed twice (also as a.h5)", NULL},
@@ -249,6 +258,77 @@ static void test_refusals(void **state)
         free(problems);
         wf_jobspec_destroy(&spec);
     }
+}
+
+// Whatever another program's word leads to is a key, and the word is none.
+static void test_aliases_are_of_the_table(void **state)
+{
+    (void)state;
+    for (const wf_option_alias *a = wf_jobspec_aliases; a->theirs; a++) {
+        bool found = a->ours == NULL;
+        assert_true(a->ours || a->note);
+        for (size_t i = 0; i < wf_jobspec_n_options; i++) {
+            const char *name = wf_jobspec_table[i].name, *dot = strrchr(name, '.');
+            found = found || strcmp(name, a->ours) == 0;
+            assert_string_not_equal(dot ? dot + 1 : name, a->theirs);
+        }
+        if (!found) print_error("%s\n", a->ours);
+        assert_true(found);
+    }
+}
+
+static void model_write(const char *generation)
+{
+    FILE *config = fopen("model/config.json", "w"), *file;
+    fputs("{}", config);
+    fclose(config);
+    file = fopen("model/generation_config.json", "w");
+    fputs(generation, file);
+    fclose(file);
+}
+
+// What the model's folder says of sampling is taken where the job says nothing, once.
+static void test_generation_config(void **state)
+{
+    (void)state;
+    wf_jobspec *spec, *again;
+    char *problems, *text, *words;
+    model_write("{\"do_sample\": true, \"temperature\": 0.6, \"top_p\": 0.9, \"top_k\": 20,"
+                " \"eos_token_id\": 2, \"max_new_tokens\": 9, \"min_p\": null}");
+    assert_ok(job_load(MINIMAL "sampling: {top_k: 5}\n", NULL, &spec, &problems));
+    assert_true(spec->sampling.temperature == 0.6f && spec->sampling.top_p == 0.9f);
+    assert_int_equal(spec->sampling.top_k, 5);
+    assert_int_equal(spec->model.generation_taken.n, 2);
+    assert_ok(wf_generation_words(spec, &words));
+    assert_string_equal(words, "temperature 0.6, top_p 0.9");
+    free(words);
+    assert_ok(wf_jobspec_text(spec, &text));
+    model_write("{\"temperature\": 0.1, \"min_p\": 0.5}"); // too late for this job
+    assert_ok(job_load(text, NULL, &again, &problems));
+    assert_true(again->sampling.temperature == 0.6f && again->sampling.min_p == 0.0f);
+    assert_int_equal(again->model.generation_taken.n, 2);
+    assert_string_equal(again->model.generation_taken.item[1], "top_p");
+    free(text);
+    wf_jobspec_destroy(&again);
+    wf_jobspec_destroy(&spec);
+
+    assert_ok(job_load(MINIMAL, "model.generation_config=none", &spec, &problems));
+    assert_true(spec->sampling.temperature == 0.0f && spec->model.generation_taken.n == 0);
+    wf_jobspec_destroy(&spec);
+
+    model_write("{\"do_sample\": true}"); // and no temperature: transformers' is 1
+    assert_ok(job_load(MINIMAL, NULL, &spec, &problems));
+    assert_true(spec->sampling.temperature == 1.0f);
+    wf_jobspec_destroy(&spec);
+
+    model_write("{\"top_p\": 7}");
+    assert_int_equal(job_load(MINIMAL, NULL, &spec, &problems), WF_CONFIG);
+    assert_contains(problems, "top_p: 7 is outside");
+    assert_contains(problems, "set sampling.top_p, or none to leave the file alone");
+    free(problems);
+    assert_ok(job_load(MINIMAL, "sampling.top_p=0.5", &spec, &problems));
+    wf_jobspec_destroy(&spec);
+    assert_int_equal(unlink("model/generation_config.json"), 0);
 }
 
 static void test_broken_yaml_is_one_mistake(void **state)
@@ -420,6 +500,8 @@ int main(void)
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_broken_yaml_is_one_mistake),
         cmocka_unit_test(test_missing_job_file),
+        cmocka_unit_test(test_aliases_are_of_the_table),
+        cmocka_unit_test(test_generation_config),
         cmocka_unit_test(test_keep_globs),
         cmocka_unit_test(test_identity),
         cmocka_unit_test(test_identity_is_the_same_as_ever),
