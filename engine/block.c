@@ -31,20 +31,20 @@ wf_status wf_block_sum(wf_forward *f, wf_matrix m)
     return f->comm->ops->all_reduce(f->comm, f->stream, m.data, m.n_rows * m.n_cols, m.dtype);
 }
 
-static wf_status layernorm(wf_forward *f, const wf_norm *w, wf_matrix in, wf_matrix residual,
+static wf_status layernorm(wf_forward *f, const wf_param *w, wf_matrix in, wf_matrix residual,
                            wf_matrix y)
 {
     if (residual.data) WF_TRY(wf_block_sum(f, in));
     return f->be->ops->layernorm(f->be, f->stream,
                                  &(wf_layernorm_args){.x = in,
                                                       .residual = residual,
-                                                      .weight = w->weight,
+                                                      .weight = w->vector,
                                                       .bias = w->bias,
                                                       .eps = f->m->arch.norm_eps,
                                                       .y = y});
 }
 
-wf_status wf_block_norm(wf_forward *f, const wf_norm *w, wf_matrix x, void *added, void *out)
+wf_status wf_block_norm(wf_forward *f, const wf_param *w, wf_matrix x, void *added, void *out)
 {
     wf_matrix y = x, residual = {0}, in = x;
     y.data = out;
@@ -54,23 +54,21 @@ wf_status wf_block_norm(wf_forward *f, const wf_norm *w, wf_matrix x, void *adde
     }
     if (f->m->arch.family->norm == WF_NORM_LAYER) return layernorm(f, w, in, residual, y);
     wf_rmsnorm_args a = {
-        .x = in, .residual = residual, .weight = w->weight, .eps = f->m->arch.norm_eps, .y = y};
+        .x = in, .residual = residual, .weight = w->vector, .eps = f->m->arch.norm_eps, .y = y};
     return added ? wf_comm_all_reduce_rmsnorm(f->comm, f->be, f->stream, &a)
                  : f->be->ops->rmsnorm(f->be, f->stream, &a);
 }
 
-wf_status wf_block_gemm(wf_forward *f, wf_matrix x, const wf_weight *w, const float *bias,
-                        wf_matrix y)
+wf_status wf_block_gemm(wf_forward *f, wf_matrix x, const wf_param *w, wf_matrix y)
 {
     return f->be->ops->gemm(f->be, f->stream,
-                            &(wf_gemm_args){.x = x, .w = w, .bias = bias, .y = y});
+                            &(wf_gemm_args){.x = x, .w = w->matrix, .bias = w->bias, .y = y});
 }
 
-wf_status wf_block_gemm_part(wf_forward *f, wf_matrix x, const wf_weight *w, const float *bias,
-                             void *y)
+wf_status wf_block_gemm_part(wf_forward *f, wf_matrix x, const wf_param *w, void *y)
 {
     wf_matrix part = wf_matrix_of(y, f->sum, x.n_rows, (int64_t)f->s.hidden);
     return f->be->ops->gemm(
         f->be, f->stream,
-        &(wf_gemm_args){.x = x, .w = w, .bias = bias, .y = part, .k_runs = f->k_runs});
+        &(wf_gemm_args){.x = x, .w = w->matrix, .bias = w->bias, .y = part, .k_runs = f->k_runs});
 }

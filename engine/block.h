@@ -45,15 +45,13 @@ int64_t wf_block_kv_numbers(const wf_arch *arch, int32_t i_layer, int32_t tp_siz
 wf_status wf_block_sum(wf_forward *f, wf_matrix m);
 
 // y = norm(x), or with `added`, this rank's part of a sum: x += the group's sum first.
-wf_status wf_block_norm(wf_forward *f, const wf_norm *w, wf_matrix x, void *added, void *y);
+wf_status wf_block_norm(wf_forward *f, const wf_param *w, wf_matrix x, void *added, void *y);
 
 // y = x W^T (+ bias).
-wf_status wf_block_gemm(wf_forward *f, wf_matrix x, const wf_weight *w, const float *bias,
-                        wf_matrix y);
+wf_status wf_block_gemm(wf_forward *f, wf_matrix x, const wf_param *w, wf_matrix y);
 
 // y = x W^T, this rank's part of a sum over the group.
-wf_status wf_block_gemm_part(wf_forward *f, wf_matrix x, const wf_weight *w, const float *bias,
-                             void *y);
+wf_status wf_block_gemm_part(wf_forward *f, wf_matrix x, const wf_param *w, void *y);
 
 // A matrix of activations.
 wf_matrix wf_block_matrix(const wf_forward *f, void *data, int64_t n_rows, size_t n_cols);

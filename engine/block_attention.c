@@ -66,7 +66,7 @@ static wf_status run(wf_forward *f, const wf_forward_step *st, int32_t i_layer, 
     wf_matrix heads = wf_block_matrix(f, own[HEADS], n_tokens, q_cols(a, &l->share));
     wf_matrix in = wf_block_matrix(f, n, n_tokens, f->s.hidden);
     wf_kv kv = layer_kv(f, i_layer);
-    WF_TRY(wf_block_gemm(f, in, l->qkv, l->qkv_bias, qkv));
+    WF_TRY(wf_block_gemm(f, in, &l->qkv, qkv));
     WF_TRY(rope_and_append(f, st, l, qkv, kv));
     WF_TRY(f->be->ops->attention(f->be, f->stream,
                                  &(wf_attention_args){.batch = &st->batch,
@@ -75,7 +75,7 @@ static wf_status run(wf_forward *f, const wf_forward_step *st, int32_t i_layer, 
                                                       .scale = a->attn_scale,
                                                       .kv = kv,
                                                       .out = heads}));
-    return wf_block_gemm_part(f, heads, l->o, l->o_bias, y);
+    return wf_block_gemm_part(f, heads, &l->o, y);
 }
 
 const wf_block wf_block_attention = {

@@ -26,9 +26,9 @@ static wf_status run(wf_forward *f, const wf_forward_step *st, int32_t i_layer, 
     wf_activation_args act = {.x = up,
                               .y = wf_block_matrix(f, own[ACT], st->n_tokens, (size_t)l->share.ffn),
                               .exact = a->gelu_exact};
-    WF_TRY(wf_block_gemm(f, in, l->gate_up, l->gate_up_bias, up));
+    WF_TRY(wf_block_gemm(f, in, &l->gate_up, up));
     WF_TRY((a->gated ? f->be->ops->silu_mul : f->be->ops->gelu)(f->be, f->stream, &act));
-    return wf_block_gemm_part(f, act.y, l->down, l->down_bias, y);
+    return wf_block_gemm_part(f, act.y, &l->down, y);
 }
 
 const wf_block wf_block_dense = {.name = "dense", .scratch = scratch, .run = run};

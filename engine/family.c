@@ -9,15 +9,15 @@
 // Llama's naming, shared by its many descendants.
 #define LLAMA_NAMES                                                                                \
     [WF_ROLE_EMBED] = "model.embed_tokens",                                                        \
-    [WF_ROLE_ATTN_NORM] = "model.layers.{}.input_layernorm",                                       \
-    [WF_ROLE_Q] = "model.layers.{}.self_attn.q_proj",                                              \
-    [WF_ROLE_K] = "model.layers.{}.self_attn.k_proj",                                              \
-    [WF_ROLE_V] = "model.layers.{}.self_attn.v_proj",                                              \
-    [WF_ROLE_O] = "model.layers.{}.self_attn.o_proj",                                              \
-    [WF_ROLE_MLP_NORM] = "model.layers.{}.post_attention_layernorm",                               \
-    [WF_ROLE_GATE] = "model.layers.{}.mlp.gate_proj",                                              \
-    [WF_ROLE_UP] = "model.layers.{}.mlp.up_proj",                                                  \
-    [WF_ROLE_DOWN] = "model.layers.{}.mlp.down_proj", [WF_ROLE_FINAL_NORM] = "model.norm",         \
+    [WF_ROLE_ATTN_NORM] = "model.layers.{L}.input_layernorm",                                      \
+    [WF_ROLE_Q] = "model.layers.{L}.self_attn.q_proj",                                             \
+    [WF_ROLE_K] = "model.layers.{L}.self_attn.k_proj",                                             \
+    [WF_ROLE_V] = "model.layers.{L}.self_attn.v_proj",                                             \
+    [WF_ROLE_O] = "model.layers.{L}.self_attn.o_proj",                                             \
+    [WF_ROLE_MLP_NORM] = "model.layers.{L}.post_attention_layernorm",                              \
+    [WF_ROLE_GATE] = "model.layers.{L}.mlp.gate_proj",                                             \
+    [WF_ROLE_UP] = "model.layers.{L}.mlp.up_proj",                                                 \
+    [WF_ROLE_DOWN] = "model.layers.{L}.mlp.down_proj", [WF_ROLE_FINAL_NORM] = "model.norm",        \
     [WF_ROLE_HEAD] = "lm_head"
 
 #define SILU_NAMES                                                                                 \
@@ -96,13 +96,13 @@ static const wf_family families[] = {
         .activation_names = {GELU_TANH_NAMES, {"gelu", WF_ACT_GELU_EXACT}},
         .ffn_is_4_hidden = true,
         .names = {[WF_ROLE_EMBED] = "transformer.wte",
-                  [WF_ROLE_ATTN_NORM] = "transformer.h.{}.ln_1",
-                  [WF_ROLE_Q] = "transformer.h.{}.attn.q_proj",
-                  [WF_ROLE_K] = "transformer.h.{}.attn.k_proj",
-                  [WF_ROLE_V] = "transformer.h.{}.attn.v_proj",
-                  [WF_ROLE_O] = "transformer.h.{}.attn.out_proj",
-                  [WF_ROLE_UP] = "transformer.h.{}.mlp.fc_in",
-                  [WF_ROLE_DOWN] = "transformer.h.{}.mlp.fc_out",
+                  [WF_ROLE_ATTN_NORM] = "transformer.h.{L}.ln_1",
+                  [WF_ROLE_Q] = "transformer.h.{L}.attn.q_proj",
+                  [WF_ROLE_K] = "transformer.h.{L}.attn.k_proj",
+                  [WF_ROLE_V] = "transformer.h.{L}.attn.v_proj",
+                  [WF_ROLE_O] = "transformer.h.{L}.attn.out_proj",
+                  [WF_ROLE_UP] = "transformer.h.{L}.mlp.fc_in",
+                  [WF_ROLE_DOWN] = "transformer.h.{L}.mlp.fc_out",
                   [WF_ROLE_FINAL_NORM] = "transformer.ln_f",
                   [WF_ROLE_HEAD] = "lm_head"},
         .keys = {[WF_KEY_N_LAYERS] = {"n_layer", "num_hidden_layers"},
@@ -129,12 +129,12 @@ static const wf_family families[] = {
         .activation_names = {{"gelu", WF_ACT_GELU_EXACT}, GELU_TANH_NAMES},
         .qkv_order = WF_QKV_PER_HEAD,
         .names = {[WF_ROLE_EMBED] = "gpt_neox.embed_in",
-                  [WF_ROLE_ATTN_NORM] = "gpt_neox.layers.{}.input_layernorm",
-                  [WF_ROLE_QKV] = "gpt_neox.layers.{}.attention.query_key_value",
-                  [WF_ROLE_O] = "gpt_neox.layers.{}.attention.dense",
-                  [WF_ROLE_MLP_NORM] = "gpt_neox.layers.{}.post_attention_layernorm",
-                  [WF_ROLE_UP] = "gpt_neox.layers.{}.mlp.dense_h_to_4h",
-                  [WF_ROLE_DOWN] = "gpt_neox.layers.{}.mlp.dense_4h_to_h",
+                  [WF_ROLE_ATTN_NORM] = "gpt_neox.layers.{L}.input_layernorm",
+                  [WF_ROLE_QKV] = "gpt_neox.layers.{L}.attention.query_key_value",
+                  [WF_ROLE_O] = "gpt_neox.layers.{L}.attention.dense",
+                  [WF_ROLE_MLP_NORM] = "gpt_neox.layers.{L}.post_attention_layernorm",
+                  [WF_ROLE_UP] = "gpt_neox.layers.{L}.mlp.dense_h_to_4h",
+                  [WF_ROLE_DOWN] = "gpt_neox.layers.{L}.mlp.dense_4h_to_h",
                   [WF_ROLE_FINAL_NORM] = "gpt_neox.final_layer_norm",
                   [WF_ROLE_HEAD] = "embed_out"},
         .keys = {[WF_KEY_N_LAYERS] = {"num_hidden_layers"},
@@ -205,9 +205,9 @@ const char *wf_family_tensor_name(const wf_family *family, wf_role role, int i_l
 {
     const char *pattern = family->names[role];
     assert(pattern);
-    const char *hole = strstr(pattern, "{}");
+    const char *hole = strstr(pattern, "{L}");
     if (hole) {
-        snprintf(text, text_bytes, "%.*s%d%s%s", (int)(hole - pattern), pattern, i_layer, hole + 2,
+        snprintf(text, text_bytes, "%.*s%d%s%s", (int)(hole - pattern), pattern, i_layer, hole + 3,
                  suffix);
     } else {
         snprintf(text, text_bytes, "%s%s", pattern, suffix);

@@ -7,7 +7,7 @@
 // adding a row (engine/family.c) and a fixture; what no row can say yet becomes a new column, with
 // a value for every row.
 //
-// Names: "{}" stands for the layer's number; ".weight" and ".bias" are appended. All Local, pure.
+// Names: "{L}" stands for the layer's number; ".weight" and ".bias" are appended. All Local, pure.
 #ifndef WF_ENGINE_FAMILY_H
 #define WF_ENGINE_FAMILY_H
 
@@ -37,22 +37,22 @@ typedef enum wf_qkv_order {
     WF_QKV_PER_HEAD // q, k, v of head 0, then of head 1 ... (GPT-NeoX)
 } wf_qkv_order;
 
-// The weights of a model, by what they do.
+// The tensors of a checkpoint, by what they do. Sizes, splits and biases: model_parts.c.
 typedef enum wf_role {
-    WF_ROLE_EMBED,     // [vocab, hidden]
-    WF_ROLE_ATTN_NORM, // [hidden]
-    WF_ROLE_Q,         // [n_heads * head_dim, hidden]; NULL name where qkv is fused
-    WF_ROLE_K,         // [n_kv_heads * head_dim, hidden]
+    WF_ROLE_EMBED,
+    WF_ROLE_ATTN_NORM,
+    WF_ROLE_Q, // no name where qkv is fused
+    WF_ROLE_K,
     WF_ROLE_V,
-    WF_ROLE_QKV,      // fused; NULL name where q, k, v are separate
-    WF_ROLE_O,        // [hidden, n_heads * head_dim]
-    WF_ROLE_MLP_NORM, // [hidden]; NULL name: the MLP reads the attention's norm
-    WF_ROLE_GATE,     // [ffn, hidden]; NULL name where there is no gate or it is fused
-    WF_ROLE_UP,       // [ffn, hidden]
-    WF_ROLE_GATE_UP,  // fused, gate rows first; NULL name where they are separate
-    WF_ROLE_DOWN,     // [hidden, ffn]
+    WF_ROLE_QKV, // fused; no name where q, k, v are separate
+    WF_ROLE_O,
+    WF_ROLE_MLP_NORM, // no name: the MLP reads the attention's norm
+    WF_ROLE_GATE,     // no name where there is no gate or it is fused
+    WF_ROLE_UP,
+    WF_ROLE_GATE_UP, // fused, gate rows first; no name where they are separate
+    WF_ROLE_DOWN,
     WF_ROLE_FINAL_NORM,
-    WF_ROLE_HEAD, // [vocab, hidden]; not in the checkpoint when tied to WF_ROLE_EMBED
+    WF_ROLE_HEAD, // not in the checkpoint when tied to WF_ROLE_EMBED
     WF_N_ROLES
 } wf_role;
 

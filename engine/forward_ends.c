@@ -18,10 +18,11 @@ wf_status wf_forward_embed(wf_forward *f, const wf_forward_step *st)
                                                   .counts_stride = (int64_t)f->s.counts_cols,
                                                   .n_vocab = f->m->arch.n_vocab}));
     wf_matrix x = wf_block_matrix(f, f->b.x, st->n_tokens, f->s.hidden);
-    WF_TRY(f->be->ops->embed(
-        f->be, f->stream,
-        &(wf_embed_args){
-            .ids = f->b.ids, .table = f->m->embed, .vocab_begin = f->m->vocab_begin, .y = x}));
+    WF_TRY(f->be->ops->embed(f->be, f->stream,
+                             &(wf_embed_args){.ids = f->b.ids,
+                                              .table = f->m->embed.matrix,
+                                              .vocab_begin = f->m->vocab_begin,
+                                              .y = x}));
     return wf_block_sum(f, x);
 }
 
@@ -43,7 +44,7 @@ static wf_status head(wf_forward *f, const wf_forward_step *st, wf_matrix *out)
                   wf_matrix_of(f->b.last_y, f->sum, st->n_samples, cols)));
     WF_TRY(wf_block_norm(f, &f->m->final_norm, last_x, f->b.last_y, f->b.last_n));
     *out = wf_matrix_of(f->b.slice, WF_F32, st->n_samples, (int64_t)f->s.slice_cols);
-    return wf_block_gemm(f, last_n, f->m->head, f->m->head_bias, *out);
+    return wf_block_gemm(f, last_n, &f->m->head, *out);
 }
 
 // Logits over the whole vocabulary: slices of all ranks, put side by side.

@@ -1,15 +1,13 @@
-// What a model is made of, and which slice of it a rank keeps.
+// What slices a model is made of on one rank: loads them, gives them back.
 #include "engine/model.h"
 
-#include <math.h>
 #include <stdlib.h>
 
+#include "engine/model_check.h"
 #include "engine/model_load.h"
 #include "io/base/arena.h"
 #include "io/base/clock.h"
 #include "io/base/log.h"
-
-#define RANDOM_STD 0.02f // GPT-2's
 
 wf_dtype wf_model_resolve_dtype(const wf_arch *arch, int dtype)
 {
@@ -57,138 +55,28 @@ static wf_status model_create(wf_backend *be, const wf_arch *arch, const wf_mode
     return WF_OK;
 }
 
-// The rows of qkv: as blocks q | k | v, whatever the checkpoint's order. pieces has room for
-// 3 * n_heads. Returns how many there are.
-static int qkv_pieces(const wf_model *m, int i_layer, wf_piece *pieces)
+static wf_place place_of(const wf_model *m, int32_t i_layer)
 {
-    const wf_arch *a = &m->arch;
-    const wf_arch_layer *all = &a->layer[i_layer], *mine = &m->layers[i_layer].share;
-    int64_t dim = a->head_dim, q = mine->n_heads * dim, kv = mine->n_kv_heads * dim, r = m->tp_rank;
-    int64_t all_q = all->n_heads * dim, all_kv = all->n_kv_heads * dim;
-    int n = 0;
-    if (a->family->names[WF_ROLE_Q]) {
-        pieces[n++] = (wf_piece){WF_ROLE_Q, r * q, q};
-        pieces[n++] = (wf_piece){WF_ROLE_K, r * kv, kv};
-        pieces[n++] = (wf_piece){WF_ROLE_V, r * kv, kv};
-    } else if (a->family->qkv_order == WF_QKV_BLOCKS) {
-        pieces[n++] = (wf_piece){WF_ROLE_QKV, r * q, q};
-        pieces[n++] = (wf_piece){WF_ROLE_QKV, all_q + r * kv, kv};
-        pieces[n++] = (wf_piece){WF_ROLE_QKV, all_q + all_kv + r * kv, kv};
-    } else {
-        for (int which = 0; which < 3; which++)
-            for (int64_t h = r * mine->n_heads; h < (r + 1) * mine->n_heads; h++)
-                pieces[n++] = (wf_piece){WF_ROLE_QKV, (3 * h + which) * dim, dim};
-    }
-    return n;
+    return (wf_place){
+        .arch = &m->arch, .i_layer = i_layer, .tp_rank = m->tp_rank, .tp_size = m->tp_size};
 }
 
-static int gate_up_pieces(const wf_model *m, int i_layer, wf_piece *pieces)
+static wf_status load_place(wf_loader *l, wf_model *m, int32_t i_layer)
 {
-    const wf_family *f = m->arch.family;
-    int64_t ffn = m->layers[i_layer].share.ffn, first = m->tp_rank * ffn;
-    int n = 0;
-    if (f->names[WF_ROLE_GATE_UP]) {
-        pieces[n++] = (wf_piece){WF_ROLE_GATE_UP, first, ffn};
-        pieces[n++] = (wf_piece){WF_ROLE_GATE_UP, m->arch.layer[i_layer].ffn + first, ffn};
-        return n;
-    }
-    if (m->arch.gated) pieces[n++] = (wf_piece){WF_ROLE_GATE, first, ffn};
-    pieces[n++] = (wf_piece){WF_ROLE_UP, first, ffn};
-    return n;
+    wf_place place = place_of(m, i_layer);
+    wf_slice s;
+    for (int at = 0; wf_slice_next(&place, &at, &s);)
+        WF_TRY(wf_loader_fill(l, &s, wf_slice_param(&s, m)));
+    return WF_OK;
 }
 
-static wf_status load_attention(wf_loader *l, const wf_model *m, int i, wf_piece *pieces,
-                                wf_layer *layer)
+static wf_status load_all(wf_loader *l, wf_model *m)
 {
-    const wf_arch *a = &m->arch;
-    int64_t width = (int64_t)layer->share.n_heads * a->head_dim;
-    const wf_piece out_rows = {WF_ROLE_O, 0, a->hidden};
-    const wf_part qkv = {
-        .i_layer = i,
-        .pieces = pieces,
-        .n_pieces = qkv_pieces(m, i, pieces),
-        .n_rows = (int64_t)(layer->share.n_heads + 2 * layer->share.n_kv_heads) * a->head_dim,
-        .n_cols = a->hidden,
-        .std = RANDOM_STD,
-    };
-    const wf_part o = {
-        .i_layer = i,
-        .pieces = &out_rows,
-        .n_pieces = 1,
-        .n_rows = a->hidden,
-        .col = m->tp_rank * width,
-        .n_cols = width,
-        .bias_elsewhere = m->tp_rank != 0,
-        .std = RANDOM_STD / sqrtf(2.0f * (float)a->n_layers),
-    };
-    WF_TRY(wf_loader_norm(l, WF_ROLE_ATTN_NORM, i, &layer->attn_norm));
-    WF_TRY(wf_loader_matrix(l, &qkv, &layer->qkv));
-    if (a->bias_qkv) WF_TRY(wf_loader_bias(l, &qkv, &layer->qkv_bias));
-    WF_TRY(wf_loader_matrix(l, &o, &layer->o));
-    return a->bias_o ? wf_loader_bias(l, &o, &layer->o_bias) : WF_OK;
-}
-
-static wf_status load_mlp(wf_loader *l, const wf_model *m, int i, wf_layer *layer)
-{
-    const wf_arch *a = &m->arch;
-    wf_piece up_rows[2];
-    const wf_piece down_rows = {WF_ROLE_DOWN, 0, a->hidden};
-    const wf_part up = {
-        .i_layer = i,
-        .pieces = up_rows,
-        .n_pieces = gate_up_pieces(m, i, up_rows),
-        .n_rows = (int64_t)layer->share.ffn * (a->gated ? 2 : 1),
-        .n_cols = a->hidden,
-        .std = RANDOM_STD,
-    };
-    const wf_part down = {
-        .i_layer = i,
-        .pieces = &down_rows,
-        .n_pieces = 1,
-        .n_rows = a->hidden,
-        .col = (int64_t)m->tp_rank * layer->share.ffn,
-        .n_cols = layer->share.ffn,
-        .bias_elsewhere = m->tp_rank != 0,
-        .std = RANDOM_STD / sqrtf(2.0f * (float)a->n_layers),
-    };
-    if (!a->shared_norm) WF_TRY(wf_loader_norm(l, WF_ROLE_MLP_NORM, i, &layer->mlp_norm));
-    WF_TRY(wf_loader_matrix(l, &up, &layer->gate_up));
-    if (a->bias_mlp) WF_TRY(wf_loader_bias(l, &up, &layer->gate_up_bias));
-    WF_TRY(wf_loader_matrix(l, &down, &layer->down));
-    return a->bias_mlp ? wf_loader_bias(l, &down, &layer->down_bias) : WF_OK;
-}
-
-// The embedding table, the head, and what stands between the last layer and the head.
-static wf_status load_ends(wf_loader *l, wf_model *m)
-{
-    const wf_arch *a = &m->arch;
-    int64_t n = m->vocab_end - m->vocab_begin;
-    const wf_piece embed_rows = {WF_ROLE_EMBED, m->vocab_begin, n};
-    const wf_piece head_rows = {WF_ROLE_HEAD, m->vocab_begin, n};
-    const wf_part embed = {.pieces = &embed_rows,
-                           .n_pieces = 1,
-                           .n_rows = m->vocab_slice,
-                           .n_cols = a->hidden,
-                           .std = RANDOM_STD};
-    wf_part head = embed;
-    head.pieces = &head_rows;
-    WF_TRY(wf_loader_matrix(l, &embed, &m->embed));
-    WF_TRY(wf_loader_norm(l, WF_ROLE_FINAL_NORM, 0, &m->final_norm));
-    if (a->tied)
-        m->head = m->embed;
-    else
-        WF_TRY(wf_loader_matrix(l, &head, &m->head));
-    if (a->bias_head) WF_TRY(wf_loader_bias(l, &head, &m->head_bias));
+    for (int32_t i = 0; i < m->arch.n_layers; i++)
+        WF_TRY(load_place(l, m, i));
+    WF_TRY(load_place(l, m, -1));
+    if (m->arch.tied) m->head.matrix = m->embed.matrix;
     return wf_loader_rotary(l, m->max_context, &m->cos, &m->sin);
-}
-
-static wf_status load_all(wf_loader *l, wf_model *m, wf_piece *pieces)
-{
-    for (int i = 0; i < m->arch.n_layers; i++) {
-        WF_TRY(load_attention(l, m, i, pieces, &m->layers[i]));
-        WF_TRY(load_mlp(l, m, i, &m->layers[i]));
-    }
-    return load_ends(l, m);
 }
 
 // Ranks of a group load alike: the first one speaks for all.
@@ -210,29 +98,20 @@ static void say_loaded(const wf_model *m)
            (double)r->storage_bytes / 1e6);
 }
 
-static size_t most_heads(const wf_arch *arch)
-{
-    int32_t most = 0;
-    for (int32_t i = 0; i < arch->n_layers; i++)
-        if (arch->layer[i].n_heads > most) most = arch->layer[i].n_heads;
-    return (size_t)most;
-}
-
 wf_status wf_model_load(wf_backend *be, const wf_arch *arch, const wf_hf_folder *folder,
                         const wf_model_config *config, wf_model **out)
 {
     wf_status st;
     wf_model *m = NULL;
-    wf_piece *pieces = NULL;
     wf_loader loader = {0};
     int64_t start_ns = wf_clock_ns();
     WF_TRY(check_config(arch, config));
-    WF_TRY(wf_alloc(3 * most_heads(arch), sizeof *pieces, &pieces));
+    if (folder) WF_TRY(wf_model_check(arch, folder)); // before anything is made as large as it says
     WF_TRY_TO(done, wf_loader_open(be, arch, folder, config, &loader));
     WF_TRY_TO(done, model_create(be, arch, config, &m));
-    WF_TRY_TO(done, load_all(&loader, m, pieces)); // dry: finds and checks all
+    if (folder) WF_TRY_TO(done, load_all(&loader, m)); // dry: notes what will be read
     WF_TRY_TO(done, wf_loader_make_real(&loader));
-    WF_TRY_TO(done, load_all(&loader, m, pieces));
+    WF_TRY_TO(done, load_all(&loader, m));
     m->report = loader.report;
     wf_readahead_report reads = wf_readahead_get_report(loader.reads);
     m->report.storage_bytes = reads.storage_bytes;
@@ -244,7 +123,6 @@ wf_status wf_model_load(wf_backend *be, const wf_arch *arch, const wf_hf_folder 
 done:
     wf_model_destroy(&m);
     wf_loader_close(&loader);
-    free(pieces);
     return st;
 }
 
@@ -253,38 +131,24 @@ static void free_vector(wf_backend *be, float *vector)
     if (vector) be->ops->free(be, vector);
 }
 
-static void free_weight(wf_backend *be, wf_weight *weight)
+static void free_place(wf_model *m, int32_t i_layer)
 {
-    if (weight) be->ops->weight_destroy(be, weight);
-}
-
-static void free_layer(wf_backend *be, wf_layer *layer)
-{
-    free_vector(be, layer->attn_norm.weight);
-    free_vector(be, layer->attn_norm.bias);
-    free_weight(be, layer->qkv);
-    free_vector(be, layer->qkv_bias);
-    free_weight(be, layer->o);
-    free_vector(be, layer->o_bias);
-    free_vector(be, layer->mlp_norm.weight);
-    free_vector(be, layer->mlp_norm.bias);
-    free_weight(be, layer->gate_up);
-    free_vector(be, layer->gate_up_bias);
-    free_weight(be, layer->down);
-    free_vector(be, layer->down_bias);
+    wf_place place = place_of(m, i_layer);
+    wf_slice s;
+    for (int at = 0; wf_slice_next(&place, &at, &s);) {
+        wf_param *p = wf_slice_param(&s, m);
+        if (p->matrix && !s.tied) m->be->ops->weight_destroy(m->be, p->matrix);
+        free_vector(m->be, p->vector);
+        free_vector(m->be, p->bias);
+    }
 }
 
 void wf_model_destroy(wf_model **model)
 {
     wf_model *m = *model;
     if (!m) return;
-    for (int i = 0; i < m->arch.n_layers; i++)
-        free_layer(m->be, &m->layers[i]);
-    if (m->head != m->embed) free_weight(m->be, m->head);
-    free_weight(m->be, m->embed);
-    free_vector(m->be, m->head_bias);
-    free_vector(m->be, m->final_norm.weight);
-    free_vector(m->be, m->final_norm.bias);
+    for (int32_t i = -1; i < m->arch.n_layers; i++)
+        free_place(m, i);
     free_vector(m->be, m->cos);
     free_vector(m->be, m->sin);
     free(m->layers);

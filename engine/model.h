@@ -15,7 +15,7 @@
 // infinities and values that do not fit the dtype are refused by tensor name. All functions are
 // Local.
 //
-// The layer is described by family.h; the split follows Megatron-LM, arXiv 1909.08053.
+// The weights are rows of model_parts.h; the split follows Megatron-LM, arXiv 1909.08053.
 #ifndef WF_ENGINE_MODEL_H
 #define WF_ENGINE_MODEL_H
 
@@ -37,24 +37,22 @@ typedef struct wf_model_config {
     const atomic_int *stop; // nonzero: give up between two reads, WF_DRAINED; NULL: never. Borrowed
 } wf_model_config;
 
-// A norm's vectors, [hidden] f32 on the device. `bias` is NULL for RMS norms.
-typedef struct wf_norm {
-    float *weight, *bias;
-} wf_norm;
+// A weight on the device: a matrix, or a norm's vector; and its bias. NULL where there is none.
+typedef struct wf_param {
+    wf_weight *matrix;
+    float *vector, *bias; // f32
+} wf_param;
 
-// One layer. n_heads, n_kv_heads and ffn are this rank's (`share`). Biases: f32 or NULL.
+// One layer, with the weights that its blocks have. n_heads, n_kv_heads and ffn are this rank's
+// (`share`). Biases are as long as their matrix has rows; those of o and down are on rank 0 alone.
 typedef struct wf_layer {
     wf_arch_layer share;
-    wf_norm attn_norm;
-    wf_weight *qkv;      // [(n_heads + 2 n_kv_heads) * head_dim, hidden], rows q | k | v
-    float *qkv_bias;     // [(n_heads + 2 n_kv_heads) * head_dim]
-    wf_weight *o;        // [hidden, n_heads * head_dim]
-    float *o_bias;       // [hidden], rank 0 only
-    wf_norm mlp_norm;    // weight NULL: the MLP reads attn_norm's output (arch.shared_norm)
-    wf_weight *gate_up;  // gated: [2 * ffn, hidden], rows gate | up; else [ffn, hidden], rows up
-    float *gate_up_bias; // as many
-    wf_weight *down;     // [hidden, ffn]
-    float *down_bias;    // [hidden], rank 0 only
+    wf_param attn_norm; // [hidden]
+    wf_param qkv;       // [(n_heads + 2 n_kv_heads) * head_dim, hidden], rows q | k | v
+    wf_param o;         // [hidden, n_heads * head_dim]
+    wf_param mlp_norm;  // [hidden]; none: the MLP reads attn_norm's output (arch.shared_norm)
+    wf_param gate_up;   // gated: [2 * ffn, hidden], rows gate | up; else [ffn, hidden], rows up
+    wf_param down;      // [hidden, ffn]
 } wf_layer;
 
 typedef struct wf_model_report {
@@ -74,12 +72,11 @@ typedef struct wf_model {
     int32_t max_context;            // rows of cos and sin
     int32_t vocab_begin, vocab_end; // this rank's real tokens, maybe none
     int32_t vocab_slice;            // rows of embed and head, equal on all ranks
-    wf_weight *embed;               // [vocab_slice, hidden]
+    wf_param embed;                 // [vocab_slice, hidden]
     wf_layer *layers;               // [arch.n_layers]
-    wf_norm final_norm;
-    wf_weight *head;  // [vocab_slice, hidden]; == embed when tied
-    float *head_bias; // [vocab_slice] f32 or NULL
-    float *cos, *sin; // [max_context][arch.rotary_dim / 2] f32, on the device
+    wf_param final_norm;            // [hidden]
+    wf_param head;                  // [vocab_slice, hidden]; the matrix is embed's when tied
+    float *cos, *sin;               // [max_context][arch.rotary_dim / 2] f32, on the device
     wf_model_report report;
 } wf_model;
 

@@ -1,7 +1,6 @@
 // Reads config.json into plain values. A problem is noted and reading goes on with what is left, so
-// that one run shows all of them. Counts what those values need.
+// that one run shows all of them.
 #include "engine/arch_reader.h"
-#include "engine/block.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -108,49 +107,4 @@ wf_arch_layer wf_arch_layer_share(const wf_arch *arch, int32_t i_layer, int32_t 
 int32_t wf_arch_vocab_slice(const wf_arch *arch, int32_t tp_size)
 {
     return (arch->n_vocab + tp_size - 1) / tp_size;
-}
-
-// Elements of the matrices of layers, and of their norms and biases.
-typedef struct layer_counts {
-    uint64_t matrices, vectors;
-} layer_counts;
-
-// What layer i adds on one rank of tp_size.
-static void count_layer(const wf_arch *a, int32_t i, int32_t tp_size, layer_counts *out)
-{
-    wf_arch_layer l = wf_arch_layer_share(a, i, tp_size);
-    uint64_t hidden = (uint64_t)a->hidden, ffn = (uint64_t)l.ffn, up = a->gated ? 2 * ffn : ffn;
-    uint64_t q = (uint64_t)l.n_heads * (uint64_t)a->head_dim;
-    uint64_t kv = (uint64_t)l.n_kv_heads * (uint64_t)a->head_dim;
-    uint64_t norm = a->family->norm == WF_NORM_LAYER ? 2 * hidden : hidden;
-    out->matrices += (q + 2 * kv) * hidden + hidden * q + up * hidden + hidden * ffn;
-    out->vectors += (a->bias_qkv ? q + 2 * kv : 0) + (a->bias_o ? hidden : 0) +
-                    (a->bias_mlp ? up + hidden : 0) + (a->shared_norm ? norm : 2 * norm);
-}
-
-void wf_arch_bytes(const wf_arch *arch, wf_dtype dtype, int32_t tp_size, int32_t max_context,
-                   wf_arch_memory *out)
-{
-    uint64_t hidden = (uint64_t)arch->hidden, each = wf_dtype_bytes(dtype), kv = 0;
-    uint64_t final_norm = arch->family->norm == WF_NORM_LAYER ? 2 * hidden : hidden;
-    uint64_t rotary =
-        (uint64_t)(max_context ? max_context : arch->max_context) * (uint64_t)arch->rotary_dim;
-    layer_counts whole = {0}, mine = {0};
-    uint64_t vocab = (uint64_t)arch->n_vocab;
-    uint64_t slice = (uint64_t)wf_arch_vocab_slice(arch, tp_size);
-    uint64_t tables = arch->tied ? 1 : 2;
-    for (int32_t i = 0; i < arch->n_layers; i++) {
-        count_layer(arch, i, 1, &whole);
-        count_layer(arch, i, tp_size, &mine);
-        kv += (uint64_t)wf_block_kv_numbers(arch, i, tp_size);
-    }
-    uint64_t vectors = mine.vectors + final_norm + (arch->bias_head ? slice : 0);
-    *out = (wf_arch_memory){
-        .n_params = whole.matrices + whole.vectors + tables * vocab * hidden + final_norm +
-                    (arch->bias_head ? vocab : 0),
-        .weight_bytes =
-            (mine.matrices + tables * slice * hidden) * each + (vectors + rotary) * sizeof(float),
-        .kv_bytes_per_token = kv * each,
-        .step_read_bytes = (mine.matrices + slice * hidden) * each + vectors * sizeof(float),
-    };
 }

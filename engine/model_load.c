@@ -1,4 +1,6 @@
-// The loader: finds, checks, reads in blocks, hands over to the back end.
+// The loader: reads slices in blocks and hands them over to the back end. What a slice is made of
+// says engine/model_parts.h, that its tensors are there and have the right shape
+// engine/model_check.h.
 //
 // The checkpoint comes through a readahead (model_read.h), which bounds host memory whatever the
 // model's size; what is not read (zeros, rotary tables) goes through a small staging buffer.
@@ -6,49 +8,36 @@
 
 #include <assert.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/model_values.h"
+#include "engine/model_check.h"
 #include "io/base/arena.h"
 #include "io/base/fault.h"
 #include "io/base/hash.h"
-#include "io/base/text.h"
 #include "kernels/convert.h"
 
-enum { NAME_BYTES = 160, BLOCK_BYTES = 16 << 20, STAGING_BYTES = 1 << 20, MIN_BYTES = 4096 };
+#define RANDOM_STD 0.02f // GPT-2's
 
-// Full shape of a role's matrix in a checkpoint.
-static void matrix_shape(const wf_arch *a, int i_layer, wf_role role, int64_t *n_rows,
-                         int64_t *n_cols)
+enum { BLOCK_BYTES = 16 << 20, STAGING_BYTES = 1 << 20, MIN_BYTES = 4096 };
+
+static size_t widest_row(const wf_arch *arch, int32_t i_layer)
 {
-    const wf_arch_layer *l = &a->layer[i_layer];
-    int64_t q = (int64_t)l->n_heads * a->head_dim, kv = (int64_t)l->n_kv_heads * a->head_dim;
-    const int64_t rows[WF_N_ROLES] = {
-        [WF_ROLE_EMBED] = a->n_vocab,
-        [WF_ROLE_HEAD] = a->n_vocab,
-        [WF_ROLE_Q] = q,
-        [WF_ROLE_K] = kv,
-        [WF_ROLE_V] = kv,
-        [WF_ROLE_QKV] = q + 2 * kv,
-        [WF_ROLE_O] = a->hidden,
-        [WF_ROLE_DOWN] = a->hidden,
-        [WF_ROLE_GATE] = l->ffn,
-        [WF_ROLE_UP] = l->ffn,
-        [WF_ROLE_GATE_UP] = 2 * (int64_t)l->ffn,
-    };
-    *n_rows = rows[role];
-    *n_cols = role == WF_ROLE_O ? q : role == WF_ROLE_DOWN ? l->ffn : a->hidden;
+    const wf_place place = {.arch = arch, .i_layer = i_layer, .tp_size = 1};
+    int64_t most = 0;
+    wf_slice s;
+    for (int at = 0; wf_slice_next(&place, &at, &s);)
+        if (s.n_cols > most) most = s.n_cols;
+    return (size_t)most * sizeof(float);
 }
 
 // `bytes`, but never less than a row of any matrix.
 static size_t at_least_a_row(const wf_arch *arch, size_t bytes)
 {
     if (bytes < MIN_BYTES) bytes = MIN_BYTES;
-    for (int at = 0; at < arch->n_layers * WF_N_ROLES; at++) {
-        int64_t n_rows, n_cols;
-        matrix_shape(arch, at / WF_N_ROLES, (wf_role)(at % WF_N_ROLES), &n_rows, &n_cols);
-        size_t row_bytes = (size_t)n_cols * sizeof(float);
+    for (int32_t i = -1; i < arch->n_layers; i++) {
+        size_t row_bytes = widest_row(arch, i);
         if (row_bytes > bytes) bytes = row_bytes;
     }
     return bytes;
@@ -65,14 +54,13 @@ wf_status wf_loader_open(wf_backend *be, const wf_arch *arch, const wf_hf_folder
         .folder = folder,
         .dtype = wf_model_resolve_dtype(arch, config->dtype),
         .seed = config->seed,
-        .dry = true,
+        .dry = folder != NULL,
         .block_bytes = at_least_a_row(arch, block_bytes),
         .staging_bytes = at_least_a_row(arch, STAGING_BYTES),
         .stop = config->stop,
     };
     wf_readahead_config reads = {
         .be = be, .buffer_bytes = loader.block_bytes, .n_threads = config->n_readers};
-    WF_TRY_TO(failed, wf_alloc(folder ? wf_hf_folder_count(folder) : 0, 1, &loader.used));
     WF_TRY_TO(failed, be->ops->host_alloc(be, loader.staging_bytes, &loader.staging));
     WF_TRY_TO(failed, wf_readahead_create(&reads, &loader.reads));
     *out = loader;
@@ -86,7 +74,6 @@ void wf_loader_close(wf_loader *loader)
 {
     wf_readahead_destroy(&loader->reads);
     if (loader->staging) loader->be->ops->host_free(loader->be, loader->staging);
-    free(loader->used);
     *loader = (wf_loader){0};
 }
 
@@ -101,62 +88,6 @@ static wf_status upload(wf_loader *l, void *dst, const void *src, size_t bytes)
     if (st == WF_OK) st = ops->event_sync(l->be, event);
     ops->event_destroy(l->be, event);
     return st;
-}
-
-static wf_status check_dtype(const wf_hf_tensor *found, wf_dtype *out)
-{
-    switch (found->tensor->dtype) {
-    case WF_ST_F32:
-        *out = WF_F32;
-        return WF_OK;
-    case WF_ST_BF16:
-        *out = WF_BF16;
-        return WF_OK;
-    case WF_ST_F16:
-        *out = WF_F16;
-        return WF_OK;
-    default:
-        return wf_fail(WF_DATA, "%s: %s: dtype %s; weights must be F32, BF16 or F16",
-                       wf_safetensors_path(found->file), found->tensor->name,
-                       wf_st_dtype_name(found->tensor->dtype));
-    }
-}
-
-static wf_status check_shape(const wf_hf_tensor *found, int rank, const int64_t *shape)
-{
-    const wf_st_tensor *t = found->tensor;
-    const wf_st_tensor expected = {.rank = rank, .shape = shape};
-    char is[96], should[96];
-    bool same = t->rank == rank;
-    for (int i = 0; same && i < rank; i++)
-        same = t->shape[i] == shape[i];
-    if (same) return WF_OK;
-    return wf_fail(WF_DATA,
-                   "%s: %s: shape %s, expected %s; config.json and weights are not of one model",
-                   wf_safetensors_path(found->file), t->name, wf_st_shape_words(t, is, sizeof is),
-                   wf_st_shape_words(&expected, should, sizeof should));
-}
-
-// A tensor as the architecture asks for it: a matrix, or a vector with `n_cols` 0.
-typedef struct wanted {
-    wf_role role;
-    int i_layer;
-    const char *suffix; // ".weight", ".bias"
-    int64_t n_rows, n_cols;
-} wanted;
-
-// Finds a role's tensor and checks its type and shape.
-static wf_status find(wf_loader *l, const wanted *w, wf_hf_tensor *out, wf_dtype *dtype)
-{
-    char name[NAME_BYTES];
-    const int64_t shape[2] = {w->n_rows, w->n_cols};
-    size_t i;
-    wf_family_tensor_name(l->arch->family, w->role, w->i_layer, w->suffix, name, sizeof name);
-    WF_TRY(wf_hf_folder_find(l->folder, name, &i));
-    *out = wf_hf_folder_at(l->folder, i);
-    l->used[i] = 1;
-    WF_TRY(check_dtype(out, dtype));
-    return check_shape(out, w->n_cols > 0 ? 2 : 1, shape);
 }
 
 // Asked before every read: a job that is told to leave must not read on for minutes.
@@ -188,86 +119,133 @@ static wf_status block(wf_loader *l, const wf_read_block *block, const void **ou
     return WF_OK;
 }
 
+typedef struct source {
+    wf_hf_tensor tensor;
+    wf_dtype dtype;
+    int64_t n_cols;
+} source;
+
+static wf_status find(const wf_loader *l, const wf_slice *s, int i_part, const char *suffix,
+                      source *out)
+{
+    char name[WF_TENSOR_NAME_BYTES];
+    size_t i;
+    wf_slice_tensor_name(s, i_part, suffix, name, sizeof name);
+    WF_TRY(wf_hf_folder_find(l->folder, name, &i));
+    out->tensor = wf_hf_folder_at(l->folder, i);
+    return wf_model_dtype_of(&out->tensor, &out->dtype);
+}
+
 // One piece of a matrix, read as whole rows in blocks.
-static wf_status load_piece(wf_loader *l, const wf_part *part, const wf_piece *piece,
+static wf_status load_piece(wf_loader *l, const wf_slice *s, const source *from, wf_piece piece,
                             int64_t dst_row, wf_weight *weight)
 {
-    wanted w = {.role = piece->role, .i_layer = part->i_layer, .suffix = ".weight"};
-    wf_hf_tensor t;
-    wf_dtype dtype;
-    matrix_shape(l->arch, w.i_layer, w.role, &w.n_rows, &w.n_cols);
-    WF_TRY(find(l, &w, &t, &dtype));
-    assert(piece->first + piece->n <= w.n_rows && part->col + part->n_cols <= w.n_cols);
-    size_t each = wf_dtype_bytes(dtype);
-    int64_t per_block = (int64_t)(l->block_bytes / ((size_t)w.n_cols * each));
-    for (int64_t row = 0, n; row < piece->n; row += n) {
+    size_t each = wf_dtype_bytes(from->dtype);
+    int64_t per_block = (int64_t)(l->block_bytes / ((size_t)from->n_cols * each));
+    assert(s->col + s->n_cols <= from->n_cols);
+    for (int64_t row = 0, n; row < piece.n; row += n) {
         const void *rows;
-        n = piece->n - row < per_block ? piece->n - row : per_block;
-        const wf_read_block b = {t, dtype,    l->dtype,  piece->first + row,
-                                 n, w.n_cols, part->col, part->n_cols};
+        n = piece.n - row < per_block ? piece.n - row : per_block;
+        const wf_read_block b = {.tensor = from->tensor,
+                                 .from = from->dtype,
+                                 .to = l->dtype,
+                                 .row = piece.first + row,
+                                 .n_rows = n,
+                                 .row_cols = from->n_cols,
+                                 .col = s->col,
+                                 .n_cols = s->n_cols};
         WF_TRY(block(l, &b, &rows));
         if (l->dry) continue;
-        const char *values = (const char *)rows + (size_t)part->col * each;
-        WF_TRY(l->be->ops->weight_load(l->be, weight, dst_row + row, n, values, dtype, w.n_cols));
+        const char *values = (const char *)rows + (size_t)s->col * each;
+        WF_TRY(l->be->ops->weight_load(l->be, weight, dst_row + row, n, values, from->dtype,
+                                       from->n_cols));
     }
     return WF_OK;
 }
 
 // Padding rows are zero whatever the back end leaves in a new weight.
-static wf_status load_zeros(wf_loader *l, const wf_part *part, int64_t dst_row, wf_weight *weight)
+static wf_status load_zeros(wf_loader *l, const wf_slice *s, int64_t dst_row, wf_weight *weight)
 {
-    if (dst_row == part->n_rows) return WF_OK;
-    memset(l->staging, 0, (size_t)part->n_cols * wf_dtype_bytes(l->dtype));
-    for (int64_t row = dst_row; row < part->n_rows; row++)
-        WF_TRY(l->be->ops->weight_load(l->be, weight, row, 1, l->staging, l->dtype, part->n_cols));
+    if (dst_row == s->n_rows) return WF_OK;
+    memset(l->staging, 0, (size_t)s->n_cols * wf_dtype_bytes(l->dtype));
+    for (int64_t row = dst_row; row < s->n_rows; row++)
+        WF_TRY(l->be->ops->weight_load(l->be, weight, row, 1, l->staging, l->dtype, s->n_cols));
     return WF_OK;
 }
 
-// A seed of its own for every tensor of every rank.
-static uint64_t seed_of(const wf_loader *l, const wf_part *part)
+static wf_status load_matrix(wf_loader *l, const wf_slice *s, wf_weight *weight)
 {
-    char name[NAME_BYTES];
-    wf_family_tensor_name(l->arch->family, part->pieces[0].role, part->i_layer, "", name,
-                          sizeof name);
-    const int64_t place[2] = {part->pieces[0].first, part->col}; // tells ranks apart
+    int64_t dst_row = 0;
+    for (int i = 0; i < s->n_parts; i++) {
+        source from = {.n_cols = wf_slice_tensor_cols(s, i)};
+        WF_TRY(find(l, s, i, ".weight", &from));
+        for (int k = 0; k < wf_slice_n_pieces(s, i); k++) {
+            wf_piece piece = wf_slice_piece(s, i, k);
+            WF_TRY(load_piece(l, s, &from, piece, dst_row, weight));
+            dst_row += piece.n;
+        }
+    }
+    return l->dry ? WF_OK : load_zeros(l, s, dst_row, weight);
+}
+
+// A seed of its own for every matrix of every rank.
+static uint64_t seed_of(const wf_loader *l, const wf_slice *s)
+{
+    char name[WF_TENSOR_NAME_BYTES];
+    const int64_t place[2] = {wf_slice_piece(s, 0, 0).first, s->col}; // tells ranks apart
+    wf_slice_tensor_name(s, 0, "", name, sizeof name);
     return wf_hash64_of(place, sizeof place, wf_hash64_of(name, strlen(name), l->seed));
 }
 
-static wf_status fill_matrix(wf_loader *l, const wf_part *part, wf_weight *weight)
+// What is added to the residual stream is kept small: there are two such matrices a layer.
+static wf_status make_random(wf_loader *l, const wf_slice *s, wf_weight *weight)
 {
-    int64_t dst_row = 0;
-    if (!l->folder) return l->be->ops->weight_random(l->be, weight, seed_of(l, part), part->std);
-    for (int i = 0; i < part->n_pieces; i++) {
-        WF_TRY(load_piece(l, part, &part->pieces[i], dst_row, weight));
-        dst_row += part->pieces[i].n;
-    }
-    return l->dry ? WF_OK : load_zeros(l, part, dst_row, weight);
+    bool adds = s->part[0]->split == WF_SPLIT_COLUMNS;
+    float std = adds ? RANDOM_STD / sqrtf(2.0f * (float)l->arch->n_layers) : RANDOM_STD;
+    return l->be->ops->weight_random(l->be, weight, seed_of(l, s), std);
 }
 
-wf_status wf_loader_matrix(wf_loader *l, const wf_part *part, wf_weight **out)
+static wf_status fill_matrix(wf_loader *l, const wf_slice *s, wf_weight **out)
 {
     WF_TRY(begin_part(l));
-    if (l->dry) return l->folder ? fill_matrix(l, part, NULL) : WF_OK;
-    WF_TRY(l->be->ops->weight_create(l->be, l->dtype, part->n_rows, part->n_cols, out));
-    l->report.weight_bytes +=
-        (uint64_t)part->n_rows * (uint64_t)part->n_cols * wf_dtype_bytes(l->dtype);
-    return fill_matrix(l, part, *out); // the model owns the weight from here
+    if (l->dry) return load_matrix(l, s, NULL);
+    WF_TRY(l->be->ops->weight_create(l->be, l->dtype, s->n_rows, s->n_cols, out));
+    l->report.weight_bytes += (uint64_t)s->n_rows * (uint64_t)s->n_cols * wf_dtype_bytes(l->dtype);
+    // The model owns the weight from here.
+    return l->folder ? load_matrix(l, s, *out) : make_random(l, s, *out);
 }
 
 // Elements [first, first + n) of a vector, as f32 at dst.
-static wf_status load_vector(wf_loader *l, const wanted *w, int64_t first, int64_t n, float *dst)
+static wf_status load_elements(wf_loader *l, const source *from, wf_piece piece, float *dst)
 {
-    wf_hf_tensor t;
-    wf_dtype dtype;
-    WF_TRY(find(l, w, &t, &dtype));
-    WF_TRY(begin_part(l));
-    int64_t per_block = (int64_t)(l->block_bytes / wf_dtype_bytes(dtype));
-    for (int64_t at = 0, m; at < n; at += m) {
+    int64_t per_block = (int64_t)(l->block_bytes / wf_dtype_bytes(from->dtype));
+    for (int64_t at = 0, n; at < piece.n; at += n) {
         const void *values;
-        m = n - at < per_block ? n - at : per_block;
-        const wf_read_block b = {t, dtype, WF_F32, first + at, m, 1, 0, 1};
+        n = piece.n - at < per_block ? piece.n - at : per_block;
+        const wf_read_block b = {.tensor = from->tensor,
+                                 .from = from->dtype,
+                                 .to = WF_F32,
+                                 .row = piece.first + at,
+                                 .n_rows = n,
+                                 .row_cols = 1,
+                                 .n_cols = 1};
         WF_TRY(block(l, &b, &values));
-        if (!l->dry) wf_convert(dst + at, WF_F32, values, dtype, m);
+        if (!l->dry) wf_convert(dst + at, WF_F32, values, from->dtype, n);
+    }
+    return WF_OK;
+}
+
+static wf_status load_vector(wf_loader *l, const wf_slice *s, const char *suffix, float *dst)
+{
+    int64_t at = 0;
+    for (int i = 0; i < s->n_parts; i++) {
+        source from;
+        WF_TRY(find(l, s, i, suffix, &from));
+        for (int k = 0; k < wf_slice_n_pieces(s, i); k++) {
+            wf_piece piece = wf_slice_piece(s, i, k);
+            WF_TRY(load_elements(l, &from, piece, dst + at));
+            at += piece.n;
+        }
     }
     return WF_OK;
 }
@@ -283,66 +261,30 @@ static wf_status place_vector(wf_loader *l, const float *values, int64_t n, floa
     return upload(l, device, values, bytes);
 }
 
-static wanted bias_of(const wf_loader *l, const wf_part *part, const wf_piece *piece)
-{
-    wanted w = {.role = piece->role, .i_layer = part->i_layer, .suffix = ".bias"};
-    int64_t n_cols; // of its matrix
-    matrix_shape(l->arch, w.i_layer, w.role, &w.n_rows, &n_cols);
-    return w;
-}
-
-// Missing or of another shape on one rank means so on all: they fail alike.
-static wf_status find_bias(wf_loader *l, const wf_part *part)
-{
-    for (int i = 0; l->folder && i < part->n_pieces; i++) {
-        wanted w = bias_of(l, part, &part->pieces[i]);
-        wf_hf_tensor t;
-        wf_dtype dtype;
-        WF_TRY(find(l, &w, &t, &dtype));
-    }
-    return WF_OK;
-}
-
-wf_status wf_loader_bias(wf_loader *l, const wf_part *part, float **out)
+// The slice's rows of the tensors with this suffix; `otherwise` in a random model.
+static wf_status fill_vector(wf_loader *l, const wf_slice *s, const char *suffix, float otherwise,
+                             float **out)
 {
     wf_status st = WF_OK;
     float *values;
-    int64_t at = 0;
-    if (part->bias_elsewhere) return find_bias(l, part);
-    if (l->dry && !l->folder) return WF_OK;
-    WF_TRY(wf_alloc((size_t)part->n_rows, sizeof *values, &values));
-    for (int i = 0; l->folder && i < part->n_pieces; i++) {
-        const wf_piece *piece = &part->pieces[i];
-        wanted w = bias_of(l, part, piece);
-        WF_TRY_TO(done, load_vector(l, &w, piece->first, piece->n, values + at));
-        at += piece->n;
-    }
-    if (!l->dry) st = place_vector(l, values, part->n_rows, out);
-done:
+    WF_TRY(begin_part(l));
+    WF_TRY(wf_alloc((size_t)s->n_rows, sizeof *values, &values));
+    for (int64_t i = 0; !l->folder && i < s->n_rows; i++)
+        values[i] = otherwise;
+    if (l->folder) st = load_vector(l, s, suffix, values);
+    if (st == WF_OK && !l->dry) st = place_vector(l, values, s->n_rows, out);
     free(values);
     return st;
 }
 
-wf_status wf_loader_norm(wf_loader *l, wf_role role, int i_layer, wf_norm *out)
+wf_status wf_loader_fill(wf_loader *l, const wf_slice *s, wf_param *out)
 {
-    wf_status st = WF_OK;
-    float *values;
-    int64_t n = l->arch->hidden;
-    const wanted weight = {role, i_layer, ".weight", n, 0}, bias = {role, i_layer, ".bias", n, 0};
-    bool has_bias = l->arch->family->norm == WF_NORM_LAYER;
-    if (l->dry && !l->folder) return WF_OK;
-    WF_TRY(wf_alloc((size_t)n, sizeof *values, &values));
-    for (int64_t i = 0; i < n; i++)
-        values[i] = 1.0f;
-    if (l->folder) WF_TRY_TO(done, load_vector(l, &weight, 0, n, values));
-    if (!l->dry) WF_TRY_TO(done, place_vector(l, values, n, &out->weight));
-    if (!has_bias) goto done;
-    memset(values, 0, (size_t)n * sizeof *values);
-    if (l->folder) WF_TRY_TO(done, load_vector(l, &bias, 0, n, values));
-    if (!l->dry) WF_TRY_TO(done, place_vector(l, values, n, &out->bias));
-done:
-    free(values);
-    return st;
+    if (s->n_cols == 0)
+        WF_TRY(fill_vector(l, s, ".weight", 1.0f, &out->vector));
+    else if (!s->tied)
+        WF_TRY(fill_matrix(l, s, &out->matrix));
+    if (!s->bias || s->bias_elsewhere) return WF_OK;
+    return fill_vector(l, s, ".bias", 0.0f, &out->bias);
 }
 
 wf_status wf_loader_rotary(wf_loader *l, int32_t n_positions, float **cos, float **sin)
@@ -368,32 +310,8 @@ wf_status wf_loader_rotary(wf_loader *l, int32_t n_positions, float **cos, float
     return WF_OK;
 }
 
-// Buffers that hold no weights.
-static bool may_be_unused(const wf_arch *arch, const char *name)
-{
-    for (size_t i = 0; i < sizeof arch->family->ignored / sizeof *arch->family->ignored; i++) {
-        const char *end = arch->family->ignored[i];
-        if (end && wf_text_ends_with(name, end)) return true;
-    }
-    return false;
-}
-
-static wf_status check_unused(const wf_loader *l)
-{
-    for (size_t i = 0; l->folder && i < wf_hf_folder_count(l->folder); i++) {
-        wf_hf_tensor t = wf_hf_folder_at(l->folder, i);
-        if (l->used[i] || may_be_unused(l->arch, t.tensor->name)) continue;
-        return wf_fail(WF_DATA,
-                       "%s: %s: a %s model with this config.json has no such tensor; config.json "
-                       "and weights are not of one model",
-                       wf_safetensors_path(t.file), t.tensor->name, l->arch->family->name);
-    }
-    return WF_OK;
-}
-
 wf_status wf_loader_make_real(wf_loader *l)
 {
-    WF_TRY(check_unused(l));
     l->dry = false;
     return wf_readahead_start(l->reads);
 }

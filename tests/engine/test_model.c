@@ -131,11 +131,11 @@ static void check_vector(const float *vector, const whole *w, int64_t src, int64
         assert_true(vector[i] == w->values[src + i]);
 }
 
-static void check_norm(const wf_hf_folder *hf, const char *pattern, int i, const wf_norm *norm,
+static void check_norm(const wf_hf_folder *hf, const char *pattern, int i, const wf_param *norm,
                        bool has_bias)
 {
     whole w = read_whole(hf, pattern, i, ".weight");
-    check_vector(norm->weight, &w, 0, w.n_rows);
+    check_vector(norm->vector, &w, 0, w.n_rows);
     free(w.values);
     assert_int_equal(norm->bias != NULL, has_bias);
     if (!has_bias) return;
@@ -153,14 +153,14 @@ static void check_qkv(const wf_model *m, const wf_hf_folder *hf, const naming *n
     int64_t n_heads = which == 0 ? q : kv, before = which == 0 ? 0 : q + (which - 1) * kv;
     const char *separate = which == 0 ? names->q : which == 1 ? names->k : names->v;
     const char *pattern = separate ? separate : names->qkv;
-    bool has_bias = m->layers[i].qkv_bias != NULL;
+    bool has_bias = m->layers[i].qkv.bias != NULL;
     whole w = read_whole(hf, pattern, i, ".weight");
     whole b = has_bias ? read_whole(hf, pattern, i, ".bias") : (whole){0};
     for (int64_t h = 0; h < n_heads; h++) {
         int64_t head = m->tp_rank * n_heads + h, dst = (before + h) * dim;
         int64_t src = separate ? head * dim : (3 * head + which) * dim;
-        check_rows(m->layers[i].qkv, dst, &w, src, dim, 0, m->arch.hidden);
-        if (has_bias) check_vector(m->layers[i].qkv_bias + dst, &b, src, dim);
+        check_rows(m->layers[i].qkv.matrix, dst, &w, src, dim, 0, m->arch.hidden);
+        if (has_bias) check_vector(m->layers[i].qkv.bias + dst, &b, src, dim);
     }
     free(w.values);
     free(b.values);
@@ -188,34 +188,36 @@ static void check_layer(const wf_model *m, const wf_hf_folder *hf, const naming 
     check_norm(hf, names->attn_norm, i, &layer->attn_norm, layer_norm);
     for (int which = 0; which < 3; which++)
         check_qkv(m, hf, names, i, which);
-    check_part(hf, names->o, i, layer->o, layer->o_bias, 0, 0, hidden, m->tp_rank * width, width);
+    check_part(hf, names->o, i, layer->o.matrix, layer->o.bias, 0, 0, hidden, m->tp_rank * width,
+               width);
     if (names->mlp_norm) check_norm(hf, names->mlp_norm, i, &layer->mlp_norm, layer_norm);
-    if (!names->mlp_norm) assert_null(layer->mlp_norm.weight);
-    if (names->gate) check_part(hf, names->gate, i, layer->gate_up, NULL, 0, first, ffn, 0, hidden);
-    check_part(hf, names->up, i, layer->gate_up, layer->gate_up_bias, names->gate ? ffn : 0, first,
-               ffn, 0, hidden);
-    check_part(hf, names->down, i, layer->down, layer->down_bias, 0, 0, hidden, first, ffn);
-    assert_int_equal(layer->qkv_bias != NULL, m->arch.bias_qkv);
-    assert_int_equal(layer->o_bias != NULL, m->arch.bias_o && m->tp_rank == 0);
-    assert_int_equal(layer->gate_up_bias != NULL, m->arch.bias_mlp);
-    assert_int_equal(layer->down_bias != NULL, m->arch.bias_mlp && m->tp_rank == 0);
+    if (!names->mlp_norm) assert_null(layer->mlp_norm.vector);
+    if (names->gate)
+        check_part(hf, names->gate, i, layer->gate_up.matrix, NULL, 0, first, ffn, 0, hidden);
+    check_part(hf, names->up, i, layer->gate_up.matrix, layer->gate_up.bias, names->gate ? ffn : 0,
+               first, ffn, 0, hidden);
+    check_part(hf, names->down, i, layer->down.matrix, layer->down.bias, 0, 0, hidden, first, ffn);
+    assert_int_equal(layer->qkv.bias != NULL, m->arch.bias_qkv);
+    assert_int_equal(layer->o.bias != NULL, m->arch.bias_o && m->tp_rank == 0);
+    assert_int_equal(layer->gate_up.bias != NULL, m->arch.bias_mlp);
+    assert_int_equal(layer->down.bias != NULL, m->arch.bias_mlp && m->tp_rank == 0);
 }
 
 static void check_ends(const wf_model *m, const wf_hf_folder *hf, const naming *names)
 {
     int64_t n = m->vocab_end - m->vocab_begin;
-    check_part(hf, names->embed, 0, m->embed, NULL, 0, m->vocab_begin, n, 0, m->arch.hidden);
+    check_part(hf, names->embed, 0, m->embed.matrix, NULL, 0, m->vocab_begin, n, 0, m->arch.hidden);
     check_norm(hf, names->norm, 0, &m->final_norm, m->arch.family->norm == WF_NORM_LAYER);
     if (m->arch.tied) {
-        assert_ptr_equal(m->head, m->embed);
+        assert_ptr_equal(m->head.matrix, m->embed.matrix);
     } else {
-        check_part(hf, names->head, 0, m->head, m->head_bias, 0, m->vocab_begin, n, 0,
+        check_part(hf, names->head, 0, m->head.matrix, m->head.bias, 0, m->vocab_begin, n, 0,
                    m->arch.hidden);
     }
-    assert_int_equal(m->head_bias != NULL, m->arch.bias_head);
+    assert_int_equal(m->head.bias != NULL, m->arch.bias_head);
     for (int64_t i = n; i < m->vocab_slice; i++)
         for (int64_t j = 0; j < m->arch.hidden; j++)
-            assert_true(wf_ref_weight_at(m->head, i, j) == 0.0f);
+            assert_true(wf_ref_weight_at(m->head.matrix, i, j) == 0.0f);
     assert_true(m->cos[0] == 1.0f && m->sin[0] == 0.0f);
     assert_true(fabsf(m->cos[m->arch.rotary_dim / 2] - cosf(1.0f)) < 1e-6f);
 }
@@ -321,20 +323,20 @@ static void random_weights(void **state)
     int64_t n_rows = 4, n_cols = arch.hidden;
     for (int64_t i = 0; i < n_rows * n_cols; i++) {
         int64_t r = i / n_cols, c = i % n_cols;
-        float x = wf_ref_weight_at(a->layers[0].qkv, r, c);
-        assert_true(x == wf_ref_weight_at(b->layers[0].qkv, r, c));
-        same_rank += x == wf_ref_weight_at(other->layers[0].qkv, r, c);
-        same_layer += x == wf_ref_weight_at(a->layers[1].qkv, r, c);
+        float x = wf_ref_weight_at(a->layers[0].qkv.matrix, r, c);
+        assert_true(x == wf_ref_weight_at(b->layers[0].qkv.matrix, r, c));
+        same_rank += x == wf_ref_weight_at(other->layers[0].qkv.matrix, r, c);
+        same_layer += x == wf_ref_weight_at(a->layers[1].qkv.matrix, r, c);
         sum += (double)x;
         squares += (double)x * (double)x;
-        float o = wf_ref_weight_at(a->layers[0].o, r, c % (arch.hidden / 2));
+        float o = wf_ref_weight_at(a->layers[0].o.matrix, r, c % (arch.hidden / 2));
         small += (double)o * (double)o;
     }
     double n = (double)(n_rows * n_cols);
     assert_true(fabs(sum / n) < 0.006 && fabs(sqrt(squares / n) - 0.02) < 0.003);
     assert_true(fabs(sqrt(small / n) - 0.01) < 0.003); // 0.02 / sqrt(2 * 2 layers)
     assert_true(same_rank < 3 && same_layer < 3);
-    assert_true(a->layers[1].mlp_norm.weight[3] == 1.0f && a->layers[0].qkv_bias[5] == 0.0f);
+    assert_true(a->layers[1].mlp_norm.vector[3] == 1.0f && a->layers[0].qkv.bias[5] == 0.0f);
     assert_int_equal(a->report.file_bytes, 0);
     wf_model_destroy(&a);
     wf_model_destroy(&b);
@@ -433,6 +435,60 @@ static void wrong_tensors(void **state)
     }
 }
 
+static int n_asked; // for memory
+
+static wf_status no_host_memory(wf_backend *b, size_t bytes, void **out)
+{
+    (void)b;
+    (void)bytes;
+    (void)out;
+    n_asked++;
+    return wf_fail(WF_NO_MEMORY, "asked for memory");
+}
+
+// Sizes are compared with the files' headers before anything is made as large as they say.
+static void sizes_beyond_the_files(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *sizes, *says;
+    } rows[] = {
+        {"\"hidden_size\":1000000,\"intermediate_size\":8,\"num_attention_heads\":1000,"
+         "\"num_hidden_layers\":1,\"vocab_size\":6",
+         "input_layernorm.weight: shape [4], expected [1000000]"},
+        {"\"hidden_size\":4,\"intermediate_size\":1000000,\"num_attention_heads\":2,"
+         "\"num_hidden_layers\":1,\"vocab_size\":6",
+         "gate_proj.weight: shape [8, 4], expected [1000000, 4]"},
+        {"\"hidden_size\":4,\"intermediate_size\":8,\"num_attention_heads\":2,"
+         "\"num_hidden_layers\":1,\"vocab_size\":16000000",
+         "embed_tokens.weight: shape [6, 4], expected [16000000, 4]"},
+        {"\"hidden_size\":4,\"intermediate_size\":8,\"num_attention_heads\":2,"
+         "\"num_hidden_layers\":1000,\"vocab_size\":6",
+         "model.layers.1.input_layernorm.weight: the tensor is in no file"},
+    };
+    static wf_backend_ops poor;
+    poor = *be->ops;
+    poor.host_alloc = no_host_memory;
+    be->ops = &poor;
+    test_write_tensors(test_path(folder, "model.safetensors"), tiny, N_TENSORS);
+    for (size_t i = 0; i < N_ROWS(rows); i++) {
+        char config[512];
+        wf_hf_folder *hf;
+        wf_arch arch;
+        wf_model *m = NULL;
+        snprintf(config, sizeof config,
+                 "{\"model_type\":\"llama\",\"max_position_embeddings\":64,%s}", rows[i].sizes);
+        test_write_text(test_path(folder, "config.json"), config);
+        assert_ok(wf_hf_folder_open(folder, true, &hf));
+        assert_ok(wf_arch_read(hf, false, &arch));
+        wf_status st = wf_model_load(be, &arch, hf, &(wf_model_config){.tp_size = 1}, &m);
+        wf_hf_folder_close(&hf);
+        assert_int_equal(st, WF_DATA);
+        assert_contains(wf_error(), rows[i].says);
+    }
+    assert_int_equal(n_asked, 0);
+}
+
 static void tensors_that_may_be_there(void **state)
 {
     (void)state;
@@ -477,6 +533,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(vocabulary_smaller_than_the_group, set_up, tear_down),
         cmocka_unit_test_setup_teardown(random_weights, set_up, tear_down),
         cmocka_unit_test_setup_teardown(wrong_tensors, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(sizes_beyond_the_files, set_up, tear_down),
         cmocka_unit_test_setup_teardown(tensors_that_may_be_there, set_up, tear_down),
         cmocka_unit_test_setup_teardown(wrong_config, set_up, tear_down),
     };

@@ -1,0 +1,47 @@
+// What the numbers of an architecture need: walks the weights (model_parts.h) and the KV of layers.
+#include "engine/block.h"
+#include "engine/model_parts.h"
+
+typedef struct counts {
+    uint64_t matrices, vectors; // numbers
+    uint64_t step;              // of the matrices: read by a decode step
+} counts;
+
+// What rank 0 of tp_size keeps of a layer, or, i_layer -1, outside of layers.
+static void count_place(const wf_arch *a, int32_t i_layer, int32_t tp_size, counts *out)
+{
+    const wf_place place = {.arch = a, .i_layer = i_layer, .tp_size = tp_size};
+    wf_slice s;
+    for (int at = 0; wf_slice_next(&place, &at, &s);) {
+        uint64_t rows = (uint64_t)s.n_rows, numbers = s.tied ? 0 : rows * (uint64_t)s.n_cols;
+        bool looked_up = s.part[0]->role == WF_ROLE_EMBED && !a->tied; // not multiplied
+        out->matrices += numbers;
+        out->step += looked_up ? 0 : numbers;
+        out->vectors += (s.n_cols == 0 ? rows : 0) + (s.bias ? rows : 0);
+    }
+}
+
+static counts count_all(const wf_arch *a, int32_t tp_size)
+{
+    counts all = {0};
+    for (int32_t i = -1; i < a->n_layers; i++)
+        count_place(a, i, tp_size, &all);
+    return all;
+}
+
+void wf_arch_bytes(const wf_arch *arch, wf_dtype dtype, int32_t tp_size, int32_t max_context,
+                   wf_arch_memory *out)
+{
+    uint64_t each = wf_dtype_bytes(dtype), kv = 0;
+    uint64_t rotary =
+        (uint64_t)(max_context ? max_context : arch->max_context) * (uint64_t)arch->rotary_dim;
+    counts whole = count_all(arch, 1), mine = count_all(arch, tp_size);
+    for (int32_t i = 0; i < arch->n_layers; i++)
+        kv += (uint64_t)wf_block_kv_numbers(arch, i, tp_size);
+    *out = (wf_arch_memory){
+        .n_params = whole.matrices + whole.vectors,
+        .weight_bytes = mine.matrices * each + (mine.vectors + rotary) * sizeof(float),
+        .kv_bytes_per_token = kv * each,
+        .step_read_bytes = mine.step * each + mine.vectors * sizeof(float),
+    };
+}

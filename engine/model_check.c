@@ -1,0 +1,118 @@
+// Whether a checkpoint is of the model that its config.json says: every tensor there, with the type
+// and shape asked for, and none beside them. Reads headers alone.
+#include "engine/model_check.h"
+
+#include <stdlib.h>
+
+#include "engine/model_parts.h"
+#include "io/base/arena.h"
+#include "io/base/text.h"
+
+typedef struct checker {
+    const wf_arch *arch;
+    const wf_hf_folder *folder;
+    uint8_t *used; // [tensors of the folder]
+} checker;
+
+wf_status wf_model_dtype_of(const wf_hf_tensor *found, wf_dtype *out)
+{
+    switch (found->tensor->dtype) {
+    case WF_ST_F32:
+        *out = WF_F32;
+        return WF_OK;
+    case WF_ST_BF16:
+        *out = WF_BF16;
+        return WF_OK;
+    case WF_ST_F16:
+        *out = WF_F16;
+        return WF_OK;
+    default:
+        return wf_fail(WF_DATA, "%s: %s: dtype %s; weights must be F32, BF16 or F16",
+                       wf_safetensors_path(found->file), found->tensor->name,
+                       wf_st_dtype_name(found->tensor->dtype));
+    }
+}
+
+static wf_status check_shape(const wf_hf_tensor *found, int rank, const int64_t *shape)
+{
+    const wf_st_tensor *t = found->tensor;
+    const wf_st_tensor expected = {.rank = rank, .shape = shape};
+    char is[96], should[96];
+    bool same = t->rank == rank;
+    for (int i = 0; same && i < rank; i++)
+        same = t->shape[i] == shape[i];
+    if (same) return WF_OK;
+    return wf_fail(WF_DATA,
+                   "%s: %s: shape %s, expected %s; config.json and weights are not of one model",
+                   wf_safetensors_path(found->file), t->name, wf_st_shape_words(t, is, sizeof is),
+                   wf_st_shape_words(&expected, should, sizeof should));
+}
+
+static wf_status check_tensor(checker *c, const wf_slice *s, int i_part, const char *suffix,
+                              int64_t n_cols)
+{
+    char name[WF_TENSOR_NAME_BYTES];
+    const int64_t shape[2] = {wf_slice_tensor_rows(s, i_part), n_cols};
+    wf_dtype dtype;
+    size_t i;
+    wf_slice_tensor_name(s, i_part, suffix, name, sizeof name);
+    WF_TRY(wf_hf_folder_find(c->folder, name, &i));
+    wf_hf_tensor found = wf_hf_folder_at(c->folder, i);
+    c->used[i] = 1;
+    WF_TRY(wf_model_dtype_of(&found, &dtype));
+    return check_shape(&found, n_cols > 0 ? 2 : 1, shape);
+}
+
+static wf_status check_slice(checker *c, const wf_slice *s)
+{
+    for (int i = 0; i < s->n_parts; i++) {
+        if (!s->tied) WF_TRY(check_tensor(c, s, i, ".weight", wf_slice_tensor_cols(s, i)));
+        if (s->bias) WF_TRY(check_tensor(c, s, i, ".bias", 0));
+    }
+    return WF_OK;
+}
+
+static wf_status check_place(checker *c, int32_t i_layer)
+{
+    const wf_place place = {.arch = c->arch, .i_layer = i_layer, .tp_size = 1};
+    wf_slice s;
+    for (int at = 0; wf_slice_next(&place, &at, &s);)
+        WF_TRY(check_slice(c, &s));
+    return WF_OK;
+}
+
+// Buffers that hold no weights.
+static bool may_be_unused(const wf_arch *arch, const char *name)
+{
+    for (size_t i = 0; i < sizeof arch->family->ignored / sizeof *arch->family->ignored; i++) {
+        const char *end = arch->family->ignored[i];
+        if (end && wf_text_ends_with(name, end)) return true;
+    }
+    return false;
+}
+
+static wf_status check_unused(const checker *c)
+{
+    for (size_t i = 0; i < wf_hf_folder_count(c->folder); i++) {
+        wf_hf_tensor t = wf_hf_folder_at(c->folder, i);
+        if (c->used[i] || may_be_unused(c->arch, t.tensor->name)) continue;
+        return wf_fail(WF_DATA,
+                       "%s: %s: a %s model with this config.json has no such tensor; config.json "
+                       "and weights are not of one model",
+                       wf_safetensors_path(t.file), t.tensor->name, c->arch->family->name);
+    }
+    return WF_OK;
+}
+
+wf_status wf_model_check(const wf_arch *arch, const wf_hf_folder *folder)
+{
+    wf_status st = WF_OK;
+    checker c = {.arch = arch, .folder = folder};
+    WF_TRY(wf_alloc(wf_hf_folder_count(folder), 1, &c.used));
+    for (int32_t i = 0; i < arch->n_layers && st == WF_OK; i++)
+        st = check_place(&c, i);
+    if (st == WF_OK) st = check_place(&c, -1);
+    if (st == WF_OK) st = check_unused(&c);
+    free(c.used);
+    return st;
+}

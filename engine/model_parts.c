@@ -1,0 +1,196 @@
+// The table of a model's weights, and what its rows come to on one rank.
+#include "engine/model_parts.h"
+
+#include <assert.h>
+
+// clang-format off
+#define PART(role, in_layer, at, rows, cols, split, bias, block)                                   \
+    {WF_ROLE_##role, in_layer, at, WF_EXTENT_##rows, WF_EXTENT_##cols, WF_SPLIT_##split,           \
+     WF_BIAS_##bias, block}
+#define LAYER(role, param, rows, cols, split, bias, block)                                         \
+    PART(role, true, offsetof(wf_layer, param), rows, cols, split, bias, block)
+#define MODEL(role, param, rows, cols, split, bias)                                                \
+    PART(role, false, offsetof(wf_model, param), rows, cols, split, bias, WF_ANY_BLOCK)
+
+static const wf_part parts[] = {
+    //    role        kept in     rows     columns  split    bias   of layers with
+    LAYER(ATTN_NORM,  attn_norm,  HIDDEN,  VECTOR,  WHOLE,   NORM,  WF_ANY_BLOCK),
+    LAYER(Q,          qkv,        Q,       HIDDEN,  ROWS,    QKV,   WF_BLOCK_ATTENTION),
+    LAYER(K,          qkv,        KV,      HIDDEN,  ROWS,    QKV,   WF_BLOCK_ATTENTION),
+    LAYER(V,          qkv,        KV,      HIDDEN,  ROWS,    QKV,   WF_BLOCK_ATTENTION),
+    LAYER(QKV,        qkv,        QKV,     HIDDEN,  QKV,     QKV,   WF_BLOCK_ATTENTION),
+    LAYER(O,          o,          HIDDEN,  Q,       COLUMNS, O,     WF_BLOCK_ATTENTION),
+    LAYER(MLP_NORM,   mlp_norm,   HIDDEN,  VECTOR,  WHOLE,   NORM,  WF_ANY_BLOCK),
+    LAYER(GATE,       gate_up,    FFN,     HIDDEN,  ROWS,    MLP,   WF_BLOCK_DENSE),
+    LAYER(UP,         gate_up,    FFN,     HIDDEN,  ROWS,    MLP,   WF_BLOCK_DENSE),
+    LAYER(GATE_UP,    gate_up,    GATE_UP, HIDDEN,  GATE_UP, MLP,   WF_BLOCK_DENSE),
+    LAYER(DOWN,       down,       HIDDEN,  FFN,     COLUMNS, MLP,   WF_BLOCK_DENSE),
+    MODEL(EMBED,      embed,      VOCAB,   HIDDEN,  VOCAB,   NEVER),
+    MODEL(FINAL_NORM, final_norm, HIDDEN,  VECTOR,  WHOLE,   NORM),
+    MODEL(HEAD,       head,       VOCAB,   HIDDEN,  VOCAB,   HEAD),
+};
+// clang-format on
+
+enum { N_PARTS = sizeof parts / sizeof *parts };
+
+static wf_arch_layer layer_of(const wf_place *p, int32_t tp_size)
+{
+    return p->i_layer < 0 ? (wf_arch_layer){0} : wf_arch_layer_share(p->arch, p->i_layer, tp_size);
+}
+
+// On each of tp_size ranks, where it is split.
+static int64_t size_of(const wf_place *p, wf_extent extent, int32_t tp_size)
+{
+    wf_arch_layer l = layer_of(p, tp_size);
+    int64_t q = (int64_t)l.n_heads * p->arch->head_dim, ffn = l.ffn;
+    int64_t kv = (int64_t)l.n_kv_heads * p->arch->head_dim;
+    const int64_t sizes[] = {
+        [WF_EXTENT_VECTOR] = 0,
+        [WF_EXTENT_HIDDEN] = p->arch->hidden,
+        [WF_EXTENT_VOCAB] = wf_arch_vocab_slice(p->arch, tp_size),
+        [WF_EXTENT_Q] = q,
+        [WF_EXTENT_KV] = kv,
+        [WF_EXTENT_QKV] = q + 2 * kv,
+        [WF_EXTENT_FFN] = ffn,
+        [WF_EXTENT_GATE_UP] = 2 * ffn,
+    };
+    return sizes[extent];
+}
+
+static bool has_bias(const wf_arch *a, wf_bias bias)
+{
+    const bool has[WF_N_BIASES] = {
+        [WF_BIAS_NORM] = a->family->norm == WF_NORM_LAYER,
+        [WF_BIAS_QKV] = a->bias_qkv,
+        [WF_BIAS_O] = a->bias_o,
+        [WF_BIAS_MLP] = a->bias_mlp,
+        [WF_BIAS_HEAD] = a->bias_head,
+    };
+    return has[bias];
+}
+
+static bool is_there(const wf_place *p, const wf_part *part)
+{
+    wf_arch_layer l = layer_of(p, 1);
+    if (part->in_layer != (p->i_layer >= 0) || !p->arch->family->names[part->role]) return false;
+    return part->block == WF_ANY_BLOCK || part->block == (int)l.mixer ||
+           part->block == (int)l.feed_forward;
+}
+
+static int64_t rows_here(const wf_place *p, const wf_part *part)
+{
+    bool whole = part->split == WF_SPLIT_WHOLE || part->split == WF_SPLIT_COLUMNS;
+    return size_of(p, part->rows, whole ? 1 : p->tp_size);
+}
+
+static void add(wf_slice *s, const wf_part *part)
+{
+    const wf_place *p = &s->place;
+    bool by_columns = part->split == WF_SPLIT_COLUMNS;
+    assert(s->n_parts < WF_SLICE_MOST);
+    s->part[s->n_parts++] = part;
+    s->n_rows += rows_here(p, part);
+    s->n_cols = size_of(p, part->cols, by_columns ? p->tp_size : 1);
+    s->col = by_columns ? p->tp_rank * s->n_cols : 0;
+    s->bias = has_bias(p->arch, part->bias);
+    s->bias_elsewhere = by_columns && p->tp_rank != 0;
+    s->tied = part->role == WF_ROLE_HEAD && p->arch->tied;
+}
+
+bool wf_slice_next(const wf_place *place, int *at, wf_slice *out)
+{
+    while (*at < N_PARTS && !is_there(place, &parts[*at]))
+        ++*at;
+    if (*at == N_PARTS) return false;
+    const wf_part *first = &parts[*at];
+    *out = (wf_slice){.place = *place};
+    for (; *at < N_PARTS; ++*at) {
+        const wf_part *part = &parts[*at];
+        if (part->in_layer != first->in_layer || part->at != first->at) break;
+        if (is_there(place, part)) add(out, part);
+    }
+    return true;
+}
+
+wf_param *wf_slice_param(const wf_slice *s, wf_model *model)
+{
+    char *base = s->part[0]->in_layer ? (char *)&model->layers[s->place.i_layer] : (char *)model;
+    return (wf_param *)(void *)(base + s->part[0]->at);
+}
+
+// ---- pieces -------------------------------------------------------------------------------------
+
+// Pieces come block by block (q, k, v), and within a block head by head where heads are apart.
+static int heads_apart(const wf_slice *s)
+{
+    bool per_head = s->place.arch->family->qkv_order == WF_QKV_PER_HEAD;
+    return per_head ? layer_of(&s->place, s->place.tp_size).n_heads : 1;
+}
+
+int wf_slice_n_pieces(const wf_slice *s, int i_part)
+{
+    wf_split split = s->part[i_part]->split;
+    return split == WF_SPLIT_QKV ? 3 * heads_apart(s) : split == WF_SPLIT_GATE_UP ? 2 : 1;
+}
+
+static wf_piece qkv_piece(const wf_slice *s, int i_piece)
+{
+    const wf_place *p = &s->place;
+    int64_t n_apart = heads_apart(s), dim = p->arch->head_dim;
+    int64_t block = i_piece / n_apart;
+    if (p->arch->family->qkv_order == WF_QKV_PER_HEAD) {
+        int64_t head = p->tp_rank * n_apart + i_piece % n_apart;
+        return (wf_piece){(3 * head + block) * dim, dim};
+    }
+    int64_t q = size_of(p, WF_EXTENT_Q, 1), kv = size_of(p, WF_EXTENT_KV, 1);
+    int64_t begin = block == 0 ? 0 : q + (block - 1) * kv;
+    int64_t n = size_of(p, block == 0 ? WF_EXTENT_Q : WF_EXTENT_KV, p->tp_size);
+    return (wf_piece){begin + p->tp_rank * n, n};
+}
+
+static wf_piece vocab_piece(const wf_place *p)
+{
+    int64_t n_vocab = p->arch->n_vocab, n = wf_arch_vocab_slice(p->arch, p->tp_size);
+    int64_t begin = p->tp_rank * n, end = begin + n;
+    if (begin > n_vocab) begin = n_vocab;
+    if (end > n_vocab) end = n_vocab;
+    return (wf_piece){begin, end - begin};
+}
+
+wf_piece wf_slice_piece(const wf_slice *s, int i_part, int i_piece)
+{
+    const wf_part *part = s->part[i_part];
+    const wf_place *p = &s->place;
+    int64_t n = rows_here(p, part), half = n / 2;
+    switch (part->split) {
+    case WF_SPLIT_ROWS:
+        return (wf_piece){p->tp_rank * n, n};
+    case WF_SPLIT_QKV:
+        return qkv_piece(s, i_piece);
+    case WF_SPLIT_GATE_UP:
+        return (wf_piece){(i_piece * p->tp_size + p->tp_rank) * half, half};
+    case WF_SPLIT_VOCAB:
+        return vocab_piece(p);
+    case WF_SPLIT_WHOLE:
+    case WF_SPLIT_COLUMNS:
+        break;
+    }
+    return (wf_piece){0, n};
+}
+
+const char *wf_slice_tensor_name(const wf_slice *s, int i_part, const char *suffix, char *text,
+                                 size_t text_bytes)
+{
+    return wf_family_tensor_name(s->place.arch->family, s->part[i_part]->role, s->place.i_layer,
+                                 suffix, text, text_bytes);
+}
+
+int64_t wf_slice_tensor_rows(const wf_slice *s, int i_part)
+{
+    return size_of(&s->place, s->part[i_part]->rows, 1);
+}
+
+int64_t wf_slice_tensor_cols(const wf_slice *s, int i_part)
+{
+    return size_of(&s->place, s->part[i_part]->cols, 1);
+}

@@ -1,0 +1,102 @@
+// The weights of a model, one row each: what a tensor of the checkpoint is for, how large it is,
+// how it is split over a group and where it goes. The check of shapes and of unknown tensors,
+// loading, random weights, byte counts and freeing all walk these rows.
+//
+//   parts (rows of the table)             a slice: one rank's weight
+//   Q [q heads,  hidden]  by rows ─┐
+//   K [kv heads, hidden]  by rows ─┼───>  layer.qkv, its parts below each other
+//   V [kv heads, hidden]  by rows ─┘
+//
+// A part is there where the family has a name for its role and the layer has its block. Adding a
+// weight: a role and its names (family.h), a row here, a wf_param in model.h.
+// Private to engine/model*.c and engine/arch*.c. All Local, pure.
+#ifndef WF_ENGINE_MODEL_PARTS_H
+#define WF_ENGINE_MODEL_PARTS_H
+
+#include "engine/model.h"
+
+// What a size is made of.
+typedef enum wf_extent {
+    WF_EXTENT_VECTOR, // as columns: there are none
+    WF_EXTENT_HIDDEN,
+    WF_EXTENT_VOCAB,
+    WF_EXTENT_Q,   // n_heads * head_dim
+    WF_EXTENT_KV,  // n_kv_heads * head_dim
+    WF_EXTENT_QKV, // q + 2 kv
+    WF_EXTENT_FFN,
+    WF_EXTENT_GATE_UP // 2 ffn
+} wf_extent;
+
+// Which part of it a rank keeps.
+typedef enum wf_split {
+    WF_SPLIT_WHOLE,
+    WF_SPLIT_ROWS,    // rows of its heads or units
+    WF_SPLIT_COLUMNS, // columns of its heads or units; the group adds up, rank 0 adds the bias
+    WF_SPLIT_QKV,     // its heads' rows of each of q, k and v, in the family's order
+    WF_SPLIT_GATE_UP, // rows of its units out of both halves
+    WF_SPLIT_VOCAB    // rows of its tokens; rows beyond the vocabulary are zero
+} wf_split;
+
+typedef enum wf_bias {
+    WF_BIAS_NEVER,
+    WF_BIAS_NORM, // where norms are LayerNorms; the rest as wf_arch says
+    WF_BIAS_QKV,
+    WF_BIAS_O,
+    WF_BIAS_MLP,
+    WF_BIAS_HEAD,
+    WF_N_BIASES
+} wf_bias;
+
+typedef struct wf_part {
+    wf_role role;
+    bool in_layer;
+    size_t at; // of its wf_param in wf_layer or wf_model; parts of one param follow each other
+    wf_extent rows, cols;
+    wf_split split;
+    wf_bias bias;
+    int block; // a wf_block_kind: of layers with this block; WF_ANY_BLOCK: of all
+} wf_part;
+
+#define WF_ANY_BLOCK  (-1)
+#define WF_SLICE_MOST 3 // parts of one weight
+
+// A layer, or with i_layer -1 what stands outside of layers, of one rank.
+typedef struct wf_place {
+    const wf_arch *arch;
+    int32_t i_layer, tp_rank, tp_size;
+} wf_place;
+
+// One rank's weight.
+typedef struct wf_slice {
+    wf_place place;
+    const wf_part *part[WF_SLICE_MOST];
+    int n_parts;
+    int64_t n_rows;      // of all parts, padding included
+    int64_t col, n_cols; // of the tensors' columns; n_cols 0: a vector
+    bool bias;           // has one
+    bool bias_elsewhere; // which another rank keeps
+    bool tied;           // its matrix is the embedding table's
+} wf_slice;
+
+// The slices of a place, in the order of loading: start with *at 0; false: no more.
+bool wf_slice_next(const wf_place *place, int *at, wf_slice *out);
+
+// Where the slice is kept.
+wf_param *wf_slice_param(const wf_slice *slice, wf_model *model);
+
+// Rows first .. first + n of a part's tensor.
+typedef struct wf_piece {
+    int64_t first, n;
+} wf_piece;
+
+// The rows of a slice's part, as they lie below each other: pieces 0 .. count - 1.
+int wf_slice_n_pieces(const wf_slice *slice, int i_part);
+wf_piece wf_slice_piece(const wf_slice *slice, int i_part, int i_piece);
+
+// The whole tensor: its name with `suffix` (".weight"), rows, and columns (0: a vector).
+const char *wf_slice_tensor_name(const wf_slice *slice, int i_part, const char *suffix, char *text,
+                                 size_t text_bytes);
+int64_t wf_slice_tensor_rows(const wf_slice *slice, int i_part);
+int64_t wf_slice_tensor_cols(const wf_slice *slice, int i_part);
+
+#endif
