@@ -176,6 +176,17 @@ void wf_json_put_f64(wf_json_writer *w, const char *key, double value)
     wf_text_puts(&w->text, wf_f64_text(value, text));
 }
 
+void wf_json_put_f32(wf_json_writer *w, const char *key, float value)
+{
+    char text[WF_PARSE_TEXT_MAX];
+    if (!isfinite(value)) {
+        wf_json_put_null(w, key);
+        return;
+    }
+    start_value(w, key);
+    wf_text_puts(&w->text, wf_f32_text(value, text));
+}
+
 void wf_json_put_bytes(wf_json_writer *w, const char *key, const char *value, size_t value_bytes)
 {
     start_value(w, key);

@@ -41,6 +41,7 @@ void wf_json_put_bool(wf_json_writer *w, const char *key, bool value);
 void wf_json_put_i64(wf_json_writer *w, const char *key, int64_t value);
 void wf_json_put_u64(wf_json_writer *w, const char *key, uint64_t value);
 void wf_json_put_f64(wf_json_writer *w, const char *key, double value); // reads back the same
+void wf_json_put_f32(wf_json_writer *w, const char *key, float value);  // 0.8 as 0.8
 void wf_json_put_string(wf_json_writer *w, const char *key, const char *value); // NULL: null
 void wf_json_put_bytes(wf_json_writer *w, const char *key, const char *value, size_t value_bytes);
 

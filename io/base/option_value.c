@@ -293,12 +293,8 @@ static void write_f32(const wf_option *option, const void *value, wf_text *out)
     float number;
     char text[WF_PARSE_TEXT_MAX];
     memcpy(&number, value, sizeof number);
-    if (write_fraction_word(option, (double)number, out)) return;
-    for (int digits = 1; digits <= 9; digits++) { // the shortest that reads back the same
-        snprintf(text, sizeof text, "%.*g", digits, (double)number);
-        if ((float)strtod(text, NULL) == number) break;
-    }
-    wf_text_printf(out, "%s%s", text, strpbrk(text, ".e") ? "" : ".0");
+    if (!write_fraction_word(option, (double)number, out))
+        wf_text_puts(out, wf_f32_text(number, text));
 }
 
 static void write_f64(const wf_option *option, const void *value, wf_text *out)

@@ -241,12 +241,24 @@ char *wf_bytes_text(int64_t bytes, char text[WF_PARSE_TEXT_MAX])
     return text;
 }
 
-char *wf_f64_text(double value, char text[WF_PARSE_TEXT_MAX])
+// The shortest that reads back the same, as a float where `is_float`.
+static char *shortest(double value, bool is_float, char text[WF_PARSE_TEXT_MAX])
 {
     for (int digits = 1; digits <= 17; digits++) {
         snprintf(text, WF_PARSE_TEXT_MAX, "%.*g", digits, value);
-        if (strtod(text, NULL) == value) break;
+        double read = strtod(text, NULL);
+        if (read == value || (is_float && (double)(float)read == value)) break;
     }
     if (!strpbrk(text, ".e")) strcat(text, ".0");
     return text;
+}
+
+char *wf_f64_text(double value, char text[WF_PARSE_TEXT_MAX])
+{
+    return shortest(value, false, text);
+}
+
+char *wf_f32_text(float value, char text[WF_PARSE_TEXT_MAX])
+{
+    return shortest((double)value, true, text);
 }

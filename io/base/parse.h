@@ -40,4 +40,7 @@ char *wf_bytes_text(int64_t bytes, char text[WF_PARSE_TEXT_MAX]);
 // The shortest decimal text that wf_parse_f64 reads back as the same finite value. Returns `text`.
 char *wf_f64_text(double value, char text[WF_PARSE_TEXT_MAX]);
 
+// The same for a float: "0.8", not what a double makes of its bits, 0.800000011920929.
+char *wf_f32_text(float value, char text[WF_PARSE_TEXT_MAX]);
+
 #endif

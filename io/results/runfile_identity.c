@@ -1,6 +1,7 @@
 // Comparing what two runs are about. It knows no member by name but `shards`, which may become
 // more, and those that are for people, so what belongs to a job's identity is decided where the
 // identity is written.
+#include "io/base/parse.h"
 #include "io/results/runfile_internal.h"
 
 #include <stdarg.h>
@@ -41,6 +42,7 @@ static const char *value_text(wf_json_ref ref, char text[VALUE_BYTES])
     int64_t integer;
     double real;
     const char *string;
+    char number[WF_PARSE_TEXT_MAX];
     wf_json_kind kind = wf_json_kind_of(ref);
     if (kind == WF_JSON_BOOL && wf_json_read_bool(ref, &truth) == WF_OK)
         snprintf(text, VALUE_BYTES, "%s", truth ? "true" : "false");
@@ -48,7 +50,9 @@ static const char *value_text(wf_json_ref ref, char text[VALUE_BYTES])
              wf_json_read_i64(ref, INT64_MIN, INT64_MAX, &integer) == WF_OK)
         snprintf(text, VALUE_BYTES, "%lld", (long long)integer);
     else if (kind == WF_JSON_REAL && wf_json_read_f64(ref, -1e308, 1e308, &real) == WF_OK)
-        snprintf(text, VALUE_BYTES, "%.9g", real);
+        snprintf(text, VALUE_BYTES, "%s",
+                 (double)(float)real == real ? wf_f32_text((float)real, number)
+                                             : wf_f64_text(real, number));
     else if (kind == WF_JSON_STRING && wf_json_read_string(ref, &string) == WF_OK)
         snprintf(text, VALUE_BYTES, "'%.80s'", string);
     else
@@ -70,10 +74,11 @@ static bool equal_values(wf_json_ref a, wf_json_ref b)
         return wf_json_read_string(a, &s) == WF_OK && wf_json_read_string(b, &t) == WF_OK &&
                strcmp(s, t) == 0;
     }
-    if (is_number(a) && is_number(b) && wf_json_kind_of(a) != wf_json_kind_of(b)) { // 1 and 1.0
+    bool reals = wf_json_kind_of(a) == WF_JSON_REAL || wf_json_kind_of(b) == WF_JSON_REAL;
+    if (reals && is_number(a) && is_number(b)) // 1 and 1.0, and a float with all digits of a double
         return wf_json_read_f64(a, -1e308, 1e308, &u) == WF_OK &&
-               wf_json_read_f64(b, -1e308, 1e308, &v) == WF_OK && !(u < v) && !(v < u);
-    }
+               wf_json_read_f64(b, -1e308, 1e308, &v) == WF_OK &&
+               (u == v || (double)(float)u == v || u == (double)(float)v);
     return strcmp(value_text(a, x), value_text(b, y)) == 0;
 }
 

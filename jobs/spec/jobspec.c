@@ -200,7 +200,7 @@ static void put_value(wf_json_writer *w, const wf_option *option, const wf_jobsp
         wf_json_put_i64(w, name, *(const uint32_t *)value);
         break;
     case WF_OPTION_F32:
-        wf_json_put_f64(w, name, (double)*(const float *)value);
+        wf_json_put_f32(w, name, *(const float *)value);
         break;
     case WF_OPTION_F64:
         wf_json_put_f64(w, name, *(const double *)value);

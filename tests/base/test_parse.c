@@ -191,6 +191,11 @@ static void texts_read_back_the_same(void **state)
         assert_ok(wf_parse_f64(wf_f64_text(fractions_[i], text), -INFINITY, INFINITY, &value));
         assert_memory_equal(&value, &fractions_[i], sizeof value);
     }
+    static const char *const as_typed[] = {"0.8", "0.1", "1e-06", "100.0", "-2.5", "3.4028235e+38"};
+    for (size_t i = 0; i < N_ROWS(as_typed); i++) {
+        char text[WF_PARSE_TEXT_MAX];
+        assert_string_equal(wf_f32_text(strtof(as_typed[i], NULL), text), as_typed[i]);
+    }
 }
 
 int main(void)

@@ -313,6 +313,11 @@ static void identities_are_compared(void **state)
         {"{\"a\": 1, \"b\": [1, 2]}", "{\"b\": [1, 2], \"a\": 1.0}", NULL},
         {"{\"sampling\": {\"temperature\": 0}}", "{\"sampling\": {\"temperature\": 0.7}}",
          "sampling.temperature: was 0, is 0.7"},
+        // An older version wrote all digits of a double.
+        {"{\"sampling\": {\"temperature\": 0.800000011920929}}",
+         "{\"sampling\": {\"temperature\": 0.8}}", NULL},
+        {"{\"sampling\": {\"temperature\": 0.800000011920929}}",
+         "{\"sampling\": {\"temperature\": 0.7}}", "sampling.temperature: was 0.8, is 0.7"},
         {"{\"m\": \"x\"}", "{\"m\": \"y\", \"n\": 1}",
          "m: was 'x', is 'y'; n: was not there, is 1"},
         {"{\"m\": true}", "{}", "m: was true, is nothing"},

@@ -4,7 +4,7 @@
 //   shard_echo SHARD OUT_DIR N_VOCAB END_TOKEN
 //
 // A prompt longer than max_new_tokens ends with `length`, a bad row fails with its reason, and a
-// row gets as many samples as it asks for. Every token's log probability is -0.5 when one is asked.
+// row gets as many samples as it asks for. Every token's log probability is -0.8 when one is asked.
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,7 +36,7 @@ static wf_status put_sample(echo *e, const wf_request *r, uint16_t sample)
     WF_TRY(wf_arena_alloc(e->arena, n + 1u, sizeof *logprobs, &logprobs));
     for (uint32_t i = 0; i < n; i++) {
         tokens[i] = i < r->n_prompt ? r->prompt[i] : e->end_token;
-        logprobs[i] = -0.5f;
+        logprobs[i] = -0.8f;
     }
     wf_result result = {
         .row = r->row,

@@ -245,7 +245,7 @@ class BpeText(Companion):
         self.assertEqual(body["usage"], {"prompt_tokens": n_prompt,
                                          "completion_tokens": 2 * (n_prompt + 1),
                                          "total_tokens": 3 * n_prompt + 2})
-        self.assertEqual(body["choices"][1]["logprobs"]["content"][0]["logprob"], -0.5)
+        self.assertEqual(body["choices"][1]["logprobs"]["content"][0]["logprob"], -0.8)
         self.assertEqual(len(body["choices"][1]["logprobs"]["content"]), n_prompt + 1)
         self.assertEqual(body["created"], 1700000000)
         text = out[1]["response"]["body"]["choices"][0]

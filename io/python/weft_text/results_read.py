@@ -231,6 +231,11 @@ def cut(path, file, name, at, n):
     return (offset - first).tolist(), slice(first, last)
 
 
+def as_typed(values):
+    """Floats of 32 bits as the doubles that print as short: -0.8, not -0.800000011920929."""
+    return values.astype("U").astype(np.float64) if values.dtype == np.float32 else values
+
+
 def block_rows(path, file, at, n, uids, starts):
     columns = {name: file["requests"][name][at : at + n].tolist() for name in ROW_COLUMNS}
     token_at, tokens = cut(path, file, "output_offset", at, n)
@@ -238,7 +243,7 @@ def block_rows(path, file, at, n, uids, starts):
     error_at, error = cut(path, file, "error_offset", at, n)
     ids = file["tokens/id"][tokens].tolist()
     notes, reasons = file["requests/meta"][meta].tobytes(), file["requests/error"][error].tobytes()
-    extra = {field: file[name][tokens] for field, name in
+    extra = {field: as_typed(file[name][tokens]) for field, name in
              (("logprobs", "tokens/logprob"), ("top_ids", "tokens/top_id"),
               ("top_logprobs", "tokens/top_logprob")) if name in file}
     for i in range(n):
