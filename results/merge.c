@@ -7,6 +7,7 @@
 #include "io/base/arena.h"
 #include "io/base/fault.h"
 #include "io/base/file.h"
+#include "io/results/payload.h"
 #include "io/results/results_file.h"
 #include "io/results/results_manifest.h"
 #include "io/results/segment_file.h"
@@ -109,29 +110,24 @@ static wf_status build_index(merger *m)
 
 // --- a block of rows ---
 
-// `pointer` is the address of a pointer of any type, which is led to the copy.
-static wf_status copy_bytes(merger *m, size_t n, size_t each, void *pointer)
+// Makes the row's arrays its own. They are as wide as the row says, which is as wide as its file.
+static wf_status copy_row(merger *m, size_t i_file, wf_result *row)
 {
-    void *source, *copy;
-    memcpy(&source, pointer, sizeof source);
-    if (!source || n == 0) return WF_OK;
-    WF_TRY(wf_arena_alloc(m->arena, n, each, &copy));
-    memcpy(copy, source, n * each);
-    memcpy(pointer, &copy, sizeof copy);
+    const wf_result_columns *columns = wf_results_file_columns(m->results, i_file);
+    for (int i = 0; i < WF_N_COLS; i++) {
+        const wf_column_desc *desc = &wf_column_descs[i];
+        if (desc->kind != WF_COLUMN_RAGGED) continue;
+        const void *values = wf_column_values(i, row);
+        size_t n = wf_column_count(desc->cut, row);
+        size_t bytes = n * wf_column_width(i, columns) * wf_h5_type_bytes(desc->type);
+        char *copy = NULL;
+        if (!values || n == 0) continue;
+        WF_TRY(wf_arena_alloc(m->arena, bytes + 1, 1, &copy)); // a text's NUL
+        memcpy(copy, values, bytes);
+        copy[bytes] = '\0';
+        wf_column_point(i, row, copy);
+    }
     return WF_OK;
-}
-
-// Makes the row's arrays its own.
-static wf_status copy_row(merger *m, wf_result *row)
-{
-    size_t n = row->n_tokens, top = n * row->n_top;
-    WF_TRY(copy_bytes(m, n, sizeof *row->token_id, &row->token_id));
-    WF_TRY(copy_bytes(m, n, sizeof *row->token_time_ns, &row->token_time_ns));
-    WF_TRY(copy_bytes(m, n, sizeof *row->logprob, &row->logprob));
-    WF_TRY(copy_bytes(m, top, sizeof *row->top_id, &row->top_id));
-    WF_TRY(copy_bytes(m, top, sizeof *row->top_logprob, &row->top_logprob));
-    WF_TRY(copy_bytes(m, row->meta_bytes, 1, &row->meta));
-    return copy_bytes(m, row->error ? strlen(row->error) + 1 : 0, 1, &row->error);
 }
 
 static int compare_places(const void *a, const void *b)
@@ -167,7 +163,7 @@ static wf_status read_range(merger *m, size_t first, size_t n)
     for (size_t i = first; i < first + n; i++) {
         slot *s = m->by_place[i];
         s->row = *wf_results_at(m->results, (size_t)(s->entry->at - start->at));
-        WF_TRY(copy_row(m, &s->row));
+        WF_TRY(copy_row(m, start->file, &s->row));
     }
     return WF_OK;
 }

@@ -2,6 +2,7 @@
 #include "results/show.h"
 
 #include "io/base/json_writer.h"
+#include "io/results/payload.h"
 #include "io/results/results_file.h"
 
 #include <inttypes.h>
@@ -66,14 +67,42 @@ static uint8_t *token_text(const wf_result *row, size_t *n)
     return text;
 }
 
+// A value of the row's own, whatever its type.
+static int64_t value_of(const wf_result *row, const wf_column_desc *desc)
+{
+    const char *at = (const char *)row + desc->at;
+    switch (desc->type) {
+    case WF_H5_U8:
+        return *(const uint8_t *)at;
+    case WF_H5_U16:
+        return *(const uint16_t *)(const void *)at;
+    case WF_H5_U32:
+        return *(const uint32_t *)(const void *)at;
+    case WF_H5_I32:
+        return *(const int32_t *)(const void *)at;
+    default:
+        return *(const int64_t *)(const void *)at; // u64 likewise: its bits
+    }
+}
+
 static void print_time(const char *name, int64_t ns, int64_t arrival_ns, FILE *out)
 {
-    if (ns < 0) {
+    if (ns < 0)
         fprintf(out, "  %-13s -\n", name);
-        return;
-    }
-    fprintf(out, "  %-13s %.6f s  (+%.3f ms)\n", name, (double)ns / 1e9,
-            (double)(ns - arrival_ns) / 1e6);
+    else
+        fprintf(out, "  %-13s %.6f s  (+%.3f ms)\n", name, (double)ns / 1e9,
+                (double)(ns - arrival_ns) / 1e6);
+}
+
+static void print_value(const wf_result *row, const wf_column_desc *desc, FILE *out)
+{
+    int64_t value = value_of(row, desc);
+    if (desc->at == offsetof(wf_result, arrival_ns))
+        fprintf(out, "  %-13s %.6f s\n", desc->label, (double)value / 1e9);
+    else if (strcmp(desc->units, "ns") == 0)
+        print_time(desc->label, value, row->arrival_ns, out);
+    else
+        fprintf(out, "  %-13s %" PRId64 " %s\n", desc->label, value, desc->units);
 }
 
 static void print_tokens(const show *s, const wf_result *row)
@@ -101,7 +130,8 @@ static void print_text(const show *s, const wf_result *row)
             shard->path);
     fprintf(out, "  %-13s %" PRIu64 "\n", "id", row->id);
     fprintf(out, "  %-13s %s\n", "shard uid", shard->uid);
-    fprintf(out, "  %-13s %s, %s\n", "status", row->status == WF_RESULT_DONE ? "done" : "failed",
+    fprintf(out, "  %-13s %s, %s\n", "status",
+            wf_result_status_words((wf_result_status)row->status),
             wf_finish_words((wf_finish)row->finish_reason));
     if (row->error) {
         fprintf(out, "  %-13s %s: ", "error", wf_status_name((wf_status)row->error_code));
@@ -110,12 +140,8 @@ static void print_text(const show *s, const wf_result *row)
     }
     fprintf(out, "  %-13s run %u, group %u, put back %u times\n", "served by", row->run, row->group,
             row->preempted);
-    fprintf(out, "  %-13s %.6f s\n", "arrival", (double)row->arrival_ns / 1e9);
-    print_time("submitted", row->submitted_ns, row->arrival_ns, out);
-    print_time("admitted", row->admitted_ns, row->arrival_ns, out);
-    print_time("first token", row->first_token_ns, row->arrival_ns, out);
-    print_time("finish", row->finish_ns, row->arrival_ns, out);
-    fprintf(out, "  %-13s %u tokens\n", "prompt", row->prompt_len);
+    for (int i = 0; i < WF_N_COLS; i++)
+        if (wf_column_descs[i].label) print_value(row, &wf_column_descs[i], out);
     if (row->meta_bytes > 0) {
         fprintf(out, "  %-13s ", "meta");
         print_escaped(row->meta, row->meta_bytes, out);
@@ -126,59 +152,77 @@ static void print_text(const show *s, const wf_result *row)
 
 // --- one row as JSON ---
 
-static void put_key_and_times(wf_json_writer *w, const show *s, const wf_result *row)
+static void put_value(wf_json_writer *w, const wf_result *row, int i_col)
 {
-    const wf_result_shard *shard = &wf_results_job(s->results)->shards[row->shard];
-    wf_json_put_string(w, "shard_uid", shard->uid);
-    wf_json_put_string(w, "shard_path", shard->path);
-    wf_json_put_u64(w, "shard", row->shard);
-    wf_json_put_u64(w, "row", row->row);
-    wf_json_put_u64(w, "sample", row->sample);
-    wf_json_put_u64(w, "id", row->id);
-    wf_json_put_string(w, "status", row->status == WF_RESULT_DONE ? "done" : "failed");
-    wf_json_put_string(w, "finish_reason", wf_finish_words((wf_finish)row->finish_reason));
-    wf_json_put_u64(w, "error_code", row->error_code);
-    wf_json_put_string(w, "error", row->error);
-    wf_json_put_i64(w, "arrival_ns", row->arrival_ns);
-    wf_json_put_i64(w, "submitted_ns", row->submitted_ns);
-    wf_json_put_i64(w, "admitted_ns", row->admitted_ns);
-    wf_json_put_i64(w, "first_token_ns", row->first_token_ns);
-    wf_json_put_i64(w, "finish_ns", row->finish_ns);
-    wf_json_put_u64(w, "run", row->run);
-    wf_json_put_u64(w, "group", row->group);
-    wf_json_put_u64(w, "preempted", row->preempted);
-    wf_json_put_u64(w, "prompt_len", row->prompt_len);
+    const wf_column_desc *desc = &wf_column_descs[i_col];
+    if (i_col == WF_COL_status)
+        wf_json_put_string(w, desc->json, wf_result_status_words((wf_result_status)row->status));
+    else if (i_col == WF_COL_finish_reason)
+        wf_json_put_string(w, desc->json, wf_finish_words((wf_finish)row->finish_reason));
+    else if (desc->type == WF_H5_U64)
+        wf_json_put_u64(w, desc->json, (uint64_t)value_of(row, desc));
+    else
+        wf_json_put_i64(w, desc->json, value_of(row, desc));
 }
 
-static void put_arrays(wf_json_writer *w, const wf_result *row)
+static void put_number(wf_json_writer *w, wf_h5_type type, const void *values, size_t i)
 {
-    wf_json_open_array(w, "token_ids");
-    for (uint32_t i = 0; i < row->n_tokens; i++)
-        wf_json_put_i64(w, NULL, row->token_id[i]);
+    if (type == WF_H5_F32)
+        wf_json_put_f64(w, NULL, (double)((const float *)values)[i]);
+    else if (type == WF_H5_I32)
+        wf_json_put_i64(w, NULL, ((const int32_t *)values)[i]);
+    else
+        wf_json_put_i64(w, NULL, ((const int64_t *)values)[i]);
+}
+
+static void put_numbers(wf_json_writer *w, const char *key, wf_h5_type type, const void *values,
+                        size_t first, size_t n)
+{
+    wf_json_open_array(w, key);
+    for (size_t i = first; i < first + n; i++)
+        put_number(w, type, values, i);
     wf_json_close(w);
-    if (row->token_time_ns) {
-        wf_json_open_array(w, "token_time_ns");
-        for (uint32_t i = 0; i < row->n_tokens; i++)
-            wf_json_put_i64(w, NULL, row->token_time_ns[i]);
+}
+
+// Numbers as a list, or as a list of lists where there are several to a value; bytes as text.
+static void put_ragged(wf_json_writer *w, const wf_result *row, int i_col)
+{
+    const wf_column_desc *desc = &wf_column_descs[i_col];
+    const void *values = wf_column_values(i_col, row);
+    size_t n = wf_column_count(desc->cut, row);
+    if (wf_column_descs[desc->cut].at == WF_NOWHERE) {
+        wf_json_put_string(w, desc->json, values);
+    } else if (desc->type == WF_H5_U8) {
+        if (n > 0) wf_json_put_bytes(w, desc->json, values, n);
+    } else if (values && desc->width == WF_NOWHERE) {
+        put_numbers(w, desc->json, desc->type, values, 0, n);
+    } else if (values) {
+        wf_json_open_array(w, desc->json);
+        for (size_t i = 0; i < n; i++)
+            put_numbers(w, NULL, desc->type, values, i * row->n_top, row->n_top);
         wf_json_close(w);
     }
-    if (!row->logprob) return;
-    wf_json_open_array(w, "logprobs");
-    for (uint32_t i = 0; i < row->n_tokens; i++)
-        wf_json_put_f64(w, NULL, (double)row->logprob[i]);
-    wf_json_close(w);
+}
+
+static void put_columns(wf_json_writer *w, const wf_result *row)
+{
+    for (int i = 0; i < WF_N_COLS; i++) {
+        if (wf_column_descs[i].kind == WF_COLUMN_VALUE) put_value(w, row, i);
+        if (wf_column_descs[i].kind == WF_COLUMN_RAGGED) put_ragged(w, row, i);
+    }
 }
 
 static wf_status print_json(const show *s, const wf_result *row)
 {
+    const wf_result_shard *shard = &wf_results_job(s->results)->shards[row->shard];
     wf_json_writer *w = NULL;
     const char *text;
     size_t n;
     WF_TRY(wf_json_writer_create(0, &w));
     wf_json_open_object(w, NULL);
-    put_key_and_times(w, s, row);
-    if (row->meta_bytes > 0) wf_json_put_bytes(w, "meta", (const char *)row->meta, row->meta_bytes);
-    put_arrays(w, row);
+    wf_json_put_string(w, "shard_uid", shard->uid);
+    wf_json_put_string(w, "shard_path", shard->path);
+    put_columns(w, row);
     if (s->bytes) {
         size_t n_text;
         uint8_t *bytes = token_text(row, &n_text);

@@ -1,4 +1,4 @@
-// Words for the finish reasons.
+// Words for what ended a request.
 #include "io/results/result.h"
 
 const char *wf_finish_words(wf_finish finish)
@@ -11,4 +11,9 @@ const char *wf_finish_words(wf_finish finish)
 #undef FINISH_CASE
     }
     return "unknown"; // a number out of a damaged or newer file
+}
+
+const char *wf_result_status_words(wf_result_status status)
+{
+    return status == WF_RESULT_DONE ? "done" : "failed";
 }

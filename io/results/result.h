@@ -1,4 +1,7 @@
 // One finished request as it stands in a results file (format weft-results), and one engine step.
+//
+// What a result holds is said once, in the two tables here and the columns' table made of them
+// (payload.h): the structs below, the writer, the reader, merge, `show` and its JSON walk it.
 #ifndef WF_IO_RESULTS_RESULT_H
 #define WF_IO_RESULTS_RESULT_H
 
@@ -23,50 +26,93 @@ typedef enum wf_finish {
 } wf_finish;
 
 const char *wf_finish_words(wf_finish finish);
+const char *wf_result_status_words(wf_result_status status); // "done"
 
-// Key (shard, row, sample); times in ns of run time, -1 where it did not happen.
+// X(field, C type, H5 type, units, label, description): one value per result, /requests/<field>.
+// The key is (shard, row, sample); times are ns of run time, -1 where it did not happen. `label`
+// heads its line of `weft show`; NULL: shown with others or not at all.
+#define WF_RESULT_TABLE(X)                                                                         \
+    X(shard, uint32_t, U32, "1", NULL, "index into /shards")                                       \
+    X(row, uint64_t, U64, "1", NULL, "row within the shard")                                       \
+    X(sample, uint16_t, U16, "1", NULL, "which of the row's n outputs")                            \
+    X(id, uint64_t, U64, "1", NULL, "the caller's id")                                             \
+    X(status, uint8_t, U8, "enum", NULL, "done or failed")                                         \
+    X(finish_reason, uint8_t, U8, "enum", NULL, "why generation ended")                            \
+    X(error_code, uint16_t, U16, "enum", NULL, "why the row failed, 0 when done")                  \
+    X(arrival_ns, int64_t, I64, "ns", "arrival", "intended arrival, run time")                     \
+    X(submitted_ns, int64_t, I64, "ns", "submitted", "handed to the engine, run time, -1: never")  \
+    X(admitted_ns, int64_t, I64, "ns", "admitted", "joined the batch, run time, -1: never")        \
+    X(first_token_ns, int64_t, I64, "ns", "first token",                                           \
+      "first token on the host, run time, -1: never")                                              \
+    X(finish_ns, int64_t, I64, "ns", "finish", "last token on the host, run time, -1: never")      \
+    X(prompt_len, uint32_t, U32, "tokens", "prompt", "prompt length")                              \
+    X(run, uint16_t, U16, "1", NULL, "run that served it")                                         \
+    X(group, uint16_t, U16, "1", NULL, "group that served it")                                     \
+    X(preempted, uint16_t, U16, "1", NULL, "times it was put back")
+
+// X(field, C type, H5 type, dataset, cut, when, width, JSON name, units, description): as many
+// values per result as its part of `cut` (WF_CUT_TABLE, payload.h) has. In a wf_result the values
+// are borrowed; NULL: missing, which the file says by NaN or -1. `when`: WF_ALWAYS, or
+// WF_IF(member of wf_result_columns). `width`: WF_ONE, or WF_WIDE(member of wf_result and of
+// wf_result_columns): so many numbers to a value.
+#define WF_RAGGED_TABLE(X)                                                                         \
+    X(error, char, U8, "/requests/error", error_offset, WF_ALWAYS, WF_ONE, "error", "UTF-8",       \
+      "one line for people, empty when done")                                                      \
+    X(meta, uint8_t, U8, "/requests/meta", meta_offset, WF_ALWAYS, WF_ONE, "meta", "UTF-8",        \
+      "passed through from the request")                                                           \
+    X(token_id, int32_t, I32, "/tokens/id", output_offset, WF_ALWAYS, WF_ONE, "token_ids",         \
+      "token", "generated tokens, the ending one included")                                        \
+    X(token_time_ns, int64_t, I64, "/tokens/time_ns", output_offset, WF_IF(token_times), WF_ONE,   \
+      "token_time_ns", "ns", "when the host had the token, run time")                              \
+    X(logprob, float, F32, "/tokens/logprob", output_offset, WF_IF(logprobs), WF_ONE, "logprobs",  \
+      "nat", "log probability of the token, NaN where not asked for")                              \
+    X(top_id, int32_t, I32, "/tokens/top_id", output_offset, WF_IF(n_top), WF_WIDE(n_top),         \
+      "top_ids", "token", "the most probable tokens, -1 beyond those asked for")                   \
+    X(top_logprob, float, F32, "/tokens/top_logprob", output_offset, WF_IF(n_top), WF_WIDE(n_top), \
+      "top_logprobs", "nat", "their log probabilities, NaN beyond those asked for")
+
 typedef struct wf_result {
-    uint32_t shard; // index in the segment's /shards table
-    uint64_t row;
-    uint16_t sample;
-    uint64_t id;
-    uint8_t status;        // wf_result_status
-    uint8_t finish_reason; // wf_finish
-    uint16_t error_code;   // wf_status of scope request, 0 when done
-    const char *error;     // NULL when done; borrowed
-    int64_t arrival_ns, submitted_ns, admitted_ns, first_token_ns, finish_ns;
-    uint32_t prompt_len, n_tokens;
-    uint16_t run, group, preempted;
-    const int32_t *token_id;      // [n_tokens] borrowed
-    const int64_t *token_time_ns; // [n_tokens] or NULL when times are not kept
-    const float *logprob;         // [n_tokens] or NULL
-    uint32_t n_top;               // k of the two arrays below
-    const int32_t *top_id;        // [n_tokens][n_top] or NULL
-    const float *top_logprob;     // [n_tokens][n_top]
-    uint32_t meta_bytes;
-    const uint8_t *meta;
+#define WF_RESULT_VALUE(field, ctype, type, units, label, description) ctype field;
+    WF_RESULT_TABLE(WF_RESULT_VALUE)
+#undef WF_RESULT_VALUE
+#define WF_RESULT_ARRAY(field, ctype, type, dataset, cut, when, width, json, units, description)   \
+    const ctype *field;
+    WF_RAGGED_TABLE(WF_RESULT_ARRAY)
+#undef WF_RESULT_ARRAY
+    uint32_t n_tokens;   // of every array of /tokens
+    uint32_t meta_bytes; // `error` ends by its NUL
+    uint32_t n_top;      // k of top_id and top_logprob, [n_tokens][n_top]
 } wf_result;
 
-// X(field, type, units, description): one row of /steps per engine step.
+// Which optional columns a results file has: 0 or 1, or how wide they are.
+typedef struct wf_result_columns {
+    uint32_t token_times;
+    uint32_t steps;
+    uint32_t logprobs;
+    uint32_t n_top; // k of top_id and top_logprob
+} wf_result_columns;
+
+// X(field, C type, H5 type, units, description): one row of /steps per engine step.
 #define WF_STEP_TABLE(X)                                                                           \
-    X(start_ns, int64_t, "ns", "start of the step in run time")                                    \
-    X(duration_ns, int64_t, "ns", "time until its tokens were on the host")                        \
-    X(plan_ns, int64_t, "ns", "time to plan and publish it")                                       \
-    X(n_decode, int32_t, "rows", "decode rows")                                                    \
-    X(n_prefill, int32_t, "rows", "rows with a prompt chunk")                                      \
-    X(n_prompt_tokens, int32_t, "tokens", "prompt tokens computed")                                \
-    X(n_discarded, int32_t, "rows", "decode rows whose output was thrown away")                    \
-    X(kv_pages, int32_t, "pages", "KV pages in use")                                               \
-    X(rows_moved, int32_t, "rows", "rows moved by reordering")                                     \
-    X(bytes_moved, int64_t, "bytes", "bytes moved by reordering")                                  \
-    X(n_waiting, int64_t, "requests", "requests waiting for admission")                            \
-    X(n_put_back, int32_t, "rows", "rows put back for lack of pages")
+    X(start_ns, int64_t, I64, "ns", "start of the step in run time")                               \
+    X(duration_ns, int64_t, I64, "ns", "time until its tokens were on the host")                   \
+    X(plan_ns, int64_t, I64, "ns", "time to plan and publish it")                                  \
+    X(n_decode, int32_t, I32, "rows", "decode rows")                                               \
+    X(n_prefill, int32_t, I32, "rows", "rows with a prompt chunk")                                 \
+    X(n_prompt_tokens, int32_t, I32, "tokens", "prompt tokens computed")                           \
+    X(n_discarded, int32_t, I32, "rows", "decode rows whose output was thrown away")               \
+    X(kv_pages, int32_t, I32, "pages", "KV pages in use")                                          \
+    X(rows_moved, int32_t, I32, "rows", "rows moved by reordering")                                \
+    X(bytes_moved, int64_t, I64, "bytes", "bytes moved by reordering")                             \
+    X(n_waiting, int64_t, I64, "requests", "requests waiting for admission")                       \
+    X(n_put_back, int32_t, I32, "rows", "rows put back for lack of pages")                         \
+    X(run, uint16_t, U16, "1", "run of the step")                                                  \
+    X(group, uint16_t, U16, "1", "group of the step")
 
 typedef struct wf_step_record {
-#define WF_STEP_FIELD(field, type, units, description) type field;
+#define WF_STEP_FIELD(field, ctype, type, units, description) ctype field;
     WF_STEP_TABLE(WF_STEP_FIELD)
 #undef WF_STEP_FIELD
-    uint16_t run, group;
 } wf_step_record;
 
 #endif

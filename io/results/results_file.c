@@ -26,39 +26,49 @@ void wf_results_unuse(wf_results *r)
 static wf_status open_column(wf_results *r, int i_col, const wf_result_columns *columns)
 {
     const wf_column_desc *desc = &wf_column_descs[i_col];
-    uint32_t width = desc->kind == WF_COLUMN_TOP ? columns->n_top : 0;
-    return wf_h5_dataset_open(r->h5, desc->name, desc->type, width, &r->sets[i_col]);
+    return wf_h5_dataset_open(r->h5, desc->name, desc->type, wf_column_rank2(i_col, columns),
+                              &r->sets[i_col]);
+}
+
+// How many numbers to a value an optional column has.
+static wf_status find_width(wf_results *r, const wf_column_desc *desc, uint32_t *width)
+{
+    wf_h5_dataset *set = NULL;
+    *width = 1;
+    if (desc->width == WF_NOWHERE) return WF_OK;
+    WF_TRY(wf_h5_dataset_open(r->h5, desc->name, desc->type, UINT32_MAX, &set));
+    *width = wf_h5_dataset_width(set);
+    wf_h5_dataset_close(&set);
+    return WF_OK;
 }
 
 static wf_status find_columns(wf_results *r, wf_result_columns *columns)
 {
-    wf_h5_dataset *top = NULL;
-    *columns = (wf_result_columns){
-        .token_times = wf_h5_exists(r->h5, wf_column_descs[WF_COL_token_time].name),
-        .logprobs = wf_h5_exists(r->h5, wf_column_descs[WF_COL_logprob].name),
-        .steps = wf_h5_exists(r->h5, wf_column_descs[WF_COL_step_start_ns].name),
-    };
-    if (!wf_h5_exists(r->h5, wf_column_descs[WF_COL_top_id].name)) return WF_OK;
-    WF_TRY(wf_h5_dataset_open(r->h5, wf_column_descs[WF_COL_top_id].name, WF_H5_I32, UINT32_MAX,
-                              &top));
-    columns->n_top = wf_h5_dataset_width(top);
-    wf_h5_dataset_close(&top);
+    uint32_t width;
+    *columns = (wf_result_columns){0};
+    for (int i = 0; i < WF_N_COLS; i++) {
+        const wf_column_desc *desc = &wf_column_descs[i];
+        if (wf_column_present(i, columns) || !wf_h5_exists(r->h5, desc->name)) continue;
+        WF_TRY(find_width(r, desc, &width));
+        wf_column_found(i, width, columns);
+    }
     return WF_OK;
 }
 
+// The column that is as long as this one.
 static int group_of(int i_col)
 {
     switch (wf_column_descs[i_col].kind) {
-    case WF_COLUMN_ROW:
+    case WF_COLUMN_VALUE:
         return WF_COL_row;
     case WF_COLUMN_STEP:
         return WF_COL_step_start_ns;
-    case WF_COLUMN_OFFSET:
-    case WF_COLUMN_BYTES:
-        return i_col;
-    default:
-        return WF_COL_token_id;
+    case WF_COLUMN_RAGGED:
+        return wf_column_of_cut(wf_column_descs[i_col].cut);
+    case WF_COLUMN_CUT:
+        break;
     }
+    return i_col;
 }
 
 static wf_status check_length(const wf_results *r, int i_col, uint64_t expected)
@@ -71,8 +81,9 @@ static wf_status check_length(const wf_results *r, int i_col, uint64_t expected)
 
 // An offset column starts at 0, ends at what it cuts; that it does not fall between is checked row
 // by row as it is read.
-static wf_status check_offset_ends(wf_results *r, int i_offset, int i_values)
+static wf_status check_offset_ends(wf_results *r, int i_offset)
 {
+    int i_values = wf_column_of_cut(i_offset);
     uint64_t n = wf_h5_dataset_count(r->sets[WF_COL_row]), first, last;
     uint64_t values = wf_h5_dataset_count(r->sets[i_values]);
     WF_TRY(check_length(r, i_offset, n + 1));
@@ -93,9 +104,9 @@ static wf_status open_columns(wf_results *r, wf_result_columns *columns)
         if (!r->sets[i] || group == i) continue;
         WF_TRY(check_length(r, i, wf_h5_dataset_count(r->sets[group])));
     }
-    WF_TRY(check_offset_ends(r, WF_COL_error_offset, WF_COL_error));
-    WF_TRY(check_offset_ends(r, WF_COL_meta_offset, WF_COL_meta));
-    return check_offset_ends(r, WF_COL_output_offset, WF_COL_token_id);
+    for (int i = 0; i < WF_N_COLS; i++)
+        if (wf_column_descs[i].kind == WF_COLUMN_CUT) WF_TRY(check_offset_ends(r, i));
+    return WF_OK;
 }
 
 static wf_status open_file(wf_results *r, const char *path, wf_result_columns *columns)
@@ -482,6 +493,11 @@ uint64_t wf_results_file_rows(const wf_results *r, size_t i_file)
     return r->files[i_file].rows;
 }
 
+const wf_result_columns *wf_results_file_columns(const wf_results *r, size_t i_file)
+{
+    return &r->files[i_file].columns;
+}
+
 uint64_t wf_results_rows(const wf_results *r)
 {
     return r->rows;
@@ -512,13 +528,10 @@ const wf_run_info *wf_results_runs(const wf_results *r, size_t *n)
 wf_result_columns wf_results_columns(const wf_results *r)
 {
     wf_result_columns all = {0};
-    for (size_t i = 0; i < r->n_files; i++) {
-        const wf_result_columns *c = &r->files[i].columns;
-        all.token_times |= c->token_times;
-        all.steps |= c->steps;
-        all.logprobs |= c->logprobs;
-        if (c->n_top > all.n_top) all.n_top = c->n_top;
-    }
+    for (size_t i = 0; i < r->n_files; i++)
+        for (int col = 0; col < WF_N_COLS; col++)
+            if (wf_column_present(col, &r->files[i].columns))
+                wf_column_found(col, wf_column_width(col, &r->files[i].columns), &all);
     return all;
 }
 

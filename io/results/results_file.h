@@ -47,7 +47,9 @@ const char *wf_results_place(const wf_results *results); // what was opened, for
 size_t wf_results_files(const wf_results *results);
 const char *wf_results_file_path(const wf_results *results, size_t i_file); // borrow
 uint64_t wf_results_file_rows(const wf_results *results, size_t i_file);    // in the file
-uint64_t wf_results_rows(const wf_results *results);                        // that count
+const wf_result_columns *wf_results_file_columns(const wf_results *results,
+                                                 size_t i_file); // borrow
+uint64_t wf_results_rows(const wf_results *results);             // that count
 uint64_t wf_results_tokens(const wf_results *results);
 uint64_t wf_results_steps(const wf_results *results);
 const wf_result_job *wf_results_job(const wf_results *results);           // borrow

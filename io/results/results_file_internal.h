@@ -4,7 +4,7 @@
 
 #include "io/base/arena.h"
 #include "io/results/results_file.h"
-#include "io/results/segment_columns.h"
+#include "io/results/segment_batch.h"
 
 #define WF_RESULTS_MAX_SHARDS (1u << 20)
 #define WF_RESULTS_MAX_RUNS   (1u << 20)

@@ -39,10 +39,17 @@ static wf_status check_offsets(const wf_results *r, int i_col, uint64_t start, s
     return WF_OK;
 }
 
-static wf_status read_offsets(wf_results *r, int i_offset, int i_values, uint64_t start, size_t n)
+static wf_status read_offsets(wf_results *r, int i_cut, uint64_t start, size_t n)
 {
-    WF_TRY(read_column(r, i_offset, start, n + 1));
-    return check_offsets(r, i_offset, start, n, wf_h5_dataset_count(r->sets[i_values]));
+    WF_TRY(read_column(r, i_cut, start, n + 1));
+    return check_offsets(r, i_cut, start, n, wf_h5_dataset_count(r->sets[wf_column_of_cut(i_cut)]));
+}
+
+static wf_status read_all_offsets(wf_results *r, uint64_t start, size_t n)
+{
+    for (int i = 0; i < WF_N_COLS; i++)
+        if (wf_column_descs[i].kind == WF_COLUMN_CUT) WF_TRY(read_offsets(r, i, start, n));
+    return WF_OK;
 }
 
 static const uint64_t *offsets_of(const wf_results *r, int i_offset)
@@ -50,26 +57,19 @@ static const uint64_t *offsets_of(const wf_results *r, int i_offset)
     return r->buffers[i_offset].data;
 }
 
-static wf_status read_ragged(wf_results *r, int i_offset, int i_values, size_t n)
+static wf_status read_ragged(wf_results *r, int i_col, size_t n)
 {
-    const uint64_t *offsets = offsets_of(r, i_offset);
-    if (!r->sets[i_values]) return WF_OK;
-    return read_column(r, i_values, offsets[0], (size_t)(offsets[n] - offsets[0]));
+    const uint64_t *offsets = offsets_of(r, wf_column_descs[i_col].cut);
+    return read_column(r, i_col, offsets[0], (size_t)(offsets[n] - offsets[0]));
 }
 
 static wf_status read_all(wf_results *r, uint64_t start, size_t n)
 {
-    static const int token_columns[] = {WF_COL_token_id, WF_COL_token_time, WF_COL_logprob,
-                                        WF_COL_top_id, WF_COL_top_logprob};
     for (int i = 0; i < WF_N_COLS; i++)
-        if (wf_column_descs[i].kind == WF_COLUMN_ROW) WF_TRY(read_column(r, i, start, n));
-    WF_TRY(read_offsets(r, WF_COL_error_offset, WF_COL_error, start, n));
-    WF_TRY(read_offsets(r, WF_COL_meta_offset, WF_COL_meta, start, n));
-    WF_TRY(read_offsets(r, WF_COL_output_offset, WF_COL_token_id, start, n));
-    WF_TRY(read_ragged(r, WF_COL_error_offset, WF_COL_error, n));
-    WF_TRY(read_ragged(r, WF_COL_meta_offset, WF_COL_meta, n));
-    for (size_t i = 0; i < sizeof token_columns / sizeof token_columns[0]; i++)
-        WF_TRY(read_ragged(r, WF_COL_output_offset, token_columns[i], n));
+        if (wf_column_descs[i].kind == WF_COLUMN_VALUE) WF_TRY(read_column(r, i, start, n));
+    WF_TRY(read_all_offsets(r, start, n));
+    for (int i = 0; i < WF_N_COLS; i++)
+        if (wf_column_descs[i].kind == WF_COLUMN_RAGGED && r->sets[i]) WF_TRY(read_ragged(r, i, n));
     return WF_OK;
 }
 
@@ -90,45 +90,51 @@ static wf_status copy_errors(wf_results *r, size_t n)
     return WF_OK;
 }
 
-// The address of value `at` of a column, NULL where the file does not have the column.
-static const void *value_at(const wf_results *r, int i_col, uint64_t at)
+// Leads the row to its part of a ragged column; NULL where the file does not have the column.
+static void point_to_values(const wf_results *r, int i_col, size_t i)
 {
-    if (!r->sets[i_col]) return NULL;
-    size_t each =
-        wf_h5_type_bytes(wf_column_descs[i_col].type) * wf_h5_dataset_width(r->sets[i_col]);
-    return (const char *)r->buffers[i_col].data + at * each;
+    const wf_column_desc *desc = &wf_column_descs[i_col];
+    const uint64_t *offsets = offsets_of(r, desc->cut);
+    const char *values = NULL;
+    if (r->sets[i_col]) {
+        size_t each = wf_h5_type_bytes(desc->type) * wf_h5_dataset_width(r->sets[i_col]);
+        values = (const char *)r->buffers[i_col].data + (offsets[i] - offsets[0]) * each;
+    }
+    wf_column_point(i_col, &r->views[i], values);
+}
+
+// The length of a row's part, where the cut has a number for it.
+static wf_status take_count(wf_results *r, int i_cut, uint64_t start, size_t i)
+{
+    const uint64_t *offsets = offsets_of(r, i_cut);
+    uint64_t n = offsets[i + 1] - offsets[i];
+    size_t at = wf_column_descs[i_cut].at;
+    if (n > UINT32_MAX) {
+        return wf_fail(WF_DATA, "%s:%s:%" PRIu64 ": the row is too long", wf_h5_file_path(r->h5),
+                       wf_column_descs[i_cut].name, start + i);
+    }
+    if (at != WF_NOWHERE) *(uint32_t *)(void *)((char *)&r->views[i] + at) = (uint32_t)n;
+    return WF_OK;
 }
 
 static wf_status build_view(wf_results *r, const wf_result_file *file, uint64_t start, size_t i)
 {
     wf_result *v = &r->views[i];
-    const uint64_t *output = offsets_of(r, WF_COL_output_offset);
-    const uint64_t *meta = offsets_of(r, WF_COL_meta_offset);
-    uint64_t n_tokens = output[i + 1] - output[i], meta_bytes = meta[i + 1] - meta[i];
-    uint64_t token = output[i] - output[0];
-#define VIEW_FIELD(field, ctype, type, units, description)                                         \
+#define VIEW_VALUE(field, ctype, type, units, label, description)                                  \
     v->field = ((const ctype *)r->buffers[WF_COL_##field].data)[i];
-    WF_RESULT_TABLE(VIEW_FIELD)
-#undef VIEW_FIELD
+    WF_RESULT_TABLE(VIEW_VALUE)
+#undef VIEW_VALUE
     if (v->shard >= file->n_shards) {
         return wf_fail(WF_DATA, "%s:/requests/shard:%" PRIu64 ": %u, but there are %zu shards",
                        file->path, start + i, v->shard, file->n_shards);
     }
-    if (n_tokens > UINT32_MAX || meta_bytes > UINT32_MAX) {
-        return wf_fail(WF_DATA, "%s:/requests/output_offset:%" PRIu64 ": the row is too long",
-                       file->path, start + i);
-    }
     v->shard = file->shard_map[v->shard];
     v->group = (uint16_t)(v->group + file->group_base);
-    v->n_tokens = (uint32_t)n_tokens;
-    v->meta_bytes = (uint32_t)meta_bytes;
-    v->meta = value_at(r, WF_COL_meta, meta[i] - meta[0]);
-    v->token_id = value_at(r, WF_COL_token_id, token);
-    v->token_time_ns = value_at(r, WF_COL_token_time, token);
-    v->logprob = value_at(r, WF_COL_logprob, token);
     v->n_top = file->columns.n_top;
-    v->top_id = value_at(r, WF_COL_top_id, token);
-    v->top_logprob = value_at(r, WF_COL_top_logprob, token);
+    for (int col = 0; col < WF_N_COLS; col++) {
+        if (wf_column_descs[col].kind == WF_COLUMN_CUT) WF_TRY(take_count(r, col, start, i));
+        if (wf_column_descs[col].kind == WF_COLUMN_RAGGED) point_to_values(r, col, i);
+    }
     return WF_OK;
 }
 
@@ -215,16 +221,14 @@ wf_status wf_results_rewind(wf_results *r)
 
 static wf_status load_steps(wf_results *r, uint64_t start, size_t n, wf_step_record *steps)
 {
-    for (int i = WF_COL_step_start_ns; i <= WF_COL_step_group; i++)
+    for (int i = WF_COL_step_start_ns; i < WF_N_COLS; i++)
         WF_TRY(read_column(r, i, start, n));
     for (size_t i = 0; i < n; i++) {
-#define STEP_FIELD(field, ctype, units, description)                                               \
+#define STEP_FIELD(field, ctype, type, units, description)                                         \
     steps[i].field = ((const ctype *)r->buffers[WF_COL_step_##field].data)[i];
         WF_STEP_TABLE(STEP_FIELD)
 #undef STEP_FIELD
-        steps[i].run = ((const uint16_t *)r->buffers[WF_COL_step_run].data)[i];
-        steps[i].group = (uint16_t)(((const uint16_t *)r->buffers[WF_COL_step_group].data)[i] +
-                                    r->files[r->i_step_file].group_base);
+        steps[i].group = (uint16_t)(steps[i].group + r->files[r->i_step_file].group_base);
     }
     return WF_OK;
 }
@@ -279,18 +283,16 @@ wf_status wf_results_row_bytes(wf_results *r, size_t i_file, uint64_t start, siz
 {
     r->n_views = 0;
     WF_TRY(wf_results_use(r, i_file));
-    WF_TRY(read_offsets(r, WF_COL_error_offset, WF_COL_error, start, n));
-    WF_TRY(read_offsets(r, WF_COL_meta_offset, WF_COL_meta, start, n));
-    WF_TRY(read_offsets(r, WF_COL_output_offset, WF_COL_token_id, start, n));
-    const wf_result_columns *c = &r->files[i_file].columns;
-    uint64_t each =
-        UINT64_C(4) + (c->token_times ? 8u : 0u) + (c->logprobs ? 4u : 0u) + UINT64_C(8) * c->n_top;
-    for (size_t i = 0; i < n; i++) {
-        const uint64_t *errors = offsets_of(r, WF_COL_error_offset) + i;
-        const uint64_t *meta = offsets_of(r, WF_COL_meta_offset) + i;
-        const uint64_t *output = offsets_of(r, WF_COL_output_offset) + i;
-        bytes[i] = sizeof(wf_result) + (errors[1] - errors[0]) + (meta[1] - meta[0]) +
-                   (output[1] - output[0]) * each;
+    WF_TRY(read_all_offsets(r, start, n));
+    for (size_t i = 0; i < n; i++)
+        bytes[i] = sizeof(wf_result);
+    for (int col = 0; col < WF_N_COLS; col++) {
+        const wf_column_desc *desc = &wf_column_descs[col];
+        if (desc->kind != WF_COLUMN_RAGGED || !r->sets[col]) continue;
+        const uint64_t *offsets = offsets_of(r, desc->cut);
+        size_t each = wf_h5_type_bytes(desc->type) * wf_h5_dataset_width(r->sets[col]);
+        for (size_t i = 0; i < n; i++)
+            bytes[i] += (offsets[i + 1] - offsets[i]) * each;
     }
     return WF_OK;
 }

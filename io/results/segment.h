@@ -81,14 +81,6 @@ typedef struct wf_result_job {
     size_t n_shards;
 } wf_result_job;
 
-// Which optional columns a results file has.
-typedef struct wf_result_columns {
-    bool token_times;
-    bool steps;
-    bool logprobs;
-    uint32_t n_top; // k of top_id and top_logprob, 0: none
-} wf_result_columns;
-
 typedef struct wf_segment_config {
     const char *out_dir; // must exist; segments/g<group> is made in it
     wf_run_info run;     // its run, group and epoch name the files

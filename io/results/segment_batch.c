@@ -1,6 +1,6 @@
-// Rows as columns in memory. A put first makes room in every column and only then writes, so a
-// refusal of memory leaves the batch whole.
-#include "io/results/segment_columns.h"
+// Filling a batch, walking the columns. A put first makes room in every column and only then
+// writes, so a refusal of memory leaves the batch whole.
+#include "io/results/segment_batch.h"
 
 #include "io/base/arena.h"
 
@@ -56,17 +56,9 @@ static size_t value_bytes(int i_col, const wf_result_columns *columns)
 // How many values of a column this row brings.
 static size_t row_values(int i_col, const wf_result *row)
 {
-    switch (wf_column_descs[i_col].kind) {
-    case WF_COLUMN_ROW:
-    case WF_COLUMN_OFFSET:
-        return 1;
-    case WF_COLUMN_BYTES:
-        return i_col == WF_COL_meta ? row->meta_bytes : row->error ? strlen(row->error) : 0;
-    case WF_COLUMN_STEP:
-        return 0;
-    default:
-        return row->n_tokens;
-    }
+    const wf_column_desc *desc = &wf_column_descs[i_col];
+    if (desc->kind == WF_COLUMN_STEP) return 0;
+    return desc->kind == WF_COLUMN_RAGGED ? wf_column_count(desc->cut, row) : 1;
 }
 
 uint64_t wf_result_bytes(const wf_result *result, const wf_result_columns *columns)
@@ -91,55 +83,55 @@ static void push(wf_result_batch *batch, int i_col, const void *values, size_t n
     b->n += n;
 }
 
-// Ragged columns: the values, then where they end in this batch.
-static void push_ragged(wf_result_batch *batch, int i_col, int i_offset, const void *values,
+// What stands where a row has no value: NaN, or -1.
+static const void *missing(wf_h5_type type)
+{
+    static const float unknown_f32 = NAN;
+    static const double unknown_f64 = NAN;
+    static const int64_t minus_one = -1;
+    return type == WF_H5_F32   ? (const void *)&unknown_f32
+           : type == WF_H5_F64 ? (const void *)&unknown_f64
+                               : (const void *)&minus_one;
+}
+
+// A row may have fewer numbers to a value than the file, or none: the rest is padded.
+static void push_padded(wf_result_batch *batch, int i_col, const char *values, size_t have,
                         size_t n)
 {
-    push(batch, i_col, values, n);
-    uint64_t end = batch->buffers[i_col].n;
-    push(batch, i_offset, &end, 1);
+    wf_column_buffer *b = &batch->buffers[i_col];
+    wf_h5_type type = wf_column_descs[i_col].type;
+    size_t width = wf_column_width(i_col, &batch->columns), each = wf_h5_type_bytes(type);
+    char *to = (char *)b->data + b->n * width * each;
+    for (size_t i = 0; i < n; i++)
+        for (size_t k = 0; k < width; k++, to += each)
+            memcpy(to, k < have ? values + (i * have + k) * each : missing(type), each);
+    b->n += n;
 }
 
-static void push_times(wf_result_batch *batch, const wf_result *row)
+// How many numbers to a value the row itself has.
+static size_t own_width(const wf_column_desc *desc, const wf_result *row)
 {
-    static const int64_t never = -1;
-    if (row->token_time_ns) {
-        push(batch, WF_COL_token_time, row->token_time_ns, row->n_tokens);
-        return;
-    }
-    for (uint32_t i = 0; i < row->n_tokens; i++)
-        push(batch, WF_COL_token_time, &never, 1);
+    if (desc->width == WF_NOWHERE) return 1;
+    return *(const uint32_t *)(const void *)((const char *)row + desc->width);
 }
 
-static void push_logprobs(wf_result_batch *batch, const wf_result *row)
+static void push_ragged(wf_result_batch *batch, int i_col, const wf_result *row)
 {
-    static const float unknown = NAN;
-    if (row->logprob) {
-        push(batch, WF_COL_logprob, row->logprob, row->n_tokens);
-        return;
-    }
-    for (uint32_t i = 0; i < row->n_tokens; i++)
-        push(batch, WF_COL_logprob, &unknown, 1);
+    const wf_column_desc *desc = &wf_column_descs[i_col];
+    const void *values = wf_column_values(i_col, row);
+    size_t n = wf_column_count(desc->cut, row), have = values ? own_width(desc, row) : 0;
+    if (n == 0) return;
+    if (have == wf_column_width(i_col, &batch->columns))
+        push(batch, i_col, values, n);
+    else
+        push_padded(batch, i_col, values, have, n);
 }
 
-// A row may ask for fewer than the file's n_top: the rest is padded.
-static void push_top(wf_result_batch *batch, const wf_result *row)
+// Where the row's part of what a cut cuts ends in this batch.
+static void push_end(wf_result_batch *batch, int i_cut)
 {
-    size_t width = batch->columns.n_top;
-    size_t have = row->top_id && row->top_logprob ? row->n_top : 0;
-    if (have > width) have = width;
-    int32_t *ids =
-        (int32_t *)batch->buffers[WF_COL_top_id].data + batch->buffers[WF_COL_top_id].n * width;
-    float *values = (float *)batch->buffers[WF_COL_top_logprob].data +
-                    batch->buffers[WF_COL_top_logprob].n * width;
-    for (size_t t = 0; t < row->n_tokens; t++) {
-        for (size_t k = 0; k < width; k++) {
-            ids[t * width + k] = k < have ? row->top_id[t * row->n_top + k] : -1;
-            values[t * width + k] = k < have ? row->top_logprob[t * row->n_top + k] : NAN;
-        }
-    }
-    batch->buffers[WF_COL_top_id].n += row->n_tokens;
-    batch->buffers[WF_COL_top_logprob].n += row->n_tokens;
+    uint64_t end = batch->buffers[wf_column_of_cut(i_cut)].n;
+    push(batch, i_cut, &end, 1);
 }
 
 wf_status wf_result_batch_put(wf_result_batch *batch, const wf_result *row)
@@ -148,17 +140,15 @@ wf_status wf_result_batch_put(wf_result_batch *batch, const wf_result *row)
         size_t n = wf_column_present(i, &batch->columns) ? row_values(i, row) : 0;
         if (n > 0) WF_TRY(reserve(batch, i, n));
     }
-#define PUSH_FIELD(field, ctype, type, units, description)                                         \
+#define PUSH_VALUE(field, ctype, type, units, label, description)                                  \
     push(batch, WF_COL_##field, &row->field, 1);
-    WF_RESULT_TABLE(PUSH_FIELD)
-#undef PUSH_FIELD
-    push_ragged(batch, WF_COL_error, WF_COL_error_offset, row->error,
-                row_values(WF_COL_error, row));
-    push_ragged(batch, WF_COL_meta, WF_COL_meta_offset, row->meta, row->meta_bytes);
-    push_ragged(batch, WF_COL_token_id, WF_COL_output_offset, row->token_id, row->n_tokens);
-    if (batch->columns.token_times) push_times(batch, row);
-    if (batch->columns.logprobs) push_logprobs(batch, row);
-    if (batch->columns.n_top > 0 && row->n_tokens > 0) push_top(batch, row);
+    WF_RESULT_TABLE(PUSH_VALUE)
+#undef PUSH_VALUE
+    for (int i = 0; i < WF_N_COLS; i++)
+        if (wf_column_descs[i].kind == WF_COLUMN_RAGGED && wf_column_present(i, &batch->columns))
+            push_ragged(batch, i, row);
+    for (int i = 0; i < WF_N_COLS; i++)
+        if (wf_column_descs[i].kind == WF_COLUMN_CUT) push_end(batch, i);
     batch->bytes += wf_result_bytes(row, &batch->columns);
     return WF_OK;
 }
@@ -166,14 +156,12 @@ wf_status wf_result_batch_put(wf_result_batch *batch, const wf_result *row)
 wf_status wf_result_batch_put_step(wf_result_batch *batch, const wf_step_record *step)
 {
     if (!batch->columns.steps) return WF_OK;
-    for (int i = WF_COL_step_start_ns; i <= WF_COL_step_group; i++)
+    for (int i = WF_COL_step_start_ns; i < WF_N_COLS; i++)
         WF_TRY(reserve(batch, i, 1));
-#define PUSH_STEP(field, ctype, units, description)                                                \
+#define PUSH_STEP(field, ctype, type, units, description)                                          \
     push(batch, WF_COL_step_##field, &step->field, 1);
     WF_STEP_TABLE(PUSH_STEP)
 #undef PUSH_STEP
-    push(batch, WF_COL_step_run, &step->run, 1);
-    push(batch, WF_COL_step_group, &step->group, 1);
     batch->bytes += sizeof *step;
     return WF_OK;
 }

@@ -1,6 +1,6 @@
 // A results file being written. The job's strings stay borrowed until the file is closed: they are
 // needed at creation only, the column table is static.
-#include "io/results/segment_columns.h"
+#include "io/results/segment_batch.h"
 
 #include "io/base/arena.h"
 
@@ -61,11 +61,11 @@ static wf_status create_columns(wf_segment_file *file)
         if (!wf_column_present(i, &file->columns)) continue;
         wf_h5_column_spec spec = {.name = desc->name,
                                   .type = desc->type,
-                                  .width = desc->kind == WF_COLUMN_TOP ? file->columns.n_top : 0,
+                                  .width = wf_column_rank2(i, &file->columns),
                                   .units = desc->units,
                                   .description = desc->description};
         WF_TRY(wf_h5_column_create(file->h5, &spec, &file->cols[i]));
-        if (desc->kind == WF_COLUMN_OFFSET) WF_TRY(wf_h5_column_append(file->cols[i], &zero, 1));
+        if (desc->kind == WF_COLUMN_CUT) WF_TRY(wf_h5_column_append(file->cols[i], &zero, 1));
     }
     return WF_OK;
 }
@@ -100,25 +100,18 @@ static wf_status append_offsets(wf_h5_column *column, const uint64_t *ends, size
     return WF_OK;
 }
 
-static int offset_target(int i_col)
-{
-    return i_col == WF_COL_error_offset  ? WF_COL_error
-           : i_col == WF_COL_meta_offset ? WF_COL_meta
-                                         : WF_COL_token_id;
-}
-
 wf_status wf_segment_file_append(wf_segment_file *file, const wf_result_batch *batch)
 {
     // Offsets first: they count from what the ragged columns held before this batch.
     for (int i = 0; i < WF_N_COLS; i++) {
         const wf_column_buffer *b = &batch->buffers[i];
-        if (wf_column_descs[i].kind != WF_COLUMN_OFFSET || b->n == 0) continue;
-        uint64_t base = wf_h5_column_count(file->cols[offset_target(i)]);
+        if (wf_column_descs[i].kind != WF_COLUMN_CUT || b->n == 0) continue;
+        uint64_t base = wf_h5_column_count(file->cols[wf_column_of_cut(i)]);
         WF_TRY(append_offsets(file->cols[i], b->data, b->n, base));
     }
     for (int i = 0; i < WF_N_COLS; i++) {
         const wf_column_buffer *b = &batch->buffers[i];
-        if (wf_column_descs[i].kind == WF_COLUMN_OFFSET || b->n == 0) continue;
+        if (wf_column_descs[i].kind == WF_COLUMN_CUT || b->n == 0) continue;
         assert(file->cols[i]);
         WF_TRY(wf_h5_column_append(file->cols[i], b->data, b->n));
     }

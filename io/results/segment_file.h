@@ -12,28 +12,6 @@
 #define WF_RESULTS_FORMAT         "weft-results"
 #define WF_RESULTS_FORMAT_VERSION "1.0.0"
 
-// X(field, ctype, H5 type, units, description): the fixed-size columns of /requests.
-#define WF_RESULT_TABLE(X)                                                                         \
-    X(shard, uint32_t, U32, "1", "index into /shards")                                             \
-    X(row, uint64_t, U64, "1", "row within the shard")                                             \
-    X(sample, uint16_t, U16, "1", "which of the row's n outputs")                                  \
-    X(id, uint64_t, U64, "1", "the caller's id")                                                   \
-    X(status, uint8_t, U8, "enum", "done or failed")                                               \
-    X(finish_reason, uint8_t, U8, "enum", "why generation ended")                                  \
-    X(error_code, uint16_t, U16, "enum", "why the row failed, 0 when done")                        \
-    X(arrival_ns, int64_t, I64, "ns", "intended arrival, run time")                                \
-    X(submitted_ns, int64_t, I64, "ns", "handed to the engine, run time, -1: never")               \
-    X(admitted_ns, int64_t, I64, "ns", "joined the batch, run time, -1: never")                    \
-    X(first_token_ns, int64_t, I64, "ns", "first token on the host, run time, -1: never")          \
-    X(finish_ns, int64_t, I64, "ns", "last token on the host, run time, -1: never")                \
-    X(prompt_len, uint32_t, U32, "tokens", "prompt length")                                        \
-    X(run, uint16_t, U16, "1", "run that served it")                                               \
-    X(group, uint16_t, U16, "1", "group that served it")                                           \
-    X(preempted, uint16_t, U16, "1", "times it was put back")
-
-// Ragged columns: /tokens/* is cut into rows by /requests/output_offset, /requests/error and
-// /requests/meta by offset columns of their own.
-
 typedef struct wf_result_batch wf_result_batch;
 
 wf_status wf_result_batch_create(const wf_result_columns *columns, wf_result_batch **out);

@@ -24,6 +24,8 @@ static void make_shard(run_fixture *f, int i, uint64_t rows)
 
 void run_fixture_make(run_fixture *f)
 {
+    f->columns = (wf_result_columns){.token_times = 1, .steps = 1};
+    f->n = 1;
     fixture_folder_make(f->folder);
     char out[300];
     snprintf(out, sizeof out, "%s/out", f->folder);
@@ -105,24 +107,26 @@ wf_result run_fixture_row(uint32_t shard, uint64_t row, run_row_buffers *b)
 static wf_segment_writer *start_writer(run_fixture *f, uint16_t run, uint16_t group, uint16_t epoch)
 {
     wf_segment_writer *writer = NULL;
-    const wf_segment_config config = {
-        .out_dir = f->out,
-        .run = {.run = run,
-                .group = group,
-                .epoch = epoch,
-                .resumed = run > 0,
-                .timed = 1,
-                .speed = 1,
-                .start_unix_ns = INT64_C(1700000000000000000),
-                .lag_limit_ns = 100000,
-                .hosts = group == 0 ? "n1" : "n1,n2"},
-        .job = {.job_text = "# as resolved\njob: fixture run # its name\nseed: 1\n",
-                .model_hash = "m",
-                .n_vocab = FIXTURE_VOCAB,
-                .seed = 1,
-                .shards = f->shards,
-                .n_shards = 2},
-        .columns = {.token_times = true, .steps = true}};
+    char job[128];
+    snprintf(job, sizeof job,
+             "# as resolved\njob: fixture run # its name\nseed: 1\nsampling: {n: %u}\n", f->n);
+    const wf_segment_config config = {.out_dir = f->out,
+                                      .run = {.run = run,
+                                              .group = group,
+                                              .epoch = epoch,
+                                              .resumed = run > 0,
+                                              .timed = 1,
+                                              .speed = 1,
+                                              .start_unix_ns = INT64_C(1700000000000000000),
+                                              .lag_limit_ns = 100000,
+                                              .hosts = group == 0 ? "n1" : "n1,n2"},
+                                      .job = {.job_text = job,
+                                              .model_hash = "m",
+                                              .n_vocab = FIXTURE_VOCAB,
+                                              .seed = 1,
+                                              .shards = f->shards,
+                                              .n_shards = 2},
+                                      .columns = f->columns};
     assert_ok(wf_segment_writer_create(&config, &writer));
     return writer;
 }

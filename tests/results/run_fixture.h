@@ -16,6 +16,8 @@ typedef struct run_fixture {
     char path[2][300]; // of the shards
     char uid[2][64];
     wf_result_shard shards[2];
+    wf_result_columns columns; // of segments; token times and steps unless changed
+    uint32_t n;                // the job's sampling.n: 1 unless changed
 } run_fixture;
 
 // Makes folder and shards (rows of fixture_row()); the output folder is empty.

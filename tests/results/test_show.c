@@ -9,10 +9,16 @@
 static run_fixture fixture;
 static char text[1 << 16];
 
-static int setup(void **state)
+static int setup_empty(void **state)
 {
     (void)state;
     run_fixture_make(&fixture);
+    return 0;
+}
+
+static int setup(void **state)
+{
+    setup_empty(state);
     run_fixture_complete(&fixture);
     return 0;
 }
@@ -97,6 +103,41 @@ static void json_holds_the_row(void **state)
     wf_json_destroy(&doc);
 }
 
+static const float logprob[] = {-0.5f, -1.5f}, top_logprob[] = {-0.5f, -2, -1.5f, -2.5f};
+static const int32_t top_id[] = {7, 8, 9, 10};
+
+static bool add_logprobs(wf_result *row, run_row_buffers *buffers, void *context)
+{
+    (void)buffers, (void)context;
+    if (row->row != 1) return row->row == 0;
+    row->n_top = 2;
+    row->logprob = logprob;
+    row->top_id = top_id;
+    row->top_logprob = top_logprob;
+    return true;
+}
+
+// Every column that the file has, also those that only some rows fill; from segments and merged.
+static void json_holds_every_column(void **state)
+{
+    (void)state;
+    fixture.columns = (wf_result_columns){.token_times = 1, .logprobs = 1, .n_top = 2};
+    uint16_t run = run_fixture_start(&fixture);
+    run_fixture_write_changed(&fixture, run, 0, 0, 0, 2, add_logprobs, NULL);
+    for (int pass = 0; pass < 2; pass++) {
+        assert_ok(show((wf_show_options){.number = 1, .shard = 0, .sample = -1, .json = true}));
+        assert_contains(text, "\"error\":null");
+        assert_contains(text, "\"finish_reason\":\"length\"");
+        assert_contains(text, "\"logprobs\":[-0.5,-1.5]");
+        assert_contains(text, "\"top_ids\":[[7,8],[9,10]]");
+        assert_contains(text, "\"top_logprobs\":[[-0.5,-2.0],[-1.5,-2.5]]");
+        assert_ok(show((wf_show_options){.number = 0, .shard = 0, .sample = -1, .json = true}));
+        assert_contains(text, "\"logprobs\":[null],");
+        assert_contains(text, "\"top_ids\":[[-1,-1]]");
+        assert_ok(wf_merge(fixture.out, NULL, NULL));
+    }
+}
+
 static void what_is_not_there_is_said(void **state)
 {
     (void)state;
@@ -123,6 +164,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_row_is_shown_as_text, setup, teardown),
         cmocka_unit_test_setup_teardown(a_failed_row_shows_its_reason, setup, teardown),
         cmocka_unit_test_setup_teardown(json_holds_the_row, setup, teardown),
+        cmocka_unit_test_setup_teardown(json_holds_every_column, setup_empty, teardown),
         cmocka_unit_test_setup_teardown(what_is_not_there_is_said, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
