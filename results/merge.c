@@ -234,7 +234,7 @@ static wf_status write_all(merger *m, const char *part)
     WF_TRY(wf_segment_file_create(part, wf_results_job(m->results), &columns, &m->file));
     WF_TRY(write_rows(m));
     if (columns.steps) WF_TRY(write_steps(m));
-    return wf_segment_file_close(&m->file, runs, n_runs);
+    return wf_segment_file_close(&m->file, runs, n_runs, NULL);
 }
 
 static wf_status merge_results(wf_results *results, const char *part,

@@ -17,6 +17,7 @@ struct wf_h5_column {
     size_t n_held; // rows in `held`
     size_t held_capacity;
     char *held;
+    wf_hash64_stream *hash; // of what was appended; NULL: nobody asked
 };
 
 // --- one dataset ---
@@ -107,6 +108,11 @@ wf_status wf_h5_column_create(wf_h5_file *file, const wf_h5_column_spec *spec, w
     c->id = -1;
     c->row_bytes = wf_h5_type_bytes(spec->type) * width;
     c->chunk_rows = width >= WF_H5_CHUNK ? 1 : WF_H5_CHUNK / width;
+    wf_status st = file->digesting ? wf_hash64_create(0, &c->hash) : WF_OK;
+    if (st != WF_OK) {
+        free(c);
+        return st;
+    }
     *out = c;
     return WF_OK;
 }
@@ -126,6 +132,7 @@ static wf_status flush_held(wf_h5_column *c)
 wf_status wf_h5_column_append(wf_h5_column *c, const void *values, size_t n)
 {
     const char *from = values;
+    if (c->hash) wf_hash64_add(c->hash, values, n * c->row_bytes);
     while (n > 0) {
         size_t take = c->chunk_rows - c->n_held;
         if (take > n) take = n;
@@ -154,6 +161,8 @@ wf_status wf_h5_column_close(wf_h5_column **column)
     wf_h5_column *c = *column;
     if (c == NULL) return WF_OK;
     wf_status st = c->id < 0 || c->n_held > 0 ? flush_held(c) : WF_OK;
+    if (st == WF_OK && c->hash)
+        st = wf_h5_note_digest(c->file, c->spec.name, wf_hash64_value(c->hash));
     if (st == WF_OK && H5Dclose(c->id) < 0)
         st = wf_h5_fail(WF_IO, "%s:%s: cannot be closed", c->file->path, c->spec.name);
     if (st == WF_OK) c->id = -1;
@@ -167,6 +176,7 @@ void wf_h5_column_abandon(wf_h5_column **column)
     if ((*column)->id >= 0) H5Dclose((*column)->id);
     H5Eclear2(H5E_DEFAULT);
     free((*column)->held);
+    wf_hash64_destroy(&(*column)->hash);
     free(*column);
     *column = NULL;
 }
@@ -198,6 +208,8 @@ wf_status wf_h5_write_texts(wf_h5_file *file, const wf_h5_column_spec *spec,
         st = wf_h5_fail(WF_IO, "%s:%s: cannot be written", file->path, spec->name);
     else
         st = describe(file, spec);
+    if (st == WF_OK && file->digesting)
+        st = wf_h5_note_digest(file, spec->name, wf_hash64_of(block, n * width, 0));
     // Small writes are held back until the dataset is closed: only this tells that they arrived.
     if (id >= 0 && H5Dclose(id) < 0 && st == WF_OK)
         st = wf_h5_fail(WF_IO, "%s:%s: cannot be written", file->path, spec->name);

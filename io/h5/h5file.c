@@ -264,6 +264,7 @@ void wf_h5_file_abandon(wf_h5_file **file)
     if (file == NULL || *file == NULL) return;
     if ((*file)->id >= 0) H5Fclose((*file)->id);
     H5Eclear2(H5E_DEFAULT);
+    wf_h5_forget_digests(*file);
     free((*file)->path);
     free(*file);
     *file = NULL;

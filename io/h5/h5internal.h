@@ -4,13 +4,22 @@
 
 #include <hdf5.h>
 
+#include "io/base/hash.h"
 #include "io/h5/h5util.h"
+
+typedef struct wf_h5_digest {
+    char *name; // own
+    uint64_t xxh64;
+} wf_h5_digest;
 
 struct wf_h5_file {
     hid_t id;
     bool writing;
     wf_status bad; // status of complaints about the contents
     char *path;
+    bool digesting;
+    wf_h5_digest *digests; // of the datasets written so far
+    size_t n_digests, digests_capacity;
 };
 
 hid_t wf_h5_native_type(wf_h5_type type); // borrow: predefined ids
@@ -21,5 +30,9 @@ wf_status wf_h5_check_path(wf_h5_file *file, const char *name);
 
 // A fixed-length string type for texts of up to `length` bytes; own.
 hid_t wf_h5_text_type(const char *const *texts, size_t n);
+
+// Gives the dataset its digest, and keeps it for the file's. Freed with the file.
+wf_status wf_h5_note_digest(wf_h5_file *file, const char *name, uint64_t xxh64);
+void wf_h5_forget_digests(wf_h5_file *file);
 
 #endif

@@ -108,6 +108,11 @@ wf_status wf_h5_write(wf_h5_file *file, const wf_h5_column_spec *spec, const voi
 wf_status wf_h5_write_texts(wf_h5_file *file, const wf_h5_column_spec *spec,
                             const char *const *texts, size_t n);
 
+// From here on every dataset carries a digest of its values (h5digest.c). put_digest, once all are
+// written, gives the file its own, as the root's attribute `digest`, and tells it.
+void wf_h5_digest_start(wf_h5_file *file);
+wf_status wf_h5_put_digest(wf_h5_file *file, uint64_t *digest);
+
 // --- reading ---
 
 typedef struct wf_h5_dataset wf_h5_dataset;

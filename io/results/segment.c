@@ -11,6 +11,7 @@
 #include "io/base/file.h"
 #include "io/base/log.h"
 #include "io/base/thread.h"
+#include "io/results/journal.h"
 #include "io/results/runfile.h"
 #include "io/results/segment_file.h"
 #include "io/results/space.h"
@@ -130,6 +131,7 @@ static wf_status make_folders(wf_segment_writer *w)
     snprintf(path, size, "%s/segments/g%u", w->config.out_dir, w->config.run.group);
     w->folder = path;
     WF_TRY(wf_file_make_folders(path));
+    WF_TRY(wf_journal_make_folder(w->config.out_dir));
     return wf_space_reserve(path, reserve_bytes(w));
 }
 
@@ -137,8 +139,8 @@ static void name_segment(wf_segment_writer *w)
 {
     size_t size = strlen(w->config.out_dir) + NAME_BYTES;
     const wf_run_info *run = &w->config.run;
-    snprintf(w->path, size, "%s/segments/g%u/r%u-e%u-%05" PRIu32 ".h5", w->config.out_dir,
-             run->group, run->run, run->epoch, w->n_segments);
+    snprintf(w->path, size, "%s/" WF_SEGMENT_NAME, w->config.out_dir, run->group, run->run,
+             run->epoch, w->n_segments);
     snprintf(w->part_path, size, "%s.part", w->path);
 }
 
@@ -201,12 +203,14 @@ static wf_status seal_file(wf_segment_writer *w)
 {
     wf_run_info *run = &w->config.run;
     struct stat info;
+    uint64_t digest;
     if (!w->file) return WF_OK;
     run->clock_drift_ns = wf_clock_unix_ns() - wf_clock_ns() - w->wall_ns;
     wf_fault_at(WF_FAULT_SEAL, w->n_segments + 1);
-    WF_TRY(wf_segment_file_close(&w->file, run, 1));
+    WF_TRY(wf_segment_file_close(&w->file, run, 1, &digest));
     // Narrows the window only: what is published after the next run has listed is void anyway.
     WF_TRY(wf_run_fence(w->config.out_dir, run->run, run->group, run->epoch));
+    WF_TRY(wf_journal_add(w->config.out_dir, run, w->n_segments, w->file_rows, digest));
     WF_TRY(wf_file_publish(w->part_path, w->path, WF_PUBLISH_NEW));
     int64_t disk_bytes = stat(w->path, &info) == 0 ? info.st_size : 0;
     w->n_segments++;

@@ -78,6 +78,7 @@ wf_status wf_segment_file_create(const char *path, const wf_result_job *job,
     WF_TRY(wf_alloc(1, sizeof *file, &file));
     file->columns = *columns;
     WF_TRY_TO(fail, wf_h5_file_create(path, &file->h5));
+    wf_h5_digest_start(file->h5);
     WF_TRY_TO(fail, write_job(file->h5, job));
     WF_TRY_TO(fail, create_columns(file));
     *out = file;
@@ -182,15 +183,19 @@ static wf_status write_enums(wf_h5_file *h5)
     return wf_h5_put_text(h5, "/requests/error_code", "enum", errors + 2);
 }
 
-wf_status wf_segment_file_close(wf_segment_file **file, const wf_run_info *runs, size_t n_runs)
+wf_status wf_segment_file_close(wf_segment_file **file, const wf_run_info *runs, size_t n_runs,
+                                uint64_t *digest)
 {
     wf_status st = WF_OK;
+    uint64_t sum = 0;
     wf_segment_file *f = *file;
     for (int i = 0; i < WF_N_COLS; i++)
         WF_TRY_TO(fail, wf_h5_column_close(&f->cols[i]));
     WF_TRY_TO(fail, write_enums(f->h5));
     WF_TRY_TO(fail, write_runs(f->h5, runs, n_runs));
+    WF_TRY_TO(fail, wf_h5_put_digest(f->h5, &sum));
     st = wf_h5_file_close(&f->h5);
+    if (digest) *digest = sum;
 fail:
     wf_segment_file_abandon(file);
     return st;

@@ -36,8 +36,10 @@ wf_status wf_segment_file_create(const char *path, const wf_result_job *job,
                                  const wf_result_columns *columns, wf_segment_file **out);
 wf_status wf_segment_file_append(wf_segment_file *file, const wf_result_batch *batch);
 
-// Writes /runs and what is buffered, closes and fsyncs. *file becomes NULL either way.
-wf_status wf_segment_file_close(wf_segment_file **file, const wf_run_info *runs, size_t n_runs);
+// Writes /runs and what is buffered and closes. `digest` (may be NULL) is that of all its columns,
+// which it carries. *file becomes NULL either way.
+wf_status wf_segment_file_close(wf_segment_file **file, const wf_run_info *runs, size_t n_runs,
+                                uint64_t *digest);
 void wf_segment_file_abandon(wf_segment_file **file);
 
 #endif

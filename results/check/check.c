@@ -46,8 +46,8 @@ void check_note(checker *c, const char *format, ...)
 static wf_status check_single(checker *c)
 {
     const check_file nothing = {0};
-    uint64_t rows;
-    WF_TRY(check_results_file(c, c->root, &nothing, &rows));
+    check_found found;
+    WF_TRY(check_results_file(c, c->root, &nothing, &found));
     check_count_missing(c);
     return WF_OK;
 }
@@ -77,6 +77,13 @@ static wf_status examine(checker *c)
     if (stat(c->root, &info) != 0)
         return wf_fail_errno(WF_NO_INPUT, "%s: cannot be checked", c->root);
     WF_TRY(S_ISDIR(info.st_mode) ? check_folder(c) : check_single(c));
+    if (c->n_without_digest > 0) {
+        check_note(c,
+                   "%s: %" PRIu64
+                   " file%s of an older version without digests: a changed value that "
+                   "contradicts no other goes unnoticed there",
+                   c->root, c->n_without_digest, WF_S(c->n_without_digest));
+    }
     c->report.complete = c->report.n_missing == 0;
     if (c->options.require_complete && !c->report.complete)
         check_problem(c, "%s: %" PRIu64 " results are missing", c->root, c->report.n_missing);

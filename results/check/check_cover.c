@@ -12,6 +12,10 @@ enum { WINDOW_ROWS = 65536, LISTED_RANGES = 12 };
 
 enum { SET_ID, SET_MAX_NEW, SET_OFFSET, SET_N };
 
+// Of a row's `n`, as the format defines them.
+#define NOT_GIVEN UINT32_MAX
+enum { MOST_SAMPLES = 1024 };
+
 wf_status check_join_shard(checker *c, const char *uid, const char *path, uint64_t rows,
                            const char *where, uint32_t *index)
 {
@@ -154,14 +158,17 @@ static bool seen(const check_shard *shard, uint64_t row, size_t sample)
            (shard->bits[sample][row / 64] >> row % 64 & 1);
 }
 
-// Samples row `row` must have: its own `n`, else as many as any row of the shard has, at least one.
+// Samples row `row` must have: its own `n`; where it says none, the job's, and where that is not
+// known as many as any row of the shard has. A number that is none fails its row, once.
 static size_t samples_due(checker *c, check_shard *shard, uint64_t row)
 {
-    if (ready(c, shard, row) && shard->sets[SET_N].id >= 0) {
-        uint32_t n = shard->n[row - shard->window];
-        return n > 0 ? n : 1;
-    }
-    return shard->n_samples > 0 ? shard->n_samples : 1;
+    size_t otherwise = c->n_samples > 0       ? c->n_samples
+                       : shard->n_samples > 0 ? shard->n_samples
+                                              : 1;
+    if (!ready(c, shard, row) || shard->sets[SET_N].id < 0) return otherwise;
+    uint32_t n = shard->n[row - shard->window];
+    if (n == NOT_GIVEN) return otherwise;
+    return n >= 1 && n <= MOST_SAMPLES ? n : 1;
 }
 
 // Samples of a row that are missing; one beyond those due is a problem.

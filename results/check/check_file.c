@@ -2,12 +2,12 @@
 #include "results/check/check_internal.h"
 
 #include "io/base/arena.h"
+#include "io/base/parse.h"
+#include "io/base/yaml.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { READ_ROWS = 65536 };
 
 // What a column's length must be.
 typedef enum { L_ROWS, L_OFFSETS, L_ERROR, L_META, L_TOKENS, L_STEPS, L_RUNS } length_of;
@@ -112,6 +112,25 @@ static bool check_format(check_file *f)
     return !said;
 }
 
+// Of the job file only `sampling.n` matters here: how many results rows have that do not say it
+// themselves.
+static void read_job(check_file *f)
+{
+    wf_yaml *doc = NULL;
+    uint64_t n;
+    char *text = check_long_attribute(f->id, "job");
+    if (!text) check_problem(f->c, "%s: does not hold its job file (attribute 'job')", f->path);
+    if (text && wf_yaml_parse(f->path, text, strlen(text), &doc, NULL) == WF_OK) {
+        const wf_yaml_node *sampling = wf_yaml_find(wf_yaml_root(doc), "sampling");
+        const wf_yaml_node *node = sampling ? wf_yaml_find(sampling, "n") : NULL;
+        if (node && node->kind == WF_YAML_SCALAR &&
+            wf_parse_u64(node->text, 1, UINT16_MAX, &n) == WF_OK)
+            f->c->n_samples = (uint32_t)n;
+    }
+    wf_yaml_destroy(&doc);
+    free(text);
+}
+
 static void check_header(check_file *f)
 {
     static const char *const texts[] = {"software", "software_version", "created", "model_hash"};
@@ -124,8 +143,7 @@ static void check_header(check_file *f)
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
         if (!check_text_attribute(f->id, texts[i], text, sizeof text))
             check_problem(f->c, "%s: has no attribute '%s'", f->path, texts[i]);
-    if (!check_text_attribute(f->id, "job", text, sizeof text))
-        check_problem(f->c, "%s: does not hold its job file (attribute 'job')", f->path);
+    read_job(f);
     if (H5Aexists(f->id, "seed") <= 0) check_problem(f->c, "%s: has no attribute 'seed'", f->path);
 }
 
@@ -165,6 +183,7 @@ static bool open_columns(check_file *f, check_set *sets)
         const column_row *col = &columns[i];
         sets[i] = (check_set){.path = f->path, .name = col->name, .type = col->type, .id = -1};
         sets[i].rank = col->presence == TOP ? 2 : 1;
+        sets[i].was_read = col->used != C_NONE;
         if (!group_there(f, col->presence)) continue;
         bool there = check_open_set(f->c, f->id, false, &sets[i]);
         if (there) check_set_manners(f->c, &sets[i]);
@@ -203,34 +222,6 @@ static bool check_lengths(check_file *f, const check_set *sets)
         fine = false;
     }
     return fine;
-}
-
-// What the row checks do not look at is read through: its checksums must hold.
-static void read_through(check_file *f, const check_set *set)
-{
-    uint64_t width = set->width ? set->width : 1;
-    if (set->type == T_TEXT) {
-        char **texts = NULL;
-        size_t n = 0;
-        check_read_texts(f->c, f->path, f->id, set->name, &texts, &n);
-        for (size_t i = 0; i < n; i++)
-            free(texts[i]);
-        free(texts);
-        return;
-    }
-    uint64_t part = READ_ROWS / width + 1;
-    char *values = malloc((size_t)(part * width) * check_type_bytes(set->type));
-    for (uint64_t start = 0; values && start < set->n; start += part) {
-        uint64_t n = set->n - start < part ? set->n - start : part;
-        if (!check_read(f->c, set, start, n, values)) break;
-    }
-    free(values);
-}
-
-static void read_rest(check_file *f, const check_set *sets)
-{
-    for (int i = 0; i < N_COLUMNS; i++)
-        if (sets[i].id >= 0 && columns[i].used == C_NONE) read_through(f, &sets[i]);
 }
 
 // --- shards and runs ---
@@ -305,18 +296,19 @@ static wf_status check_contents(check_file *f)
         if (columns[i].used != C_NONE) f->sets[columns[i].used] = sets[i];
     if (fine) st = read_runs(f, sets, &fine);
     if (st == WF_OK && fine) st = check_rows(f);
-    if (st == WF_OK) read_rest(f, sets);
+    if (st == WF_OK) st = check_digests(f, sets, N_COLUMNS);
     for (int i = 0; i < N_COLUMNS; i++)
         if (sets[i].id >= 0) H5Dclose(sets[i].id);
     return st;
 }
 
-wf_status check_results_file(checker *c, const char *path, const check_file *expect, uint64_t *rows)
+wf_status check_results_file(checker *c, const char *path, const check_file *expect,
+                             check_found *found)
 {
     check_file f = *expect;
     f.c = c;
     f.path = path;
-    *rows = 0;
+    *found = (check_found){0};
     f.id = check_open_file(c, path);
     if (f.id < 0) return WF_OK;
     wf_status st = check_contents(&f);
@@ -325,7 +317,8 @@ wf_status check_results_file(checker *c, const char *path, const check_file *exp
         c->report.n_rows += f.rows - f.n_void;
         c->report.n_tokens += f.tokens;
     }
-    *rows = f.rows;
+    *found = f.found;
+    found->rows = f.rows;
     free(f.shard_map);
     free(f.runs);
     free(f.groups);

@@ -24,6 +24,7 @@ typedef struct {
     uint64_t rows, bytes, hash;
     bool listed;      // by the newest run's file: rows, bytes and hash are recorded
     bool by_epoch;    // by an epoch's file
+    bool in_journal;  // of the life that seals now
     bool void_failed; // as the run file says: a later run does its failed rows again
     bool there, counts;
 } segment;
@@ -34,6 +35,7 @@ typedef struct {
     size_t n, capacity;
     int64_t newest; // run, -1: none
     bool complete;
+    check_journal journal; // the one read last
 } folder;
 
 static segment *find(folder *f, const char *name)
@@ -181,6 +183,36 @@ static uint32_t newest_epoch(const wf_paths *names, int64_t run, uint32_t group)
     return newest;
 }
 
+// Of the newest run's newest lives every segment must be there but the one being sealed. (What
+// earlier runs had is in the newest run's file, and what was damaged then has been done again.)
+static wf_status read_journal(folder *f, uint32_t group, uint32_t epoch)
+{
+    segment *s;
+    WF_TRY(check_journal_read(f->c, (uint32_t)f->newest, group, epoch, &f->journal));
+    for (size_t i = 0; i + 1 < f->journal.n; i++) {
+        WF_TRY(note_segment(f, f->journal.lines[i].segment, &s));
+        s->in_journal = true;
+    }
+    return WF_OK;
+}
+
+// Before the segments are listed: a job may be sealing while it is checked.
+static wf_status read_journals(folder *f)
+{
+    wf_paths names = {0};
+    wf_status st = list(f, "runs", &names);
+    for (size_t i = 0; st == WF_OK && i < names.n; i++) {
+        unsigned run, group, epoch;
+        int n = 0;
+        if (sscanf(names.item[i], "%u-g%u-e%u.sealed.jsonl%n", &run, &group, &epoch, &n) != 3 ||
+            n == 0 || names.item[i][n] || run != f->newest)
+            continue;
+        if (epoch == newest_epoch(&names, f->newest, group)) st = read_journal(f, group, epoch);
+    }
+    wf_paths_destroy(&names);
+    return st;
+}
+
 // Lists one group's files and decides which count.
 static wf_status judge_group(folder *f, const wf_paths *run_files, uint32_t group)
 {
@@ -265,25 +297,37 @@ static wf_status compare_bytes(checker *c, const char *path, const char *who, ui
     return WF_OK;
 }
 
+static wf_status check_contents(folder *f, const segment *s, const char *path)
+{
+    check_found found;
+    const check_file expect = {
+        .named = true, .run = s->run, .group = s->group, .void_failed = s->void_failed};
+    if (s->listed) WF_TRY(compare_bytes(f->c, path, "the run file", s->hash, s->bytes));
+    uint64_t n_files = f->c->report.n_files;
+    WF_TRY(check_results_file(f->c, path, &expect, &found));
+    if (s->listed && found.rows != s->rows) {
+        check_problem(f->c, "%s: has %" PRIu64 " rows, the run file says %" PRIu64, path,
+                      found.rows, s->rows);
+    }
+    if (f->c->report.n_files == n_files) return WF_OK; // it cannot be opened, which was said
+    WF_TRY(check_journal_read(f->c, s->run, s->group, s->epoch, &f->journal));
+    check_journal_compare(f->c, &f->journal, s->name, &found);
+    return WF_OK;
+}
+
 static wf_status check_segment(folder *f, const segment *s)
 {
     char *path = NULL;
-    uint64_t rows;
-    const check_file expect = {
-        .named = true, .run = s->run, .group = s->group, .void_failed = s->void_failed};
     if (!s->there) {
-        if (s->listed || s->by_epoch)
-            check_problem(f->c, "%s/%s: is missing, but a run file lists it", f->c->root, s->name);
+        if (s->listed || s->by_epoch || s->in_journal) {
+            check_problem(f->c, "%s/%s: is missing, but %s it", f->c->root, s->name,
+                          s->listed || s->by_epoch ? "a run file lists" : "its journal has");
+        }
         return WF_OK;
     }
     if (!s->counts) return WF_OK;
     WF_TRY(wf_path_join(f->c->root, s->name, &path));
-    wf_status st = s->listed ? compare_bytes(f->c, path, "the run file", s->hash, s->bytes) : WF_OK;
-    if (st == WF_OK) st = check_results_file(f->c, path, &expect, &rows);
-    if (st == WF_OK && s->listed && rows != s->rows) {
-        check_problem(f->c, "%s: has %" PRIu64 " rows, the run file says %" PRIu64, path, rows,
-                      s->rows);
-    }
+    wf_status st = check_contents(f, s, path);
     free(path);
     return st;
 }
@@ -366,14 +410,15 @@ static wf_status check_manifest(folder *f, const char *merged, bool has_segments
 static wf_status check_merged(folder *f, const char *merged, bool has_segments)
 {
     checker *c = f->c;
-    uint64_t rows, listed_rows, digest = c->digest, segment_rows = c->rows;
+    uint64_t listed_rows, digest = c->digest, segment_rows = c->rows;
+    check_found found;
     bool current;
     const check_file expect = {.sorted = true, .again = has_segments};
     WF_TRY(check_manifest(f, merged, has_segments, &listed_rows, &current));
     check_clear_marks(c);
-    WF_TRY(check_results_file(c, merged, &expect, &rows));
-    if (listed_rows != UINT64_MAX && rows != listed_rows) {
-        check_problem(c, "%s: has %" PRIu64 " rows, the manifest says %" PRIu64, merged, rows,
+    WF_TRY(check_results_file(c, merged, &expect, &found));
+    if (listed_rows != UINT64_MAX && found.rows != listed_rows) {
+        check_problem(c, "%s: has %" PRIu64 " rows, the manifest says %" PRIu64, merged, found.rows,
                       listed_rows);
     }
     if (!has_segments) return WF_OK;
@@ -410,6 +455,7 @@ wf_status check_folder(checker *c)
 {
     folder f = {.c = c};
     wf_status st = read_runs(&f);
+    if (st == WF_OK) st = read_journals(&f);
     if (st == WF_OK) st = read_segments(&f);
     if (st == WF_OK) st = check_all(&f);
     if (st == WF_OK && f.complete && c->report.n_missing > 0) {
@@ -420,5 +466,6 @@ wf_status check_folder(checker *c)
     for (size_t i = 0; i < f.n; i++)
         free(f.segments[i].name);
     free(f.segments);
+    check_journal_free(&f.journal);
     return st;
 }

@@ -6,7 +6,6 @@
 #include <string.h>
 
 #define CHUNK_MAX_BYTES (UINT64_C(64) << 20)
-#define TEXTS_MAX_BYTES (UINT64_C(64) << 20)
 
 static const struct {
     const char *words;
@@ -179,22 +178,30 @@ bool check_open_set(checker *c, hid_t file, bool may_miss, check_set *set)
     return false;
 }
 
-bool check_text_attribute(hid_t object, const char *name, char *text, size_t size)
+char *check_long_attribute(hid_t object, const char *name)
 {
-    text[0] = '\0';
-    if (H5Aexists(object, name) <= 0) return false;
+    if (H5Aexists(object, name) <= 0) return NULL;
     hid_t attribute = H5Aopen(object, name, H5P_DEFAULT);
     hid_t type = H5Aget_type(attribute);
     bool fine = H5Tget_class(type) == H5T_STRING && H5Tis_variable_str(type) == 0;
     size_t stored = fine ? H5Tget_size(type) : 0;
-    char *raw = fine ? calloc(stored + 1, 1) : NULL;
-    fine = raw && H5Aread(attribute, type, raw) >= 0;
-    if (fine) snprintf(text, size, "%s", raw);
-    free(raw);
+    char *text = fine ? calloc(stored + 1, 1) : NULL;
+    if (text && H5Aread(attribute, type, text) < 0) {
+        free(text);
+        text = NULL;
+    }
     H5Tclose(type);
     H5Aclose(attribute);
     H5Eclear2(H5E_DEFAULT);
-    return fine;
+    return text;
+}
+
+bool check_text_attribute(hid_t object, const char *name, char *text, size_t size)
+{
+    char *whole = check_long_attribute(object, name);
+    snprintf(text, size, "%s", whole ? whole : "");
+    free(whole);
+    return whole != NULL;
 }
 
 void check_set_manners(checker *c, const check_set *set)
@@ -255,7 +262,7 @@ bool check_read_texts(checker *c, const char *path, hid_t file, const char *name
     check_set_manners(c, &set);
     hid_t type = H5Dget_type(set.id);
     size_t width = H5Tget_size(type), count = (size_t)set.n;
-    bool fine = count <= TEXTS_MAX_BYTES / (width + sizeof(char *));
+    bool fine = count <= CHECK_TEXTS_MAX_BYTES / (width + sizeof(char *));
     char *raw = fine ? calloc(count * width + 1, 1) : NULL;
     *texts = calloc((fine ? count : 0) + 1, sizeof **texts);
     if (!raw || !*texts)

@@ -41,6 +41,7 @@ typedef struct {
     const char *path, *name; // of the file, and of the dataset in it
     check_type type;
     int rank;          // 1, or 2: `width` values a row
+    bool was_read;     // by the row checks
     hid_t id;          // -1: not open
     uint64_t n, width; // its sizes
 } check_set;
@@ -70,9 +71,18 @@ typedef struct {
     char *root;           // what was given, without a slash at its end
     check_shard *shards;
     size_t n_shards, shards_capacity;
-    uint64_t digest; // order-free sum over the rows of this pass
-    uint64_t rows;   // of this pass
+    uint64_t digest;           // order-free sum over the rows of this pass
+    uint64_t rows;             // of this pass
+    uint64_t n_without_digest; // files
+    uint32_t n_samples;        // of rows that do not say it themselves; 0: not known
 } checker;
+
+// What a file turned out to hold.
+typedef struct {
+    uint64_t rows;
+    bool has_digest; // of its columns, written into it; `digest`: what they have
+    uint64_t digest;
+} check_found;
 
 // A file being checked.
 typedef struct {
@@ -93,6 +103,7 @@ typedef struct {
     bool named;       // a segment: rows must be of this run and group
     uint32_t run, group;
     uint64_t n_void; // rows found that do not count
+    check_found found;
 } check_file;
 
 // One problem, one line.
@@ -123,11 +134,41 @@ size_t check_type_bytes(check_type type);
 bool check_read_texts(checker *c, const char *path, hid_t file, const char *name, char ***texts,
                       size_t *n);
 bool check_text_attribute(hid_t object, const char *name, char *text, size_t size);
+// The whole text, own; NULL: none, or not of fixed length.
+char *check_long_attribute(hid_t object, const char *name);
 
 // --- check_file.c ---
 // Checks one results file whole; its rows are marked in the checker's shards.
 wf_status check_results_file(checker *c, const char *path, const check_file *expect,
-                             uint64_t *rows);
+                             check_found *found);
+
+// --- check_digest.c ---
+#define CHECK_TEXTS_MAX_BYTES (UINT64_C(64) << 20)
+// Reads everything through and compares it with the file's own digests; fills f->found.
+wf_status check_digests(check_file *f, const check_set *sets, size_t n);
+bool check_hex_attribute(hid_t object, const char *name, uint64_t *value); // 16 digits
+
+// --- check_journal.c ---
+typedef struct {
+    char *segment; // own; "segments/g0/r0-e0-00000.h5"
+    uint64_t rows, digest;
+} check_journal_line;
+
+typedef struct {
+    bool read, there;
+    uint32_t run, group, epoch;
+    char name[96];
+    check_journal_line *lines;
+    size_t n, capacity;
+} check_journal;
+
+// Reads the journal of a group's life, unless it is the one that is read. Starts as {0}.
+wf_status check_journal_read(checker *c, uint32_t run, uint32_t group, uint32_t epoch,
+                             check_journal *journal);
+void check_journal_free(check_journal *journal);
+// A segment against its line.
+void check_journal_compare(checker *c, const check_journal *journal, const char *segment,
+                           const check_found *found);
 
 // --- check_rows.c ---
 wf_status check_rows(check_file *f);

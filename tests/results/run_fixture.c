@@ -5,6 +5,7 @@
 #include "io/base/file.h"
 #include "io/results/runfile.h"
 #include "io/shard/shard.h"
+#include "io/shard/shard_writer.h"
 #include "tests/io/shard_fixture.h"
 
 #include <inttypes.h>
@@ -175,6 +176,35 @@ void run_fixture_write_changed(run_fixture *f, uint16_t run, uint16_t group, uin
         assert_ok(wf_segment_writer_put(writer, &r));
     }
     assert_ok(wf_segment_writer_close(&writer));
+}
+
+void run_fixture_write_in_parts(run_fixture *f, uint16_t run, uint16_t group, uint32_t shard,
+                                uint64_t first, uint64_t end, uint64_t part)
+{
+    run_row_buffers b;
+    wf_segment_writer *writer = start_writer(f, run, group, 0);
+    for (uint64_t row = first; row < end; row++) {
+        wf_result r = run_fixture_row(shard, row, &b);
+        r.run = run;
+        r.group = group;
+        assert_ok(wf_segment_writer_put(writer, &r));
+        if ((row + 1 - first) % part == 0) assert_ok(wf_segment_writer_sync(writer));
+    }
+    assert_ok(wf_segment_writer_close(&writer));
+}
+
+void run_fixture_change_shard(run_fixture *f, int i_shard, void (*change)(wf_request *request))
+{
+    wf_shard_writer *w = NULL;
+    const wf_shard_options options = {.vocab_size = FIXTURE_VOCAB, .replace = true};
+    assert_ok(wf_shard_writer_create(f->path[i_shard], &options, &w));
+    for (uint64_t row = 0; row < f->shards[i_shard].rows; row++) {
+        fixture_row_buffers b;
+        wf_request request = fixture_row(row, &b);
+        change(&request);
+        assert_ok(wf_shard_writer_append(w, &request));
+    }
+    assert_ok(wf_shard_writer_close(&w, f->uid[i_shard]));
 }
 
 // Odd rows from the end, even rows from the start, in segments that seal in between.

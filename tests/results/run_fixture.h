@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "io/results/segment.h"
+#include "io/shard/request.h"
 
 #define RUN_ROWS_A 300
 #define RUN_ROWS_B 90
@@ -45,6 +46,13 @@ void run_fixture_write(run_fixture *f, uint16_t run, uint16_t group, uint16_t ep
 typedef bool (*run_change)(wf_result *row, run_row_buffers *buffers, void *context);
 void run_fixture_write_changed(run_fixture *f, uint16_t run, uint16_t group, uint32_t shard,
                                uint64_t first, uint64_t end, run_change change, void *context);
+
+// The same in segments of `part` rows each.
+void run_fixture_write_in_parts(run_fixture *f, uint16_t run, uint16_t group, uint32_t shard,
+                                uint64_t first, uint64_t end, uint64_t part);
+
+// Writes a shard anew, its requests as change() leaves them.
+void run_fixture_change_shard(run_fixture *f, int i_shard, void (*change)(wf_request *request));
 
 // Two groups in one run that do everything, in an order that is not that of the keys.
 void run_fixture_complete(run_fixture *f);

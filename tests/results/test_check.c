@@ -295,16 +295,118 @@ static bool put_two_samples(wf_result *row, run_row_buffers *buffers, void *cont
 static void samples_are_counted(void **state)
 {
     (void)state;
+    fixture.n = 2;
     uint16_t run = run_fixture_start(&fixture);
     for (uint16_t sample = 0; sample < 2; sample++) {
         run_fixture_write_changed(&fixture, run, sample, 1, 0, RUN_ROWS_B, put_two_samples,
                                   &sample);
     }
     run_fixture_write(&fixture, run, 2, 0, 0, 0, RUN_ROWS_A, 1);
-    // The shard has no column n: as many samples as the job gave any of its rows.
+    // The shards have no column n: as many samples as the job asks for.
     expect_ok(fixture.out);
-    assert_int_equal(report.n_missing, 1);
+    assert_int_equal(report.n_missing, 1 + RUN_ROWS_A);
     assert_contains(text, "rows 7");
+}
+
+// Nobody has a second sample, so no row tells by itself that there must be one.
+static void all_second_samples_may_be_gone(void **state)
+{
+    (void)state;
+    fixture.n = 2;
+    run_fixture_complete(&fixture);
+    expect_problem(fixture.out, "says it is complete, but 390 results are missing");
+}
+
+static void put_n(wf_request *request)
+{
+    if (request->row % 2 == 0) return; // says nothing: the job decides
+    request->sampling.n = 1;
+    request->sampling_set |= 1u << WF_SAMPLING_n;
+}
+
+static void rows_that_set_no_n_take_the_jobs(void **state)
+{
+    (void)state;
+    run_fixture_change_shard(&fixture, 1, put_n);
+    run_fixture_complete(&fixture);
+    expect_ok(fixture.out);
+    assert_true(report.complete);
+    assert_int_equal(report.n_missing, 0);
+}
+
+// --- values that contradict nothing, changed in a sealed segment and in its checksums ---
+
+static const struct {
+    const char *change, *says;
+} changes[] = {
+    {"f['requests/arrival_ns'][5] -= 1", "/requests/arrival_ns: its values have xxh64 "},
+    {"f['requests/meta'][3] ^= 1", "/requests/meta: its values have xxh64 "},
+    {"f['tokens/time_ns'][50] += 1", "/tokens/time_ns: its values have xxh64 "},
+    {"f['tokens/id'][50] ^= 1", "/tokens/id: its values have xxh64 "},
+    {"f['steps/n_waiting'][0] += 1", "/steps/n_waiting: its values have xxh64 "},
+    {"f['runs/speed'][0] = 2", "/runs/speed: its values have xxh64 "},
+    {"f['shards/path'][0] = b'x'", "/shards/path: its values have xxh64 "},
+    {"del f['tokens/id'].attrs['xxh64']", "/tokens/id: has no attribute 'xxh64'"},
+    {"f.attrs['digest'] = np.bytes_('0123456789abcdef')", "its digest is "},
+    {"del f.attrs['digest']", "carries no digest, its journal says "},
+    {"f['requests/preempted'][9] += 1; redo(f)", "the digest of its columns is "},
+};
+
+static void change_segment(const char *change)
+{
+    char command[1200];
+    snprintf(command, sizeof command,
+             "/usr/bin/python3 " WEFT_SOURCE_DIR "/tests/results/change_segment.py "
+             "%s/segments/g0/r0-e0-00000.h5 \"%s\"",
+             fixture.out, change);
+    assert_int_equal(system(command), 0);
+}
+
+static void every_changed_value_is_found(void **state)
+{
+    (void)state;
+    char path[400], *good = NULL;
+    size_t n;
+    uint16_t run = run_fixture_start(&fixture);
+    run_fixture_write(&fixture, run, 0, 0, 0, 0, 60, 1);
+    name(path, "segments/g0/r0-e0-00000.h5");
+    assert_ok(wf_file_read(path, 1 << 24, &good, &n));
+    for (size_t i = 0; i < N_ROWS(changes); i++) {
+        change_segment(changes[i].change);
+        expect_problem(fixture.out, changes[i].says);
+        assert_ok(wf_file_write_whole(path, good, n, WF_PUBLISH_FAST));
+        expect_ok(fixture.out);
+    }
+    free(good);
+}
+
+static void a_segment_that_was_taken_away_is_missed(void **state)
+{
+    (void)state;
+    char path[400];
+    uint16_t run = run_fixture_start(&fixture);
+    run_fixture_write_in_parts(&fixture, run, 0, 0, 0, 90, 30);
+    expect_ok(fixture.out);
+    name(path, "segments/g0/r0-e0-00001.h5");
+    assert_int_equal(unlink(path), 0);
+    expect_problem(fixture.out, "g0/r0-e0-00001.h5: is missing, but its journal has it");
+    name(path, "runs/0-g0-e0.sealed.jsonl");
+    assert_int_equal(unlink(path), 0);
+    expect_problem(fixture.out, "its journal, runs/0-g0-e0.sealed.jsonl, is missing");
+}
+
+// Of a version before digests: read as ever, with a note.
+static void older_folders_stay_right(void **state)
+{
+    (void)state;
+    char path[400];
+    uint16_t run = run_fixture_start(&fixture);
+    run_fixture_write(&fixture, run, 0, 0, 0, 0, 60, 1);
+    change_segment("forget(f)");
+    name(path, "runs/0-g0-e0.sealed.jsonl");
+    assert_int_equal(unlink(path), 0);
+    expect_ok(fixture.out);
+    assert_contains(text, "1 file of an older version without digests");
 }
 
 // Faults of the file itself, made by Python.
@@ -391,6 +493,11 @@ int main(void)
         cmocka_unit_test_setup_teardown(nothing_to_check_is_said, setup, teardown),
         cmocka_unit_test_setup_teardown(every_fault_of_a_row_is_found, setup, teardown),
         cmocka_unit_test_setup_teardown(samples_are_counted, setup, teardown),
+        cmocka_unit_test_setup_teardown(all_second_samples_may_be_gone, setup, teardown),
+        cmocka_unit_test_setup_teardown(rows_that_set_no_n_take_the_jobs, setup, teardown),
+        cmocka_unit_test_setup_teardown(every_changed_value_is_found, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_segment_that_was_taken_away_is_missed, setup, teardown),
+        cmocka_unit_test_setup_teardown(older_folders_stay_right, setup, teardown),
         cmocka_unit_test_setup_teardown(every_fault_of_a_file_is_found, setup, teardown),
         cmocka_unit_test_setup_teardown(random_damage_gets_a_verdict, setup, teardown),
         cmocka_unit_test_setup_teardown(messages_are_limited_and_counted, setup, teardown),
