@@ -9,6 +9,7 @@
 #include "launcher/manual/completion.h"
 #include "launcher/manual/manual.h"
 #include "launcher/manual/share.h"
+#include "results/figures.h"
 
 const wf_cli_option wf_help_options[] = {
     {"markdown", 0, NULL, "keys: the whole reference, as in jobs/JOBFILE.md"},
@@ -85,6 +86,13 @@ static wf_status print_completion(const wf_cli *cli)
     return wf_cli_fail(cli, "completion: for which shell? bash, zsh or fish");
 }
 
+static wf_status print_figures(const wf_cli *cli)
+{
+    (void)cli;
+    wf_figures_explain(stdout);
+    return WF_OK;
+}
+
 // What weft help explains besides commands.
 static const struct {
     const char *name;
@@ -93,6 +101,7 @@ static const struct {
 } topics[] = {
     {"keys", true, print_keys},
     {"exit-codes", false, print_exit_codes},
+    {"figures", false, print_figures},
     {"man", true, print_page},
     {"completion", true, print_completion},
 };

@@ -138,7 +138,7 @@ const wf_command wf_commands[] = {
      .options = wf_merge_options_table,
      .run = wf_cmd_merge},
     {.name = "help",
-     .arguments = "[COMMAND | keys [WORD] | exit-codes | man [PAGE] | completion SHELL]",
+     .arguments = "[COMMAND | keys [WORD] | exit-codes | figures | man [PAGE] | completion SHELL]",
      .summary = "Explains a command, the keys of the job file, or the exit codes",
      .details =
          "weft help keys slurm shows the keys that have the word in their name.\n"

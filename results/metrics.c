@@ -297,6 +297,7 @@ wf_status wf_metrics_add_step(wf_metrics *m, const wf_step_record *step)
 
 static void add_balance(const run_state *run, int64_t duration_ns, wf_figures *f)
 {
+    uint64_t n_before = f->n_groups;
     for (size_t g = 0; g < run->n_groups && duration_ns > 0; g++) {
         int64_t ns = run->group_end_ns[g] - run->info.start_ns;
         if (run->group_end_ns[g] == 0 || ns < 0) continue;
@@ -305,6 +306,7 @@ static void add_balance(const run_state *run, int64_t duration_ns, wf_figures *f
         f->n_groups++;
         f->balance += (double)ns / (double)duration_ns; // the sum; finish divides
     }
+    if (f->n_groups - n_before > f->most_groups) f->most_groups = f->n_groups - n_before;
 }
 
 static void finish_durations(wf_metrics *m, wf_figures *f)
@@ -336,6 +338,7 @@ void wf_metrics_finish(wf_metrics *m, wf_figures *out)
     f->output_throughput = rate((double)f->output_tokens, f->duration_ns);
     f->total_token_throughput = rate((double)(f->prompt_tokens + f->output_tokens), f->duration_ns);
     f->has_goodput = m->limits.ttft_ns || m->limits.tpot_ns || m->limits.e2el_ns;
+    f->good_share = f->n_latency > 0 ? (double)f->n_good / (double)f->n_latency : 0;
     f->request_goodput = rate((double)f->n_good, f->latency_duration_ns);
     f->ttft = wf_distribution_of(m->ttft.v, m->ttft.n);
     f->tpot = wf_distribution_of(m->tpot.v, m->tpot.n);

@@ -1,15 +1,7 @@
 // The figures of a run: one definition each, the same for every report.
 //
-// Definitions and names are those of vLLM's serving benchmark (AIPerf's "inter token latency" is
-// TPOT here), with latency counted from the *intended* arrival:
-//   ttft  = first_token - arrival          e2el = finish - arrival
-//   tpot  = (e2el - ttft) / (n_tokens - 1)  for n_tokens > 1
-//   itl   = gaps between successive tokens, pooled over requests
-//   queue = admitted - arrival             lag  = submitted - arrival (timed runs only)
-//   throughputs: counts / duration; goodput: requests within every given limit / duration
-//   duration: sum over runs of (last finish - the run's start of submission)
-//   balance: mean over groups of (group's last finish - run's start) / the run's duration: 1 when
-//   all end together, less where some have nothing to do while others still work
+// Names, units and definitions are in the table of figures.c; latency is counted from the
+// *intended* arrival.
 //
 // Percentiles are linear interpolation between closest ranks, as numpy's default. Life: create,
 // add ..., finish, destroy. Pure: no files, no clock. Memory: 40 bytes per request; ITL is exact to
@@ -55,12 +47,13 @@ typedef struct wf_figures {
     uint64_t n_preempted, preemptions;            // rows put back at least once; times in all
     int64_t duration_ns, latency_duration_ns;     // of all runs; of those whose latency counts
     uint64_t n_groups;                            // that finished rows, counted in each run
+    uint64_t most_groups;                         // the same of one run, at most
     double balance;                               // of the runs' groups, each alike; 0 without any
     int64_t group_ns[2]; // least and most time of a group from its run's start to its last finish
     double request_throughput, output_throughput, total_token_throughput; // per s
     bool has_goodput;
     uint64_t n_good;
-    double request_goodput;
+    double request_goodput, good_share; // of those whose latency counts
     wf_distribution ttft, tpot, itl, e2el, queue, lag;
     uint64_t n_lag_exceeded; // rows submitted later than their run's limit
     int64_t lag_limit_ns;    // the least of the limits, -1: none

@@ -1,11 +1,13 @@
-// The three forms of the report. JSON and CSV use the names of vLLM's serving benchmark.
+// The three forms of the report, walking the table of figures.
 #include "results/report.h"
 
 #include "io/base/json_writer.h"
 #include "io/base/text.h"
+#include "results/figures.h"
 
 #include <inttypes.h>
 #include <math.h>
+#include <string.h>
 
 // 1234567 as "1,234,567".
 static const char *grouped(uint64_t value, char text[32])
@@ -41,20 +43,104 @@ static const char *per_second(double rate, char text[32])
     return text;
 }
 
+// --- a figure ---
+
+static const void *figure_at(const wf_figure *row, const wf_figures *f)
+{
+    return (const char *)f + row->at;
+}
+
+static uint64_t count_of(const wf_figure *row, const wf_figures *f)
+{
+    const void *at = figure_at(row, f);
+    return row->kind == WF_FIGURE_COUNT    ? *(const uint64_t *)at
+           : row->kind == WF_FIGURE_MOST   ? (uint64_t)*(const int32_t *)at
+           : row->kind == WF_FIGURE_MOST64 ? (uint64_t)*(const int64_t *)at
+                                           : *(const bool *)at;
+}
+
+static bool is_count(const wf_figure *row)
+{
+    return row->kind == WF_FIGURE_COUNT || row->kind == WF_FIGURE_MOST ||
+           row->kind == WF_FIGURE_MOST64;
+}
+
+static double number_of(const wf_figure *row, const wf_figures *f)
+{
+    const void *at = figure_at(row, f);
+    return row->kind == WF_FIGURE_SECONDS ? (double)*(const int64_t *)at / 1e9
+                                          : *(const double *)at;
+}
+
+static const char *value_text(const wf_figure *row, const wf_figures *f, char text[32])
+{
+    if (is_count(row)) return grouped(count_of(row, f), text);
+    double value = number_of(row, f);
+    if (row->kind == WF_FIGURE_RATE) return per_second(value, text);
+    if (row->kind == WF_FIGURE_SECONDS)
+        snprintf(text, 32, "%.2f", value);
+    else
+        snprintf(text, 32, "%.1f", row->kind == WF_FIGURE_SHARE ? 100.0 * value : value);
+    return text;
+}
+
+// --- statistics of times ---
+
+enum { N_STATISTICS = 6 };
+
+static const char *const statistics[N_STATISTICS] = {"mean", "p50", "p90", "p95", "p99", "max"};
+
+static void statistics_of(const wf_distribution *d, double values[N_STATISTICS])
+{
+    const double all[N_STATISTICS] = {d->mean, d->p50, d->p90, d->p95, d->p99, d->max};
+    memcpy(values, all, sizeof all);
+}
+
 // --- text ---
+
+static bool is_said(const wf_figure *row, const wf_figures *f)
+{
+    if (row->when == WF_FIGURE_OF_GROUPS && f->most_groups < 2) return false;
+    return row->line && row->kind != WF_FIGURE_TIMES && wf_figure_is_there(row, f);
+}
+
+static void print_figure(const wf_figure *row, const wf_figures *f, FILE *out)
+{
+    char text[32];
+    for (const char *c = row->text; *c; c++)
+        if (*c == '@')
+            fputs(value_text(row, f, text), out);
+        else if (*c == '~')
+            fputs(WF_S(count_of(row, f)), out);
+        else
+            fputc(*c, out);
+}
+
+// The lines of a part; the last one is left open.
+static void print_lines(const wf_figures *f, wf_figure_part part, FILE *out)
+{
+    const char *line = NULL;
+    for (size_t i = 0; i < wf_n_figures; i++) {
+        const wf_figure *row = &wf_figure_table[i];
+        if (row->part != part || !is_said(row, f)) continue;
+        if (!line || strcmp(line, row->line) != 0)
+            fprintf(out, "%s  %-12s ", line ? "\n" : "", row->line);
+        line = row->line;
+        print_figure(row, f, out);
+    }
+}
 
 static void print_head(const wf_report *r, FILE *out)
 {
-    char a[32], b[32];
-    const wf_figures *f = &r->figures;
+    char a[32];
     fprintf(out, "%s%s\n", r->job[0] ? r->job : "results", r->complete ? "" : "  (not complete)");
     fprintf(out, "  %-12s %s\n", "where", r->place);
     fprintf(out, "  %-12s %s on %s\n", "started", r->started, r->hosts[0] ? r->hosts : "?");
-    fprintf(out, "  %-12s %zu run%s, %zu group%s\n", "served by", r->n_runs, WF_S(r->n_runs),
+    fprintf(out, "  %-12s %zu run%s, %zu group%s\n\n", "served by", r->n_runs, WF_S(r->n_runs),
             r->n_groups, WF_S(r->n_groups));
-    fprintf(out, "\n  %-12s %s done, %s failed; %zu shard%s", "requests", grouped(f->n_done, a),
-            grouped(f->n_failed, b), r->n_shards, WF_S(r->n_shards));
-    fprintf(out, " with %s row%s\n", grouped(r->n_shard_rows, a), WF_S(r->n_shard_rows));
+    print_lines(&r->figures, WF_FIGURES_REQUESTS, out);
+    fprintf(out, "; %zu shard%s with %s row%s\n", r->n_shards, WF_S(r->n_shards),
+            grouped(r->n_shard_rows, a), WF_S(r->n_shard_rows));
 }
 
 static void print_ends(const wf_report *r, FILE *out)
@@ -76,36 +162,17 @@ static void print_ends(const wf_report *r, FILE *out)
     }
 }
 
-static void print_amounts(const wf_report *r, FILE *out)
-{
-    char a[32], b[32], c[32];
-    const wf_figures *f = &r->figures;
-    fprintf(out, "  %-12s %s prompt, %s generated\n", "tokens", grouped(f->prompt_tokens, a),
-            grouped(f->output_tokens, b));
-    fprintf(out, "  %-12s %.2f s\n", "duration", (double)f->duration_ns / 1e9);
-    if (r->n_groups > 1)
-        fprintf(out, "  %-12s %.1f%%: groups ended after %.2f to %.2f s\n", "balance",
-                100.0 * f->balance, (double)f->group_ns[0] / 1e9, (double)f->group_ns[1] / 1e9);
-    fprintf(out, "  %-12s %s requests/s, %s generated tokens/s, %s tokens/s in all\n", "throughput",
-            per_second(f->request_throughput, a), per_second(f->output_throughput, b),
-            per_second(f->total_token_throughput, c));
-    if (f->has_goodput) {
-        double share = f->n_latency ? 100.0 * (double)f->n_good / (double)f->n_latency : 0;
-        fprintf(out, "  %-12s %s requests/s within the limits (%.1f%%)\n", "goodput",
-                per_second(f->request_goodput, a), share);
-    }
-}
-
 static void print_distribution(const char *name, const wf_distribution *d, FILE *out)
 {
-    char text[6][32];
-    const double values[6] = {d->mean, d->p50, d->p90, d->p95, d->p99, d->max};
+    char text[32];
+    double values[N_STATISTICS];
     if (d->n == 0) return;
+    statistics_of(d, values);
     fprintf(out, "  %-12s", name);
-    for (int i = 0; i < 6; i++) {
+    for (int i = 0; i < N_STATISTICS; i++) {
         bool doubtful = i == 4 && d->few;
-        const char *mark = doubtful ? "*" : i < 5 ? " " : "";
-        fprintf(out, "%10s%s", millis(values[i], text[i]), mark);
+        const char *mark = doubtful ? "*" : i < N_STATISTICS - 1 ? " " : "";
+        fprintf(out, "%10s%s", millis(values[i], text), mark);
     }
     fprintf(out, "\n");
 }
@@ -113,7 +180,6 @@ static void print_distribution(const char *name, const wf_distribution *d, FILE 
 static void print_latency(const wf_report *r, FILE *out)
 {
     const wf_figures *f = &r->figures;
-    static const char *const heads[] = {"mean", "p50", "p90", "p95", "p99", "max"};
     char a[32], b[32];
     if (r->n_resumed > 0) {
         fprintf(out,
@@ -122,32 +188,13 @@ static void print_latency(const wf_report *r, FILE *out)
                 grouped(f->n_latency, a), grouped(f->n_done, b));
     }
     fprintf(out, "\n  %-12s", "ms");
-    for (int i = 0; i < 6; i++)
-        fprintf(out, "%10s%s", heads[i], i < 5 ? " " : "");
+    for (int i = 0; i < N_STATISTICS; i++)
+        fprintf(out, "%10s%s", statistics[i], i < N_STATISTICS - 1 ? " " : "");
     fprintf(out, "\n");
-    print_distribution("TTFT", &f->ttft, out);
-    print_distribution("TPOT", &f->tpot, out);
-    print_distribution("ITL", &f->itl, out);
-    print_distribution("E2E", &f->e2el, out);
-    print_distribution("queue", &f->queue, out);
-    print_distribution("schedule lag", &f->lag, out);
-    print_distribution("step", &f->step, out);
-}
-
-static void print_steps(const wf_figures *f, FILE *out)
-{
-    char a[32], b[32], c[32];
-    if (f->n_steps == 0) return;
-    fprintf(out,
-            "\n  %-12s %s; %.1f decode rows and %.1f prompt tokens each, at most %d row%s and %d "
-            "KV page%s\n",
-            "steps", grouped(f->n_steps, a), f->mean_decode_rows, f->mean_prompt_tokens,
-            f->max_rows, WF_S(f->max_rows), f->max_kv_pages, WF_S(f->max_kv_pages));
-    fprintf(out, "  %-12s %.1f on average, %s at most\n", "waiting", f->mean_waiting,
-            grouped((uint64_t)f->max_waiting, a));
-    fprintf(out, "  %-12s %s row%s (%s bytes), %s put back\n", "reordered",
-            grouped(f->rows_moved, a), WF_S(f->rows_moved), grouped(f->bytes_moved, b),
-            grouped(f->rows_put_back, c));
+    for (size_t i = 0; i < wf_n_figures; i++) {
+        const wf_figure *row = &wf_figure_table[i];
+        if (row->kind == WF_FIGURE_TIMES) print_distribution(row->line, figure_at(row, f), out);
+    }
 }
 
 static void print_notes(const wf_report *r, FILE *out)
@@ -170,9 +217,14 @@ void wf_report_text(const wf_report *r, FILE *out)
 {
     print_head(r, out);
     print_ends(r, out);
-    print_amounts(r, out);
+    print_lines(&r->figures, WF_FIGURES_AMOUNTS, out);
+    fputc('\n', out);
     print_latency(r, out);
-    print_steps(&r->figures, out);
+    if (r->figures.n_steps > 0) {
+        fputc('\n', out);
+        print_lines(&r->figures, WF_FIGURES_STEPS, out);
+        fputc('\n', out);
+    }
     print_notes(r, out);
 }
 
@@ -202,11 +254,25 @@ static void put_distribution(wf_json_writer *w, const char *name, const wf_distr
     wf_json_put_u64(w, key, d->n);
 }
 
-static void put_counts(wf_json_writer *w, const wf_report *r)
+static void put_figures(wf_json_writer *w, const wf_figures *f, wf_figure_part part)
+{
+    for (size_t i = 0; i < wf_n_figures; i++) {
+        const wf_figure *row = &wf_figure_table[i];
+        if (row->part != part || !wf_figure_is_there(row, f)) continue;
+        if (row->kind == WF_FIGURE_TIMES)
+            put_distribution(w, row->name, figure_at(row, f));
+        else if (row->kind == WF_FIGURE_FLAG)
+            wf_json_put_bool(w, row->name, count_of(row, f) != 0);
+        else if (is_count(row))
+            wf_json_put_u64(w, row->name, count_of(row, f));
+        else
+            wf_json_put_f64(w, row->name, number_of(row, f));
+    }
+}
+
+static void put_reasons(wf_json_writer *w, const wf_report *r)
 {
     const wf_figures *f = &r->figures;
-    wf_json_put_u64(w, "completed", f->n_done);
-    wf_json_put_u64(w, "failed", f->n_failed);
     wf_json_put_u64(w, "shard_rows", r->n_shard_rows);
     wf_json_put_u64(w, "resumed_left_out", r->n_resumed);
     wf_json_open_object(w, "finish_reasons");
@@ -216,41 +282,6 @@ static void put_counts(wf_json_writer *w, const wf_report *r)
     wf_json_open_object(w, "failures");
     for (int i = 0; i < WF_REPORT_ERRORS && r->errors[i].n > 0; i++)
         wf_json_put_u64(w, wf_status_name((wf_status)r->errors[i].code), r->errors[i].n);
-    wf_json_close(w);
-    wf_json_put_u64(w, "total_input_tokens", f->prompt_tokens);
-    wf_json_put_u64(w, "total_output_tokens", f->output_tokens);
-    wf_json_put_u64(w, "preempted", f->n_preempted);
-    wf_json_put_u64(w, "preemptions", f->preemptions);
-}
-
-static void put_rates(wf_json_writer *w, const wf_figures *f)
-{
-    wf_json_put_f64(w, "duration", (double)f->duration_ns / 1e9);
-    wf_json_put_f64(w, "balance", f->balance);
-    wf_json_put_f64(w, "request_throughput", f->request_throughput);
-    wf_json_put_f64(w, "output_throughput", f->output_throughput);
-    wf_json_put_f64(w, "total_token_throughput", f->total_token_throughput);
-    if (!f->has_goodput) return;
-    wf_json_put_u64(w, "good_completed", f->n_good);
-    wf_json_put_f64(w, "request_goodput", f->request_goodput);
-}
-
-static void put_steps(wf_json_writer *w, const wf_figures *f)
-{
-    wf_json_open_object(w, "steps");
-    wf_json_put_u64(w, "n", f->n_steps);
-    wf_json_put_f64(w, "mean_decode_rows", f->mean_decode_rows);
-    wf_json_put_f64(w, "mean_prompt_tokens", f->mean_prompt_tokens);
-    wf_json_put_i64(w, "max_rows", f->max_rows);
-    wf_json_put_i64(w, "max_kv_pages", f->max_kv_pages);
-    wf_json_put_f64(w, "mean_waiting", f->mean_waiting);
-    wf_json_put_i64(w, "max_waiting", f->max_waiting);
-    wf_json_put_u64(w, "rows_moved", f->rows_moved);
-    wf_json_put_u64(w, "bytes_moved", f->bytes_moved);
-    wf_json_put_u64(w, "rows_discarded", f->rows_discarded);
-    wf_json_put_u64(w, "rows_put_back", f->rows_put_back);
-    wf_json_put_f64(w, "busy_s", (double)f->step_busy_ns / 1e9);
-    put_distribution(w, "step", &f->step);
     wf_json_close(w);
 }
 
@@ -269,17 +300,14 @@ wf_status wf_report_json(const wf_report *r, FILE *out)
     wf_json_put_bool(w, "complete", r->complete);
     wf_json_put_u64(w, "runs", r->n_runs);
     wf_json_put_u64(w, "groups", r->n_groups);
-    put_counts(w, r);
-    put_rates(w, f);
-    put_distribution(w, "ttft", &f->ttft);
-    put_distribution(w, "tpot", &f->tpot);
-    put_distribution(w, "itl", &f->itl);
-    wf_json_put_bool(w, "itl_approximate", f->itl.approximate);
-    put_distribution(w, "e2el", &f->e2el);
-    put_distribution(w, "queue", &f->queue);
-    put_distribution(w, "schedule_lag", &f->lag);
-    wf_json_put_u64(w, "schedule_lag_exceeded", f->n_lag_exceeded);
-    if (f->n_steps > 0) put_steps(w, f);
+    put_figures(w, f, WF_FIGURES_REQUESTS);
+    put_reasons(w, r);
+    put_figures(w, f, WF_FIGURES_AMOUNTS);
+    if (f->n_steps > 0) {
+        wf_json_open_object(w, "steps");
+        put_figures(w, f, WF_FIGURES_STEPS);
+        wf_json_close(w);
+    }
     wf_json_close(w);
     wf_status st = wf_json_writer_finish(w, &text, &n);
     if (st == WF_OK && fwrite(text, 1, n, out) != n)
@@ -290,46 +318,46 @@ wf_status wf_report_json(const wf_report *r, FILE *out)
 
 // --- CSV ---
 
-static const struct {
-    const char *name;
-    size_t offset;
-} csv_distributions[] = {
-    {"ttft", offsetof(wf_figures, ttft)},   {"tpot", offsetof(wf_figures, tpot)},
-    {"itl", offsetof(wf_figures, itl)},     {"e2el", offsetof(wf_figures, e2el)},
-    {"queue", offsetof(wf_figures, queue)}, {"schedule_lag", offsetof(wf_figures, lag)},
-    {"step", offsetof(wf_figures, step)},
-};
+static void csv_heads(const wf_figure *row, FILE *out)
+{
+    if (row->kind != WF_FIGURE_TIMES) fprintf(out, ",%s", row->name);
+    for (int k = 0; row->kind == WF_FIGURE_TIMES && k < N_STATISTICS; k++)
+        fprintf(out, ",%s_%s_ms", statistics[k], row->name);
+}
 
-enum { N_CSV = sizeof csv_distributions / sizeof csv_distributions[0] };
+// What is not there is an empty field.
+static void csv_values(const wf_figure *row, const wf_figures *f, FILE *out)
+{
+    double values[N_STATISTICS];
+    if (row->kind == WF_FIGURE_TIMES) {
+        const wf_distribution *d = figure_at(row, f);
+        statistics_of(d, values);
+        for (int k = 0; k < N_STATISTICS; k++)
+            if (d->n > 0)
+                fprintf(out, ",%.6f", values[k] / 1e6);
+            else
+                fputc(',', out);
+    } else if (!wf_figure_is_there(row, f)) {
+        fputc(',', out);
+    } else if (is_count(row)) {
+        fprintf(out, ",%" PRIu64, count_of(row, f));
+    } else {
+        fprintf(out, ",%.6f", number_of(row, f));
+    }
+}
 
 void wf_report_csv(const wf_report *r, FILE *out)
 {
-    const wf_figures *f = &r->figures;
-    fprintf(out, "job,completed,failed,total_input_tokens,total_output_tokens,duration,"
-                 "request_throughput,output_throughput,total_token_throughput,request_goodput");
-    for (int i = 0; i < N_CSV; i++) {
-        const char *name = csv_distributions[i].name;
-        fprintf(out, ",mean_%s_ms,p50_%s_ms,p90_%s_ms,p95_%s_ms,p99_%s_ms,max_%s_ms", name, name,
-                name, name, name, name);
-    }
+    fprintf(out, "job");
+    for (size_t i = 0; i < wf_n_figures; i++)
+        if (wf_figure_table[i].csv) csv_heads(&wf_figure_table[i], out);
     fprintf(out, "\n\"");
     for (const char *c = r->job; *c; c++) {
         if (*c == '"') fputc('"', out);
         fputc(*c, out);
     }
-    fprintf(out, "\",%" PRIu64 ",%" PRIu64 ",%" PRIu64 ",%" PRIu64 ",%.6f,%.6f,%.6f,%.6f,",
-            f->n_done, f->n_failed, f->prompt_tokens, f->output_tokens,
-            (double)f->duration_ns / 1e9, f->request_throughput, f->output_throughput,
-            f->total_token_throughput);
-    if (f->has_goodput) fprintf(out, "%.6f", f->request_goodput);
-    for (int i = 0; i < N_CSV; i++) {
-        const wf_distribution *d = (const void *)((const char *)f + csv_distributions[i].offset);
-        const double values[6] = {d->mean, d->p50, d->p90, d->p95, d->p99, d->max};
-        for (int k = 0; k < 6; k++)
-            if (d->n > 0)
-                fprintf(out, ",%.6f", values[k] / 1e6);
-            else
-                fprintf(out, ",");
-    }
+    fputc('"', out);
+    for (size_t i = 0; i < wf_n_figures; i++)
+        if (wf_figure_table[i].csv) csv_values(&wf_figure_table[i], &r->figures, out);
     fprintf(out, "\n");
 }

@@ -2,6 +2,7 @@
 #include "tests/base/base_test.h"
 
 #include "io/base/json.h"
+#include "results/figures.h"
 #include "results/merge.h"
 #include "results/report.h"
 #include "tests/results/run_fixture.h"
@@ -158,6 +159,35 @@ static void csv_has_a_value_under_each_head(void **state)
     assert_contains(second, "\"fixture run\",355,35,");
 }
 
+static void expect_figures(wf_report_form form, const char *figure, const char *times)
+{
+    print_as(form, (wf_report_options){.limits = {.e2el_ns = 100000000}});
+    for (size_t i = 0; i < wf_n_figures; i++) {
+        const wf_figure *f = &wf_figure_table[i];
+        char key[80];
+        if (form == WF_REPORT_CSV && !f->csv) continue;
+        snprintf(key, sizeof key, f->kind == WF_FIGURE_TIMES ? times : figure, f->name);
+        assert_contains(text, key);
+    }
+}
+
+// Text, JSON, CSV and the explanation are made of one table.
+static void every_figure_is_in_every_form(void **state)
+{
+    (void)state;
+    run_fixture_complete(&fixture);
+    expect_figures(WF_REPORT_JSON, "\"%s\": ", "\"p90_%s_ms\": ");
+    expect_figures(WF_REPORT_CSV, ",%s,", ",p90_%s_ms,");
+    print_as(WF_REPORT_TEXT, (wf_report_options){.limits = {.e2el_ns = 100000000}});
+    for (size_t i = 0; i < wf_n_figures; i++)
+        if (wf_figure_table[i].line) assert_contains(text, wf_figure_table[i].line);
+    assert_contains(text, "each, at most ");
+    FILE *out = fmemopen(text, sizeof text - 1, "w");
+    wf_figures_explain(out);
+    fclose(out);
+    assert_contains(text, "ttft                      ms          time to first token");
+}
+
 static void resumed_rows_are_left_out(void **state)
 {
     (void)state;
@@ -212,6 +242,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(text_says_what_matters, setup, teardown),
         cmocka_unit_test_setup_teardown(json_uses_the_fields_names, setup, teardown),
         cmocka_unit_test_setup_teardown(csv_has_a_value_under_each_head, setup, teardown),
+        cmocka_unit_test_setup_teardown(every_figure_is_in_every_form, setup, teardown),
         cmocka_unit_test_setup_teardown(resumed_rows_are_left_out, setup, teardown),
         cmocka_unit_test_setup_teardown(a_start_without_results_does_not_matter, setup, teardown),
         cmocka_unit_test_setup_teardown(no_results_is_said, setup, teardown),
