@@ -21,6 +21,11 @@ static wf_status check_config(const wf_batcher_config *c)
     if (c->fusion == WF_FUSION_INSTANCES && (c->instances < 1 || c->instances > c->max_rows))
         return wf_fail(WF_CONFIG, "engine: instances %d must be between 1 and max_rows %d",
                        c->instances, c->max_rows);
+    if (c->n_draft < 0) return wf_fail(WF_CONFIG, "engine: n_draft %d is negative", c->n_draft);
+    // A slot has pages of its own; a row that ended and is still computed writes over its last
+    // ones.
+    if (c->share && c->reorder != WF_REORDER_INDEX)
+        return wf_fail(WF_CONFIG, "engine: pages are shared with reorder index alone");
     if (c->reorder == WF_REORDER_COPY && c->slot_pages < 1)
         return wf_fail(WF_CONFIG, "engine: reorder copy needs slots of at least one page");
     return WF_OK;
@@ -34,10 +39,11 @@ static wf_status alloc_arrays(wf_batcher *b)
     b->free_seats = malloc(n * sizeof *b->free_seats);
     b->row_seat = malloc(n * sizeof *b->row_seat);
     b->prefill = malloc(n * sizeof *b->prefill);
+    b->verify = malloc(n * sizeof *b->verify);
     b->closing = malloc(n * sizeof *b->closing);
     b->limbo = malloc(n * sizeof *b->limbo);
     if (!b->seats || !b->page_block || !b->free_seats || !b->row_seat || !b->prefill ||
-        !b->closing || !b->limbo)
+        !b->verify || !b->closing || !b->limbo)
         return wf_fail(WF_NO_MEMORY, "engine: no memory for %zu rows", n);
     memset(b->seats, 0, n * sizeof *b->seats);
     for (int32_t i = 0; i < b->cfg.max_rows; i++) {
@@ -76,6 +82,7 @@ void wf_batcher_destroy(wf_batcher *b)
     wf_kvpool_destroy(b->pool);
     free(b->limbo);
     free(b->closing);
+    free(b->verify);
     free(b->prefill);
     free(b->row_seat);
     free(b->free_seats);
@@ -112,7 +119,7 @@ static void clear_schedule(wf_schedule *s)
 {
     s->n_seqs = s->n_decode = s->n_tokens = s->n_samples = s->n_joins = 0;
     s->n_prompt_tokens = s->n_discarded = s->max_new = s->max_context = 0;
-    s->n_moves = s->n_copies = s->n_pages = s->n_put_back = 0;
+    s->n_moves = s->n_copies = s->n_pages = s->n_put_back = s->n_shared = 0;
 }
 
 // The row whose turn it is, -1 when there is none. The turn passes on even if nothing comes of it.
@@ -157,34 +164,45 @@ void wf_batcher_plan(wf_batcher *b, int64_t now_ns, bool closed, wf_schedule *ou
 
 // ---- what came of a step ------------------------------------------------------------------------
 
-static void commit_limbo(wf_batcher *b, const wf_seq *q, bool ended)
+static void commit_limbo(wf_batcher *b, const wf_seq *q, wf_gain gain)
 {
     for (int32_t i = 0; i < b->n_limbo; i++) {
         wf_limbo *l = &b->limbo[i];
         if (l->i_seat != q->seat || l->stay != q->stay) continue;
         l->n_flight--;
-        l->request.n_done++;
-        if (!ended && l->n_flight > 0) return;
-        if (!ended) wf_waitqueue_push_front(b->queue, &l->request);
+        l->request.n_done += gain.n_tokens;
+        if (!gain.over && l->n_flight > 0) return;
+        if (!gain.over) wf_waitqueue_push_front(b->queue, &l->request);
         b->limbo[i] = b->limbo[--b->n_limbo];
         return;
     }
 }
 
-void wf_batcher_commit(wf_batcher *b, const wf_schedule *s, const bool *ended)
+// What a plan could not know: a verified row is further than by the one token that was sure, and
+// its last token is known to the host alone.
+static void commit_verified(wf_seat *s, int32_t n_tokens)
 {
-    for (int32_t i = 0, i_sample = 0; i < s->n_seqs; i++) {
+    s->n_past += n_tokens - 1;
+    s->n_gen += n_tokens - 1;
+    s->n_replay = s->n_gen;
+    s->verifying = false;
+}
+
+void wf_batcher_commit(wf_batcher *b, const wf_schedule *s, const wf_gain *gains)
+{
+    for (int32_t i = 0, i_gain = 0; i < s->n_seqs; i++) {
         const wf_seq *q = &s->seqs[i];
-        if (!q->sample) continue;
-        bool over = ended[i_sample++];
+        if (q->n_samples == 0) continue;
+        wf_gain gain = gains[i_gain++];
         if (q->discard) continue;
         wf_seat *at = &b->seats[q->seat];
         if (at->state == WF_SEAT_FREE || at->stay != q->stay) {
-            commit_limbo(b, q, over);
+            commit_limbo(b, q, gain);
             continue;
         }
         at->n_flight--;
-        if (over && at->state == WF_SEAT_ACTIVE) wf_batcher_close_seat(b, at);
+        if (q->kind == WF_SEQ_VERIFY) commit_verified(at, gain.n_tokens);
+        if (gain.over && at->state == WF_SEAT_ACTIVE) wf_batcher_close_seat(b, at);
     }
 }
 
@@ -204,7 +222,7 @@ static bool stays_waiting(void *context, const wf_waiting *w)
 static void let_row_go(wf_batcher *b, wf_seat *s, const let_go *l)
 {
     int32_t n_left = s->n_past < s->request.n_prompt ? s->request.n_prompt - s->n_past : 0;
-    if (s->n_past == 0 && !b->reorder->evicts) return; // it could not be computed on
+    if (!s->joined && !b->reorder->evicts) return; // it could not be computed on
     if (!l->over(l->context, s->request.tag, n_left)) return;
     if (n_left > 0) wf_batcher_forget_prefill(b, wf_batcher_seat_index(b, s));
     wf_batcher_close_seat(b, s);
@@ -221,6 +239,11 @@ void wf_batcher_let_go(wf_batcher *b, wf_batcher_over_fn over, void *context)
 }
 
 // ---- queries ------------------------------------------------------------------------------------
+
+wf_kvpool *wf_batcher_pool(wf_batcher *b)
+{
+    return b->pool;
+}
 
 int64_t wf_batcher_n_waiting(const wf_batcher *b)
 {

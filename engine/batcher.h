@@ -10,6 +10,11 @@
 // step in flight is then dropped by whoever delivers tokens; a row that was put back returns to the
 // queue when its step in flight has been committed.
 //
+// A row for which tokens are proposed (n_draft) is the exception: how far it gets, only its step
+// tells, so it is not planned while one is in flight. What it feeds beyond its last token is drawn
+// again and counts as far as the proposal was right (speculative decoding, arXiv 2211.17192). A
+// step draws at most max_rows tokens, proposed ones included: these are for small batches.
+//
 // Source: Flover (arXiv 2305.13484) for fusing all live requests into one step and for the three
 // ways of reordering; Orca (OSDI'22) for iteration-level scheduling; Sarathi-Serve (OSDI'24) for
 // chunked prefill beside decode rows. All functions are Local.
@@ -19,6 +24,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "engine/kvpool.h"
 #include "io/base/status.h"
 
 typedef struct wf_batcher wf_batcher;
@@ -34,6 +40,12 @@ typedef enum wf_fusion {
     WF_FUSION_STATIC     // a full batch, nobody joins until its longest has ended
 } wf_fusion;
 
+// Pages of the pool that hold the first tokens of a request's prompt already: writes at most `most`
+// of them, in order, and returns how many. Whoever answers has a hold on them (kvpool.h); the
+// batcher takes its own before anything else happens. Asked when the request is about to join, not
+// when it is submitted: a queue that held pages could wait for itself for ever.
+typedef int32_t (*wf_batcher_share_fn)(void *context, void *tag, int32_t most, int32_t *pages);
+
 typedef struct wf_batcher_config {
     int32_t max_rows;    // rows in one fused step
     int32_t step_tokens; // decode rows + prompt tokens per step; >= max_rows
@@ -45,6 +57,9 @@ typedef struct wf_batcher_config {
     wf_fusion fusion;
     int64_t window_ns; // fusion window
     int32_t instances; // fusion instances
+    int32_t n_draft;   // most tokens proposed for a row ahead of a step; 0: nobody proposes any
+    wf_batcher_share_fn share; // NULL: requests share nothing; with reorder index alone
+    void *share_context;
 } wf_batcher_config;
 
 // What the batcher needs to know of a request. `tag` is the caller's and comes back in schedules.
@@ -55,23 +70,35 @@ typedef struct wf_batcher_request {
     int64_t submitted_ns; // opens the window (fusion window)
 } wf_batcher_request;
 
+typedef enum wf_seq_kind {
+    WF_SEQ_CHUNK,  // tokens of the prompt
+    WF_SEQ_DECODE, // one generated token
+    WF_SEQ_VERIFY  // the last generated token and some that were proposed to come after it
+} wf_seq_kind;
+
 // One sequence of a step: `n_new` tokens from position `n_past` of the request's tokens.
 typedef struct wf_seq {
     void *tag;
+    wf_seq_kind kind;
     int32_t row; // row slot after this step's moves
     int32_t n_past, n_new;
-    int32_t seat; // private to the batcher, as is `stay`
+    int32_t n_samples; // tokens are drawn after its last n_samples positions
+    int32_t seat;      // private to the batcher, as is `stay`
     uint32_t stay;
-    bool decode;  // one generated token is fed; else a prompt chunk
-    bool known;   // decode: its input token is known to the host (replay after a put-back)
-    bool sample;  // a token is drawn after its last position
+    bool known;   // generated token: known to the host (replay after a put-back; to be verified)
     bool join;    // the row is new: row arrays must be set
     bool discard; // finished row that is still computed (reorder off); nobody gets its token
 } wf_seq;
 
+// What became of a sequence that was sampled.
+typedef struct wf_gain {
+    int32_t n_tokens; // that its request gained: 1, or of a VERIFY up to n_samples
+    bool over;        // EOS, a stop token, its limit, or cancelled
+} wf_gain;
+
 // A step. Arrays belong to the schedule and are overwritten by the next wf_batcher_plan() on it.
 typedef struct wf_schedule {
-    wf_seq *seqs; // decode rows first
+    wf_seq *seqs; // first those of kind DECODE
     int32_t n_seqs, n_decode, n_tokens, n_samples, n_joins, n_prompt_tokens, n_discarded;
     int32_t max_new, max_context;
     int32_t *move_from, *move_to; // row moves, applied before anything else
@@ -83,6 +110,7 @@ typedef struct wf_schedule {
     void **put_back; // tags put back by this plan
     int32_t n_put_back;
     int32_t n_rows, kv_pages; // rows and pages in use during the step
+    int32_t n_shared;         // of the page-table entries, those of pages that were computed before
 } wf_schedule;
 
 // Errors: WF_CONFIG (limits that contradict each other), WF_NO_MEMORY. Caller owns *out.
@@ -97,14 +125,16 @@ void wf_schedule_destroy(wf_schedule *s); // takes NULL
 // WF_NO_MEMORY when the queue cannot grow. O(1).
 wf_status wf_batcher_submit(wf_batcher *b, const wf_batcher_request *request);
 
+// The pool that pages come from, for who answers `share`: it holds there what it offers. Borrowed.
+wf_kvpool *wf_batcher_pool(wf_batcher *b);
+
 // Plans the next step into *s; s->n_seqs == 0 means there is nothing to compute now. `closed` says
 // that no request will be submitted any more (a static batch need not wait to be full).
 void wf_batcher_plan(wf_batcher *b, int64_t now_ns, bool closed, wf_schedule *s);
 
-// Tells what came of a planned step, in the order the steps were planned: ended[i] for the i-th
-// sampled sequence (those with `sample`, in order) is true when its request is over: EOS, a stop
-// token, its limit, or cancelled.
-void wf_batcher_commit(wf_batcher *b, const wf_schedule *s, const bool *ended);
+// Tells what came of a planned step, in the order the steps were planned: gains[i] of the i-th
+// sampled sequence (those with n_samples > 0, in order).
+void wf_batcher_commit(wf_batcher *b, const wf_schedule *s, const wf_gain *gains);
 
 // Lets requests go before their end: asks `over` of every one that waits or sits in the batch, with
 // the prompt tokens that are still to be computed. A row leaves at the next plan; what a step in

@@ -33,7 +33,6 @@
 #include <stddef.h>
 
 #include "engine/batcher.h"
-#include "engine/kvpool.h"
 #include "engine/waitqueue.h"
 
 typedef enum wf_seat_state {
@@ -50,13 +49,16 @@ typedef struct wf_seat {
     int32_t row;
     int32_t n_past;   // tokens in the KV cache when all planned steps are done
     int32_t n_gen;    // tokens generated when all planned steps are done
-    int32_t n_replay; // of those, known when it joined (it had been put back)
-    int32_t n_flight; // sampled tokens planned and not committed
+    int32_t n_replay; // of those, known to the host (it had been put back, or was verified)
+    int32_t n_flight; // sampled sequences planned and not committed
     int32_t n_pages;  // pages held
     int32_t n_set;    // page-table columns set on the device
     wf_waiting request;
-    int64_t order;  // age: smaller joined earlier
-    int32_t *pages; // [max_pages]
+    int32_t n_shared; // of its pages, the first ones: computed before, by another
+    bool joined;      // a sequence of its has been planned
+    bool verifying;   // its step in flight tells how far it is; nothing is planned until then
+    int64_t order;    // age: smaller joined earlier
+    int32_t *pages;   // [max_pages]
 } wf_seat;
 
 typedef struct wf_limbo { // put back, its step still in flight
@@ -107,6 +109,8 @@ struct wf_batcher {
     int32_t n_rows, n_live;
     int32_t *prefill; // [max_rows] seats with prompt left, oldest first
     int32_t n_prefill;
+    int32_t *verify; // [max_rows] seats to verify in the step that is planned
+    int32_t n_verify;
     int32_t *closing; // [max_rows] seats that leave at the next plan
     int32_t n_closing, n_dead;
     wf_limbo *limbo; // [max_rows]

@@ -30,7 +30,7 @@ struct wf_engine {
     wf_batcher *batcher; // first rank only, as is all below
     flight flights[WF_FORWARD_SLOTS];
     int64_t n_planned, n_committed; // steps; slot = step % WF_FORWARD_SLOTS
-    bool *ended;                    // [max_rows]
+    wf_gain *gains;                 // [max_rows]
     wf_sequence *done_first, *done_last;
     int64_t n_sequences; // submitted and not taken
     int64_t n_tokens, origin_ns;
@@ -78,8 +78,8 @@ static wf_status create_planner(wf_engine *e)
     WF_TRY(wf_batcher_create(&c, &e->batcher));
     for (int i = 0; i < WF_FORWARD_SLOTS; i++)
         WF_TRY(wf_schedule_create(e->batcher, &e->flights[i].schedule));
-    e->ended = calloc((size_t)e->cfg.max_rows, sizeof *e->ended);
-    return e->ended ? WF_OK : wf_fail(WF_NO_MEMORY, "engine: out of memory");
+    e->gains = calloc((size_t)e->cfg.max_rows, sizeof *e->gains);
+    return e->gains ? WF_OK : wf_fail(WF_NO_MEMORY, "engine: out of memory");
 }
 
 // What moving one row writes: its place in the row arrays.
@@ -136,7 +136,7 @@ void wf_engine_destroy(wf_engine *e)
         next = s->next;
         wf_sequence_destroy(s);
     }
-    free(e->ended);
+    free(e->gains);
     for (int i = 0; i < WF_FORWARD_SLOTS; i++)
         wf_schedule_destroy(e->flights[i].schedule);
     wf_batcher_destroy(e->batcher);
@@ -350,17 +350,23 @@ static void store_logprobs(wf_sequence *q, const wf_forward_output *out, int32_t
     }
 }
 
-// Delivers one sampled token; true when its request is over. A request that ended a step ago gets
-// nothing more: that token was computed before its end was known.
-static bool deliver(wf_engine *e, wf_sequence *q, const wf_forward_output *out, int32_t i,
-                    int64_t now_ns)
+// Delivers what a sequence drew, from the i-th sampled token on: one, and where tokens were
+// proposed as many more as were drawn again. A request that ended a step ago gets nothing more:
+// that token was computed before its end was known.
+static wf_gain deliver(wf_engine *e, const wf_seq *s, const wf_forward_output *out, int32_t i,
+                       int64_t now_ns)
 {
-    if (!q || q->ended) return true;
-    store_logprobs(q, out, i);
-    e->n_tokens++;
-    if (!wf_sequence_append(q, out->token[i], now_ns)) return false;
-    finish(e, q);
-    return true;
+    wf_sequence *q = s->tag;
+    wf_gain gain = {.n_tokens = 1, .over = !q || q->ended};
+    if (gain.over) return gain;
+    for (int32_t k = 0;; k++, gain.n_tokens++) {
+        store_logprobs(q, out, i + k);
+        e->n_tokens++;
+        gain.over = wf_sequence_append(q, out->token[i + k], now_ns);
+        if (gain.over || k == s->n_samples - 1 || out->token[i + k] != q->draft[k]) break;
+    }
+    if (gain.over) finish(e, q);
+    return gain;
 }
 
 // Waits for the oldest step in flight and deals out its tokens.
@@ -371,18 +377,16 @@ static wf_status commit(wf_engine *e, wf_step_record *record)
     wf_forward_output out;
     WF_TRY(wf_forward_wait(e->forward, i_slot, &out));
     int64_t now_ns = now(e);
-    for (int32_t i = 0, i_sample = 0; i < f->schedule->n_seqs; i++) {
+    for (int32_t i = 0, i_sample = 0, i_gain = 0; i < f->schedule->n_seqs; i++) {
         const wf_seq *s = &f->schedule->seqs[i];
         wf_sequence *q = s->tag;
-        if (s->sample) {
-            e->ended[i_sample] = deliver(e, q, &out, i_sample, now_ns);
-            i_sample++;
-        }
+        if (s->n_samples > 0) e->gains[i_gain++] = deliver(e, s, &out, i_sample, now_ns);
+        i_sample += s->n_samples;
         if (!q) continue;
         q->n_refs--;
         free_if_unused(q);
     }
-    wf_batcher_commit(e->batcher, f->schedule, e->ended);
+    wf_batcher_commit(e->batcher, f->schedule, e->gains);
     f->record.duration_ns = now_ns - f->record.start_ns;
     *record = f->record;
     e->n_committed++;

@@ -33,6 +33,7 @@ wf_status wf_forward_upload_plan(wf_forward *f, wf_forward_slot *s, wf_forward_s
                            .cu_seqlens = st->at[WF_PLAN_AT_CU_SEQLENS],
                            .seq_row = st->at[WF_PLAN_AT_SEQ_ROW],
                            .seq_past = st->at[WF_PLAN_AT_SEQ_PAST],
+                           .seq_join = st->at[WF_PLAN_AT_SEQ_JOIN],
                            .token_seq = st->at[WF_PLAN_AT_TOKEN_SEQ],
                            .token_pos = st->at[WF_PLAN_AT_TOKEN_POS],
                            .page_table = f->b.page_table,

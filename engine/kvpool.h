@@ -1,7 +1,7 @@
 // The pool of KV pages: which pages are free, and how many hold each used one.
 //
 // Bookkeeping only: page numbers, no memory. Pages are reference-counted from the start because
-// prefix sharing will let several requests hold one page. The last page returned is the next one
+// prefix sharing lets several requests hold one page. The last page returned is the next one
 // given out, so that a busy engine keeps touching the same memory.
 //
 // After vLLM's PagedAttention block manager (SOSP'23). All functions are Local and O(1).

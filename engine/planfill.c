@@ -17,7 +17,7 @@ static int32_t logprobs_asked(const wf_schedule *s, int32_t n_top)
     if (n_top < 0) return 0;
     for (int32_t i = 0; i < s->n_seqs; i++) {
         const wf_sequence *q = s->seqs[i].tag;
-        if (s->seqs[i].sample && q && q->n_logprobs > most) most = q->n_logprobs;
+        if (s->seqs[i].n_samples > 0 && q && q->n_logprobs > most) most = q->n_logprobs;
     }
     return most + 1;
 }
@@ -34,7 +34,7 @@ static bool all_greedy(const wf_schedule *s)
 {
     for (int32_t i = 0; i < s->n_seqs; i++) {
         const wf_sequence *q = s->seqs[i].tag;
-        if (s->seqs[i].sample && q && !takes_greatest(&q->sampling)) return false;
+        if (s->seqs[i].n_samples > 0 && q && !takes_greatest(&q->sampling)) return false;
     }
     return true;
 }
@@ -66,10 +66,13 @@ static void fill_header(const wf_schedule *s, const wf_plan_limits *limits, int3
 static void fill_ids(const wf_seq *q, int32_t *ids)
 {
     const wf_sequence *seq = q->tag;
-    if (!q->decode)
+    size_t n_draft = (size_t)q->n_new - 1;
+    if (q->kind == WF_SEQ_CHUNK) {
         memcpy(ids, seq->prompt + q->n_past, (size_t)q->n_new * sizeof *ids);
-    else
-        ids[0] = q->known ? seq->token[q->n_past - (int32_t)seq->out.n_prompt] : -1;
+        return;
+    }
+    ids[0] = q->known ? seq->token[q->n_past - (int32_t)seq->out.n_prompt] : -1;
+    if (n_draft > 0) memcpy(ids + 1, seq->draft, n_draft * sizeof *ids);
 }
 
 static void fill_seq(const wf_seq *q, int32_t i, int32_t i_token, sections *p)
@@ -77,6 +80,7 @@ static void fill_seq(const wf_seq *q, int32_t i, int32_t i_token, sections *p)
     p->at[WF_PLAN_AT_CU_SEQLENS][i] = i_token;
     p->at[WF_PLAN_AT_SEQ_ROW][i] = q->row;
     p->at[WF_PLAN_AT_SEQ_PAST][i] = q->n_past;
+    p->at[WF_PLAN_AT_SEQ_JOIN][i] = q->join;
     for (int32_t k = 0; k < q->n_new; k++) {
         p->at[WF_PLAN_AT_TOKEN_SEQ][i_token + k] = i;
         p->at[WF_PLAN_AT_TOKEN_POS][i_token + k] = q->n_past + k;
@@ -91,10 +95,10 @@ static void fill_seqs(const wf_schedule *s, sections *p)
         const wf_seq *q = &s->seqs[i];
         fill_seq(q, i, i_token, p);
         i_token += q->n_new;
-        if (q->sample) {
-            p->at[WF_PLAN_AT_SAMPLE_TOKEN][i_sample] = i_token - 1;
+        for (int32_t back = q->n_samples - 1; back >= 0; back--) {
+            p->at[WF_PLAN_AT_SAMPLE_TOKEN][i_sample] = i_token - 1 - back;
             p->at[WF_PLAN_AT_SAMPLE_ROW][i_sample] = q->row;
-            p->at[WF_PLAN_AT_SAMPLE_POS][i_sample++] = q->n_past + q->n_new;
+            p->at[WF_PLAN_AT_SAMPLE_POS][i_sample++] = q->n_past + q->n_new - back;
         }
         if (q->join) {
             p->at[WF_PLAN_AT_JOIN_ROW][i_join] = q->row;
@@ -105,14 +109,15 @@ static void fill_seqs(const wf_schedule *s, sections *p)
     p->at[WF_PLAN_AT_CU_SEQLENS][s->n_seqs] = i_token;
 }
 
-// Rows beyond the live ones: token 0 at position 1, so that nobody takes them for new, in a row of
-// their own. Sampled rows beyond the live ones, likewise (a replayed row is not sampled).
+// Rows beyond the live ones: token 0 at position 1, in a row of their own. Sampled rows beyond the
+// live ones, likewise (a replayed row is not sampled).
 static void pad_seqs(const wf_schedule *s, const int32_t *h, int32_t row, sections *p)
 {
     for (int32_t i = s->n_seqs; i < h[WF_PLAN_SEQS]; i++) {
         p->at[WF_PLAN_AT_CU_SEQLENS][i + 1] = i + 1;
         p->at[WF_PLAN_AT_SEQ_ROW][i] = row;
         p->at[WF_PLAN_AT_SEQ_PAST][i] = 1;
+        p->at[WF_PLAN_AT_SEQ_JOIN][i] = 0;
         p->at[WF_PLAN_AT_TOKEN_SEQ][i] = i;
         p->at[WF_PLAN_AT_TOKEN_POS][i] = 1;
         p->at[WF_PLAN_AT_HOST_ID][i] = 0;

@@ -20,6 +20,7 @@ struct wf_sequence {
     uint32_t n_stop;
     int32_t *stop;      // [n_stop] ids that end it, EOS included
     int32_t *prompt;    // [out.n_prompt]
+    int32_t *draft;     // tokens proposed to come after the last; NULL: nobody proposes any
     int32_t *token;     // [n_limit] from here on NULL until wf_sequence_open()
     int64_t *time_ns;   // [n_limit]
     float *logprob;     // [n_limit], where asked for

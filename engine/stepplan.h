@@ -54,12 +54,13 @@ typedef enum wf_plan_kind { WF_PLAN_STEP = 1, WF_PLAN_STOP = 2 } wf_plan_kind;
     X(CU_SEQLENS, h[WF_PLAN_SEQS] + 1)                                                             \
     X(SEQ_ROW, h[WF_PLAN_SEQS])                                                                    \
     X(SEQ_PAST, h[WF_PLAN_SEQS])                                                                   \
+    X(SEQ_JOIN, h[WF_PLAN_SEQS]) /* 1: its row is new */                                           \
     X(TOKEN_SEQ, h[WF_PLAN_TOKENS])                                                                \
     X(TOKEN_POS, h[WF_PLAN_TOKENS])                                                                \
     X(HOST_ID, h[WF_PLAN_TOKENS])       /* token id, or -1: the row's last token */                \
     X(SAMPLE_TOKEN, h[WF_PLAN_SAMPLES]) /* packed token whose hidden state is sampled */           \
-    X(SAMPLE_ROW, h[WF_PLAN_SAMPLES])                                                              \
-    X(SAMPLE_POS, h[WF_PLAN_SAMPLES])                          /* position of the token drawn */   \
+    X(SAMPLE_ROW, h[WF_PLAN_SAMPLES])   /* a row to verify is sampled several times */             \
+    X(SAMPLE_POS, h[WF_PLAN_SAMPLES])   /* position of the token drawn */                          \
     X(LOGIT_INDEX, h[WF_PLAN_SAMPLES] * h[WF_PLAN_GROUP_SIZE]) /* gathered slices into rows */     \
     X(MOVE_FROM, h[WF_PLAN_MOVES])                                                                 \
     X(MOVE_TO, h[WF_PLAN_MOVES])                                                                   \
@@ -83,8 +84,9 @@ int64_t wf_plan_layout(const int32_t *header, int64_t offsets[WF_PLAN_N_SECTIONS
 // Limits of an engine, from which the largest possible plan follows.
 typedef struct wf_plan_limits {
     int32_t max_rows, step_tokens, page_tokens, slot_pages, group_size;
-    int32_t n_top; // most logprobs a row may ask for; -1: none may
-    bool pad;      // steps of decode rows alone are padded
+    int32_t n_top;        // most logprobs a row may ask for; -1: none may
+    bool pad;             // steps of decode rows alone are padded
+    int32_t shared_pages; // most shared pages a step may name; 0: none are shared
 } wf_plan_limits;
 
 // The bucket of n_rows decode rows, at most max_rows, and of a longest context.

@@ -37,6 +37,7 @@ static void put_seq(const wf_warmup *w, sections *p, int32_t i, int32_t i_token,
     p->at[WF_PLAN_AT_CU_SEQLENS][i + 1] = i_token + n;
     p->at[WF_PLAN_AT_SEQ_ROW][i] = w->limits.max_rows;
     p->at[WF_PLAN_AT_SEQ_PAST][i] = past;
+    p->at[WF_PLAN_AT_SEQ_JOIN][i] = 0;
     for (int32_t k = 0; k < n; k++) {
         p->at[WF_PLAN_AT_TOKEN_SEQ][i_token + k] = i;
         p->at[WF_PLAN_AT_TOKEN_POS][i_token + k] = past + k;

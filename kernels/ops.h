@@ -24,6 +24,7 @@ typedef struct wf_batch {
     const int32_t *cu_seqlens; // [S+1] first packed token of each sequence
     const int32_t *seq_row;    // [S] row slot of each sequence
     const int32_t *seq_past;   // [S] tokens already in the KV cache
+    const int32_t *seq_join;   // [S] 1: its row is new with this step, wherever it begins
     const int32_t *token_seq;  // [T] sequence of each packed token
     const int32_t *token_pos;  // [T] position of each packed token in its request
     const int32_t *page_table; // [R][page_stride] page numbers, row-indexed
@@ -165,7 +166,7 @@ typedef struct wf_row_sampling {
 } wf_row_sampling;
 
 // counts[row][id]: bit 15 set when id is in the row's prompt, low bits count generated ids. Counts
-// every token of the batch as it is fed; a sequence with seq_past 0 starts from a cleared row.
+// every token of the batch as it is fed; a sequence that joins starts from a cleared row.
 // Needed only where penalties are used.
 typedef struct wf_count_args {
     const wf_batch *batch;

@@ -204,16 +204,16 @@ wf_status wf_cuda_kv_copy(wf_backend *be, wf_stream *s, const wf_kv_copy_args *a
     return kv_copy_words<uint16_t>(be, s, a);
 }
 
-// ---- count: rows that start are cleared, then every token is counted
+// ---- count: rows that join are cleared, then every token is counted
 // ------------------------------
 
 #define COUNT_PROMPT 0x8000u // sampling.h: WF_COUNT_PROMPT
 
-static __global__ void clear_counts_kernel(const int32_t *seq_past, const int32_t *seq_row,
+static __global__ void clear_counts_kernel(const int32_t *seq_join, const int32_t *seq_row,
                                            uint16_t *counts, int64_t stride)
 {
     wait_for_previous();
-    if (seq_past[blockIdx.x] != 0) return;
+    if (!seq_join[blockIdx.x]) return;
     uint16_t *row = counts + seq_row[blockIdx.x] * stride;
     for (int64_t k = threadIdx.x; k < stride; k += blockDim.x)
         row[k] = 0;
@@ -247,7 +247,7 @@ wf_status wf_cuda_count(wf_backend *be, wf_stream *s, const wf_count_args *a)
     WF_TRY(wf_check_count(a, cu->act));
     if (a->batch->n_tokens == 0) return WF_OK;
     WF_TRY(wf_cuda_launch(cu, stream_of(be, s), "count", clear_counts_kernel,
-                          dim3((unsigned)a->batch->n_seqs), dim3(1024), 0, a->batch->seq_past,
+                          dim3((unsigned)a->batch->n_seqs), dim3(1024), 0, a->batch->seq_join,
                           a->batch->seq_row, a->counts, a->counts_stride));
     return wf_cuda_launch(cu, stream_of(be, s), "count", count_kernel,
                           dim3((unsigned)div_up64(a->batch->n_tokens, 256)), dim3(256), 0,

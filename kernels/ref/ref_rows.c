@@ -114,7 +114,7 @@ wf_status wf_ref_count(wf_backend *be, wf_stream *s, const wf_count_args *a)
     WF_TRY(wf_check_count(a, WF_F32));
     const wf_batch *b = a->batch;
     for (int32_t i = 0; i < b->n_seqs; i++)
-        if (b->seq_past[i] == 0)
+        if (b->seq_join[i])
             memset(a->counts + (int64_t)b->seq_row[i] * a->counts_stride, 0,
                    (size_t)a->counts_stride * sizeof *a->counts);
     for (int32_t t = 0; t < b->n_tokens; t++) {

@@ -44,7 +44,12 @@ static void bench(int32_t rows, wf_sequence *sequence)
                            .page_tokens = 64,
                            .n_pages = rows * 40,
                            .max_pages = 128};
-    wf_plan_limits limits = {rows, c.step_tokens, 64, 0, 1, -1, true};
+    wf_plan_limits limits = {.max_rows = rows,
+                             .step_tokens = c.step_tokens,
+                             .page_tokens = 64,
+                             .group_size = 1,
+                             .n_top = -1,
+                             .pad = true};
     if (wf_batcher_create(&c, &b) != WF_OK || wf_schedule_create(b, &s) != WF_OK) exit(1);
     for (int i = 0; i < N_WAITING; i++) {
         wf_batcher_request r = {.tag = sequence,
@@ -53,15 +58,17 @@ static void bench(int32_t rows, wf_sequence *sequence)
         if (wf_batcher_submit(b, &r) != WF_OK) exit(1);
     }
     int32_t *plan = malloc((size_t)wf_plan_most_words(&limits) * sizeof *plan);
-    bool *ended = calloc((size_t)rows, sizeof *ended);
-    if (!plan || !ended) exit(1);
+    wf_gain *gains = malloc((size_t)rows * sizeof *gains);
+    if (!plan || !gains) exit(1);
+    for (int32_t i = 0; i < rows; i++)
+        gains[i] = (wf_gain){.n_tokens = 1};
     for (int i = -3 * rows / 32 - 300; i < N_STEPS; i++) { // first until the batch is full
         int64_t t0 = wf_clock_ns();
         wf_batcher_plan(b, 0, false, s);
         int64_t t1 = wf_clock_ns();
         wf_planfill(s, &limits, c.max_pages, plan);
         int64_t t2 = wf_clock_ns();
-        wf_batcher_commit(b, s, ended);
+        wf_batcher_commit(b, s, gains);
         if (i < 0) continue;
         plan_ns[i] = t1 - t0;
         fill_ns[i] = t2 - t1;
@@ -71,7 +78,7 @@ static void bench(int32_t rows, wf_sequence *sequence)
     printf("%d,%d,%d,%.2f,%.2f,%.2f,%.2f\n", rows, N_WAITING, N_STEPS,
            (double)plan_ns[N_STEPS / 2] / 1e3, (double)plan_ns[0] / 1e3,
            (double)fill_ns[N_STEPS / 2] / 1e3, (double)fill_ns[0] / 1e3);
-    free(ended);
+    free(gains);
     free(plan);
     wf_schedule_destroy(s);
     wf_batcher_destroy(b);

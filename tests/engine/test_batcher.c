@@ -28,6 +28,7 @@ typedef struct sim {
     int32_t delivered; // tokens committed
     int32_t on_device; // tokens in the KV cache of its present stay
     int32_t drawn;     // tokens drawn so far, in flight included
+    int32_t n_shared;  // tokens that it shares when it joins
     bool over, in_batch;
     int32_t row;
 } sim;
@@ -43,7 +44,9 @@ typedef struct world {
     int64_t n_planned, n_committed;
     bool seen_over[512];
     int64_t leave_at; // before this step every third request is let go; 0: never
-    int n_asked, n_gone;
+    int n_asked, n_gone, n_verified;
+    int32_t kept[3], n_kept; // pages of a prompt that others share
+    int n_shares;
 } world;
 
 static int32_t pages(const world *w, int32_t n_tokens)
@@ -67,21 +70,64 @@ static void apply_moves(world *w, const wf_schedule *s)
         w->table[s->page_row[i] * w->cfg.max_pages + s->page_col[i]] = s->page[i];
 }
 
-// No page may belong to two rows of one step.
+// No page may belong to two rows of one step, but for shared ones, which nobody writes.
 static void check_pages(world *w, const wf_schedule *s)
 {
+    enum { NOBODY, READ, WRITTEN };
     if (w->cfg.reorder == WF_REORDER_COPY) return;
     char *used = calloc((size_t)w->cfg.n_pages, 1);
+    for (int32_t i = 0; i < w->n_kept; i++)
+        used[w->kept[i]] = READ;
     for (int32_t i = 0; i < s->n_seqs; i++) {
         const wf_seq *q = &s->seqs[i];
         for (int32_t c = 0; c < pages(w, q->n_past + q->n_new); c++) {
             int32_t page = w->table[q->row * w->cfg.max_pages + c];
+            bool writes = (c + 1) * w->cfg.page_tokens > q->n_past;
             assert_in_range(page, 0, w->cfg.n_pages - 1);
-            assert_false(used[page]);
-            used[page] = 1;
+            assert_true(used[page] == NOBODY || (w->cfg.share && used[page] == READ && !writes));
+            used[page] = writes ? WRITTEN : READ;
         }
     }
     free(used);
+}
+
+// Offers pages of the first prompt that was kept; often, not always.
+static int32_t share_kept(void *context, void *tag, int32_t most, int32_t *out)
+{
+    world *w = context;
+    sim *x = tag;
+    int32_t n = w->n_kept < most ? w->n_kept : most;
+    if (draw(4) == 0) n = 0;
+    memcpy(out, w->kept, (size_t)n * sizeof *out);
+    x->n_shared = n * w->cfg.page_tokens;
+    w->n_shares += n > 0;
+    return n;
+}
+
+// Keeps the whole pages of the first prompt that is computed, as a cache of prefixes would.
+static void keep_prompt(world *w, const wf_schedule *s)
+{
+    for (int32_t i = 0; i < s->n_seqs && w->cfg.share && w->n_kept == 0; i++) {
+        const wf_seq *q = &s->seqs[i];
+        const sim *x = q->tag;
+        if (!x || q->n_past + q->n_new != x->n_prompt) continue;
+        for (; w->n_kept < x->n_prompt / w->cfg.page_tokens && w->n_kept < 3; w->n_kept++) {
+            w->kept[w->n_kept] = w->table[q->row * w->cfg.max_pages + w->n_kept];
+            wf_kvpool_hold(wf_batcher_pool(w->b), w->kept[w->n_kept]);
+        }
+    }
+}
+
+// Its last token, which is known, and tokens that may all count. What it gains, its commit says.
+static void check_verify(const wf_seq *q, sim *x)
+{
+    assert_int_equal(q->n_past + 1, x->n_prompt + x->drawn);
+    assert_int_equal(x->drawn, x->delivered);
+    assert_int_equal(q->n_samples, q->n_new);
+    assert_true(x->drawn + q->n_new <= x->n_limit);
+    assert_true(q->known);
+    x->on_device++;
+    x->drawn++;
 }
 
 static void check_seq(const wf_seq *q)
@@ -91,24 +137,29 @@ static void check_seq(const wf_seq *q)
         assert_null(x);
         return;
     }
+    assert_int_equal(q->join, !x->in_batch);
     if (q->join) {
-        assert_int_equal(q->n_past, 0);
+        assert_int_equal(q->n_past, x->n_shared);
         x->in_batch = true;
         x->row = q->row;
-        x->on_device = 0;
+        x->on_device = x->n_shared;
     }
     assert_true(x->in_batch);
     assert_int_equal(q->row, x->row); // the row the device has it in
     assert_int_equal(q->n_past, x->on_device);
     assert_true(q->n_new >= 1);
+    assert_int_equal(q->kind == WF_SEQ_CHUNK, q->n_past < x->n_prompt);
+    if (q->known) assert_true(q->n_past - x->n_prompt < x->delivered);
+    if (q->kind == WF_SEQ_VERIFY) {
+        check_verify(q, x);
+        return;
+    }
     // Only tokens that exist are fed; a known one was committed before.
     assert_true(q->n_past + q->n_new <= x->n_prompt + x->drawn);
-    assert_int_equal(q->decode, q->n_past >= x->n_prompt);
-    if (!q->decode) assert_true(q->n_past + q->n_new <= x->n_prompt);
-    if (q->known) assert_true(q->n_past - x->n_prompt < x->delivered);
-    assert_int_equal(q->sample, q->n_past + q->n_new == x->n_prompt + x->drawn);
+    if (q->kind == WF_SEQ_CHUNK) assert_true(q->n_past + q->n_new <= x->n_prompt);
+    assert_int_equal(q->n_samples, q->n_past + q->n_new == x->n_prompt + x->drawn);
     x->on_device += q->n_new;
-    if (q->sample) x->drawn++;
+    x->drawn += q->n_samples;
     assert_true(x->drawn <= x->n_limit);
 }
 
@@ -127,9 +178,10 @@ static void check_schedule(world *w, wf_schedule *s)
         assert_in_range(q->row, 0, w->cfg.max_rows - 1);
         check_seq(q);
         n_tokens += q->n_new;
-        n_decode += q->decode;
-        n_samples += q->sample;
-        if (q->decode) assert_int_equal(i, n_decode - 1); // decode rows come first
+        n_decode += q->kind == WF_SEQ_DECODE;
+        n_samples += q->n_samples;
+        w->n_verified += q->kind == WF_SEQ_VERIFY && q->n_new > 1;
+        if (q->kind == WF_SEQ_DECODE) assert_int_equal(i, n_decode - 1); // decode rows come first
     }
     check_pages(w, s);
     assert_int_equal(s->n_tokens, n_tokens);
@@ -137,29 +189,44 @@ static void check_schedule(world *w, wf_schedule *s)
     assert_int_equal(s->n_samples, n_samples);
     assert_true(n_tokens <= w->cfg.step_tokens);
     assert_true(s->n_seqs <= w->cfg.max_rows);
+    assert_true(s->n_samples <= w->cfg.max_rows);
+}
+
+// Of what a sequence draws, as much as counts: all, or of proposed ones the first few.
+static wf_gain gain_of(const wf_seq *q, sim *x)
+{
+    int32_t most = q->kind == WF_SEQ_VERIFY ? 1 + (int32_t)draw((uint32_t)q->n_samples) : 1;
+    wf_gain g = {0};
+    while (g.n_tokens < most && !g.over) {
+        g.n_tokens++;
+        x->delivered++;
+        g.over = x->delivered == x->eos_at || x->delivered == x->n_limit;
+    }
+    x->on_device += x->in_batch ? g.n_tokens - 1 : 0;
+    x->drawn += g.n_tokens - 1;
+    return g;
 }
 
 static void commit_oldest(world *w)
 {
-    bool ended[512];
+    wf_gain gains[512];
     wf_schedule *s = w->ring[w->n_committed++ % 2];
     int n = 0;
     for (int32_t i = 0; i < s->n_seqs; i++) {
         const wf_seq *q = &s->seqs[i];
         sim *x = q->tag;
-        if (!q->sample) continue;
+        if (q->n_samples == 0) continue;
         if (q->discard || x->over) {
-            ended[n++] = true;
+            gains[n++] = (wf_gain){.n_tokens = 1, .over = true};
             continue;
         }
-        x->delivered++;
-        ended[n] = x->delivered == x->eos_at || x->delivered == x->n_limit;
-        if (ended[n++]) {
+        gains[n] = gain_of(q, x);
+        if (gains[n++].over) {
             x->over = true;
             w->n_over++;
         }
     }
-    wf_batcher_commit(w->b, s, ended);
+    wf_batcher_commit(w->b, s, gains);
 }
 
 static void forget_left(world *w) // rows that ended leave before the next plan
@@ -207,6 +274,7 @@ static void run_world(world *w)
         wf_schedule *s = w->ring[w->n_planned % 2];
         wf_batcher_plan(w->b, step, w->n_submitted == w->n_sims, s);
         check_schedule(w, s);
+        keep_prompt(w, s);
         if (s->n_seqs > 0) w->n_planned++;
         int64_t may_fly = s->n_seqs > 0 ? w->steps_ahead : 0;
         while (w->n_planned - w->n_committed > may_fly)
@@ -214,6 +282,8 @@ static void run_world(world *w)
     }
     while (w->n_committed < w->n_planned)
         commit_oldest(w);
+    while (w->n_kept > 0)
+        wf_kvpool_drop(wf_batcher_pool(w->b), w->kept[--w->n_kept]);
     wf_schedule *s = w->ring[w->n_planned % 2];
     wf_batcher_plan(w->b, INT64_MAX / 2, true, s);
     assert_int_equal(s->n_seqs, 0);
@@ -248,6 +318,18 @@ static void make_world(world *w, uint64_t seed, wf_reorder reorder, wf_fusion fu
     }
     w->table = calloc((size_t)rows * (size_t)w->cfg.max_pages, sizeof *w->table);
     assert_int_equal(wf_batcher_create(&w->cfg, &w->b), WF_OK);
+    assert_int_equal(wf_schedule_create(w->b, &w->ring[0]), WF_OK);
+    assert_int_equal(wf_schedule_create(w->b, &w->ring[1]), WF_OK);
+}
+
+// The same requests with other limits.
+static void remake_batcher(world *w, const wf_batcher_config *c)
+{
+    wf_schedule_destroy(w->ring[0]);
+    wf_schedule_destroy(w->ring[1]);
+    wf_batcher_destroy(w->b);
+    w->cfg = *c;
+    assert_int_equal(wf_batcher_create(c, &w->b), WF_OK);
     assert_int_equal(wf_schedule_create(w->b, &w->ring[0]), WF_OK);
     assert_int_equal(wf_schedule_create(w->b, &w->ring[1]), WF_OK);
 }
@@ -289,6 +371,100 @@ static void random_jobs_end_and_leave_nothing_behind(void **state)
             }
 }
 
+// Requests whose prompts begin as another's do share its pages, and leave them as they are.
+static void random_jobs_end_when_pages_are_shared(void **state)
+{
+    (void)state;
+    int n_shares = 0;
+    for (uint64_t seed = 1; seed <= 1200; seed++) {
+        world w;
+        make_world(&w, seed, WF_REORDER_INDEX, (wf_fusion)(seed % 4));
+        wf_batcher_config c = w.cfg;
+        c.share = share_kept;
+        c.share_context = &w;
+        c.n_pages += 3; // those that are kept
+        remake_batcher(&w, &c);
+        run_world(&w);
+        n_shares += w.n_shares;
+        free_world(&w);
+    }
+    assert_true(n_shares > 5000);
+}
+
+// One page, counted: held by the one who keeps it, by A, by B, and free when all have gone.
+static int32_t share_first(void *context, void *tag, int32_t most, int32_t *out)
+{
+    (void)tag;
+    assert_true(most >= 1);
+    out[0] = *(const int32_t *)context;
+    return 1;
+}
+
+static void a_shared_page_is_free_when_all_have_gone(void **state)
+{
+    (void)state;
+    int32_t page;
+    wf_batcher_config c = {.max_rows = 2,
+                           .step_tokens = 16,
+                           .page_tokens = 4,
+                           .n_pages = 6,
+                           .max_pages = 3,
+                           .share = share_first,
+                           .share_context = &page};
+    wf_batcher *b;
+    wf_schedule *s;
+    int tag[2];
+    assert_int_equal(wf_batcher_create(&c, &b), WF_OK);
+    assert_int_equal(wf_schedule_create(b, &s), WF_OK);
+    wf_kvpool *pool = wf_batcher_pool(b);
+    page = wf_kvpool_take(pool); // computed by somebody before
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(wf_batcher_submit(b, &(wf_batcher_request){&tag[i], 6, 1 + i, 0}), WF_OK);
+    wf_batcher_plan(b, 0, true, s);
+    assert_int_equal(s->n_seqs, 2);
+    assert_int_equal(s->n_tokens, 4); // two of six tokens each
+    assert_int_equal(s->n_joins, 2);
+    assert_int_equal(s->n_shared, 2);
+    assert_int_equal(s->kv_pages, 3);
+    for (int i = 0; i < 2; i++) {
+        assert_true(s->seqs[i].join && s->seqs[i].n_past == 4 && s->seqs[i].n_new == 2);
+        assert_int_equal(s->page_col[2 * i], 0);
+        assert_int_equal(s->page[2 * i], page);
+        assert_int_not_equal(s->page[2 * i + 1], page);
+    }
+    wf_kvpool_drop(pool, page); // whoever kept it has enough of it
+    assert_int_equal(wf_kvpool_n_free(pool), 3);
+    wf_gain gains[2] = {{1, true}, {1, false}};
+    wf_batcher_commit(b, s, gains);
+    wf_batcher_plan(b, 0, true, s); // A leaves, B goes on
+    assert_int_equal(wf_kvpool_n_free(pool), 4);
+    gains[0].over = true;
+    wf_batcher_commit(b, s, gains);
+    wf_batcher_plan(b, 0, true, s);
+    assert_int_equal(s->n_seqs, 0);
+    assert_int_equal(wf_kvpool_n_free(pool), 6);
+    wf_schedule_destroy(s);
+    wf_batcher_destroy(b);
+}
+
+// Rows for which tokens are proposed gain several at a step, whatever the policies.
+static void random_jobs_end_when_tokens_are_proposed(void **state)
+{
+    (void)state;
+    int n_verified = 0;
+    for (uint64_t seed = 1; seed <= 1200; seed++) {
+        world w;
+        make_world(&w, seed, (wf_reorder)(seed % 3), (wf_fusion)(seed / 3 % 4));
+        wf_batcher_config c = w.cfg;
+        c.n_draft = 1 + (int32_t)draw(6);
+        remake_batcher(&w, &c);
+        run_world(&w);
+        n_verified += w.n_verified;
+        free_world(&w);
+    }
+    assert_true(n_verified > 5000);
+}
+
 static void plan_batch(world *w, int n, int32_t n_prompt, int32_t n_limit)
 {
     for (int i = 0; i < n; i++) {
@@ -319,8 +495,8 @@ static void static_batch_waits_until_full_and_lets_nobody_join(void **state)
     plan_batch(&w, 3, 2, 5);
     wf_batcher_plan(w.b, 0, false, s);
     assert_int_equal(s->n_seqs, 4);
-    bool ended[4] = {false, true, false, false};
-    wf_batcher_commit(w.b, s, ended);
+    wf_gain gains[4] = {{1, false}, {1, true}, {1, false}, {1, false}};
+    wf_batcher_commit(w.b, s, gains);
     wf_batcher_plan(w.b, 0, false, s);
     assert_int_equal(s->n_seqs, 3); // one left, nobody joined
     assert_int_equal(wf_batcher_n_waiting(w.b), 2);
@@ -347,8 +523,8 @@ static void window_closes_by_time_or_when_full(void **state)
     assert_int_equal(wf_batcher_wake_ns(w.b), 50);
     wf_batcher_plan(w.b, 50, false, s);
     assert_int_equal(s->n_seqs, 2);
-    bool ended[4] = {true, true, true, true};
-    wf_batcher_commit(w.b, s, ended);
+    wf_gain gains[4] = {{1, true}, {1, true}, {1, true}, {1, true}};
+    wf_batcher_commit(w.b, s, gains);
     plan_batch(&w, 4, 2, 1);
     wf_batcher_plan(w.b, 10, false, s);
     assert_int_equal(s->n_seqs, 4); // full: no need to wait
@@ -387,12 +563,14 @@ static void contradictory_limits_are_refused(void **state)
     (void)state;
     const wf_batcher_config good = {
         .max_rows = 4, .step_tokens = 8, .page_tokens = 4, .n_pages = 5, .max_pages = 9};
-    wf_batcher_config bad[4] = {good, good, good, good};
+    wf_batcher_config bad[6] = {good, good, good, good, good, good};
     bad[0].step_tokens = 3;
     bad[1].max_rows = 0;
     bad[2].fusion = WF_FUSION_INSTANCES, bad[2].instances = 5;
     bad[3].reorder = WF_REORDER_COPY;
-    for (int i = 0; i < 4; i++) {
+    bad[4].reorder = WF_REORDER_COPY, bad[4].slot_pages = 9, bad[4].share = share_first;
+    bad[5].reorder = WF_REORDER_OFF, bad[5].share = share_first;
+    for (int i = 0; i < 6; i++) {
         wf_batcher *b = NULL;
         assert_int_equal(wf_batcher_create(&bad[i], &b), WF_CONFIG);
         assert_null(b);
@@ -404,6 +582,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(random_jobs_end_and_leave_nothing_behind),
         cmocka_unit_test(random_jobs_end_when_requests_are_let_go),
+        cmocka_unit_test(random_jobs_end_when_tokens_are_proposed),
+        cmocka_unit_test(random_jobs_end_when_pages_are_shared),
+        cmocka_unit_test(a_shared_page_is_free_when_all_have_gone),
         cmocka_unit_test(static_batch_waits_until_full_and_lets_nobody_join),
         cmocka_unit_test(window_closes_by_time_or_when_full),
         cmocka_unit_test(what_never_fits_is_refused_with_the_numbers),

@@ -47,8 +47,8 @@ static int64_t make_plan(int32_t n, wf_sequence *seqs, int32_t *plan)
                            .row = i,
                            .n_past = 20 + i,
                            .n_new = 1,
-                           .decode = true,
-                           .sample = sample};
+                           .kind = WF_SEQ_DECODE,
+                           .n_samples = sample};
         s.n_samples += sample;
         s.max_context = 21 + i;
     }
@@ -84,11 +84,56 @@ static void padded_plans_of_a_bucket_are_laid_out_alike(void **state)
     free(seqs);
 }
 
+// A row that joins beyond position 0 says so itself; a row to verify is sampled at every token.
+static void chunks_join_anywhere_and_drafts_are_sampled(void **state)
+{
+    (void)state;
+    int32_t prompt[20], token[4] = {100, 101, 102, 103}, draft[2] = {7, 8};
+    for (int32_t i = 0; i < 20; i++)
+        prompt[i] = 200 + i;
+    wf_sequence asked = {.out.n_prompt = 20, .prompt = prompt, .token = token, .draft = draft};
+    wf_seq list[2] = {{.tag = &asked,
+                       .kind = WF_SEQ_VERIFY,
+                       .row = 1,
+                       .n_past = 23,
+                       .n_new = 3,
+                       .n_samples = 3,
+                       .known = true},
+                      {.tag = &asked,
+                       .kind = WF_SEQ_CHUNK,
+                       .row = 0,
+                       .n_past = 16,
+                       .n_new = 4,
+                       .n_samples = 1,
+                       .join = true}};
+    wf_schedule s = {.seqs = list,
+                     .n_seqs = 2,
+                     .n_tokens = 7,
+                     .n_samples = 4,
+                     .n_joins = 1,
+                     .max_new = 4,
+                     .max_context = 26};
+    int32_t *plan = malloc((size_t)wf_plan_most_words(&limits) * sizeof *plan);
+    int64_t at[WF_PLAN_N_SECTIONS];
+    assert_true(wf_plan_valid(plan, wf_planfill(&s, &limits, MAX_PAGES, plan), &limits));
+    wf_plan_layout(plan, at);
+    const int32_t joins[] = {0, 1}, ids[] = {103, 7, 8, 216, 217, 218, 219};
+    const int32_t sampled[] = {0, 1, 2, 6}, rows[] = {1, 1, 1, 0}, positions[] = {24, 25, 26, 20};
+    assert_memory_equal(plan + at[WF_PLAN_AT_SEQ_JOIN], joins, sizeof joins);
+    assert_memory_equal(plan + at[WF_PLAN_AT_HOST_ID], ids, sizeof ids);
+    assert_memory_equal(plan + at[WF_PLAN_AT_SAMPLE_TOKEN], sampled, sizeof sampled);
+    assert_memory_equal(plan + at[WF_PLAN_AT_SAMPLE_ROW], rows, sizeof rows);
+    assert_memory_equal(plan + at[WF_PLAN_AT_SAMPLE_POS], positions, sizeof positions);
+    assert_int_equal(plan[at[WF_PLAN_AT_JOIN_ROW]], 0);
+    free(plan);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(buckets_hold_their_rows),
         cmocka_unit_test(padded_plans_of_a_bucket_are_laid_out_alike),
+        cmocka_unit_test(chunks_join_anywhere_and_drafts_are_sampled),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -215,7 +215,7 @@ wf_batch *op_batch(wf_backend *be, const op_seq *seqs, int32_t n_seqs, int32_t f
     size_pool(seqs, n_seqs, page_tokens);
     wf_batch *b = host_block(sizeof *b);
     *b = (wf_batch){.n_seqs = n_seqs, .page_stride = OP_MAX_PAGES};
-    int32_t cu[OP_MAX_SEQS + 1] = {0}, row[OP_MAX_SEQS], past[OP_MAX_SEQS];
+    int32_t cu[OP_MAX_SEQS + 1] = {0}, row[OP_MAX_SEQS], past[OP_MAX_SEQS], join[OP_MAX_SEQS];
     for (int32_t s = 0; s < n_seqs; s++)
         cu[s + 1] = cu[s] + seqs[s].n_new;
     b->n_tokens = cu[n_seqs];
@@ -228,6 +228,7 @@ wf_batch *op_batch(wf_backend *be, const op_seq *seqs, int32_t n_seqs, int32_t f
         int32_t context = seqs[s].past + seqs[s].n_new;
         row[s] = row_of(first_id + s);
         past[s] = seqs[s].past;
+        join[s] = seqs[s].past == 0;
         if (seqs[s].n_new == 1 && b->n_decode == s) b->n_decode++;
         if (seqs[s].n_new > b->max_new) b->max_new = seqs[s].n_new;
         if (context > b->max_context) b->max_context = context;
@@ -241,6 +242,7 @@ wf_batch *op_batch(wf_backend *be, const op_seq *seqs, int32_t n_seqs, int32_t f
     b->cu_seqlens = op_put(be, cu, (size_t)(n_seqs + 1) * ints);
     b->seq_row = op_put(be, row, (size_t)n_seqs * ints);
     b->seq_past = op_put(be, past, (size_t)n_seqs * ints);
+    b->seq_join = op_put(be, join, (size_t)n_seqs * ints);
     b->token_seq = op_put(be, token_seq, (size_t)b->n_tokens * ints);
     b->token_pos = op_put(be, token_pos, (size_t)b->n_tokens * ints);
     b->page_table = op_put(be, pages, (size_t)OP_MAX_SEQS * OP_MAX_PAGES * ints);

@@ -175,6 +175,9 @@ static void copies_pages(void **state)
 #define VOCAB  11
 #define STRIDE 14
 
+// A sequence joins where the plan says so: one that shares pages begins beyond position 0.
+static const int32_t joins[N_OF(seqs)] = {0, 0, 1, 1};
+
 static void work_count(wf_backend *be, void *out)
 {
     int32_t ids[16];
@@ -188,7 +191,9 @@ static void work_count(wf_backend *be, void *out)
         for (int v = 0; v < STRIDE; v++) // near the end of what counts can hold
             counts[i * STRIDE + v] = (uint16_t)(0x7ffd + v % 3);
     }
-    wf_count_args a = {.batch = op_batch(be, seqs, N_OF(seqs), 1, 16),
+    wf_batch *b = op_batch(be, seqs, N_OF(seqs), 1, 16);
+    b->seq_join = op_put(be, joins, sizeof joins);
+    wf_count_args a = {.batch = b,
                        .ids = op_put(be, ids, sizeof ids),
                        .sampling = op_put(be, sampling, sizeof sampling),
                        .counts = op_put(be, counts, sizeof counts),
@@ -204,7 +209,7 @@ static void counts(void **state)
     (void)state;
     uint16_t words[OP_MAX_SEQS * STRIDE];
     work_count(op.be, words);
-    // seqs[2] starts at position 0: its row was cleared, then five ids of its prompt were marked.
+    // seqs[2] and seqs[3] join, at positions 0 and 4: their rows were cleared, then ids counted.
     wf_batch *b = op_batch(op.be, seqs, N_OF(seqs), 1, 16);
     int32_t row[4], n_marked = 0;
     op_get(op.be, row, b->seq_row, sizeof row);
@@ -213,6 +218,10 @@ static void counts(void **state)
         n_marked += words[row[2] * STRIDE + v] != 0;
     }
     assert_true(n_marked > 0);
+    for (int v = VOCAB; v < STRIDE; v++) {
+        assert_int_equal(words[row[3] * STRIDE + v], 0);
+        assert_int_not_equal(words[row[1] * STRIDE + v], 0);
+    }
     expect_same(work_count, sizeof words);
 }
 
