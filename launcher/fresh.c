@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "io/base/file.h"
+#include "io/base/publish.h"
 #include "io/results/runfile.h"
 #include "io/results/runfile_owner.h"
 
@@ -74,6 +75,8 @@ static wf_status discard(const char *out_dir, const char *runs)
         WF_TRY(join(path, out_dir, entries[i]));
         WF_TRY(remove_tree(path));
     }
+    WF_TRY(join(path, out_dir, "results.h5"));
+    wf_part_clear(path);
     return remove_tree(aside);
 }
 

@@ -7,6 +7,7 @@
 #include "io/base/arena.h"
 #include "io/base/fault.h"
 #include "io/base/file.h"
+#include "io/base/publish.h"
 #include "io/results/payload.h"
 #include "io/results/results_file.h"
 #include "io/results/results_manifest.h"
@@ -223,7 +224,7 @@ static wf_status write_steps(merger *m)
 
 // --- the whole ---
 
-static wf_status write_all(merger *m, const char *part)
+static wf_status write_all(merger *m, const wf_part *part)
 {
     size_t n_runs;
     const wf_run_info *runs = wf_results_runs(m->results, &n_runs);
@@ -237,7 +238,7 @@ static wf_status write_all(merger *m, const char *part)
     return wf_segment_file_close(&m->file, runs, n_runs, NULL);
 }
 
-static wf_status merge_results(wf_results *results, const char *part,
+static wf_status merge_results(wf_results *results, const wf_part *part,
                                const wf_merge_options *options, wf_merge_summary *summary)
 {
     merger m = {.results = results,
@@ -255,7 +256,6 @@ static wf_status merge_results(wf_results *results, const char *part,
     free(m.index);
     free(m.slots);
     free(m.by_place);
-    if (st != WF_OK) unlink(part);
     return st;
 }
 
@@ -279,13 +279,13 @@ static wf_status hash_segments(const char *out_dir, const wf_results *results,
     return WF_OK;
 }
 
-static wf_status publish(const char *out_dir, const char *part, const char *path,
-                         wf_segment_ref *refs, size_t n, wf_merge_summary *summary)
+static wf_status publish(const char *out_dir, wf_part *part, wf_segment_ref *refs, size_t n,
+                         wf_merge_summary *summary)
 {
     wf_segment_ref merged = {.path = "results.h5", .rows = summary->rows};
-    WF_TRY(wf_file_hash(part, &merged.xxh64, &merged.bytes));
+    WF_TRY(wf_file_hash(wf_part_path(part), &merged.xxh64, &merged.bytes));
     WF_TRY(wf_manifest_remove(out_dir));
-    WF_TRY(wf_file_publish(part, path, WF_PUBLISH_REPLACE));
+    WF_TRY(wf_part_publish(part, WF_PUBLISH_REPLACE));
     summary->bytes = merged.bytes;
     return wf_manifest_write(out_dir, &merged, refs, n);
 }
@@ -297,11 +297,11 @@ wf_status wf_merge(const char *out_dir, const wf_merge_options *options, wf_merg
     wf_runs *runs = NULL;
     wf_results *results = NULL;
     wf_segment_ref *refs = NULL;
-    char *part = NULL, *path = NULL;
+    wf_part *part = NULL;
+    char *path = NULL;
     size_t n;
     wf_status st;
     WF_TRY_TO(done, wf_path_join(out_dir, "results.h5", &path));
-    WF_TRY_TO(done, wf_path_join(out_dir, "results.h5.part", &part));
     WF_TRY_TO(done, wf_runs_open(out_dir, &look, &runs));
     const wf_segment_ref *listed = wf_runs_segments(runs, &n);
     if (n == 0) {
@@ -311,14 +311,16 @@ wf_status wf_merge(const char *out_dir, const wf_merge_options *options, wf_merg
     WF_TRY_TO(done, wf_results_open_segments(out_dir, listed, n, NULL, &results));
     WF_TRY_TO(done, wf_alloc(n, sizeof *refs, &refs));
     WF_TRY_TO(done, hash_segments(out_dir, results, listed, n, refs));
+    wf_part_clear(path); // the folder is ours: a merge that left one is gone
+    WF_TRY_TO(done, wf_part_create(path, &part));
     WF_TRY_TO(done, merge_results(results, part, options, &sum));
-    WF_TRY_TO(done, publish(out_dir, part, path, refs, n, &sum));
+    WF_TRY_TO(done, publish(out_dir, part, refs, n, &sum));
     if (summary) *summary = sum;
 done:
     wf_results_close(&results);
     wf_runs_close(&runs);
     free(refs);
-    free(part);
+    wf_part_drop(&part);
     free(path);
     return st;
 }
@@ -330,18 +332,17 @@ wf_status wf_merge_many(const char *const *places, size_t n, const char *path,
     wf_merge_summary sum = {0};
     wf_results *results = NULL;
     int64_t bytes = 0;
-    char *part = NULL;
+    wf_part *part = NULL;
     wf_status st;
-    WF_TRY_TO(done, wf_alloc(strlen(path) + sizeof ".part", 1, &part));
-    sprintf(part, "%s.part", path);
     WF_TRY_TO(done, wf_results_open_many(places, n, &segments, &results));
+    WF_TRY_TO(done, wf_part_create(path, &part));
     WF_TRY_TO(done, merge_results(results, part, options, &sum));
-    WF_TRY_TO(done, wf_file_publish(part, path, WF_PUBLISH_REPLACE));
+    WF_TRY_TO(done, wf_part_publish(part, WF_PUBLISH_REPLACE));
     WF_TRY_TO(done, wf_file_size(path, &bytes));
     sum.bytes = (uint64_t)bytes;
     if (summary) *summary = sum;
 done:
     wf_results_close(&results);
-    free(part);
+    wf_part_drop(&part);
     return st;
 }

@@ -2,7 +2,7 @@
 #include "io/base/file.h"
 
 #include "io/base/arena.h"
-#include "io/base/clock.h"
+#include "io/base/publish.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -41,42 +41,6 @@ static int mkdir_calmly(const char *path)
     do {
         result = mkdir(path, 0777);
     } while (result != 0 && errno == EINTR);
-    return result;
-}
-
-// Whether two names are one file: an interrupted link() may have been carried out all the same.
-static bool is_same(const char *a, const char *b)
-{
-    struct stat x, y;
-    return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_ino == y.st_ino && x.st_dev == y.st_dev;
-}
-
-static int link_calmly(const char *from, const char *to)
-{
-    int result;
-    bool again = false;
-    while ((result = link(from, to)) != 0 && errno == EINTR)
-        again = true;
-    if (result != 0 && again && errno == EEXIST && is_same(from, to)) return 0;
-    return result;
-}
-
-static int unlink_calmly(const char *path)
-{
-    int result;
-    bool again = false;
-    while ((result = unlink(path)) != 0 && errno == EINTR)
-        again = true;
-    return result != 0 && again && errno == ENOENT ? 0 : result;
-}
-
-static int rename_calmly(const char *from, const char *to)
-{
-    int result;
-    bool again = false;
-    while ((result = rename(from, to)) != 0 && errno == EINTR)
-        again = true;
-    if (result != 0 && again && errno == ENOENT && access(to, F_OK) == 0) return 0;
     return result;
 }
 
@@ -206,71 +170,20 @@ static wf_status fail_taken(const char *path)
     return wf_fail_errno(WF_IO, "%s: cannot create", path);
 }
 
-// link() refuses a name that is taken, on every POSIX file system that has links; the others (FAT,
-// some FUSE) say so and get the Linux call.
-static wf_status name_new(const char *part, const char *path)
-{
-    if (link_calmly(part, path) == 0) {
-        if (unlink_calmly(part) != 0) return wf_fail_errno(WF_IO, "%s: cannot remove", part);
-        return WF_OK;
-    }
-    bool no_links = errno == EPERM || errno == EOPNOTSUPP || errno == ENOSYS || errno == EMLINK;
-    if (!no_links) return fail_taken(path);
-    if (renameat2(AT_FDCWD, part, AT_FDCWD, path, RENAME_NOREPLACE) != 0) return fail_taken(path);
-    return WF_OK;
-}
-
-wf_status wf_file_publish(const char *part, const char *path, wf_publish how)
-{
-    if (how != WF_PUBLISH_FAST) WF_TRY(sync_path(part, O_RDONLY));
-    if (how == WF_PUBLISH_NEW)
-        WF_TRY(name_new(part, path));
-    else if (rename_calmly(part, path) != 0)
-        return wf_fail_errno(WF_IO, "%s: cannot rename to %s", part, path);
-    if (how == WF_PUBLISH_FAST) return WF_OK;
-    char *folder;
-    WF_TRY(wf_path_folder(path, &folder));
-    wf_status st = wf_file_sync_folder(folder);
-    free(folder);
-    return st;
-}
-
-// Creates a file beside `path` under a name nobody else takes; its name is own.
-static wf_status part_create(const char *path, char **part, int *fd)
-{
-    size_t size = strlen(path) + 64;
-    char *name;
-    WF_TRY(wf_alloc(size, 1, &name));
-    do {
-        snprintf(name, size, "%s.%ld-%" PRIx64 ".part", path, (long)getpid(),
-                 (uint64_t)wf_clock_unix_ns());
-        *fd = open_calmly(name, O_WRONLY | O_CREAT | O_EXCL);
-    } while (*fd < 0 && errno == EEXIST);
-    if (*fd < 0) {
-        wf_status st = wf_fail_errno(WF_IO, "%s: cannot create", name);
-        free(name);
-        return st;
-    }
-    *part = name;
-    return WF_OK;
-}
-
 wf_status wf_file_write_whole(const char *path, const void *bytes, size_t n_bytes, wf_publish how)
 {
-    char *part = NULL;
-    int fd = -1;
-    WF_TRY(part_create(path, &part, &fd));
-    wf_status st = wf_file_write(fd, part, bytes, n_bytes);
-    if (close(fd) != 0 && st == WF_OK) st = wf_fail_errno(WF_IO, "%s: cannot close", part);
-    if (st == WF_OK) st = wf_file_publish(part, path, how);
-    if (st != WF_OK) unlink(part);
-    free(part);
+    wf_part *part = NULL;
+    WF_TRY(wf_part_create(path, &part));
+    wf_status st = wf_file_write(wf_part_fd(part), wf_part_path(part), bytes, n_bytes);
+    if (st == WF_OK) st = wf_part_publish(part, how);
+    if (st == WF_OK) return wf_part_close(&part);
+    wf_part_drop(&part);
     return st;
 }
 
 wf_status wf_file_claim(const char *path, const void *bytes, size_t n_bytes)
 {
-    int fd = open_calmly(path, O_WRONLY | O_CREAT | O_EXCL);
+    int fd = open_calmly(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW);
     if (fd < 0) return fail_taken(path);
     wf_status st = wf_file_write(fd, path, bytes, n_bytes);
     if (close(fd) != 0 && st == WF_OK) st = wf_fail_errno(WF_IO, "%s: cannot close", path);
@@ -279,8 +192,8 @@ wf_status wf_file_claim(const char *path, const void *bytes, size_t n_bytes)
 
 wf_status wf_file_append(const char *path, const void *line, size_t n_bytes, bool durable)
 {
-    int fd = open_calmly(path, O_WRONLY | O_CREAT | O_APPEND);
-    if (fd < 0) return wf_fail_errno(WF_IO, "%s: cannot open", path);
+    int fd;
+    WF_TRY(wf_file_open_plain(path, O_WRONLY | O_APPEND, &fd));
     wf_status st = wf_file_write(fd, path, line, n_bytes);
     if (st == WF_OK && durable && sync_calmly(fd) != 0)
         st = wf_fail_errno(WF_IO, "%s: cannot write", path);

@@ -1,7 +1,8 @@
 // Small files, whole reads and writes, and publishing: how a file appears for others complete or
 // not at all.
 //
-//   publish:  write NAME.<unique>.part -> fsync -> link or rename to NAME -> fsync the folder
+//   publish:  write NAME.<random>.part -> fsync -> link or rename to NAME -> fsync the folder
+//             (a file that is written bit by bit: publish.h)
 //
 // Failures name the path. WF_NO_INPUT: there is no such file to read, or no permission. WF_IO: the
 // system refused (with its reason). WF_DATA: the file is not what was asked for (too large, too
@@ -36,9 +37,6 @@ typedef enum wf_publish {
     WF_PUBLISH_REPLACE, // durable; takes the place of what is there
     WF_PUBLISH_FAST     // replaces without fsync: status files, which mean nothing after a crash
 } wf_publish;
-
-// Gives the finished file `part` its name. On failure `part` is still there.
-wf_status wf_file_publish(const char *part, const char *path, wf_publish how);
 
 // Writes and publishes in one go; leaves no part behind when it fails.
 wf_status wf_file_write_whole(const char *path, const void *bytes, size_t n_bytes, wf_publish how);

@@ -145,15 +145,18 @@ static wf_status file_alloc(const char *path, bool writing, wf_status bad, wf_h5
     return WF_OK;
 }
 
-wf_status wf_h5_file_create(const char *path, wf_h5_file **out)
+// HDF5 opens files by name alone: this name leads to the open file itself.
+wf_status wf_h5_file_create(int fd, const char *path, wf_h5_file **out)
 {
+    char name[64];
     library_start();
+    snprintf(name, sizeof name, "/proc/self/fd/%d", fd);
     wf_h5_file *file = NULL;
     wf_status st = WF_OK;
     hid_t fapl = access_create();
     if (fapl < 0) return wf_h5_fail(WF_INTERNAL, "%s: cannot set up HDF5", path);
     WF_TRY_TO(done, file_alloc(path, true, WF_IO, &file));
-    file->id = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, fapl);
+    file->id = H5Fcreate(name, H5F_ACC_TRUNC, H5P_DEFAULT, fapl);
     if (file->id < 0) st = wf_h5_fail(WF_IO, "%s: cannot be created", path);
 done:
     H5Pclose(fapl);

@@ -41,16 +41,16 @@ const char *wf_h5_type_words(wf_h5_type type); // "u64"
 
 typedef struct wf_h5_file wf_h5_file;
 
-// Starts a new file, replacing what `path` named (give it a `.part` name, then wf_file_publish()).
-// own.
-wf_status wf_h5_file_create(const char *path, wf_h5_file **out);
+// Starts a new file in `fd` (borrow; wf_part_fd()), whatever may happen to names meanwhile; `path`
+// is for messages. own.
+wf_status wf_h5_file_create(int fd, const char *path, wf_h5_file **out);
 
 // Opens for reading. WF_NO_INPUT when it is missing or may not be read; `bad` (WF_SHARD, WF_DATA)
 // is the status of every complaint about its contents, here and in the calls below. own.
 wf_status wf_h5_file_open(const char *path, wf_status bad, wf_h5_file **out);
 
 // Flushes and closes. *file becomes NULL either way. After a failure (disk full) a created file
-// must not be published; wf_file_publish() makes it durable. Close its columns before.
+// must not be published; wf_part_publish() makes it durable. Close its columns before.
 wf_status wf_h5_file_close(wf_h5_file **file);
 void wf_h5_file_abandon(wf_h5_file **file); // as close, for cleanup paths: failures are ignored
 

@@ -50,7 +50,7 @@ bool wf_segment_path_parse(const char *path, wf_segment_ref *ref, bool *part)
                      "segments/g%" PRIu32 "/r%" PRIu32 "-e%" PRIu32 "-%05" PRIu32 ".h5", ref->group,
                      ref->run, ref->epoch, ref->number);
     if (strncmp(path, again, (size_t)n) != 0) return false;
-    *part = strcmp(path + n, ".part") == 0;
+    *part = path[n] == '.' && wf_text_ends_with(path, ".part"); // ".part", or with a number before
     ref->path = path;
     return *part || path[n] == '\0';
 }

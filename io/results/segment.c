@@ -56,7 +56,8 @@ struct wf_segment_writer {
     // The thread's own.
     wf_result_batch *back;
     wf_segment_file *file; // the open `.part`, NULL between segments
-    char *part_path, *path, *folder;
+    wf_part *part;         // NULL between segments
+    char *path, *folder;
     int64_t file_ns; // when its oldest row came
     uint64_t file_bytes, file_rows;
     int64_t wall_ns; // wall clock less monotonic, when the writer was made
@@ -127,7 +128,6 @@ static wf_status make_folders(wf_segment_writer *w)
     char *path;
     WF_TRY(wf_arena_alloc(w->arena, size, 1, &path));
     WF_TRY(wf_arena_alloc(w->arena, size, 1, &w->path));
-    WF_TRY(wf_arena_alloc(w->arena, size, 1, &w->part_path));
     snprintf(path, size, "%s/segments/g%u", w->config.out_dir, w->config.run.group);
     w->folder = path;
     WF_TRY(wf_file_make_folders(path));
@@ -141,7 +141,6 @@ static void name_segment(wf_segment_writer *w)
     const wf_run_info *run = &w->config.run;
     snprintf(w->path, size, "%s/" WF_SEGMENT_NAME, w->config.out_dir, run->group, run->run,
              run->epoch, w->n_segments);
-    snprintf(w->part_path, size, "%s.part", w->path);
 }
 
 // --- the thread ---
@@ -190,7 +189,8 @@ static wf_status write_back(wf_segment_writer *w)
 {
     if (!w->file) {
         name_segment(w);
-        WF_TRY(wf_segment_file_create(w->part_path, &w->config.job, &w->config.columns, &w->file));
+        WF_TRY(wf_part_create(w->path, &w->part));
+        WF_TRY(wf_segment_file_create(w->part, &w->config.job, &w->config.columns, &w->file));
     }
     w->file_bytes += wf_result_batch_bytes(w->back);
     w->file_rows += wf_result_batch_rows(w->back);
@@ -211,7 +211,8 @@ static wf_status seal_file(wf_segment_writer *w)
     // Narrows the window only: what is published after the next run has listed is void anyway.
     WF_TRY(wf_run_fence(w->config.out_dir, run->run, run->group, run->epoch));
     WF_TRY(wf_journal_add(w->config.out_dir, run, w->n_segments, w->file_rows, digest));
-    WF_TRY(wf_file_publish(w->part_path, w->path, WF_PUBLISH_NEW));
+    WF_TRY(wf_part_publish(w->part, WF_PUBLISH_NEW));
+    WF_TRY(wf_part_close(&w->part));
     int64_t disk_bytes = stat(w->path, &info) == 0 ? info.st_size : 0;
     w->n_segments++;
     pthread_mutex_lock(&w->lock);
@@ -230,7 +231,7 @@ static void note_failure(wf_segment_writer *w, wf_status status)
     char cause[WF_ERROR_MAX / 2];
     snprintf(cause, sizeof cause, "%s", wf_error());
     wf_segment_file_abandon(&w->file);
-    unlink(w->part_path); // gives its space back to the full disk
+    wf_part_drop(&w->part); // gives its space back to the full disk
     wf_space_give_back(w->folder);
     pthread_mutex_lock(&w->lock);
     uint64_t bytes = w->file_bytes + wf_result_batch_bytes(w->front);
@@ -275,7 +276,7 @@ static wf_status carry_out(wf_segment_writer *w, const order *o)
 {
     if (o->give_up) {
         wf_segment_file_abandon(&w->file);
-        if (w->part_path[0]) unlink(w->part_path);
+        wf_part_drop(&w->part);
         return WF_OK;
     }
     if ((o->write || (o->seal && w->file)) && !has_room(w)) return write_last(w, o);

@@ -70,14 +70,14 @@ static wf_status create_columns(wf_segment_file *file)
     return WF_OK;
 }
 
-wf_status wf_segment_file_create(const char *path, const wf_result_job *job,
+wf_status wf_segment_file_create(const wf_part *part, const wf_result_job *job,
                                  const wf_result_columns *columns, wf_segment_file **out)
 {
     wf_status st;
     wf_segment_file *file = NULL;
     WF_TRY(wf_alloc(1, sizeof *file, &file));
     file->columns = *columns;
-    WF_TRY_TO(fail, wf_h5_file_create(path, &file->h5));
+    WF_TRY_TO(fail, wf_h5_file_create(wf_part_fd(part), wf_part_path(part), &file->h5));
     wf_h5_digest_start(file->h5);
     WF_TRY_TO(fail, write_job(file->h5, job));
     WF_TRY_TO(fail, create_columns(file));

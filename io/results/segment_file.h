@@ -2,11 +2,12 @@
 //
 // Used by the segment writer and by merge, so segments and results.h5 cannot drift apart. A batch
 // holds rows as columns; wf_segment_file_append copies them into the file's chunk buffers. Nothing
-// here publishes: the caller writes to a `.part` and names it afterwards. One thread at a time, the
+// here publishes: the caller has a wf_part and names it afterwards. One thread at a time, the
 // process's HDF5 thread. All Local.
 #ifndef WF_IO_RESULTS_SEGMENT_FILE_H
 #define WF_IO_RESULTS_SEGMENT_FILE_H
 
+#include "io/base/publish.h"
 #include "io/results/segment.h"
 
 #define WF_RESULTS_FORMAT         "weft-results"
@@ -31,8 +32,9 @@ uint64_t wf_result_bytes(const wf_result *result, const wf_result_columns *colum
 
 typedef struct wf_segment_file wf_segment_file;
 
-// Starts the file at `path` and writes header, /shards and root attributes. own.
-wf_status wf_segment_file_create(const char *path, const wf_result_job *job,
+// Starts a file in `part` (borrow until it is closed) and writes header, /shards and root
+// attributes. own.
+wf_status wf_segment_file_create(const wf_part *part, const wf_result_job *job,
                                  const wf_result_columns *columns, wf_segment_file **out);
 wf_status wf_segment_file_append(wf_segment_file *file, const wf_result_batch *batch);
 

@@ -2,6 +2,7 @@
 #include "io/results/space.h"
 
 #include "io/base/file.h"
+#include "io/base/publish.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -20,9 +21,8 @@ uint64_t wf_space_free(const char *folder)
 // Keeps the bytes already there of an earlier run.
 static wf_status fill(const char *path, uint64_t bytes)
 {
-    int fd = open(path, O_CREAT | O_RDWR | O_CLOEXEC, 0666);
-    if (fd < 0) return wf_fail_errno(WF_IO, "%s: cannot create", path);
-    int error;
+    int fd, error;
+    WF_TRY(wf_file_open_plain(path, O_RDWR, &fd));
     do {
         error = posix_fallocate(fd, 0, (off_t)bytes);
     } while (error == EINTR);

@@ -10,12 +10,14 @@
 
 #include "io/base/arena.h"
 #include "io/base/file.h"
+#include "io/base/publish.h"
 #include "io/shard/shard_columns.h"
 #include "io/shard/shard_uid.h"
 
 struct wf_shard_writer {
     wf_h5_file *file;
-    char *path, *part;
+    char *path;
+    wf_part *part;
     bool replace;
     uint64_t n_rows;
     int64_t last_arrival_ns;
@@ -79,10 +81,8 @@ static wf_status writer_start(wf_shard_writer *w, const char *path, const wf_sha
 {
     WF_TRY(wf_strdup(path, &w->path));
     WF_TRY(folder_make(path));
-    size_t part_bytes = strlen(path) + 32;
-    WF_TRY(wf_alloc(part_bytes, 1, &w->part));
-    snprintf(w->part, part_bytes, "%s.%ld.part", path, (long)getpid());
-    WF_TRY(wf_h5_file_create(w->part, &w->file));
+    WF_TRY(wf_part_create(path, &w->part));
+    WF_TRY(wf_h5_file_create(wf_part_fd(w->part), wf_part_path(w->part), &w->file));
     WF_TRY(put_attributes(w->file, o));
     for (int i = 0; i < WF_N_REQUIRED_COLUMNS; i++)
         WF_TRY(column_start(w, i));
@@ -186,10 +186,10 @@ static wf_status writer_finish(wf_shard_writer *w, char uid[WF_HASH128_HEX])
         WF_TRY(wf_h5_column_close(&w->column[i]));
     WF_TRY(wf_h5_put_text(w->file, "/", "shard_uid", uid));
     WF_TRY(wf_h5_file_close(&w->file));
-    return wf_file_publish(w->part, w->path, w->replace ? WF_PUBLISH_REPLACE : WF_PUBLISH_NEW);
+    return wf_part_publish(w->part, w->replace ? WF_PUBLISH_REPLACE : WF_PUBLISH_NEW);
 }
 
-static void writer_free(wf_shard_writer **writer, bool published)
+static void writer_free(wf_shard_writer **writer)
 {
     wf_shard_writer *w = *writer;
     for (int i = 0; i < WF_N_SHARD_COLUMNS; i++) {
@@ -197,8 +197,7 @@ static void writer_free(wf_shard_writer **writer, bool published)
         wf_hash128_destroy(&w->hash[i]);
     }
     wf_h5_file_abandon(&w->file);
-    if (!published && w->part != NULL) unlink(w->part);
-    free(w->part);
+    wf_part_drop(&w->part);
     free(w->path);
     free(w);
     *writer = NULL;
@@ -208,11 +207,11 @@ wf_status wf_shard_writer_close(wf_shard_writer **writer, char uid[WF_HASH128_HE
 {
     char own_uid[WF_HASH128_HEX];
     wf_status st = writer_finish(*writer, uid != NULL ? uid : own_uid);
-    writer_free(writer, st == WF_OK);
+    writer_free(writer);
     return st;
 }
 
 void wf_shard_writer_abandon(wf_shard_writer **writer)
 {
-    if (writer != NULL && *writer != NULL) writer_free(writer, false);
+    if (writer != NULL && *writer != NULL) writer_free(writer);
 }

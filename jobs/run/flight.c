@@ -1,7 +1,6 @@
 // A file of entries and the list of free ones. See flight.h.
 #include "jobs/run/flight.h"
 
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,12 +9,13 @@
 #include "io/base/arena.h"
 #include "io/base/file.h"
 #include "io/base/log.h"
+#include "io/base/publish.h"
 
 enum { ENTRY_BYTES = 16, RECORD_MAX_BYTES = 64 << 20 };
 
 struct wf_flights {
     char *path;
-    int fd;
+    wf_part *part;    // published at once: the record has its name while it is written
     uint32_t *unused; // [n_unused] entries that were left
     size_t n_unused, capacity;
     uint32_t n_entries; // of the file
@@ -33,12 +33,9 @@ wf_status wf_flights_open(const char *out_dir, int64_t run, int group, int epoch
 {
     wf_flights *f;
     WF_TRY(wf_alloc(1, sizeof *f, &f));
-    f->fd = -1;
     wf_status st = record_path(out_dir, run, group, epoch, &f->path);
-    if (st == WF_OK) {
-        f->fd = open(f->path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-        if (f->fd < 0) st = wf_fail_errno(WF_IO, "%s: cannot be made", f->path);
-    }
+    if (st == WF_OK) st = wf_part_create(f->path, &f->part);
+    if (st == WF_OK) st = wf_part_publish(f->part, WF_PUBLISH_FAST);
     if (st != WF_OK) {
         wf_flights_close(&f, true);
         return st;
@@ -51,8 +48,8 @@ void wf_flights_close(wf_flights **flights, bool keep)
 {
     if (!flights || !*flights) return;
     wf_flights *f = *flights;
-    if (f->fd >= 0) close(f->fd);
-    if (f->fd >= 0 && !keep) unlink(f->path);
+    if (f->part && !keep) unlink(f->path);
+    wf_part_drop(&f->part);
     free(f->path);
     free(f->unused);
     free(f);
@@ -78,7 +75,8 @@ static void entry_write(wf_flights *f, uint32_t entry, uint64_t mark, uint64_t r
     unsigned char bytes[ENTRY_BYTES];
     put_u64(bytes, mark);
     put_u64(bytes + 8, row);
-    if (wf_file_pwrite(f->fd, f->path, bytes, sizeof bytes, (int64_t)entry * ENTRY_BYTES) == WF_OK)
+    if (wf_file_pwrite(wf_part_fd(f->part), f->path, bytes, sizeof bytes,
+                       (int64_t)entry * ENTRY_BYTES) == WF_OK)
         return;
     if (!f->warned) wf_warn("%s (of use only if this group dies; the job goes on)", wf_error());
     f->warned = true;

@@ -9,6 +9,7 @@
 #include "io/base/clock.h"
 #include "io/base/file.h"
 #include "io/base/log.h"
+#include "io/base/publish.h"
 #include "io/base/text.h"
 #include "io/results/runfile_owner.h"
 #include "jobs/watch/words.h"
@@ -157,6 +158,7 @@ wf_status wf_folder_begin(const wf_folder_config *c, wf_folder **out)
     f->dir = strdup(c->spec->output.dir);
     wf_status st = f->dir ? WF_OK : wf_fail(WF_NO_MEMORY, "folder: out of memory");
     if (st == WF_OK) st = wf_file_make_folders(f->dir);
+    if (st == WF_OK) wf_folder_warn(f->dir);
     if (st == WF_OK) st = take_ownership(c, f);
     if (st == WF_OK) st = forget_stop(f);
     if (st == WF_OK) st = start_run(f, c);

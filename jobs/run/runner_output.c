@@ -1,12 +1,12 @@
 // What others see of a run: status files, result segments, the profile. See runner_internal.h.
-#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
+#include <unistd.h>
 
 #include "io/base/clock.h"
 #include "io/base/log.h"
+#include "io/base/publish.h"
 #include "jobs/run/runner_internal.h"
 
 wf_status wf_runner_start_progress(wf_runner *r)
@@ -88,15 +88,26 @@ wf_status wf_runner_create_writer(wf_runner *r)
     return wf_segment_writer_create(&c, &r->writer);
 }
 
+static wf_status write_profile(const wf_runner *r, const char *path)
+{
+    wf_part *part = NULL;
+    WF_TRY(wf_part_create(path, &part));
+    FILE *file = fdopen(dup(wf_part_fd(part)), "w");
+    wf_status st = file ? wf_profile_write_csv(r->profile, file)
+                        : wf_fail_errno(WF_IO, "%s: cannot be written", path);
+    if (file && fclose(file) != 0 && st == WF_OK)
+        st = wf_fail_errno(WF_IO, "%s: cannot be written", path);
+    if (st == WF_OK) st = wf_part_publish(part, WF_PUBLISH_FAST);
+    wf_part_drop(&part);
+    return st;
+}
+
 // A table that cannot be written spoils nothing.
 void wf_runner_report_profile(const wf_runner *r)
 {
     char path[PATH_MAX];
     snprintf(path, sizeof path, "%s/profile.csv", r->spec->output.dir);
-    FILE *file = fopen(path, "w");
-    if (!file) wf_warn("%s: cannot be written: %s", path, strerror(errno));
     wf_status st = wf_profile_print(r->profile, r->c->profile);
-    if (st == WF_OK && file) st = wf_profile_write_csv(r->profile, file);
+    if (st == WF_OK) st = write_profile(r, path);
     if (st != WF_OK) wf_warn("profile: %s", wf_error());
-    if (file && fclose(file) != 0) wf_warn("%s: %s", path, strerror(errno));
 }

@@ -15,6 +15,7 @@
 #include "io/base/clock.h"
 #include "io/base/file.h"
 #include "io/base/hash.h"
+#include "io/base/publish.h"
 #include "launcher/bringup/parts.h"
 #include "launcher/version.h"
 #include "launcher/watch/doctor.h"
@@ -131,14 +132,15 @@ static void probe_fsync(folder_probe *p)
 {
     enum { TIMES = 5 };
     double worst_ms = 0;
-    int fd = open(p->path, O_CREAT | O_RDWR | O_CLOEXEC, 0666);
-    for (int i = 0; fd >= 0 && i < TIMES; i++) {
+    int fd;
+    if (wf_file_open_plain(p->path, O_RDWR, &fd) != WF_OK) return;
+    for (int i = 0; i < TIMES; i++) {
         int64_t t0 = wf_clock_ns();
         if (pwrite(fd, "weft", 4, 4 * i) != 4 || fsync(fd) != 0) break;
         double ms = (double)(wf_clock_ns() - t0) / 1e6;
         if (ms > worst_ms) worst_ms = ms;
     }
-    if (fd >= 0) close(fd);
+    close(fd);
     wf_measure_add(p->out, WF_CHECK_FSYNC, worst_ms, p->place);
 }
 
@@ -146,9 +148,11 @@ static void probe_write(folder_probe *p)
 {
     enum { BYTES = 16 << 20 };
     char *block = calloc(1, BYTES);
-    int fd = open(p->path, O_CREAT | O_RDWR | O_TRUNC | O_CLOEXEC, 0666);
+    int fd;
+    wf_status opened = wf_file_open_plain(p->path, O_RDWR, &fd);
     int64_t t0 = wf_clock_ns();
-    if (block && fd >= 0 && wf_file_write(fd, p->path, block, BYTES) == WF_OK && fsync(fd) == 0) {
+    if (block && opened == WF_OK && wf_file_write(fd, p->path, block, BYTES) == WF_OK &&
+        fsync(fd) == 0) {
         double s = (double)(wf_clock_ns() - t0) / 1e9;
         wf_measure_add(p->out, WF_CHECK_WRITE, BYTES / s / 1e9, p->place);
     }
@@ -164,7 +168,7 @@ static void probe_names(folder_probe *p)
     bool linked = link(p->path, other) == 0;
     wf_measure_add(p->out, WF_CHECK_LINK, linked, p->place);
     if (!linked) note(p->out, strerror(errno));
-    int fd = open(p->path, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0666);
+    int fd = open(p->path, O_CREAT | O_EXCL | O_NOFOLLOW | O_WRONLY | O_CLOEXEC, 0666);
     wf_measure_add(p->out, WF_CHECK_EXCL, fd < 0 && errno == EEXIST, p->place);
     if (fd >= 0) close(fd);
     unlink(other);
@@ -172,7 +176,7 @@ static void probe_names(folder_probe *p)
 
 static void probe_locks(folder_probe *p)
 {
-    int fd = open(p->path, O_RDWR | O_CLOEXEC);
+    int fd = open(p->path, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
     struct flock range = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
     bool whole = fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0;
     bool posix = fd >= 0 && fcntl(fd, F_SETLK, &range) == 0;
@@ -198,7 +202,7 @@ static wf_status probe_seen(const wf_world *world, const char *dir, folder_probe
     WF_TRY(world->comm->ops->broadcast(world->comm, &nonce, sizeof nonce, 0));
     snprintf(name, sizeof name, "%s/.doctor-seen-%lld", dir, (long long)nonce);
     if (world->rank == 0) {
-        int fd = open(name, O_CREAT | O_WRONLY | O_CLOEXEC, 0666);
+        int fd = open(name, O_CREAT | O_EXCL | O_NOFOLLOW | O_WRONLY | O_CLOEXEC, 0666);
         if (fd >= 0) close(fd);
     }
     WF_TRY(world->comm->ops->barrier(world->comm));
@@ -218,10 +222,10 @@ wf_status wf_doctor_folder(const wf_world *world, const char *dir, wf_measures *
     snprintf(p.place, sizeof p.place, "rank %d on %s", world->rank, host);
     snprintf(p.path, sizeof p.path, "%s/.doctor-%s-%d", dir, host, world->rank);
     WF_TRY(wf_world_agree(world, wf_file_make_folders(dir)));
-    wf_status st = WF_OK;
-    int fd = open(p.path, O_CREAT | O_RDWR | O_CLOEXEC, 0666);
-    if (fd < 0) st = wf_fail_errno(WF_IO, "%s on %s: cannot be written", dir, host);
-    if (fd >= 0) close(fd);
+    int fd;
+    unlink(p.path); // of a doctor that was killed
+    wf_status st = wf_file_open_plain(p.path, O_RDWR, &fd);
+    if (st == WF_OK) close(fd);
     WF_TRY(wf_world_agree(world, st));
     if (world->local == 0) { // one rank of a node is enough, and more would wait for each other
         probe_fsync(&p);

@@ -124,12 +124,6 @@ static void publish_replaces_or_refuses(void **state)
     assert_int_equal(wf_file_write_whole("no/a", "x", 1, WF_PUBLISH_NEW), WF_IO);
     assert_int_equal(wf_file_write_whole(".", "x", 1, WF_PUBLISH_REPLACE), WF_IO);
     assert_int_equal(n_names(), 1); // no part is left, whatever failed
-    put("b.part", "four");
-    assert_int_equal(wf_file_publish("b.part", "a", WF_PUBLISH_NEW), WF_IN_USE);
-    check_holds("b.part", "four");
-    assert_ok(wf_file_publish("b.part", "b", WF_PUBLISH_NEW));
-    assert_false(wf_file_exists("b.part"));
-    check_holds("b", "four");
 }
 
 // A full disk, as the file-size limit of a child process: the old content must survive.

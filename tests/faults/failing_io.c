@@ -4,7 +4,7 @@
 //                             WHAT: an error (ENOSPC ...); "short": half a write; "kill": SIGKILL
 //                             before the call; "stall=MS": sleeps first; an error with "+" stays:
 //                             the Nth call and all after it fail, as on a full disk
-//   FAILING_IO_UNDER          only files below this folder
+//   FAILING_IO_UNDER          only files below this folder (or on their way to this name)
 //   FAILING_IO_MARK           made when the fault strikes
 //   FAILING_IO_COUNT          at the end: how many calls of OPS the process that writes most made
 //
@@ -57,7 +57,7 @@ static bool is_under(const char *path)
         path = whole;
     }
     size_t n = strlen(folder);
-    return strncmp(path, folder, n) == 0 && (path[n] == '/' || path[n] == '\0');
+    return strncmp(path, folder, n) == 0 && (path[n] == '/' || path[n] == '.' || path[n] == '\0');
 }
 
 static bool fd_is_under(int fd)
@@ -67,6 +67,18 @@ static bool fd_is_under(int fd)
     ssize_t n = readlink(link, path, sizeof path - 1);
     if (n <= 0) return false;
     path[n] = '\0';
+    return is_under(path);
+}
+
+// The same of a name in an open folder.
+static bool is_under_at(int folder, const char *name)
+{
+    char link[64], path[2 * PATH_MAX];
+    if (folder == AT_FDCWD || name[0] == '/') return is_under(name);
+    snprintf(link, sizeof link, "/proc/self/fd/%d", folder);
+    ssize_t n = readlink(link, path, PATH_MAX - 1);
+    if (n <= 0) return false;
+    snprintf(path + n, sizeof path - (size_t)n, "/%s", name);
     return is_under(path);
 }
 
@@ -230,6 +242,13 @@ ssize_t pwrite64(int fd, const void *bytes, size_t n, off64_t at)
         return is_under(path) && strike(op) < 0 ? -1 : next arguments;                             \
     }
 
+#define AT_CALL(name, op, parameters, arguments, folder, path)                                     \
+    int name parameters                                                                            \
+    {                                                                                              \
+        int(*next) parameters = real(#name);                                                       \
+        return is_under_at(folder, path) && strike(op) < 0 ? -1 : next arguments;                  \
+    }
+
 FD_CALL(fsync, "fsync", (int fd), (fd))
 FD_CALL(fdatasync, "fsync", (int fd), (fd))
 FD_CALL(ftruncate, "ftruncate", (int fd, off_t n), (fd, n))
@@ -237,9 +256,14 @@ FD_CALL(ftruncate64, "ftruncate", (int fd, off64_t n), (fd, n))
 FD_CALL(flock, "flock", (int fd, int how), (fd, how))
 PATH_CALL(link, "link", (const char *from, const char *to), (from, to), to)
 PATH_CALL(rename, "rename", (const char *from, const char *to), (from, to), to)
-PATH_CALL(renameat2, "rename",
-          (int from_fd, const char *from, int to_fd, const char *to, unsigned flags),
-          (from_fd, from, to_fd, to, flags), to)
+AT_CALL(renameat, "rename", (int from_fd, const char *from, int to_fd, const char *to),
+        (from_fd, from, to_fd, to), to_fd, to)
+AT_CALL(renameat2, "rename",
+        (int from_fd, const char *from, int to_fd, const char *to, unsigned flags),
+        (from_fd, from, to_fd, to, flags), to_fd, to)
+AT_CALL(linkat, "link", (int from_fd, const char *from, int to_fd, const char *to, int flags),
+        (from_fd, from, to_fd, to, flags), to_fd, to)
+AT_CALL(unlinkat, "unlink", (int fd, const char *path, int flags), (fd, path, flags), fd, path)
 PATH_CALL(unlink, "unlink", (const char *path), (path), path)
 PATH_CALL(mkdir, "mkdir", (const char *path, mode_t mode), (path, mode), path)
 
@@ -257,6 +281,17 @@ PATH_CALL(mkdir, "mkdir", (const char *path, mode_t mode), (path, mode), path)
 
 OPEN_CALL(open)
 OPEN_CALL(open64)
+
+int openat(int folder, const char *path, int flags, ...)
+{
+    int (*next)(int, const char *, int, ...) = real("openat");
+    va_list list;
+    va_start(list, flags);
+    mode_t mode = flags & O_CREAT ? va_arg(list, mode_t) : 0;
+    va_end(list);
+    if ((flags & O_CREAT) && is_under_at(folder, path) && strike("open") < 0) return -1;
+    return next(folder, path, flags, mode);
+}
 
 // ---- the clock ----------------------------------------------------------------------------------
 

@@ -34,7 +34,7 @@ says() { # says COMMAND NAME TEXT: weft COMMAND of that output folder says it
 computes() { grep -lq '"elapsed_ns": [1-9]' "$lab_work/$1"/status/rank-*.json 2>/dev/null; }
 told() { [ "$(lab_exec sacct -nXP -j "$1" -o State | tail -n 1 | cut -d' ' -f1)" = "$2" ]; }
 waits_in_vain() { [ "$(lab_exec squeue -h -j "$unfit" -o %r)" = PartitionTimeLimit ]; }
-is_merging() { [ -e "$lab_work/joins/results.h5.part" ]; }
+is_merging() { compgen -G "$lab_work/joins/results.h5.*.part" >/dev/null; }
 
 # One is cancelled behind Weft's back, one never gets to a rank, one has a script of its own.
 write_job taken
