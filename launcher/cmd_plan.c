@@ -16,6 +16,7 @@
 #include "launcher/bringup/device_look.h"
 #include "launcher/commands.h"
 #include "launcher/jobfile.h"
+#include "launcher/text_job.h"
 
 #define GIB ((double)(1 << 30))
 
@@ -74,12 +75,13 @@ static wf_status facts_collect(const wf_jobspec *spec, stream_facts *facts)
     WF_TRY(wf_reader_start(&(wf_reader_config){0}, &reader));
     wf_status st = WF_OK;
     for (size_t i = 0; i < spec->requests.n && st == WF_OK; i++) {
-        st = wf_reader_open(reader, spec->requests.item[i], &info);
+        if (wf_text_job_waits(spec, i)) continue;
+        st = wf_reader_open(reader, spec->shards.item[i], &info);
         if (st != WF_OK) break;
         facts->n_rows += info.n_rows;
         facts->n_prompt_tokens += info.n_prompt_tokens;
         facts->sampling_columns |= info.sampling_columns;
-        st = sample_rows(reader, spec->requests.item[i], &info, facts);
+        st = sample_rows(reader, spec->shards.item[i], &info, facts);
     }
     wf_reader_close(&reader);
     return st;
@@ -247,8 +249,12 @@ static void print_requests(const wf_jobspec *spec, const stream_facts *f, const 
 {
     uint64_t fit = wf_plan_concurrency(kv, spec->engine.page_tokens, f->mean_tokens);
     uint64_t rows = (uint64_t)spec->engine.max_rows;
-    printf("requests  %" PRIu64 " in %zu shard%s, %" PRIu64 " prompt token%s\n", f->n_rows,
-           spec->requests.n, WF_S(spec->requests.n), f->n_prompt_tokens, WF_S(f->n_prompt_tokens));
+    size_t n_read = spec->requests.n - wf_text_job_waiting(spec);
+    printf("requests  %" PRIu64 " in %zu shard%s, %" PRIu64 " prompt token%s\n", f->n_rows, n_read,
+           WF_S(n_read), f->n_prompt_tokens, WF_S(f->n_prompt_tokens));
+    if (n_read < spec->requests.n)
+        printf("  text      %zu prompts file%s, which the run will encode\n",
+               spec->requests.n - n_read, WF_S(spec->requests.n - n_read));
     if (f->n_sampled == 0) return;
     printf("  mean      %.0f tokens (prompt + most to generate, of the first %" PRIu64 " row%s)\n",
            f->mean_tokens, f->n_sampled, WF_S(f->n_sampled));

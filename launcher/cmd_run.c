@@ -30,11 +30,13 @@
 #include "launcher/bringup/parts.h"
 #include "launcher/bringup/signals.h"
 #include "launcher/commands.h"
+#include "launcher/companion.h"
 #include "launcher/conductor/conductor.h"
 #include "launcher/conductor/part.h"
 #include "launcher/fresh.h"
 #include "launcher/jobfile.h"
 #include "launcher/progressless.h"
+#include "launcher/text_job.h"
 #include "launcher/watch/ask_queue.h"
 #include "results/merge.h"
 #include "results/report.h"
@@ -52,6 +54,7 @@ const wf_cli_option wf_run_options[] = {
     {"profile", 0, NULL,
      "measures every operation on rank 0: a table, and profile.csv in the folder"},
     {"no-merge", 0, NULL, "leaves the results in sealed segments (weft merge joins them later)"},
+    {"print", 0, "FORM", NULL}, // weft generate without output.text: answers, and no report
     // What the conductor gives: one group of a job with layout: groups, its run, how often the
     // group was started again, and its ranks' places among those of a node.
     {"group", 0, "G/N", NULL},
@@ -79,6 +82,7 @@ typedef struct {
     wf_part part; // one group of a conducted job, or none
     bool conducted;
     wf_plan *plan;
+    bool some_bad; // rows of prompts files, which fail
     wf_own_device device;
     wf_thread_plan threads;
     wf_versions versions;
@@ -132,10 +136,20 @@ static wf_status same_job_check(job_run *run)
     return wf_world_agree(run->world, st);
 }
 
+// What a job of text needs besides, looked for before anything is done.
+static wf_status text_check(const job_run *run)
+{
+    if (!wf_text_job_is(run->spec) && !wf_cli_has(run->cli, "print")) return WF_OK;
+    if (run->spec->output.text[0] && wf_cli_has(run->cli, "no-merge"))
+        return wf_cli_fail(run->cli, "--no-merge and output.text: answers need merged results");
+    return wf_companion_check();
+}
+
 static wf_status spec_load(job_run *run)
 {
     bool speaks = run->world->rank == 0 && !run->part.is_one;
     wf_status st = wf_jobfile_load(run->cli, speaks, &run->spec);
+    if (st == WF_OK && speaks) st = text_check(run);
     if (st == WF_OK && run->spec->parallel.layout == WF_SPEC_LAYOUT_GROUPS && !run->part.is_one &&
         run->start.kind != WF_START_ALONE) {
         st = wf_fail(WF_USAGE, "parallel.layout: groups starts its ranks itself: run weft without "
@@ -262,6 +276,16 @@ static wf_status start_over(job_run *run)
     return wf_world_agree(run->world, st);
 }
 
+// One process turns text into shards; the others wait for it in the agreement.
+static wf_status text_encode(job_run *run)
+{
+    wf_status st = WF_OK;
+    if (run->world->rank == 0 && !run->part.is_one)
+        st = wf_text_job_encode(run->spec, wf_cli_has(run->cli, "force"), run->drain,
+                                &run->some_bad);
+    return wf_world_agree(run->world, st);
+}
+
 // ---- the run ------------------------------------------------------------------------------------
 
 // The batch job's end or --max-time, whichever comes first, as all ranks see it; and when to begin
@@ -365,6 +389,7 @@ static wf_status conduct(job_run *run, wf_site *site)
 {
     start_texts texts;
     WF_TRY(start_over(run));
+    WF_TRY(text_encode(run));
     wf_versions_get(&run->versions);
     print_conducted(run, site);
     wf_conductor_config config = {.spec = run->spec,
@@ -410,6 +435,7 @@ static wf_status run_ranks(job_run *run)
     if (run->conducted) return WF_OK;
     WF_TRY(placement_make(run));
     if (!run->part.is_one) WF_TRY(start_over(run));
+    WF_TRY(text_encode(run));
     WF_TRY(devices_take(run));
     WF_TRY(cores_take(run));
     wf_versions_get(&run->versions);
@@ -433,7 +459,7 @@ static wf_status run_ranks(job_run *run)
 
 static wf_status merge_and_report(const job_run *run)
 {
-    const char *dir = run->spec->output.dir;
+    const char *dir = run->spec->output.dir, *form = wf_cli_value(run->cli, "print");
     wf_merge_summary merged;
     if (wf_cli_has(run->cli, "no-merge")) return WF_OK;
     wf_status st =
@@ -447,6 +473,8 @@ static wf_status merge_and_report(const job_run *run)
     WF_TRY(st);
     wf_info("%s/results.h5: %" PRIu64 " row%s, %" PRIu64 " token%s, %" PRIu64 " bytes", dir,
             merged.rows, WF_S(merged.rows), merged.tokens, WF_S(merged.tokens), merged.bytes);
+    WF_TRY(wf_text_job_answer(run->spec, run->drain));
+    if (form && !run->spec->output.text[0]) return wf_text_job_print(run->spec, form, run->drain);
     return wf_report_print(dir, NULL, stdout);
 }
 
@@ -471,7 +499,11 @@ static wf_status finish(const job_run *run, wf_status st)
     }
     if (st != WF_OK && st != WF_FAILED_ROWS) return st;
     WF_TRY(merge_and_report(run));
-    if (st == WF_OK || !run->spec->slurm.fail_on_row_errors) return WF_OK;
+    if (!run->spec->slurm.fail_on_row_errors) return WF_OK;
+    if (st == WF_OK && run->some_bad)
+        return wf_fail(WF_FAILED_ROWS, "complete, but rows of the prompts files are bad: see the "
+                                       "log above and the answers");
+    if (st == WF_OK) return WF_OK;
     return wf_fail(WF_FAILED_ROWS, "complete, but requests failed: weft report %s says why",
                    run->spec->output.dir);
 }

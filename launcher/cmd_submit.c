@@ -18,9 +18,11 @@
 #include "jobs/spec/inputs.h"
 #include "jobs/spec/plan.h"
 #include "launcher/commands.h"
+#include "launcher/companion.h"
 #include "launcher/conductor/conductor_site.h"
 #include "launcher/jobfile.h"
 #include "launcher/submission.h"
+#include "launcher/text_job.h"
 #include "slurm/script.h"
 
 // Runs in a row that finish nothing, after which a job is not requeued again.
@@ -121,11 +123,19 @@ static wf_status queue_check(const char *out_dir)
 
 // What the run would refuse when its turn comes: shards that are none, a model that cannot be
 // split, a folder that holds another job's results.
+// The job's first run turns text into shards; slurm.setup may be what makes the companion known.
+static void companion_look(const wf_jobspec *spec)
+{
+    if (!wf_text_job_is(spec) || spec->slurm.container[0] || wf_companion_check() == WF_OK) return;
+    wf_warn("%s; on the nodes slurm.setup must make it known", wf_error());
+}
+
 static wf_status inputs_check(const wf_jobspec *spec, bool force)
 {
     wf_reader *reader = NULL;
     wf_inputs in = {0};
     wf_inputs_model model;
+    if (wf_text_job_waiting(spec) > 0) return wf_inputs_model_look(spec, &model);
     WF_TRY(wf_reader_start(&(wf_reader_config){0}, &reader));
     wf_status st = wf_inputs_open(spec, reader, &in);
     if (st == WF_OK) st = wf_inputs_model_look(spec, &model);
@@ -197,19 +207,25 @@ static wf_status mount_add(submission *s, const char *path)
     return st;
 }
 
+static wf_status mount_folder_of(submission *s, const char *path)
+{
+    char *folder = NULL;
+    WF_TRY(wf_path_folder(path, &folder));
+    wf_status st = mount_add(s, folder);
+    free(folder);
+    return st;
+}
+
 // The folders that the job reads and writes, for a container.
 static wf_status mounts_find(submission *s)
 {
     WF_TRY(mount_add(s, s->folder));
     WF_TRY(mount_add(s, s->spec->model.path));
     WF_TRY(mount_add(s, s->spec->output.dir));
-    for (size_t i = 0; i < s->spec->requests.n; i++) {
-        char *folder = NULL;
-        WF_TRY(wf_path_folder(s->spec->requests.item[i], &folder));
-        wf_status st = mount_add(s, folder);
-        free(folder);
-        WF_TRY(st);
-    }
+    for (size_t i = 0; i < s->spec->requests.n; i++)
+        WF_TRY(mount_folder_of(s, s->spec->requests.item[i]));
+    if (s->spec->output.text[0]) WF_TRY(mount_folder_of(s, s->spec->output.text));
+    if (strchr(s->spec->text.tokenizer, '/')) WF_TRY(mount_folder_of(s, s->spec->text.tokenizer));
     s->script.mounts = (const char *const *)s->mounts.item;
     s->script.n_mounts = s->mounts.n;
     return WF_OK;
@@ -309,6 +325,7 @@ wf_status wf_cmd_submit(const wf_cli *cli)
     if (st == WF_OK) st = script_fill(cli, &s);
     if (st == WF_OK) st = placement_check(&s);
     if (st == WF_OK) st = inputs_check(s.spec, s.script.force);
+    if (st == WF_OK) companion_look(s.spec);
     if (st == WF_OK) st = wf_script_render(&s.script, &script);
     if (st == WF_OK && wf_cli_has(cli, "dry-run"))
         fputs(script, stdout);

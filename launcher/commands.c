@@ -16,6 +16,20 @@ const wf_command wf_commands[] = {
      .max_arguments = 1,
      .options = wf_run_options,
      .run = wf_cmd_run},
+    {.name = "generate",
+     .arguments = "[JOB.yaml] PROMPTS...",
+     .summary = "Text to text: answers the prompts of files, or one from the command line",
+     .details =
+         "weft generate JOB.yaml prompts.jsonl -o answers.jsonl runs the job on these prompts;\n"
+         "weft generate --model DIR prompts.csv -o answers.csv needs no job file, and\n"
+         "weft generate --model DIR \"a prompt\" prints its answer. It is weft run, which "
+         "resumes;\n"
+         "weft submit takes a job file with requests: [prompts.jsonl] and output.text to Slurm.\n"
+         "Files: .jsonl (plain, chats or OpenAI batch lines), .csv, .tsv, .parquet.\n",
+     .min_arguments = 1,
+     .max_arguments = -1,
+     .options = wf_generate_options,
+     .run = wf_cmd_generate},
     {.name = "plan",
      .arguments = "JOB.yaml",
      .summary = "Shows how a job would be placed and what fits, without running it",

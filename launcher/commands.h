@@ -7,6 +7,7 @@
 extern const wf_cli_option wf_run_options[];
 extern const wf_cli_option wf_import_options_table[];
 extern const wf_cli_option wf_pack_options_table[];
+extern const wf_cli_option wf_generate_options[];
 extern const wf_cli_option wf_plan_options[];
 extern const wf_cli_option wf_status_options_table[];
 extern const wf_cli_option wf_why_options_table[];
@@ -23,6 +24,7 @@ wf_status wf_cmd_run(const wf_cli *cli);
 wf_status wf_cmd_import(const wf_cli *cli);
 void wf_import_formats_print(FILE *file);
 wf_status wf_cmd_pack(const wf_cli *cli);
+wf_status wf_cmd_generate(const wf_cli *cli);
 wf_status wf_cmd_plan(const wf_cli *cli);
 wf_status wf_cmd_status(const wf_cli *cli);
 wf_status wf_cmd_why(const wf_cli *cli);

@@ -32,7 +32,7 @@ static int remove_entry(const char *path, const struct stat *st, int type, struc
     return remove(path);
 }
 
-static wf_status remove_tree(const char *path)
+wf_status wf_tree_remove(const char *path)
 {
     enum { OPEN_FOLDERS = 16 };
     if (nftw(path, remove_entry, OPEN_FOLDERS, FTW_DEPTH | FTW_PHYS) == 0 || errno == ENOENT)
@@ -69,15 +69,15 @@ static wf_status discard(const char *out_dir, const char *runs)
 {
     char aside[PATH_MAX], path[PATH_MAX];
     WF_TRY(join(aside, out_dir, "runs.discarded"));
-    WF_TRY(remove_tree(aside)); // of an attempt that was killed
+    WF_TRY(wf_tree_remove(aside)); // of an attempt that was killed
     if (rename(runs, aside) != 0) return wf_fail_errno(WF_IO, "%s: cannot put aside", runs);
     for (size_t i = 0; i < sizeof entries / sizeof entries[0]; i++) {
         WF_TRY(join(path, out_dir, entries[i]));
-        WF_TRY(remove_tree(path));
+        WF_TRY(wf_tree_remove(path));
     }
     WF_TRY(join(path, out_dir, "results.h5"));
     wf_part_clear(path);
-    return remove_tree(aside);
+    return wf_tree_remove(aside);
 }
 
 wf_status wf_fresh_start(const char *out_dir, wf_fresh fresh, bool *discarded)

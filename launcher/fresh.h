@@ -17,4 +17,7 @@ typedef enum wf_fresh {
 // WF_IN_USE while another run owns it; WF_IO. Local, by one process.
 wf_status wf_fresh_start(const char *out_dir, wf_fresh fresh, bool *discarded);
 
+// Removes a folder with everything in it, following no link; fine when it is not there. WF_IO.
+wf_status wf_tree_remove(const char *path);
+
 #endif

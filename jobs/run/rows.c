@@ -27,7 +27,7 @@ static wf_status read_shard(const wf_rows_config *c, uint32_t shard, timed_row *
     if (!arrivals)
         return wf_fail(WF_NO_MEMORY, "rows: no memory for %llu arrivals", (unsigned long long)n);
     wf_status st =
-        wf_reader_read_arrivals(c->reader, c->spec->requests.item[shard], 0, n, arrivals, NULL);
+        wf_reader_read_arrivals(c->reader, c->spec->shards.item[shard], 0, n, arrivals, NULL);
     for (uint64_t i = 0; i < n && st == WF_OK; i++) {
         if (arrivals[i] >= last) last = arrivals[i];
         out[i] = (timed_row){last, shard, i};

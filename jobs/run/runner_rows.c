@@ -128,7 +128,7 @@ wf_status wf_runner_find_rows(wf_runner *r)
     r->first_ns = INT64_MAX;
     if (!r->leads) return WF_OK;
     wf_feed_config f = {.reader = r->c->reader,
-                        .paths = r->spec->requests.item,
+                        .paths = r->spec->shards.item,
                         .info = r->in.info,
                         .n_shards = (uint32_t)r->in.n,
                         .n_vocab = r->arch.n_vocab,

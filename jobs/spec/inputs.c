@@ -32,7 +32,7 @@ static wf_status check_twins(const wf_inputs *in, size_t i)
 
 static wf_status open_one(const wf_jobspec *spec, wf_reader *reader, wf_inputs *in, size_t i)
 {
-    const char *path = spec->requests.item[i];
+    const char *path = spec->shards.item[i];
     WF_TRY(wf_reader_open(reader, path, &in->info[i]));
     in->shard[i] = (wf_result_shard){in->info[i].uid, path, in->info[i].n_rows};
     in->uids[i] = in->info[i].uid;
@@ -54,7 +54,7 @@ wf_status wf_inputs_open(const wf_jobspec *spec, wf_reader *reader, wf_inputs *o
         if (wf_clock_ns() >=
             say_ns) { // a start with many millions of rows is not to be a silent one
             wf_info("reading the requests: shard %zu of %zu, %s", i + 1, out->n,
-                    spec->requests.item[i]);
+                    spec->shards.item[i]);
             say_ns = wf_clock_ns() + SLOW_NS;
         }
         WF_TRY(open_one(spec, reader, out, i));

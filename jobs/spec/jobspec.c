@@ -9,6 +9,7 @@
 #include "io/base/file.h"
 #include "jobs/spec/generation.h"
 #include "jobs/spec/jobspec_check.h"
+#include "jobs/spec/prompts.h"
 
 #define ENVIRONMENT_PREFIX "WEFT_"
 
@@ -17,8 +18,10 @@ typedef struct {
     wf_jobspec spec;
     wf_options *options;
     wf_paths requests; // globs expanded
+    wf_paths shards;   // theirs
     char *job, *dir;   // made up where the file gives none
     char *part_dir;    // of a part
+    char *part_text;
     const char **part; // its requests, borrowed
     const char *taken[WF_GENERATION_MOST];
 } loaded;
@@ -34,9 +37,11 @@ void wf_jobspec_destroy(wf_jobspec **spec)
     loaded *l = loaded_of(*spec);
     wf_options_destroy(&l->options);
     wf_paths_destroy(&l->requests);
+    wf_paths_destroy(&l->shards);
     free(l->job);
     free(l->dir);
     free(l->part_dir);
+    free(l->part_text);
     free(l->part);
     free(l);
     *spec = NULL;
@@ -86,6 +91,15 @@ static wf_status fail_with_first(wf_status status, const wf_options *options)
     return wf_fail(status, "%.*s", (int)strcspn(text, "\n"), text);
 }
 
+static wf_status shards_name(loaded *l)
+{
+    wf_paths_destroy(&l->shards);
+    WF_TRY(wf_prompts_shards(&l->spec.requests, l->spec.output.dir, &l->shards));
+    l->spec.shards.n = l->shards.n;
+    l->spec.shards.item = (const char *const *)l->shards.item;
+    return WF_OK;
+}
+
 static wf_status load(loaded *l, const wf_jobspec_source *source)
 {
     int n_missing = 0;
@@ -105,6 +119,7 @@ static wf_status load(loaded *l, const wf_jobspec_source *source)
         l->spec.requests.n = l->requests.n;
         l->spec.requests.item = (const char *const *)l->requests.item;
     }
+    WF_TRY(shards_name(l));
     wf_status st = wf_options_finish(l->options);
     if (st == WF_CONFIG && n_missing == wf_options_n_problems(l->options))
         st = fail_with_first(WF_NO_INPUT, l->options);
@@ -145,9 +160,13 @@ wf_status wf_jobspec_take_part(wf_jobspec *spec, int part, int n_parts)
         l->part[n++] = spec->requests.item[i];
     snprintf(name, sizeof name, "a%d", part);
     WF_TRY(wf_path_join(spec->output.dir, name, &l->part_dir));
+    if (spec->output.text[0]) {
+        WF_TRY(wf_prompts_part_name(spec->output.text, name, &l->part_text));
+        spec->output.text = l->part_text;
+    }
     spec->requests = (wf_option_strings){.n = n, .item = l->part};
     spec->output.dir = l->part_dir;
-    return WF_OK;
+    return shards_name(l);
 }
 
 wf_status wf_jobspec_text(const wf_jobspec *spec, char **out)

@@ -66,7 +66,15 @@ typedef struct wf_jobspec {
         wf_spec_generation generation_config;
         wf_option_strings generation_taken; // sampling keys that generation_config.json gave
     } model;
-    wf_option_strings requests; // shard paths, globs expanded, no file twice
+    wf_option_strings requests; // shards and prompts files, globs expanded, no file twice
+    wf_option_strings shards;   // [requests.n] what is read of each: itself, or the shard that a
+                                // prompts file becomes (jobs/spec/prompts.h)
+    struct {
+        const char *tokenizer; // "": the model's folder
+        const char *prompt;    // name of the column that holds it
+        bool chat;
+        int max_new_tokens;
+    } text; // how rows of prompts files become requests
     struct {
         wf_spec_arrivals mode;
         double speed;             // replay: times run this much faster
@@ -106,6 +114,7 @@ typedef struct wf_jobspec {
     wf_option_i32s stop_token_ids; // `sampling.stop_token_ids`
     struct {
         const char *dir;
+        const char *text; // file for the answers; "": none
         int64_t seal_every_ns;
         int64_t seal_bytes;
         int64_t drain_ns; // most time for requests in flight once the job must leave

@@ -3,10 +3,11 @@
 // section) needs no row.
 #include "jobs/spec/jobspec.h"
 
-#define PER_REQUEST "each request says how many tokens at most: max_new_tokens in its shard"
+#define OF_A_SHARD  "for rows of prompts files that do not say; a shard says it of each request"
 #define NO_PIPELINE "layers are not spread over ranks; parallel.tensor splits each layer"
 #define NO_PREFIX   "prompts share no KV memory here"
-#define NO_STRINGS  "stop strings belong to weft-text decode; here it is token ids"
+#define NO_STRINGS                                                                                 \
+    "stop strings belong to a request's row, and weft-text cuts there; here it is token ids"
 
 const wf_option_alias wf_jobspec_aliases[] = {
     // What computes.
@@ -41,7 +42,6 @@ const wf_option_alias wf_jobspec_aliases[] = {
     {"load_format", "model.weights", NULL},
     {"trust_remote_code", "model.trust_config", "no code of a model is ever run"},
     {"quantization", NULL, "quantised checkpoints are not read"},
-    {"tokenizer", NULL, "shards hold token ids; weft-text makes them"},
     // Where.
     {"tensor_parallel_size", "parallel.tensor", NULL},
     {"tp_size", "parallel.tensor", NULL},
@@ -54,10 +54,9 @@ const wf_option_alias wf_jobspec_aliases[] = {
     {"ntasks_per_node", "slurm.tasks_per_node", NULL},
     {"time_limit", "slurm.time", NULL},
     // Sampling.
-    {"max_tokens", NULL, PER_REQUEST},
-    {"max_new_tokens", NULL, PER_REQUEST},
-    {"max_completion_tokens", NULL, PER_REQUEST},
-    {"max_length", NULL, PER_REQUEST},
+    {"max_tokens", "text.max_new_tokens", OF_A_SHARD},
+    {"max_completion_tokens", "text.max_new_tokens", OF_A_SHARD},
+    {"max_length", "text.max_new_tokens", OF_A_SHARD},
     {"min_new_tokens", "sampling.min_tokens", NULL},
     {"do_sample", "sampling.temperature", "0 is greedy"},
     {"num_return_sequences", "sampling.n", NULL},

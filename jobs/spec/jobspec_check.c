@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "io/base/text.h"
+#include "jobs/spec/prompts.h"
 
 static const char *word_of(const char *key, int64_t value)
 {
@@ -57,6 +58,18 @@ static wf_status check_engine(const wf_jobspec *spec, wf_options *o)
     return WF_OK;
 }
 
+static wf_status check_text(const wf_jobspec *spec, wf_options *o)
+{
+    if (spec->output.text[0] && !wf_prompts_is_file(spec->output.text)) {
+        WF_TRY(wf_options_complain(o, "output.text",
+                                   "\"%s\" does not say what to write: end the name in one of %s",
+                                   spec->output.text, wf_prompts_endings()));
+    }
+    if (!spec->text.prompt[0])
+        WF_TRY(wf_options_complain(o, "text.prompt", "is empty: name a key or column"));
+    return WF_OK;
+}
+
 wf_status wf_jobspec_check_keys(const wf_jobspec *spec, wf_options *o)
 {
     if (!job_name_is_usable(spec->job)) {
@@ -78,6 +91,7 @@ wf_status wf_jobspec_check_keys(const wf_jobspec *spec, wf_options *o)
     }
     if (wf_options_is_given(o, "requests") && spec->requests.n == 0)
         WF_TRY(wf_options_complain(o, "requests", "the list is empty: name at least one shard"));
+    WF_TRY(check_text(spec, o));
     return check_engine(spec, o);
 }
 

@@ -223,7 +223,7 @@ static const refuse_row refuse_rows[] = {
     {MINIMAL "engine: {gpu-memory-utilization: 0.9}\n", NULL, WF_CONFIG,
      "here it is called engine.kv_memory; it is KV memory alone", NULL},
     {MINIMAL, "sampling.max_tokens=16", WF_CONFIG,
-     "sampling.max_tokens: unknown key; each request says how many tokens at most", NULL},
+     "sampling.max_tokens: unknown key; here it is called text.max_new_tokens", NULL},
     {MINIMAL, "parallel.tensor_parallel_size=2", WF_CONFIG, "here it is called parallel.tensor",
      NULL},
     {"model: {path: model}\nrequests: []\n", NULL, WF_CONFIG, "requests: the list is empty", NULL},
@@ -489,6 +489,43 @@ static void test_example_and_reference(void **state)
     free(help);
 }
 
+// Of a prompts file a shard of the output folder is read, of everything else itself; in a part it
+// is one of the part's folder.
+static void test_prompts_files(void **state)
+{
+    (void)state;
+    wf_jobspec *spec;
+    char *problems;
+    fclose(fopen("p.JSONL", "w"));
+    assert_ok(job_load("model: {path: model}\nrequests: [a.h5, p.JSONL]\n"
+                       "output: {dir: out/x, text: far.away/answers.csv}\n",
+                       NULL, &spec, &problems));
+    assert_int_equal(spec->shards.n, 2);
+    assert_string_equal(spec->requests.item[1], "p.JSONL");
+    assert_string_equal(spec->shards.item[0], "a.h5");
+    assert_int_equal(strncmp(spec->shards.item[1], "out/x/text/p-", 13), 0);
+    assert_string_equal(spec->shards.item[1] + 13 + 8, ".h5");
+
+    assert_ok(wf_jobspec_take_part(spec, 1, 2));
+    assert_int_equal(spec->shards.n, 1);
+    assert_int_equal(strncmp(spec->shards.item[0], "out/x/a1/text/p-", 16), 0);
+    assert_string_equal(spec->output.text, "far.away/answers.a1.csv");
+    wf_jobspec_destroy(&spec);
+    unlink("p.JSONL");
+}
+
+static void test_answers_names(void **state)
+{
+    (void)state;
+    wf_jobspec *spec;
+    char *problems;
+    assert_int_equal(job_load(MINIMAL "output: {text: x.txt}\n", NULL, &spec, &problems),
+                     WF_CONFIG);
+    assert_non_null(strstr(problems, "job.yaml:3:16: output.text: \"x.txt\" does not say what to "
+                                     "write: end the name in one of .jsonl"));
+    free(problems);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -506,6 +543,8 @@ int main(void)
         cmocka_unit_test(test_identity),
         cmocka_unit_test(test_identity_is_the_same_as_ever),
         cmocka_unit_test(test_remarks),
+        cmocka_unit_test(test_prompts_files),
+        cmocka_unit_test(test_answers_names),
         cmocka_unit_test(test_example_and_reference),
     };
     return cmocka_run_group_tests(tests, files_make, files_remove);

@@ -52,6 +52,8 @@ static void test_help(void **state)
 static const cli_row usage_rows[] = {
     {WEFT " rum job.yaml", 64, "weft: no command \"rum\"; did you mean run?"},
     {WEFT " run", 64, "weft run: usage: weft run [options] JOB.yaml"},
+    {WEFT " generate", 64, "usage: weft generate [options] [JOB.yaml] PROMPTS..."},
+    {WEFT " generate job.yaml p.txt", 64, "p.txt: prompts are read from files that end in one of"},
     {WEFT " run job.yaml b.yaml", 64, "do not know what to do with \"b.yaml\""},
     {WEFT " run --sett x job.yaml", 64, "unknown option --sett; did you mean --set?"},
     {WEFT " run job.yaml --set", 64, "option --set needs a value"},

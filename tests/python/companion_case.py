@@ -8,6 +8,7 @@ import unittest
 
 ECHO = os.environ["WEFT_SHARD_ECHO"]
 SOURCE = os.environ["WEFT_SOURCE"]
+WEFT = os.environ["WEFT_PROGRAM"]
 DEMO_MODEL = os.path.join(SOURCE, "jobs", "demo", "model")
 
 

@@ -54,6 +54,7 @@ def index_unreachable(output):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--echo", required=True, help="the shard_echo program")
+    parser.add_argument("--weft", required=True, help="the program")
     parser.add_argument("--source", required=True, help="the repository")
     parser.add_argument("--env", required=True, help="folder for the virtual environment")
     args = parser.parse_args()
@@ -74,6 +75,7 @@ def main():
             return 1
     tests = os.path.dirname(os.path.abspath(__file__))
     environment = {**os.environ, "WEFT_SHARD_ECHO": args.echo, "WEFT_SOURCE": args.source,
+                   "WEFT_PROGRAM": args.weft,
                    "PATH": os.path.join(args.env, "bin") + os.pathsep + os.environ["PATH"]}
     environment.pop("PYTHONPATH", None)
     return subprocess.run([python, "-m", "unittest", "discover", "-v", "-s", tests,

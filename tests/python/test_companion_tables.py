@@ -69,7 +69,7 @@ class FromCsv(Tables):
         self.assertEqual(lines[1]["tag"], "b")
         self.assertEqual(lines[2]["line"], 5)
         self.assertEqual(lines[3]["error"]["message"],
-                         "'max_tokens' is 'none', an integer is expected")
+                         self.path("p.csv:6: 'max_tokens' is 'none', an integer is expected"))
         self.assertEqual(lines[4]["finish_reason"], "length")
         self.assertNotIn("ttft_s", lines[0])
         self.assertIn("ttft_s", self.json_answers("--times")[0])
@@ -85,7 +85,8 @@ class FromCsv(Tables):
                                              "prompt_tokens", "completion_tokens"])
             self.assertEqual(rows[1]["text"], 'two, with a comma\nand a "line"')
             self.assertEqual(rows[1]["prompt"], rows[1]["text"])
-            self.assertEqual(rows[2]["error"], "has 2 cells, the header names 4")
+            self.assertEqual(rows[2]["error"],
+                             self.path("p.csv:5: has 2 cells, the header names 4"))
             self.assertEqual(rows[4]["completion_tokens"], "2")
 
     def test_headers(self):
@@ -138,8 +139,8 @@ class FromParquet(Tables):
             self.assertEqual(out.column(kept).type, self.table.column(name).type)
             self.assertEqual(out.column(kept).to_pylist(), self.table.column(name).to_pylist(), name)
         self.assertEqual(out.column("text").to_pylist(), ["one", "t", None, "four"])
-        self.assertEqual(out.column("error").to_pylist()[2],
-                         "has no prompt: give 'prompt', 'prompt_token_ids' or 'messages'")
+        self.assertIn("p.parquet:3: has no prompt: give 'prompt', 'prompt_token_ids' or 'messages'",
+                      out.column("error").to_pylist()[2])
 
     def test_other_forms(self):
         lines = self.json_answers()
@@ -197,7 +198,7 @@ class FromJsonLines(Tables):
         self.answer()
         lines = self.json_answers()
         self.assertEqual([answer["custom_id"] for answer in lines], ["q0", "q1", "q2"])
-        self.assertEqual(lines[1]["error"]["message"], "body: 'echo' is not supported")
+        self.assertIn("p.jsonl:2: body: 'echo' is not supported", lines[1]["error"]["message"])
         self.assertIsNone(lines[1]["response"])
         self.assertEqual([c["text"] for c in lines[2]["response"]["body"]["choices"]],
                          ["text 2", "text 2"])

@@ -24,7 +24,7 @@ from weft_text.source_read import SourceRow, file_sha256, open_source
 class Answer:
     source: SourceRow = None  # None: its shard was not made from a text
     results: list = field(default_factory=list)  # a Row for each sample
-    bad: str = None  # why there are none
+    bad: str = None  # why there are none, with file and line
 
 
 def answers(rows, prepared):
@@ -53,7 +53,7 @@ def beside_source(prepared, by_row):
     i_row = 0  # of the shard
     for source in open_unchanged(prepared).rows():
         if source.number in bad:
-            yield Answer(source, bad=bad[source.number])
+            yield Answer(source, bad=f"{prepared.source}:{source.line}: {bad[source.number]}")
             continue
         if at == i_row:  # else it has no result yet
             yield Answer(source, samples)

@@ -1,0 +1,131 @@
+// What the companion is told for a job. See text_job.h.
+#include "launcher/text_job.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "io/base/arena.h"
+#include "io/base/log.h"
+#include "io/results/runfile.h"
+#include "jobs/spec/prompts.h"
+#include "launcher/companion.h"
+
+enum { N_OPTIONS = 16 };
+
+size_t wf_text_job_prompts(const wf_jobspec *spec)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < spec->requests.n; i++)
+        n += wf_prompts_is_file(spec->requests.item[i]);
+    return n;
+}
+
+bool wf_text_job_is(const wf_jobspec *spec)
+{
+    return spec->output.text[0] || wf_text_job_prompts(spec) > 0;
+}
+
+bool wf_text_job_waits(const wf_jobspec *spec, size_t i)
+{
+    return wf_prompts_is_file(spec->requests.item[i]) && !wf_file_exists(spec->shards.item[i]);
+}
+
+size_t wf_text_job_waiting(const wf_jobspec *spec)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < spec->requests.n; i++)
+        n += wf_text_job_waits(spec, i);
+    return n;
+}
+
+static const char *tokenizer_of(const wf_jobspec *spec)
+{
+    return spec->text.tokenizer[0] ? spec->text.tokenizer : spec->model.path;
+}
+
+// Results belong to the shards as they are.
+static wf_status has_begun(const wf_jobspec *spec, bool *out)
+{
+    wf_runs *runs = NULL;
+    WF_TRY(wf_runs_open(spec->output.dir, &(wf_runs_options){.read_only = true}, &runs));
+    *out = wf_runs_identity(runs) != NULL;
+    wf_runs_close(&runs);
+    return WF_OK;
+}
+
+static wf_status words_run(const wf_jobspec *spec, bool fixed, const wf_drain *drain)
+{
+    const char **word = NULL;
+    char most[16];
+    size_t n = 0;
+    WF_TRY(wf_alloc(N_OPTIONS + 2 * spec->requests.n, sizeof *word, &word));
+    snprintf(most, sizeof most, "%d", spec->text.max_new_tokens);
+    word[n++] = "prepare";
+    word[n++] = "--tokenizer";
+    word[n++] = tokenizer_of(spec);
+    word[n++] = "--prompt";
+    word[n++] = spec->text.prompt;
+    word[n++] = "--max-new-tokens";
+    word[n++] = most;
+    if (spec->text.chat) word[n++] = "--chat";
+    if (fixed) word[n++] = "--fixed";
+    word[n++] = "--";
+    for (size_t i = 0; i < spec->requests.n; i++) {
+        if (!wf_prompts_is_file(spec->requests.item[i])) continue;
+        word[n++] = spec->requests.item[i];
+        word[n++] = spec->shards.item[i];
+    }
+    wf_status st = wf_companion_run(word, drain);
+    free(word);
+    return st;
+}
+
+// Said now, not when all has been computed.
+static wf_status answers_folder_make(const wf_jobspec *spec)
+{
+    char *folder = NULL;
+    if (!spec->output.text[0]) return WF_OK;
+    WF_TRY(wf_path_folder(spec->output.text, &folder));
+    wf_status st = wf_file_make_folders(folder);
+    free(folder);
+    return st;
+}
+
+wf_status wf_text_job_encode(const wf_jobspec *spec, bool force, const wf_drain *drain,
+                             bool *some_bad)
+{
+    bool begun = false;
+    *some_bad = false;
+    WF_TRY(answers_folder_make(spec));
+    if (wf_text_job_prompts(spec) == 0) return WF_OK;
+    WF_TRY(has_begun(spec, &begun));
+    wf_status st = words_run(spec, begun && !force, drain);
+    *some_bad = st == WF_FAILED_ROWS;
+    return *some_bad ? WF_OK : st;
+}
+
+// ---- answers ------------------------------------------------------------------------------------
+
+static wf_status decode(const wf_jobspec *spec, const char *form, const char *path,
+                        const wf_drain *drain)
+{
+    const char *const words[] = {
+        "decode", "--tokenizer", tokenizer_of(spec), "--format", form, "--replace", "-o",
+        path,     "--",          spec->output.dir,   NULL};
+    wf_status st = wf_companion_run(words, drain);
+    if (st != WF_DRAINED) return st;
+    return wf_fail(WF_DRAINED,
+                   "all requests are done and merged, but %s is not written: run the same command "
+                   "again, or weft-text decode %s -o FILE",
+                   path, spec->output.dir);
+}
+
+wf_status wf_text_job_answer(const wf_jobspec *spec, const wf_drain *drain)
+{
+    return spec->output.text[0] ? decode(spec, "auto", spec->output.text, drain) : WF_OK;
+}
+
+wf_status wf_text_job_print(const wf_jobspec *spec, const char *form, const wf_drain *drain)
+{
+    return decode(spec, form, "-", drain);
+}

@@ -1,0 +1,206 @@
+"""Text to text by the real program, weft run and weft generate, on the demo model: files in, answers
+out, alone, killed and resumed, under mpirun, as groups, in parts; and what is refused, and how."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+import unittest
+
+from companion_case import DEMO_MODEL, WEFT, Companion
+
+QUESTIONS = [(f"add:{i}+{7 * i}=", str(8 * i)) for i in range(10, 40)]
+WORDS = ["loom", "warp", "weft", "spool", "thread", "shuttle", "reed", "heddle"]
+QUESTIONS += [(f"sort:{w}=", "".join(sorted(w))) for w in WORDS]
+QUESTIONS += [(f"rev:{w}=", w[::-1]) for w in WORDS]
+
+
+class Job(Companion):
+    def setUp(self):
+        super().setUp()
+        self.lines = [{"prompt": q, "want": a, "max_tokens": 32, "tag": i}
+                      for i, (q, a) in enumerate(QUESTIONS)]
+        self.write_lines("p.jsonl", self.lines)
+        self.write_lines("job.yaml", [json.dumps({
+            "model": {"path": DEMO_MODEL}, "requests": ["p.jsonl"],
+            "parallel": {"backend": "cpu", "threads": 1},
+            "engine": {"kv_memory": "32MiB", "max_rows": 8, "step_tokens": 64},
+            "output": {"dir": "out/job", "text": "answers.jsonl", "seal_every": "100ms"}})])
+
+    def weft(self, *args, code=0, says="", before=(), **environment):
+        done = subprocess.run([*before, WEFT, *args], cwd=self.folder.name, text=True,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                              env={**os.environ, "WEFT_PROGRESS": "off", **environment})
+        self.assertEqual(done.returncode, code, done.stderr)
+        self.assertIn(says, done.stderr)
+        return done
+
+    def bytes_of(self, name):
+        with open(self.path(name), "rb") as file:
+            return file.read()
+
+    def check_answers(self, name="answers.jsonl"):
+        answers = self.read_lines(name)
+        self.assertEqual([(a["prompt"], a["tag"], a["text"]) for a in answers],
+                         [(line["prompt"], line["tag"], line["want"]) for line in self.lines])
+
+
+class Run(Job):
+    def test_answers_whatever_happens(self):
+        """Once without an accident, then killed, in ranks, in groups: the same bytes."""
+        self.weft("run", "job.yaml")
+        self.check_answers()
+        wanted = self.bytes_of("answers.jsonl")
+        self.weft("run", "job.yaml", says="encoded already")
+        self.assertEqual(self.bytes_of("answers.jsonl"), wanted)
+
+        os.unlink(self.path("answers.jsonl"))
+        self.weft("run", "job.yaml", "--out", "out/killed", code=-signal.SIGKILL,
+                  WEFT_FAULT="kill@step=15")
+        self.assertFalse(os.path.exists(self.path("answers.jsonl")))
+        self.weft("run", "job.yaml", "--out", "out/killed", says="encoded already")
+        self.assertEqual(self.bytes_of("answers.jsonl"), wanted)
+
+        ranks = ("mpirun", "--allow-run-as-root", "--oversubscribe", "-n", "2")
+        self.weft("run", "job.yaml", "--out", "out/ranks", "--set", "output.text=ranks.jsonl",
+                  "--set", "parallel.tensor=2", before=ranks)
+        self.assertEqual(self.bytes_of("ranks.jsonl"), wanted)
+        self.weft("run", "job.yaml", "--out", "out/groups", "--set", "output.text=groups.jsonl",
+                  "--set", "parallel.layout=groups", "--set", "parallel.replicas=2")
+        self.assertEqual(self.bytes_of("groups.jsonl"), wanted)
+
+    def test_changed_prompts_are_refused(self):
+        self.weft("run", "job.yaml")
+        self.write_lines("p.jsonl", self.lines[1:])
+        self.weft("run", "job.yaml", code=78, says="its content has changed; choose another output.dir")
+        self.weft("run", "job.yaml", "--set", "text.max_new_tokens=9", code=78)
+        self.assertEqual(len(self.read_lines("answers.jsonl")), len(self.lines))
+        self.weft("run", "job.yaml", "--fresh")
+        self.assertEqual(len(self.read_lines("answers.jsonl")), len(self.lines) - 1)
+
+    def test_bad_rows_fail_alone(self):
+        lines = [self.lines[0], "{", {"prompt": "x" * 200}, {"custom_id": "a", "want": 1}, self.lines[1]]
+        self.write_lines("p.jsonl", lines)
+        self.weft("run", "job.yaml", "--set", "engine.max_context=100", code=3, says="p.jsonl:2: is not")
+        answers = self.read_lines("answers.jsonl")
+        self.assertEqual([a["status"] for a in answers], ["done", "failed", "failed", "failed", "done"])
+        self.assertIn("context", answers[2]["error"]["message"])
+        self.assertIn("p.jsonl:4: has no prompt", answers[3]["error"]["message"])
+        self.weft("run", "job.yaml", "--out", "out/b", "--set", "slurm.fail_on_row_errors=false")
+        self.write_lines("p.jsonl", ["{", "}"])
+        self.weft("run", "job.yaml", "--out", "out/c", code=65, says="has no usable row")
+
+    def test_parts(self):
+        self.write_lines("q.jsonl", self.lines[:3])
+        self.weft("run", "job.yaml", "--part", "1/2", "--set", "requests=[p.jsonl, q.jsonl]")
+        self.assertEqual(len(self.read_lines("answers.a1.jsonl")), 3)
+        self.assertTrue(os.path.exists(self.path("out/job/a1/results.h5")))
+
+    def test_openai_batch(self):
+        self.write_lines("batch.jsonl", [
+            {"custom_id": f"q{i}", "method": "POST", "url": "/v1/chat/completions",
+             "body": {"model": "demo", "messages": [{"role": "user", "content": line["prompt"]}]}}
+            for i, line in enumerate(self.lines)])
+        self.weft("run", "job.yaml", "--set", "requests=[batch.jsonl]")
+        answers = self.read_lines("answers.jsonl")
+        self.assertEqual([a["custom_id"] for a in answers], [f"q{i}" for i in range(len(self.lines))])
+        texts = [a["response"]["body"]["choices"][0]["message"]["content"] for a in answers]
+        self.assertEqual(texts, [line["want"] for line in self.lines])
+
+    def test_plan_and_submission_read_no_text(self):
+        done = self.weft("plan", "job.yaml")
+        self.assertIn("1 prompts file, which the run will encode", done.stdout)
+        self.assertIn("weft' run", self.weft("submit", "job.yaml", "--dry-run").stdout.replace(
+            '"$weft" run', "weft' run"))
+        self.assertFalse(os.path.exists(self.path("out")))
+
+
+class Companions(Job):
+    """The companion that is missing, wrong, slow or dead."""
+
+    def script(self, text):
+        with open(self.path("fake"), "w", encoding="ascii") as file:
+            file.write("#!/bin/sh\n" + text)
+        os.chmod(self.path("fake"), 0o755)
+        return self.path("fake")
+
+    def test_none(self):
+        self.weft("run", "job.yaml", code=66, says="pip install", PATH="/usr/bin:/bin")
+        self.weft("run", "job.yaml", code=66, says="is no program", WEFT_TEXT="/nowhere")
+        self.assertFalse(os.path.exists(self.path("out")))
+
+    def test_what_it_says_is_our_error(self):
+        for code, said, ours in ((65, "x: no good", 65), (66, "x: gone", 66), (74, "x: full", 74),
+                                 (1, "x: broken", 70)):
+            fake = self.script(f"echo 'weft-text: {said}' >&2; exit {code}\n")
+            self.weft("run", "job.yaml", code=ours, says=f"weft run: {said}", WEFT_TEXT=fake)
+        self.weft("run", "job.yaml", code=70, says="exit code 137",
+                  WEFT_TEXT=self.script("kill -9 $$\n"))
+
+    def test_drain_while_it_works(self):
+        fake = self.script(f"echo $$ > {self.path('pid')}; exec sleep 100\n")
+        job = subprocess.Popen([WEFT, "run", "job.yaml"], cwd=self.folder.name,
+                               stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+                               env={**os.environ, "WEFT_TEXT": fake})
+        while not os.path.exists(self.path("pid")) or not self.bytes_of("pid"):
+            time.sleep(0.01)
+        job.send_signal(signal.SIGTERM)
+        said = job.communicate()[1]
+        self.assertEqual(job.returncode, 75, said)
+        self.assertIn("run the same command again", said)
+        self.assertFalse(os.path.exists(f"/proc/{int(self.bytes_of('pid'))}"))
+
+
+class Generate(Job):
+    def test_prompts_of_the_command_line(self):
+        done = self.weft("generate", "--model", DEMO_MODEL, "add:12+30=", "rev:loom=",
+                         TMPDIR=self.folder.name)
+        self.assertEqual(done.stdout, "42\nmool\n")
+        self.assertEqual(done.stderr, "")
+        self.assertEqual(sorted(os.listdir(self.folder.name)), ["job.yaml", "p.jsonl"])
+        self.weft("generate", "--model", DEMO_MODEL, "add:1+1=", code=64, says="without mpirun",
+                  OMPI_COMM_WORLD_RANK="0", OMPI_COMM_WORLD_SIZE="1", PMIX_RANK="0")
+
+    def test_files_with_a_job_file(self):
+        self.weft("generate", "job.yaml", "p.jsonl", "-o", "a.jsonl", "--out", "out/a")
+        self.check_answers("a.jsonl")
+        self.weft("generate", "job.yaml", "--out", "out/b")  # the job file's own
+        self.check_answers()
+
+    def test_files_with_a_model(self):
+        with open(self.path("q.csv"), "w", encoding="ascii") as file:
+            file.write("question,n_row\n" + "".join(f"{q},{i}\n" for i, (q, _) in enumerate(QUESTIONS)))
+        keys = ("--set", "parallel.backend=cpu", "--set", "engine.kv_memory=32MiB")
+        self.weft("generate", "--model", DEMO_MODEL, "q.csv", "-o", "a.csv", "--prompt", "question",
+                  "-n", "40", *keys)
+        with open(self.path("a.csv"), encoding="ascii") as file:
+            rows = [line.split(",") for line in file.read().splitlines()]
+        self.assertEqual(rows[0][:5], ["question", "n_row", "sample", "status", "text"])
+        self.assertEqual([row[4] for row in rows[1:]], [answer for _, answer in QUESTIONS])
+        done = self.weft("generate", "--model", DEMO_MODEL, "q.csv", "--prompt", "question",
+                         "-n", "40", *keys)
+        self.assertEqual([json.loads(line)["text"] for line in done.stdout.splitlines()],
+                         [answer for _, answer in QUESTIONS])
+        self.weft("status", "out/q")
+
+    def test_chats(self):
+        self.weft("generate", "--chat", "job.yaml", "p.jsonl", "-o", "a.jsonl")
+        self.check_answers("a.jsonl")
+
+    def test_refusals(self):
+        for args, code, says in (
+            (("job.yaml", "p.txt"), 64, "p.txt: prompts are read from files that end in one of"),
+            (("--model", DEMO_MODEL, "p.jsonl", "a prompt"), 64, "a prompt: prompts are read from"),
+            (("job.yaml", "p.jsonl", "-o", "a.xls"), 64, "--output a.xls: the name does not say"),
+            (("--model", DEMO_MODEL), 64, "usage"),
+            (("job.yaml", "none.jsonl"), 66, "none.jsonl: no such file"),
+            (("--model", "none", "a prompt"), 66, "none: no such folder"),
+        ):
+            self.weft("generate", *args, code=code, says=says)
+        self.weft("run", "job.yaml", "--set", "output.text=a.xls", code=78, says="does not say what to")
+        self.weft("run", "job.yaml", "--no-merge", code=64, says="--no-merge and output.text")
+
+
+if __name__ == "__main__":
+    unittest.main()
