@@ -2,6 +2,7 @@
 #include "io/base/file.h"
 
 #include "io/base/arena.h"
+#include "io/base/clock.h"
 #include "io/base/publish.h"
 
 #include <dirent.h>
@@ -15,15 +16,36 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+// A file server tells ESTALE of what another host has replaced: looked up again by its name it is
+// there, or surely not. Some need a moment.
+enum { STALE_TRIES = 6, STALE_WAIT_MS = 5 };
+
+static bool is_stale(int *n_tries)
+{
+    if (errno != ESTALE || *n_tries >= STALE_TRIES) return false;
+    wf_clock_sleep_until(wf_clock_ns() + (int64_t)(STALE_WAIT_MS << *n_tries) * WF_NS_PER_MS);
+    ++*n_tries;
+    return true;
+}
+
 // A signal that asks the job to leave may end a call that waits for a file server; the call is made
 // again.
-static int open_calmly(const char *path, int flags)
+int wf_file_open_calmly(const char *path, int flags)
 {
-    int fd;
+    int fd, n_tries = 0;
     do {
         fd = open(path, flags | O_CLOEXEC, 0666);
-    } while (fd < 0 && errno == EINTR);
+    } while (fd < 0 && (errno == EINTR || is_stale(&n_tries)));
     return fd;
+}
+
+static int stat_calmly(const char *path, struct stat *info)
+{
+    int result, n_tries = 0;
+    do {
+        result = stat(path, info);
+    } while (result != 0 && (errno == EINTR || is_stale(&n_tries)));
+    return result;
 }
 
 static int sync_calmly(int fd)
@@ -37,10 +59,10 @@ static int sync_calmly(int fd)
 
 static int mkdir_calmly(const char *path)
 {
-    int result;
+    int result, n_tries = 0;
     do {
         result = mkdir(path, 0777);
-    } while (result != 0 && errno == EINTR);
+    } while (result != 0 && (errno == EINTR || is_stale(&n_tries)));
     return result;
 }
 
@@ -69,15 +91,31 @@ static wf_status read_to_end(int fd, const char *path, size_t max_bytes, char **
     }
 }
 
+static wf_status read_once(const char *path, size_t max_bytes, char **text, size_t *n, bool *stale)
+{
+    *n = 0;
+    *stale = false;
+    int fd = wf_file_open_calmly(path, O_RDONLY);
+    if (fd < 0) return fail_open(path);
+    errno = 0;
+    wf_status st = read_to_end(fd, path, max_bytes, text, n);
+    *stale = st == WF_IO && errno == ESTALE;
+    close(fd);
+    return st;
+}
+
 wf_status wf_file_read(const char *path, size_t max_bytes, char **text, size_t *text_bytes)
 {
     char *bytes = NULL;
     size_t n = 0;
+    bool stale = true;
+    wf_status st = WF_OK;
     if (max_bytes >= SIZE_MAX / 2) max_bytes = SIZE_MAX / 2;
-    int fd = open_calmly(path, O_RDONLY);
-    if (fd < 0) return fail_open(path);
-    wf_status st = read_to_end(fd, path, max_bytes, &bytes, &n);
-    close(fd);
+    for (int i = 0; stale && i < STALE_TRIES; i++) {
+        free(bytes);
+        bytes = NULL;
+        st = read_once(path, max_bytes, &bytes, &n, &stale);
+    }
     if (st != WF_OK) {
         free(bytes);
         return st;
@@ -150,7 +188,7 @@ wf_status wf_file_write(int fd, const char *path, const void *bytes, size_t n_by
 
 static wf_status sync_path(const char *path, int flags)
 {
-    int fd = open_calmly(path, flags);
+    int fd = wf_file_open_calmly(path, flags);
     if (fd < 0) return wf_fail_errno(WF_IO, "%s: cannot open to fsync", path);
     // Some file systems cannot sync a folder and say EINVAL; there is nothing more to do there.
     bool failed = sync_calmly(fd) != 0 && errno != EINVAL;
@@ -183,7 +221,7 @@ wf_status wf_file_write_whole(const char *path, const void *bytes, size_t n_byte
 
 wf_status wf_file_claim(const char *path, const void *bytes, size_t n_bytes)
 {
-    int fd = open_calmly(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW);
+    int fd = wf_file_open_calmly(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW);
     if (fd < 0) return fail_taken(path);
     wf_status st = wf_file_write(fd, path, bytes, n_bytes);
     if (close(fd) != 0 && st == WF_OK) st = wf_fail_errno(WF_IO, "%s: cannot close", path);
@@ -206,7 +244,8 @@ static wf_status make_folder(const char *path)
     struct stat info;
     if (mkdir_calmly(path) == 0) return WF_OK;
     int error = errno;
-    if (stat(path, &info) == 0 && S_ISDIR(info.st_mode)) return WF_OK; // also on EROFS, EACCES
+    if (stat_calmly(path, &info) == 0 && S_ISDIR(info.st_mode))
+        return WF_OK; // also on EROFS, EACCES
     errno = error == EEXIST ? ENOTDIR : error;
     return wf_fail_errno(WF_IO, "%s: cannot make the folder", path);
 }
@@ -230,13 +269,21 @@ wf_status wf_file_make_folders(const char *path)
 bool wf_file_exists(const char *path)
 {
     struct stat info;
-    return stat(path, &info) == 0;
+    return stat_calmly(path, &info) == 0;
+}
+
+wf_status wf_file_look(const char *path, bool *there)
+{
+    struct stat info;
+    *there = stat_calmly(path, &info) == 0;
+    if (*there || errno == ENOENT || errno == ENOTDIR) return WF_OK;
+    return wf_fail_errno(WF_IO, "%s: cannot be looked at", path);
 }
 
 wf_status wf_file_size(const char *path, int64_t *out_bytes)
 {
     struct stat info;
-    if (stat(path, &info) != 0) return fail_open(path);
+    if (stat_calmly(path, &info) != 0) return fail_open(path);
     *out_bytes = info.st_size;
     return WF_OK;
 }
@@ -312,15 +359,17 @@ wf_status wf_file_glob(const char *pattern, wf_paths *paths)
     return st;
 }
 
-wf_status wf_file_list(const char *folder, wf_paths *paths)
+static wf_status list_once(const char *folder, wf_paths *paths, bool *stale)
 {
-    size_t first = paths->n;
     wf_status st = WF_OK;
-    DIR *dir = opendir(folder);
+    int fd = wf_file_open_calmly(folder, O_RDONLY | O_DIRECTORY);
+    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    *stale = false;
     if (!dir) return fail_open(folder);
     for (;;) {
         errno = 0;
         struct dirent *entry = readdir(dir);
+        *stale = !entry && errno == ESTALE;
         if (!entry && errno) st = wf_fail_errno(WF_IO, "%s: cannot list", folder);
         if (!entry) break;
         if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) continue;
@@ -328,6 +377,19 @@ wf_status wf_file_list(const char *folder, wf_paths *paths)
         if (st != WF_OK) break;
     }
     closedir(dir);
+    return st;
+}
+
+wf_status wf_file_list(const char *folder, wf_paths *paths)
+{
+    size_t first = paths->n;
+    bool stale = true;
+    wf_status st = WF_OK;
+    for (int i = 0; stale && i < STALE_TRIES; i++) {
+        while (paths->n > first)
+            free(paths->item[--paths->n]);
+        st = list_once(folder, paths, &stale);
+    }
     paths_sort_from(paths, first);
     return st;
 }

@@ -56,7 +56,14 @@ wf_status wf_file_sync_folder(const char *path);
 // Creates a folder and those above it; fine when it is there. WF_IO when a part is not a folder.
 wf_status wf_file_make_folders(const char *path);
 
-bool wf_file_exists(const char *path);
+bool wf_file_exists(const char *path); // false too where it cannot be told
+
+// The same for those to whom "cannot be told" is no "no": WF_IO then.
+wf_status wf_file_look(const char *path, bool *there);
+
+// open(2) with O_CLOEXEC and mode 0666, again after a signal and after ESTALE, as all calls here: a
+// file server may forget what another host has replaced. -1 and errno as open(2).
+int wf_file_open_calmly(const char *path, int flags);
 wf_status wf_file_size(const char *path, int64_t *out_bytes);
 
 // "a" + "b.h5" -> "a/b.h5"; an absolute `name` stands alone. Own, free().

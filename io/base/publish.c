@@ -103,7 +103,7 @@ static wf_status open_folder(wf_part *p)
 {
     char *folder = NULL;
     WF_TRY(wf_path_folder(p->target, &folder));
-    p->folder = openat_calmly(AT_FDCWD, folder, O_RDONLY | O_DIRECTORY);
+    p->folder = wf_file_open_calmly(folder, O_RDONLY | O_DIRECTORY);
     wf_status st =
         p->folder < 0 ? wf_fail_errno(WF_IO, "%s: cannot open the folder", folder) : WF_OK;
     free(folder);

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "io/base/arena.h"
+#include "io/base/file.h"
 
 _Static_assert(sizeof(hid_t) == sizeof(int64_t), "wf_h5_file_id() hands out an hid_t as int64_t");
 
@@ -117,6 +118,8 @@ static void library_start(void)
 
 // --- files ---
 
+enum { OPEN_TRIES = 5 }; // a file server may tell ESTALE of a file that was replaced
+
 static hid_t access_create(void)
 {
     hid_t fapl = H5Pcreate(H5P_FILE_ACCESS);
@@ -170,7 +173,7 @@ done:
 // What can be said without HDF5, in the system's words.
 static wf_status check_readable(const char *path, wf_status bad)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    int fd = wf_file_open_calmly(path, O_RDONLY | O_NONBLOCK);
     if (fd < 0) return wf_fail_errno(WF_NO_INPUT, "%s: cannot be opened", path);
     struct stat info;
     unsigned char start[8] = {0};
@@ -207,7 +210,11 @@ static wf_status check_superblock(const wf_h5_file *file)
 
 static wf_status open_checked(wf_h5_file *file, hid_t fapl)
 {
-    file->id = H5Fopen(file->path, H5F_ACC_RDONLY, fapl);
+    for (int i = 0; file->id < 0 && i < OPEN_TRIES; i++) {
+        errno = 0;
+        file->id = H5Fopen(file->path, H5F_ACC_RDONLY, fapl);
+        if (file->id < 0 && errno != ESTALE) break;
+    }
     if (file->id >= 0) return check_superblock(file);
     wf_status st = wf_h5_fail(file->bad, "%s: cannot be opened as HDF5", file->path);
     const char *cut = strstr(wf_error(), "truncated file: eof = ");

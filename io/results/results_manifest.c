@@ -25,7 +25,7 @@ wf_status wf_file_hash(const char *path, uint64_t *xxh64, uint64_t *bytes)
     char *buffer = NULL;
     uint64_t sum = 0;
     ssize_t got = 1;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = wf_file_open_calmly(path, O_RDONLY);
     if (fd < 0) return wf_fail_errno(WF_NO_INPUT, "%s: cannot open", path);
     WF_TRY_TO(done, wf_alloc(READ_BYTES, 1, &buffer));
     WF_TRY_TO(done, wf_hash64_create(0, &stream));

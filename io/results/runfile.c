@@ -218,8 +218,10 @@ static wf_status read_epoch_files(scan *s)
 static wf_status list_folder(const wf_runs *runs, const char *name, wf_paths *names)
 {
     char *path;
+    bool there;
     WF_TRY(wf_path_join(runs->out_dir, name, &path));
-    wf_status st = wf_file_exists(path) ? wf_file_list(path, names) : WF_OK;
+    wf_status st = wf_file_look(path, &there); // what cannot be seen now must not count as gone
+    if (st == WF_OK && there) st = wf_file_list(path, names);
     free(path);
     return st;
 }
@@ -431,6 +433,11 @@ void wf_runs_close(wf_runs **runs)
     free((*runs)->out_dir);
     free(*runs);
     *runs = NULL;
+}
+
+size_t wf_runs_room(const wf_runs *runs)
+{
+    return runs->n_runs < WF_RUNS_MOST ? WF_RUNS_MOST - runs->n_runs : 0;
 }
 
 size_t wf_runs_count(const wf_runs *runs)

@@ -58,6 +58,11 @@ void wf_runs_close(wf_runs **runs);
 // Fills rows and xxh64. Needs HDF5: call on the HDF5 thread.
 wf_status wf_runs_verify(wf_runs *runs);
 
+// Runs that a folder may still have: their numbers are 16 bits wide in the results.
+#define WF_RUNS_MOST 65536u
+size_t wf_runs_room(const wf_runs *runs);
+wf_status wf_runs_check_room(const wf_runs *runs); // WF_DATA when there is none
+
 size_t wf_runs_count(const wf_runs *runs); // runs so far; the newest is number count - 1
 const wf_segment_ref *wf_runs_segments(const wf_runs *runs, size_t *n); // borrow; by g, r, e, n
 bool wf_runs_complete(const wf_runs *runs);           // the newest run left nothing to do
@@ -78,7 +83,8 @@ typedef struct wf_run_params {
 } wf_run_params;
 
 // Creates <out>/runs/<r>.json naming the segments that count; what older runs publish from now on
-// is void. WF_IN_USE when another process made that run first. `run` is its number.
+// is void. WF_DATA when there is no room for one more. WF_IN_USE when another process made that run
+// first. `run` is its number.
 wf_status wf_runs_start(wf_runs *runs, const wf_run_params *params, uint32_t *run);
 
 // Records that run `run` left nothing to do. May be repeated.

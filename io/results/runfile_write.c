@@ -92,15 +92,22 @@ static wf_status put_run(wf_json_writer *w, const wf_runs *runs, const wf_run_pa
     return st;
 }
 
+wf_status wf_runs_check_room(const wf_runs *runs)
+{
+    if (wf_runs_room(runs) > 0) return WF_OK;
+    return wf_fail(
+        WF_DATA,
+        "%s: has had %zu runs, and no folder may have more: weft merge joins its results "
+        "with those of a new output.dir",
+        runs->out_dir, runs->n_runs);
+}
+
 wf_status wf_runs_start(wf_runs *runs, const wf_run_params *params, uint32_t *run)
 {
     char name[64];
     wf_json_writer *w = NULL;
     assert(!runs->options.read_only);
-    if (runs->n_runs > UINT16_MAX) {
-        return wf_fail(WF_DATA, "%s: has had %zu runs already; start a new output folder",
-                       runs->out_dir, runs->n_runs);
-    }
+    WF_TRY(wf_runs_check_room(runs));
     if (!runs->verified) WF_TRY(wf_runs_verify(runs));
     WF_TRY(make_runs_folder(runs->out_dir));
     for (size_t i = 0; params->retry_failed && i < runs->n_segments; i++)

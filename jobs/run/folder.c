@@ -14,6 +14,7 @@
 #include "io/results/runfile_owner.h"
 #include "jobs/watch/words.h"
 
+#define ROOM_TO_WARN      1000
 #define OWNER_PATIENCE_NS (4 * WF_NS_PER_S)
 
 struct wf_folder {
@@ -59,6 +60,15 @@ static wf_status check_identity(const wf_folder_config *c, const wf_runs *runs, 
     return WF_OK;
 }
 
+// Long before a job that comes back again and again has no number left for its next run.
+static void warn_of_room(const wf_folder *f, const wf_runs *runs)
+{
+    size_t room = wf_runs_room(runs);
+    if (room < ROOM_TO_WARN)
+        wf_warn("%s: has room for %zu more run%s of %u: begin a new output.dir soon", f->dir, room,
+                WF_S(room), WF_RUNS_MOST);
+}
+
 // What this run begins with.
 static void say_run(const wf_folder *f, const wf_folder_config *c, const wf_runs *runs)
 {
@@ -90,6 +100,7 @@ wf_status wf_folder_check(const wf_folder_config *c)
     const char *text = NULL;
     wf_status st;
     WF_TRY_TO(out, wf_runs_open(c->spec->output.dir, &look, &runs));
+    WF_TRY_TO(out, wf_runs_check_room(runs));
     WF_TRY_TO(out, identity(c, &w));
     WF_TRY_TO(out, wf_json_writer_finish(w, &text, NULL));
     WF_TRY_TO(out, check_identity(c, runs, text));
@@ -117,6 +128,7 @@ static wf_status start_run(wf_folder *f, const wf_folder_config *c)
                             .retry_failed = c->start.retry_failed};
     WF_TRY_TO(out, wf_runs_start(runs, &params, &f->run));
     say_run(f, c, runs);
+    warn_of_room(f, runs);
 out:
     wf_json_writer_destroy(&w);
     wf_runs_close(&runs);

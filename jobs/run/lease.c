@@ -1,8 +1,8 @@
 // Leases as files: the published lists of ranges, and one O_EXCL file per taken range. See lease.h.
 #include "jobs/run/lease.h"
 
-#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
@@ -200,12 +200,18 @@ static wf_status ranges_parse(wf_leases *leases, FILE *file, const char *path)
     return WF_OK;
 }
 
+static FILE *stream_open(const char *path)
+{
+    int fd = wf_file_open_calmly(path, O_RDONLY);
+    return fd < 0 ? NULL : fdopen(fd, "r");
+}
+
 // Reads the next list; *got is false when it is not published.
 static wf_status list_read(wf_leases *leases, bool *got)
 {
     char path[PATH_MAX];
     WF_TRY(list_path(leases->dir, leases->n_lists, path));
-    FILE *file = fopen(path, "r");
+    FILE *file = stream_open(path);
     *got = file != NULL;
     if (!file && errno == ENOENT) return WF_OK;
     if (!file) return wf_fail_errno(WF_IO, "%s: cannot open", path);
@@ -336,7 +342,7 @@ wf_status wf_leases_claim(wf_leases *leases, wf_lease *out, bool *got)
 static void holder_read(const char *path, wf_lease *lease)
 {
     lease->group = lease->epoch = -1;
-    FILE *file = fopen(path, "r");
+    FILE *file = stream_open(path);
     if (!file) return;
     int group, epoch;
     if (fscanf(file, "group %d epoch %d", &group, &epoch) == 2) {
@@ -385,28 +391,24 @@ wf_status wf_leases_list(const wf_leases *leases, wf_lease **out, size_t *n_out)
     wf_lease *list = NULL, lease;
     size_t capacity = 0, n = 0;
     char path[PATH_MAX];
-    wf_status st = wf_grow(1, sizeof *list, &capacity, &list);
-    if (st != WF_OK) return st;
-    DIR *dir = opendir(leases->dir);
-    if (!dir) {
-        st = wf_fail_errno(WF_IO, "%s: cannot open", leases->dir);
-        goto done;
-    }
-    for (struct dirent *entry; (entry = readdir(dir));) {
-        if (!name_parse(entry->d_name, &lease)) continue;
-        WF_TRY_TO(done, path_join(path, leases->dir, entry->d_name));
+    wf_paths names = {0};
+    wf_status st;
+    WF_TRY_TO(done, wf_file_list(leases->dir, &names));
+    WF_TRY_TO(done, wf_grow(names.n + 1, sizeof *list, &capacity, &list));
+    for (size_t i = 0; i < names.n; i++) {
+        if (!name_parse(names.item[i], &lease)) continue;
+        WF_TRY_TO(done, path_join(path, leases->dir, names.item[i]));
         holder_read(path, &lease);
         range_recall(leases, &lease);
-        WF_TRY_TO(done, wf_grow(n + 1, sizeof *list, &capacity, &list));
         list[n++] = lease;
     }
     qsort(list, n, sizeof *list, by_place);
     *out = list;
     *n_out = n;
 done:
-    if (dir) closedir(dir);
+    wf_paths_destroy(&names);
     if (st != WF_OK) free(list);
-    return st;
+    return st == WF_NO_INPUT ? WF_IO : st;
 }
 
 size_t wf_leases_count(const wf_leases *leases)

@@ -14,7 +14,8 @@
 // FAILING_SPACE="BYTES" makes the folder a disk of that size: what its files hold is counted before
 // every write, beyond it ENOSPC; statvfs tells what is left, removing a file gives it back.
 //
-// Calls count per process. Only calls that create, change, sync or name files are looked at.
+// Calls count per process. Only calls that create, change, sync or name files are looked at; "look"
+// is what only looks: opening to read, stat, access.
 #include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
@@ -86,7 +87,8 @@ static bool is_under_at(int folder, const char *name)
 static bool is_meant(const char *plan, const char *op)
 {
     size_t n_list = strcspn(plan, ":"), n = strlen(op);
-    if (n_list == 3 && strncmp(plan, "all", 3) == 0) return strcmp(op, "flock") != 0;
+    if (n_list == 3 && strncmp(plan, "all", 3) == 0)
+        return strcmp(op, "flock") != 0 && strcmp(op, "look") != 0;
     for (const char *at = plan; at < plan + n_list; at += strcspn(at, ",:") + 1)
         if (strcspn(at, ",:") == n && strncmp(at, op, n) == 0) return true;
     return false;
@@ -275,12 +277,16 @@ PATH_CALL(mkdir, "mkdir", (const char *path, mode_t mode), (path, mode), path)
         va_start(list, flags);                                                                     \
         mode_t mode = flags & O_CREAT ? va_arg(list, mode_t) : 0;                                  \
         va_end(list);                                                                              \
-        if ((flags & O_CREAT) && is_under(path) && strike("open") < 0) return -1;                  \
+        const char *op = flags & O_CREAT ? "open" : "look";                                        \
+        if (is_under(path) && strike(op) < 0) return -1;                                           \
         return next(path, flags, mode);                                                            \
     }
 
 OPEN_CALL(open)
 OPEN_CALL(open64)
+
+PATH_CALL(stat, "look", (const char *path, struct stat *out), (path, out), path)
+PATH_CALL(access, "look", (const char *path, int mode), (path, mode), path)
 
 int openat(int folder, const char *path, int flags, ...)
 {

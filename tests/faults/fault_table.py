@@ -93,6 +93,18 @@ row("killed before the Nth call of the start", each_n=True, exits={-signal.SIGKI
     env={"FAILING_IO": "all:kill:%N", "FAILING_IO_UNDER": "%F/out/runs"})
 row("killed before the Nth call of the merge", each_n=True, exits={-signal.SIGKILL},
     env={"FAILING_IO": "all:kill:%N", "FAILING_IO_UNDER": "%F/out/results.h5"})
+
+
+def go_on(bench, extra, row):
+    """The fault strikes a run that goes on with what an earlier one left."""
+    bench.must(bench.run({"WEFT_FAULT": "usr1@step=20"}), {75}, "the first run")
+    return bench.run(extra)
+
+
+row("ESTALE at the Nth look at a folder", each_n=True, exits={0},
+    env={"FAILING_IO": "look:ESTALE:%N"})
+row("ESTALE at the Nth look of a run that goes on", each_n=True, act="go_on", exits={0}, keeps=60,
+    env={"FAILING_IO": "look:ESTALE:%N"})
 row("a write that takes 2 s", env={"FAILING_IO": "write:stall=2000:30"}, exits={0})
 row("no file locking", env={"FAILING_IO": "flock:ENOSYS+:1"}, exits={0})
 row("a read-only folder", env={"FAILING_IO": "all:EROFS+:1"}, exits={74}, says=["Read-only file system"])

@@ -242,6 +242,27 @@ static void a_damaged_segment_is_set_aside(void **state)
     assert_contains(reports, "its size is not the one recorded");
 }
 
+static void a_folder_has_room_for_so_many_runs(void **state)
+{
+    (void)state;
+    char from[400], to[400];
+    wf_runs *runs = NULL;
+    uint32_t run;
+    start_run("{}");
+    file_name(from, "runs/0.json");
+    file_name(to, "runs/65534.json");
+    assert_int_equal(rename(from, to), 0);
+    assert_ok(wf_runs_open(folder, NULL, &runs));
+    assert_int_equal(wf_runs_room(runs), 1);
+    assert_ok(wf_runs_start(runs, &(wf_run_params){.identity = "{}"}, &run));
+    assert_int_equal(run, 65535);
+    assert_int_equal(wf_runs_room(runs), 0);
+    assert_int_equal(wf_runs_check_room(runs), WF_DATA);
+    assert_contains(wf_error(), "has had 65536 runs");
+    assert_int_equal(wf_runs_start(runs, &(wf_run_params){.identity = "{}"}, &run), WF_DATA);
+    wf_runs_close(&runs);
+}
+
 static void two_starts_at_once_give_one_run(void **state)
 {
     (void)state;
@@ -487,6 +508,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(an_epoch_fences_its_group_only, setup, teardown),
         cmocka_unit_test_setup_teardown(parts_are_removed_and_strange_files_left, setup, teardown),
         cmocka_unit_test_setup_teardown(a_damaged_segment_is_set_aside, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_folder_has_room_for_so_many_runs, setup, teardown),
         cmocka_unit_test_setup_teardown(two_starts_at_once_give_one_run, setup, teardown),
         cmocka_unit_test_setup_teardown(done_counts_rows_and_samples, setup, teardown),
         cmocka_unit_test_setup_teardown(overlap_and_foreign_shards_are_seen, setup, teardown),
