@@ -53,10 +53,10 @@ typedef struct wf_seat {
     int32_t n_flight; // sampled sequences planned and not committed
     int32_t n_pages;  // pages held
     int32_t n_set;    // page-table columns set on the device
-    wf_waiting request;
-    int32_t n_shared; // of its pages, the first ones: computed before, by another
     bool joined;      // a sequence of its has been planned
     bool verifying;   // its step in flight tells how far it is; nothing is planned until then
+    wf_waiting request;
+    int32_t n_shared; // of its pages, the first ones: computed before, by another
     int64_t order;    // age: smaller joined earlier
     int32_t *pages;   // [max_pages]
 } wf_seat;

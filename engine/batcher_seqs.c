@@ -38,7 +38,8 @@ static wf_seq *emit(wf_batcher *b, wf_seat *s, wf_seq_kind kind, int32_t n, int3
                   .stay = s->stay,
                   .join = !s->joined};
     s->joined = true;
-    b->reorder->pages->set(b, s, s->n_past + n, out);
+    if (s->n_set * b->cfg.page_tokens < s->n_past + n)
+        b->reorder->pages->set(b, s, s->n_past + n, out);
     s->n_past += n_sure;
     return q;
 }
@@ -99,8 +100,9 @@ static int32_t draft_of(const wf_batcher *b, const wf_seat *s)
 // flight: the proposal hangs on how that ends.
 static bool verifies(const wf_batcher *b, const wf_seat *s)
 {
+    if (b->cfg.n_draft == 0) return false;
     bool at_last = s->n_past - s->request.n_prompt + 1 == s->n_gen;
-    return b->cfg.n_draft > 0 && at_last && draft_of(b, s) > 0;
+    return at_last && draft_of(b, s) > 0;
 }
 
 static void emit_verify(wf_batcher *b, wf_seat *s, int32_t n_draft, wf_schedule *out)

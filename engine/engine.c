@@ -22,14 +22,14 @@ typedef struct flight {
 
 struct wf_engine {
     wf_engine_config cfg;
-    wf_backend *be;
-    const wf_model *m;
+    const wf_arch *arch;
     wf_comm *comm;
     wf_limits limits;
-    wf_forward *forward;
+    wf_executor *executor;
+    wf_forward *forward; // the executor, where it is the engine's own; else NULL
     wf_batcher *batcher; // first rank only, as is all below
-    flight flights[WF_FORWARD_SLOTS];
-    int64_t n_planned, n_committed; // steps; slot = step % WF_FORWARD_SLOTS
+    flight flights[WF_EXECUTOR_SLOTS];
+    int64_t n_planned, n_committed; // steps; slot = step % WF_EXECUTOR_SLOTS
     wf_gain *gains;                 // [max_rows]
     wf_sequence *done_first, *done_last;
     int64_t n_sequences; // submitted and not taken
@@ -76,7 +76,7 @@ static wf_status create_planner(wf_engine *e)
                            .window_ns = e->cfg.window_ns,
                            .instances = e->cfg.instances};
     WF_TRY(wf_batcher_create(&c, &e->batcher));
-    for (int i = 0; i < WF_FORWARD_SLOTS; i++)
+    for (int i = 0; i < WF_EXECUTOR_SLOTS; i++)
         WF_TRY(wf_schedule_create(e->batcher, &e->flights[i].schedule));
     e->gains = calloc((size_t)e->cfg.max_rows, sizeof *e->gains);
     return e->gains ? WF_OK : wf_fail(WF_NO_MEMORY, "engine: out of memory");
@@ -87,46 +87,83 @@ static int64_t row_bytes(const wf_engine *e)
 {
     const wf_forward_config *f = &e->limits.forward;
     return 4 + (int64_t)sizeof(wf_row_sampling) + (f->slot_pages ? 0 : 4 * f->max_pages) +
-           (f->penalties ? 2 * e->m->arch.n_vocab : 0);
+           (f->penalties ? 2 * e->arch->n_vocab : 0);
 }
 
-static wf_status set_up(wf_engine *e)
-{
-    wf_backend_info info;
-    WF_TRY(e->be->ops->info(e->be, &info));
-    if (e->cfg.steps_ahead < 0) e->cfg.steps_ahead = info.async ? 1 : 0;
-    if (e->cfg.max_context == 0) e->cfg.max_context = e->m->max_context;
-    if (e->cfg.max_context > e->m->max_context) // it was loaded for less than it could
-        return wf_fail(WF_CONFIG, "engine: max_context %d is beyond the model's %d",
-                       e->cfg.max_context, e->m->max_context);
-    WF_TRY(wf_engine_limits(&e->cfg, &e->m->arch, e->m->tp_size, e->be->ops->capture_begin != NULL,
-                            &e->limits));
-    e->page_bytes =
-        (int64_t)wf_forward_page_bytes(&e->m->arch, e->m->tp_size, e->cfg.page_tokens, e->m->dtype);
-    e->move_bytes = row_bytes(e);
-    WF_TRY(agree_on_pages(e, e->page_bytes, e->limits.forward.slot_pages));
-    e->limits.forward.n_pages = e->kv_pages_total;
-    WF_TRY(wf_forward_create(e->be, e->m, e->comm, &e->limits.forward, &e->forward));
-    return e->comm->rank == 0 ? create_planner(e) : WF_OK;
-}
-
-wf_status wf_engine_create(wf_backend *be, const wf_model *model, wf_comm *comm,
-                           const wf_engine_config *config, wf_engine **out)
+static wf_status alloc_engine(const wf_engine_config *config, const wf_arch *arch, wf_comm *comm,
+                              wf_engine **out)
 {
     *out = NULL;
     wf_engine *e = calloc(1, sizeof *e);
     if (!e) return wf_fail(WF_NO_MEMORY, "engine: out of memory");
     e->cfg = *config;
-    e->be = be;
-    e->m = model;
+    e->arch = arch;
     e->comm = comm;
-    wf_status st = set_up(e);
-    if (st != WF_OK) {
-        wf_engine_destroy(e);
-        return st;
-    }
+    if (!e->cfg.clock) e->cfg.clock = &wf_clock_real;
     *out = e;
     return WF_OK;
+}
+
+// What follows from the configuration, once it says all.
+static wf_status find_limits(wf_engine *e, int32_t group_size, bool captures)
+{
+    WF_TRY(wf_engine_limits(&e->cfg, e->arch, group_size, captures, &e->limits));
+    e->cfg.max_context = e->limits.max_context;
+    e->move_bytes = row_bytes(e);
+    return WF_OK;
+}
+
+static wf_status create_forward(wf_engine *e, wf_backend *be, const wf_model *m)
+{
+    wf_backend_info info;
+    WF_TRY(be->ops->info(be, &info));
+    if (e->cfg.steps_ahead < 0) e->cfg.steps_ahead = info.async ? 1 : 0;
+    if (e->cfg.max_context == 0) e->cfg.max_context = m->max_context;
+    if (e->cfg.max_context > m->max_context) // it was loaded for less than it could
+        return wf_fail(WF_CONFIG, "engine: max_context %d is beyond the model's %d",
+                       e->cfg.max_context, m->max_context);
+    WF_TRY(find_limits(e, m->tp_size, be->ops->capture_begin != NULL));
+    e->page_bytes =
+        (int64_t)wf_forward_page_bytes(&m->arch, m->tp_size, e->cfg.page_tokens, m->dtype);
+    WF_TRY(agree_on_pages(e, e->page_bytes, e->limits.forward.slot_pages));
+    e->limits.forward.n_pages = e->kv_pages_total;
+    WF_TRY(wf_forward_create(be, m, e->comm, &e->limits.forward, &e->forward));
+    e->executor = wf_forward_executor(e->forward);
+    return WF_OK;
+}
+
+wf_status wf_engine_create(wf_backend *be, const wf_model *model, wf_comm *comm,
+                           const wf_engine_config *config, wf_engine **out)
+{
+    wf_engine *e;
+    wf_status st;
+    *out = NULL;
+    WF_TRY(alloc_engine(config, &model->arch, comm, &e));
+    WF_TRY_TO(fail, create_forward(e, be, model));
+    if (comm->rank == 0) WF_TRY_TO(fail, create_planner(e));
+    *out = e;
+    return WF_OK;
+fail:
+    wf_engine_destroy(e);
+    return st;
+}
+
+wf_status wf_engine_create_on(const wf_engine_base *base, const wf_engine_config *config,
+                              wf_engine **out)
+{
+    wf_engine *e;
+    wf_status st;
+    *out = NULL;
+    WF_TRY(alloc_engine(config, base->arch, base->comm, &e));
+    e->executor = base->executor;
+    e->kv_pages_total = base->n_pages;
+    WF_TRY_TO(fail, find_limits(e, base->comm->size, false));
+    if (base->comm->rank == 0) WF_TRY_TO(fail, create_planner(e));
+    *out = e;
+    return WF_OK;
+fail:
+    wf_engine_destroy(e);
+    return st;
 }
 
 void wf_engine_destroy(wf_engine *e)
@@ -137,7 +174,7 @@ void wf_engine_destroy(wf_engine *e)
         wf_sequence_destroy(s);
     }
     free(e->gains);
-    for (int i = 0; i < WF_FORWARD_SLOTS; i++)
+    for (int i = 0; i < WF_EXECUTOR_SLOTS; i++)
         wf_schedule_destroy(e->flights[i].schedule);
     wf_batcher_destroy(e->batcher);
     wf_forward_destroy(e->forward);
@@ -156,18 +193,18 @@ static bool is_greedy(const wf_sampling *p)
 
 wf_status wf_engine_warm_up(wf_engine *e, const wf_sampling *typical)
 {
-    int32_t *plan = wf_forward_plan_buffer(e->forward, 0), n_layers = 0;
-    wf_forward_output out;
+    int32_t *plan = e->executor->ops->plan_buffer(e->executor, 0), n_layers = 0;
+    wf_step_output out;
     wf_warmup w = {.limits = e->limits.plan,
                    .max_context = e->cfg.max_context,
                    .logprobs = e->cfg.n_top >= 0 ? typical->logprobs + 1 : 0,
                    .capture = e->cfg.capture == WF_CAPTURE_AUTO};
-    if (!e->limits.plan.pad) return WF_OK;
-    w.greedy = e->m->tp_size > 1 && w.logprobs == 0 && is_greedy(typical);
+    if (!e->limits.plan.pad || !e->forward) return WF_OK;
+    w.greedy = e->limits.plan.group_size > 1 && w.logprobs == 0 && is_greedy(typical);
     for (int32_t i = 0; wf_warmup_plan(&w, i, &n_layers, plan) > 0; i++) {
         wf_forward_limit_layers(e->forward, n_layers);
-        WF_TRY(wf_forward_enqueue(e->forward, 0));
-        WF_TRY(wf_forward_wait(e->forward, 0, &out));
+        WF_TRY(e->executor->ops->enqueue(e->executor, 0));
+        WF_TRY(e->executor->ops->wait(e->executor, 0, &out));
     }
     wf_forward_limit_layers(e->forward, 0);
     return WF_OK;
@@ -180,7 +217,7 @@ void wf_engine_start(wf_engine *e, int64_t origin_ns)
 
 static int64_t now(const wf_engine *e)
 {
-    return wf_clock_ns() - e->origin_ns;
+    return wf_clock_now(e->cfg.clock) - e->origin_ns;
 }
 
 // ---- requests in and out ------------------------------------------------------------------------
@@ -206,7 +243,7 @@ wf_status wf_engine_submit(wf_engine *e, const wf_engine_input *input)
             "prompt of %u tokens leaves no room in the context of %d; shorten it or raise "
             "engine.max_context",
             input->n_prompt, e->cfg.max_context);
-    WF_TRY(wf_sequence_create(input, &e->m->arch, e->cfg.max_context, &s));
+    WF_TRY(wf_sequence_create(input, e->arch, e->cfg.max_context, &s));
     wf_status st =
         wf_batcher_submit(e->batcher, &(wf_batcher_request){.tag = s,
                                                             .n_prompt = (int32_t)input->n_prompt,
@@ -322,7 +359,7 @@ static void begin_record(const wf_engine *e, const wf_schedule *s, int64_t start
 static wf_status launch(wf_engine *e, bool closed, bool *out_ran)
 {
     wf_fault_at(WF_FAULT_STEP, (uint64_t)e->n_planned + 1);
-    int i_slot = (int)(e->n_planned % WF_FORWARD_SLOTS);
+    int i_slot = (int)(e->n_planned % WF_EXECUTOR_SLOTS);
     flight *f = &e->flights[i_slot];
     int64_t start_ns = now(e);
     wf_batcher_plan(e->batcher, start_ns, closed, f->schedule);
@@ -331,15 +368,15 @@ static wf_status launch(wf_engine *e, bool closed, bool *out_ran)
     WF_TRY(open_sequences(e, f->schedule, start_ns));
     if (!*out_ran) return WF_OK;
     begin_record(e, f->schedule, start_ns, &f->record);
-    int32_t *plan = wf_forward_plan_buffer(e->forward, i_slot);
+    int32_t *plan = e->executor->ops->plan_buffer(e->executor, i_slot);
     int64_t words = wf_planfill(f->schedule, &e->limits.plan, e->limits.forward.max_pages, plan);
     WF_TRY(e->comm->ops->publish(e->comm, plan, (size_t)words * sizeof *plan));
     f->record.plan_ns = now(e) - start_ns;
     e->n_planned++;
-    return wf_forward_enqueue(e->forward, i_slot);
+    return e->executor->ops->enqueue(e->executor, i_slot);
 }
 
-static void store_logprobs(wf_sequence *q, const wf_forward_output *out, int32_t i)
+static void store_logprobs(wf_sequence *q, const wf_step_output *out, int32_t i)
 {
     uint32_t at = q->out.n_tokens;
     if (q->logprob) q->logprob[at] = out->logprob[i];
@@ -353,7 +390,7 @@ static void store_logprobs(wf_sequence *q, const wf_forward_output *out, int32_t
 // Delivers what a sequence drew, from the i-th sampled token on: one, and where tokens were
 // proposed as many more as were drawn again. A request that ended a step ago gets nothing more:
 // that token was computed before its end was known.
-static wf_gain deliver(wf_engine *e, const wf_seq *s, const wf_forward_output *out, int32_t i,
+static wf_gain deliver(wf_engine *e, const wf_seq *s, const wf_step_output *out, int32_t i,
                        int64_t now_ns)
 {
     wf_sequence *q = s->tag;
@@ -372,10 +409,10 @@ static wf_gain deliver(wf_engine *e, const wf_seq *s, const wf_forward_output *o
 // Waits for the oldest step in flight and deals out its tokens.
 static wf_status commit(wf_engine *e, wf_step_record *record)
 {
-    int i_slot = (int)(e->n_committed % WF_FORWARD_SLOTS);
+    int i_slot = (int)(e->n_committed % WF_EXECUTOR_SLOTS);
     flight *f = &e->flights[i_slot];
-    wf_forward_output out;
-    WF_TRY(wf_forward_wait(e->forward, i_slot, &out));
+    wf_step_output out;
+    WF_TRY(e->executor->ops->wait(e->executor, i_slot, &out));
     int64_t now_ns = now(e);
     for (int32_t i = 0, i_sample = 0, i_gain = 0; i < f->schedule->n_seqs; i++) {
         const wf_seq *s = &f->schedule->seqs[i];
@@ -408,21 +445,22 @@ wf_status wf_engine_step(wf_engine *e, bool closed, wf_step_record *record, bool
 
 wf_status wf_engine_follow(wf_engine *e, _Atomic int64_t *entered, _Atomic int64_t *left)
 {
-    wf_forward_output out;
+    wf_executor *x = e->executor;
+    size_t capacity = (size_t)wf_plan_most_words(&e->limits.plan) * sizeof(int32_t);
+    wf_step_output out;
     for (;;) {
-        int i_slot = (int)(e->n_planned % WF_FORWARD_SLOTS);
-        if (e->n_planned >= WF_FORWARD_SLOTS) WF_TRY(wf_forward_wait(e->forward, i_slot, &out));
-        int32_t *plan = wf_forward_plan_buffer(e->forward, i_slot);
+        int i_slot = (int)(e->n_planned % WF_EXECUTOR_SLOTS);
+        if (e->n_planned >= WF_EXECUTOR_SLOTS) WF_TRY(x->ops->wait(x, i_slot, &out));
+        int32_t *plan = x->ops->plan_buffer(x, i_slot);
         size_t bytes = 0;
-        WF_TRY(e->comm->ops->receive(
-            e->comm, plan, (size_t)wf_forward_plan_words(e->forward) * sizeof *plan, &bytes));
+        WF_TRY(e->comm->ops->receive(e->comm, plan, capacity, &bytes));
         if (!wf_plan_valid(plan, (int64_t)(bytes / sizeof *plan), &e->limits.plan))
             return wf_fail(WF_COMM, "engine: rank %d received something that is not a step plan",
                            e->comm->rank);
         if (plan[WF_PLAN_KIND] == WF_PLAN_STOP) return WF_OK;
         if (entered) atomic_fetch_add_explicit(entered, 1, memory_order_relaxed);
         wf_fault_at(WF_FAULT_STEP, (uint64_t)e->n_planned + 1);
-        WF_TRY(wf_forward_enqueue(e->forward, i_slot));
+        WF_TRY(x->ops->enqueue(x, i_slot));
         if (left) atomic_fetch_add_explicit(left, 1, memory_order_relaxed);
         e->n_planned++;
     }
@@ -438,7 +476,7 @@ wf_status wf_engine_stop(wf_engine *e)
 
 int32_t wf_engine_n_graphs(const wf_engine *e)
 {
-    return wf_forward_n_graphs(e->forward);
+    return e->forward ? wf_forward_n_graphs(e->forward) : 0;
 }
 
 wf_engine_load wf_engine_get_load(const wf_engine *e)

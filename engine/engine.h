@@ -14,8 +14,10 @@
 
 #include "engine/batcher.h"
 #include "engine/comm/comm.h"
+#include "engine/executor.h"
 #include "engine/graphs.h"
 #include "engine/model.h"
+#include "io/base/clock.h"
 #include "io/results/result.h"
 #include "io/shard/request.h"
 
@@ -34,7 +36,8 @@ typedef struct wf_engine_config {
     int32_t n_top;       // most logprobs a request may ask for; -1: none may
     bool penalties;      // requests may use penalties
     wf_capture capture;
-    bool deterministic; // results are the same bits for a group of 1, 2, 4 or 8 ranks
+    bool deterministic;    // results are the same bits for a group of 1, 2, 4 or 8 ranks
+    const wf_clock *clock; // borrowed; NULL: the real one
 } wf_engine_config;
 
 // A request for the engine. Everything is copied. `user` comes back with the output.
@@ -74,6 +77,18 @@ typedef struct wf_engine_load {
 wf_status wf_engine_create(wf_backend *be, const wf_model *model, wf_comm *comm,
                            const wf_engine_config *config, wf_engine **out);
 void wf_engine_destroy(wf_engine *e); // takes NULL
+
+// What an engine stands on that is given its executor. Borrowed.
+typedef struct wf_engine_base {
+    wf_executor *executor;
+    const wf_arch *arch;
+    wf_comm *comm;
+    int32_t n_pages; // KV pages that the executor has
+} wf_engine_base;
+
+// An engine that plans for another's executor; config.kv_bytes does not count. Errors as above.
+wf_status wf_engine_create_on(const wf_engine_base *base, const wf_engine_config *config,
+                              wf_engine **out);
 
 // Does once what would otherwise happen in the first steps: products are measured, steps captured
 // (warmup.h). For steps as requests of `typical` sampling make them; others still pay. Nothing to

@@ -110,16 +110,17 @@ static wf_status set_up(wf_forward *f)
     f->s = wf_forward_shape_of(a, f->m->tp_size, &f->cfg, wf_dtype_bytes(f->act));
     f->k_runs = wf_forward_k_runs(a, f->m->tp_size, &f->cfg);
     f->sum = f->k_runs > 0 ? WF_F32 : f->act;
-    f->plan_words = (int64_t)f->s.plan_bytes / 4;
     WF_TRY(place_kv(f));
     WF_TRY(f->be->ops->stream_create(f->be, &f->stream));
     WF_TRY(alloc_buffers(f));
-    for (int i = 0; i < WF_FORWARD_SLOTS; i++)
+    for (int i = 0; i < WF_EXECUTOR_SLOTS; i++)
         WF_TRY(create_slot(f, &f->slots[i]));
     if (f->cfg.capture) WF_TRY(wf_graphs_create(f->be, &f->graphs));
     if (f->cfg.slot_pages > 0) WF_TRY(upload_identity_table(f));
     return set_up_padding(f);
 }
+
+static const wf_executor_ops executor_ops;
 
 wf_status wf_forward_create(wf_backend *be, const wf_model *model, wf_comm *comm,
                             const wf_forward_config *config, wf_forward **out)
@@ -127,6 +128,7 @@ wf_status wf_forward_create(wf_backend *be, const wf_model *model, wf_comm *comm
     *out = NULL;
     wf_forward *f = calloc(1, sizeof *f);
     if (!f) return wf_fail(WF_NO_MEMORY, "engine: out of memory");
+    f->executor.ops = &executor_ops;
     f->be = be;
     f->m = model;
     f->comm = comm;
@@ -146,7 +148,7 @@ void wf_forward_destroy(wf_forward *f)
     if (!f) return;
     void **at = (void **)&f->b;
     wf_graphs_destroy(f->graphs);
-    for (int i = 0; i < WF_FORWARD_SLOTS; i++)
+    for (int i = 0; i < WF_EXECUTOR_SLOTS; i++)
         destroy_slot(f, &f->slots[i]);
     if (f->kv) f->be->ops->free(f->be, f->kv);
     for (size_t i = 0; i < WF_N_FORWARD_BUFFERS; i++)
@@ -159,14 +161,9 @@ void wf_forward_destroy(wf_forward *f)
     free(f);
 }
 
-int32_t *wf_forward_plan_buffer(wf_forward *f, int i_slot)
+wf_executor *wf_forward_executor(wf_forward *f)
 {
-    return f->slots[i_slot].plan;
-}
-
-int64_t wf_forward_plan_words(const wf_forward *f)
-{
-    return f->plan_words;
+    return &f->executor;
 }
 
 int32_t wf_forward_n_graphs(const wf_forward *f)
@@ -245,8 +242,19 @@ void wf_forward_limit_layers(wf_forward *f, int32_t n_layers)
     f->n_layers = limited ? n_layers : f->m->arch.n_layers;
 }
 
-wf_status wf_forward_enqueue(wf_forward *f, int i_slot)
+static wf_forward *forward_of(wf_executor *x)
 {
+    return (wf_forward *)x;
+}
+
+static int32_t *plan_buffer(wf_executor *x, int i_slot)
+{
+    return forward_of(x)->slots[i_slot].plan;
+}
+
+static wf_status enqueue(wf_executor *x, int i_slot)
+{
+    wf_forward *f = forward_of(x);
     wf_forward_step st = {0};
     wf_forward_slot *s = &f->slots[i_slot];
     bool decode = s->plan[WF_PLAN_DECODE] == s->plan[WF_PLAN_TOKENS];
@@ -262,15 +270,19 @@ wf_status wf_forward_enqueue(wf_forward *f, int i_slot)
     return f->be->ops->event_record(f->be, s->done, f->stream);
 }
 
-wf_status wf_forward_wait(wf_forward *f, int i_slot, wf_forward_output *out)
+static wf_status wait(wf_executor *x, int i_slot, wf_step_output *out)
 {
+    wf_forward *f = forward_of(x);
     wf_forward_slot *s = &f->slots[i_slot];
     WF_TRY(wf_comm_wait(f->comm, f->be, s->done, f->n_waited++));
-    *out = (wf_forward_output){.n_samples = s->n_samples,
-                               .n_top = s->n_top > 0 ? s->n_top : 0,
-                               .token = s->token,
-                               .logprob = s->n_top >= 0 ? s->logprob : NULL,
-                               .top_id = s->n_top > 0 ? s->top_id : NULL,
-                               .top_logprob = s->n_top > 0 ? s->top_logprob : NULL};
+    *out = (wf_step_output){.n_samples = s->n_samples,
+                            .n_top = s->n_top > 0 ? s->n_top : 0,
+                            .token = s->token,
+                            .logprob = s->n_top >= 0 ? s->logprob : NULL,
+                            .top_id = s->n_top > 0 ? s->top_id : NULL,
+                            .top_logprob = s->n_top > 0 ? s->top_logprob : NULL};
     return WF_OK;
 }
+
+static const wf_executor_ops executor_ops = {
+    .plan_buffer = plan_buffer, .enqueue = enqueue, .wait = wait};

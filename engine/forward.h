@@ -3,8 +3,7 @@
 //   plan --upload--> row arrays (moves, joins, pages) --> ids --> embed --> layers --> final norm
 //        --> head --> all-gather --> sample --> last_token[row], tokens --download--> host
 //
-// Owns the activations, the KV pages and the row arrays. Up to WF_FORWARD_SLOTS steps may be in
-// flight; a step's tokens are on the host when wf_forward_wait() has returned for its slot.
+// Owns the activations, the KV pages and the row arrays. Steps are run through its executor.
 //
 // Collective over the group (its all-reduces), every rank with the same plans in the same order,
 // except where marked Local.
@@ -12,10 +11,9 @@
 #define WF_ENGINE_FORWARD_H
 
 #include "engine/comm/comm.h"
+#include "engine/executor.h"
 #include "engine/model.h"
 #include "engine/stepplan.h"
-
-#define WF_FORWARD_SLOTS 2
 
 // Runs that `deterministic` cuts the sums over a group into: groups of 1, 2, 4 and 8 ranks agree.
 #define WF_K_RUNS 8
@@ -33,15 +31,6 @@ typedef struct wf_forward_config {
     bool capture;       // padded steps are captured and replayed, where the back end can
 } wf_forward_config;
 
-// What a step produced. Borrowed; valid until the slot is used again.
-typedef struct wf_forward_output {
-    int32_t n_samples, n_top;
-    const int32_t *token;     // [n_samples]
-    const float *logprob;     // [n_samples] or NULL
-    const int32_t *top_id;    // [n_samples][n_top] or NULL
-    const float *top_logprob; // [n_samples][n_top]
-} wf_forward_output;
-
 // The limits of the plans that a group of tp ranks runs. Pure.
 wf_plan_limits wf_forward_plan_limits(const wf_forward_config *config, int32_t tp_size);
 
@@ -51,20 +40,11 @@ wf_status wf_forward_create(wf_backend *be, const wf_model *model, wf_comm *comm
                             const wf_forward_config *config, wf_forward **out);
 void wf_forward_destroy(wf_forward *f); // takes NULL. Local
 
-// Host buffer of a slot that the next plan is written to or received into, wf_plan_most_words()
-// long. Borrowed. Local.
-int32_t *wf_forward_plan_buffer(wf_forward *f, int slot);
-int64_t wf_forward_plan_words(const wf_forward *f);
-
-// Queues the step in the slot's plan buffer. Returns before it is computed where the back end runs
-// behind the host.
-wf_status wf_forward_enqueue(wf_forward *f, int slot);
+// The executor that it is. Borrowed. Local.
+wf_executor *wf_forward_executor(wf_forward *f);
 
 // Steps run through the first n layers only, 0: all of them. For warming up. Local.
 void wf_forward_limit_layers(wf_forward *f, int32_t n_layers);
-
-// Blocks until the slot's step is done. Local.
-wf_status wf_forward_wait(wf_forward *f, int slot, wf_forward_output *out);
 
 // Bytes of device memory beside weights and KV pages (activations, logits, row arrays, the page of
 // padding rows). Pure.

@@ -63,7 +63,7 @@ typedef struct wf_forward_bytes {
 // The host's side of a step in flight, pinned. The device needs one of each only: a step's plan is
 // copied in when the step before it has run, its tokens out before the next.
 typedef struct wf_forward_slot {
-    int32_t *plan; // [plan_words]
+    int32_t *plan; // [plan_bytes]
     int32_t *token;
     float *logprob;  // [R]
     int32_t *top_id; // [R][n_top]
@@ -73,6 +73,7 @@ typedef struct wf_forward_slot {
 } wf_forward_slot;
 
 struct wf_forward {
+    wf_executor executor; // first: what runs the plans is the forward pass itself
     wf_backend *be;
     const wf_model *m;
     wf_comm *comm;
@@ -84,11 +85,10 @@ struct wf_forward {
     void *scratch[WF_N_BLOCKS][WF_BLOCK_SCRATCH]; // of blocks
     void *kv;                                     // [layer][page][K|V][kv_head][token][head_dim]
     int64_t *kv_at;                               // [n_layers + 1] where each layer begins, bytes
-    int64_t plan_words;
     wf_stream *stream;
     wf_graphs *graphs; // NULL: none
     int32_t n_layers;  // that a step runs through
-    wf_forward_slot slots[WF_FORWARD_SLOTS];
+    wf_forward_slot slots[WF_EXECUTOR_SLOTS];
     int64_t n_waited; // steps that were waited for
 };
 

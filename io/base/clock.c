@@ -43,3 +43,17 @@ bool wf_clock_sleep_until(int64_t t_ns)
     struct timespec t = {.tv_sec = t_ns / WF_NS_PER_S, .tv_nsec = t_ns % WF_NS_PER_S};
     return clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &t, NULL) == 0;
 }
+
+static int64_t real_now(void *context)
+{
+    (void)context;
+    return wf_clock_ns();
+}
+
+static bool real_sleep_until(void *context, int64_t t_ns)
+{
+    (void)context;
+    return wf_clock_sleep_until(t_ns);
+}
+
+const wf_clock wf_clock_real = {.now = real_now, .sleep_until = real_sleep_until};

@@ -28,4 +28,23 @@ char *wf_clock_iso(int64_t unix_ns, char text[WF_CLOCK_ISO_MAX]);
 // ran first, so that the caller can look at its flags and call again.
 bool wf_clock_sleep_until(int64_t t_ns);
 
+// A clock as it is handed to those who live by it, so that tests can hand them one that jumps.
+typedef struct wf_clock {
+    int64_t (*now)(void *context);
+    bool (*sleep_until)(void *context, int64_t t_ns);
+    void *context;
+} wf_clock;
+
+extern const wf_clock wf_clock_real; // the two functions above
+
+static inline int64_t wf_clock_now(const wf_clock *clock)
+{
+    return clock->now(clock->context);
+}
+
+static inline bool wf_clock_sleep(const wf_clock *clock, int64_t until_ns)
+{
+    return clock->sleep_until(clock->context, until_ns);
+}
+
 #endif

@@ -40,10 +40,15 @@ static int64_t least(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
+static int64_t now(const wf_drain *d)
+{
+    return wf_clock_now(d->config.clock ? d->config.clock : &wf_clock_real);
+}
+
 // The end of what is in flight, when the drain begins now.
 static int64_t until(const wf_drain *d, bool killed_soon)
 {
-    int64_t now_ns = wf_clock_ns(), grace_ns = d->config.grace_ns, end_ns = d->config.end_ns;
+    int64_t now_ns = now(d), grace_ns = d->config.grace_ns, end_ns = d->config.end_ns;
     if (killed_soon) grace_ns = least(grace_ns, TERM_GRACE_NS);
     if (end_ns == INT64_MAX) return now_ns + grace_ns;
     int64_t left_ns = end_ns > now_ns ? end_ns - now_ns : 0;
@@ -53,9 +58,9 @@ static int64_t until(const wf_drain *d, bool killed_soon)
 static void raise_level(wf_drain *d, wf_drain_level level, wf_drain_cause cause, bool killed_soon,
                         const char *why)
 {
-    int now = atomic_load(&d->level);
-    if (now >= (int)level) return;
-    if (now == WF_DRAIN_NO) {
+    int before = atomic_load(&d->level);
+    if (before >= (int)level) return;
+    if (before == WF_DRAIN_NO) {
         snprintf(d->why, sizeof d->why, "%s", why);
         d->cause = cause;
         atomic_store(&d->until_ns, until(d, killed_soon));
@@ -101,7 +106,7 @@ static void look_at_signals(wf_drain *d)
 
 static void look_at_clock(wf_drain *d)
 {
-    if (wf_clock_ns() >= d->config.begin_ns)
+    if (now(d) >= d->config.begin_ns)
         raise_level(d, WF_DRAIN_FINISH, WF_DRAIN_DEADLINE, false, "the time limit");
 }
 
@@ -109,8 +114,8 @@ static void look_at_file(wf_drain *d)
 {
     char why[WHY_BYTES], *text = NULL;
     const char *path = atomic_load(&d->stop_path);
-    if (!path || wf_clock_ns() < d->look_file_ns) return;
-    d->look_file_ns = wf_clock_ns() + LOOK_FILE_NS;
+    if (!path || now(d) < d->look_file_ns) return;
+    d->look_file_ns = now(d) + LOOK_FILE_NS;
     if (!wf_file_exists(path)) return;
     if (wf_file_read(path, STOP_FILE_BYTES, &text, NULL) != WF_OK) text = NULL;
     bool at_once = text && strncmp(text, "now", 3) == 0;
@@ -122,7 +127,7 @@ static void look_at_file(wf_drain *d)
     free(text);
 }
 
-static void look(wf_drain *d)
+void wf_drain_look(wf_drain *d)
 {
     look_at_signals(d);
     look_at_clock(d);
@@ -137,7 +142,7 @@ static void *drain_main(void *context)
         wf_cond_wait_until(&d->wake, &d->lock, wf_clock_ns() + LOOK_NS);
         if (d->stop) break;
         pthread_mutex_unlock(&d->lock);
-        look(d);
+        wf_drain_look(d);
         pthread_mutex_lock(&d->lock);
     }
     pthread_mutex_unlock(&d->lock);
@@ -163,7 +168,7 @@ wf_status wf_drain_start(const wf_drain_config *config, wf_drain **out)
     atomic_init(&d->until_ns, INT64_MAX);
     look_at_signals(d);
     look_at_clock(d);
-    WF_TRY_TO(fail, start_thread(d));
+    if (!config->clock) WF_TRY_TO(fail, start_thread(d));
     *out = d;
     return WF_OK;
 fail:

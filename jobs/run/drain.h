@@ -20,6 +20,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "io/base/clock.h"
 #include "io/base/status.h"
 #include "jobs/watch/progress_status.h"
 
@@ -33,7 +34,8 @@ typedef struct wf_drain_signals {
 
 typedef struct wf_drain_config {
     const wf_drain_signals *signals; // borrowed; NULL: none come
-    int64_t begin_ns;                // of wf_clock_ns(): drain from then on; INT64_MAX: no limit
+    const wf_clock *clock;           // NULL: the real one, and a thread that looks at it
+    int64_t begin_ns;                // of the clock: drain from then on; INT64_MAX: no limit
     int64_t end_ns;                  // the process is killed then; INT64_MAX: not known
     int64_t grace_ns;                // most time for requests in flight
     bool alone;                      // tell nobody of a signal: a conductor speaks for this job
@@ -41,7 +43,8 @@ typedef struct wf_drain_config {
 
 typedef struct wf_drain wf_drain;
 
-// Looks once, so that an early signal counts from the first moment, and starts the thread. own.
+// Looks once, so that an early signal counts from the first moment, and starts the thread. Copies
+// all but the signals. own.
 wf_status wf_drain_start(const wf_drain_config *config, wf_drain **out);
 void wf_drain_stop(wf_drain **drain); // NULL inside is fine
 
@@ -55,7 +58,10 @@ const atomic_int *wf_drain_level_of(const wf_drain *drain);
 // Whether the level is at least `level`; false for NULL.
 bool wf_drain_asks(const wf_drain *drain, wf_drain_level level);
 
-// By when what is in flight must be over, of wf_clock_ns(): the grace from the moment the drain
+// Looks now, as the thread does every 50 ms: for who has given the drain a clock of his own.
+void wf_drain_look(wf_drain *drain);
+
+// By when what is in flight must be over, of the clock: the grace from the moment the drain
 // began, less where the end is known or SIGTERM or SIGINT asked, which whoever sends them follows
 // with SIGKILL (Slurm's KillWait: 30 s). INT64_MAX while nothing asks.
 int64_t wf_drain_until_ns(const wf_drain *drain);

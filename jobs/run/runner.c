@@ -51,31 +51,52 @@ static wf_status form_groups(wf_runner *r)
 
 // ---- stage: run ---------------------------------------------------------------------------------
 
+static wf_serve_config serve_config(const wf_runner *r, wf_feeder *feeder)
+{
+    return (wf_serve_config){.engine = r->engine,
+                             .feed = r->feed,
+                             .leases = r->leases,
+                             .feeder = feeder,
+                             .flights = r->flights,
+                             .writer = r->writer,
+                             .done = r->done,
+                             .progress = r->progress,
+                             .shard_uid = r->in.uids,
+                             .many_samples = r->in.many_samples,
+                             .sampling = &r->spec->sampling,
+                             .stop = r->spec->stop_token_ids.item,
+                             .n_stop = r->spec->stop_token_ids.n,
+                             .seed = (uint64_t)r->spec->seed,
+                             .run = (uint16_t)r->run,
+                             .group = (uint16_t)r->i_group,
+                             .max_rows = r->spec->engine.max_rows,
+                             .clock = &wf_clock_real,
+                             .origin_ns = r->origin_ns,
+                             .drain = r->c->drain,
+                             .max_failures = r->spec->output.max_failures};
+}
+
+static wf_status serve(wf_runner *r)
+{
+    wf_feeder *feeder = NULL;
+    const wf_feeder_config timed = {.feed = r->feed,
+                                    .clock = &wf_clock_real,
+                                    .origin_ns = r->origin_ns,
+                                    .waiting = &wf_progress_counters(r->progress)->waiting,
+                                    .thread = true};
+    if (!r->leases) WF_TRY(wf_feeder_create(&timed, &feeder));
+    wf_serve_config c = serve_config(r, feeder);
+    wf_status st = wf_serve(&c, &r->served);
+    wf_feeder_destroy(&feeder);
+    return st;
+}
+
 static wf_status lead(wf_runner *r)
 {
     char stop_file[4096];
     snprintf(stop_file, sizeof stop_file, "%s/stop", r->spec->output.dir);
-    wf_serve_config c = {.engine = r->engine,
-                         .feed = r->feed,
-                         .leases = r->leases,
-                         .flights = r->flights,
-                         .writer = r->writer,
-                         .done = r->done,
-                         .progress = r->progress,
-                         .shard_uid = r->in.uids,
-                         .many_samples = r->in.many_samples,
-                         .sampling = &r->spec->sampling,
-                         .stop = r->spec->stop_token_ids.item,
-                         .n_stop = r->spec->stop_token_ids.n,
-                         .seed = (uint64_t)r->spec->seed,
-                         .run = (uint16_t)r->run,
-                         .group = (uint16_t)r->i_group,
-                         .max_rows = r->spec->engine.max_rows,
-                         .origin_ns = r->origin_ns,
-                         .drain = r->c->drain,
-                         .max_failures = r->spec->output.max_failures};
-    wf_status st = wf_serve(&c, &r->served);
-    if (st == WF_DATA && c.max_failures >= 0) // the other groups are to stop as well
+    wf_status st = serve(r);
+    if (st == WF_DATA && r->spec->output.max_failures >= 0) // the other groups are to stop as well
         wf_file_write_whole(stop_file, "max_failures\n", 13, WF_PUBLISH_REPLACE);
     if (wf_status_scope(st) == WF_SCOPE_GROUP) return st; // followers cannot be told
     wf_status stopped = wf_engine_stop(r->engine);

@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "io/base/clock.h"
 #include "io/base/fault.h"
 #include "io/base/log.h"
 
@@ -16,13 +15,13 @@ typedef struct flight {
     const wf_request *request; // owned
     uint32_t n_open;
     uint32_t entry; // in the flight record
+    int64_t submitted_ns;
 } flight;
 
 // What the engine carries for one sample.
 typedef struct sample {
     flight *of;
     uint16_t index;
-    int64_t submitted_ns;
 } sample;
 
 typedef struct serve {
@@ -47,7 +46,19 @@ typedef struct serve {
 
 static int64_t now(const serve *s)
 {
-    return wf_clock_ns() - s->c->origin_ns;
+    return wf_clock_now(s->c->clock) - s->c->origin_ns;
+}
+
+// Rows of this group that have not reached the engine.
+static uint64_t n_rows_left(const serve *s)
+{
+    return s->c->feeder ? wf_feeder_left(s->c->feeder) : wf_feed_left(s->c->feed);
+}
+
+// Of these, those that have arrived: offline all of what was leased.
+static int64_t n_waiting_outside(const serve *s)
+{
+    return s->c->feeder ? wf_feeder_n_waiting(s->c->feeder) : (int64_t)wf_feed_left(s->c->feed);
 }
 
 // ---- results ------------------------------------------------------------------------------------
@@ -95,7 +106,7 @@ static wf_status put_finished(serve *s, const wf_engine_output *o, const sample 
     wf_result result = result_of(s, x->of->request, x->index);
     result.status = WF_RESULT_DONE;
     result.finish_reason = (uint8_t)o->finish;
-    result.submitted_ns = x->submitted_ns;
+    result.submitted_ns = x->of->submitted_ns;
     result.admitted_ns = o->admitted_ns;
     result.first_token_ns = o->time_ns[0];
     result.finish_ns = o->time_ns[o->n_tokens - 1];
@@ -175,7 +186,7 @@ static wf_status submit_sample(serve *s, flight *f, const wf_sampling *p, uint32
     const wf_request *r = f->request;
     sample *x = malloc(sizeof *x);
     if (!x) return wf_fail(WF_NO_MEMORY, "serve: out of memory");
-    *x = (sample){.of = f, .index = index, .submitted_ns = now(s)};
+    *x = (sample){.of = f, .index = index};
     uint64_t seed = p->seed >= 0 ? (uint64_t)p->seed : s->c->seed;
     wf_engine_input in = {.user = (uint64_t)(uintptr_t)x,
                           .n_prompt = r->n_prompt,
@@ -186,12 +197,12 @@ static wf_status submit_sample(serve *s, flight *f, const wf_sampling *p, uint32
                           .sampling = p,
                           .rng_key =
                               wf_engine_rng_key(seed, s->c->shard_uid[r->shard], r->row, index),
-                          .submitted_ns = x->submitted_ns};
+                          .submitted_ns = f->submitted_ns};
     f->n_open++;
     wf_fault_at(WF_FAULT_REQUEST, r->id);
     wf_status st = wf_engine_submit(s->c->engine, &in);
     if (st == WF_OK) {
-        int64_t lag = x->submitted_ns - r->arrival_ns;
+        int64_t lag = f->submitted_ns - r->arrival_ns;
         if (lag > atomic_load_explicit(&s->counters->lag_ns, memory_order_relaxed))
             atomic_store_explicit(&s->counters->lag_ns, lag, memory_order_relaxed);
         s->n_open++;
@@ -227,8 +238,8 @@ static wf_status submit_samples(serve *s, flight *f, const wf_sampling *p)
     return WF_OK;
 }
 
-// Takes the feed's next request over.
-static wf_status submit_request(serve *s, const wf_request *r)
+// Takes a request over that arrived, or was taken, at `submitted_ns`.
+static wf_status submit_request(serve *s, const wf_request *r, int64_t submitted_ns)
 {
     wf_sampling p = sampling_of(s, r);
     flight *f = calloc(1, sizeof *f);
@@ -237,6 +248,7 @@ static wf_status submit_request(serve *s, const wf_request *r)
         return wf_fail(WF_NO_MEMORY, "serve: out of memory");
     }
     f->request = r;
+    f->submitted_ns = submitted_ns;
     f->n_open = 1; // held while its samples are handed over
     s->n_rows++;
     p.n = wf_sampling_samples(&p);
@@ -250,12 +262,12 @@ static wf_status submit_request(serve *s, const wf_request *r)
 // Offline there is back-pressure: enough waits in the engine to fill the next batch, no more.
 static bool has_room(const serve *s)
 {
-    return !s->c->leases || s->n_open < 2 * (int64_t)s->c->max_rows;
+    return s->n_open < 2 * (int64_t)s->c->max_rows;
 }
 
 static bool is_empty(const serve *s)
 {
-    return s->n_open == 0 && wf_feed_left(s->c->feed) == 0;
+    return s->n_open == 0 && n_rows_left(s) == 0;
 }
 
 static wf_status lease_add(serve *s, const wf_lease *l)
@@ -302,24 +314,35 @@ static wf_status lease_more(serve *s)
 // All rows of this group are in the engine or done.
 static bool nothing_comes(const serve *s)
 {
-    return wf_feed_left(s->c->feed) == 0 && (!s->c->leases || s->no_more_leases);
+    return n_rows_left(s) == 0 && (!s->c->leases || s->no_more_leases);
 }
 
 // Nothing more joins what is in the engine now: nothing comes, or what comes waits for its end.
 static bool is_closed(const serve *s)
 {
     bool waits = s->waits || s->kind != WF_LEASE_ROWS;
-    return nothing_comes(s) || (waits && wf_feed_left(s->c->feed) == 0);
+    return nothing_comes(s) || (waits && n_rows_left(s) == 0);
 }
 
-static wf_status submit_due(serve *s)
+// What has arrived since the last look, in its order.
+static wf_status submit_arrived(serve *s)
+{
+    const wf_request *r;
+    int64_t taken_ns;
+    while (wf_feeder_take(s->c->feeder, &r, &taken_ns))
+        WF_TRY(submit_request(s, r, taken_ns));
+    return wf_feeder_status(s->c->feeder);
+}
+
+// Offline, as far as there is room: what the leases give.
+static wf_status submit_leased(serve *s)
 {
     WF_TRY(lease_more(s));
     WF_TRY(wf_feed_pump(s->c->feed, 0));
-    while (has_room(s) && wf_feed_next_ns(s->c->feed) <= now(s)) {
+    while (has_room(s) && wf_feed_left(s->c->feed) > 0) {
         if (!wf_feed_peek(s->c->feed)) WF_TRY(wf_feed_pump(s->c->feed, s->n_open ? 0 : NAP_NS));
         if (!wf_feed_peek(s->c->feed)) return WF_OK; // not read yet: the step must not wait for it
-        WF_TRY(submit_request(s, wf_feed_pop(s->c->feed)));
+        WF_TRY(submit_request(s, wf_feed_pop(s->c->feed), now(s)));
         WF_TRY(lease_more(s));
     }
     return WF_OK;
@@ -333,7 +356,8 @@ static void show_load(serve *s)
     wf_segment_status written;
     wf_segment_writer_status(s->c->writer, &written);
     atomic_store_explicit(&s->counters->in_flight, load.n_rows, memory_order_relaxed);
-    atomic_store_explicit(&s->counters->waiting, load.n_waiting, memory_order_relaxed);
+    atomic_store_explicit(&s->counters->waiting, load.n_waiting + n_waiting_outside(s),
+                          memory_order_relaxed);
     atomic_store_explicit(&s->counters->kv_pages, load.kv_pages, memory_order_relaxed);
     atomic_store_explicit(&s->counters->kv_pages_total, load.kv_pages_total, memory_order_relaxed);
     atomic_store_explicit(&s->counters->tokens, load.n_tokens, memory_order_relaxed);
@@ -349,11 +373,22 @@ static void set_operation(serve *s, wf_operation operation)
 // From commit to commit: with a step planned ahead, a step's own duration is longer than its share.
 static void learn_pace(serve *s, const wf_step_record *record)
 {
-    int64_t now_ns = wf_clock_ns(), took_ns = now_ns - s->step_end_ns;
+    int64_t now_ns = now(s), took_ns = now_ns - s->step_end_ns;
     if (s->step_end_ns > 0)
         s->step_ns = s->step_ns > 0 ? (15 * s->step_ns + took_ns) / 16 : took_ns;
     s->step_end_ns = now_ns;
     if (record->n_prompt_tokens > s->most_prompt) s->most_prompt = record->n_prompt_tokens;
+}
+
+// Nothing can be computed now: until a request arrives or a window closes, for a moment at most.
+static void nap(serve *s)
+{
+    int64_t wake = wf_engine_wake_ns(s->c->engine), most = now(s) + NAP_NS;
+    if (wake > most) wake = most;
+    if (s->c->feeder)
+        wf_feeder_wait(s->c->feeder, wake + s->c->origin_ns);
+    else if (wf_feed_left(s->c->feed) == 0)
+        wf_clock_sleep(s->c->clock, wake + s->c->origin_ns);
 }
 
 static wf_status step(serve *s, bool closed)
@@ -367,6 +402,7 @@ static wf_status step(serve *s, bool closed)
     set_operation(s, ran || recorded ? WF_OPERATION_RUN : WF_OPERATION_WAIT);
     if (recorded) {
         learn_pace(s, &record);
+        record.n_waiting += n_waiting_outside(s); // those that came while it computed
         record.run = s->c->run;
         record.group = s->c->group;
         atomic_fetch_add_explicit(&s->counters->prompt_tokens, record.n_prompt_tokens,
@@ -377,11 +413,7 @@ static wf_status step(serve *s, bool closed)
     show_load(s);
     if (ran || recorded) return WF_OK;
     s->step_end_ns = 0;
-    int64_t wake = wf_feed_next_ns(s->c->feed), window = wf_engine_wake_ns(s->c->engine);
-    int64_t now_ns = now(s);
-    if (window < wake) wake = window;
-    if (wake > now_ns + NAP_NS) wake = now_ns + NAP_NS;
-    if (wake > now_ns) wf_clock_sleep_until(wake + s->c->origin_ns);
+    nap(s);
     return WF_OK;
 }
 
@@ -434,16 +466,17 @@ static wf_status drain(serve *s)
 {
     char why[256];
     int64_t until_ns = wf_drain_until_ns(s->c->drain), n_open = s->n_open;
-    int64_t left_ns = until_ns - wf_clock_ns();
+    int64_t left_ns = until_ns - wf_clock_now(s->c->clock);
     atomic_store_explicit(&s->counters->drain, (int)wf_drain_cause_of(s->c->drain),
                           memory_order_relaxed);
     give_up(s, left_ns);
     wf_info("group %d drains (%s): %lld requests in the engine, %lld of them end within %.0f s",
             s->c->group, wf_drain_why(s->c->drain, why, sizeof why), (long long)n_open,
             (long long)s->n_open, left_ns > 0 ? (double)left_ns / (double)WF_NS_PER_S : 0.0);
-    while (s->n_open > 0 && !wf_drain_asks(s->c->drain, WF_DRAIN_NOW) && wf_clock_ns() < until_ns) {
+    while (s->n_open > 0 && !wf_drain_asks(s->c->drain, WF_DRAIN_NOW) &&
+           wf_clock_now(s->c->clock) < until_ns) {
         WF_TRY(step(s, true));
-        give_up(s, until_ns - wf_clock_ns());
+        give_up(s, until_ns - wf_clock_now(s->c->clock));
     }
     give_up(s, 0);
     s->out->drained = s->out->n_dropped > 0 || !nothing_comes(s);
@@ -466,7 +499,7 @@ static wf_status run(serve *s)
 {
     for (;;) {
         if (wf_drain_asks(s->c->drain, WF_DRAIN_FINISH)) return drain(s);
-        WF_TRY(submit_due(s));
+        WF_TRY(s->c->feeder ? submit_arrived(s) : submit_leased(s));
         WF_TRY(check_failures(s));
         if (s->n_open == 0 && nothing_comes(s)) return WF_OK;
         WF_TRY(step(s, is_closed(s)));

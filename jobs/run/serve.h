@@ -1,8 +1,9 @@
 // Serving: the loop of a rank that leads a group. Requests that are due go from the feed to the
 // engine, finished ones to the segment writer, until nothing is left or it is told to drain.
 //
-//   feed --due--> engine --one step--> finished --> segments
+//   feed --------> engine --one step--> finished --> segments
 //     ^ leases (offline)        progress counters, schedule lag
+//   feeder --due--^ (timed)
 //
 // One request becomes `n` engine requests where its row asks for n samples. A row that cannot run
 // becomes a result with its reason. Suspect ranges (jobs/run/returned.h) wait until nothing is in
@@ -16,6 +17,7 @@
 #include "io/results/segment.h"
 #include "jobs/run/drain.h"
 #include "jobs/run/feed.h"
+#include "jobs/run/feeder.h"
 #include "jobs/run/flight.h"
 #include "jobs/run/lease.h"
 #include "jobs/watch/progress.h"
@@ -24,7 +26,8 @@
 typedef struct wf_serve_config {
     wf_engine *engine;
     wf_feed *feed;
-    wf_leases *leases;   // where more rows come from; NULL: the feed holds all there is
+    wf_leases *leases;   // offline: where the feed's rows come from
+    wf_feeder *feeder;   // timed arrivals: takes the feed's rows as they are due; else NULL
     wf_flights *flights; // record of what is in flight; NULL: none is kept
     wf_segment_writer *writer;
     const wf_done *done; // samples of earlier runs
@@ -37,7 +40,8 @@ typedef struct wf_serve_config {
     uint64_t seed;
     uint16_t run, group;
     int32_t max_rows;
-    int64_t origin_ns;     // wf_clock_ns() of run time 0
+    const wf_clock *clock; // that the engine and the drain live by as well
+    int64_t origin_ns;     // of the clock: run time 0
     const wf_drain *drain; // may be NULL
     int64_t max_failures;  // -1: no bound
 } wf_serve_config;

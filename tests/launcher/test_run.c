@@ -53,18 +53,20 @@ static void test_bad_row_fails_alone(void **state)
                0, "9 done, 1 failed");
 }
 
-// A signal drains: exit 75, and the next start does what is left, each row once.
+// A signal drains: exit 75, and the next start does what is left, each row once. When it comes, the
+// program says: at its fourth request. (What a drain finishes and what it leaves: tests/jobs.)
 static void test_drain_and_resume(void **state)
 {
     (void)state;
-    static const char *const signals[] = {"TERM", "INT", "USR1"};
-    assert_run(STREAM " timed.h5 30 100", 0, NULL); // three seconds of arrivals
+    static const char *const signals[] = {"term", "int", "usr1"};
+    assert_run(STREAM " timed.h5 30 50", 0, NULL); // one and a half seconds of arrivals
     for (size_t i = 0; i < N_ROWS(signals); i++) {
         char command[512];
         snprintf(command, sizeof command,
-                 WEFT " run job.yaml --set 'requests=[timed.h5]' --set arrivals.mode=replay --out "
-                      "out/f%zu & sleep 1.2; kill -%s $!; wait $!",
-                 i, signals[i]);
+                 "WEFT_FAULT=%s@request=3 " WEFT
+                 " run job.yaml --set 'requests=[timed.h5]' --set arrivals.mode=replay --out "
+                 "out/f%zu",
+                 signals[i], i);
         assert_run(command, 75, "left: run the same command again to continue");
         snprintf(command, sizeof command,
                  WEFT " run job.yaml --set 'requests=[timed.h5]' --set arrivals.mode=replay --set "
@@ -76,13 +78,16 @@ static void test_drain_and_resume(void **state)
     }
 }
 
+// From then on its stop file counts.
+#define WHEN_RUNNING(folder) "while ! [ -e " folder "/status/rank-0.json ]; do sleep 0.02; done; "
+
 static void test_a_stop_file_ends_one_run_only(void **state)
 {
     (void)state;
     assert_run(STREAM " timed.h5 30 100", 0, NULL);
-    assert_run("(sleep 1; touch out/stopped/stop) & " WEFT
-               " run job.yaml --set 'requests=[timed.h5]' "
-               "--set arrivals.mode=replay --out out/stopped",
+    assert_run("(" WHEN_RUNNING("out/stopped") "touch out/stopped/stop) & " WEFT
+                                               " run job.yaml --set 'requests=[timed.h5]' "
+                                               "--set arrivals.mode=replay --out out/stopped",
                75, "run the same command again");
     assert_run(WEFT " run job.yaml --set 'requests=[timed.h5]' --set arrivals.mode=replay --out "
                     "out/stopped",
@@ -149,8 +154,8 @@ static void test_cancel_by_hand(void **state)
 {
     (void)state;
     assert_run(STREAM " timed.h5 30 100", 0, NULL);
-    assert_run("(sleep 1; " WEFT " cancel --now out/by-hand; " WEFT
-               " cancel out/by-hand) >said 2>&1 & " WEFT
+    assert_run("(" WHEN_RUNNING("out/by-hand") WEFT
+               " cancel --now out/by-hand; " WEFT " cancel out/by-hand) >said 2>&1 & " WEFT
                " run job.yaml --set 'requests=[timed.h5]' --set arrivals.mode=replay --out "
                "out/by-hand; code=$?; wait; cat said; exit $code",
                75, "process ");

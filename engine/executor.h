@@ -1,0 +1,46 @@
+// Who runs step plans, as the engine sees it: three verbs.
+//
+//   plan_buffer(slot) <- the plan is written or received there;  enqueue(slot);  ...  wait(slot)
+//
+// Up to WF_EXECUTOR_SLOTS steps may be in flight; a step's tokens are on the host when wait() has
+// returned for its slot. The forward pass (forward.h) is the one that computes; tests simulate one.
+//
+// Collective over the group, every rank with the same plans in the same order, except where marked
+// Local.
+#ifndef WF_ENGINE_EXECUTOR_H
+#define WF_ENGINE_EXECUTOR_H
+
+#include <stdint.h>
+
+#include "io/base/status.h"
+
+#define WF_EXECUTOR_SLOTS 2
+
+typedef struct wf_executor wf_executor;
+
+// What a step produced. Borrowed; valid until the slot is used again.
+typedef struct wf_step_output {
+    int32_t n_samples, n_top;
+    const int32_t *token;     // [n_samples]
+    const float *logprob;     // [n_samples] or NULL
+    const int32_t *top_id;    // [n_samples][n_top] or NULL
+    const float *top_logprob; // [n_samples][n_top]
+} wf_step_output;
+
+typedef struct wf_executor_ops {
+    // Host buffer of a slot that the next plan is written to or received into, as long as the
+    // longest plan (stepplan.h). Borrowed. Local.
+    int32_t *(*plan_buffer)(wf_executor *x, int slot);
+    // Queues the step in the slot's plan buffer. Returns before it is computed where steps are
+    // computed behind the host.
+    wf_status (*enqueue)(wf_executor *x, int slot);
+    // Blocks until the slot's step is done. Local.
+    wf_status (*wait)(wf_executor *x, int slot, wf_step_output *out);
+} wf_executor_ops;
+
+// Every executor's own struct begins with this one.
+struct wf_executor {
+    const wf_executor_ops *ops;
+};
+
+#endif

@@ -1,0 +1,208 @@
+// The inbox and its thread. See feeder.h.
+#include "jobs/run/feeder.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "io/base/thread.h"
+
+// Longest nap of the thread: reading ahead goes on meanwhile.
+#define NAP_NS (20 * WF_NS_PER_MS)
+
+typedef struct arrival {
+    const wf_request *request;
+    int64_t taken_ns;
+} arrival;
+
+struct wf_feeder {
+    wf_feeder_config c;
+    pthread_t thread;
+    pthread_mutex_t lock; // of all below
+    pthread_cond_t come;  // the step loop waits here
+    pthread_cond_t stop;  // the thread waits here
+    bool started, stopping;
+    arrival *inbox; // ring [capacity], a power of two
+    uint64_t capacity, head, count;
+    _Atomic uint64_t n_left; // in the feed and in the inbox
+    wf_status status;
+    char error[WF_ERROR_MAX];
+};
+
+static int64_t now(const wf_feeder *f)
+{
+    return wf_clock_now(f->c.clock) - f->c.origin_ns;
+}
+
+static wf_status grow(wf_feeder *f)
+{
+    arrival *grown = malloc(2 * f->capacity * sizeof *grown);
+    if (!grown)
+        return wf_fail(WF_NO_MEMORY, "feeder: no memory for %llu requests",
+                       (unsigned long long)(2 * f->capacity));
+    for (uint64_t i = 0; i < f->count; i++)
+        grown[i] = f->inbox[(f->head + i) & (f->capacity - 1)];
+    free(f->inbox);
+    f->inbox = grown;
+    f->capacity *= 2;
+    f->head = 0;
+    return WF_OK;
+}
+
+static wf_status put(wf_feeder *f, const wf_request *r)
+{
+    wf_status st = WF_OK;
+    pthread_mutex_lock(&f->lock);
+    if (f->count == f->capacity) st = grow(f);
+    if (st == WF_OK) f->inbox[(f->head + f->count++) & (f->capacity - 1)] = (arrival){r, now(f)};
+    pthread_cond_signal(&f->come);
+    pthread_mutex_unlock(&f->lock);
+    if (st != WF_OK)
+        wf_feed_free(r);
+    else if (f->c.waiting)
+        atomic_fetch_add_explicit(f->c.waiting, 1, memory_order_relaxed);
+    return st;
+}
+
+// Moves what is due; waits up to `timeout_ns` for a row that is due and has not been read.
+static wf_status look(wf_feeder *f, int64_t timeout_ns)
+{
+    WF_TRY(wf_feed_pump(f->c.feed, 0));
+    while (wf_feed_next_ns(f->c.feed) <= now(f)) {
+        if (!wf_feed_peek(f->c.feed)) WF_TRY(wf_feed_pump(f->c.feed, timeout_ns));
+        if (!wf_feed_peek(f->c.feed)) return WF_OK;
+        WF_TRY(put(f, wf_feed_pop(f->c.feed)));
+    }
+    return WF_OK;
+}
+
+static void note(wf_feeder *f, wf_status st)
+{
+    if (st == WF_OK) return;
+    pthread_mutex_lock(&f->lock);
+    f->status = st;
+    snprintf(f->error, sizeof f->error, "%s", wf_error());
+    pthread_cond_signal(&f->come);
+    pthread_mutex_unlock(&f->lock);
+}
+
+void wf_feeder_look(wf_feeder *f)
+{
+    if (!f->c.thread && f->status == WF_OK) note(f, look(f, 0));
+}
+
+static void *feeder_main(void *context)
+{
+    wf_feeder *f = context;
+    pthread_mutex_lock(&f->lock);
+    while (!f->stopping && f->status == WF_OK && wf_feed_left(f->c.feed) > 0) {
+        pthread_mutex_unlock(&f->lock);
+        note(f, look(f, NAP_NS));
+        int64_t next_ns = wf_feed_next_ns(f->c.feed), nap_ns = now(f) + NAP_NS;
+        if (next_ns > nap_ns) next_ns = nap_ns;
+        pthread_mutex_lock(&f->lock);
+        if (!f->stopping) wf_cond_wait_until(&f->stop, &f->lock, next_ns + f->c.origin_ns);
+    }
+    pthread_mutex_unlock(&f->lock);
+    return NULL;
+}
+
+static wf_status start_thread(wf_feeder *f)
+{
+    wf_status st = wf_thread_start("the feeder's thread", feeder_main, f, &f->thread);
+    f->started = st == WF_OK;
+    return st;
+}
+
+wf_status wf_feeder_create(const wf_feeder_config *config, wf_feeder **out)
+{
+    wf_feeder *f = calloc(1, sizeof *f);
+    *out = NULL;
+    if (!f) return wf_fail(WF_NO_MEMORY, "feeder: out of memory");
+    f->c = *config;
+    f->capacity = 256;
+    f->inbox = malloc(f->capacity * sizeof *f->inbox);
+    atomic_init(&f->n_left, wf_feed_left(config->feed));
+    pthread_mutex_init(&f->lock, NULL);
+    wf_cond_init(&f->come);
+    wf_cond_init(&f->stop);
+    wf_status st = f->inbox ? WF_OK : wf_fail(WF_NO_MEMORY, "feeder: out of memory");
+    if (st == WF_OK && config->thread) st = start_thread(f);
+    *out = f;
+    if (st != WF_OK) wf_feeder_destroy(out);
+    return st;
+}
+
+void wf_feeder_destroy(wf_feeder **feeder)
+{
+    wf_feeder *f = *feeder;
+    if (!f) return;
+    if (f->started) {
+        pthread_mutex_lock(&f->lock);
+        f->stopping = true;
+        pthread_cond_signal(&f->stop);
+        pthread_mutex_unlock(&f->lock);
+        pthread_join(f->thread, NULL);
+    }
+    for (; f->count > 0; f->count--)
+        wf_feed_free(f->inbox[f->head++ & (f->capacity - 1)].request);
+    pthread_cond_destroy(&f->come);
+    pthread_cond_destroy(&f->stop);
+    pthread_mutex_destroy(&f->lock);
+    free(f->inbox);
+    free(f);
+    *feeder = NULL;
+}
+
+bool wf_feeder_take(wf_feeder *f, const wf_request **out, int64_t *out_taken_ns)
+{
+    wf_feeder_look(f);
+    pthread_mutex_lock(&f->lock);
+    bool has = f->count > 0;
+    if (has) {
+        arrival a = f->inbox[f->head];
+        f->head = (f->head + 1) & (f->capacity - 1);
+        f->count--;
+        *out = a.request;
+        *out_taken_ns = a.taken_ns;
+        atomic_fetch_sub(&f->n_left, 1);
+        if (f->c.waiting) atomic_fetch_sub_explicit(f->c.waiting, 1, memory_order_relaxed);
+    }
+    pthread_mutex_unlock(&f->lock);
+    return has;
+}
+
+void wf_feeder_wait(wf_feeder *f, int64_t until_ns)
+{
+    if (!f->c.thread) {
+        int64_t next_ns = wf_feed_next_ns(f->c.feed);
+        if (next_ns < until_ns - f->c.origin_ns) until_ns = next_ns + f->c.origin_ns;
+        wf_clock_sleep(f->c.clock, until_ns);
+        return;
+    }
+    pthread_mutex_lock(&f->lock);
+    bool in_time = true;
+    while (in_time && f->count == 0 && f->status == WF_OK)
+        in_time = wf_cond_wait_until(&f->come, &f->lock, until_ns);
+    pthread_mutex_unlock(&f->lock);
+}
+
+wf_status wf_feeder_status(wf_feeder *f)
+{
+    pthread_mutex_lock(&f->lock);
+    wf_status st = f->status == WF_OK ? WF_OK : wf_fail(f->status, "%s", f->error);
+    pthread_mutex_unlock(&f->lock);
+    return st;
+}
+
+uint64_t wf_feeder_left(const wf_feeder *f)
+{
+    return atomic_load(&f->n_left);
+}
+
+int64_t wf_feeder_n_waiting(wf_feeder *f)
+{
+    pthread_mutex_lock(&f->lock);
+    int64_t n = (int64_t)f->count;
+    pthread_mutex_unlock(&f->lock);
+    return n;
+}

@@ -1,0 +1,50 @@
+// The feeder: takes requests from a feed as they arrive, also while a step computes.
+//
+//   feed --due--> [ inbox: request, when it was taken ] --take--> the step loop, between two steps
+//
+// A step of long prompts takes seconds where the host computes. What arrives meanwhile is noted at
+// its time, not when the step happens to end: the schedule lag is that of the feeder, and what
+// waits is counted from its arrival on.
+//
+// With `thread` a thread of its own watches the clock, and the feed is its alone until destroy.
+// Without (simulated time) wf_feeder_look() does the same whenever it is called. Local; take, wait
+// and the queries are for one thread.
+#ifndef WF_JOBS_RUN_FEEDER_H
+#define WF_JOBS_RUN_FEEDER_H
+
+#include <stdatomic.h>
+
+#include "io/base/clock.h"
+#include "jobs/run/feed.h"
+
+typedef struct wf_feeder wf_feeder;
+
+typedef struct wf_feeder_config {
+    wf_feed *feed;            // borrowed, all of its rows added
+    const wf_clock *clock;    // borrowed
+    int64_t origin_ns;        // of the clock: run time 0
+    _Atomic int64_t *waiting; // counts what arrives and is not taken; NULL: nobody asks
+    bool thread;
+} wf_feeder_config;
+
+// WF_NO_MEMORY, WF_IO (no thread). own.
+wf_status wf_feeder_create(const wf_feeder_config *config, wf_feeder **out);
+void wf_feeder_destroy(wf_feeder **feeder); // NULL inside is fine
+
+// Takes what is due by now into the inbox.
+void wf_feeder_look(wf_feeder *feeder);
+
+// The next request that has arrived, in the order of arrival, and when it was taken, in run time.
+// False: none has. The request is the caller's: wf_feed_free().
+bool wf_feeder_take(wf_feeder *feeder, const wf_request **out, int64_t *out_taken_ns);
+
+// Waits until a request has arrived, at most until the clock says `until_ns`.
+void wf_feeder_wait(wf_feeder *feeder, int64_t until_ns);
+
+// The failure that ended the feed, as the caller's own; WF_OK while there is none.
+wf_status wf_feeder_status(wf_feeder *feeder);
+
+uint64_t wf_feeder_left(const wf_feeder *feeder); // requests not taken by the caller yet
+int64_t wf_feeder_n_waiting(wf_feeder *feeder);   // of these, arrived
+
+#endif
