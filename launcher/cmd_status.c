@@ -138,6 +138,13 @@ static void ask_queue(status_run *s)
         wf_queue_look_take(wf_watch_get(s->watch[i]), &s->queue[i]);
 }
 
+// A part that was not started yet is one of an array; a folder alone is none.
+static wf_status check_place(const status_run *s)
+{
+    return s->folders.is_array ? WF_OK
+                               : wf_queue_look_check(wf_watch_get(s->watch[0]), &s->queue[0]);
+}
+
 static wf_status look_again(status_run *s)
 {
     for (size_t i = 0; i < s->folders.n; i++)
@@ -164,6 +171,7 @@ wf_status wf_cmd_status(const wf_cli *cli)
     status_run s = {.cli = cli, .place = wf_cli_argument(cli, 0)};
     wf_status st = status_open(&s);
     if (st == WF_OK) ask_queue(&s);
+    if (st == WF_OK) st = check_place(&s);
     if (st == WF_OK) st = wf_watch_settle(s.watch, s.folders.n, SETTLE_NS);
     if (st == WF_OK && wf_cli_has(cli, "watch"))
         st = watch_on(&s);

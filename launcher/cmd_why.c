@@ -34,6 +34,7 @@ static wf_status print_json(const wf_watch_view *v, const wf_why_facts *f, const
         wf_json_put_i64(w, "exit_code", why->rank->is.exit_code);
     }
     wf_json_put_i64(w, "requests_done", v->requests_done);
+    wf_json_put_i64(w, "requests_sealed", v->requests_sealed);
     wf_json_put_i64(w, "requests_total", v->requests_total);
     if (f->n_failed >= 0) wf_json_put_i64(w, "requests_failed", f->n_failed);
     wf_json_put_string(w, "job_id", f->queue->job_id);
@@ -53,14 +54,15 @@ static void print_text(const wf_watch_view *v, const wf_why_facts *f, const wf_w
     printf("  next    %s\n", why->next.bytes);
 }
 
-static wf_status explain(const wf_cli *cli, const wf_watch_view *v)
+static wf_status explain(const wf_cli *cli, const wf_watch_view *v, bool is_part)
 {
     wf_queue_look queue;
-    wf_why_sources *sources = malloc(sizeof *sources);
     wf_why_facts facts;
     wf_why why;
-    if (!sources) return wf_fail(WF_NO_MEMORY, "why: out of memory");
     wf_queue_look_take(v, &queue);
+    if (!is_part) WF_TRY(wf_queue_look_check(v, &queue));
+    wf_why_sources *sources = malloc(sizeof *sources);
+    if (!sources) return wf_fail(WF_NO_MEMORY, "why: out of memory");
     wf_why_facts_gather(v, &queue, sources, &facts);
     facts.program = wf_cli_program(cli);
     wf_status st = wf_why_decide(&facts, &why);
@@ -82,7 +84,7 @@ wf_status wf_cmd_why(const wf_cli *cli)
         wf_watch *watch = NULL;
         st = wf_watch_open(folders.path[i], &watch);
         if (st == WF_OK) st = wf_watch_settle(&watch, 1, SETTLE_NS);
-        if (st == WF_OK) st = explain(cli, wf_watch_get(watch));
+        if (st == WF_OK) st = explain(cli, wf_watch_get(watch), folders.is_array);
         wf_watch_close(&watch);
     }
     wf_folders_free(&folders);

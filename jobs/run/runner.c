@@ -117,6 +117,17 @@ static wf_status follow(wf_runner *r)
     return wf_engine_follow(r->engine, &counters->step_entered, &counters->step_left);
 }
 
+// Everything done is sealed with it, or the disk is at fault.
+static wf_status seal_rest(wf_runner *r)
+{
+    wf_counters *counters = wf_progress_counters(r->progress);
+    if (!r->writer) return WF_OK;
+    wf_status st = wf_segment_writer_close(&r->writer);
+    if (st == WF_OK)
+        atomic_store_explicit(&counters->requests_sealed, r->served.n_done, memory_order_relaxed);
+    return st;
+}
+
 static wf_status run_group(wf_runner *r)
 {
     if (!r->group) return WF_OK;
@@ -127,11 +138,11 @@ static wf_status run_group(wf_runner *r)
         // Peers may wait inside a collective for ever: end them all; sealed segments stay.
         wf_say_error("group %d: %s: %s", r->i_group, wf_status_words(st), wf_error());
         wf_progress_farewell(r->progress, st, wf_error());
-        if (r->writer) wf_segment_writer_close(&r->writer);
+        seal_rest(r);
         if (r->c->world->size > 1) r->c->world->ops->abort(r->c->world, wf_status_exit_code(st));
     }
     set_operation(r, WF_OPERATION_SEAL);
-    wf_status sealed = r->writer ? wf_segment_writer_close(&r->writer) : WF_OK;
+    wf_status sealed = seal_rest(r);
     wf_progress_flush(r->progress); // before the agreement: the first rank prints all groups' sum
     return st != WF_OK ? st : sealed;
 }

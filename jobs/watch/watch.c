@@ -284,6 +284,7 @@ static void rank_add(wf_watch_view *v, const wf_watch_rank *r)
     v->n_pulse[r->pulse]++;
     v->requests_done += s->requests_done;
     v->requests_failed += s->requests_failed;
+    v->requests_sealed += s->requests_sealed;
     v->tokens += s->tokens;
     if (s->requests_total > v->requests_total) v->requests_total = s->requests_total;
     if (s->elapsed_ns > v->elapsed_ns) v->elapsed_ns = s->elapsed_ns;
@@ -305,6 +306,7 @@ static void rank_add(wf_watch_view *v, const wf_watch_rank *r)
 static void sums_clear(wf_watch_view *v)
 {
     v->requests_done = v->requests_failed = v->tokens = v->elapsed_ns = 0;
+    v->requests_sealed = 0;
     v->in_flight = v->waiting = v->kv_pages = v->kv_pages_total = 0;
     v->requests_per_s = v->tokens_per_s = -1;
     v->eta_ns = -1;
@@ -331,7 +333,8 @@ static wf_status view_fill(wf_watch *w, int64_t now_ns)
     v->rank = w->rank;
     v->requests_here = v->requests_done + w->n_older;
     v->requests_done = v->requests_here + w->n_before;
-    if (v->complete) v->requests_done = v->requests_total;
+    v->requests_sealed += w->n_older + w->n_before;
+    if (v->complete) v->requests_done = v->requests_sealed = v->requests_total;
     if (v->requests_total > 0 && v->elapsed_ns > 0) {
         v->eta_ns = wf_progress_eta(v->requests_total - v->requests_done, v->requests_here,
                                     v->elapsed_ns, arrives_ns);

@@ -100,6 +100,7 @@ typedef struct wf_watch_view {
     int64_t n_rows;                                         // of the shards, each one request
     int64_t requests_total, requests_done, requests_failed; // all samples; 0: not known; this run
     int64_t requests_here;                                  // of those done, by this run
+    int64_t requests_sealed; // of those done: what nothing that happens to the ranks can take away
     int64_t in_flight, waiting, kv_pages, kv_pages_total;
     int64_t tokens;                      // generated in this run
     int64_t elapsed_ns;                  // since this run's time zero

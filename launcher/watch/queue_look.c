@@ -153,3 +153,11 @@ void wf_queue_look_take(const wf_watch_view *view, wf_queue_look *out)
     forgotten_look(view, task, out);
     run_look(view, out);
 }
+
+wf_status wf_queue_look_check(const wf_watch_view *view, const wf_queue_look *look)
+{
+    if (wf_stand_of(view, look->word) != WF_STAND_ABSENT || look->home[0]) return WF_OK;
+    return wf_fail(WF_NO_INPUT,
+                   "%s: is no output folder: no run was started in it and no job submitted for it",
+                   view->out_dir);
+}

@@ -23,4 +23,7 @@ typedef struct wf_queue_look {
 
 void wf_queue_look_take(const wf_watch_view *view, wf_queue_look *out);
 
+// WF_NO_INPUT for a folder in which nothing was started, and for which nothing was submitted. Pure.
+wf_status wf_queue_look_check(const wf_watch_view *view, const wf_queue_look *look);
+
 #endif

@@ -87,6 +87,21 @@ static void put_requests(const wf_watch_view *v, wf_text *out)
     }
 }
 
+// How much a kill -9 would take away, or has.
+static void put_sealed(const wf_watch_view *v, wf_text *out)
+{
+    char sealed[WF_WORDS_MAX], rest[WF_WORDS_MAX];
+    int64_t n_open = v->requests_done - v->requests_sealed;
+    if (v->requests_done == 0 || v->complete) return;
+    bool lives = v->n_pulse[WF_PULSE_OVER] + v->n_pulse[WF_PULSE_GONE] < v->n_ranks;
+    wf_text_printf(out, "  sealed    %s", wf_words_count(v->requests_sealed, sealed));
+    if (n_open > 0)
+        wf_text_printf(out, "; %s done %s not yet%s", wf_words_count(n_open, rest), WF_ARE(n_open),
+                       lives ? " and would be done again if the job were killed now"
+                             : " and will be done again");
+    wf_text_puts(out, "\n");
+}
+
 static void put_load(const wf_watch_view *v, wf_text *out)
 {
     char rows[WF_WORDS_MAX], queued[WF_WORDS_MAX];
@@ -214,6 +229,7 @@ void wf_standing_text(const wf_standing *s, wf_text *out)
     put_requests(v, out);
     put_load(v, out);
     wf_text_puts(out, "\n");
+    put_sealed(v, out);
     put_rate(v, out);
     if (v->n_pulse[WF_PULSE_BEATS] > 0) put_eta(s, out);
     put_pulses(v, out);
@@ -269,6 +285,7 @@ void wf_standing_json(const wf_standing *s, wf_json_writer *w)
     wf_json_put_i64(w, "rows", v->n_rows);
     wf_json_put_i64(w, "requests_total", v->requests_total);
     wf_json_put_i64(w, "requests_done", v->requests_done);
+    wf_json_put_i64(w, "requests_sealed", v->requests_sealed);
     wf_json_put_i64(w, "requests_failed", v->requests_failed);
     wf_json_put_i64(w, "in_flight", v->in_flight);
     wf_json_put_i64(w, "waiting", v->waiting);

@@ -86,6 +86,7 @@ typedef struct wf_why_facts {
     const char *reasons;   // the most frequent, "12 token id outside the vocabulary"; ""
     const char *refusal;   // what a start that began no run had to say; ""
     const char *group_end; // what the conductor last said of a lost group; ""
+    const char *story;     // what befell it on its way; ""
     const char *command;   // how the newest run was started; "" when not known
     bool submitted;        // by weft submit: its batch script goes on by itself
 } wf_why_facts;

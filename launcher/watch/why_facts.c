@@ -10,6 +10,7 @@
 #include "io/base/file.h"
 #include "io/base/log.h"
 #include "jobs/run/events.h"
+#include "launcher/watch/why_story.h"
 #include "results/report.h"
 
 // ---- the batch job's output ---------------------------------------------------------------------
@@ -40,11 +41,8 @@ wf_log_hint wf_log_hint_of(const char *line)
 static char *newest_start(char *text)
 {
     char *from = text;
-    for (char *line = text; (line = strstr(line, " weft ")) != NULL; line++) {
-        size_t n = strcspn(line, "\n");
-        char *job = memmem(line, n, ": job ", strlen(": job "));
-        if (job) from = line;
-    }
+    for (const char *at = text; (at = wf_why_next_start(at)) != NULL; at++)
+        from = text + (at - text);
     return from;
 }
 
@@ -67,20 +65,23 @@ static bool log_path(const wf_watch_view *v, const wf_queue_look *q, char path[P
     return wf_file_exists(path);
 }
 
-static wf_log_hint log_read(const wf_watch_view *v, const wf_queue_look *q, wf_why_sources *s)
+// The batch job's output, "" where there is none; NULL where it cannot be read; own.
+static char *log_load(const wf_watch_view *v, const wf_queue_look *q)
 {
     enum { LOG_BYTES = 64 << 20 };
     char path[PATH_MAX], *text = NULL;
+    if (!log_path(v, q, path)) return NULL;
+    if (wf_file_read(path, LOG_BYTES, &text, NULL) != WF_OK) wf_debug("%s", wf_error());
+    return text;
+}
+
+static wf_log_hint log_read(char *text, wf_why_sources *s)
+{
     wf_log_hint hint = WF_HINT_NONE;
-    if (!log_path(v, q, path)) return hint;
-    if (wf_file_read(path, LOG_BYTES, &text, NULL) != WF_OK) {
-        wf_debug("%s", wf_error());
-        return hint;
-    }
+    if (!text) return hint;
     char *rest = newest_start(text);
     for (char *line; (line = strsep(&rest, "\n")) != NULL;)
         line_read(line, s, &hint);
-    free(text);
     return hint;
 }
 
@@ -148,16 +149,37 @@ static int64_t failures_look(const wf_watch_view *v, wf_why_sources *s)
     return n > v->requests_failed ? n : v->requests_failed;
 }
 
+static void story_read(const wf_watch_view *v, const char *log, wf_why_sources *s)
+{
+    wf_text story = {0};
+    wf_why_story(v, log, &story);
+    if (story.n > 0 && story.st == WF_OK) snprintf(s->story, sizeof s->story, "%s", story.bytes);
+    wf_text_free(&story);
+}
+
+static void command_write(const char *home, wf_why_sources *s)
+{
+    wf_text command = {0};
+    wf_text_puts(&command, "sbatch ");
+    wf_text_put_shell(&command, home);
+    wf_text_puts(&command, "/submit/job.sh");
+    if (command.st == WF_OK) snprintf(s->command, sizeof s->command, "%s", command.bytes);
+    wf_text_free(&command);
+}
+
 void wf_why_facts_gather(const wf_watch_view *v, const wf_queue_look *queue, wf_why_sources *s,
                          wf_why_facts *out)
 {
     *s = (wf_why_sources){0};
     *out = (wf_why_facts){.view = v, .queue = queue, .command = v->command};
-    out->hint = log_read(v, queue, s);
+    char *log = log_load(v, queue);
+    story_read(v, log, s);
+    out->hint = log_read(log, s); // takes the text apart
+    free(log);
     events_look(v, s);
     out->n_failed = failures_look(v, s);
     if (queue->home[0]) { // its batch script goes on where it stopped
-        snprintf(s->command, sizeof s->command, "sbatch %s/submit/job.sh", queue->home);
+        command_write(queue->home, s);
         out->command = s->command;
         out->submitted = true;
     }
@@ -167,5 +189,6 @@ void wf_why_facts_gather(const wf_watch_view *v, const wf_queue_look *queue, wf_
     out->hint_line = s->hint_line;
     out->refusal = s->refusal;
     out->group_end = s->group_end;
+    out->story = s->story;
     out->reasons = s->reasons;
 }

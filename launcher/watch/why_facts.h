@@ -8,7 +8,7 @@
 
 typedef struct wf_why_sources {
     char hint_line[256], refusal[WF_ERROR_MAX], group_end[WF_ERROR_MAX], reasons[768],
-        command[1100];
+        command[4200], story[WF_ERROR_MAX];
 } wf_why_sources;
 
 // `facts` borrows from view, queue and sources. What cannot be read is not known.

@@ -58,22 +58,23 @@ typedef struct {
 // The first row that fits speaks.
 static const why_row rows[] = {
     {WF_CAUSE_STALLED, STALLED, 0, 0, 0,
-     "rank {rank} on {host} (group {group}) stalled at step {step}, in \"{at}\": {last}{hint}",
+     "rank {rank} on {host} (group {group}) stalled at step {step}, in \"{at}\": "
+     "{last}{sealed}{hint}",
      "look at {host}: is it reachable, does its file system answer, does the process {pid} still "
      "run there? The job resumes when the process does; else end it and start again",
      "{cancel}"},
     {WF_CAUSE_DRAINING, DRAINING, 0, 0, 0,
      "it drains ({by}): what is in flight may finish, the rest is left to the next run",
      "none is needed", WATCH},
-    {WF_CAUSE_RUNNING, RUNNING, 0, 0, 0, "it runs: {done} of {total} done{lost}{story}",
+    {WF_CAUSE_RUNNING, RUNNING, 0, 0, 0, "it runs: {done} of {total} done{sealed}{lost}{so_far}",
      "none is needed", WATCH},
     {WF_CAUSE_LOADING, LOADING, 0, 0, 0, "it is loading: rank {rank} on {host} is at \"{at}\"",
      "none is needed", WATCH},
     {WF_CAUSE_COMPLETE_FAILED, COMPLETE | ROWS_FAILED, 0, 0, 0,
-     "it is complete: {total}, of which {failed} failed{reasons}{unjoined}",
+     "it is complete: {total}, of which {failed} failed{reasons}{unjoined}{way}",
      "mend what made them fail (--force where that changes the job); only those are done again",
      "{retry}"},
-    {WF_CAUSE_COMPLETE, COMPLETE, 0, 0, 0, "it is complete: {total} done{unjoined}",
+    {WF_CAUSE_COMPLETE, COMPLETE, 0, 0, 0, "it is complete: {total} done{unjoined}{way}",
      "none is needed", "{weft} report {out}"},
     {WF_CAUSE_REFUSED, REFUSED, BEGUN, 0, 0, "it did not begin: {refusal}",
      "do what the message says", AGAIN},
@@ -112,12 +113,13 @@ static const why_row rows[] = {
     {WF_CAUSE_BAD_JOB, FAILED, 0, 78, 0,
      "the job cannot run as it is: rank {rank} on {host} says: {error}", "do what the message says",
      AGAIN},
-    {WF_CAUSE_OUT_OF_MEMORY, Q_MEMORY, 0, 0, 0, "the kernel killed it for memory{lost_at}{hint}",
+    {WF_CAUSE_OUT_OF_MEMORY, Q_MEMORY, 0, 0, 0,
+     "the kernel killed it for memory{lost_at}{sealed}{hint}",
      "ask for more (slurm.mem), start fewer ranks per node, or lower engine.kv_memory", AGAIN},
-    {WF_CAUSE_NODE_FAIL, Q_NODE, 0, 0, 0, "a node was lost{lost_at}{hint}",
+    {WF_CAUSE_NODE_FAIL, Q_NODE, 0, 0, 0, "a node was lost{lost_at}{sealed}{hint}",
      "none is needed: what is sealed is safe; --exclude=NODE keeps it out", AGAIN},
     {WF_CAUSE_TIME_LIMIT_KILLED, Q_TIME | LOST, DRAINED, 0, 0,
-     "it was killed at the time limit before it had drained{lost_at}",
+     "it was killed at the time limit before it had drained{lost_at}{sealed}",
      "raise slurm.signal, so that draining begins earlier; what is sealed is safe", AGAIN},
     {WF_CAUSE_CANCELLED, MARKED | DRAINED, 0, 0, 0, "it was cancelled{left_over}", "none is needed",
      AGAIN},
@@ -150,7 +152,7 @@ static const why_row rows[] = {
      "do what the message says", AGAIN},
     {WF_CAUSE_RANK_DIED, LOST, 0, 0, 0,
      "rank {rank} on {host} (group {group}) died without a word, at step {step}, in "
-     "\"{at}\"{others}{hint}",
+     "\"{at}\"{others}{sealed}{hint}",
      "something ended it from outside: kill -9, the kernel for memory (dmesg on {host} says so), "
      "the batch system, or the machine; what is sealed is safe",
      AGAIN},
@@ -173,7 +175,8 @@ typedef struct {
     unsigned signs;
     const wf_watch_rank *failed, *lost, *stalled, *busy; // busy: the lowest one alive
     size_t n_lost;
-    int signal; // that asked to drain
+    int signal;     // that asked to drain
+    bool for_shell; // what is written now is to be typed
 } reading;
 
 static bool contains_any(const char *text, const char *const *parts)
@@ -361,6 +364,29 @@ static void put_requests(wf_text *out, int64_t n)
     wf_text_printf(out, " request%s", WF_S(n));
 }
 
+// What of the work is safe, where not all of it is.
+static void put_sealed(const reading *a, wf_text *out)
+{
+    const wf_watch_view *v = a->f->view;
+    int64_t n_open = v->requests_done - v->requests_sealed;
+    if (n_open <= 0) return;
+    wf_text_puts(out, a->signs & (RUNNING | STALLED) ? "; " : "; of what was done, ");
+    put_count(out, v->requests_sealed);
+    wf_text_puts(out, a->signs & (RUNNING | STALLED) ? " of them sealed, " : " was sealed and ");
+    put_count(out, n_open);
+    wf_text_puts(out,
+                 a->signs & (RUNNING | STALLED) ? " would be lost now" : " will be done again");
+}
+
+// What a person is to type is one word, whatever the folder is called.
+static void put_path(const reading *a, const char *path, wf_text *out)
+{
+    if (a->for_shell)
+        wf_text_put_shell(out, path);
+    else
+        wf_text_puts(out, path);
+}
+
 static void put_lost_at(const reading *a, wf_text *out)
 {
     if (!a->lost) return;
@@ -403,7 +429,7 @@ static void put_job_place(const reading *a, const char *name, wf_text *out)
     const wf_queue_look *q = a->f->queue;
     if (strcmp(name, "job") == 0) wf_text_puts(out, q->job_id);
     if (strcmp(name, "state") == 0) wf_text_puts(out, q->state);
-    if (strcmp(name, "home") == 0) wf_text_puts(out, q->home);
+    if (strcmp(name, "home") == 0) put_path(a, q->home, out);
     if (strcmp(name, "submitted") == 0) wf_text_puts(out, q->submitted);
     if (strcmp(name, "nodes") == 0) wf_text_puts(out, q->nodes);
     if (strcmp(name, "reason") == 0 && q->reason[0]) wf_text_printf(out, " (%s)", q->reason);
@@ -428,7 +454,7 @@ static void put_place(const reading *a, const wf_watch_rank *r, const char *name
     const wf_watch_view *v = a->f->view;
     if (r) put_rank_place(r, name, out);
     put_job_place(a, name, out);
-    if (strcmp(name, "out") == 0) wf_text_puts(out, v->out_dir);
+    if (strcmp(name, "out") == 0) put_path(a, v->out_dir, out);
     if (strcmp(name, "weft") == 0) wf_text_put_shell(out, a->f->program ? a->f->program : "weft");
     if (strcmp(name, "again") == 0) put_again(a, out);
     if (strcmp(name, "done") == 0) put_count(out, v->requests_done);
@@ -439,8 +465,11 @@ static void put_place(const reading *a, const wf_watch_rank *r, const char *name
     if (strcmp(name, "by") == 0 || strcmp(name, "signal") == 0) put_by(a, out);
     if (strcmp(name, "lost_at") == 0) put_lost_at(a, out);
     if (strcmp(name, "others") == 0) put_others(a, out);
-    if (strcmp(name, "story") == 0 && a->f->group_end[0])
-        wf_text_printf(out, "; so far: %s", a->f->group_end);
+    if (strcmp(name, "sealed") == 0) put_sealed(a, out);
+    if (strcmp(name, "so_far") == 0 && a->f->story[0])
+        wf_text_printf(out, "; so far: %s", a->f->story);
+    if (strcmp(name, "way") == 0 && a->f->story[0])
+        wf_text_printf(out, "; on its way: %s", a->f->story);
     if (strcmp(name, "lost") == 0 && a->n_lost > 0)
         expand(a, a->lost, "; but rank {rank} on {host} (group {group}) is gone", out);
     if (strcmp(name, "left_over") == 0 && n_left(a) > 0) expand(a, NULL, ": {left} left", out);
@@ -489,6 +518,7 @@ wf_status wf_why_decide(const wf_why_facts *facts, wf_why *out)
     out->rank = culprit(row, &a);
     expand(&a, out->rank, row->words, &out->words);
     expand(&a, out->rank, row->remedy, &out->remedy);
+    a.for_shell = true;
     expand(&a, out->rank, row->next, &out->next);
     wf_status st = out->words.st != WF_OK    ? out->words.st
                    : out->remedy.st != WF_OK ? out->remedy.st

@@ -15,8 +15,9 @@ static void test_nothing_there(void **state)
     (void)state;
     assert_run(WEFT " status out/nothing", 66, "out/nothing: there is no such output folder");
     assert_run(WEFT " why out/nothing", 66, "no such output folder");
-    assert_run("mkdir -p out/empty; " WEFT " status out/empty", 0, "out/empty: never started");
-    assert_run(WEFT " why out/empty", 0, "weft submit");
+    assert_run("mkdir -p out/empty; " WEFT " status out/empty", 66,
+               "out/empty: is no output folder");
+    assert_run(WEFT " why out/empty", 66, "no run was started in it and no job submitted for it");
 }
 
 static void test_running_then_drained(void **state)
@@ -64,8 +65,12 @@ static void test_killed(void **state)
 {
     (void)state;
     assert_run(STREAM " timed.h5 30 100", 0, NULL);
-    assert_run(START("k", SLOW "k") "kill -KILL $(cat k.pid); " WEFT " status out/k", 0,
-               "out/k: failed");
+    assert_run(START("k", SLOW "k") "until grep -q '\"requests_done\": [1-9]' "
+                                    "out/k/status/rank-0.json; do sleep 0.1; done; kill -KILL "
+                                    "$(cat k.pid); " WEFT " status out/k",
+               0, "out/k: failed");
+    assert_run(WEFT " status out/k", 0, "  sealed    0; ");
+    assert_run(WEFT " why out/k", 0, "; of what was done, 0 was sealed and ");
     assert_run(WEFT " why out/k", 0, "(group 0) died without a word, at step ");
     assert_run(WEFT " why --json out/k", 0, "\"cause\": \"rank-died\"");
 }

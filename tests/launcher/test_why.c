@@ -5,6 +5,7 @@
 
 #include "io/base/clock.h"
 #include "launcher/watch/why.h"
+#include "launcher/watch/why_story.h"
 
 #define S WF_NS_PER_S
 
@@ -495,7 +496,8 @@ static void case_view(const why_case *c, wf_watch_rank ranks[N_MOST], wf_watch_v
                          .n_ranks = c->n_ranks,
                          .rank = ranks,
                          .requests_total = 100,
-                         .requests_done = c->complete ? 100 : 40};
+                         .requests_done = c->complete ? 100 : 40,
+                         .requests_sealed = c->complete ? 100 : 40};
     for (size_t i = 0; i < c->n_ranks; i++) {
         const rank_fact *f = &c->rank[i];
         wf_watch_rank *r = &ranks[i];
@@ -538,6 +540,7 @@ static void case_check(const why_case *c, size_t i, const char *reason, bool can
                           .reasons = c->n_failed > 0 ? "5 prompt has no tokens" : "",
                           .refusal = c->refusal,
                           .group_end = "",
+                          .story = "",
                           .command = "weft run job.yaml"};
     assert_int_equal(wf_why_decide(&facts, &why), WF_OK);
     if (why.cause != c->cause) {
@@ -569,6 +572,74 @@ static void test_every_cause(void **state)
     }
     for (int i = 0; i < WF_N_CAUSES; i++)
         if (!seen[i]) fail_msg("no case of %s", wf_cause_word((wf_cause)i));
+}
+
+// What is not sealed, what befell it, and a folder that a shell would take apart.
+static void test_losses(void **state)
+{
+    (void)state;
+    static const struct {
+        bool complete;
+        rank_fact rank;
+        const char *words, *next;
+    } rows[] = {
+        {true, DONE, "100 requests done; on its way: node n3 failed", "weft report 'out/$(x)'"},
+        {false, ALIVE,
+         "40 of 100 requests done; 30 of them sealed, 10 would be lost now; so far: "
+         "node n3 failed",
+         "weft status 'out/$(x)' --watch"},
+        {false, GONE(1), "; of what was done, 30 was sealed and 10 will be done again", AGAIN},
+    };
+    for (size_t i = 0; i < N_ROWS(rows); i++) {
+        why_case c = {
+            .n_runs = 1, .complete = rows[i].complete, .n_ranks = 1, .rank = {rows[i].rank}};
+        wf_watch_rank ranks[N_MOST];
+        wf_watch_view view;
+        wf_why why;
+        wf_queue_look queue = {.left_s = -1};
+        case_view(&c, ranks, &view);
+        view.out_dir = "out/$(x)";
+        if (!c.complete) view.requests_sealed = 30;
+        wf_why_facts facts = {.view = &view,
+                              .queue = &queue,
+                              .hint_line = "",
+                              .n_failed = -1,
+                              .reasons = "",
+                              .refusal = "",
+                              .group_end = "",
+                              .story = "node n3 failed",
+                              .command = "weft run job.yaml"};
+        assert_int_equal(wf_why_decide(&facts, &why), WF_OK);
+        assert_contains(why.words.bytes, rows[i].words);
+        assert_string_equal(why.next.bytes, rows[i].next);
+        wf_why_free(&why);
+    }
+}
+
+#define BEGINS(run, hosts)                                                                         \
+    "10:00:00 info  weft 0.1.0 (abc): job x, configuration 1\n10:00:00 info  " hosts "\n"
+
+// Slurm repeats a start whose nodes are gone, and says nothing of it.
+static void test_starts_without_a_word(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *log, *story;
+    } rows[] = {
+        {"", ""},
+        {BEGINS(0, "node 0 n1"), ""},
+        {BEGINS(0, "node 0 n1") "weft run: drained: 3 left\n" BEGINS(1, "node 0 n2"), ""},
+        {BEGINS(0, "nodes 0 n1, 1 n2") BEGINS(1, "node 0 n3"),
+         "a start on nodes 0 n1, 1 n2 ended without a word, as when a node is lost, and was begun "
+         "again"},
+        {"srun: error: Node failure on n4\n" BEGINS(0, "node 0 n1"), "node n4 failed"},
+    };
+    for (size_t i = 0; i < N_ROWS(rows); i++) {
+        wf_text text = {0};
+        wf_why_story(&(wf_watch_view){.out_dir = "/nowhere"}, rows[i].log, &text);
+        assert_string_equal(text.bytes ? text.bytes : "", rows[i].story);
+        wf_text_free(&text);
+    }
 }
 
 static void test_log_hints(void **state)
@@ -611,6 +682,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_cause),
+        cmocka_unit_test(test_losses),
+        cmocka_unit_test(test_starts_without_a_word),
         cmocka_unit_test(test_log_hints),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

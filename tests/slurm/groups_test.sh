@@ -57,6 +57,7 @@ scenario_node() {
     finish node "$job"
     event node '"event":"stall".*"host":"n3"'
     event node 'node n3 does not answer'
+    "$weft" why "$lab_work/node" | grep -q 'on its way: node n3 does not answer' || lab_fail "node: $("$weft" why "$lab_work/node")"
     lab_cluster power-on n3
 }
 

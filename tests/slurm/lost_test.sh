@@ -36,6 +36,8 @@ finish() { # finish NAME JOB HOST: on another host
     lab_wait "$2" COMPLETED 90
     lab_check "$lab_work/$1" 40
     [ "$(lab_field "$2" BatchHost)" != "$3" ] || lab_fail "$1: again on $3"
+    [ "$1" = pushed ] || lab_exec "$weft" why "$lab_work/$1" | grep -qF "on its way: a start on node 0 $3 ended" ||
+        lab_fail "$1: $(lab_exec "$weft" why "$lab_work/$1")"
     echo "$1: lost $3, finished on $(lab_field "$2" BatchHost) after $SECONDS s"
 }
 
