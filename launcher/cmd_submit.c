@@ -23,6 +23,7 @@
 #include "launcher/jobfile.h"
 #include "launcher/submission.h"
 #include "launcher/text_job.h"
+#include "slurm/partition.h"
 #include "slurm/script.h"
 
 // Runs in a row that finish nothing, after which a job is not requeued again.
@@ -121,6 +122,34 @@ static wf_status queue_check(const char *out_dir)
     return st;
 }
 
+// Options of slurm.extra win over what is checked here.
+static bool has_own_say(const wf_script *script)
+{
+    static const char *const options[] = {"-p", "--partition", "-N", "--nodes",
+                                          "-t", "--time",      "-M", "--clusters"};
+    for (size_t i = 0; i < script->n_extra; i++)
+        for (size_t k = 0; k < sizeof options / sizeof options[0]; k++)
+            if (strncmp(script->extra[i], options[k], strlen(options[k])) == 0) return true;
+    return false;
+}
+
+// Slurm takes a job that its partition can never start, and lets it wait.
+static wf_status partition_check(const wf_script *script)
+{
+    const char *given = getenv("SBATCH_PARTITION");
+    const char *names = script->partition[0] ? script->partition : given ? given : "";
+    wf_partition *partitions = NULL;
+    size_t n = 0;
+    if (has_own_say(script)) return WF_OK;
+    wf_status st = wf_partitions_find(&partitions, &n);
+    if (st == WF_OK)
+        st = wf_partitions_check(partitions, n, names, script->nodes, script->time_s);
+    else
+        wf_debug("%s", wf_error()); // sbatch says it better
+    free(partitions);
+    return st == WF_CONFIG ? st : WF_OK;
+}
+
 // What the run would refuse when its turn comes: shards that are none, a model that cannot be
 // split, a folder that holds another job's results.
 // The job's first run turns text into shards; slurm.setup may be what makes the companion known.
@@ -130,7 +159,7 @@ static void companion_look(const wf_jobspec *spec)
     wf_warn("%s; on the nodes slurm.setup must make it known", wf_error());
 }
 
-static wf_status inputs_check(const wf_jobspec *spec, bool force)
+static wf_status inputs_check(const wf_jobspec *spec, bool force, bool *is_done)
 {
     wf_reader *reader = NULL;
     wf_inputs in = {0};
@@ -148,6 +177,8 @@ static wf_status inputs_check(const wf_jobspec *spec, bool force)
                                    .n_results = wf_inputs_results(&in, spec),
                                    .start.force = force};
         st = wf_folder_check(&config);
+        if (st == WF_OK) st = wf_folder_is_done(&config, is_done);
+        if (st == WF_OK && *is_done) wf_folder_say_nothing_left(spec->output.dir, config.n_results);
     }
     wf_inputs_close(&in);
     wf_reader_close(&reader);
@@ -317,20 +348,29 @@ static wf_status hand_over(const submission *s, const char *script)
     return WF_OK;
 }
 
+static wf_status submit(const submission *s, const char *script)
+{
+    WF_TRY(partition_check(&s->script));
+    return hand_over(s, script);
+}
+
 wf_status wf_cmd_submit(const wf_cli *cli)
 {
     submission s = {0};
     char *script = NULL;
+    bool is_done = false;
     wf_status st = options_check(cli, &s);
     if (st == WF_OK) st = script_fill(cli, &s);
     if (st == WF_OK) st = placement_check(&s);
-    if (st == WF_OK) st = inputs_check(s.spec, s.script.force);
+    if (st == WF_OK) st = inputs_check(s.spec, s.script.force, &is_done);
     if (st == WF_OK) companion_look(s.spec);
     if (st == WF_OK) st = wf_script_render(&s.script, &script);
     if (st == WF_OK && wf_cli_has(cli, "dry-run"))
         fputs(script, stdout);
+    else if (st == WF_OK && is_done)
+        wf_info("weft report %s shows them; nothing is submitted", s.spec->output.dir);
     else if (st == WF_OK)
-        st = hand_over(&s, script);
+        st = submit(&s, script);
     free(script);
     submission_free(&s);
     return st;

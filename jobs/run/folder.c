@@ -227,3 +227,18 @@ fail:
     wf_done_destroy(out);
     return st;
 }
+
+wf_status wf_folder_is_done(const wf_folder_config *c, bool *out)
+{
+    char *joined = NULL;
+    wf_done *done = NULL;
+    *out = false;
+    WF_TRY(wf_path_join(c->spec->output.dir, "results.h5", &joined));
+    bool is_joined = wf_file_exists(joined);
+    free(joined);
+    if (!is_joined) return WF_OK;
+    WF_TRY(wf_folder_done(c, &done));
+    *out = (int64_t)wf_done_total(done) >= c->n_results;
+    wf_done_destroy(&done);
+    return WF_OK;
+}

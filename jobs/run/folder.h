@@ -45,6 +45,9 @@ wf_status wf_folder_begin(const wf_folder_config *config, wf_folder **out);
 uint32_t wf_folder_run(const wf_folder *folder);
 bool wf_folder_holds(const wf_folder *folder); // false: another job has taken the folder
 
+// Whether all results are there and joined, so that a run would do nothing. Needs HDF5.
+wf_status wf_folder_is_done(const wf_folder_config *config, bool *out);
+
 // Tells that the job's `n` results are there already.
 void wf_folder_say_nothing_left(const char *out_dir, int64_t n);
 

@@ -246,8 +246,9 @@ static void stand_read(reading *a)
 static void queue_read(reading *a)
 {
     // Slurm's reasons that no wait ends: limits of one job, and what no node has.
-    static const char *const unfit[] = {"PartitionNodeLimit", "PartitionTimeLimit", "PerJob",
-                                        "BadConstraints",     "AccountNotAllowed",  NULL};
+    static const char *const unfit[] = {
+        "PartitionNodeLimit", "PartitionTimeLimit", "PerJob", "PartitionConfig",
+        "BadConstraints",     "AccountNotAllowed",  NULL};
     static const struct {
         const char *state;
         wf_log_hint hint;

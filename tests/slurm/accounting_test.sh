@@ -57,9 +57,10 @@ says status own "drained"
 says why own "because of the file $lab_work/own/stop"
 
 # One waits for what its partition never gives; one is held while it writes its results.
-lab_exec scontrol update PartitionName=urgent MaxTime=1
-write_job unfit ', partition: urgent'
+write_job unfit ', partition: urgent, extra: [--hold]'
 unfit=$(submit unfit)
+lab_exec scontrol update PartitionName=urgent MaxTime=1
+lab_exec scontrol release "$unfit"
 lab_until 20 waits_in_vain || lab_fail "unfit: $(lab_exec squeue)"
 says why unfit "job $unfit waits in the queue and never starts as it is (PartitionTimeLimit)"
 lab_exec "$weft" cancel "$lab_work/unfit" >/dev/null

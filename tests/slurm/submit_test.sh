@@ -172,6 +172,9 @@ scenario_cancel() {
     next=$(submit cancel --set parallel.tensor=2 --set slurm.nodes=2) # on more nodes, split otherwise
     lab_wait "$next" COMPLETED
     lab_check "$lab_work/cancel" 40
+    next=$(submit cancel 2>"$lab_work/cancel.said") # it is finished
+    [ -z "$next" ] || lab_fail "cancel: a finished folder was submitted: $next"
+    has "$lab_work/cancel.said" "nothing to do: 40 results of the job are there already"
 }
 
 # The script starts no step itself where each group is a world of its own: an array with copied
@@ -248,6 +251,7 @@ scenario_refusals() {
 66|no such folder|--set model.path=/nowhere
 78|invalid partition|--set slurm.partition=nowhere
 78|an option of sbatch|--set slurm.extra=[reservation]
+78|40 nodes asked, the partition batch has 2|--set slurm.nodes=40
 64|every task needs one|--array 2
 64|do not go together|--array 1 --chain 2
 78|model|--set parallel.tensor=3 --set slurm.tasks_per_node=3
