@@ -127,6 +127,8 @@ wf_status wf_check_rope_kv_append(const wf_rope_args *a, wf_dtype act)
     if (a->rotary_dim < 0 || a->rotary_dim > a->kv.head_dim || a->rotary_dim % 2 != 0)
         return wf_fail(WF_INTERNAL, "rope_kv_append: rotary_dim %d of head_dim %d", a->rotary_dim,
                        a->kv.head_dim);
+    if ((a->q_norm != NULL) != (a->k_norm != NULL))
+        return wf_fail(WF_INTERNAL, "rope_kv_append: a norm of q or k without the other's");
     return WF_OK;
 }
 

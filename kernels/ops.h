@@ -86,7 +86,8 @@ typedef struct wf_add_args {
 // Rotates q and k of every token by its position and appends k and v to the KV cache.
 // qkv rows: [n_heads | n_kv_heads | n_kv_heads] * head_dim; q is rotated in place.
 // Rotary tables: cos/sin [max_context][rotary_dim / 2] f32. interleaved: pairs (2i, 2i+1) (GPT-J),
-// else (i, i + rotary_dim / 2) (Llama).
+// else (i, i + rotary_dim / 2) (Llama). With q_norm, every head x of q and of k becomes
+// x / sqrt(mean(x^2) + norm_eps) * weight first (Qwen3).
 typedef struct wf_rope_args {
     const wf_batch *batch;
     wf_matrix qkv; // [T, (n_heads + 2 n_kv_heads) * head_dim] act
@@ -94,6 +95,8 @@ typedef struct wf_rope_args {
     bool interleaved;
     const float *cos, *sin;
     wf_kv kv;
+    const float *q_norm, *k_norm; // [head_dim] weights of the norms; both NULL: none
+    float norm_eps;
 } wf_rope_args;
 
 // Causal attention of packed rows over their pages: out[t,h] = softmax(scale q K^T) V over

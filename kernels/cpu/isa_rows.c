@@ -6,7 +6,7 @@
 //   silu_mul   y = gate * sigmoid(gate) * up
 //   gelu       y = x * sigmoid(2 sqrt(2/pi) (x + 0.044715 x^3)), which is the tanh form, or
 //              y = x * Phi(x), the exact one
-//   rope       (a, b) -> (a cos - b sin, b cos + a sin)
+//   rope       (a, b) -> (a cos - b sin, b cos + a sin), heads normed as in rmsnorm before it
 //
 // Tolerance against ref: 4e-6 relative, times sqrt(columns) / 16 for the norms.
 #include "kernels/cpu/isa.h"
@@ -59,19 +59,22 @@ static float sum_squares(const float *x, float center, int64_t n)
     return v16_sum(sum);
 }
 
+// y may be x.
+static void rmsnorm_row(const float *x, const float *weight, float eps, int64_t n, float *y)
+{
+    v16 scale = v16_set1(1.0f / sqrtf(sum_squares(x, 0.0f, n) / (float)n + eps));
+    for (int64_t j = 0; j < n; j += 16) {
+        int m = lanes(n, j);
+        v16 normed = v16_mul(v16_load_n(x + j, m), scale);
+        v16_store_n(y + j, v16_mul(normed, v16_load_n(weight + j, m)), m);
+    }
+}
+
 void WF_ISA(rmsnorm)(const wf_rmsnorm_args *a, int64_t begin, int64_t end)
 {
-    int64_t n = a->x.n_cols;
-    for (int64_t i = begin; i < end; i++) {
-        const float *x = norm_input(&a->x, &a->residual, i);
-        float *y = row_of(&a->y, i);
-        v16 scale = v16_set1(1.0f / sqrtf(sum_squares(x, 0.0f, n) / (float)n + a->eps));
-        for (int64_t j = 0; j < n; j += 16) {
-            int m = lanes(n, j);
-            v16 normed = v16_mul(v16_load_n(x + j, m), scale);
-            v16_store_n(y + j, v16_mul(normed, v16_load_n(a->weight + j, m)), m);
-        }
-    }
+    for (int64_t i = begin; i < end; i++)
+        rmsnorm_row(norm_input(&a->x, &a->residual, i), a->weight, a->eps, a->x.n_cols,
+                    row_of(&a->y, i));
 }
 
 void WF_ISA(layernorm)(const wf_layernorm_args *a, int64_t begin, int64_t end)
@@ -206,6 +209,9 @@ void WF_ISA(rope_kv_append)(const wf_rope_args *a, int32_t begin, int32_t end)
         const float *sin_row = a->sin + (int64_t)a->batch->token_pos[t] * half;
         for (int32_t h = 0; h < a->n_heads + a->kv.n_kv_heads; h++) {
             float *x = row + (int64_t)h * a->kv.head_dim;
+            if (a->q_norm)
+                rmsnorm_row(x, h < a->n_heads ? a->q_norm : a->k_norm, a->norm_eps, a->kv.head_dim,
+                            x);
             if (a->interleaved)
                 rotate_pairs(x, cos_row, sin_row, half);
             else

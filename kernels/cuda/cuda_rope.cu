@@ -1,10 +1,12 @@
-// rope_kv_append: rotates q and k of every token by its position, appends k and v to the pages.
+// rope_kv_append: rotates q and k of every token by its position, appends k and v to the pages;
+// with q_norm, each of their heads is normed first: x / sqrt(mean(x^2) + eps) * weight.
 //
 // qkv: [T, (n_heads + 2 n_kv_heads) * head_dim] act; cos, sin: [max_context][rotary_dim / 2] f32.
 // Grid (token, part of the row). A thread does VEC pairs (16-byte accesses) where the half is a
 // multiple of VEC and pairs lie half a rotation apart (Llama), else one pair. K is stored rounded
-// once from f32, also where the cache's dtype is not act. Bytes: the row read and written, k and v
-// written once more. Tolerance: rounding of act.
+// once from f32, also where the cache's dtype is not act. With norms: grid (token, 8 heads), a warp
+// takes a head, sums its squares in f32 and norms, rotates and rounds each number once. Bytes: the
+// row read and written, k and v written once more. Tolerance: rounding of act.
 #include "kernels/cuda/cuda_num.cuh"
 
 // One item: VEC pairs of a rotated head, VEC untouched elements of one, or VEC of a V head.
@@ -82,6 +84,88 @@ static __global__ void rope_kernel(wf_batch b, wf_matrix qkv, rope_shape s, cons
     store_kv<T, VEC>(kv, at + second, hi);
 }
 
+#define NORM_WARPS 8
+
+// VEC numbers of one head at x + d, normed.
+template <typename T, int VEC>
+__device__ __forceinline__ void load_normed(const T *x, const float *weight, float scale, int d,
+                                            float *out)
+{
+    vec<T, VEC> in = *(const vec<T, VEC> *)(x + d);
+#pragma unroll
+    for (int j = 0; j < VEC; j++)
+        out[j] = to_f32(in.v[j]) * scale * __ldg(weight + d + j);
+}
+
+template <typename T, int VEC>
+__device__ __forceinline__ void store_head(T *x, int d, const float *v, bool is_k, const wf_kv &kv,
+                                           int64_t at)
+{
+    vec<T, VEC> out;
+#pragma unroll
+    for (int j = 0; j < VEC; j++)
+        out.v[j] = of_f32<T>(v[j]);
+    *(vec<T, VEC> *)(x + d) = out;
+    if (is_k) store_kv<T, VEC>(kv, at + d, v);
+}
+
+struct rope_norms {
+    const float *q, *k;
+    float eps;
+};
+
+template <typename T, int VEC>
+static __global__ void rope_norm_kernel(wf_batch b, wf_matrix qkv, rope_shape s,
+                                        const float *cos_table, const float *sin_table, wf_kv kv,
+                                        rope_norms norms)
+{
+    let_next_start();
+    wait_for_previous();
+    int t = (int)blockIdx.x, lane = (int)threadIdx.x % 32;
+    int head = (int)(blockIdx.y * NORM_WARPS + threadIdx.x / 32);
+    if (head >= s.n_heads + 2 * s.n_kv_heads) return;
+    bool is_k = head >= s.n_heads, is_v = head >= s.n_heads + s.n_kv_heads;
+    int pos = b.token_pos[t], row = b.seq_row[b.token_seq[t]];
+    int kv_head = is_v ? head - s.n_heads - s.n_kv_heads : is_k ? head - s.n_heads : 0;
+    int64_t page = b.page_table[(int64_t)row * b.page_stride + pos / kv.page_tokens];
+    int64_t at = page * kv.page_stride + kv_head * kv.head_stride +
+                 (int64_t)(pos % kv.page_tokens) * kv.head_dim;
+    T *x = (T *)qkv.data + t * qkv.stride + (int64_t)head * s.head_dim;
+    float v[VEC], w[VEC], sum = 0.0f;
+    for (int d = lane * VEC; d < s.head_dim; d += 32 * VEC) {
+        vec<T, VEC> in = *(vec<T, VEC> *)(x + d);
+#pragma unroll
+        for (int j = 0; j < VEC; j++) {
+            v[j] = to_f32(in.v[j]);
+            sum += v[j] * v[j];
+        }
+        if (is_v) store_kv<T, VEC>(kv, at + d + kv.kv_stride, v);
+    }
+    if (is_v) return;
+    const float *weight = is_k ? norms.k : norms.q;
+    float scale = 1.0f / sqrtf(warp_sum(sum) / (float)s.head_dim + norms.eps);
+    int half = s.rotary_dim / 2;
+    for (int i = lane * VEC; i < half; i += 32 * VEC) {
+        int first = s.interleaved ? 2 * i : i, second = s.interleaved ? 2 * i + 1 : i + half;
+        const float *c = cos_table + (int64_t)pos * half + i;
+        const float *sn = sin_table + (int64_t)pos * half + i;
+        load_normed<T, VEC>(x, weight, scale, first, v);
+        load_normed<T, VEC>(x, weight, scale, second, w);
+#pragma unroll
+        for (int j = 0; j < VEC; j++) {
+            float u = v[j];
+            v[j] = u * c[j] - w[j] * sn[j];
+            w[j] = w[j] * c[j] + u * sn[j];
+        }
+        store_head<T, VEC>(x, first, v, is_k, kv, at);
+        store_head<T, VEC>(x, second, w, is_k, kv, at);
+    }
+    for (int d = s.rotary_dim + lane * VEC; d < s.head_dim; d += 32 * VEC) {
+        load_normed<T, VEC>(x, weight, scale, d, v);
+        store_head<T, VEC>(x, d, v, is_k, kv, at);
+    }
+}
+
 static bool kv_aligned(const wf_kv *kv, size_t bytes)
 {
     size_t size = wf_dtype_bytes(kv->dtype);
@@ -103,6 +187,30 @@ static wf_status rope(wf_cuda *cu, wf_stream *st, const wf_rope_args *a)
                           *a->batch, a->qkv, s, a->cos, a->sin, a->kv);
 }
 
+template <typename T, int VEC>
+static wf_status rope_norm(wf_cuda *cu, wf_stream *st, const wf_rope_args *a)
+{
+    rope_shape s = {.n_heads = a->n_heads,
+                    .n_kv_heads = a->kv.n_kv_heads,
+                    .head_dim = a->kv.head_dim,
+                    .rotary_dim = a->rotary_dim,
+                    .interleaved = a->interleaved};
+    rope_norms norms = {a->q_norm, a->k_norm, a->norm_eps};
+    dim3 grid((unsigned)a->batch->n_tokens,
+              (unsigned)div_up64(s.n_heads + 2 * s.n_kv_heads, NORM_WARPS));
+    return wf_cuda_launch(cu, st, "rope_kv_append", rope_norm_kernel<T, VEC>, grid,
+                          dim3(32 * NORM_WARPS), 0, *a->batch, a->qkv, s, a->cos, a->sin, a->kv,
+                          norms);
+}
+
+// Whether VEC pairs of a head can be moved by one access each.
+template <typename T> static bool fits(const wf_rope_args *a, int n)
+{
+    return !a->interleaved && a->rotary_dim % (2 * n) == 0 && a->kv.head_dim % n == 0 &&
+           rows_aligned(&a->qkv, (size_t)n * sizeof(T)) &&
+           kv_aligned(&a->kv, (size_t)n * sizeof(T));
+}
+
 wf_status wf_cuda_rope_kv_append(wf_backend *be, wf_stream *s, const wf_rope_args *a)
 {
     wf_cuda *cu = cuda_of(be);
@@ -111,9 +219,9 @@ wf_status wf_cuda_rope_kv_append(wf_backend *be, wf_stream *s, const wf_rope_arg
     return with_dtype(cu->act, [&](auto *t) {
         typedef std::remove_pointer_t<decltype(t)> T;
         const int VEC = 16 / sizeof(T);
-        bool wide = !a->interleaved && a->rotary_dim % (2 * VEC) == 0 &&
-                    a->kv.head_dim % VEC == 0 && rows_aligned(&a->qkv, 16) &&
-                    kv_aligned(&a->kv, 16);
-        return wide ? rope<T, VEC>(cu, stream_of(be, s), a) : rope<T, 1>(cu, stream_of(be, s), a);
+        wf_stream *st = stream_of(be, s);
+        if (a->q_norm)
+            return fits<T>(a, 2) ? rope_norm<T, 2>(cu, st, a) : rope_norm<T, 1>(cu, st, a);
+        return fits<T>(a, VEC) ? rope<T, VEC>(cu, st, a) : rope<T, 1>(cu, st, a);
     });
 }

@@ -1,4 +1,5 @@
-// rope_kv_append: q and k rotated by their position, k and v appended to the pages.
+// rope_kv_append: q and k normed where asked, rotated by their position; k and v appended to the
+// pages.
 // attention: out[t][h] = softmax(scale q K^T) V over positions 0..token_pos[t], in two passes.
 #include <math.h>
 #include <stdlib.h>
@@ -28,6 +29,23 @@ static void rotate(float *x, const float *cos_row, const float *sin_row, int32_t
     }
 }
 
+static void norm_head(float *x, const float *weight, double eps, int32_t n)
+{
+    double sum = 0.0;
+    for (int32_t d = 0; d < n; d++)
+        sum += (double)x[d] * (double)x[d];
+    for (int32_t d = 0; d < n; d++)
+        x[d] = (float)((double)x[d] / sqrt(sum / n + eps) * (double)weight[d]);
+}
+
+// Heads of q and k, before they are rotated.
+static void norm_heads(const wf_rope_args *a, float *row)
+{
+    for (int32_t h = 0; h < a->n_heads + a->kv.n_kv_heads; h++)
+        norm_head(row + (int64_t)h * a->kv.head_dim, h < a->n_heads ? a->q_norm : a->k_norm,
+                  (double)a->norm_eps, a->kv.head_dim);
+}
+
 wf_status wf_ref_rope_kv_append(wf_backend *be, wf_stream *s, const wf_rope_args *a)
 {
     (void)be;
@@ -39,6 +57,7 @@ wf_status wf_ref_rope_kv_append(wf_backend *be, wf_stream *s, const wf_rope_args
         int32_t pos = a->batch->token_pos[t];
         const float *cos_row = a->cos + (int64_t)pos * (a->rotary_dim / 2);
         const float *sin_row = a->sin + (int64_t)pos * (a->rotary_dim / 2);
+        if (a->q_norm) norm_heads(a, row);
         for (int32_t h = 0; h < a->n_heads + kv->n_kv_heads && a->rotary_dim > 0; h++)
             rotate(row + (int64_t)h * kv->head_dim, cos_row, sin_row, a->rotary_dim,
                    a->interleaved);

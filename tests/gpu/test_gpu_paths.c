@@ -139,7 +139,13 @@ static op_tensor attention(wf_backend *be, wf_dtype act, const attention_case *c
     float *sin_table = op_put(be, table + b->max_context * c->head_dim / 2,
                               (size_t)(b->max_context * c->head_dim / 2) * sizeof *table);
     free(table);
-    wf_rope_args rope = {b, qkv.view, c->n_heads, c->head_dim, false, cos_table, sin_table, kv};
+    wf_rope_args rope = {.batch = b,
+                         .qkv = qkv.view,
+                         .n_heads = c->n_heads,
+                         .rotary_dim = c->head_dim,
+                         .cos = cos_table,
+                         .sin = sin_table,
+                         .kv = kv};
     wf_attention_args a = {b, qkv.view, c->n_heads, 2.0f / sqrtf((float)c->head_dim), kv, out.view};
     op_ok(be->ops->rope_kv_append(be, NULL, &rope));
     op_ok(be->ops->attention(be, NULL, &a));

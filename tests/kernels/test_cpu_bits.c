@@ -178,14 +178,13 @@ static void row_results(float *out)
     wf_batch *b = op_batch(op.be, &seq, 1, 1, 16);
     wf_kv kv = op_kv(op.be, WF_F16, 16, 1, 40, &seq, 1, 1);
     op_tensor qkv = op_matrix(op.be, WF_F32, 40, 160, 0, 8);
-    wf_rope_args rope = {b,
-                         qkv.view,
-                         2,
-                         40,
-                         false,
-                         op_vector(op.be, 43 * 20, 9, 0.0f),
-                         op_vector(op.be, 43 * 20, 10, 0.0f),
-                         kv};
+    wf_rope_args rope = {.batch = b,
+                         .qkv = qkv.view,
+                         .n_heads = 2,
+                         .rotary_dim = 40,
+                         .cos = op_vector(op.be, 43 * 20, 9, 0.0f),
+                         .sin = op_vector(op.be, 43 * 20, 10, 0.0f),
+                         .kv = kv};
     op_ok(op.be->ops->rope_kv_append(op.be, NULL, &rope));
     memcpy(out + 3 * M * N + M * N / 2, op_read(&qkv), 40 * 160 * sizeof *out);
     gelu.exact = true;

@@ -30,9 +30,17 @@ typedef struct ran {
     wf_kv view;
 } ran;
 
+// Ways of rotation: every case is run in each.
+typedef struct rope_way {
+    bool interleaved, norms;
+} rope_way;
+static const rope_way ways[] = {{false, false}, {true, false}, {false, true}, {true, true}};
+#define N_WAYS (sizeof ways / sizeof *ways)
+
 // Both operations, as a step does them.
-static ran run_case(wf_backend *be, wf_dtype act, const attention_case *c, bool interleaved)
+static ran run_case(wf_backend *be, wf_dtype act, const attention_case *c, rope_way way)
 {
+    bool interleaved = way.interleaved;
     int32_t rotary_dim = interleaved ? c->head_dim / 2 / 2 * 2 : c->head_dim;
     wf_batch *b = op_batch(be, c->seqs, c->n_seqs, 1, c->page_tokens);
     ran r = {.view = op_kv(be, c->dtype, c->page_tokens, c->n_kv_heads, c->head_dim, c->seqs,
@@ -49,6 +57,11 @@ static ran run_case(wf_backend *be, wf_dtype act, const attention_case *c, bool 
                          .cos = op_vector(be, n_table, 72, 0.0f),
                          .sin = op_vector(be, n_table, 73, 0.0f),
                          .kv = r.view};
+    if (way.norms) {
+        rope.q_norm = op_vector(be, c->head_dim, 74, 1.0f);
+        rope.k_norm = op_vector(be, c->head_dim, 75, 0.5f);
+        rope.norm_eps = 1e-3f;
+    }
     op_ok(be->ops->rope_kv_append(be, NULL, &rope));
     wf_attention_args attention = {
         .batch = b,
@@ -91,10 +104,11 @@ static void expect_close_kv(const ran *got, const ran *want)
 static void agrees_with_ref(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < 2 * N_CASES; i++) {
-        const attention_case *c = &cases[i / 2];
-        ran want = run_case(op.ref, WF_F32, c, i % 2 == 1);
-        ran got = run_case(op.be, op.act, c, i % 2 == 1);
+    for (size_t i = 0; i < N_WAYS * N_CASES; i++) {
+        const attention_case *c = &cases[i / N_WAYS];
+        rope_way way = ways[i % N_WAYS];
+        ran want = run_case(op.ref, WF_F32, c, way);
+        ran got = run_case(op.be, op.act, c, way);
         op_expect_close(&got.qkv, &want.qkv, 5e-7, 1e-6);
         expect_close_kv(&got, &want);
         // Where K and V are rounded, the two caches may differ by a step in places.
