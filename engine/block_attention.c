@@ -1,4 +1,5 @@
-// The attention block: qkv, rotation and append to the KV pages, attention, o.
+// The attention block: qkv, norms of its heads where there are any, rotation and append to the KV
+// pages, attention, o.
 #include "engine/block.h"
 #include "engine/forward_internal.h"
 
@@ -52,7 +53,10 @@ static wf_status rope_and_append(wf_forward *f, const wf_forward_step *st, const
                                                       .interleaved = a->family->interleaved_rotary,
                                                       .cos = f->m->cos,
                                                       .sin = f->m->sin,
-                                                      .kv = kv});
+                                                      .kv = kv,
+                                                      .q_norm = l->q_norm.vector,
+                                                      .k_norm = l->k_norm.vector,
+                                                      .norm_eps = a->norm_eps});
 }
 
 // y = o(attention(n)), this rank's part of the sum.

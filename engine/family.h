@@ -44,7 +44,9 @@ typedef enum wf_role {
     WF_ROLE_Q, // no name where qkv is fused
     WF_ROLE_K,
     WF_ROLE_V,
-    WF_ROLE_QKV, // fused; no name where q, k, v are separate
+    WF_ROLE_QKV,    // fused; no name where q, k, v are separate
+    WF_ROLE_Q_NORM, // of each head, before it is rotated; no name: none
+    WF_ROLE_K_NORM,
     WF_ROLE_O,
     WF_ROLE_MLP_NORM, // no name: the MLP reads the attention's norm
     WF_ROLE_GATE,     // no name where there is no gate or it is fused
@@ -103,7 +105,7 @@ size_t wf_family_count(void);
 const wf_family *wf_family_at(size_t i);
 
 // The row of a model_type; WF_DATA names the known ones when there is none, and the one that is
-// written otherwise ("gpt-neox"). A name that is merely near is no hint: qwen3 is not qwen2.
+// written otherwise ("gpt-neox"). A name that is merely near is no hint: qwen4 is not qwen3.
 // `place` (e.g. the path of config.json) opens the message.
 wf_status wf_family_find(const char *place, const char *model_type, const wf_family **out);
 

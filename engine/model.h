@@ -47,12 +47,13 @@ typedef struct wf_param {
 // (`share`). Biases are as long as their matrix has rows; those of o and down are on rank 0 alone.
 typedef struct wf_layer {
     wf_arch_layer share;
-    wf_param attn_norm; // [hidden]
-    wf_param qkv;       // [(n_heads + 2 n_kv_heads) * head_dim, hidden], rows q | k | v
-    wf_param o;         // [hidden, n_heads * head_dim]
-    wf_param mlp_norm;  // [hidden]; none: the MLP reads attn_norm's output (arch.shared_norm)
-    wf_param gate_up;   // gated: [2 * ffn, hidden], rows gate | up; else [ffn, hidden], rows up
-    wf_param down;      // [hidden, ffn]
+    wf_param attn_norm;      // [hidden]
+    wf_param qkv;            // [(n_heads + 2 n_kv_heads) * head_dim, hidden], rows q | k | v
+    wf_param q_norm, k_norm; // [head_dim]; of every head, before it is rotated; or none
+    wf_param o;              // [hidden, n_heads * head_dim]
+    wf_param mlp_norm;       // [hidden]; none: the MLP reads attn_norm's output (arch.shared_norm)
+    wf_param gate_up; // gated: [2 * ffn, hidden], rows gate | up; else [ffn, hidden], rows up
+    wf_param down;    // [hidden, ffn]
 } wf_layer;
 
 typedef struct wf_model_report {

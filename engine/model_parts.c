@@ -19,6 +19,8 @@ static const wf_part parts[] = {
     LAYER(K,          qkv,        KV,      HIDDEN,  ROWS,    QKV,   WF_BLOCK_ATTENTION),
     LAYER(V,          qkv,        KV,      HIDDEN,  ROWS,    QKV,   WF_BLOCK_ATTENTION),
     LAYER(QKV,        qkv,        QKV,     HIDDEN,  QKV,     QKV,   WF_BLOCK_ATTENTION),
+    LAYER(Q_NORM,     q_norm,     HEAD_DIM, VECTOR, WHOLE,   NORM,  WF_BLOCK_ATTENTION),
+    LAYER(K_NORM,     k_norm,     HEAD_DIM, VECTOR, WHOLE,   NORM,  WF_BLOCK_ATTENTION),
     LAYER(O,          o,          HIDDEN,  Q,       COLUMNS, O,     WF_BLOCK_ATTENTION),
     LAYER(MLP_NORM,   mlp_norm,   HIDDEN,  VECTOR,  WHOLE,   NORM,  WF_ANY_BLOCK),
     LAYER(GATE,       gate_up,    FFN,     HIDDEN,  ROWS,    MLP,   WF_BLOCK_DENSE),
@@ -51,6 +53,7 @@ static int64_t size_of(const wf_place *p, wf_extent extent, int32_t tp_size)
         [WF_EXTENT_Q] = q,
         [WF_EXTENT_KV] = kv,
         [WF_EXTENT_QKV] = q + 2 * kv,
+        [WF_EXTENT_HEAD_DIM] = p->arch->head_dim,
         [WF_EXTENT_FFN] = ffn,
         [WF_EXTENT_GATE_UP] = 2 * ffn,
     };

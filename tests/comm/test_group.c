@@ -184,7 +184,8 @@ static void a_drawn_row_leaves_the_greedy_rows_beside_it_alone(void **state)
 static void deterministic_results_are_those_of_any_group_size(void **state)
 {
     (void)state;
-    static const char *const goldens[] = {"llama-mini", "llama-gqa", "llama-rope3", "qwen2-mini"};
+    static const char *const goldens[] = {"llama-mini", "llama-gqa", "llama-rope3", "qwen2-mini",
+                                          "qwen3-mini"};
     static rig_output want[16], got[16];
     wf_sampling sampling = wf_sampling_default();
     sampling.ignore_eos = true;

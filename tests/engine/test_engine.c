@@ -20,8 +20,8 @@ static const char *backend = "ref";
 #define TOLERANCE 2e-3
 
 static const char *const goldens[] = {
-    "llama-mini", "llama-gqa", "llama-rope3", "llama-f16",      "llama-rope-parameters",
-    "qwen2-mini", "gptj-mini", "neox-mini",   "llama-two-heads"};
+    "llama-mini", "llama-gqa",    "llama-rope3", "llama-f16", "llama-rope-parameters", "qwen2-mini",
+    "qwen3-mini", "mistral-mini", "gptj-mini",   "neox-mini", "llama-two-heads"};
 
 static int from_golden(const golden *g, rig_request *requests, int32_t at_step_stride)
 {

@@ -5,7 +5,7 @@
 static void known_and_unknown(void **state)
 {
     (void)state;
-    static const char *const known[] = {"llama", "mistral", "qwen2", "gptj", "gpt_neox"};
+    static const char *const known[] = {"llama", "mistral", "qwen2", "qwen3", "gptj", "gpt_neox"};
     static const struct {
         const char *type, *says;
     } unknown[] = {
@@ -73,6 +73,7 @@ static void rows_are_complete(void **state)
             assert_null(f->names[WF_ROLE_GATE]);
         }
         assert_true(f->names[WF_ROLE_MLP_NORM] || f->parallel_residual);
+        assert_int_equal(f->names[WF_ROLE_Q_NORM] == NULL, f->names[WF_ROLE_K_NORM] == NULL);
         bool gated = f->activation == WF_ACT_SILU_GATED, default_has_a_name = false;
         for (const wf_activation_name *a = f->activation_names; a->name; a++) {
             assert_int_equal(a->kind == WF_ACT_SILU_GATED, gated);

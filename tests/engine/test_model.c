@@ -188,6 +188,10 @@ static void check_layer(const wf_model *m, const wf_hf_folder *hf, const naming 
     check_norm(hf, names->attn_norm, i, &layer->attn_norm, layer_norm);
     for (int which = 0; which < 3; which++)
         check_qkv(m, hf, names, i, which);
+    bool head_norms = m->arch.family->names[WF_ROLE_Q_NORM] != NULL;
+    if (head_norms) check_norm(hf, "model.layers.%d.self_attn.q_norm", i, &layer->q_norm, false);
+    if (head_norms) check_norm(hf, "model.layers.%d.self_attn.k_norm", i, &layer->k_norm, false);
+    assert_int_equal(layer->q_norm.vector != NULL, head_norms);
     check_part(hf, names->o, i, layer->o.matrix, layer->o.bias, 0, 0, hidden, m->tp_rank * width,
                width);
     if (names->mlp_norm) check_norm(hf, names->mlp_norm, i, &layer->mlp_norm, layer_norm);
@@ -270,6 +274,7 @@ static void slices_are_the_checkpoint(void **state)
         {"llama-mini", &llama_names},  {"llama-gqa", &llama_names},
         {"llama-rope3", &llama_names}, {"llama-rope-parameters", &llama_names},
         {"llama-f16", &llama_names},   {"qwen2-mini", &llama_names},
+        {"qwen3-mini", &llama_names},  {"mistral-mini", &llama_names},
         {"gptj-mini", &gptj_names},    {"neox-mini", &neox_names},
     };
     for (size_t i = 0; i < N_ROWS(rows); i++) {

@@ -38,6 +38,10 @@ def qwen2(**more):
     return {"model_type": "qwen2", **SIZES, "num_attention_heads": 32, **more}
 
 
+def qwen3(**more):
+    return {"model_type": "qwen3", **SIZES, "num_attention_heads": 32, **more}
+
+
 def neox(**more):
     return {"model_type": "gpt_neox", **SIZES, **more}
 
@@ -86,6 +90,11 @@ ASKED = {
     "qwen2 all full by type": (
         qwen2(use_sliding_window=True, sliding_window=50, max_window_layers=0,
               layer_types=["full_attention"] * 3), None),
+    "qwen3 says least": (qwen3(), None),
+    "qwen3 with heads of its own": (
+        qwen3(head_dim=16, num_key_value_heads=4, attention_bias=True, rope_theta=1e6), None),
+    "qwen3 with a window for some layers": (
+        qwen3(sliding_window=100, use_sliding_window=True, max_window_layers=2), None),
     "gptj says least": (gptj(), None),
     "gptj with a rotary_dim": (gptj(rotary_dim=16, n_inner=96), None),
     "gptj by its other names": (
@@ -222,7 +231,7 @@ def windows_of(model):
     config = model.config
     if config.model_type == "mistral":
         return [config.sliding_window] * config.num_hidden_layers
-    if config.model_type == "qwen2":
+    if config.model_type in ("qwen2", "qwen3"):
         return [layer.self_attn.sliding_window for layer in model.model.layers]
     return [None] * config.num_hidden_layers
 

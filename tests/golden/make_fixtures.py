@@ -149,6 +149,55 @@ QWEN2 = {
     "vocab_size": 260,
 }
 
+# Heads wider than hidden_size / num_attention_heads, as all published ones have.
+QWEN3 = {
+    "architectures": ["Qwen3ForCausalLM"],
+    "attention_bias": False,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+    "head_dim": 16,
+    "hidden_act": "silu",
+    "hidden_size": 64,
+    "intermediate_size": 96,
+    "max_position_embeddings": 512,
+    "max_window_layers": 2,
+    "model_type": "qwen3",
+    "num_attention_heads": 8,
+    "num_hidden_layers": 2,
+    "num_key_value_heads": 4,
+    "rms_norm_eps": 1e-6,
+    "rope_scaling": None,
+    "rope_theta": 1000000.0,
+    "sliding_window": None,
+    "tie_word_embeddings": True,
+    "torch_dtype": "bfloat16",
+    "use_cache": True,
+    "use_sliding_window": False,
+    "vocab_size": 260,
+}
+
+# Its window is shorter than its positions and longer than every case.
+MISTRAL = {
+    "architectures": ["MistralForCausalLM"],
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+    "hidden_act": "silu",
+    "hidden_size": 64,
+    "intermediate_size": 96,
+    "max_position_embeddings": 512,
+    "model_type": "mistral",
+    "num_attention_heads": 8,
+    "num_hidden_layers": 2,
+    "num_key_value_heads": 4,
+    "rms_norm_eps": 1e-5,
+    "rope_theta": 10000.0,
+    "sliding_window": 128,
+    "tie_word_embeddings": False,
+    "torch_dtype": "bfloat16",
+    "use_cache": True,
+    "vocab_size": 260,
+}
+
 # name: config, stored dtype, safetensors files
 FIXTURES = {
     "llama-mini": (llama(), torch.float32, 1),
@@ -172,6 +221,8 @@ FIXTURES = {
     "llama-two-heads": (
         llama(num_attention_heads=8, vocab_size=260, torch_dtype="bfloat16"), torch.bfloat16, 1),
     "qwen2-mini": (QWEN2, torch.bfloat16, 1),
+    "qwen3-mini": (QWEN3, torch.bfloat16, 1),
+    "mistral-mini": (MISTRAL, torch.bfloat16, 1),
     "gptj-mini": (GPTJ, torch.float16, 1),
     "neox-mini": (NEOX, torch.bfloat16, 1),
 }

@@ -52,8 +52,8 @@ static void agreement_with_fixtures(void **state)
 {
     (void)state;
     static const char *const names[] = {
-        "llama-mini", "llama-gqa", "llama-rope3", "llama-f16",
-        "qwen2-mini", "gptj-mini", "neox-mini",   "llama-rope-parameters"};
+        "llama-mini", "llama-gqa",    "llama-rope3", "llama-f16", "qwen2-mini",
+        "qwen3-mini", "mistral-mini", "gptj-mini",   "neox-mini", "llama-rope-parameters"};
     static rig_output outputs[16];
     int all = 0, same = 0;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {

@@ -78,16 +78,18 @@ def forward(config, weights, tokens):
     frequency, epsilon = rope_frequencies(config, head_dim), config["rms_norm_eps"]
 
     def project(x, name, n):
-        y = x @ weights[name + ".weight"].T + weights.get(name + ".bias", 0.0)
-        return y.reshape(len(tokens), n, head_dim).transpose(1, 0, 2)
+        y = x @ weights[name + "_proj.weight"].T + weights.get(name + "_proj.bias", 0.0)
+        y = y.reshape(len(tokens), n, head_dim)
+        norm = weights.get(name + "_norm.weight")  # of each head: Qwen3
+        return (y if norm is None else rms_norm(y, norm, epsilon)).transpose(1, 0, 2)
 
     x = weights["model.embed_tokens.weight"][tokens]
     for i in range(config["num_hidden_layers"]):
         layer = f"model.layers.{i}."
         h = rms_norm(x, weights[layer + "input_layernorm.weight"], epsilon)
-        q = rotate(project(h, layer + "self_attn.q_proj", n_heads), frequency)
-        k = rotate(project(h, layer + "self_attn.k_proj", n_kv), frequency)
-        v = project(h, layer + "self_attn.v_proj", n_kv)
+        q = rotate(project(h, layer + "self_attn.q", n_heads), frequency)
+        k = rotate(project(h, layer + "self_attn.k", n_kv), frequency)
+        v = project(h, layer + "self_attn.v", n_kv)
         group = n_heads // n_kv
         mixed = attention(q, k.repeat(group, 0), v.repeat(group, 0))
         mixed = mixed.transpose(1, 0, 2).reshape(len(tokens), -1)

@@ -9,7 +9,7 @@ from llama_numpy import forward, read_folder
 
 GOLDEN = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "golden")
 FOLDERS = ("llama-mini", "llama-gqa", "llama-rope3", "llama-f16", "llama-rope-parameters",
-           "qwen2-mini")
+           "qwen2-mini", "qwen3-mini", "mistral-mini")
 
 
 class Golden(unittest.TestCase):
