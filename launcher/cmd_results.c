@@ -2,7 +2,9 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "io/base/arena.h"
 #include "io/base/file.h"
+#include "io/base/log.h"
 #include "io/base/parse.h"
 #include "io/base/text.h"
 #include "io/results/runfile_owner.h"
@@ -13,7 +15,15 @@
 #include "results/report.h"
 #include "results/show.h"
 
-// An array's folder holds jobs, not results: said here, where one would read "no sealed results".
+// Those rows are not in what follows.
+static void waiting_say(const char *place, const wf_folders *parts, size_t n_waiting)
+{
+    if (n_waiting > 0)
+        wf_warn("%s: %zu of the %zu tasks of this array have not sealed a result yet", place,
+                n_waiting, parts->n + n_waiting);
+}
+
+// Rows are looked up in one place.
 static wf_status one_job_check(const char *place)
 {
     wf_folders parts = {0};
@@ -23,8 +33,8 @@ static wf_status one_job_check(const char *place)
     }
     wf_status st = wf_fail(WF_NO_INPUT,
                            "%s: is a job array of %zu parts: name one of them, such as %s, or join "
-                           "them with weft merge %s/a* --output FILE",
-                           place, parts.n, parts.path[0], place);
+                           "them with weft merge %s, and name %s/results.h5",
+                           place, parts.n, parts.path[0], place, place);
     wf_folders_free(&parts);
     return st;
 }
@@ -38,6 +48,25 @@ const wf_cli_option wf_check_options_table[] = {
     {NULL, 0, NULL, NULL},
 };
 
+// A file, a folder, or each part of an array; the first failure is the verdict.
+static wf_status check_places(const char *place, const wf_check_options *options)
+{
+    wf_folders parts = {0};
+    size_t n_waiting = 0;
+    if (!wf_folders_is_array(place)) return wf_check_run(place, options, stdout, NULL);
+    WF_TRY(wf_folders_results(place, &parts, &n_waiting));
+    waiting_say(place, &parts, n_waiting);
+    wf_status verdict = WF_OK;
+    for (size_t i = 0; i < parts.n; i++) {
+        wf_status st = wf_check_run(parts.path[i], options, stdout, NULL);
+        if (verdict == WF_OK) verdict = st;
+    }
+    if (verdict == WF_OK && options->require_complete && n_waiting > 0)
+        verdict = wf_fail(WF_DATA, "%s: %zu tasks have sealed no result", place, n_waiting);
+    wf_folders_free(&parts);
+    return verdict;
+}
+
 wf_status wf_cmd_check(const wf_cli *cli)
 {
     long long max;
@@ -45,8 +74,7 @@ wf_status wf_cmd_check(const wf_cli *cli)
     wf_check_options options = {.require_complete = wf_cli_has(cli, "complete"),
                                 .quiet = wf_cli_has(cli, "quiet"),
                                 .max_messages = (uint32_t)max};
-    WF_TRY(one_job_check(wf_cli_argument(cli, 0)));
-    return wf_check_run(wf_cli_argument(cli, 0), &options, stdout, NULL);
+    return check_places(wf_cli_argument(cli, 0), &options);
 }
 
 // ---- report -------------------------------------------------------------------------------------
@@ -69,6 +97,20 @@ static wf_status limit_read(const wf_cli *cli, const char *option, int64_t *out)
     return WF_OK;
 }
 
+static wf_status report_places(const char *place, wf_report_options *options)
+{
+    wf_folders parts = {0};
+    size_t n_waiting = 0;
+    if (!wf_folders_is_array(place)) return wf_report_print(place, options, stdout);
+    WF_TRY(wf_folders_results(place, &parts, &n_waiting));
+    waiting_say(place, &parts, n_waiting);
+    options->place = place;
+    options->partial = n_waiting > 0;
+    wf_status st = wf_report_print_many((const char *const *)parts.path, parts.n, options, stdout);
+    wf_folders_free(&parts);
+    return st;
+}
+
 wf_status wf_cmd_report(const wf_cli *cli)
 {
     wf_report_options options = {.form = WF_REPORT_TEXT,
@@ -80,8 +122,7 @@ wf_status wf_cmd_report(const wf_cli *cli)
     WF_TRY(limit_read(cli, "ttft", &options.limits.ttft_ns));
     WF_TRY(limit_read(cli, "tpot", &options.limits.tpot_ns));
     WF_TRY(limit_read(cli, "e2el", &options.limits.e2el_ns));
-    WF_TRY(one_job_check(wf_cli_argument(cli, 0)));
-    return wf_report_print(wf_cli_argument(cli, 0), &options, stdout);
+    return report_places(wf_cli_argument(cli, 0), &options);
 }
 
 // ---- show ---------------------------------------------------------------------------------------
@@ -140,31 +181,57 @@ static wf_status merge_in_place(const char *dir, const wf_merge_options *options
     return st;
 }
 
-wf_status wf_cmd_merge(const wf_cli *cli)
+// Everything that the arguments name, arrays as their parts; into `path`.
+static wf_status merge_together(const wf_cli *cli, const char *path,
+                                const wf_merge_options *options, wf_merge_summary *merged)
 {
-    enum { MOST = 4096 };
-    const char *places[MOST], *path = wf_cli_value(cli, "output");
+    wf_paths places = {0};
+    wf_status st = WF_OK;
+    for (size_t i = 0; i < wf_cli_n_arguments(cli) && st == WF_OK; i++) {
+        const char *place = wf_cli_argument(cli, i);
+        wf_folders parts = {0};
+        size_t n_waiting = 0;
+        bool is_array = wf_folders_is_array(place);
+        st =
+            is_array ? wf_folders_results(place, &parts, &n_waiting) : wf_paths_add(&places, place);
+        if (st == WF_OK) waiting_say(place, &parts, n_waiting);
+        for (size_t k = 0; k < parts.n && st == WF_OK; k++)
+            st = wf_paths_add(&places, parts.path[k]);
+        wf_folders_free(&parts);
+    }
+    if (st == WF_OK)
+        st = wf_merge_many((const char *const *)places.item, places.n, path, options, merged);
+    wf_paths_destroy(&places);
+    return st;
+}
+
+static wf_status merge_options_read(const wf_cli *cli, wf_merge_options *out)
+{
     const char *memory = wf_cli_value(cli, "memory");
-    wf_merge_options options = {0};
-    wf_merge_summary merged = {0};
     int64_t bytes = 0;
-    size_t n = wf_cli_n_arguments(cli);
     if (memory && wf_parse_bytes(memory, &bytes) != WF_OK)
         return wf_cli_fail(cli, "--memory: %s", wf_error());
-    options.block_bytes = (uint64_t)bytes;
-    if (n > 1 && !path) return wf_cli_fail(cli, "several folders: say where to with --output FILE");
-    if (n > MOST) return wf_cli_fail(cli, "at most %d folders at once", MOST);
-    for (size_t i = 0; i < n; i++) {
-        places[i] = wf_cli_argument(cli, i);
-        WF_TRY(one_job_check(places[i]));
-    }
-    if (path)
-        WF_TRY(wf_merge_many(places, n, path, &options, &merged));
-    else
-        WF_TRY(merge_in_place(places[0], &options, &merged));
-    printf("%s%s: %" PRIu64 " row%s, %" PRIu64 " token%s, %" PRIu64 " step%s, from %zu file%s\n",
-           path ? path : places[0], path ? "" : "/results.h5", merged.rows, WF_S(merged.rows),
-           merged.tokens, WF_S(merged.tokens), merged.steps, WF_S(merged.steps), merged.n_segments,
-           WF_S(merged.n_segments));
+    out->block_bytes = (uint64_t)bytes;
     return WF_OK;
+}
+
+wf_status wf_cmd_merge(const wf_cli *cli)
+{
+    const char *given = wf_cli_value(cli, "output"), *place = wf_cli_argument(cli, 0);
+    wf_merge_options options = {0};
+    wf_merge_summary merged = {0};
+    char *path = NULL;
+    WF_TRY(merge_options_read(cli, &options));
+    if (wf_cli_n_arguments(cli) > 1 && !given)
+        return wf_cli_fail(cli, "several folders: say where to with --output FILE");
+    WF_TRY(given ? wf_strdup(given, &path) : wf_path_join(place, "results.h5", &path));
+    wf_status st = given || wf_folders_is_array(place)
+                       ? merge_together(cli, path, &options, &merged)
+                       : merge_in_place(place, &options, &merged);
+    if (st == WF_OK)
+        printf("%s: %" PRIu64 " row%s, %" PRIu64 " token%s, %" PRIu64 " step%s, from %zu file%s\n",
+               path, merged.rows, WF_S(merged.rows), merged.tokens, WF_S(merged.tokens),
+               merged.steps, WF_S(merged.steps), merged.n_segments, WF_S(merged.n_segments));
+    free(path);
+    return st;
 }

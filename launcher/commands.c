@@ -122,7 +122,7 @@ const wf_command wf_commands[] = {
     {.name = "check",
      .arguments = "OUTPUT",
      .summary = "Checks results: every input row exactly once, every value as the format promises",
-     .details = "OUTPUT is a job's output folder, a segment or a results file.\n",
+     .details = "OUTPUT is a job's output folder, a job array's, a segment or a results file.\n",
      .min_arguments = 1,
      .max_arguments = 1,
      .options = wf_check_options_table,
@@ -130,7 +130,9 @@ const wf_command wf_commands[] = {
     {.name = "report",
      .arguments = "OUTPUT",
      .summary = "Prints latencies, throughput and failures of a job",
-     .details = "OUTPUT is a job's output folder, also while the job runs, or a results file.\n",
+     .details =
+         "OUTPUT is a job's output folder, also while the job runs, a job array's (its parts\n"
+         "are counted together), or a results file.\n",
      .min_arguments = 1,
      .max_arguments = 1,
      .options = wf_report_options_table,
@@ -145,8 +147,9 @@ const wf_command wf_commands[] = {
     {.name = "merge",
      .arguments = "OUTPUT...",
      .summary = "Joins sealed segments into one results.h5, in the order of the requests",
-     .details = "With --output, joins several folders or results files, such as those of a job\n"
-                "array, into one file.\n",
+     .details =
+         "Of a job array's folder, the parts a0, a1 ... are joined into its results.h5. With\n"
+         "--output, joins several folders or results files into one file.\n",
      .min_arguments = 1,
      .max_arguments = -1,
      .options = wf_merge_options_table,

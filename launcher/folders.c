@@ -6,6 +6,8 @@
 
 #include "io/base/arena.h"
 #include "io/base/file.h"
+#include "io/results/results_file.h"
+#include "launcher/submission.h"
 
 int wf_folders_task(const char *name)
 {
@@ -57,6 +59,51 @@ wf_status wf_folders_find(const char *place, wf_folders *out)
     }
     if (st != WF_OK) wf_folders_free(out);
     return st;
+}
+
+bool wf_folders_is_array(const char *place)
+{
+    wf_folders parts = {0};
+    bool is_array = wf_folders_find(place, &parts) == WF_OK && parts.is_array;
+    wf_folders_free(&parts);
+    return is_array;
+}
+
+static bool has_results(const char *part)
+{
+    wf_results *results = NULL;
+    wf_status st = wf_results_open(part, NULL, &results);
+    wf_results_close(&results);
+    return st != WF_NO_INPUT; // whatever else is wrong with it, who reads it says so
+}
+
+// How many tasks the array was submitted with, or as many as left a folder.
+static size_t tasks_of(const char *place, size_t n_found)
+{
+    wf_submission_last last;
+    if (wf_submission_last_find(place, -1, &last) != WF_OK) return n_found;
+    return (size_t)last.array > n_found ? (size_t)last.array : n_found;
+}
+
+wf_status wf_folders_results(const char *place, wf_folders *out, size_t *n_waiting)
+{
+    *n_waiting = 0;
+    WF_TRY(wf_folders_find(place, out));
+    if (!out->is_array) return WF_OK;
+    size_t n_tasks = tasks_of(place, out->n), n = 0;
+    for (size_t i = 0; i < out->n; i++) {
+        char *part = out->path[i];
+        if (has_results(part))
+            out->path[n++] = part;
+        else
+            free(part);
+    }
+    out->n = n;
+    *n_waiting = n_tasks - n;
+    if (n > 0) return WF_OK;
+    wf_folders_free(out);
+    return wf_fail(WF_NO_INPUT, "%s: none of the %zu tasks of this array has sealed a result yet",
+                   place, n_tasks);
 }
 
 void wf_folders_free(wf_folders *f)

@@ -18,8 +18,13 @@ typedef struct wf_folders {
 // A folder with runs of its own is a job; one without, but with parts a<i>, is an array.
 // WF_NO_INPUT when `place` is not there. Give *out to wf_folders_free.
 wf_status wf_folders_find(const char *place, wf_folders *out);
+bool wf_folders_is_array(const char *place); // false for what is not there, too
 // The task's number of a part's name, "a12"; -1 for any other name.
 int wf_folders_task(const char *name);
+
+// Where the results of `place` are: itself, or the parts of an array that have sealed some.
+// *n_waiting: parts that have not, tasks that have not begun included. WF_NO_INPUT when none has.
+wf_status wf_folders_results(const char *place, wf_folders *out, size_t *n_waiting);
 
 void wf_folders_free(wf_folders *folders);
 

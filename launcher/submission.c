@@ -163,6 +163,9 @@ static void last_take(wf_json_ref line, void *context)
     const char *id, *time;
     if (wf_json_get_string(line, "time", &time) != WF_OK) return;
     if (wf_json_get_string(line, "job", &id) == WF_OK) {
+        int64_t array = 0;
+        wf_json_get_i64_or(line, "array", 0, INT32_MAX, 0, &array);
+        out->array = (int)array;
         snprintf(out->job, sizeof out->job, "%s", id);
         snprintf(out->submitted, sizeof out->submitted, "%s", time);
     } else if (wf_json_get_string(line, "cancelled", &id) == WF_OK) {

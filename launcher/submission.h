@@ -35,6 +35,7 @@ void wf_submission_forget(const char *out_dir);
 typedef struct wf_submission_last {
     char job[WF_QUEUE_ID_MAX];
     char submitted[32], cancelled[32]; // ISO 8601
+    int array;                         // its tasks; 0: no array
 } wf_submission_last;
 wf_status wf_submission_last_find(const char *out_dir, int task, wf_submission_last *out);
 

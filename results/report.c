@@ -166,7 +166,39 @@ static wf_status add_steps(wf_results *results, wf_metrics *metrics)
     return WF_OK;
 }
 
+// Runs of one number in several places have a start each.
+static int64_t starts_apart(const wf_results *results)
+{
+    size_t n;
+    int64_t apart_ns = 0;
+    const wf_run_info *runs = wf_results_runs(results, &n);
+    for (size_t i = 0; i < n; i++)
+        for (size_t k = 0; k < i; k++) {
+            int64_t ns = llabs(runs[i].start_unix_ns - runs[k].start_unix_ns);
+            if (runs[i].run == runs[k].run && ns > apart_ns) apart_ns = ns;
+        }
+    return apart_ns;
+}
+
+static wf_status describe_places(const wf_results *results, size_t n,
+                                 const wf_report_options *options, wf_report *report)
+{
+    WF_TRY(describe(results, report));
+    if (n > 1) report->apart_ns = starts_apart(results);
+    if (options->partial) report->complete = false;
+    if (!options->place) return WF_OK;
+    free(report->place);
+    report->place = NULL;
+    return wf_strdup(options->place, &report->place);
+}
+
 wf_status wf_report_make(const char *path, const wf_report_options *options, wf_report *out)
+{
+    return wf_report_make_many(&path, 1, options, out);
+}
+
+wf_status wf_report_make_many(const char *const *paths, size_t n, const wf_report_options *options,
+                              wf_report *out)
 {
     static const wf_report_options none = {0};
     wf_status st;
@@ -176,8 +208,8 @@ wf_status wf_report_make(const char *path, const wf_report_options *options, wf_
     wf_report report = {0};
     size_t n_runs;
     if (!options) options = &none;
-    WF_TRY_TO(done, wf_results_open(path, NULL, &results));
-    WF_TRY_TO(done, describe(results, &report));
+    WF_TRY_TO(done, wf_results_open_many(paths, n, NULL, &results));
+    WF_TRY_TO(done, describe_places(results, n, options, &report));
     WF_TRY_TO(done, collect_runs(results, options->with_resumed, &runs, &n_runs));
     WF_TRY_TO(done, wf_metrics_create(runs, n_runs, &options->limits, 0, &metrics));
     WF_TRY_TO(done, add_rows(results, metrics, &report));
@@ -204,9 +236,15 @@ void wf_report_destroy(wf_report *report)
 
 wf_status wf_report_print(const char *path, const wf_report_options *options, FILE *out)
 {
+    return wf_report_print_many(&path, 1, options, out);
+}
+
+wf_status wf_report_print_many(const char *const *paths, size_t n, const wf_report_options *options,
+                               FILE *out)
+{
     wf_report report;
     wf_report_form form = options ? options->form : WF_REPORT_TEXT;
-    WF_TRY(wf_report_make(path, options, &report));
+    WF_TRY(wf_report_make_many(paths, n, options, &report));
     wf_status st = WF_OK;
     if (form == WF_REPORT_JSON)
         st = wf_report_json(&report, out);

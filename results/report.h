@@ -17,6 +17,8 @@ typedef struct wf_report_options {
     wf_report_form form;
     wf_goodput_limits limits; // all 0: no goodput
     bool with_resumed;        // count resumed rows for latency too
+    const char *place;        // what the places are called together; NULL: the first one's name
+    bool partial;             // more is to come that is in none of them
 } wf_report_options;
 
 #define WF_REPORT_ERRORS 8   // kinds of row failure listed
@@ -26,6 +28,7 @@ typedef struct wf_report {
     wf_figures figures;
     char *place, *job, *started, *hosts; // own
     bool complete;
+    int64_t apart_ns;      // of several places: between the starts of runs that are counted as one
     uint64_t n_shard_rows; // rows the shards hold in all
     size_t n_shards, n_runs, n_groups;
     uint64_t n_resumed; // done rows left out of latency
@@ -38,6 +41,9 @@ typedef struct wf_report {
 
 // Reads a folder, segment or merged file. `options` may be NULL. destroy frees what out owns.
 wf_status wf_report_make(const char *path, const wf_report_options *options, wf_report *out);
+// The same of several together: the parts of an array, whose runs of one number count as one.
+wf_status wf_report_make_many(const char *const *paths, size_t n, const wf_report_options *options,
+                              wf_report *out);
 void wf_report_destroy(wf_report *report);
 
 void wf_report_text(const wf_report *report, FILE *out);
@@ -46,5 +52,7 @@ void wf_report_csv(const wf_report *report, FILE *out); // header line and one r
 
 // All in one, for the command. WF_IO when `out` cannot be written.
 wf_status wf_report_print(const char *path, const wf_report_options *options, FILE *out);
+wf_status wf_report_print_many(const char *const *paths, size_t n, const wf_report_options *options,
+                               FILE *out);
 
 #endif

@@ -1,6 +1,7 @@
 // The three forms of the report, walking the table of figures.
 #include "results/report.h"
 
+#include "io/base/clock.h"
 #include "io/base/json_writer.h"
 #include "io/base/text.h"
 #include "results/figures.h"
@@ -208,6 +209,9 @@ static void print_notes(const wf_report *r, FILE *out)
                 millis((double)f->lag_limit_ns, a), grouped(f->n_lag_exceeded, b),
                 WF_S(f->n_lag_exceeded));
     }
+    if (r->apart_ns > WF_NS_PER_S)
+        fprintf(out, "\n  * parts began up to %.0f s apart and are counted as if together\n",
+                (double)r->apart_ns / 1e9);
     if (f->ttft.few && f->ttft.n > 0)
         fprintf(out, "\n  * fewer than 100 requests: p99 says little\n");
     if (f->itl.approximate) fprintf(out, "\n  ITL percentiles are within 0.1%%\n");

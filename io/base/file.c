@@ -315,7 +315,7 @@ const char *wf_path_name(const char *path)
     return slash ? slash + 1 : path;
 }
 
-static wf_status paths_add(wf_paths *paths, const char *text)
+wf_status wf_paths_add(wf_paths *paths, const char *text)
 {
     WF_TRY(wf_grow(paths->n + 1, sizeof *paths->item, &paths->capacity, &paths->item));
     WF_TRY(wf_strdup(text, &paths->item[paths->n]));
@@ -353,7 +353,7 @@ wf_status wf_file_glob(const char *pattern, wf_paths *paths)
     if (result == GLOB_NOSPACE) return wf_fail(WF_NO_MEMORY, "%s: no memory to expand", pattern);
     if (result != 0) return wf_fail_errno(WF_NO_INPUT, "%s: cannot look for files", pattern);
     for (size_t i = 0; st == WF_OK && i < found.gl_pathc; i++)
-        st = paths_add(paths, found.gl_pathv[i]);
+        st = wf_paths_add(paths, found.gl_pathv[i]);
     globfree(&found);
     paths_sort_from(paths, first); // in byte order: the locale must not change a job
     return st;
@@ -373,7 +373,7 @@ static wf_status list_once(const char *folder, wf_paths *paths, bool *stale)
         if (!entry && errno) st = wf_fail_errno(WF_IO, "%s: cannot list", folder);
         if (!entry) break;
         if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) continue;
-        st = paths_add(paths, entry->d_name);
+        st = wf_paths_add(paths, entry->d_name);
         if (st != WF_OK) break;
     }
     closedir(dir);

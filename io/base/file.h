@@ -86,6 +86,7 @@ wf_status wf_file_glob(const char *pattern, wf_paths *paths);
 
 // The names in a folder, sorted, without "." and "..". `paths` starts as {0}.
 wf_status wf_file_list(const char *folder, wf_paths *paths);
+wf_status wf_paths_add(wf_paths *paths, const char *text); // copies
 void wf_paths_destroy(wf_paths *paths);
 
 #endif

@@ -183,9 +183,38 @@ static void test_bad_data(void **state)
 static const cli_row output_rows[] = {
     {WEFT " run job.yaml --out /proc/nowhere", 74, "/proc/nowhere"},
     {"touch plain; " WEFT " run job.yaml --out plain/out", 74, "plain"},
-    {"mkdir -p parts/a0/runs parts/a1/runs; " WEFT " check parts", 66, "array of 2 parts"},
-    {WEFT " merge parts", 66, "weft merge parts/a* --output FILE"},
+    {"mkdir -p parts/a0/runs parts/a1/runs; " WEFT " check parts", 66,
+     "none of the 2 tasks of this array has sealed a result yet"},
+    {WEFT " show parts --row 1", 66, "array of 2 parts"},
+    {WEFT " merge parts", 66, "none of the 2 tasks"},
 };
+
+// A folder of parts is one for whoever reads results: of two of three tasks, then of all.
+#define PART(i) WEFT " run job.yaml --out arr --set 'requests=[a.h5, b.h5, c.h5]' --part " #i "/3"
+static const cli_row array_rows[] = {
+    {STREAM " b.h5 7 0 && " STREAM " c.h5 5 0 && mkdir -p arr/submit", 0, NULL},
+    {"echo '{\"job\": \"5\", \"array\": 3, \"time\": \"now\"}' >arr/submit/jobs.jsonl", 0, NULL},
+    {PART(0) " && " PART(2), 0, NULL},
+    {WEFT " report arr", 0, "(not complete)"},
+    {WEFT " report arr", 0, "arr: 1 of the 3 tasks of this array have not sealed a result yet"},
+    {WEFT " check arr", 0, "checked 5 rows"},
+    {WEFT " check arr --complete", 65, "1 tasks have sealed no result"},
+    {WEFT " merge arr", 0, "arr/results.h5: 25 rows"},
+    {PART(1), 0, NULL},
+    {WEFT " report arr | grep -e complete -e where -e requests", 0, "32 done, 0 failed; 3 shards"},
+    {WEFT " report arr | grep 'not complete'", 1, NULL},
+    {WEFT " report arr | grep -E '^  where +arr$'", 0, NULL},
+    {WEFT " report --json arr", 0, "\"complete\": true"},
+    {WEFT " check arr --complete", 0, NULL},
+    {WEFT " merge arr && " WEFT " check arr/results.h5 --complete", 0, "arr/results.h5: 32 rows"},
+    {WEFT " merge arr a.h5 -o x.h5", 65, "a.h5"},
+};
+
+static void test_arrays(void **state)
+{
+    (void)state;
+    run_rows(array_rows, N_ROWS(array_rows));
+}
 
 static void test_bad_output(void **state)
 {
@@ -288,6 +317,7 @@ int main(void)
         cmocka_unit_test(test_all_mistakes_are_told),
         cmocka_unit_test(test_bad_data),
         cmocka_unit_test(test_bad_output),
+        cmocka_unit_test(test_arrays),
         cmocka_unit_test(test_plan),
         cmocka_unit_test(test_import_and_pack),
         cmocka_unit_test(test_reference_is_up_to_date),

@@ -8,7 +8,7 @@ import subprocess
 import time
 import unittest
 
-from companion_case import DEMO_MODEL, WEFT, Companion
+from companion_case import DEMO_MODEL, WEFT, Companion, weft_text
 
 QUESTIONS = [(f"add:{i}+{7 * i}=", str(8 * i)) for i in range(10, 40)]
 WORDS = ["loom", "warp", "weft", "spool", "thread", "shuttle", "reed", "heddle"]
@@ -96,6 +96,11 @@ class Run(Job):
         self.weft("run", "job.yaml", "--part", "1/2", "--set", "requests=[p.jsonl, q.jsonl]")
         self.assertEqual(len(self.read_lines("answers.a1.jsonl")), 3)
         self.assertTrue(os.path.exists(self.path("out/job/a1/results.h5")))
+        self.weft("run", "job.yaml", "--part", "0/2", "--set", "requests=[p.jsonl, q.jsonl]")
+        done = weft_text("decode", self.path("out/job"), "-o", self.path("all.jsonl"))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual([a["tag"] for a in self.read_lines("all.jsonl")],
+                         [line["tag"] for line in self.lines + self.lines[:3]])
 
     def test_openai_batch(self):
         self.write_lines("batch.jsonl", [

@@ -40,11 +40,12 @@ def answers(rows, prepared):
 def open_unchanged(prepared):
     """The file that a shard was made from."""
     advice = "put it back, or decode with --no-columns, without its rows"
-    if not os.path.isfile(prepared.source):
-        raise TextError(f"{prepared.source}: is not there any more; {advice}")
-    if file_sha256(prepared.source) != prepared.sha256:
-        raise TextError(f"{prepared.source}: has changed since it was encoded; {advice}")
-    return open_source(prepared.source)
+    path = prepared.source_path
+    if not os.path.isfile(path):
+        raise TextError(f"{path}: is not there any more; {advice}")
+    if file_sha256(path) != prepared.sha256:
+        raise TextError(f"{path}: has changed since it was encoded; {advice}")
+    return open_source(path)
 
 
 def beside_source(prepared, by_row):

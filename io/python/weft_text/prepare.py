@@ -31,7 +31,8 @@ class Prepared:
     """What a shard says of its source."""
 
     shard: str
-    source: str
+    source: str  # as it was named
+    source_path: str  # absolute
     sha256: str
     encoding: str
     tokenizer: str
@@ -45,7 +46,7 @@ def read_prepared(path):
     try:
         with h5py.File(path, "r") as file:
             texts = {k: as_text(file.attrs.get(k, "")) for k in
-                     ("source", "source_sha256", "encoding", "tokenizer", "shard_uid")}
+                     ("source", "source_path", "source_sha256", "encoding", "tokenizer", "shard_uid")}
             if "source/bad_rows" not in file:
                 return None
             notes = [json.loads(file[f"source/{name}"][:].tobytes())
@@ -94,8 +95,8 @@ def prepare_one(source, shard, settings, encoding, fixed):
     os.makedirs(os.path.dirname(shard) or ".", exist_ok=True)
     remove_stale_parts(shard)
     done = encode_source(open_source(source), shard, settings, replace=True, keep_bad=True,
-                         source_sha256=sha256, encoding=encoding,
-                         tokenizer=settings.tokenizer)
+                         source_path=os.path.abspath(source), source_sha256=sha256,
+                         encoding=encoding, tokenizer=settings.tokenizer)
     if file_sha256(source) != sha256:
         os.unlink(shard)
         raise TextError(f"{source}: was changed while it was read; run again")
@@ -123,6 +124,6 @@ def find_prepared(folder):
     place = os.path.join(folder, "text")
     for name in sorted(os.listdir(place)) if os.path.isdir(place) else ():
         prepared = read_prepared(os.path.join(place, name)) if name.endswith(".h5") else None
-        if prepared and (prepared.uid not in found or os.path.exists(prepared.source)):
+        if prepared and (prepared.uid not in found or os.path.exists(prepared.source_path)):
             found[prepared.uid] = prepared
     return found
