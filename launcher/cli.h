@@ -31,6 +31,7 @@ typedef struct wf_command {
     const wf_cli_option *options;     // up to a row without a name; may be NULL
     void (*more_help)(FILE *file);    // printed last; may be NULL
     wf_status (*run)(const wf_cli *cli);
+    bool reads_results; // run in a guarded child (io/base/guard.h): the files may be damaged
 } wf_command;
 
 // What the program is for, as a phrase.

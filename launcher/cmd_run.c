@@ -112,7 +112,7 @@ static wf_status prepare(job_run *run)
     WF_TRY(max_time_read(run));
     run->left_s = run->start.rank == 0 ? wf_slurm_time_left(&run->slurm) : -1;
     run->start_ns = wf_clock_ns();
-    return wf_reader_start(&(wf_reader_config){0}, &run->reader);
+    return wf_reader_start(&(wf_reader_config){.look = wf_folder_look}, &run->reader);
 }
 
 // ---- job file and placement ---------------------------------------------------------------------

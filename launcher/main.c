@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "io/base/guard.h"
 #include "io/base/text.h"
 #include "launcher/bringup/start.h"
 #include "launcher/cli.h"
@@ -19,6 +20,25 @@ static wf_status unknown_command(const char *name)
     return wf_fail(WF_USAGE, "no command \"%s\" (see weft --help)", name);
 }
 
+typedef struct {
+    const wf_command *command;
+    const wf_cli *cli;
+} call;
+
+static wf_status work(void *context, FILE *out, void *result)
+{
+    const call *c = context;
+    (void)out, (void)result;
+    return c->command->run(c->cli);
+}
+
+static wf_status run_guarded(const wf_command *command, const wf_cli *cli)
+{
+    call c = {command, cli};
+    bool died;
+    return wf_guard_run(&(wf_guard_config){.work = work, .context = &c}, NULL, &died);
+}
+
 static wf_status run_command(const wf_command *command, int argc, char **argv)
 {
     wf_cli *cli = NULL;
@@ -27,7 +47,7 @@ static wf_status run_command(const wf_command *command, int argc, char **argv)
     if (wf_cli_wants_help(cli))
         wf_cli_print_help(command, stdout);
     else
-        st = command->run(cli);
+        st = command->reads_results ? run_guarded(command, cli) : command->run(cli);
     wf_cli_destroy(&cli);
     return st;
 }

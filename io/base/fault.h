@@ -25,7 +25,8 @@
     X(REQUEST, "request", "the caller's id, before it is handed to the engine")                    \
     X(STEP, "step", "engine steps of this process, before each")                                   \
     X(SEAL, "seal", "segments of this process, before each is closed")                             \
-    X(MERGE, "merge", "blocks of merged rows, before each")
+    X(MERGE, "merge", "blocks of merged rows, before each")                                        \
+    X(READ, "read", "reads of HDF5 files by a guarded command, before each")
 
 typedef enum wf_fault_point {
 #define WF_FAULT_ENUM(name, word, counts) WF_FAULT_##name,

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "io/base/arena.h"
+#include "io/base/guard.h"
 
 struct wf_h5_dataset {
     wf_h5_file *file;
@@ -129,6 +130,16 @@ static wf_status check_packed_chunks(const wf_h5_dataset *d, const hsize_t chunk
     return WF_OK;
 }
 
+// A chunk takes at least a byte. Asked first: of some damaged files HDF5 counts chunks for ever.
+static wf_status check_number_of_chunks(const wf_h5_dataset *d, uint64_t n_chunks)
+{
+    hsize_t file_bytes = 0;
+    if (H5Fget_filesize(d->file->id, &file_bytes) < 0) return unreadable(d);
+    if (n_chunks <= file_bytes) return WF_OK;
+    return refuse(d, "claims %" PRIu64 " chunks in a file of %" PRIu64 " bytes; rows are lost",
+                  n_chunks, (uint64_t)file_bytes);
+}
+
 // Missing chunks would read as zeros without a word.
 static wf_status check_chunks(wf_h5_dataset *d, hid_t dcpl)
 {
@@ -141,12 +152,13 @@ static wf_status check_chunks(wf_h5_dataset *d, hid_t dcpl)
             (uint64_t)chunk[0], (uint64_t)chunk[1], WF_H5_MAX_CHUNK_BYTES >> 20);
     }
     d->chunk_rows = chunk[0];
+    uint64_t n_rows = (d->n + chunk[0] - 1) / chunk[0];
+    uint64_t n_columns = (d->width + chunk[1] - 1) / chunk[1];
+    WF_TRY(check_number_of_chunks(d, n_rows * n_columns));
     hid_t space = H5Dget_space(d->id);
     herr_t failed = space < 0 ? -1 : H5Dget_num_chunks(d->id, space, &n_found);
     if (space >= 0) H5Sclose(space);
     if (failed < 0) return unreadable(d);
-    uint64_t n_rows = (d->n + chunk[0] - 1) / chunk[0];
-    uint64_t n_columns = (d->width + chunk[1] - 1) / chunk[1];
     if (n_found != n_rows * n_columns) {
         return refuse(d, "holds %" PRIu64 " of its %" PRIu64 " chunks; rows are lost",
                       (uint64_t)n_found, n_rows * n_columns);
@@ -218,10 +230,12 @@ wf_status wf_h5_dataset_open(wf_h5_file *file, const char *name, wf_h5_type type
     d->type = type;
     d->id = -1;
     snprintf(d->name, sizeof d->name, "%s", name);
+    wf_guard_at(file->path, name);
     wf_status st = open_dataset(file, name, &d->id);
     if (st == WF_OK) st = check_type(d);
     if (st == WF_OK) st = check_shape(d, width);
     if (st == WF_OK) st = check_storage(d);
+    wf_guard_done();
     if (st == WF_OK)
         *out = d;
     else
@@ -266,6 +280,7 @@ wf_status wf_h5_dataset_read(wf_h5_dataset *d, uint64_t start, size_t n, void *v
     if (n == 0) return WF_OK;
     if (start > d->n || n > d->n - start)
         return refuse(d, "has %" PRIu64 " rows, %" PRIu64 " + %zu wanted", d->n, start, n);
+    wf_guard_at(d->file->path, d->name);
     wf_status st = read_rows(d, start, n, values);
     // Again, a chunk at a time, to name the rows that cannot be had.
     uint64_t at = start, end = start + n, stop;
@@ -274,6 +289,7 @@ wf_status wf_h5_dataset_read(wf_h5_dataset *d, uint64_t start, size_t n, void *v
         if (stop > end) stop = end;
         if (read_rows(d, at, (size_t)(stop - at), values) != WF_OK) break;
     }
+    wf_guard_done();
     return st;
 }
 
@@ -338,11 +354,13 @@ wf_status wf_h5_read_texts(wf_h5_file *file, const char *name, size_t most, char
     d->type = WF_H5_U8;
     d->id = -1;
     snprintf(d->name, sizeof d->name, "%s", name);
+    wf_guard_at(file->path, name);
     wf_status st = open_dataset(file, name, &d->id);
     if (st == WF_OK) st = check_texts(d, most, &type);
     if (st == WF_OK) st = copy_texts(d, type, out);
     if (st == WF_OK) *n = (size_t)d->n;
     if (type >= 0) H5Tclose(type);
+    wf_guard_done();
     wf_h5_dataset_close(&d);
     return st;
 }

@@ -12,6 +12,7 @@
 
 #include "io/base/arena.h"
 #include "io/base/file.h"
+#include "io/base/guard.h"
 
 _Static_assert(sizeof(hid_t) == sizeof(int64_t), "wf_h5_file_id() hands out an hid_t as int64_t");
 
@@ -233,7 +234,7 @@ static wf_status open_checked(wf_h5_file *file, hid_t fapl)
     return st;
 }
 
-wf_status wf_h5_file_open(const char *path, wf_status bad, wf_h5_file **out)
+static wf_status open_file(const char *path, wf_status bad, wf_h5_file **out)
 {
     library_start();
     WF_TRY(check_readable(path, bad));
@@ -249,6 +250,14 @@ done:
         *out = file;
     else
         wf_h5_file_abandon(&file);
+    return st;
+}
+
+wf_status wf_h5_file_open(const char *path, wf_status bad, wf_h5_file **out)
+{
+    wf_guard_at(path, "");
+    wf_status st = open_file(path, bad, out);
+    wf_guard_done();
     return st;
 }
 

@@ -53,10 +53,21 @@ typedef struct wf_runs_options {
 wf_status wf_runs_open(const char *out_dir, const wf_runs_options *options, wf_runs **out);
 void wf_runs_close(wf_runs **runs);
 
-// Opens every segment that counts, checks its structure, key columns and rows against what is
-// recorded, and sets aside (void/, with a report) what is damaged: its rows will be done again.
-// Fills rows and xxh64. Needs HDF5: call on the HDF5 thread.
-wf_status wf_runs_verify(wf_runs *runs);
+// What a look into a segment finds.
+typedef struct wf_segment_facts {
+    uint64_t rows, n_failed;
+} wf_segment_facts;
+
+// Opens a segment, checks its structure and its key columns. WF_DATA: it is damaged.
+wf_status wf_segment_look(const char *path, wf_segment_facts *out);
+
+// Looks into every segment that counts, checks its rows against what is recorded, and sets aside
+// (void/, with a report) what is damaged: its rows will be done again. Fills rows and xxh64. `look`
+// does it elsewhere, where a file over which HDF5 dies or never ends harms nobody (WF_DATA then);
+// NULL: wf_segment_look() here, which needs HDF5: call on the HDF5 thread.
+typedef wf_status (*wf_segment_look_fn)(void *context, const char *path, wf_segment_facts *out);
+wf_status wf_runs_verify_by(wf_runs *runs, wf_segment_look_fn look, void *context);
+wf_status wf_runs_verify(wf_runs *runs); // the same without `look`
 
 // Runs that a folder may still have: their numbers are 16 bits wide in the results.
 #define WF_RUNS_MOST 65536u

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "io/base/clock.h"
+#include "io/base/guard.h"
 #include "io/shard/reader_protocol.h"
 
 typedef enum { SLOT_FREE, SLOT_WAITING, SLOT_DONE, SLOT_TAKEN } slot_state;
@@ -52,7 +53,8 @@ static void configure(wf_reader *r, const wf_reader_config *config)
     if (slot_bytes < 64 * 1024) slot_bytes = 64 * 1024;
     r->shared.n_slots = config->n_slots != 0 ? config->n_slots : 4;
     r->shared.slot_bytes = (slot_bytes + page - 1) / page * page;
-    r->shared.limit_ns = config->limit_ns != 0 ? config->limit_ns : 120 * WF_NS_PER_S;
+    r->shared.limit_ns = config->limit_ns != 0 ? config->limit_ns : wf_guard_limit_ns();
+    r->shared.look = config->look;
     r->shared.memory_bytes = or_default(config->memory_bytes, (size_t)8 << 30);
 }
 
@@ -357,6 +359,17 @@ wf_status wf_reader_verify(wf_reader *r, const char *path)
 {
     wf_reader_request q = {.op = WF_READER_VERIFY};
     return call(r, &q, path);
+}
+
+wf_status wf_reader_look(wf_reader *r, const char *path, void *facts, size_t n_bytes)
+{
+    wf_reader_request q = {.op = WF_READER_LOOK};
+    assert(n_bytes <= WF_READER_FACTS && r->shared.look);
+    wf_status st = call(r, &q, path);
+    memcpy(facts, wf_reader_slot(&r->shared, q.slot), n_bytes);
+    if (r->sync_reply.died)
+        return wf_fail(WF_DATA, "%s: is damaged (%s)", path, r->sync_reply.error);
+    return st;
 }
 
 uint64_t wf_reader_n_died(const wf_reader *r)

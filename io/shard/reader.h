@@ -21,9 +21,13 @@
 typedef struct wf_reader_config {
     uint32_t n_slots;      // reads in flight or in use, default 4
     size_t slot_bytes;     // bound on one read, default 32 MiB (a prompt of 8 million tokens)
-    int64_t limit_ns;      // of one operation, default 120 s
+    int64_t limit_ns;      // of one operation, default wf_guard_limit_ns()
     uint64_t memory_bytes; // address space of the reader beyond the program's, default 8 GiB
+    // For wf_reader_look(): reads another kind of file, and leaves up to WF_READER_FACTS bytes.
+    wf_status (*look)(const char *path, void *facts);
 } wf_reader_config;
+
+#define WF_READER_FACTS 256
 
 typedef struct wf_reader wf_reader;
 
@@ -47,6 +51,11 @@ wf_status wf_reader_read_arrivals(wf_reader *reader, const char *path, uint64_t 
 
 // Compares the whole content with the stored uid; waits. Reads every byte.
 wf_status wf_reader_verify(wf_reader *reader, const char *path);
+
+// Lets the configuration's `look` read a file in the reader process; waits. `facts` is the
+// caller's, n_bytes of what look() left. WF_DATA too where the reader died over it or took too
+// long.
+wf_status wf_reader_look(wf_reader *reader, const char *path, void *facts, size_t n_bytes);
 
 typedef struct wf_reader_read {
     const char *path;    // borrow until the batch is released

@@ -170,6 +170,10 @@ static wf_status serve_arrivals(child *c, const wf_reader_request *q, wf_shard *
 static wf_status serve(child *c, const wf_reader_request *q, uint32_t *n_rows)
 {
     wf_shard *shard = NULL;
+    if (q->op == WF_READER_LOOK) {
+        memset(wf_reader_slot(c->shared, q->slot), 0, WF_READER_FACTS);
+        return c->shared->look(q->path, wf_reader_slot(c->shared, q->slot));
+    }
     WF_TRY(shard_find(c, q, &shard));
     switch (q->op) {
     case WF_READER_OPEN:
@@ -196,10 +200,11 @@ static void tell_host(child *c)
 // Memory that runs out in here is the file's doing.
 static wf_status as_shard(const wf_reader_request *q, wf_status st)
 {
+    wf_status bad = q->op == WF_READER_LOOK ? WF_DATA : WF_SHARD;
     if (st != WF_NO_MEMORY) return st;
     char why[WF_ERROR_MAX / 2];
     snprintf(why, sizeof why, "%.500s", wf_error());
-    return wf_fail(WF_SHARD, "%s: takes more memory than the reader may use: %s", q->path, why);
+    return wf_fail(bad, "%s: takes more memory than the reader may use: %s", q->path, why);
 }
 
 static void answer(child *c, const wf_reader_request *q)

@@ -22,7 +22,8 @@ typedef enum wf_reader_op {
     WF_READER_OPEN,     // slot: wf_shard_info
     WF_READER_ARRIVALS, // slot: int64_t arrival[n], uint32_t n_prompt[n]
     WF_READER_ROWS,     // slot: wf_request[n_rows], then what they point to
-    WF_READER_VERIFY
+    WF_READER_VERIFY,
+    WF_READER_LOOK // slot: what look() leaves
 } wf_reader_op;
 
 typedef struct wf_reader_request {
@@ -58,6 +59,7 @@ typedef struct wf_reader_shared {
     size_t slot_bytes;
     int64_t limit_ns;
     uint64_t memory_bytes;
+    wf_status (*look)(const char *path, void *facts); // NULL: none
 } wf_reader_shared;
 
 static inline char *wf_reader_slot(const wf_reader_shared *shared, uint32_t slot)

@@ -10,6 +10,7 @@
 #include "engine/model_arch.h"
 #include "io/results/runfile_done.h"
 #include "io/results/runfile_owner.h"
+#include "io/shard/reader.h"
 #include "jobs/spec/jobspec.h"
 
 typedef struct wf_folder wf_folder;
@@ -32,7 +33,12 @@ typedef struct wf_folder_config {
     size_t n_shards;
     int64_t n_results; // of the whole job, all samples counted
     wf_folder_start start;
+    wf_reader
+        *reader; // looks into earlier segments, with wf_segment_look(); NULL: this process does
 } wf_folder_config;
+
+// What the reader of wf_folder_config is to be configured with.
+wf_status wf_folder_look(const char *path, void *facts);
 
 // What wf_folder_begin would refuse: WF_MISMATCH with the differences. Takes and writes nothing; a
 // folder that is not there is fine. Of `start` only `force` matters.

@@ -39,7 +39,8 @@ static wf_folder_config folder_config(const wf_runner *r)
                               .shards = r->in.shard,
                               .n_shards = r->in.n,
                               .n_results = wf_inputs_results(&r->in, r->spec),
-                              .start = r->c->start};
+                              .start = r->c->start,
+                              .reader = r->c->reader};
 }
 
 wf_status wf_runner_begin_folder(wf_runner *r)

@@ -48,7 +48,8 @@ static wf_folder_config folder_config(const wf_pool *pool)
                               .shards = pool->in.shard,
                               .n_shards = pool->in.n,
                               .n_results = wf_pool_total(pool),
-                              .start = c->start};
+                              .start = c->start,
+                              .reader = c->reader};
 }
 
 static wf_status folder_begin(wf_pool *pool)

@@ -91,9 +91,9 @@ static wf_status examine(checker *c)
 }
 
 wf_status check_directly(const char *path, const wf_check_options *options, FILE *out,
-                         check_shared *shared)
+                         wf_check_report *report)
 {
-    checker c = {.out = out, .shared = shared};
+    checker c = {.out = out};
     if (options) c.options = *options;
     if (c.options.max_messages == 0) c.options.max_messages = MESSAGES_DEFAULT;
     WF_TRY(wf_strdup(path, &c.root));
@@ -106,7 +106,7 @@ wf_status check_directly(const char *path, const wf_check_options *options, FILE
     if (st == WF_OK) print_verdict(&c);
     check_free_shards(&c);
     free(c.root);
-    check_give_report(shared, &c.report);
+    *report = c.report;
     if (st == WF_OK && c.report.n_problems > 0) {
         st = wf_fail(WF_DATA, "%s: %" PRIu64 " problem%s found", path, c.report.n_problems,
                      WF_S(c.report.n_problems));

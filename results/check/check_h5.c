@@ -116,6 +116,16 @@ static bool shape_matches(hid_t id, check_set *set)
     return same;
 }
 
+// Of some damaged files HDF5 counts chunks for ever: there cannot be more than the file has bytes.
+static bool too_many_chunks(hid_t set, uint64_t n, uint64_t chunk_rows)
+{
+    hsize_t bytes = 0;
+    hid_t file = H5Iget_file_id(set);
+    bool known = file >= 0 && H5Fget_filesize(file, &bytes) >= 0;
+    if (file >= 0) H5Fclose(file);
+    return !known || chunk_rows == 0 || n / chunk_rows > bytes;
+}
+
 // NULL when the storage is plain and believable, else what is wrong.
 static const char *storage_fault(hid_t set, int rank, uint64_t n, uint64_t row_bytes)
 {
@@ -129,6 +139,8 @@ static const char *storage_fault(hid_t set, int rank, uint64_t n, uint64_t row_b
         if (H5Pget_chunk(plist, rank, chunk) != rank ||
             chunk[0] > CHUNK_MAX_BYTES / (row_bytes ? row_bytes : 1)) {
             fault = "its chunks are too large";
+        } else if (too_many_chunks(set, n, chunk[0])) {
+            fault = "it claims more chunks than its file has bytes";
         }
     }
     for (int i = 0; !fault && i < H5Pget_nfilters(plist); i++) {

@@ -61,14 +61,11 @@ typedef struct {
     uint32_t *max_new, *n;
 } check_shard;
 
-typedef struct check_shared check_shared;
-
 typedef struct {
     FILE *out;
     wf_check_options options;
     wf_check_report report;
-    check_shared *shared; // with the parent
-    char *root;           // what was given, without a slash at its end
+    char *root; // what was given, without a slash at its end
     check_shard *shards;
     size_t n_shards, shards_capacity;
     uint64_t digest;           // order-free sum over the rows of this pass
@@ -112,12 +109,11 @@ void check_note(checker *c, const char *format, ...) __attribute__((format(print
 
 // --- check.c: the check itself, in this process ---
 wf_status check_directly(const char *path, const wf_check_options *options, FILE *out,
-                         check_shared *shared);
+                         wf_check_report *report);
 
 // --- check_child.c ---
 // Says what is read next: for the parent, and against hanging.
 void check_at(checker *c, const char *path, const char *name);
-void check_give_report(check_shared *shared, const wf_check_report *report);
 
 // --- check_h5.c ---
 hid_t check_open_file(checker *c, const char *path); // -1 after a problem was printed

@@ -21,7 +21,11 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "io"))
+from h5_header import make_endless  # noqa: E402
 
 ROWS = []
 
@@ -261,6 +265,34 @@ row("second names are planted in the folder", act="plant_links", arguments=["--p
 row("links are planted in the folder of two groups", act="plant_links", arguments=GROUPS,
     planted=[n for n in PLANTED if "g1" in n or "leases" in n or "events" in n], plant=os.symlink,
     exits={0})
+
+
+def read_for_ever(bench, extra, row):
+    """Commands over a file whose reading does not end: they come back and name it."""
+    bench.must(bench.run(), {0}, "the run")
+    env = bench.environment({"WEFT_FAULT": "stop@read=5", "WEFT_READ_LIMIT": "500ms"})
+    for words in (["check"], ["report"], ["merge"], ["why"], ["show", "--row", "0"]):
+        done = subprocess.run([bench.weft, words[0], bench.out, *words[1:]], env=env, text=True,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60)
+        if done.returncode != 65 or "is damaged: reading it does not end" not in done.stdout:
+            raise AssertionError(f"weft {words} ended with {done.returncode}: {done.stdout}")
+    return bench.run()
+
+
+row("a file whose reading does not end", act="read_for_ever", exits={0})
+
+
+def damage_a_segment(bench, extra, row):
+    """A sealed segment that HDF5 would read for ever: the run that goes on does its rows again."""
+    bench.must(bench.run({"WEFT_FAULT": "usr1@step=30"}), {75}, "the first run")
+    folder = os.path.join(bench.out, "segments/g0")
+    sealed = sorted(n for n in os.listdir(folder) if n.endswith(".h5"))
+    make_endless(os.path.join(folder, sealed[0]), "requests/row")
+    return bench.run()
+
+
+row("a segment claims chunks without end", act="damage_a_segment", exits={0},
+    says=["does not count: .*requests/row: claims \\d+ chunks in a file of"])
 
 
 def retry_failed(bench, extra, row):

@@ -8,6 +8,8 @@ import sys
 import h5py
 import numpy as np
 
+from h5_header import lookup3, make_endless
+
 good, folder = sys.argv[1], sys.argv[2]
 REQ = "requests/"
 
@@ -127,7 +129,7 @@ bad("filter_scaleoffset", "/requests/id: uses filter 6",
 bad("huge_chunk", "/requests/id: has chunks of",
     lambda f, p: (f.__delitem__(REQ + "id"),
                   f.create_dataset(REQ + "id", shape=(40,), dtype="<u8", chunks=(1 << 28,), maxshape=(None,))))
-bad("unwritten_chunks", "chunks; rows are lost",
+bad("unwritten_chunks", "claims 1048576 chunks in a file of",
     lambda f, p: (f.__delitem__("prompts/tokens"),
                   f.create_dataset("prompts/tokens", shape=(1 << 40,), dtype="<i4", chunks=(1 << 20,),
                                    compression="gzip")))
@@ -199,39 +201,13 @@ def still_open(path):
         f.write(block)
 
 
-def lookup3(data):
-    """Bob Jenkins' hash, which HDF5 uses for its metadata."""
-    mask = 0xffffffff
-
-    def rot(x, k):
-        return ((x << k) | (x >> (32 - k))) & mask
-    a = b = c = (0xdeadbeef + len(data)) & mask
-    at, left = 0, len(data)
-    while left > 12:
-        a, b, c = [(v + int.from_bytes(data[at + 4 * i:at + 4 * i + 4], "little")) & mask
-                   for i, v in enumerate((a, b, c))]
-        for k1, k2, k3 in ((4, 6, 8), (16, 19, 4)):
-            a, c = ((a - c) & mask) ^ rot(c, k1), (c + b) & mask
-            b, a = ((b - a) & mask) ^ rot(a, k2), (a + c) & mask
-            c, b = ((c - b) & mask) ^ rot(b, k3), (b + a) & mask
-        at, left = at + 12, left - 12
-    tail = data[at:] + b"\0" * (12 - left)
-    a, b, c = [(v + int.from_bytes(tail[4 * i:4 * i + 4], "little")) & mask
-               for i, v in enumerate((a, b, c))]
-    c = ((c ^ b) - rot(b, 14)) & mask
-    a = ((a ^ c) - rot(c, 11)) & mask
-    b = ((b ^ a) - rot(a, 25)) & mask
-    c = ((c ^ b) - rot(b, 16)) & mask
-    a = ((a ^ c) - rot(c, 4)) & mask
-    b = ((b ^ a) - rot(a, 14)) & mask
-    return ((c ^ b) - rot(b, 24)) & mask
-
-
 bad("truncated", "truncated", truncate)
 bad("not_hdf5", "is not an HDF5 file", not_hdf5)
 bad("no_bytes", "is not an HDF5 file", lambda path: os.truncate(path, 0))
 bad("old_superblock", "superblock version", old_superblock)
 bad("still_open", "was not closed by its writer", still_open)
+bad("endless_chunks", "/requests/arrival_ns: claims 439804651111 chunks in a file of",
+    lambda path: make_endless(path, REQ + "arrival_ns"))
 bad("checksum_id", "/requests/id:0: rows to 39 cannot be read: data error detected by Fletcher32", flip_in(REQ + "id", 0))
 bad("checksum_arrival", "/requests/arrival_ns:0: rows to", flip_in(REQ + "arrival_ns", 0))
 

@@ -464,6 +464,44 @@ static void test_mutants(void **state)
     free(bytes);
 }
 
+// Another kind of file: its name says what becomes of who reads it.
+static wf_status look(const char *name, void *facts)
+{
+    *(int *)facts = 7;
+    if (strcmp(name, "crashes") == 0) raise(SIGSEGV);
+    while (strcmp(name, "never ends") == 0)
+        pause();
+    return strcmp(name, "bad") == 0 ? wf_fail(WF_DATA, "bad: it says so itself") : WF_OK;
+}
+
+static void test_looks(void **state)
+{
+    (void)state;
+    wf_reader *r = NULL;
+    wf_reader_config config = {.limit_ns = 300 * WF_NS_PER_MS, .look = look};
+    assert_ok(wf_reader_start(&config, &r));
+    static const struct {
+        const char *name, *says;
+    } rows[] = {
+        {"fine", NULL},
+        {"crashes", "crashes: is damaged (reader died: SIGSEGV)"},
+        {"fine", NULL},
+        {"never ends", "never ends: is damaged (reader took longer than 0.3 s)"},
+        {"bad", "bad: it says so itself"},
+        {"fine", NULL},
+    };
+    for (size_t i = 0; i < N_ROWS(rows); i++) {
+        int facts = 0;
+        wf_status st = wf_reader_look(r, rows[i].name, &facts, sizeof facts);
+        assert_int_equal(st, rows[i].says ? WF_DATA : WF_OK);
+        if (rows[i].says)
+            assert_string_equal(wf_error(), rows[i].says);
+        else
+            assert_int_equal(facts, 7);
+    }
+    wf_reader_close(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -475,6 +513,7 @@ int main(void)
         cmocka_unit_test(test_reader_dies),
         cmocka_unit_test(test_reader_at_work_is_lost),
         cmocka_unit_test(test_ends_with_the_program),
+        cmocka_unit_test(test_looks),
         cmocka_unit_test(test_mutants),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
