@@ -280,7 +280,7 @@ def numbers(bench, row, all_of_them):
                 return
             n += 1
     bench.begin(row)  # how many such calls there are: count to a number that never comes
-    env = {k: v.replace("%N", str(10**9)) for k, v in row["env"].items()}
+    env = bench.fill_in(row["env"], 10**9)
     env["FAILING_IO_COUNT"] = bench.mark + ".count"
     bench.must(bench.run(env), {0}, "counting")
     with open(bench.mark + ".count") as f:
