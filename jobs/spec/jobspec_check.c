@@ -116,6 +116,20 @@ static wf_status check_duplicates(const wf_paths *paths, wf_options *o)
     return WF_OK;
 }
 
+// Answers take the place of an older file of their name: not that of what they answer.
+static wf_status check_answers(const wf_jobspec *spec, const wf_paths *paths, wf_options *o)
+{
+    struct stat a, b;
+    if (!spec->output.text[0] || stat(spec->output.text, &a) != 0) return WF_OK;
+    for (size_t i = 0; i < paths->n; i++) {
+        if (stat(paths->item[i], &b) != 0 || a.st_dev != b.st_dev || a.st_ino != b.st_ino) continue;
+        return wf_options_complain(o, "output.text",
+                                   "%s is the prompts file %s itself: choose another name",
+                                   spec->output.text, paths->item[i]);
+    }
+    return WF_OK;
+}
+
 static wf_status check_model(const wf_jobspec *spec, wf_options *o, int *n_missing)
 {
     struct stat st;
@@ -147,6 +161,7 @@ wf_status wf_jobspec_check_files(const wf_jobspec *spec, wf_options *o, wf_paths
         }
         WF_TRY(st);
     }
+    WF_TRY(check_answers(spec, paths, o));
     return check_duplicates(paths, o);
 }
 

@@ -524,6 +524,14 @@ static void test_answers_names(void **state)
     assert_non_null(strstr(problems, "job.yaml:3:16: output.text: \"x.txt\" does not say what to "
                                      "write: end the name in one of .jsonl"));
     free(problems);
+    fclose(fopen("p.jsonl", "w"));
+    assert_int_equal(job_load("model: {path: model}\nrequests: [p.jsonl]\n"
+                              "output: {text: ./p.jsonl}\n",
+                              NULL, &spec, &problems),
+                     WF_CONFIG);
+    assert_non_null(strstr(problems, "./p.jsonl is the prompts file p.jsonl itself"));
+    free(problems);
+    unlink("p.jsonl");
 }
 
 int main(void)

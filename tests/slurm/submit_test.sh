@@ -177,6 +177,30 @@ scenario_cancel() {
     has "$lab_work/cancel.said" "nothing to do: 40 results of the job are there already"
 }
 
+# Text to text: ranks on two nodes wait for the shard that one of them makes, the job is requeued, and
+# the answers are those of a run without an accident, byte for byte.
+scenario_text() {
+    local companion=${WEFT_TEXT:-$PWD/build/weft-text-env/bin/weft-text} job
+    if [ ! -x "$companion" ]; then
+        echo "text: skipped, there is no weft-text (the test text_companion makes one)"
+        return
+    fi
+    export WEFT_TEXT=$companion
+    job_write text 8
+    jobs/demo/make_prompts.py --per-task 10 --span 8 -o "$lab_work/prompts.jsonl"
+    local keys=(--set "requests=[$lab_work/prompts.jsonl]" --set "output.text=$lab_work/answers.jsonl")
+    "$weft" run "$lab_work/text.yaml" --out "$lab_work/text-once" "${keys[@]}" \
+        --set arrivals.mode=offline --set "output.text=$lab_work/once.jsonl" >/dev/null 2>&1
+    job=$(submit text "${keys[@]}" --set parallel.tensor=2 --set slurm.nodes=2 --set slurm.tasks_per_node=1)
+    wait_sealed text
+    lab_exec scancel --batch --signal=USR1 "$job"
+    lab_wait "$job" COMPLETED
+    restarted "$job" || lab_fail "text: was not requeued"
+    has "$lab_work/text/slurm-$job.out" "encoded already"
+    cmp "$lab_work/once.jsonl" "$lab_work/answers.jsonl" || lab_fail "text: other answers"
+    [ "$(wc -l <"$lab_work/answers.jsonl")" = 40 ] || lab_fail "text: not 40 answers"
+}
+
 # The script starts no step itself where each group is a world of its own: an array with copied
 # weights, and one that is cancelled, comes back as a single world and is completed.
 scenario_groups() {
@@ -299,7 +323,7 @@ scenario_limit_groups() {
 # -------------------------------------------------------------------------------------------------
 
 scenarios=("$@")
-[ $# -gt 0 ] || scenarios=(two_nodes requeue early outside chain array groups cancel two_jobs owner refusals)
+[ $# -gt 0 ] || scenarios=(two_nodes requeue early outside chain array groups text cancel two_jobs owner refusals)
 LAB_CPUS=8 LAB_GPUS=2 lab_up 2
 for span in 0 8 20 150; do lab_shard "$lab_work/span$span.h5" 10 $span; done
 lab_shard "$lab_work/many.h5" 500 0

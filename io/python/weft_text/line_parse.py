@@ -12,6 +12,7 @@ travels in the request's meta, a JSON object: the line's own `meta` with these k
 """
 
 import difflib
+import functools
 import json
 from dataclasses import dataclass
 
@@ -189,14 +190,20 @@ def check_keys(line, known, place=""):
             raise LineError(f"{place}unknown key '{key}'{hint}")
 
 
+@functools.lru_cache(4096)  # rows of one file have the same keys
+def nearest_key(key):
+    near = difflib.get_close_matches(key, PLAIN_KEYS, 1, NEAR_NAME)
+    return near[0] if near else None
+
+
 def near_key(key, line):
     """The known key that `key` was probably meant to be; none where the row has that one too."""
-    near = difflib.get_close_matches(key, PLAIN_KEYS, 1, NEAR_NAME)
-    if not near or near[0] in line:
+    near = nearest_key(key)
+    if not near or near in line:
         return None
-    if near[0] in PROMPT_KEYS and any(k in line for k in PROMPT_KEYS):
+    if near in PROMPT_KEYS and any(k in line for k in PROMPT_KEYS):
         return None
-    return near[0]
+    return near
 
 
 def check_own_keys(line):
