@@ -15,6 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "engine/part_table.h"
 #include "io/base/status.h"
 
 typedef enum wf_norm_kind { WF_NORM_RMS, WF_NORM_LAYER } wf_norm_kind;
@@ -37,25 +38,12 @@ typedef enum wf_qkv_order {
     WF_QKV_PER_HEAD // q, k, v of head 0, then of head 1 ... (GPT-NeoX)
 } wf_qkv_order;
 
-// The tensors of a checkpoint, by what they do. Sizes, splits and biases: model_parts.c.
+// The tensors of a checkpoint, by what they do: rows of part_table.h.
 typedef enum wf_role {
-    WF_ROLE_EMBED,
-    WF_ROLE_ATTN_NORM,
-    WF_ROLE_Q, // no name where qkv is fused
-    WF_ROLE_K,
-    WF_ROLE_V,
-    WF_ROLE_QKV,    // fused; no name where q, k, v are separate
-    WF_ROLE_Q_NORM, // of each head, before it is rotated; no name: none
-    WF_ROLE_K_NORM,
-    WF_ROLE_O,
-    WF_ROLE_MLP_NORM, // no name: the MLP reads the attention's norm
-    WF_ROLE_GATE,     // no name where there is no gate or it is fused
-    WF_ROLE_UP,
-    WF_ROLE_GATE_UP, // fused, gate rows first; no name where they are separate
-    WF_ROLE_DOWN,
-    WF_ROLE_FINAL_NORM,
-    WF_ROLE_HEAD, // not in the checkpoint when tied to WF_ROLE_EMBED
-    WF_N_ROLES
+#define WF_ROLE_ENUM(scope, role, ...) WF_ROLE_##role,
+    WF_PART_TABLE(WF_ROLE_ENUM)
+#undef WF_ROLE_ENUM
+        WF_N_ROLES
 } wf_role;
 
 // The values of config.json that are read, by what they mean.

@@ -15,7 +15,7 @@
 // infinities and values that do not fit the dtype are refused by tensor name. All functions are
 // Local.
 //
-// The weights are rows of model_parts.h; the split follows Megatron-LM, arXiv 1909.08053.
+// The weights are rows of part_table.h; the split follows Megatron-LM, arXiv 1909.08053.
 #ifndef WF_ENGINE_MODEL_H
 #define WF_ENGINE_MODEL_H
 

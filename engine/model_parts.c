@@ -1,37 +1,26 @@
-// The table of a model's weights, and what its rows come to on one rank.
+// What the rows of the table of weights (part_table.h) come to on one rank.
 #include "engine/model_parts.h"
 
 #include <assert.h>
 
-// clang-format off
-#define PART(role, in_layer, at, rows, cols, split, bias, block)                                   \
-    {WF_ROLE_##role, in_layer, at, WF_EXTENT_##rows, WF_EXTENT_##cols, WF_SPLIT_##split,           \
-     WF_BIAS_##bias, block}
-#define LAYER(role, param, rows, cols, split, bias, block)                                         \
-    PART(role, true, offsetof(wf_layer, param), rows, cols, split, bias, block)
-#define MODEL(role, param, rows, cols, split, bias)                                                \
-    PART(role, false, offsetof(wf_model, param), rows, cols, split, bias, WF_ANY_BLOCK)
+#define IN_LAYER     true
+#define IN_MODEL     false
+#define HOLDER_LAYER wf_layer
+#define HOLDER_MODEL wf_model
 
 static const wf_part parts[] = {
-    //    role        kept in     rows     columns  split    bias   of layers with
-    LAYER(ATTN_NORM,  attn_norm,  HIDDEN,  VECTOR,  WHOLE,   NORM,  WF_ANY_BLOCK),
-    LAYER(Q,          qkv,        Q,       HIDDEN,  ROWS,    QKV,   WF_BLOCK_ATTENTION),
-    LAYER(K,          qkv,        KV,      HIDDEN,  ROWS,    QKV,   WF_BLOCK_ATTENTION),
-    LAYER(V,          qkv,        KV,      HIDDEN,  ROWS,    QKV,   WF_BLOCK_ATTENTION),
-    LAYER(QKV,        qkv,        QKV,     HIDDEN,  QKV,     QKV,   WF_BLOCK_ATTENTION),
-    LAYER(Q_NORM,     q_norm,     HEAD_DIM, VECTOR, WHOLE,   NORM,  WF_BLOCK_ATTENTION),
-    LAYER(K_NORM,     k_norm,     HEAD_DIM, VECTOR, WHOLE,   NORM,  WF_BLOCK_ATTENTION),
-    LAYER(O,          o,          HIDDEN,  Q,       COLUMNS, O,     WF_BLOCK_ATTENTION),
-    LAYER(MLP_NORM,   mlp_norm,   HIDDEN,  VECTOR,  WHOLE,   NORM,  WF_ANY_BLOCK),
-    LAYER(GATE,       gate_up,    FFN,     HIDDEN,  ROWS,    MLP,   WF_BLOCK_DENSE),
-    LAYER(UP,         gate_up,    FFN,     HIDDEN,  ROWS,    MLP,   WF_BLOCK_DENSE),
-    LAYER(GATE_UP,    gate_up,    GATE_UP, HIDDEN,  GATE_UP, MLP,   WF_BLOCK_DENSE),
-    LAYER(DOWN,       down,       HIDDEN,  FFN,     COLUMNS, MLP,   WF_BLOCK_DENSE),
-    MODEL(EMBED,      embed,      VOCAB,   HIDDEN,  VOCAB,   NEVER),
-    MODEL(FINAL_NORM, final_norm, HIDDEN,  VECTOR,  WHOLE,   NORM),
-    MODEL(HEAD,       head,       VOCAB,   HIDDEN,  VOCAB,   HEAD),
+#define PART(scope, role_, param, rows_, columns, split_, bias_, block_)                           \
+    {.role = WF_ROLE_##role_,                                                                      \
+     .in_layer = IN_##scope,                                                                       \
+     .at = offsetof(HOLDER_##scope, param),                                                        \
+     .rows = WF_EXTENT_##rows_,                                                                    \
+     .cols = WF_EXTENT_##columns,                                                                  \
+     .split = WF_SPLIT_##split_,                                                                   \
+     .bias = WF_BIAS_##bias_,                                                                      \
+     .block = WF_BLOCK_##block_},
+    WF_PART_TABLE(PART)
+#undef PART
 };
-// clang-format on
 
 enum { N_PARTS = sizeof parts / sizeof *parts };
 
@@ -76,7 +65,7 @@ static bool is_there(const wf_place *p, const wf_part *part)
 {
     wf_arch_layer l = layer_of(p, 1);
     if (part->in_layer != (p->i_layer >= 0) || !p->arch->family->names[part->role]) return false;
-    return part->block == WF_ANY_BLOCK || part->block == (int)l.mixer ||
+    return part->block == WF_BLOCK_ANY || part->block == (int)l.mixer ||
            part->block == (int)l.feed_forward;
 }
 

@@ -1,14 +1,12 @@
-// The weights of a model, one row each: what a tensor of the checkpoint is for, how large it is,
-// how it is split over a group and where it goes. The check of shapes and of unknown tensors,
-// loading, random weights, byte counts and freeing all walk these rows.
+// A rank's weights, from the rows of part_table.h. The check of shapes and of unknown tensors,
+// loading, random weights, byte counts and freeing all walk them.
 //
 //   parts (rows of the table)             a slice: one rank's weight
 //   Q [q heads,  hidden]  by rows ─┐
 //   K [kv heads, hidden]  by rows ─┼───>  layer.qkv, its parts below each other
 //   V [kv heads, hidden]  by rows ─┘
 //
-// A part is there where the family has a name for its role and the layer has its block. Adding a
-// weight: a role and its names (family.h), a row here, a wf_param in model.h.
+// A part is there where the family has a name for its role and the layer has its block.
 // Private to engine/model*.c and engine/arch*.c. All Local, pure.
 #ifndef WF_ENGINE_MODEL_PARTS_H
 #define WF_ENGINE_MODEL_PARTS_H
@@ -55,10 +53,10 @@ typedef struct wf_part {
     wf_extent rows, cols;
     wf_split split;
     wf_bias bias;
-    int block; // a wf_block_kind: of layers with this block; WF_ANY_BLOCK: of all
+    int block; // a wf_block_kind: of layers with this block; WF_BLOCK_ANY: of all
 } wf_part;
 
-#define WF_ANY_BLOCK  (-1)
+#define WF_BLOCK_ANY  (-1)
 #define WF_SLICE_MOST 3 // parts of one weight
 
 // A layer, or with i_layer -1 what stands outside of layers, of one rank.

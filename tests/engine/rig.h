@@ -5,6 +5,15 @@
 #include "engine/engine.h"
 #include "io/base/json.h"
 
+// Every golden model that engines are held against (tests/golden).
+typedef struct rig_golden {
+    const char *name;
+    int most_ranks; // of a group
+    bool size_free; // `deterministic` gives the same bits whatever the group's size
+} rig_golden;
+extern const rig_golden rig_goldens[];
+extern const size_t rig_n_goldens;
+
 // One case of a golden fixture.
 typedef struct golden_case {
     int32_t n_prompt, n_greedy, n_logits;

@@ -19,10 +19,6 @@ static const char *backend = "ref";
 // Logits agree within this on f32; weights are those of the fixture, sums differ in order only.
 #define TOLERANCE 2e-3
 
-static const char *const goldens[] = {
-    "llama-mini", "llama-gqa",    "llama-rope3", "llama-f16", "llama-rope-parameters", "qwen2-mini",
-    "qwen3-mini", "mistral-mini", "gptj-mini",   "neox-mini", "llama-two-heads"};
-
 static int from_golden(const golden *g, rig_request *requests, int32_t at_step_stride)
 {
     for (int32_t i = 0; i < g->n_cases; i++)
@@ -59,15 +55,15 @@ static void assert_logits(const golden_case *c, const rig_output *got, const cha
 static void greedy_tokens_and_logits_are_those_of_transformers(void **state)
 {
     (void)state;
-    for (size_t m = 0; m < sizeof goldens / sizeof *goldens; m++) {
+    for (size_t m = 0; m < rig_n_goldens; m++) {
         golden g;
         rig r;
         rig_request requests[16];
         rig_output outputs[16];
         wf_sampling sampling = wf_sampling_default();
         wf_engine_config c = rig_config();
-        golden_load(goldens[m], &g);
-        rig_create(backend, goldens[m], NULL, &r);
+        golden_load(rig_goldens[m].name, &g);
+        rig_create(backend, rig_goldens[m].name, NULL, &r);
         int n = from_golden(&g, requests, 2);
         sampling.ignore_eos = true;
         sampling.logprobs = c.n_top = 20;
@@ -76,7 +72,7 @@ static void greedy_tokens_and_logits_are_those_of_transformers(void **state)
         rig_run(&r, &c, requests, n, outputs, NULL);
         for (int i = 0; i < n; i++) {
             char what[128];
-            snprintf(what, sizeof what, "%s, case %d", goldens[m], i);
+            snprintf(what, sizeof what, "%s, case %d", rig_goldens[m].name, i);
             assert_tokens(&outputs[i], g.cases[i].greedy, requests[i].max_new, what);
             assert_int_equal(outputs[i].n_top, 20);
             if (g.cases[i].logits) assert_logits(&g.cases[i], &outputs[i], what);

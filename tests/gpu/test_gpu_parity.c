@@ -51,19 +51,16 @@ static void open_rig(const char *path, bool random, bool deterministic, rig *out
 static void agreement_with_fixtures(void **state)
 {
     (void)state;
-    static const char *const names[] = {
-        "llama-mini", "llama-gqa",    "llama-rope3", "llama-f16", "qwen2-mini",
-        "qwen3-mini", "mistral-mini", "gptj-mini",   "neox-mini", "llama-rope-parameters"};
     static rig_output outputs[16];
     int all = 0, same = 0;
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    for (size_t i = 0; i < rig_n_goldens; i++) {
         golden g;
         rig r;
         char path[512];
         rig_request requests[16] = {0};
         int n = 0, n_same = 0;
-        golden_load(names[i], &g);
-        snprintf(path, sizeof path, "%s/tests/golden/%s", WEFT_SOURCE_DIR, names[i]);
+        golden_load(rig_goldens[i].name, &g);
+        snprintf(path, sizeof path, "%s/tests/golden/%s", WEFT_SOURCE_DIR, rig_goldens[i].name);
         open_rig(path, false, false, &r);
         for (int c = 0; c < g.n_cases; c++)
             requests[c] = (rig_request){.prompt = g.cases[c].prompt,
@@ -79,8 +76,8 @@ static void agreement_with_fixtures(void **state)
             n += g.cases[c].n_greedy;
             n_same += k; // up to the first difference: what follows is another text
         }
-        printf("%s in bf16: %d of %d greedy tokens as in f32, %.3f\n", names[i], n_same, n,
-               (double)n_same / n);
+        printf("%s in bf16: %d of %d greedy tokens as in f32, %.3f\n", rig_goldens[i].name, n_same,
+               n, (double)n_same / n);
         all += n;
         same += n_same;
         rig_destroy(&r);

@@ -1,0 +1,36 @@
+// The weights of a model, one row each: a tensor of the checkpoint, how large it is, how it is
+// split over a group and where it is kept. From here come its role (family.h, whose rows name it)
+// and its part (model_parts.h), which loading, checking, counting and freeing walk.
+//
+// X(scope, role, param, rows, columns, split, bias, block)
+//   scope      LAYER: every layer has one; MODEL: one outside of layers
+//   param      member of wf_layer or wf_model (model.h); rows with one param lie below each other
+//   rows ...   wf_extent, wf_extent, wf_split, wf_bias (model_parts.h)
+//   block      of layers with this block (wf_block_kind), ANY: of all
+// A family that has no name for a role has no such tensor: q, k and v or one fused qkv; gate and
+// up, one fused gate_up, or up alone; without mlp_norm the MLP reads the attention's norm.
+#ifndef WF_ENGINE_PART_TABLE_H
+#define WF_ENGINE_PART_TABLE_H
+
+// clang-format off
+#define WF_PART_TABLE(X)                                                                           \
+    /* scope  role        param       rows      columns split    bias   block */                   \
+    X(LAYER, ATTN_NORM,  attn_norm,  HIDDEN,   VECTOR, WHOLE,   NORM,  ANY)                        \
+    X(LAYER, Q,          qkv,        Q,        HIDDEN, ROWS,    QKV,   ATTENTION)                  \
+    X(LAYER, K,          qkv,        KV,       HIDDEN, ROWS,    QKV,   ATTENTION)                  \
+    X(LAYER, V,          qkv,        KV,       HIDDEN, ROWS,    QKV,   ATTENTION)                  \
+    X(LAYER, QKV,        qkv,        QKV,      HIDDEN, QKV,     QKV,   ATTENTION)                  \
+    X(LAYER, Q_NORM,     q_norm,     HEAD_DIM, VECTOR, WHOLE,   NORM,  ATTENTION)                  \
+    X(LAYER, K_NORM,     k_norm,     HEAD_DIM, VECTOR, WHOLE,   NORM,  ATTENTION)                  \
+    X(LAYER, O,          o,          HIDDEN,   Q,      COLUMNS, O,     ATTENTION)                  \
+    X(LAYER, MLP_NORM,   mlp_norm,   HIDDEN,   VECTOR, WHOLE,   NORM,  ANY)                        \
+    X(LAYER, GATE,       gate_up,    FFN,      HIDDEN, ROWS,    MLP,   DENSE)                      \
+    X(LAYER, UP,         gate_up,    FFN,      HIDDEN, ROWS,    MLP,   DENSE)                      \
+    X(LAYER, GATE_UP,    gate_up,    GATE_UP,  HIDDEN, GATE_UP, MLP,   DENSE)                      \
+    X(LAYER, DOWN,       down,       HIDDEN,   FFN,    COLUMNS, MLP,   DENSE)                      \
+    X(MODEL, EMBED,      embed,      VOCAB,    HIDDEN, VOCAB,   NEVER, ANY)                        \
+    X(MODEL, FINAL_NORM, final_norm, HIDDEN,   VECTOR, WHOLE,   NORM,  ANY)                        \
+    X(MODEL, HEAD,       head,       VOCAB,    HIDDEN, VOCAB,   HEAD,  ANY)
+// clang-format on
+
+#endif
