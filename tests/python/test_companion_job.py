@@ -3,6 +3,7 @@ out, alone, killed and resumed, under mpirun, as groups, in parts; and what is r
 
 import json
 import os
+import random
 import signal
 import subprocess
 import time
@@ -14,6 +15,16 @@ QUESTIONS = [(f"add:{i}+{7 * i}=", str(8 * i)) for i in range(10, 40)]
 WORDS = ["loom", "warp", "weft", "spool", "thread", "shuttle", "reed", "heddle"]
 QUESTIONS += [(f"sort:{w}=", "".join(sorted(w))) for w in WORDS]
 QUESTIONS += [(f"rev:{w}=", w[::-1]) for w in WORDS]
+
+
+def kill_session(leader):
+    """All processes that a session's leader began, the companion with a group of its own included."""
+    for pid in (int(name) for name in os.listdir("/proc") if name.isdigit()):
+        try:
+            if os.getsid(pid) == leader:
+                os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
 
 
 class Job(Companion):
@@ -69,6 +80,24 @@ class Run(Job):
         self.weft("run", "job.yaml", "--out", "out/groups", "--set", "output.text=groups.jsonl",
                   "--set", "parallel.layout=groups", "--set", "parallel.replicas=2")
         self.assertEqual(self.bytes_of("groups.jsonl"), wanted)
+
+    def test_killed_at_any_moment(self):
+        """The program and the companion die together while they encode, run, merge or decode."""
+        self.weft("run", "job.yaml", "--out", "out/once", "--set", "output.text=once.jsonl")
+        random_s = random.Random(7)
+        for _ in range(8):
+            with open(self.path("log"), "a", encoding="ascii") as log:
+                job = subprocess.Popen([WEFT, "run", "job.yaml"], cwd=self.folder.name, stdout=log,
+                                       stderr=log, start_new_session=True)
+            try:
+                job.wait(random_s.uniform(0.1, 2.5))
+            except subprocess.TimeoutExpired:
+                kill_session(job.pid)
+                job.wait()
+            if os.path.exists(self.path("answers.jsonl")):  # then it is whole
+                self.assertEqual(self.bytes_of("answers.jsonl"), self.bytes_of("once.jsonl"))
+        self.weft("run", "job.yaml")
+        self.assertEqual(self.bytes_of("answers.jsonl"), self.bytes_of("once.jsonl"))
 
     def test_changed_prompts_are_refused(self):
         self.weft("run", "job.yaml")
@@ -192,6 +221,16 @@ class Generate(Job):
     def test_chats(self):
         self.weft("generate", "--chat", "job.yaml", "p.jsonl", "-o", "a.jsonl")
         self.check_answers("a.jsonl")
+
+    def test_program_and_companion_know_the_same_names(self):
+        from weft_text.source_read import SOURCES
+        from weft_text.table_write import FORMATS
+
+        said = self.weft("generate", "job.yaml", "p.txt", code=64).stderr
+        endings = [word.rstrip(";") for word in said.split("end in one of ")[1].split()
+                   if word.startswith(".")]
+        self.assertEqual(endings, list(SOURCES))
+        self.assertEqual(endings, list(FORMATS))
 
     def test_refusals(self):
         for args, code, says in (
