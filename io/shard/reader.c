@@ -16,6 +16,7 @@
 #include "io/base/clock.h"
 #include "io/base/guard.h"
 #include "io/shard/reader_protocol.h"
+#include "io/shard/shard_columns.h"
 
 typedef enum { SLOT_FREE, SLOT_WAITING, SLOT_DONE, SLOT_TAKEN } slot_state;
 
@@ -202,9 +203,13 @@ static bool row_is_sound(const wf_reader *r, uint32_t i_slot, const wf_request *
         size_t room = r->shared.slot_bytes - (size_t)(row->error - start);
         if (memchr(row->error, '\0', room) == NULL) return false;
     }
-    return inside(r, i_slot, row->prompt, row->n_prompt * UINT64_C(4), 4) &&
-           inside(r, i_slot, row->stop, row->n_stop * UINT64_C(4), 4) &&
-           inside(r, i_slot, row->meta, row->meta_bytes, 1);
+    for (int k = 0; k < WF_N_SHARD_RAGGED; k++) {
+        const wf_shard_ragged *ragged = &wf_shard_raggeds[k];
+        uint64_t bytes = wf_ragged_count(ragged, row) * (uint64_t)ragged->each_bytes;
+        if (!inside(r, i_slot, wf_ragged_values(ragged, row), bytes, ragged->each_bytes))
+            return false;
+    }
+    return true;
 }
 
 static wf_status take_rows(wf_reader *r, uint32_t i_slot, uint32_t n_rows)

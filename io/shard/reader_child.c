@@ -12,6 +12,7 @@
 
 #include "io/base/clock.h"
 #include "io/shard/reader_protocol.h"
+#include "io/shard/shard_columns.h"
 
 #define N_OPEN 4 // shards kept open
 
@@ -124,10 +125,13 @@ static bool put_row(room *to, const wf_request *from, wf_request *row)
 {
     room left = *to; // a row that does not fit leaves no trace
     wf_request r = *from;
-    r.prompt = put(&left, from->prompt, from->n_prompt * sizeof *from->prompt);
-    r.stop = r.prompt == NULL ? NULL : put(&left, from->stop, from->n_stop * sizeof *from->stop);
-    r.meta = r.stop == NULL ? NULL : put(&left, from->meta, from->meta_bytes);
-    if (r.meta == NULL) return false;
+    for (int k = 0; k < WF_N_SHARD_RAGGED; k++) {
+        const wf_shard_ragged *ragged = &wf_shard_raggeds[k];
+        uint32_t n = wf_ragged_count(ragged, from);
+        const void *copy = put(&left, wf_ragged_values(ragged, from), n * ragged->each_bytes);
+        if (copy == NULL) return false;
+        wf_ragged_set(ragged, &r, copy, n);
+    }
     if (from->error != NULL) {
         r.error = put(&left, from->error, strlen(from->error) + 1);
         if (r.error == NULL) return false;

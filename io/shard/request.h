@@ -11,6 +11,27 @@
 
 #include "io/base/status.h"
 
+// X(field, C type, units, description): one value per request, the column /requests/<field>, which
+// every shard has.
+#define WF_REQUEST_TABLE(X)                                                                        \
+    X(id, uint64_t, "1", "the caller's id, unique within the shard")                               \
+    X(arrival_ns, int64_t, "ns", "arrival since the stream's origin, non-decreasing")              \
+    X(max_new_tokens, uint32_t, "tokens", "bound on generated tokens")
+
+// X(field, count, C type, offsets, values, must, of failed, units and description of the offsets,
+// and of the values): `count` values per request; the dataset `offsets` cuts `values` into rows.
+// `must`: every shard has it, else both halves or none. `of failed`: handed out of rows that fail.
+#define WF_REQUEST_RAGGED_TABLE(X)                                                                 \
+    X(prompt, n_prompt, int32_t, "/requests/prompt_offset", "/prompts/tokens", true, false,        \
+      "tokens", "row i's prompt is /prompts/tokens[offset[i]:offset[i+1]]", "token id",            \
+      "all prompts, concatenated")                                                                 \
+    X(stop, n_stop, int32_t, "/requests/stop_offset", "/requests/stop_token_ids", false, false,    \
+      "tokens", "row i ends at stop_token_ids[offset[i]:offset[i+1]]", "token id",                 \
+      "token ids that end a row, concatenated")                                                    \
+    X(meta, meta_bytes, uint8_t, "/requests/meta_offset", "/requests/meta", false, true, "bytes",  \
+      "row i's note is meta[offset[i]:offset[i+1]]", "bytes",                                      \
+      "UTF-8 passed through to the result, concatenated")
+
 // X(field, C type, HDF5 class F|I|U|B, default, least, most): one optional column of
 // /requests each, and one key of the job file's `sampling:`. Names and meanings are those of vLLM's
 // SamplingParams.
@@ -47,15 +68,15 @@ enum {
 typedef struct wf_request {
     uint32_t shard; // index in the job's list of shards
     uint64_t row;   // row in that shard
-    uint64_t id;    // the caller's
-    int64_t arrival_ns;
-    uint32_t max_new_tokens;
-    uint32_t n_prompt;
-    const int32_t *prompt; // [n_prompt]
-    uint32_t n_stop;
-    const int32_t *stop; // [n_stop] token ids that end it
-    uint32_t meta_bytes;
-    const uint8_t *meta;   // [meta_bytes] UTF-8, passed through
+#define WF_REQUEST_VALUE(field, type, units, description) type field;
+    WF_REQUEST_TABLE(WF_REQUEST_VALUE)
+#undef WF_REQUEST_VALUE
+#define WF_REQUEST_ARRAY(field, count, type, offsets, values, must, of_failed, cut_units, cut,     \
+                         units, description)                                                       \
+    const type *field; /* [count] */                                                               \
+    uint32_t count;
+    WF_REQUEST_RAGGED_TABLE(WF_REQUEST_ARRAY)
+#undef WF_REQUEST_ARRAY
     uint32_t sampling_set; // which sampling columns the shard gives; the job fills in the others
     wf_sampling sampling;
     wf_status status;  // WF_OK, or the WF_REQ_* reason why the row must fail

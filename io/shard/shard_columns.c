@@ -8,40 +8,69 @@
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
                "shard_uid hashes columns in native form, which must be the stored one");
 
+// clang-format off
 #define H5_TYPE(type)                                                                              \
-    _Generic((type)0,                                                                              \
-        float: WF_H5_F32,                                                                          \
-        int32_t: WF_H5_I32,                                                                        \
-        int64_t: WF_H5_I64,                                                                        \
-        uint32_t: WF_H5_U32,                                                                       \
-        bool: WF_H5_U8)
+    _Generic((type)0, float: WF_H5_F32, int32_t: WF_H5_I32, int64_t: WF_H5_I64,                    \
+             uint32_t: WF_H5_U32, uint64_t: WF_H5_U64, uint8_t: WF_H5_U8, bool: WF_H5_U8)
+// clang-format on
 
 static const wf_h5_column_spec columns[WF_N_SHARD_COLUMNS] = {
-    [WF_COLUMN_ID] = {"/requests/id", WF_H5_U64, 0, "1",
-                      "the caller's id, unique within the shard"},
-    [WF_COLUMN_ARRIVAL] = {"/requests/arrival_ns", WF_H5_I64, 0, "ns",
-                           "arrival since the stream's origin, non-decreasing"},
-    [WF_COLUMN_MAX_NEW] = {"/requests/max_new_tokens", WF_H5_U32, 0, "tokens",
-                           "bound on generated tokens"},
-    [WF_COLUMN_PROMPT_OFFSET] = {"/requests/prompt_offset", WF_H5_U64, 0, "tokens",
-                                 "row i's prompt is /prompts/tokens[offset[i]:offset[i+1]]"},
-    [WF_COLUMN_PROMPT] = {"/prompts/tokens", WF_H5_I32, 0, "token id", "all prompts, concatenated"},
-    [WF_COLUMN_STOP_OFFSET] = {"/requests/stop_offset", WF_H5_U64, 0, "tokens",
-                               "row i ends at stop_token_ids[offset[i]:offset[i+1]]"},
-    [WF_COLUMN_STOP] = {"/requests/stop_token_ids", WF_H5_I32, 0, "token id",
-                        "token ids that end a row, concatenated"},
-    [WF_COLUMN_META_OFFSET] = {"/requests/meta_offset", WF_H5_U64, 0, "bytes",
-                               "row i's note is meta[offset[i]:offset[i+1]]"},
-    [WF_COLUMN_META] = {"/requests/meta", WF_H5_U8, 0, "bytes",
-                        "UTF-8 passed through to the result, concatenated"},
+#define VALUE(field, type, units, description)                                                     \
+    [WF_COLUMN_##field] = {"/requests/" #field, H5_TYPE(type), 0, units, description},
+    WF_REQUEST_TABLE(VALUE)
+#undef VALUE
+#define RAGGED(field, count, type, offsets, values, must, of_failed, cut_units, cut, units, words) \
+    [WF_COLUMN_##field##_offset] = {offsets, WF_H5_U64, 0, cut_units, cut},                        \
+    [WF_COLUMN_##field] = {values, H5_TYPE(type), 0, units, words},
+        WF_REQUEST_RAGGED_TABLE(RAGGED)
+#undef RAGGED
 #define COLUMN(field, type, kind, def, lo, hi)                                                     \
     [WF_COLUMN_SAMPLING + WF_SAMPLING_##field] = {                                                 \
         "/requests/" #field, H5_TYPE(type), 0, "1",                                                \
         "sampling parameter " #field " of vLLM's SamplingParams; NaN, the least signed or the "    \
         "greatest unsigned value: the job decides"},
-    WF_SAMPLING_TABLE(COLUMN)
+            WF_SAMPLING_TABLE(COLUMN)
 #undef COLUMN
 };
+
+const wf_shard_value wf_shard_values[WF_N_SHARD_VALUES] = {
+#define VALUE(field, type, units, description)                                                     \
+    [WF_VALUE_##field] = {WF_COLUMN_##field, offsetof(wf_request, field)},
+    WF_REQUEST_TABLE(VALUE)
+#undef VALUE
+};
+
+const wf_shard_ragged wf_shard_raggeds[WF_N_SHARD_RAGGED] = {
+#define RAGGED(field, n, type, offsets, values, is_must, failed_too, cut_units, cut, units, words) \
+    [WF_RAGGED_##field] = {.i_offset = WF_COLUMN_##field##_offset,                                 \
+                           .i_values = WF_COLUMN_##field,                                          \
+                           .at = offsetof(wf_request, field),                                      \
+                           .count = offsetof(wf_request, n),                                       \
+                           .each_bytes = sizeof(type),                                             \
+                           .must = (is_must),                                                      \
+                           .of_failed = (failed_too)},
+    WF_REQUEST_RAGGED_TABLE(RAGGED)
+#undef RAGGED
+};
+
+const void *wf_ragged_values(const wf_shard_ragged *ragged, const wf_request *request)
+{
+    const void *values;
+    memcpy(&values, (const char *)request + ragged->at, sizeof values);
+    return values;
+}
+
+uint32_t wf_ragged_count(const wf_shard_ragged *ragged, const wf_request *request)
+{
+    return *(const uint32_t *)(const void *)((const char *)request + ragged->count);
+}
+
+void wf_ragged_set(const wf_shard_ragged *ragged, wf_request *request, const void *values,
+                   uint32_t n)
+{
+    memcpy((char *)request + ragged->at, &values, sizeof values);
+    *(uint32_t *)(void *)((char *)request + ragged->count) = n;
+}
 
 static const size_t field_offset[WF_N_SAMPLING] = {
 #define OFFSET(field, type, kind, def, lo, hi) offsetof(wf_sampling, field),

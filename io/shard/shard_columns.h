@@ -1,5 +1,5 @@
-// The columns of a request shard as one table, for its writer and its reader. Not for use
-// elsewhere.
+// The columns of a request shard as one table, for its writer and its reader: made of the tables in
+// request.h. A new column is a row there and the place that fills it. Private to io/shard.
 #ifndef WF_IO_SHARD_SHARD_COLUMNS_H
 #define WF_IO_SHARD_SHARD_COLUMNS_H
 
@@ -10,22 +10,53 @@
 #define WF_SHARD_FORMAT_VERSION "1.0.0"
 #define WF_SHARD_FORMAT_MAJOR   1
 
+// Index of each column: WF_COLUMN_id ..., WF_COLUMN_prompt_offset, WF_COLUMN_prompt ... The order
+// is part of the shards' identity (shard_uid.h).
 enum {
-    WF_COLUMN_ID,
-    WF_COLUMN_ARRIVAL,
-    WF_COLUMN_MAX_NEW,
-    WF_COLUMN_PROMPT_OFFSET,
-    WF_COLUMN_PROMPT,
-    WF_N_REQUIRED_COLUMNS,
-    WF_COLUMN_STOP_OFFSET = WF_N_REQUIRED_COLUMNS,
-    WF_COLUMN_STOP,
-    WF_COLUMN_META_OFFSET,
-    WF_COLUMN_META,
-    WF_COLUMN_SAMPLING, // the first of WF_N_SAMPLING, in the order of WF_SAMPLING_TABLE
+#define WF_COLUMN_VALUE_INDEX(field, type, units, description) WF_COLUMN_##field,
+    WF_REQUEST_TABLE(WF_COLUMN_VALUE_INDEX)
+#undef WF_COLUMN_VALUE_INDEX
+#define WF_COLUMN_RAGGED_INDEX(field, ...) WF_COLUMN_##field##_offset, WF_COLUMN_##field,
+        WF_REQUEST_RAGGED_TABLE(WF_COLUMN_RAGGED_INDEX)
+#undef WF_COLUMN_RAGGED_INDEX
+            WF_COLUMN_SAMPLING, // the first of WF_N_SAMPLING, in the order of WF_SAMPLING_TABLE
     WF_N_SHARD_COLUMNS = WF_COLUMN_SAMPLING + WF_N_SAMPLING
 };
 
 const wf_h5_column_spec *wf_shard_column(int i_column);
+
+// The columns of one value per request.
+typedef struct wf_shard_value {
+    int i_column;
+    size_t at; // in wf_request
+} wf_shard_value;
+
+enum {
+#define WF_VALUE_INDEX(field, type, units, description) WF_VALUE_##field,
+    WF_REQUEST_TABLE(WF_VALUE_INDEX) WF_N_SHARD_VALUES
+#undef WF_VALUE_INDEX
+};
+extern const wf_shard_value wf_shard_values[WF_N_SHARD_VALUES];
+
+// The ragged ones.
+typedef struct wf_shard_ragged {
+    int i_offset, i_values; // columns
+    size_t at, count;       // in wf_request: the pointer, and the uint32_t that counts
+    size_t each_bytes;
+    bool must, of_failed;
+} wf_shard_ragged;
+
+enum {
+#define WF_RAGGED_INDEX(field, ...) WF_RAGGED_##field,
+    WF_REQUEST_RAGGED_TABLE(WF_RAGGED_INDEX) WF_N_SHARD_RAGGED
+#undef WF_RAGGED_INDEX
+};
+extern const wf_shard_ragged wf_shard_raggeds[WF_N_SHARD_RAGGED];
+
+const void *wf_ragged_values(const wf_shard_ragged *ragged, const wf_request *request);
+uint32_t wf_ragged_count(const wf_shard_ragged *ragged, const wf_request *request);
+void wf_ragged_set(const wf_shard_ragged *ragged, wf_request *request, const void *values,
+                   uint32_t n);
 
 // The value of sampling parameter `i` as its column stores it, and back. A row that does not give
 // the parameter holds the column's missing value (NaN; the least of signed, the greatest of

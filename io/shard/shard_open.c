@@ -36,16 +36,25 @@ static wf_status read_attributes(wf_shard *s)
     return WF_OK;
 }
 
+static bool must_be_there(int i_column)
+{
+    for (int k = 0; k < WF_N_SHARD_RAGGED; k++) {
+        const wf_shard_ragged *ragged = &wf_shard_raggeds[k];
+        if (i_column == ragged->i_offset || i_column == ragged->i_values) return ragged->must;
+    }
+    return i_column < WF_COLUMN_SAMPLING;
+}
+
 static wf_status open_columns(wf_shard *s)
 {
     for (int i = 0; i < WF_N_SHARD_COLUMNS; i++) {
         const wf_h5_column_spec *spec = wf_shard_column(i);
-        if (i >= WF_N_REQUIRED_COLUMNS && !wf_h5_exists(s->file, spec->name)) continue;
+        if (!must_be_there(i) && !wf_h5_exists(s->file, spec->name)) continue;
         WF_TRY(wf_h5_dataset_open(s->file, spec->name, spec->type, 0, &s->column[i]));
         if (i >= WF_COLUMN_SAMPLING) s->info.sampling_columns |= 1u << (i - WF_COLUMN_SAMPLING);
     }
-    s->info.has_stop = s->column[WF_COLUMN_STOP_OFFSET] != NULL;
-    s->info.has_meta = s->column[WF_COLUMN_META_OFFSET] != NULL;
+    s->info.has_stop = s->column[WF_COLUMN_stop] != NULL;
+    s->info.has_meta = s->column[WF_COLUMN_meta] != NULL;
     return WF_OK;
 }
 
@@ -56,37 +65,37 @@ static wf_status check_count(const wf_shard *s, int i_column, uint64_t want)
     if (n == want) return WF_OK;
     return wf_fail(WF_SHARD, "%s:%s: has %" PRIu64 " rows, expected %" PRIu64 " to go with %s",
                    wf_h5_file_path(s->file), wf_shard_column(i_column)->name, n, want,
-                   wf_shard_column(WF_COLUMN_ID)->name);
+                   wf_shard_column(WF_COLUMN_id)->name);
 }
 
-static wf_status check_pair(const wf_shard *s, int i_offset)
+static wf_status check_pair(const wf_shard *s, const wf_shard_ragged *ragged)
 {
-    if ((s->column[i_offset] == NULL) == (s->column[i_offset + 1] == NULL)) return WF_OK;
-    int lacking = s->column[i_offset] == NULL ? i_offset : i_offset + 1;
+    bool cut = s->column[ragged->i_offset] != NULL, values = s->column[ragged->i_values] != NULL;
+    if (cut == values) return WF_OK;
     return wf_fail(WF_SHARD, "%s:%s: is missing, though its other half is there",
-                   wf_h5_file_path(s->file), wf_shard_column(lacking)->name);
+                   wf_h5_file_path(s->file),
+                   wf_shard_column(cut ? ragged->i_values : ragged->i_offset)->name);
 }
 
 static wf_status check_counts(wf_shard *s)
 {
-    uint64_t n = wf_h5_dataset_count(s->column[WF_COLUMN_ID]);
+    uint64_t n = wf_h5_dataset_count(s->column[WF_COLUMN_id]);
     if (n > WF_SHARD_MAX_ROWS) {
         return wf_fail(
             WF_SHARD,
             "%s:%s: has %" PRIu64 " rows, more than %" PRIu64 "; split it into several shards",
-            wf_h5_file_path(s->file), wf_shard_column(WF_COLUMN_ID)->name, n, WF_SHARD_MAX_ROWS);
+            wf_h5_file_path(s->file), wf_shard_column(WF_COLUMN_id)->name, n, WF_SHARD_MAX_ROWS);
     }
-    WF_TRY(check_pair(s, WF_COLUMN_STOP_OFFSET));
-    WF_TRY(check_pair(s, WF_COLUMN_META_OFFSET));
-    WF_TRY(check_count(s, WF_COLUMN_ARRIVAL, n));
-    WF_TRY(check_count(s, WF_COLUMN_MAX_NEW, n));
-    WF_TRY(check_count(s, WF_COLUMN_PROMPT_OFFSET, n + 1));
-    WF_TRY(check_count(s, WF_COLUMN_STOP_OFFSET, n + 1));
-    WF_TRY(check_count(s, WF_COLUMN_META_OFFSET, n + 1));
+    for (int k = 0; k < WF_N_SHARD_RAGGED; k++)
+        WF_TRY(check_pair(s, &wf_shard_raggeds[k]));
+    for (int k = 0; k < WF_N_SHARD_VALUES; k++)
+        WF_TRY(check_count(s, wf_shard_values[k].i_column, n));
+    for (int k = 0; k < WF_N_SHARD_RAGGED; k++)
+        WF_TRY(check_count(s, wf_shard_raggeds[k].i_offset, n + 1));
     for (int i = WF_COLUMN_SAMPLING; i < WF_N_SHARD_COLUMNS; i++)
         WF_TRY(check_count(s, i, n));
     s->info.n_rows = n;
-    s->info.n_prompt_tokens = wf_h5_dataset_count(s->column[WF_COLUMN_PROMPT]);
+    s->info.n_prompt_tokens = wf_h5_dataset_count(s->column[WF_COLUMN_prompt]);
     return WF_OK;
 }
 

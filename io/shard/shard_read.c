@@ -20,7 +20,7 @@ typedef struct {
     uint64_t row0;
     uint32_t n;
     wf_request *rows;
-    span *prompt, *stop, *meta; // [n] each; NULL where the shard has no such column
+    span *spans[WF_N_SHARD_RAGGED]; // [n] each; NULL where the shard has no such column
 } reading;
 
 // A row of a sound shard costs this much beside its ragged values (an error's text included).
@@ -34,8 +34,8 @@ static wf_status fail_row(reading *r, uint32_t i, wf_status status, const char *
     wf_fail(status, "%s:%s:%" PRIu64 ": %s", wf_h5_file_path(r->shard->file), column, r->row0 + i,
             what);
     row->status = status;
-    row->n_prompt = row->n_stop = 0;
-    row->prompt = row->stop = NULL; // the meta stays: a failed row's result is matched by it
+    for (int k = 0; k < WF_N_SHARD_RAGGED; k++)
+        if (!wf_shard_raggeds[k].of_failed) wf_ragged_set(&wf_shard_raggeds[k], row, NULL, 0);
     return wf_arena_strdup(r->arena, wf_error(), &row->error);
 }
 
@@ -43,12 +43,12 @@ static wf_status fail_row(reading *r, uint32_t i, wf_status status, const char *
 
 // A row is sound when neither its own length nor its neighbours' is negative or reaches beyond the
 // values: a wrong offset spoils the two rows it separates, and which of two it is cannot be known.
-static wf_status read_spans(reading *r, int i_offset, span **out)
+static wf_status read_spans(reading *r, int k_ragged)
 {
-    wf_h5_dataset *offsets = r->shard->column[i_offset];
-    *out = NULL;
+    const wf_shard_ragged *ragged = &wf_shard_raggeds[k_ragged];
+    wf_h5_dataset *offsets = r->shard->column[ragged->i_offset];
     if (offsets == NULL) return WF_OK;
-    uint64_t n_values = wf_h5_dataset_count(r->shard->column[i_offset + 1]);
+    uint64_t n_values = wf_h5_dataset_count(r->shard->column[ragged->i_values]);
     uint64_t last = r->shard->info.n_rows; // index of the last offset
     uint64_t first = r->row0 > 0 ? r->row0 - 1 : 0;
     uint64_t end = r->row0 + r->n + 1 < last ? r->row0 + r->n + 1 : last;
@@ -64,12 +64,14 @@ static wf_status read_spans(reading *r, int i_offset, span **out)
         if (k + 1 < end - first) sound = sound && at[k + 1] <= at[k + 2];
         spans[i] = (span){.start = at[k], .n = sound ? at[k + 1] - at[k] : 0, .sound = sound};
     }
-    *out = spans;
+    r->spans[k_ragged] = spans;
     return WF_OK;
 }
 
-static wf_status fail_unsound(reading *r, const span *spans, int i_offset)
+static wf_status fail_unsound(reading *r, int k_ragged)
 {
+    const span *spans = r->spans[k_ragged];
+    int i_offset = wf_shard_raggeds[k_ragged].i_offset;
     for (uint32_t i = 0; spans != NULL && i < r->n; i++) {
         if (spans[i].sound) continue;
         WF_TRY(fail_row(r, i, WF_REQ_SHARD, wf_shard_column(i_offset)->name,
@@ -88,10 +90,12 @@ static bool prompt_fits_context(const reading *r, uint64_t n_prompt)
 // Bytes of row i's values; a prompt beyond the context is not read and costs nothing.
 static uint64_t values_bytes(const reading *r, uint32_t i)
 {
-    uint64_t n_prompt = r->prompt[i].n; // each below 2^48
-    uint64_t bytes = prompt_fits_context(r, n_prompt) ? n_prompt * sizeof(int32_t) : 0;
-    if (r->stop != NULL) bytes += r->stop[i].n * sizeof(int32_t);
-    if (r->meta != NULL) bytes += r->meta[i].n;
+    uint64_t bytes = 0;
+    for (int k = 0; k < WF_N_SHARD_RAGGED; k++) {
+        uint64_t n = r->spans[k] != NULL ? r->spans[k][i].n : 0; // each below 2^48
+        if (k == WF_RAGGED_prompt && !prompt_fits_context(r, n)) continue;
+        bytes += n * wf_shard_raggeds[k].each_bytes;
+    }
     return bytes;
 }
 
@@ -101,9 +105,8 @@ static wf_status drop_too_large(reading *r, uint64_t bytes)
     snprintf(what, sizeof what, "row of %" PRIu64 " bytes exceeds the read buffer of %zu", bytes,
              r->limits.bytes);
     WF_TRY(fail_row(r, 0, WF_REQ_CONTEXT, "/requests", what));
-    r->prompt[0].n = 0;
-    if (r->stop != NULL) r->stop[0].n = 0;
-    if (r->meta != NULL) r->meta[0].n = 0;
+    for (int k = 0; k < WF_N_SHARD_RAGGED; k++)
+        if (r->spans[k] != NULL) r->spans[k][0].n = 0;
     return WF_OK;
 }
 
@@ -138,16 +141,17 @@ static wf_status read_column(reading *r, int i_column, void **out)
 
 static wf_status read_fixed(reading *r)
 {
-    void *id, *arrival, *max_new;
-    WF_TRY(read_column(r, WF_COLUMN_ID, &id));
-    WF_TRY(read_column(r, WF_COLUMN_ARRIVAL, &arrival));
-    WF_TRY(read_column(r, WF_COLUMN_MAX_NEW, &max_new));
     for (uint32_t i = 0; i < r->n; i++) {
         r->rows[i].row = r->row0 + i;
-        r->rows[i].id = ((const uint64_t *)id)[i];
-        r->rows[i].arrival_ns = ((const int64_t *)arrival)[i];
-        r->rows[i].max_new_tokens = ((const uint32_t *)max_new)[i];
         r->rows[i].sampling = wf_sampling_default();
+    }
+    for (int k = 0; k < WF_N_SHARD_VALUES; k++) {
+        const wf_shard_value *value = &wf_shard_values[k];
+        size_t each = wf_h5_type_bytes(wf_shard_column(value->i_column)->type);
+        void *values;
+        WF_TRY(read_column(r, value->i_column, &values));
+        for (uint32_t i = 0; i < r->n; i++)
+            memcpy((char *)&r->rows[i] + value->at, (const char *)values + i * each, each);
     }
     return WF_OK;
 }
@@ -198,24 +202,28 @@ static wf_status read_run(reading *r, int i_values, const span *spans, uint32_t 
     return WF_OK;
 }
 
-static bool wants_values(const reading *r, int i_values, const span *spans, uint32_t i)
+static bool wants_values(const reading *r, int k_ragged, uint32_t i)
 {
-    return spans[i].n > 0 && (r->rows[i].status == WF_OK || i_values == WF_COLUMN_META);
+    bool of_failed = wf_shard_raggeds[k_ragged].of_failed;
+    return r->spans[k_ragged][i].n > 0 && (r->rows[i].status == WF_OK || of_failed);
 }
 
-// values[i] of every row that wants its values: those still sound, and the meta of failed ones.
-static wf_status read_ragged(reading *r, int i_values, const span *spans, const void ***out)
+// values[i] of every row that wants its values: those still sound, and of failed ones what is
+// handed out of them too.
+static wf_status read_ragged(reading *r, int k_ragged, const void ***out)
 {
+    const span *spans = r->spans[k_ragged];
+    int i_values = wf_shard_raggeds[k_ragged].i_values;
     const void **values = NULL;
     WF_TRY(wf_arena_alloc(r->arena, r->n, sizeof *values, &values));
     uint32_t from = 0;
     while (from < r->n) {
-        if (!wants_values(r, i_values, spans, from)) {
+        if (!wants_values(r, k_ragged, from)) {
             from++;
             continue;
         }
         uint32_t to = from + 1;
-        while (to < r->n && wants_values(r, i_values, spans, to) &&
+        while (to < r->n && wants_values(r, k_ragged, to) &&
                spans[to].start == spans[to - 1].start + spans[to - 1].n) {
             to++;
         }
@@ -229,7 +237,7 @@ static wf_status read_ragged(reading *r, int i_values, const span *spans, const 
 static wf_status fail_long_prompts(reading *r)
 {
     for (uint32_t i = 0; i < r->n; i++) {
-        uint64_t n = r->prompt[i].n;
+        uint64_t n = r->spans[WF_RAGGED_prompt][i].n;
         if (r->rows[i].status != WF_OK || prompt_fits_context(r, n)) continue;
         wf_request long_one = r->rows[i];
         long_one.n_prompt = n > UINT32_MAX ? UINT32_MAX : (uint32_t)n;
@@ -241,22 +249,19 @@ static wf_status fail_long_prompts(reading *r)
     return WF_OK;
 }
 
+// All are read before any is handed out: what cannot be read fails its row.
 static wf_status read_values(reading *r)
 {
-    const void **prompt = NULL, **stop = NULL, **meta = NULL;
-    WF_TRY(read_ragged(r, WF_COLUMN_PROMPT, r->prompt, &prompt));
-    if (r->stop != NULL) WF_TRY(read_ragged(r, WF_COLUMN_STOP, r->stop, &stop));
-    if (r->meta != NULL) WF_TRY(read_ragged(r, WF_COLUMN_META, r->meta, &meta));
-    for (uint32_t i = 0; i < r->n; i++) {
-        wf_request *row = &r->rows[i];
-        bool has_meta = meta != NULL && meta[i] != NULL;
-        row->meta = has_meta ? meta[i] : NULL;
-        row->meta_bytes = has_meta ? (uint32_t)r->meta[i].n : 0;
-        if (row->status != WF_OK) continue;
-        row->prompt = prompt[i];
-        row->n_prompt = (uint32_t)r->prompt[i].n;
-        row->stop = stop != NULL ? stop[i] : NULL;
-        row->n_stop = stop != NULL ? (uint32_t)r->stop[i].n : 0;
+    const void **values[WF_N_SHARD_RAGGED] = {NULL};
+    for (int k = 0; k < WF_N_SHARD_RAGGED; k++)
+        if (r->spans[k] != NULL) WF_TRY(read_ragged(r, k, &values[k]));
+    for (int k = 0; k < WF_N_SHARD_RAGGED; k++) {
+        const wf_shard_ragged *ragged = &wf_shard_raggeds[k];
+        for (uint32_t i = 0; values[k] != NULL && i < r->n; i++) {
+            const void *own = values[k][i];
+            if (r->rows[i].status != WF_OK && !ragged->of_failed) continue;
+            wf_ragged_set(ragged, &r->rows[i], own, own ? (uint32_t)r->spans[k][i].n : 0);
+        }
     }
     return WF_OK;
 }
@@ -282,11 +287,11 @@ static wf_status check_rows(reading *r)
         char text[WF_ERROR_MAX / 2];
         if (wf_bit_get(s->bad_arrival, row->row)) {
             st = WF_REQ_ARRIVAL;
-            column = wf_shard_column(WF_COLUMN_ARRIVAL)->name;
+            column = wf_shard_column(WF_COLUMN_arrival_ns)->name;
             why = arrival_fault(row->arrival_ns);
         } else if (wf_bit_get(s->repeated_id, row->row)) {
             st = WF_REQ_DUPLICATE;
-            column = wf_shard_column(WF_COLUMN_ID)->name;
+            column = wf_shard_column(WF_COLUMN_id)->name;
             snprintf(text, sizeof text, "id %" PRIu64 " repeats an earlier row's", row->id);
             why = text;
         } else {
@@ -318,14 +323,12 @@ wf_status wf_shard_read(wf_shard *s, uint64_t row0, uint32_t n, const wf_shard_l
     reading r = {.shard = s, .limits = *limits, .arena = arena, .row0 = row0, .n = n, .rows = rows};
     if (r.limits.bytes == 0) r.limits.bytes = (size_t)1 << 30;
     memset(rows, 0, n * sizeof *rows);
-    WF_TRY(read_spans(&r, WF_COLUMN_PROMPT_OFFSET, &r.prompt));
-    WF_TRY(read_spans(&r, WF_COLUMN_STOP_OFFSET, &r.stop));
-    WF_TRY(read_spans(&r, WF_COLUMN_META_OFFSET, &r.meta));
+    for (int k = 0; k < WF_N_SHARD_RAGGED; k++)
+        WF_TRY(read_spans(&r, k));
     WF_TRY(bound_rows(&r));
     WF_TRY(read_fixed(&r));
-    WF_TRY(fail_unsound(&r, r.prompt, WF_COLUMN_PROMPT_OFFSET));
-    WF_TRY(fail_unsound(&r, r.stop, WF_COLUMN_STOP_OFFSET));
-    WF_TRY(fail_unsound(&r, r.meta, WF_COLUMN_META_OFFSET));
+    for (int k = 0; k < WF_N_SHARD_RAGGED; k++)
+        WF_TRY(fail_unsound(&r, k));
     WF_TRY(read_sampling(&r));
     WF_TRY(fail_long_prompts(&r));
     WF_TRY(read_values(&r));
@@ -340,7 +343,7 @@ wf_status wf_shard_read_arrivals(wf_shard *s, uint64_t row0, uint32_t n, int64_t
     if (n == 0) return WF_OK;
     WF_TRY(check_place(s, row0 + n - 1));
     if (arrival_ns != NULL) {
-        WF_TRY(wf_h5_dataset_read(s->column[WF_COLUMN_ARRIVAL], row0, n, arrival_ns));
+        WF_TRY(wf_h5_dataset_read(s->column[WF_COLUMN_arrival_ns], row0, n, arrival_ns));
         for (uint32_t i = 0; i < n; i++)
             if (wf_bit_get(s->bad_arrival, row0 + i)) arrival_ns[i] = -1;
     }
@@ -349,9 +352,10 @@ wf_status wf_shard_read_arrivals(wf_shard *s, uint64_t row0, uint32_t n, int64_t
     reading r = {.shard = s, .row0 = row0, .n = n};
     WF_TRY(wf_arena_create(0, &arena));
     r.arena = arena;
-    wf_status st = read_spans(&r, WF_COLUMN_PROMPT_OFFSET, &r.prompt);
+    wf_status st = read_spans(&r, WF_RAGGED_prompt);
+    const span *prompts = r.spans[WF_RAGGED_prompt];
     for (uint32_t i = 0; st == WF_OK && i < n; i++)
-        n_prompt[i] = r.prompt[i].n > UINT32_MAX ? UINT32_MAX : (uint32_t)r.prompt[i].n;
+        n_prompt[i] = prompts[i].n > UINT32_MAX ? UINT32_MAX : (uint32_t)prompts[i].n;
     wf_arena_destroy(&arena);
     return st;
 }

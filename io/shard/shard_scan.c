@@ -51,7 +51,7 @@ static wf_status scan_arrivals(wf_shard *s, int64_t *block)
     order o = {0};
     for (uint64_t at = 0; at < s->info.n_rows; at += BLOCK) {
         size_t n = s->info.n_rows - at < BLOCK ? (size_t)(s->info.n_rows - at) : BLOCK;
-        WF_TRY(wf_h5_dataset_read(s->column[WF_COLUMN_ARRIVAL], at, n, block));
+        WF_TRY(wf_h5_dataset_read(s->column[WF_COLUMN_arrival_ns], at, n, block));
         for (size_t i = 0; i < n; i++)
             scan_arrival(s, &o, at + i, block[i]);
     }
@@ -65,7 +65,7 @@ static wf_status scan_new_tokens(wf_shard *s, uint32_t *block)
 {
     for (uint64_t at = 0; at < s->info.n_rows; at += BLOCK) {
         size_t n = s->info.n_rows - at < BLOCK ? (size_t)(s->info.n_rows - at) : BLOCK;
-        WF_TRY(wf_h5_dataset_read(s->column[WF_COLUMN_MAX_NEW], at, n, block));
+        WF_TRY(wf_h5_dataset_read(s->column[WF_COLUMN_max_new_tokens], at, n, block));
         for (size_t i = 0; i < n; i++)
             s->info.n_new_tokens += block[i];
     }
@@ -105,7 +105,7 @@ static wf_status ids_ascend(wf_shard *s, uint64_t *block, bool *out)
     uint64_t last = 0;
     for (uint64_t at = 0; at < s->info.n_rows; at += BLOCK) {
         size_t n = s->info.n_rows - at < BLOCK ? (size_t)(s->info.n_rows - at) : BLOCK;
-        WF_TRY(wf_h5_dataset_read(s->column[WF_COLUMN_ID], at, n, block));
+        WF_TRY(wf_h5_dataset_read(s->column[WF_COLUMN_id], at, n, block));
         for (size_t i = 0; i < n; i++) {
             if (at + i > 0 && block[i] <= last) {
                 *out = false;
@@ -135,7 +135,7 @@ static wf_status mark_repeated(wf_shard *s, const uint64_t *repeated, size_t n_r
 {
     for (uint64_t at = 0; at < s->info.n_rows; at += BLOCK) {
         size_t n = s->info.n_rows - at < BLOCK ? (size_t)(s->info.n_rows - at) : BLOCK;
-        WF_TRY(wf_h5_dataset_read(s->column[WF_COLUMN_ID], at, n, block));
+        WF_TRY(wf_h5_dataset_read(s->column[WF_COLUMN_id], at, n, block));
         for (size_t i = 0; i < n; i++) {
             const uint64_t *found =
                 bsearch(&block[i], repeated, n_repeated, sizeof *repeated, compare_ids);
@@ -161,7 +161,7 @@ static wf_status scan_ids(wf_shard *s, uint64_t *block)
     wf_status st = WF_OK;
     size_t n = (size_t)s->info.n_rows;
     WF_TRY_TO(done, wf_alloc(n, sizeof *ids, &ids));
-    WF_TRY_TO(done, wf_h5_dataset_read(s->column[WF_COLUMN_ID], 0, n, ids));
+    WF_TRY_TO(done, wf_h5_dataset_read(s->column[WF_COLUMN_id], 0, n, ids));
     size_t n_repeated = keep_repeated(ids, n);
     if (n_repeated == 0) goto done;
     WF_TRY_TO(done, wf_alloc(n_repeated / 8 + 1, 1, &seen));

@@ -49,6 +49,14 @@ static wf_status column_start_late(wf_shard_writer *w, int i_column, const void 
     return WF_OK;
 }
 
+// Of the rows so far each had no values.
+static wf_status ragged_start(wf_shard_writer *w, const wf_shard_ragged *ragged)
+{
+    uint64_t zero = 0;
+    WF_TRY(column_start_late(w, ragged->i_offset, &zero, w->n_rows + 1));
+    return column_start(w, ragged->i_values);
+}
+
 // --- create ---
 
 static wf_status put_text_if(wf_h5_file *file, const char *name, const char *text)
@@ -84,10 +92,11 @@ static wf_status writer_start(wf_shard_writer *w, const char *path, const wf_sha
     WF_TRY(wf_part_create(path, &w->part));
     WF_TRY(wf_h5_file_create(wf_part_fd(w->part), wf_part_path(w->part), &w->file));
     WF_TRY(put_attributes(w->file, o));
-    for (int i = 0; i < WF_N_REQUIRED_COLUMNS; i++)
-        WF_TRY(column_start(w, i));
-    uint64_t zero = 0;
-    return append(w, WF_COLUMN_PROMPT_OFFSET, &zero, 1);
+    for (int k = 0; k < WF_N_SHARD_VALUES; k++)
+        WF_TRY(column_start(w, wf_shard_values[k].i_column));
+    for (int k = 0; k < WF_N_SHARD_RAGGED; k++)
+        if (wf_shard_raggeds[k].must) WF_TRY(ragged_start(w, &wf_shard_raggeds[k]));
+    return WF_OK;
 }
 
 wf_status wf_shard_writer_create(const char *path, const wf_shard_options *options,
@@ -115,24 +124,19 @@ wf_status wf_shard_writer_create(const char *path, const wf_shard_options *optio
 
 // --- append ---
 
-// One row of a ragged pair: the values, and where they end.
-static wf_status append_ragged(wf_shard_writer *w, int i_offset, const void *values, size_t n)
+// One row of a ragged pair: the values, and where they end. A pair that not every shard has appears
+// with its first value.
+static wf_status append_ragged(wf_shard_writer *w, const wf_shard_ragged *ragged,
+                               const wf_request *request)
 {
-    WF_TRY(append(w, i_offset + 1, values, n));
-    uint64_t end = wf_h5_column_count(w->column[i_offset + 1]);
-    return append(w, i_offset, &end, 1);
-}
-
-static wf_status append_optional_ragged(wf_shard_writer *w, int i_offset, const void *values,
-                                        size_t n)
-{
-    if (w->column[i_offset] == NULL) {
+    uint32_t n = wf_ragged_count(ragged, request);
+    if (w->column[ragged->i_offset] == NULL) {
         if (n == 0) return WF_OK;
-        uint64_t zero = 0;
-        WF_TRY(column_start_late(w, i_offset, &zero, w->n_rows + 1));
-        WF_TRY(column_start(w, i_offset + 1));
+        WF_TRY(ragged_start(w, ragged));
     }
-    return append_ragged(w, i_offset, values, n);
+    WF_TRY(append(w, ragged->i_values, wf_ragged_values(ragged, request), n));
+    uint64_t end = wf_h5_column_count(w->column[ragged->i_values]);
+    return append(w, ragged->i_offset, &end, 1);
 }
 
 static wf_status append_sampling(wf_shard_writer *w, const wf_request *r)
@@ -157,15 +161,13 @@ wf_status wf_shard_writer_append(wf_shard_writer *w, const wf_request *r)
         return wf_fail(WF_DATA,
                        "%s:%s:%" PRIu64 ": arrival %" PRId64 " ns comes before %" PRId64
                        " ns of the row before it; sort the rows by arrival",
-                       w->path, wf_shard_column(WF_COLUMN_ARRIVAL)->name, w->n_rows, r->arrival_ns,
-                       w->last_arrival_ns);
+                       w->path, wf_shard_column(WF_COLUMN_arrival_ns)->name, w->n_rows,
+                       r->arrival_ns, w->last_arrival_ns);
     }
-    WF_TRY(append(w, WF_COLUMN_ID, &r->id, 1));
-    WF_TRY(append(w, WF_COLUMN_ARRIVAL, &r->arrival_ns, 1));
-    WF_TRY(append(w, WF_COLUMN_MAX_NEW, &r->max_new_tokens, 1));
-    WF_TRY(append_ragged(w, WF_COLUMN_PROMPT_OFFSET, r->prompt, r->n_prompt));
-    WF_TRY(append_optional_ragged(w, WF_COLUMN_STOP_OFFSET, r->stop, r->n_stop));
-    WF_TRY(append_optional_ragged(w, WF_COLUMN_META_OFFSET, r->meta, r->meta_bytes));
+    for (int k = 0; k < WF_N_SHARD_VALUES; k++)
+        WF_TRY(append(w, wf_shard_values[k].i_column, (const char *)r + wf_shard_values[k].at, 1));
+    for (int k = 0; k < WF_N_SHARD_RAGGED; k++)
+        WF_TRY(append_ragged(w, &wf_shard_raggeds[k], r));
     WF_TRY(append_sampling(w, r));
     w->last_arrival_ns = r->arrival_ns;
     w->n_rows++;
