@@ -194,10 +194,11 @@ static bool is_greedy(const wf_sampling *p)
 wf_status wf_engine_warm_up(wf_engine *e, const wf_sampling *typical)
 {
     int32_t *plan = e->executor->ops->plan_buffer(e->executor, 0), n_layers = 0;
+    bool usable = e->cfg.n_top >= 0 && typical->logprobs <= e->arch->n_vocab;
     wf_step_output out;
     wf_warmup w = {.limits = e->limits.plan,
                    .max_context = e->cfg.max_context,
-                   .logprobs = e->cfg.n_top >= 0 ? typical->logprobs + 1 : 0,
+                   .logprobs = usable ? typical->logprobs + 1 : 0,
                    .capture = e->cfg.capture == WF_CAPTURE_AUTO};
     if (!e->limits.plan.pad || !e->forward) return WF_OK;
     w.greedy = e->limits.plan.group_size > 1 && w.logprobs == 0 && is_greedy(typical);
@@ -225,6 +226,9 @@ static int64_t now(const wf_engine *e)
 // What the engine was created without cannot be asked for later: its memory is not there.
 static wf_status check_abilities(const wf_engine *e, const wf_sampling *p)
 {
+    if (p->logprobs > e->arch->n_vocab)
+        return wf_fail(WF_REQ_SAMPLING, "logprobs %d: the model has %d tokens", p->logprobs,
+                       e->arch->n_vocab);
     if (p->logprobs > e->cfg.n_top)
         return wf_fail(WF_REQ_SAMPLING, "logprobs %d: this engine keeps at most %d", p->logprobs,
                        e->cfg.n_top);
@@ -493,10 +497,16 @@ int64_t wf_engine_wake_ns(const wf_engine *e)
     return wf_batcher_wake_ns(e->batcher);
 }
 
-uint64_t wf_engine_rng_key(uint64_t seed, const char *shard_uid, uint64_t row, uint32_t sample)
+uint64_t wf_engine_rng_key(uint64_t job_seed, const char *shard_uid, uint64_t row, uint32_t sample)
 {
     struct {
         uint64_t seed, uid, row, sample;
-    } key = {seed, wf_hash64_of(shard_uid, strlen(shard_uid), 0), row, sample};
+    } key = {job_seed, wf_hash64_of(shard_uid, strlen(shard_uid), 0), row, sample};
     return wf_hash64_of(&key, sizeof key, 0);
+}
+
+uint64_t wf_engine_own_rng_key(uint64_t seed, uint32_t sample)
+{
+    uint64_t key[2] = {seed, sample};
+    return wf_hash64_of(key, sizeof key, 0);
 }

@@ -141,8 +141,10 @@ wf_engine_load wf_engine_get_load(const wf_engine *e);
 // When an idle-looking engine may have work again without a new request; INT64_MAX: never.
 int64_t wf_engine_wake_ns(const wf_engine *e);
 
-// The key of a request's random numbers: independent of rank, batch and restart. `seed` is the
-// row's, or the job's where the row has none.
-uint64_t wf_engine_rng_key(uint64_t seed, const char *shard_uid, uint64_t row, uint32_t sample);
+// The key of a request's random numbers: independent of rank, batch and restart. Of a request that
+// has no seed of its own, from the job's and its place; of one that has, from that alone: equal
+// seeds and prompts give equal tokens, as in vLLM.
+uint64_t wf_engine_rng_key(uint64_t job_seed, const char *shard_uid, uint64_t row, uint32_t sample);
+uint64_t wf_engine_own_rng_key(uint64_t seed, uint32_t sample);
 
 #endif

@@ -46,6 +46,11 @@ wf_executor *wf_forward_executor(wf_forward *f);
 // Steps run through the first n layers only, 0: all of them. For warming up. Local.
 void wf_forward_limit_layers(wf_forward *f, int32_t n_layers);
 
+// Why sums over this model's groups cannot be the same bits for groups of 1, 2, 4 and 8 ranks
+// (`deterministic`), of the model: "its feed-forward of ..."; "" where they can. Pure. Returns
+// text.
+char *wf_forward_size_gap(const wf_arch *arch, int32_t tp_size, char *text, size_t text_bytes);
+
 // Bytes of device memory beside weights and KV pages (activations, logits, row arrays, the page of
 // padding rows). Pure.
 uint64_t wf_forward_workspace_bytes(const wf_arch *arch, int32_t tp_size,

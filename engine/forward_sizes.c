@@ -1,6 +1,8 @@
 // How large the buffers of the forward pass are. Pure.
 #include "engine/forward_internal.h"
 
+#include <stdio.h>
+
 wf_plan_limits wf_forward_plan_limits(const wf_forward_config *c, int32_t tp)
 {
     return (wf_plan_limits){.max_rows = c->max_rows,
@@ -12,22 +14,30 @@ wf_plan_limits wf_forward_plan_limits(const wf_forward_config *c, int32_t tp)
                             .pad = c->pad};
 }
 
-static bool layers_cut_into_runs(const wf_arch *a)
+// Every rank adds its runs of eighths of K, in f32, as the ranks of a larger group would add
+// theirs. Both branches of a parallel residual are in one sum, and stay out of this.
+char *wf_forward_size_gap(const wf_arch *a, int32_t tp, char *text, size_t text_bytes)
 {
-    for (int32_t i = 0; i < a->n_layers; i++) {
+    text[0] = '\0';
+    if (a->parallel_residual)
+        snprintf(text, text_bytes, "both branches of its parallel residual are in one sum");
+    if (WF_K_RUNS % tp != 0)
+        snprintf(text, text_bytes, "%d is not divided by parallel.tensor %d", WF_K_RUNS, tp);
+    for (int32_t i = 0; i < a->n_layers && !text[0]; i++) {
         const wf_arch_layer *l = &a->layer[i];
-        if (l->n_heads * a->head_dim % WF_K_RUNS != 0 || l->ffn % WF_K_RUNS != 0) return false;
+        int32_t heads = l->n_heads * a->head_dim;
+        if (heads % WF_K_RUNS != 0 || l->ffn % WF_K_RUNS != 0)
+            snprintf(text, text_bytes, "its %s of %d columns cannot be cut into %d equal runs",
+                     heads % WF_K_RUNS != 0 ? "attention" : "feed-forward",
+                     heads % WF_K_RUNS != 0 ? heads : l->ffn, WF_K_RUNS);
     }
-    return true;
+    return text;
 }
 
-// Whether sums over the group are to be the same bits for a group of any size: every rank adds its
-// runs of eighths of K, in f32, as the ranks of a larger group would add theirs. Both branches of a
-// parallel residual are in one sum, and stay out of this.
 static bool size_free(const wf_arch *a, int32_t tp, const wf_forward_config *c)
 {
-    return c->deterministic && !a->parallel_residual && WF_K_RUNS % tp == 0 &&
-           layers_cut_into_runs(a);
+    char gap[128];
+    return c->deterministic && !wf_forward_size_gap(a, tp, gap, sizeof gap)[0];
 }
 
 int32_t wf_forward_k_runs(const wf_arch *arch, int32_t tp_size, const wf_forward_config *config)

@@ -156,7 +156,7 @@ typedef struct wf_kv_copy_args {
 
 // How one row is sampled; row-indexed on the device. Names and meanings are vLLM's SamplingParams.
 typedef struct wf_row_sampling {
-    uint64_t rng_key;  // hash of (row seed or job seed, shard_uid, row, sample)
+    uint64_t rng_key; // hash of the row's seed and sample, or of (job seed, shard_uid, row, sample)
     float temperature; // 0: greedy
     float top_p, min_p;
     int32_t top_k; // <= 0: all

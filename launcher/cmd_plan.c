@@ -311,6 +311,7 @@ static wf_status plan_print(const wf_cli *cli, const wf_jobspec *spec)
     extent e = {0};
     wf_plan_memory memory;
     wf_plan_kv kv;
+    char remarks[320];
     WF_TRY(facts_collect(spec, &facts)); // forks: before back ends start threads
     WF_TRY(model_read(spec, &arch));
     wf_dtype dtype = wf_model_resolve_dtype(&arch, spec->model.dtype);
@@ -337,6 +338,8 @@ static wf_status plan_print(const wf_cli *cli, const wf_jobspec *spec)
     printf("placement %d rank%s on %d node%s (%s)\n", e.n_ranks, WF_S(e.n_ranks), e.n_nodes,
            WF_S(e.n_nodes), e.why);
     print_groups(plan);
+    if (wf_plan_model_remarks(spec, &arch, remarks, sizeof remarks)[0])
+        printf("  note: %s\n", remarks);
     st = wf_plan_kv_capacity(&memory, &kv);
     if (st == WF_OK) {
         print_memory(&memory, &kv);

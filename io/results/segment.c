@@ -26,6 +26,7 @@
 #define SEAL_BYTES_DEFAULT  (UINT64_C(256) << 20)
 #define QUEUE_BYTES_DEFAULT (UINT64_C(64) << 20)
 #define WRITE_BYTES         (UINT64_C(8) << 20) // the thread starts writing at this much
+#define FIRST_SEAL_NS       (10 * WF_NS_PER_S)
 #define SEAL_NS_DEFAULT     (300 * WF_NS_PER_S)
 #define NAME_BYTES          64
 // A segment's own bytes beside its rows, with room to spare: some fifty datasets and their texts.
@@ -150,11 +151,20 @@ static bool front_empty(const wf_segment_writer *w)
     return wf_result_batch_rows(w->front) == 0 && wf_result_batch_steps(w->front) == 0;
 }
 
+int64_t wf_segment_seal_after_ns(int64_t seal_ns, uint64_t n_sealed)
+{
+    int64_t after_ns = FIRST_SEAL_NS;
+    for (; n_sealed > 0 && after_ns < seal_ns; n_sealed--)
+        after_ns *= 2;
+    return after_ns < seal_ns ? after_ns : seal_ns;
+}
+
 // When the oldest unsealed row must be sealed; INT64_MAX when there is none.
 static int64_t seal_due_ns(const wf_segment_writer *w)
 {
-    if (w->file) return w->file_ns + w->config.seal_ns;
-    return front_empty(w) ? INT64_MAX : w->front_ns + w->config.seal_ns;
+    int64_t after_ns = wf_segment_seal_after_ns(w->config.seal_ns, w->n_segments);
+    if (w->file) return w->file_ns + after_ns;
+    return front_empty(w) ? INT64_MAX : w->front_ns + after_ns;
 }
 
 static bool look_for_work(wf_segment_writer *w, order *o)

@@ -7,8 +7,9 @@
 //
 // Life: create, put ... put, close. One writer per process: its thread makes all HDF5 calls, so
 // compressing, sealing and fsync never stall a step. A segment is sealed at `seal_bytes`, when its
-// oldest row is `seal_ns` old, when asked, and by close. Killed at any moment it leaves at most one
-// `.part`, which no reader looks at.
+// oldest row is `seal_ns` old (the first after 10 s, each later one after twice as long), when
+// asked, and by close. Killed at any moment it leaves at most one `.part`, which no reader looks
+// at.
 //
 // A disk that fills up is noticed before it is full (io/results/space.h): what has finished is
 // sealed, then writing ends. Any other failure ends it at once: the `.part` is removed, sealed
@@ -104,6 +105,10 @@ typedef struct wf_segment_writer wf_segment_writer;
 
 // Copies all of `config` and starts the thread. WF_IO when the folder cannot be made. own.
 wf_status wf_segment_writer_create(const wf_segment_config *config, wf_segment_writer **out);
+
+// The age at which rows are sealed when that many segments have been: little is lost early on, and
+// a long run makes few files. Pure.
+int64_t wf_segment_seal_after_ns(int64_t seal_ns, uint64_t n_sealed);
 
 // Copies one finished request. Blocks only while queue_bytes are waiting.
 wf_status wf_segment_writer_put(wf_segment_writer *writer, const wf_result *result);

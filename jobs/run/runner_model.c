@@ -1,6 +1,7 @@
 // What computes: the model, its back end, the group's devices, the engine. See runner_internal.h.
 #include "engine/comm/comm_nccl.h"
 #include "io/base/fault.h"
+#include "io/base/log.h"
 #include "jobs/run/runner_internal.h"
 #include "jobs/spec/engine_fit.h"
 #include "jobs/spec/plan_model.h"
@@ -10,11 +11,14 @@
 wf_status wf_runner_open_model(wf_runner *r)
 {
     bool random = r->spec->model.weights == WF_SPEC_WEIGHTS_RANDOM;
+    char remarks[320];
     WF_TRY(wf_hf_folder_open(r->spec->model.path, !random, &r->model_folder));
     WF_TRY(wf_arch_read(r->model_folder, r->spec->model.trust_config, &r->arch));
     r->dtype = wf_model_resolve_dtype(&r->arch, r->spec->model.dtype);
     WF_TRY(wf_arch_check_tp(&r->arch, r->spec->parallel.tensor));
     if (r->c->world->rank != 0) return WF_OK;
+    if (wf_plan_model_remarks(r->spec, &r->arch, remarks, sizeof remarks)[0])
+        wf_warn("%s", remarks);
     return wf_hf_folder_identity(r->model_folder, r->model_identity);
 }
 

@@ -179,6 +179,12 @@ static wf_status join_stops(serve *s, const wf_request *r, uint32_t *out_n)
     return WF_OK;
 }
 
+static uint64_t rng_key(const serve *s, const wf_request *r, const wf_sampling *p, uint16_t index)
+{
+    if (p->seed >= 0) return wf_engine_own_rng_key((uint64_t)p->seed, index);
+    return wf_engine_rng_key(s->c->seed, s->c->shard_uid[r->shard], r->row, index);
+}
+
 // Hands one sample to the engine; what the engine refuses becomes a failed result.
 static wf_status submit_sample(serve *s, flight *f, const wf_sampling *p, uint32_t n_stop,
                                uint16_t index)
@@ -187,7 +193,6 @@ static wf_status submit_sample(serve *s, flight *f, const wf_sampling *p, uint32
     sample *x = malloc(sizeof *x);
     if (!x) return wf_fail(WF_NO_MEMORY, "serve: out of memory");
     *x = (sample){.of = f, .index = index};
-    uint64_t seed = p->seed >= 0 ? (uint64_t)p->seed : s->c->seed;
     wf_engine_input in = {.user = (uint64_t)(uintptr_t)x,
                           .n_prompt = r->n_prompt,
                           .max_new_tokens = r->max_new_tokens,
@@ -195,8 +200,7 @@ static wf_status submit_sample(serve *s, flight *f, const wf_sampling *p, uint32
                           .n_stop = n_stop,
                           .stop = s->stop,
                           .sampling = p,
-                          .rng_key =
-                              wf_engine_rng_key(seed, s->c->shard_uid[r->shard], r->row, index),
+                          .rng_key = rng_key(s, r, p, index),
                           .submitted_ns = f->submitted_ns};
     f->n_open++;
     wf_fault_at(WF_FAULT_REQUEST, r->id);

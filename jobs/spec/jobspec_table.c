@@ -66,9 +66,11 @@ static const wf_option_word seed_words[] = {{"job", -1}, {NULL, 0}};
 #define HELP_presence_penalty  "subtracted once from the logit of every token generated so far"
 #define HELP_frequency_penalty "subtracted from a token's logit for each time it was generated"
 #define HELP_min_tokens        "no end-of-sequence or stop token before this many tokens"
-#define HELP_seed              "seed of a request's random numbers; -1: the job's"
-#define HELP_ignore_eos        "generate max_new_tokens whatever the model says"
-#define HELP_n                 "outputs per request"
+#define HELP_seed                                                                                  \
+    "seed of a request's random numbers: requests of equal seed and prompt draw the same tokens, " \
+    "wherever they stand; -1: each has numbers of its own, made from the job's seed"
+#define HELP_ignore_eos "generate max_new_tokens whatever the model says"
+#define HELP_n          "outputs per request"
 #define HELP_logprobs                                                                              \
     "keep log-probabilities: of the drawn token (0) and of the k best (k); -1: none"
 
@@ -364,7 +366,8 @@ const wf_option wf_jobspec_table[] = {
      .type = WF_OPTION_BOOL,
      .offset = AT(engine.deterministic),
      .default_text = "false",
-     .help = "GPU: the same bits whatever shares the batch; on the CPU always so",
+     .help = "the same bits whatever shares the batch (on the CPU always so), and whether 1, 2, 4 "
+             "or 8 ranks form a group, where the model's sizes allow it (weft plan says when not)",
      .decides = WF_SPEC_ANY_MODE},
     {.name = "engine.slot_tokens",
      .type = WF_OPTION_I32,
@@ -434,7 +437,9 @@ const wf_option wf_jobspec_table[] = {
      .min = 1e8,
      .max = MAX_NS,
      .default_text = "300s",
-     .help = "finished requests are on disk for good after at most this long"},
+     .help =
+         "finished requests are on disk for good after at most this long: the first after 10 s, "
+         "then 20, 40 ..."},
     {.name = "output.seal_bytes",
      .type = WF_OPTION_BYTES,
      .offset = AT(output.seal_bytes),

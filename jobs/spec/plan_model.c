@@ -1,6 +1,8 @@
 // From job, architecture and device to bytes. See plan_model.h.
 #include "jobs/spec/plan_model.h"
 
+#include <stdio.h>
+
 #include "engine/limits.h"
 
 #define AUTO_SHARE      0.95
@@ -35,6 +37,20 @@ wf_engine_config wf_plan_engine_config(const wf_jobspec *spec, const wf_plan_nee
                               .capture = spec->engine.capture,
                               .n_top = needs->n_top,
                               .penalties = needs->penalties};
+}
+
+char *wf_plan_model_remarks(const wf_jobspec *spec, const wf_arch *arch, char *text,
+                            size_t text_bytes)
+{
+    char gap[128];
+    text[0] = '\0';
+    if (spec->engine.deterministic &&
+        wf_forward_size_gap(arch, spec->parallel.tensor, gap, sizeof gap)[0])
+        snprintf(text, text_bytes,
+                 "engine.deterministic: the bits are the same whatever shares the batch, but not "
+                 "for groups of other sizes: of this model, %s",
+                 gap);
+    return text;
 }
 
 // What is left of this rank's part once weights and workspace are in; 0 when they do not fit.

@@ -30,6 +30,11 @@ wf_plan_needs wf_plan_needs_of(const wf_sampling *sampling);
 // The engine that a job asks for, but for its KV memory.
 wf_engine_config wf_plan_engine_config(const wf_jobspec *spec, const wf_plan_needs *needs);
 
+// What the job asks for and this model cannot give, as one line; "" where there is no such thing.
+// Returns text.
+char *wf_plan_model_remarks(const wf_jobspec *spec, const wf_arch *arch, char *text,
+                            size_t text_bytes);
+
 // Fills in everything wf_plan_kv_capacity() wants to know. engine.kv_memory: auto is 1 GiB per rank
 // on the host (less where that does not fit), 0.95 of what is left on a device. WF_CONFIG: the
 // engine would refuse its limits.

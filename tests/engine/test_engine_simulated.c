@@ -144,12 +144,40 @@ static void a_window_closes_by_the_clock(void **state)
     drop(&w);
 }
 
+// A row that asks for what no model can give fails alone, before anything is computed.
+static void more_logprobs_than_tokens_are_refused(void **state)
+{
+    (void)state;
+    static const wf_arch small = {.n_vocab = 3, .max_context = 256};
+    static const int32_t prompt[2];
+    world w;
+    wf_engine_config c = plain;
+    make(&w, c, false);
+    wf_engine_destroy(w.engine);
+    const wf_engine_base base = {&w.x.executor, &small, w.comm, 100};
+    c.clock = &w.clock.clock;
+    c.n_top = 20;
+    assert_int_equal(wf_engine_create_on(&base, &c, &w.engine), WF_OK);
+    wf_engine_start(w.engine, 1000 * MS);
+    wf_sampling sampling = wf_sampling_default();
+    wf_engine_input in = {
+        .n_prompt = 2, .max_new_tokens = 1, .prompt = prompt, .sampling = &sampling};
+    sampling.logprobs = 4;
+    assert_int_equal(wf_engine_submit(w.engine, &in), WF_REQ_SAMPLING);
+    assert_string_equal(wf_error(), "logprobs 4: the model has 3 tokens");
+    sampling.logprobs = -1;
+    assert_int_equal(wf_engine_submit(w.engine, &in), WF_OK);
+    expect(&w, 1, (int64_t[]){12 * MS});
+    drop(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(tokens_come_when_their_steps_end),
         cmocka_unit_test(one_step_ahead_sees_a_stop_one_step_late),
         cmocka_unit_test(a_window_closes_by_the_clock),
+        cmocka_unit_test(more_logprobs_than_tokens_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -364,9 +364,25 @@ static void a_full_file_system_keeps_all_that_was_put(void **state)
     assert_int_equal(umount2(folder, MNT_DETACH), 0);
 }
 
+static void test_the_first_seals_come_early(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t seal_s;
+        uint64_t n_sealed;
+        int64_t after_s;
+    } rows[] = {{300, 0, 10},  {300, 1, 20},  {300, 2, 40},     {300, 4, 160},
+                {300, 5, 300}, {300, 6, 300}, {300, 1000, 300}, {300, UINT64_MAX, 300},
+                {4, 0, 4},     {15, 1, 15}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        assert_int_equal(wf_segment_seal_after_ns(rows[i].seal_s * 1000000000, rows[i].n_sealed),
+                         rows[i].after_s * 1000000000);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_the_first_seals_come_early),
         cmocka_unit_test_setup_teardown(kill_leaves_whole_segments_only, setup, teardown),
         cmocka_unit_test_setup_teardown(a_full_disk_is_a_clean_error, setup, teardown),
         cmocka_unit_test_setup_teardown(a_full_file_system_keeps_all_that_was_put, setup, teardown),

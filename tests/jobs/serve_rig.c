@@ -20,6 +20,9 @@ static void write_shard(serve_rig *r)
                         .max_new_tokens = r->max_new,
                         .n_prompt = 5,
                         .prompt = prompt};
+        q.sampling = wf_sampling_default();
+        q.sampling_set = r->n_own_seeds > 0 ? 1u << WF_SAMPLING_seed : 0;
+        if (i < r->n_own_seeds) q.sampling.seed = 5;
         assert_ok(wf_shard_writer_append(w, &q));
     }
     assert_ok(wf_shard_writer_close(&w, NULL));

@@ -17,6 +17,7 @@ typedef struct serve_rig {
     int n_rows;
     int64_t gap_ms;      // between arrivals
     uint32_t max_new;    // of every row
+    int n_own_seeds;     // the first rows have seed 5
     int bad_row;         // has a token beyond the vocabulary; -1: none
     int32_t max_rows;    // of the engine
     bool offline;        // leases, no arrivals

@@ -267,6 +267,41 @@ static void test_slots_are_planned_as_they_are_made(void **state)
     assert_contains(wf_error(), "max_context 2048 is beyond the model's 1024");
 }
 
+// `deterministic` promises equal bits for groups of 1, 2, 4 and 8; where sizes forbid it, it says
+// so.
+static void test_sizes_that_forbid_equal_bits(void **state)
+{
+    (void)state;
+    static const struct {
+        int32_t ffn, head_dim;
+        bool parallel, asked;
+        int tensor;
+        const char *remark;
+    } rows[] = {
+        {128, 16, false, true, 1, NULL},
+        {132, 16, false, true, 1,
+         "its feed-forward of 132 columns cannot be cut into 8 equal runs"},
+        {128, 15, false, true, 1, "its attention of 60 columns cannot be cut into 8 equal runs"},
+        {128, 16, true, true, 1, "both branches of its parallel residual are in one sum"},
+        {96, 16, false, true, 3, "8 is not divided by parallel.tensor 3"},
+        {132, 16, true, false, 1, NULL},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char text[320];
+        const wf_arch arch = {.n_layers = 1,
+                              .head_dim = rows[i].head_dim,
+                              .parallel_residual = rows[i].parallel,
+                              .layer = {{.n_heads = 4, .ffn = rows[i].ffn}}};
+        const wf_jobspec spec = {.parallel.tensor = rows[i].tensor,
+                                 .engine.deterministic = rows[i].asked};
+        wf_plan_model_remarks(&spec, &arch, text, sizeof text);
+        if (rows[i].remark)
+            assert_contains(text, rows[i].remark);
+        else
+            assert_string_equal(text, "");
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -276,6 +311,7 @@ int main(void)
         cmocka_unit_test(test_texts),
         cmocka_unit_test(test_kv_capacity),
         cmocka_unit_test(test_slots_are_planned_as_they_are_made),
+        cmocka_unit_test(test_sizes_that_forbid_equal_bits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

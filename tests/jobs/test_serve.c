@@ -67,6 +67,38 @@ static void a_long_step_makes_nobody_late(void **state)
     assert_int_equal(r.row[9].finish_ns, 1020 * MS);
 }
 
+static uint64_t rng_key[RIG_ROWS];
+static int n_keys;
+
+static int64_t note_keys(void *context, const int32_t *plan)
+{
+    (void)context;
+    int64_t at[WF_PLAN_N_SECTIONS];
+    wf_row_sampling sampling;
+    wf_plan_layout(plan, at);
+    for (int32_t i = 0; i < plan[WF_PLAN_JOINS]; i++) {
+        const int32_t *words = plan + at[WF_PLAN_AT_JOIN_SAMPLING] + i * WF_SAMPLING_WORDS;
+        memcpy(&sampling, words, sizeof sampling);
+        rng_key[n_keys++] = sampling.rng_key;
+    }
+    return 10 * MS;
+}
+
+// Rows of one seed of their own draw the same numbers; the others each have theirs.
+static void equal_seeds_draw_equal_numbers(void **state)
+{
+    prepare(6, 10, 1);
+    r.n_own_seeds = 3;
+    r.step_ns = note_keys;
+    n_keys = 0;
+    serve_rig_make(&r, *state);
+    assert_ok(serve_rig_run(&r));
+    assert_int_equal(n_keys, 6);
+    for (int i = 0; i < 6; i++)
+        for (int k = 0; k < i; k++)
+            assert_int_equal(rng_key[i] == rng_key[k], i < 3);
+}
+
 static void a_row_that_cannot_run_fails_alone(void **state)
 {
     prepare(5, 10, 2);
@@ -227,11 +259,17 @@ static void a_drain_that_leaves_nothing_is_none(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(requests_are_submitted_when_they_arrive), TEST(a_long_step_makes_nobody_late),
-        TEST(a_row_that_cannot_run_fails_alone),       TEST(too_many_failures_end_the_job),
-        TEST(offline_rows_come_as_there_is_room),      TEST(a_drain_finishes_what_has_begun),
-        TEST(what_cannot_end_in_time_is_given_up),     TEST(stop_tokens_are_foreseen),
-        TEST(a_second_signal_leaves_at_once),          TEST(the_deadline_drains),
+        TEST(requests_are_submitted_when_they_arrive),
+        TEST(a_long_step_makes_nobody_late),
+        TEST(equal_seeds_draw_equal_numbers),
+        TEST(a_row_that_cannot_run_fails_alone),
+        TEST(too_many_failures_end_the_job),
+        TEST(offline_rows_come_as_there_is_room),
+        TEST(a_drain_finishes_what_has_begun),
+        TEST(what_cannot_end_in_time_is_given_up),
+        TEST(stop_tokens_are_foreseen),
+        TEST(a_second_signal_leaves_at_once),
+        TEST(the_deadline_drains),
         TEST(a_drain_that_leaves_nothing_is_none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
