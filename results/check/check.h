@@ -5,6 +5,7 @@
 //   every row: key in range, status, reason, error and lengths agree, times in order, token ids
 //     in the vocabulary, token times from first_token to finish;
 //   against the input shards, while they are there: id, prompt length, max_new_tokens;
+//   every column: the digest that the file carries of it, and that of the file in its journal;
 //   every key (shard, row, sample) once, none missing when the run says it is complete;
 //   run files, epochs, manifest: what is listed is there, with its size, rows and xxh64;
 //   results.h5: sorted, and row for row what the segments hold.
