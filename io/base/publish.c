@@ -269,3 +269,19 @@ void wf_folder_warn(const char *path)
                 path);
     }
 }
+
+wf_status wf_folder_check_link(const char *folder, const char *name)
+{
+    struct stat info;
+    char *path = NULL;
+    WF_TRY(wf_path_join(folder, name, &path));
+    bool foreign = lstat(path, &info) == 0 && S_ISLNK(info.st_mode) && info.st_uid != geteuid();
+    wf_status st = WF_OK;
+    if (foreign) {
+        st = wf_fail(WF_IO,
+                     "%s: is a symbolic link of another user (uid %u), not followed: remove it",
+                     path, (unsigned)info.st_uid);
+    }
+    free(path);
+    return st;
+}

@@ -41,4 +41,8 @@ wf_status wf_file_open_plain(const char *path, int flags, int *fd);
 // all: who can replace its files can make results say anything.
 void wf_folder_warn(const char *path);
 
+// WF_IO when `name` in that folder is a symbolic link that another user made: what is written below
+// would go where they want it. A link of one's own, or nothing, is fine.
+wf_status wf_folder_check_link(const char *folder, const char *name);
+
 #endif

@@ -11,7 +11,7 @@
 #include "io/results/segment.h"
 
 #define WF_RESULTS_FORMAT         "weft-results"
-#define WF_RESULTS_FORMAT_VERSION "1.0.0"
+#define WF_RESULTS_FORMAT_VERSION "1.1.0" // 1.1: digests
 
 typedef struct wf_result_batch wf_result_batch;
 

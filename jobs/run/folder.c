@@ -175,6 +175,16 @@ static wf_status forget_stop(const wf_folder *f)
     return st;
 }
 
+// Folders of a job, inside one that others may write to.
+static wf_status check_links(const char *dir)
+{
+    static const char *const folders[] = {"runs", "segments", "leases", "status", "void", "submit"};
+    wf_folder_warn(dir);
+    for (size_t i = 0; i < sizeof folders / sizeof folders[0]; i++)
+        WF_TRY(wf_folder_check_link(dir, folders[i]));
+    return WF_OK;
+}
+
 wf_status wf_folder_begin(const wf_folder_config *c, wf_folder **out)
 {
     *out = NULL;
@@ -183,7 +193,7 @@ wf_status wf_folder_begin(const wf_folder_config *c, wf_folder **out)
     f->dir = strdup(c->spec->output.dir);
     wf_status st = f->dir ? WF_OK : wf_fail(WF_NO_MEMORY, "folder: out of memory");
     if (st == WF_OK) st = wf_file_make_folders(f->dir);
-    if (st == WF_OK) wf_folder_warn(f->dir);
+    if (st == WF_OK) st = check_links(f->dir);
     if (st == WF_OK) st = take_ownership(c, f);
     if (st == WF_OK) st = forget_stop(f);
     if (st == WF_OK) st = start_run(f, c);

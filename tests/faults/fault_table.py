@@ -249,6 +249,30 @@ def plant_links(bench, extra, row):
     return bench.run()
 
 
+def plant_folders(bench, extra, row):
+    """Links of another user where the job's own folders go."""
+    victim = os.path.join(bench.folder, "victims")
+    for name in ("runs", "segments", "leases", "status", "void"):
+        shutil.rmtree(bench.out, ignore_errors=True)
+        shutil.rmtree(victim, ignore_errors=True)
+        os.makedirs(bench.out)
+        os.makedirs(victim)
+        place = os.path.join(bench.out, name)
+        os.symlink(victim, place)
+        if os.geteuid() != 0:
+            continue  # nobody else's link can be made
+        os.lchown(place, 12345, 12345)
+        ended = bench.run(extra)
+        says((0 if ended[0] == 74 else ended[0], ended[1]), "symbolic link of another user", place)
+        if os.listdir(victim):
+            raise AssertionError(f"{name}: was followed: {os.listdir(victim)}")
+    shutil.rmtree(bench.out)
+    return bench.run()
+
+
+row("links are planted for the job's folders", act="plant_folders", exits={0})
+
+
 def open_to_all(bench, extra, row):
     os.makedirs(bench.out)
     os.chmod(bench.out, 0o777)
