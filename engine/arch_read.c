@@ -117,16 +117,24 @@ static void read_tied(wf_arch_reader *r, wf_arch *a)
     a->tied = false;
 }
 
+static void read_join(wf_arch_reader *r)
+{
+    bool parallel, shared = r->family->names[WF_ROLE_MLP_NORM] == NULL;
+    wf_arch_read_flag_or(r, WF_KEY_PARALLEL, r->family->parallel_residual, &parallel);
+    r->every.join = !parallel ? WF_JOIN_SERIAL : shared ? WF_JOIN_SHARED : WF_JOIN_PARALLEL;
+    if (shared && !parallel)
+        wf_arch_complain(r, "one norm for attention and MLP needs a parallel residual");
+}
+
 static void read_flags(wf_arch_reader *r, wf_arch *a)
 {
     const wf_family *f = r->family;
     a->bias_head = f->bias_head;
     a->gated = f->activation == WF_ACT_SILU_GATED;
-    a->shared_norm = f->names[WF_ROLE_MLP_NORM] == NULL;
     wf_arch_read_flag_or(r, WF_KEY_ATTN_BIAS, f->bias_qkv, &a->bias_qkv);
     wf_arch_read_flag_or(r, WF_KEY_ATTN_BIAS, f->bias_o, &a->bias_o);
     wf_arch_read_flag_or(r, WF_KEY_MLP_BIAS, f->bias_mlp, &a->bias_mlp);
-    wf_arch_read_flag_or(r, WF_KEY_PARALLEL, f->parallel_residual, &a->parallel_residual);
+    read_join(r);
     read_tied(r, a);
 }
 

@@ -173,28 +173,63 @@ int32_t wf_forward_n_graphs(const wf_forward *f)
 
 // ---- one step -----------------------------------------------------------------------------------
 
-// x + mixer + feed-forward of one layer. `y` holds what is still to be added to x before and after
-// it: this rank's part, summed over the group where it is added.
+// One layer: x + mixer + feed-forward, in one of the ways of wf_join. `y` holds what is still to be
+// added to x before and after it: this rank's part, summed over the group where it is added.
+typedef wf_status (*join)(wf_forward *f, const wf_forward_step *st, int32_t i_layer, wf_matrix x);
+
+static wf_status run_mixer(wf_forward *f, const wf_forward_step *st, int32_t i_layer)
+{
+    const wf_block *mixer = wf_block_of(f->m->layers[i_layer].share.mixer);
+    return mixer->run(f, st, i_layer, f->b.n, f->b.y);
+}
+
+static wf_status run_feed_forward(wf_forward *f, const wf_forward_step *st, int32_t i_layer,
+                                  void *n, void *y)
+{
+    const wf_block *ffn = wf_block_of(f->m->layers[i_layer].share.feed_forward);
+    return ffn->run(f, st, i_layer, n, y);
+}
+
+static wf_status join_serial(wf_forward *f, const wf_forward_step *st, int32_t i_layer, wf_matrix x)
+{
+    WF_TRY(run_mixer(f, st, i_layer));
+    WF_TRY(wf_block_norm(f, &f->m->layers[i_layer].mlp_norm, x, f->b.y, f->b.n));
+    return run_feed_forward(f, st, i_layer, f->b.n, f->b.y);
+}
+
+// One sum over the group for both branches.
+static wf_status join_branches(wf_forward *f, const wf_forward_step *st, int32_t i_layer,
+                               wf_matrix x, void *n2)
+{
+    wf_matrix y = x, y2 = x;
+    y.data = f->b.y;
+    y2.data = f->b.y2;
+    WF_TRY(run_mixer(f, st, i_layer));
+    WF_TRY(run_feed_forward(f, st, i_layer, n2, f->b.y2));
+    return f->be->ops->add(f->be, f->stream, &(wf_add_args){.x = y2, .y = y});
+}
+
+static wf_status join_parallel(wf_forward *f, const wf_forward_step *st, int32_t i_layer,
+                               wf_matrix x)
+{
+    WF_TRY(wf_block_norm(f, &f->m->layers[i_layer].mlp_norm, x, NULL, f->b.n2));
+    return join_branches(f, st, i_layer, x, f->b.n2);
+}
+
+static wf_status join_shared(wf_forward *f, const wf_forward_step *st, int32_t i_layer, wf_matrix x)
+{
+    return join_branches(f, st, i_layer, x, f->b.n);
+}
+
 static wf_status layer(wf_forward *f, const wf_forward_step *st, int32_t i_layer)
 {
+    static const join joins[WF_N_JOINS] = {[WF_JOIN_SERIAL] = join_serial,
+                                           [WF_JOIN_PARALLEL] = join_parallel,
+                                           [WF_JOIN_SHARED] = join_shared};
     const wf_layer *l = &f->m->layers[i_layer];
-    const wf_block *mixer = wf_block_of(l->share.mixer), *ffn = wf_block_of(l->share.feed_forward);
-    const wf_forward_buffers *b = &f->b;
-    wf_matrix x = wf_block_matrix(f, b->x, st->n_tokens, f->s.hidden), y = x, y2 = x;
-    y.data = b->y;
-    y2.data = b->y2;
-    WF_TRY(wf_block_norm(f, &l->attn_norm, x, i_layer > 0 ? b->y : NULL, b->n));
-    if (!f->m->arch.parallel_residual) {
-        WF_TRY(mixer->run(f, st, i_layer, b->n, b->y));
-        WF_TRY(wf_block_norm(f, &l->mlp_norm, x, b->y, b->n));
-        return ffn->run(f, st, i_layer, b->n, b->y);
-    }
-    bool shared = f->m->arch.shared_norm;
-    if (!shared) WF_TRY(wf_block_norm(f, &l->mlp_norm, x, NULL, b->n2));
-    WF_TRY(mixer->run(f, st, i_layer, b->n, b->y));
-    WF_TRY(ffn->run(f, st, i_layer, shared ? b->n : b->n2, b->y2));
-    // One sum over the group for both branches.
-    return f->be->ops->add(f->be, f->stream, &(wf_add_args){.x = y2, .y = y});
+    wf_matrix x = wf_block_matrix(f, f->b.x, st->n_tokens, f->s.hidden);
+    WF_TRY(wf_block_norm(f, &l->attn_norm, x, i_layer > 0 ? f->b.y : NULL, f->b.n));
+    return joins[l->share.join](f, st, i_layer, x);
 }
 
 static wf_status download(wf_forward *f, const wf_forward_step *st, wf_forward_slot *s)

@@ -47,7 +47,7 @@ typedef struct wf_forward_buffers {
 
 typedef struct wf_forward_shape {
     size_t T, R, N, act, sum, hidden, slice_cols, tp, table_cols, counts_cols, plan_bytes;
-    size_t parallel, split; // 0 or 1: buffers of parallel residuals, of vocabulary slices
+    size_t parallel, split; // 0 or 1: buffers of a second branch, of vocabulary slices
     size_t n_top, probs;    // probs: rows that get logprobs, R or 0
 } wf_forward_shape;
 
@@ -106,6 +106,9 @@ struct wf_forward_step {
 wf_forward_shape wf_forward_shape_of(const wf_arch *arch, int32_t tp_size,
                                      const wf_forward_config *config, size_t act_bytes);
 wf_forward_bytes wf_forward_bytes_of(const wf_arch *arch, const wf_forward_shape *shape);
+
+// Some layer's blocks run side by side: their outputs are apart until they are added.
+bool wf_forward_two_branches(const wf_arch *arch);
 
 // Into how many runs of K this rank cuts its part of a sum over the group, 0: none (WF_K_RUNS).
 int32_t wf_forward_k_runs(const wf_arch *arch, int32_t tp_size, const wf_forward_config *config);

@@ -14,12 +14,19 @@ wf_plan_limits wf_forward_plan_limits(const wf_forward_config *c, int32_t tp)
                             .pad = c->pad};
 }
 
+bool wf_forward_two_branches(const wf_arch *a)
+{
+    for (int32_t i = 0; i < a->n_layers; i++)
+        if (a->layer[i].join != WF_JOIN_SERIAL) return true;
+    return false;
+}
+
 // Every rank adds its runs of eighths of K, in f32, as the ranks of a larger group would add
 // theirs. Both branches of a parallel residual are in one sum, and stay out of this.
 char *wf_forward_size_gap(const wf_arch *a, int32_t tp, char *text, size_t text_bytes)
 {
     text[0] = '\0';
-    if (a->parallel_residual)
+    if (wf_forward_two_branches(a))
         snprintf(text, text_bytes, "both branches of its parallel residual are in one sum");
     if (WF_K_RUNS % tp != 0)
         snprintf(text, text_bytes, "%d is not divided by parallel.tensor %d", WF_K_RUNS, tp);
@@ -59,7 +66,7 @@ wf_forward_shape wf_forward_shape_of(const wf_arch *a, int32_t tp, const wf_forw
                               .tp = (size_t)tp,
                               .table_cols = (size_t)c->max_pages,
                               .counts_cols = c->penalties ? (size_t)((a->n_vocab + 1) & ~1) : 0,
-                              .parallel = a->parallel_residual,
+                              .parallel = wf_forward_two_branches(a),
                               .split = tp > 1,
                               .n_top = c->n_top > 0 ? (size_t)c->n_top : 0,
                               .probs = c->n_top >= 0 ? (size_t)c->max_rows : 0,

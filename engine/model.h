@@ -51,7 +51,7 @@ typedef struct wf_layer {
     wf_param qkv;            // [(n_heads + 2 n_kv_heads) * head_dim, hidden], rows q | k | v
     wf_param q_norm, k_norm; // [head_dim]; of every head, before it is rotated; or none
     wf_param o;              // [hidden, n_heads * head_dim]
-    wf_param mlp_norm;       // [hidden]; none: the MLP reads attn_norm's output (arch.shared_norm)
+    wf_param mlp_norm;       // [hidden]; none: WF_JOIN_SHARED
     wf_param gate_up; // gated: [2 * ffn, hidden], rows gate | up; else [ffn, hidden], rows up
     wf_param down;    // [hidden, ffn]
 } wf_layer;

@@ -23,8 +23,6 @@ static void check_together(wf_arch_reader *r, wf_arch *a)
         wf_arch_complain(r, "%d rotary dimensions: must be even, at least 2, at most head_dim %d",
                          a->rotary_dim, a->head_dim);
     }
-    if (a->shared_norm && !a->parallel_residual)
-        wf_arch_complain(r, "one norm for attention and MLP needs a parallel residual");
 }
 
 wf_status wf_arch_read(const wf_hf_folder *folder, bool trust, wf_arch *out)

@@ -34,9 +34,18 @@ typedef enum wf_block_kind {
         WF_N_BLOCKS
 } wf_block_kind;
 
+// How a layer's two blocks join the residual stream x, and where its norms are.
+typedef enum wf_join {
+    WF_JOIN_SERIAL,   // x += mixer(norm x), then x += feed_forward(norm' x)
+    WF_JOIN_PARALLEL, // x += mixer(norm x) + feed_forward(norm' x)
+    WF_JOIN_SHARED,   // x += mixer(n) + feed_forward(n), n = norm x
+    WF_N_JOINS
+} wf_join;
+
 // One layer; those of a model may differ.
 typedef struct wf_arch_layer {
     wf_block_kind mixer, feed_forward;
+    wf_join join;
     int32_t n_heads, n_kv_heads; // attention
     int32_t ffn;                 // dense
 } wf_arch_layer;
@@ -54,10 +63,8 @@ typedef struct wf_arch {
     bool gated;         // gate and up, else up alone
     bool gelu_exact;    // the erf form of GELU, where not gated
     bool bias_qkv, bias_o, bias_mlp, bias_head;
-    bool parallel_residual;
-    bool shared_norm; // the MLP reads the attention's norm (only with parallel_residual)
-    wf_dtype dtype;   // of the checkpoint, as its configuration says (f32 when it does not)
-    int32_t bos;      // -1: none
+    wf_dtype dtype; // of the checkpoint, as its configuration says (f32 when it does not)
+    int32_t bos;    // -1: none
     int32_t n_eos;
     int32_t eos[WF_ARCH_MAX_EOS]; // generation_config.json's, else config.json's; no repeats
     wf_arch_layer layer[WF_ARCH_MAX_LAYERS]; // the first n_layers

@@ -54,7 +54,7 @@ static void llama_with_defaults(void **state)
     assert_true(a.norm_eps == 1e-6f && a.rope.theta == 10000.0);
     assert_true(fabsf(a.attn_scale - 0.35355339f) < 1e-7f);
     assert_int_equal(a.rope.type, WF_ROPE_DEFAULT);
-    assert_false(a.tied || a.bias_qkv || a.bias_o || a.bias_mlp || a.bias_head || a.shared_norm);
+    assert_false(a.tied || a.bias_qkv || a.bias_o || a.bias_mlp || a.bias_head);
     assert_true(a.gated);
     assert_int_equal(a.dtype, WF_F32);
     assert_int_equal(a.n_eos, 0);
@@ -122,7 +122,8 @@ static void other_families(void **state)
     assert_int_equal(a.layer[0].n_kv_heads, 4);
     assert_int_equal(a.rotary_dim, 4);
     assert_int_equal(a.head_dim, 8);
-    assert_true(a.shared_norm && a.parallel_residual && a.bias_mlp && a.bias_head && !a.bias_qkv);
+    assert_int_equal(a.layer[0].join, WF_JOIN_SHARED);
+    assert_true(a.bias_mlp && a.bias_head && !a.bias_qkv);
     assert_true(a.family->interleaved_rotary && !a.gated && a.norm_eps == 1e-5f);
     assert_int_equal(a.dtype, WF_F16);
 
@@ -130,14 +131,15 @@ static void other_families(void **state)
                        ",\"rotary_emb_base\":20000,\"rotary_pct\":0.5}";
     assert_ok(read_arch(neox, NULL, &a));
     assert_int_equal(a.rotary_dim, 4);
-    assert_true(a.rope.theta == 20000.0 && a.bias_qkv && a.bias_o && a.parallel_residual);
-    assert_false(a.shared_norm);
+    assert_true(a.rope.theta == 20000.0 && a.bias_qkv && a.bias_o);
+    assert_int_equal(a.layer[0].join, WF_JOIN_PARALLEL);
     assert_ok(read_arch("{\"model_type\":\"gpt_neox\",\"hidden_act\":\"gelu_fast\"," SIZES
                         ",\"use_parallel_residual\":false,\"rope_parameters\":"
                         "{\"partial_rotary_factor\":0.25,\"rope_theta\":10000}}",
                         NULL, &a));
     assert_int_equal(a.rotary_dim, 2);
-    assert_false(a.parallel_residual || a.gelu_exact);
+    assert_int_equal(a.layer[0].join, WF_JOIN_SERIAL);
+    assert_false(a.gelu_exact);
     assert_ok(
         read_arch("{\"model_type\":\"gpt_neox\",\"hidden_act\":\"gelu\"," SIZES "}", NULL, &a));
     assert_true(a.gelu_exact && !a.gated);

@@ -288,10 +288,12 @@ static void test_sizes_that_forbid_equal_bits(void **state)
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         char text[320];
-        const wf_arch arch = {.n_layers = 1,
-                              .head_dim = rows[i].head_dim,
-                              .parallel_residual = rows[i].parallel,
-                              .layer = {{.n_heads = 4, .ffn = rows[i].ffn}}};
+        const wf_arch arch = {
+            .n_layers = 1,
+            .head_dim = rows[i].head_dim,
+            .layer = {{.join = rows[i].parallel ? WF_JOIN_PARALLEL : WF_JOIN_SERIAL,
+                       .n_heads = 4,
+                       .ffn = rows[i].ffn}}};
         const wf_jobspec spec = {.parallel.tensor = rows[i].tensor,
                                  .engine.deterministic = rows[i].asked};
         wf_plan_model_remarks(&spec, &arch, text, sizeof text);
