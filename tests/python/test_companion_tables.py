@@ -153,6 +153,19 @@ class FromParquet(Tables):
         self.assertEqual(rows[0]["at"], "2026-01-01T03:04:05.000678+00:00")
 
 
+class WithGaps(Tables):
+    def test_columns_with_gaps_hold_whole_numbers(self):
+        import pyarrow
+        from pyarrow import parquet
+
+        table = pyarrow.table({"prompt": ["one", "two"], "max_tokens": [3.0, float("nan")],
+                               "seed": pyarrow.array([None, 7.0])})
+        parquet.write_table(table, self.path("g.parquet"))
+        self.prepare(self.path("g.parquet"))
+        self.answer()
+        self.assertEqual([a["text"] for a in self.json_answers()], ["on", "two"])
+
+
 class FromJsonLines(Tables):
     LINES = [{"prompt": "one", "n_seen": 1, "x": 1, "any": [1]}, "{",
              {"prompt": "two", "x": 1.5, "any": "s", "ok": True},
@@ -230,6 +243,34 @@ class OutputNames(Tables):
         self.assertIn("is not there any more", self.decode_to("a.jsonl", code=65))
         self.decode_to("a.jsonl", "--no-columns", "--tokenizer", "bytes")
         self.assertEqual(self.read_lines("a.jsonl")[0]["text"], "a")
+
+
+class NotMergedYet(Tables):
+    def test_rows_in_order_with_their_columns(self):
+        """Two segments, the second one's rows before the first one's, each with a gap."""
+        import h5py
+        import numpy as np
+
+        lines = [{"prompt": f"p{i}", "tag": i, "n": 2} for i in range(3000)]
+        lines[7] = "{"
+        self.prepare(self.write_lines("p.jsonl", lines), code=3)
+        shutil.copy(self.path("out/text/x.h5"), self.path("x.h5"))
+        self.echo(260, 257)
+        whole = self.path("out/segments/g0/r0-e0-00000.h5")
+        os.makedirs(self.path("out/segments/g1"))
+        other = self.path("out/segments/g1/r0-e0-00000.h5")
+        shutil.copy(whole, other)
+        wanted = [line["prompt"] for line in lines if line != "{" for _ in range(2)]
+        with h5py.File(whole, "r+") as file:
+            first, last = file["requests/row"][:], file["requests/row"][:]
+            first[:] = np.roll(first, 2)  # what ended first is not what came first: p1 is row 0's
+            file["requests/row"][:] = first
+        with h5py.File(other, "r+") as file:
+            file["requests/row"][:] = last + 5000
+        answers = self.json_answers()
+        self.assertEqual([a["prompt"] for a in answers if a["status"] == "done"], wanted)
+        self.assertEqual(answers[14]["status"], "failed")
+        self.assertEqual([a["text"] for a in answers[2:4]], ["p2", "p2"])
 
 
 class MadeOnce(Tables):

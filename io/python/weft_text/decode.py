@@ -4,8 +4,8 @@
 
 Where a shard was made from a prompts file by prepare.py, an answer is the file's row with the keys
 of ANSWER_COLUMNS added; a column of the input that has one of these names becomes input_<name>. Bad
-rows are there as failed ones. Else it is a line as line_write.py makes it, and so it is for
-segments that are not merged yet, which are in no order.
+rows are there as failed ones; of a job that runs, rows without a result yet are left out. Else it is
+a line as line_write.py makes it.
 """
 
 import os
@@ -17,6 +17,7 @@ from weft_text.errors import EXIT_USAGE, TextError
 from weft_text.line_write import (check_tokens, is_openai, load_meta, openai_bad_line, openai_line,
                                   plain_answer, plain_line)
 from weft_text.prepare import find_prepared
+from weft_text.results_order import ordered_rows
 from weft_text.results_read import (array_parts, has_logprobs, newest_run, read_files,
                                     result_files)
 from weft_text.table_write import format_of, is_table, line_writer
@@ -55,10 +56,9 @@ class Results:
 
     def __init__(self, place, columns=True):
         self.place, self.files = place, result_files(place)
-        merged = all(os.path.basename(os.path.dirname(os.path.dirname(f))) != "segments"
-                     for f in self.files)
+        self.merged = not any(map(is_segment, self.files))
         self.prepared = {}
-        for folder in output_folders(place) if columns and merged else ():
+        for folder in output_folders(place) if columns else ():
             self.prepared.update(find_prepared(folder))
 
     def codec(self, tokenizer):
@@ -69,7 +69,8 @@ class Results:
         return open_codec(tokenizer or names.pop())
 
     def answers(self, codec):
-        rows = (check_tokens(codec, row, self.place) for row in read_files(self.files))
+        read = read_files if self.merged else ordered_rows
+        rows = (check_tokens(codec, row, self.place) for row in read(self.files))
         return answers(rows, self.prepared)
 
     def columns(self, settings):
@@ -85,9 +86,16 @@ class Results:
         return columns + more + ([] if sources else ALONE_COLUMNS[4:])
 
 
+def is_segment(path):
+    """segments/g0/r0-e0-00000.h5: its rows are in the order in which they ended."""
+    return os.path.basename(os.path.dirname(os.path.dirname(os.path.abspath(path)))) == "segments"
+
+
 def output_folders(place):
     """The output folder that a folder, a results file or segments belong to; an array's parts."""
-    folder = os.path.normpath(place if os.path.isdir(place) else os.path.dirname(place) or ".")
+    folder = os.path.abspath(place if os.path.isdir(place) else os.path.dirname(place) or ".")
+    while os.path.basename(folder) == "segments" or is_segment(os.path.join(folder, "x")):
+        folder = os.path.dirname(folder)
     parts = array_parts(folder) if newest_run(folder) is None else []
     return parts or [folder]
 

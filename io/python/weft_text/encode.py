@@ -19,7 +19,7 @@ from weft_text.errors import LineError, TextError
 from weft_text.line_parse import PROMPT_KEYS, LineParser, near_key
 from weft_text.seen_ids import SeenIds
 from weft_text.shard_write import ShardWriter
-from weft_text.source_read import cells_to_values
+from weft_text.source_read import cells_to_values, whole_numbers
 from weft_text.text_codec import open_codec
 
 BATCH_ROWS, BATCH_CHARS = 512, 4 << 20
@@ -149,14 +149,15 @@ def check_columns(source, prompt_key):
 
 
 def encode_rows(source, encoder, kinds, prompt_key):
-    is_text = source.kind in ("csv", "tsv")
-    if source.columns:
+    is_text, is_table = source.kind in ("csv", "tsv"), source.columns is not None
+    if is_table:
         check_columns(source, prompt_key)
     for row in source.rows():
         fields = row.fields
         if fields is not None:
             kinds.add(fields)
             fields = cells_to_values(fields) if is_text else fields
+            fields = whole_numbers(fields) if is_table else fields
         encoder.add(row, fields)
     encoder.flush()
 

@@ -7,6 +7,7 @@ newest run that are of their group's newest epoch or listed by that epoch's file
 order, a few at a time, whatever the file's size.
 """
 
+import contextlib
 import json
 import os
 import re
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 import h5py
 import numpy as np
 
-from weft_text.errors import EXIT_NO_INPUT, TextError
+from weft_text.errors import EXIT_DATA, EXIT_NO_INPUT, TextError
 
 BLOCK_ROWS, BLOCK_TOKENS = 2048, 1 << 21
 STATUS_DONE = 0
@@ -159,19 +160,25 @@ def all_segments(folder):
 # --- one file ---
 
 
-def read_file(path):
+@contextlib.contextmanager
+def complaints(path):
+    """What is wrong with a results file, as one line."""
     try:
-        with h5py.File(path, "r") as file:
-            yield from file_rows(path, file)
+        yield
     except OSError as error:
-        code = EXIT_NO_INPUT if not os.access(path, os.R_OK) else 65
+        code = EXIT_NO_INPUT if not os.access(path, os.R_OK) else EXIT_DATA
         raise TextError(f"{path}: cannot be read: {error}", code) from error
     except KeyError as error:
         raise TextError(f"{path}: lacks what a results file has: {error}") from error
 
 
+def read_file(path):
+    with complaints(path), h5py.File(path, "r") as file:
+        yield from file_rows(path, file)
+
+
 def has_logprobs(path):
-    with h5py.File(path, "r") as file:
+    with complaints(path), h5py.File(path, "r") as file:
         return "tokens/logprob" in file
 
 

@@ -201,6 +201,18 @@ def file_sha256(path):
     return digest.hexdigest()
 
 
+def whole_numbers(fields):
+    """Numbers of a table as they were meant: a column with gaps holds 16.0 for 16, and NaN for nothing."""
+    values = dict(fields)
+    for key in NUMBER_KEYS & fields.keys():
+        value = fields[key]
+        if isinstance(value, float) and value != value:
+            del values[key]
+        elif isinstance(value, float) and value.is_integer():
+            values[key] = int(value)
+    return values
+
+
 def cells_to_values(fields):
     """The cells of a CSV row that Weft itself reads, as numbers and lists; empty ones are left out.
 
