@@ -27,7 +27,7 @@ typedef struct wf_backend_config {
     int n_threads;        // host threads; 0: as many as the process may use
     wf_dtype model_dtype; // dtype weights and KV are kept in
     const char *isa;      // cpu: NULL best, "avx512", "avx2", "portable"; cuda, for tests: NULL or
-                          // "gemm-5", an own GEMM kernel's number, to be taken wherever it fits
+                          // "stream", an own GEMM kernel, to be taken wherever it fits
     bool deterministic;   // cuda: a row's results never depend on its batch (ref, cpu: always so)
 } wf_backend_config;
 

@@ -26,6 +26,16 @@ const char *wf_dtype_name(wf_dtype dtype)
     return (unsigned)dtype < WF_N_DTYPES ? names[dtype] : "unknown dtype";
 }
 
+bool wf_dtype_named(const char *name, wf_dtype *out)
+{
+    for (int i = 0; i < WF_N_DTYPES; i++)
+        if (strcmp(name, wf_dtype_name((wf_dtype)i)) == 0) {
+            *out = (wf_dtype)i;
+            return true;
+        }
+    return false;
+}
+
 void wf_convert(void *dst, wf_dtype dst_dtype, const void *src, wf_dtype src_dtype, int64_t n)
 {
     if (dst_dtype == src_dtype) {

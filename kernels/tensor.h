@@ -6,6 +6,7 @@
 #ifndef WF_KERNELS_TENSOR_H
 #define WF_KERNELS_TENSOR_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -24,6 +25,7 @@ typedef enum wf_dtype {
 
 size_t wf_dtype_bytes(wf_dtype dtype);
 const char *wf_dtype_name(wf_dtype dtype);
+bool wf_dtype_named(const char *name, wf_dtype *out); // false: none is called so
 
 // A matrix of n_rows x n_cols elements: row i starts at data + i * stride * wf_dtype_bytes(dtype).
 typedef struct wf_matrix {

@@ -8,6 +8,7 @@
 #include <nvtx3/nvToolsExt.h>
 
 #include "kernels/cuda/cuda_backend.h"
+#include "kernels/cuda/cuda_gemm.cuh"
 #include "kernels/cuda/cuda_impl.cuh"
 
 // ---- errors -------------------------------------------------------------------------------------
@@ -420,6 +421,14 @@ static wf_status open_backend(wf_cuda *cu)
     return wf_gemm_book_open(cu);
 }
 
+// The own GEMM kernel that a test wants taken wherever it fits.
+static wf_status choose_gemm(const char *name, const wf_gemm_own **out)
+{
+    *out = name != nullptr ? wf_gemm_own_named(name) : nullptr;
+    if (name == nullptr || *out != nullptr) return WF_OK;
+    return wf_fail(WF_CONFIG, "back end cuda: no own GEMM kernel is called '%s'", name);
+}
+
 static wf_status cuda_create(const wf_backend_config *config, wf_backend **out)
 {
     wf_cuda *cu = (wf_cuda *)calloc(1, sizeof *cu);
@@ -428,11 +437,10 @@ static wf_status cuda_create(const wf_backend_config *config, wf_backend **out)
     cu->device = config->device;
     cu->act = config->model_dtype;
     cu->deterministic = config->deterministic;
-    cu->gemm_variant = -1;
-    if (config->isa != nullptr) (void)sscanf(config->isa, "gemm-%d", &cu->gemm_variant);
     snprintf(cu->gpu, sizeof cu->gpu, "unknown");
     if (gethostname(cu->host, sizeof cu->host - 1) != 0) snprintf(cu->host, 8, "host");
-    wf_status st = open_backend(cu);
+    wf_status st = choose_gemm(config->isa, &cu->gemm_own);
+    if (st == WF_OK) st = open_backend(cu);
     if (st != WF_OK) {
         cuda_destroy(&cu->base);
         return st;

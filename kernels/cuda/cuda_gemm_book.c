@@ -5,14 +5,14 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define FORMAT_LINE "weft-gemm-plans 2"
+#define FORMAT_LINE "weft-gemm-plans 3"
+#define NAME_SIZE   24 // of what computes a plan, and of a dtype
 
 typedef struct entry {
     wf_gemm_plan plan;
@@ -57,18 +57,40 @@ static void find_path(const char *tag, char out[PATH_MAX])
     if (snprintf(out, PATH_MAX, "%s/gemm-%s.txt", folder, name) >= PATH_MAX) out[0] = '\0';
 }
 
+// What is no own kernel, by name.
+static const char *const kind_names[] = {
+    [WF_GEMM_LT] = "cublaslt", [WF_GEMM_OWN] = NULL, [WF_GEMM_GENERAL] = "general"};
+
+static const char *name_of(const wf_gemm_plan *p)
+{
+    return p->kind == WF_GEMM_OWN ? wf_gemm_own_name(p->own) : kind_names[p->kind];
+}
+
+// False: nothing of this build is called so.
+static bool take_name(const char *name, wf_gemm_plan *p)
+{
+    for (size_t i = 0; i < sizeof kind_names / sizeof *kind_names; i++)
+        if (kind_names[i] != NULL && strcmp(name, kind_names[i]) == 0) {
+            p->kind = (wf_gemm_kind)i;
+            return true;
+        }
+    p->kind = WF_GEMM_OWN;
+    p->own = wf_gemm_own_named(name);
+    return p->own != NULL;
+}
+
 static bool parse_line(const char *line, wf_gemm_plan *p)
 {
-    int kind = 0, at = 0;
+    char w[NAME_SIZE], y[NAME_SIZE], name[NAME_SIZE];
+    int deterministic = 0, at = 0;
     memset(p, 0, sizeof *p);
-    if (sscanf(line,
-               "%" SCNd64 " %" SCNd64 " %" SCNd32 " %" SCNd32 " %" SCNd32 " %d %" SCNd32
-               " %f %f %n",
-               &p->key.n, &p->key.k, &p->key.rows, &p->key.w_dtype, &p->key.y_dtype, &kind,
-               &p->variant, &p->us, &p->lt_us, &at) != 9)
+    if (sscanf(line, "%" SCNd64 " %" SCNd64 " %" SCNd32 " %23s %23s %" SCNd32 " %d %23s %f %f %n",
+               &p->key.n, &p->key.k, &p->key.rows, w, y, &p->key.k_runs, &deterministic, name,
+               &p->us, &p->lt_us, &at) != 10)
         return false;
-    if (kind < 0 || kind >= WF_GEMM_N_KINDS || p->variant < 0 || p->variant > 99) return false;
-    p->kind = (wf_gemm_kind)kind;
+    p->key.deterministic = deterministic != 0;
+    if (!wf_dtype_named(w, &p->key.w) || !wf_dtype_named(y, &p->key.y) || !take_name(name, p))
+        return false;
     for (size_t i = 0; i < WF_GEMM_ALGO_BYTES / 8; i++) {
         int n = 0;
         if (sscanf(line + at, "%" SCNx64 "%n", &p->algo[i], &n) != 1) return false;
@@ -94,10 +116,9 @@ static void read_file(wf_gemm_book *book)
 
 static void write_line(FILE *f, const wf_gemm_plan *p)
 {
-    fprintf(f,
-            "%" PRId64 " %" PRId64 " %" PRId32 " %" PRId32 " %" PRId32 " %d %" PRId32 " %.3f %.3f",
-            p->key.n, p->key.k, p->key.rows, p->key.w_dtype, p->key.y_dtype, (int)p->kind,
-            p->variant, (double)p->us, (double)p->lt_us);
+    fprintf(f, "%" PRId64 " %" PRId64 " %" PRId32 " %s %s %" PRId32 " %d %s %.3f %.3f", p->key.n,
+            p->key.k, p->key.rows, wf_dtype_name(p->key.w), wf_dtype_name(p->key.y), p->key.k_runs,
+            p->key.deterministic, name_of(p), (double)p->us, (double)p->lt_us);
     for (size_t i = 0; i < WF_GEMM_ALGO_BYTES / 8; i++)
         fprintf(f, " %" PRIx64, p->algo[i]);
     fputc('\n', f);
@@ -141,16 +162,16 @@ void wf_gemm_book_destroy(wf_gemm_book *book)
     free(book);
 }
 
-static bool same_key(const wf_gemm_key *a, const wf_gemm_key *b)
+bool wf_gemm_same_key(const wf_gemm_key *a, const wf_gemm_key *b)
 {
-    return a->n == b->n && a->k == b->k && a->rows == b->rows && a->w_dtype == b->w_dtype &&
-           a->y_dtype == b->y_dtype;
+    return a->n == b->n && a->k == b->k && a->rows == b->rows && a->k_runs == b->k_runs &&
+           a->w == b->w && a->y == b->y && a->deterministic == b->deterministic;
 }
 
 const wf_gemm_plan *wf_gemm_book_find(const wf_gemm_book *book, const wf_gemm_key *key)
 {
     for (const entry *e = book->first; e != NULL; e = e->next)
-        if (same_key(&e->plan.key, key)) return &e->plan;
+        if (wf_gemm_same_key(&e->plan.key, key)) return &e->plan;
     return NULL;
 }
 

@@ -8,6 +8,7 @@
 #ifndef WF_KERNELS_CUDA_GEMM_BOOK_H
 #define WF_KERNELS_CUDA_GEMM_BOOK_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #ifdef __cplusplus
@@ -15,27 +16,36 @@ extern "C" {
 #endif
 
 #include "io/base/status.h"
+#include "kernels/tensor.h"
 
 #define WF_GEMM_ALGO_BYTES 64
 #define WF_GEMM_UNMEASURED 1e30f // microseconds of a plan that was not measured: never stored
 
+// A kernel of our own, a row of the table in cuda_gemm_own.cu. Found by its name, NULL: none.
+typedef struct wf_gemm_own wf_gemm_own;
+const wf_gemm_own *wf_gemm_own_named(const char *name);
+const char *wf_gemm_own_name(const wf_gemm_own *own);
+
 typedef enum wf_gemm_kind {
-    WF_GEMM_LT,
-    WF_GEMM_SKINNY,
-    WF_GEMM_GENERAL,
-    WF_GEMM_N_KINDS
+    WF_GEMM_LT,      // cuBLASLt by `algo`
+    WF_GEMM_OWN,     // the kernel `own`
+    WF_GEMM_GENERAL, // the kernel that takes any shape
 } wf_gemm_kind;
 
 typedef struct wf_gemm_key {
     int64_t n, k;
-    int32_t rows;             // of the bucket; negative: of a deterministic plan
-    int32_t w_dtype, y_dtype; // wf_dtype; y's bits 6: held against the chain, 8 on: runs of k
+    int32_t rows;       // most of the bucket
+    int32_t k_runs;     // sums by runs of k (ops.h), 1: whole
+    wf_dtype w, y;      // of the weight, of y
+    bool deterministic; // held against the plain chain
 } wf_gemm_key;
+
+bool wf_gemm_same_key(const wf_gemm_key *a, const wf_gemm_key *b);
 
 typedef struct wf_gemm_plan {
     wf_gemm_key key;
     wf_gemm_kind kind;
-    int32_t variant;                       // of the own kernels
+    const wf_gemm_own *own;
     float us, lt_us;                       // measured; of cuBLASLt's best
     uint64_t algo[WF_GEMM_ALGO_BYTES / 8]; // cublasLtMatmulAlgo_t
 } wf_gemm_plan;

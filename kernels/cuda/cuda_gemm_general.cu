@@ -6,6 +6,7 @@
 // wf_gemm_chain: the same on tensor cores, mma m16n8k16 in ascending k, one warp per 16 x 8
 // outputs: what deterministic plans are held against. On an H200 every cuBLASLt algorithm without
 // split-K has given its bits, at every shape and number of rows that was tried (2026-11-21).
+#include "kernels/cuda/cuda_gemm.cuh"
 #include "kernels/cuda/cuda_mma.cuh"
 
 #define BLOCK 64
@@ -51,15 +52,10 @@ static __global__ void __launch_bounds__(256)
         }
 }
 
-static int runs_of(const wf_gemm_args *a)
-{
-    return a->k_runs > 1 ? a->k_runs : 1;
-}
-
 wf_status wf_gemm_general(wf_cuda *cu, wf_stream *s, const wf_gemm_args *a)
 {
     const wf_cuda_weight *w = (const wf_cuda_weight *)a->w;
-    int runs = runs_of(a);
+    int runs = wf_gemm_runs_of(a);
     dim3 grid((unsigned)div_up64(w->base.n_rows, BLOCK), (unsigned)div_up64(a->x.n_rows, BLOCK),
               (unsigned)runs);
     return wf_cuda_launch(cu, s, "gemm", general_gemm_kernel, grid, dim3(256), 0, a->x,
@@ -100,7 +96,7 @@ static __global__ void chain_gemm_kernel(wf_matrix x, const T *w, int64_t n, int
 template <typename T> static wf_status chain(wf_cuda *cu, wf_stream *s, const wf_gemm_args *a)
 {
     const wf_cuda_weight *w = (const wf_cuda_weight *)a->w;
-    int runs = runs_of(a);
+    int runs = wf_gemm_runs_of(a);
     dim3 grid((unsigned)div_up64(w->base.n_rows, 16), (unsigned)div_up64(a->x.n_rows, 8),
               (unsigned)runs);
     return wf_cuda_launch(cu, s, "gemm", chain_gemm_kernel<T>, grid, dim3(32), 0, a->x,

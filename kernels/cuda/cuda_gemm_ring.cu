@@ -23,6 +23,7 @@
 // The order of a sum depends on N, K, WGS, C and the device, not on M; it is not that of one chain,
 // so `deterministic` does without these kernels. Bytes: 2 N K. FLOPs: 2 N K times M rounded up to
 // 32 or 64. Tolerance: rounding of y.
+#include "kernels/cuda/cuda_gemm.cuh"
 #include "kernels/cuda/cuda_hopper.cuh"
 
 #define UNIT_K       64           // k of a slot: 128 bytes, what the swizzle spans
@@ -527,27 +528,30 @@ static wf_status launch_ring(wf_cuda *cu, wf_stream *s, const wf_gemm_args *g)
                           S::shared_bytes, a);
 }
 
-template <typename T, int R>
-static wf_status ring_way(wf_cuda *cu, wf_stream *s, const wf_gemm_args *a, int way)
+template <typename T, int WGS, int C>
+static wf_status ring_rows(wf_cuda *cu, wf_stream *s, const wf_gemm_args *a)
 {
-    switch (way) {
-    case 0:
-        return launch_ring<T, R, 2, 2>(cu, s, a);
-    case 1:
-        return launch_ring<T, R, 1, 2>(cu, s, a);
-    default:
-        return launch_ring<T, R, 2, 1>(cu, s, a);
-    }
+    return a->x.n_rows <= 32 ? launch_ring<T, 32, WGS, C>(cu, s, a)
+                             : launch_ring<T, 64, WGS, C>(cu, s, a);
 }
 
-template <typename T>
-static wf_status ring_rows(wf_cuda *cu, wf_stream *s, const wf_gemm_args *a, int way)
+template <int WGS, int C> static wf_status ring(wf_cuda *cu, wf_stream *s, const wf_gemm_args *a)
 {
-    return a->x.n_rows <= 32 ? ring_way<T, 32>(cu, s, a, way) : ring_way<T, 64>(cu, s, a, way);
+    return a->w->dtype == WF_BF16 ? ring_rows<__nv_bfloat16, WGS, C>(cu, s, a)
+                                  : ring_rows<__half, WGS, C>(cu, s, a);
 }
 
-wf_status wf_gemm_ring(wf_cuda *cu, wf_stream *s, const wf_gemm_args *a, int way)
+wf_status wf_gemm_ring_pairs_128(wf_cuda *cu, wf_stream *s, const wf_gemm_args *a)
 {
-    return a->w->dtype == WF_BF16 ? ring_rows<__nv_bfloat16>(cu, s, a, way)
-                                  : ring_rows<__half>(cu, s, a, way);
+    return ring<2, 2>(cu, s, a);
+}
+
+wf_status wf_gemm_ring_pairs_64(wf_cuda *cu, wf_stream *s, const wf_gemm_args *a)
+{
+    return ring<1, 2>(cu, s, a);
+}
+
+wf_status wf_gemm_ring_runs(wf_cuda *cu, wf_stream *s, const wf_gemm_args *a)
+{
+    return ring<2, 1>(cu, s, a);
 }

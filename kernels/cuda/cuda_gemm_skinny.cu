@@ -12,6 +12,7 @@
 //
 // W does not depend on the kernel before this one: its first loads are in flight before
 // wait_for_previous(). Bytes: 2 N K. Tolerance: rounding of y.
+#include "kernels/cuda/cuda_gemm.cuh"
 #include "kernels/cuda/cuda_mma.cuh"
 
 template <int WARPS_, int TILES_, int DEPTH_, int RESIDENT_> struct skinny_shape {
@@ -182,11 +183,12 @@ static __global__ void __launch_bounds__(S::warps * 32, S::resident) skinny_kern
         }
 }
 
-bool wf_gemm_skinny_fits(const wf_gemm_args *a)
+bool wf_gemm_skinny_fits(const wf_cuda *cu, const wf_gemm_args *a)
 {
-    return a->x.n_rows <= 16 && a->w->dtype != WF_F32 && a->x.dtype == a->w->dtype &&
-           a->w->n_cols % 1024 == 0 && a->w->n_cols <= (int64_t)1 << 24 &&
-           (uintptr_t)a->x.data % 16 == 0 && a->x.stride % 8 == 0;
+    return !cu->overlap && a->x.n_rows <= 16 && a->w->dtype != WF_F32 &&
+           a->x.dtype == a->w->dtype && a->w->n_cols % 1024 == 0 &&
+           a->w->n_cols <= (int64_t)1 << 24 && (uintptr_t)a->x.data % 16 == 0 &&
+           a->x.stride % 8 == 0;
 }
 
 template <typename T, typename S>
@@ -203,25 +205,28 @@ static wf_status launch_skinny(wf_cuda *cu, wf_stream *s, const wf_gemm_args *g)
     return wf_cuda_launch(cu, s, "gemm", skinny_kernel<T, S, 2>, grid, block, 0, a);
 }
 
-template <typename T>
-static wf_status skinny_variant(wf_cuda *cu, wf_stream *s, const wf_gemm_args *a, int variant)
+template <typename S> static wf_status skinny(wf_cuda *cu, wf_stream *s, const wf_gemm_args *a)
 {
-    switch (variant) {
-    case 0:
-        return launch_skinny<T, skinny_shape<8, 1, 4, 2>>(cu, s, a);
-    case 1:
-        return launch_skinny<T, skinny_shape<8, 1, 6, 2>>(cu, s, a);
-    case 2:
-        return launch_skinny<T, skinny_shape<4, 1, 8, 3>>(cu, s, a);
-    default:
-        return launch_skinny<T, skinny_shape<8, 2, 4, 1>>(cu, s, a);
-    }
+    return a->w->dtype == WF_BF16 ? launch_skinny<__nv_bfloat16, S>(cu, s, a)
+                                  : launch_skinny<__half, S>(cu, s, a);
 }
 
-wf_status wf_gemm_skinny(wf_cuda *cu, wf_stream *s, const wf_gemm_args *a, int variant)
+wf_status wf_gemm_skinny_8x4(wf_cuda *cu, wf_stream *s, const wf_gemm_args *a)
 {
-    if (variant == WF_GEMM_STREAM) return wf_gemm_stream(cu, s, a);
-    if (variant >= WF_GEMM_RING) return wf_gemm_ring(cu, s, a, variant - WF_GEMM_RING);
-    return a->w->dtype == WF_BF16 ? skinny_variant<__nv_bfloat16>(cu, s, a, variant)
-                                  : skinny_variant<__half>(cu, s, a, variant);
+    return skinny<skinny_shape<8, 1, 4, 2>>(cu, s, a);
+}
+
+wf_status wf_gemm_skinny_8x6(wf_cuda *cu, wf_stream *s, const wf_gemm_args *a)
+{
+    return skinny<skinny_shape<8, 1, 6, 2>>(cu, s, a);
+}
+
+wf_status wf_gemm_skinny_4x8(wf_cuda *cu, wf_stream *s, const wf_gemm_args *a)
+{
+    return skinny<skinny_shape<4, 1, 8, 3>>(cu, s, a);
+}
+
+wf_status wf_gemm_skinny_tall(wf_cuda *cu, wf_stream *s, const wf_gemm_args *a)
+{
+    return skinny<skinny_shape<8, 2, 4, 1>>(cu, s, a);
 }

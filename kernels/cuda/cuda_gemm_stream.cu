@@ -19,6 +19,7 @@
 //
 // The order of a sum depends on K alone: k within a warp ascending, then warps. Bytes: 2 N K.
 // Tolerance: rounding of y.
+#include "kernels/cuda/cuda_gemm.cuh"
 #include "kernels/cuda/cuda_mma.cuh"
 
 #define ROWS         16  // of W, of a group

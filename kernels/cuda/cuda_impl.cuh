@@ -16,7 +16,8 @@ extern "C" {
 #include "kernels/op_check.h"
 }
 
-struct wf_gemm_book; // algorithms found so far (cuda_gemm.cu)
+struct wf_gemm_book; // plans found so far (cuda_gemm_book.h)
+struct wf_gemm_own;  // an own kernel (cuda_gemm.cuh)
 
 // Workspace of cuBLASLt; Hopper's kernels ask for 32 MiB.
 #define WF_LT_WORKSPACE_BYTES ((size_t)64 << 20)
@@ -60,8 +61,8 @@ struct wf_cuda {
     char gpu[64], host[64];
     cublasLtHandle_t lt;
     wf_gemm_book *book;
-    int gemm_variant; // -1, or an own kernel that is to be taken wherever it fits: for tests
-    wf_stream main;   // the default stream
+    const wf_gemm_own *gemm_own; // that is to be taken wherever it fits, for tests; else NULL
+    wf_stream main;              // the default stream
     wf_pinned pinned[WF_CUDA_MAX_PINNED];
     int n_pinned;
 };
@@ -188,18 +189,6 @@ WF_OPS(WF_CUDA_OP)
 // GEMM's parts.
 wf_status wf_gemm_book_open(wf_cuda *cu); // reads the cache file, if any
 void wf_gemm_book_close(wf_cuda *cu);     // writes what is new
-wf_status wf_gemm_general(wf_cuda *cu, wf_stream *s, const wf_gemm_args *a);
-// Without a bias; k even, rows of 4-byte alignment, x and w of one dtype.
-wf_status wf_gemm_chain(wf_cuda *cu, wf_stream *s, const wf_gemm_args *a);
-bool wf_gemm_skinny_fits(const wf_gemm_args *a);
-wf_status wf_gemm_skinny(wf_cuda *cu, wf_stream *s, const wf_gemm_args *a, int variant);
-#define WF_GEMM_STREAM 4 // the variant after the skinny kernels' own
-bool wf_gemm_stream_fits(const wf_cuda *cu, const wf_gemm_args *a);
-wf_status wf_gemm_stream(wf_cuda *cu, wf_stream *s, const wf_gemm_args *a);
-#define WF_GEMM_RING       5 // the first of the ring kernels' variants
-#define WF_GEMM_N_VARIANTS 8
-bool wf_gemm_ring_fits(const wf_cuda *cu, const wf_gemm_args *a);
-wf_status wf_gemm_ring(wf_cuda *cu, wf_stream *s, const wf_gemm_args *a, int way);
 
 // Attention's parts: rows [0, n_decode) and the sequences after them. *out_done: it could.
 wf_status wf_attention_decode(wf_cuda *cu, wf_stream *s, const wf_attention_args *a);

@@ -46,7 +46,7 @@ static void own_gemms(void **state)
     static const int64_t rows[] = {1, 9, 16, 17, 31, 32, 33, 48, 63, 64};
     static const int64_t shapes[][2] = {{96, 768},  {136, 264},  {2200, 1088}, {72, 1792},
                                         {2120, 64}, {520, 4160}, {20000, 136}, {9000, 200}};
-    static const char *const kernels[] = {"gemm-4", "gemm-5", "gemm-6", "gemm-7"};
+    static const char *const kernels[] = {"stream", "ring-pairs-128", "ring-pairs-64", "ring-runs"};
     wf_backend *usual = op.be;
     if (op.act == WF_F32) return; // they are for 2 bytes
     for (size_t v = 0; v < sizeof kernels / sizeof *kernels; v++) {

@@ -1,0 +1,79 @@
+// What gemm is made of: cuBLASLt's products, the own kernels that compete with them, and the
+// measuring that chooses.
+//
+//   cuda_gemm.cu     the operation: finds the plan of a shape, adds biases and runs of k
+//   cuda_gemm_measure.cu    makes a plan: measures what may compute the shape
+//   cuda_gemm_lt.cu         one product by cuBLASLt
+//   cuda_gemm_own.cu        the table of own kernels, each in a file of its name
+//   cuda_gemm_book.h        the plans made so far
+#ifndef WF_KERNELS_CUDA_GEMM_CUH
+#define WF_KERNELS_CUDA_GEMM_CUH
+
+#include "kernels/cuda/cuda_gemm_book.h"
+#include "kernels/cuda/cuda_num.cuh"
+
+// ---- own kernels --------------------------------------------------------------------------------
+
+// A kernel of ours that measuring may choose where it fits: one row of the table.
+struct wf_gemm_own {
+    const char *name; // in logs, in the book, and for tests
+    bool (*fits)(const wf_cuda *cu, const wf_gemm_args *a);
+    wf_status (*run)(wf_cuda *cu, wf_stream *s, const wf_gemm_args *a);
+    // What it saves within a step by starting before its turn, which a measurement alone does not
+    // show. For few rows the best of 2, 6 and 20 for whole steps of 1 and 8 rows; for some rows
+    // from steps of 32, 48 and 64 rows with several choices of these numbers.
+    float early_us;
+};
+
+const wf_gemm_own *wf_gemm_owns(int *out_n); // the table. Local
+
+// The own kernels (cuda_gemm_skinny.cu, cuda_gemm_stream.cu, cuda_gemm_ring.cu).
+bool wf_gemm_skinny_fits(const wf_cuda *cu, const wf_gemm_args *a);
+wf_status wf_gemm_skinny_8x4(wf_cuda *cu, wf_stream *s, const wf_gemm_args *a);
+wf_status wf_gemm_skinny_8x6(wf_cuda *cu, wf_stream *s, const wf_gemm_args *a);
+wf_status wf_gemm_skinny_4x8(wf_cuda *cu, wf_stream *s, const wf_gemm_args *a);
+wf_status wf_gemm_skinny_tall(wf_cuda *cu, wf_stream *s, const wf_gemm_args *a);
+bool wf_gemm_stream_fits(const wf_cuda *cu, const wf_gemm_args *a);
+wf_status wf_gemm_stream(wf_cuda *cu, wf_stream *s, const wf_gemm_args *a);
+bool wf_gemm_ring_fits(const wf_cuda *cu, const wf_gemm_args *a);
+wf_status wf_gemm_ring_pairs_128(wf_cuda *cu, wf_stream *s, const wf_gemm_args *a);
+wf_status wf_gemm_ring_pairs_64(wf_cuda *cu, wf_stream *s, const wf_gemm_args *a);
+wf_status wf_gemm_ring_runs(wf_cuda *cu, wf_stream *s, const wf_gemm_args *a);
+
+// Any shape and mix of dtypes, and the chain that deterministic plans are held against: without a
+// bias; k even, rows of 4-byte alignment, x and w of one dtype (cuda_gemm_general.cu).
+wf_status wf_gemm_general(wf_cuda *cu, wf_stream *s, const wf_gemm_args *a);
+wf_status wf_gemm_chain(wf_cuda *cu, wf_stream *s, const wf_gemm_args *a);
+
+// ---- cuBLASLt -----------------------------------------------------------------------------------
+
+// Row-major y = x W^T is, column by column, Y = op(W) X with op(W) = transposed.
+struct wf_lt_problem {
+    cublasLtMatmulDescOpaque_t op;
+    cublasLtMatrixLayoutOpaque_t w, x, y;
+};
+
+bool wf_lt_fits(const wf_gemm_args *a);
+wf_status wf_lt_check(const wf_cuda *cu, cublasStatus_t rc);
+wf_status wf_lt_describe(const wf_cuda *cu, const wf_gemm_args *a, wf_lt_problem *p);
+// Fills `out` with at most `most` algorithms, the most promising first; returns how many.
+int wf_lt_propose(wf_cuda *cu, wf_lt_problem *p, cublasLtMatmulHeuristicResult_t *out, int most);
+// Whether an algorithm adds up every element in one chain of k, whatever the number of rows.
+bool wf_lt_one_chain(const cublasLtMatmulAlgo_t *algo);
+cublasStatus_t wf_lt_run(wf_cuda *cu, wf_stream *s, const wf_gemm_args *a, wf_lt_problem *p,
+                         const cublasLtMatmulAlgo_t *algo);
+
+// ---- plans --------------------------------------------------------------------------------------
+
+// Completes a plan of which the key is set with what computes `a` fastest. WF_NO_MEMORY: the KV
+// cache has left no room to measure. Blocks.
+wf_status wf_gemm_measure(wf_cuda *cu, wf_stream *s, const wf_gemm_args *a, wf_gemm_plan *plan);
+// The same without measuring: cuBLASLt's first proposal, which the book does not store.
+wf_status wf_gemm_take_first(wf_cuda *cu, const wf_gemm_args *a, wf_gemm_plan *plan);
+
+static inline int32_t wf_gemm_runs_of(const wf_gemm_args *a)
+{
+    return a->k_runs > 1 ? a->k_runs : 1;
+}
+
+#endif
