@@ -29,10 +29,10 @@ static counts count_all(const wf_arch *a, int32_t tp_size)
     return all;
 }
 
-void wf_arch_bytes(const wf_arch *arch, wf_dtype dtype, int32_t tp_size, int32_t max_context,
-                   wf_arch_memory *out)
+void wf_arch_bytes(const wf_arch *arch, const wf_numerics *num, int32_t tp_size,
+                   int32_t max_context, wf_arch_memory *out)
 {
-    uint64_t each = wf_dtype_bytes(dtype), kv = 0;
+    uint64_t each = wf_dtype_bytes(num->weight), kv = 0;
     uint64_t rotary =
         (uint64_t)(max_context ? max_context : arch->max_context) * (uint64_t)arch->rotary_dim;
     counts whole = count_all(arch, 1), mine = count_all(arch, tp_size);
@@ -41,7 +41,7 @@ void wf_arch_bytes(const wf_arch *arch, wf_dtype dtype, int32_t tp_size, int32_t
     *out = (wf_arch_memory){
         .n_params = whole.matrices + whole.vectors,
         .weight_bytes = mine.matrices * each + (mine.vectors + rotary) * sizeof(float),
-        .kv_bytes_per_token = kv * each,
+        .kv_bytes_per_token = kv * wf_dtype_bytes(num->kv),
         .step_read_bytes = mine.step * each + mine.vectors * sizeof(float),
     };
 }

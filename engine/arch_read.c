@@ -159,20 +159,15 @@ static void read_activation(wf_arch_reader *r, wf_arch *a)
 
 static void read_dtype(wf_arch_reader *r, wf_arch *a)
 {
-    static const struct {
-        const char *name;
-        wf_dtype dtype;
-    } names[] = {{"float32", WF_F32}, {"bfloat16", WF_BF16}, {"float16", WF_F16}};
     const char *key = wf_json_has(r->root, "dtype") ? "dtype" : "torch_dtype";
     const char *name;
     if (wf_arch_noted(r, wf_json_get_string_or(r->root, key, "float32", &name))) return;
     if (strncmp(name, "torch.", 6) == 0) name += 6;
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        if (strcmp(name, names[i].name) == 0) {
-            a->dtype = names[i].dtype;
+    for (int i = 0; i < WF_N_DTYPES; i++)
+        if (strcmp(name, wf_format_of((wf_dtype)i)->long_name) == 0) {
+            a->dtype = (wf_dtype)i;
             return;
         }
-    }
     wf_arch_noted(r, wf_json_fail(wf_json_find(r->root, key),
                                   "'%.32s' is not a dtype weights can have here (float32, "
                                   "bfloat16, float16)",

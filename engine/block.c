@@ -22,7 +22,7 @@ int64_t wf_block_kv_numbers(const wf_arch *arch, int32_t i_layer, int32_t tp_siz
 
 wf_matrix wf_block_matrix(const wf_forward *f, void *data, int64_t n_rows, size_t n_cols)
 {
-    return wf_matrix_of(data, f->act, n_rows, (int64_t)n_cols);
+    return wf_matrix_of(data, f->num.act, n_rows, (int64_t)n_cols);
 }
 
 wf_status wf_block_sum(wf_forward *f, wf_matrix m)
@@ -50,7 +50,7 @@ wf_status wf_block_norm(wf_forward *f, const wf_param *w, wf_matrix x, void *add
     y.data = out;
     if (added) {
         residual = x;
-        in = wf_matrix_of(added, f->sum, x.n_rows, x.n_cols);
+        in = wf_matrix_of(added, f->num.sum, x.n_rows, x.n_cols);
     }
     if (f->m->arch.family->norm == WF_NORM_LAYER) return layernorm(f, w, in, residual, y);
     wf_rmsnorm_args a = {
@@ -67,7 +67,7 @@ wf_status wf_block_gemm(wf_forward *f, wf_matrix x, const wf_param *w, wf_matrix
 
 wf_status wf_block_gemm_part(wf_forward *f, wf_matrix x, const wf_param *w, void *y)
 {
-    wf_matrix part = wf_matrix_of(y, f->sum, x.n_rows, (int64_t)f->s.hidden);
+    wf_matrix part = wf_matrix_of(y, f->num.sum, x.n_rows, (int64_t)f->s.hidden);
     return f->be->ops->gemm(
         f->be, f->stream,
         &(wf_gemm_args){.x = x, .w = w->matrix, .bias = w->bias, .y = part, .k_runs = f->k_runs});

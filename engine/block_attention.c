@@ -32,7 +32,7 @@ static wf_kv layer_kv(const wf_forward *f, int32_t i_layer)
     int32_t n_kv_heads = f->m->layers[i_layer].share.n_kv_heads;
     int64_t head = (int64_t)f->cfg.page_tokens * a->head_dim;
     return (wf_kv){.base = (char *)f->kv + f->kv_at[i_layer],
-                   .dtype = f->m->dtype,
+                   .dtype = f->num.kv,
                    .page_tokens = f->cfg.page_tokens,
                    .n_kv_heads = n_kv_heads,
                    .head_dim = a->head_dim,

@@ -124,7 +124,7 @@ static wf_status create_forward(wf_engine *e, wf_backend *be, const wf_model *m)
                        e->cfg.max_context, m->max_context);
     WF_TRY(find_limits(e, m->tp_size, be->ops->capture_begin != NULL));
     e->page_bytes =
-        (int64_t)wf_forward_page_bytes(&m->arch, m->tp_size, e->cfg.page_tokens, m->dtype);
+        (int64_t)wf_forward_page_bytes(&m->arch, m->tp_size, e->cfg.page_tokens, info.numerics.kv);
     WF_TRY(agree_on_pages(e, e->page_bytes, e->limits.forward.slot_pages));
     e->limits.forward.n_pages = e->kv_pages_total;
     WF_TRY(wf_forward_create(be, m, e->comm, &e->limits.forward, &e->forward));

@@ -29,7 +29,7 @@ static wf_status alloc_buffers(wf_forward *f)
 static wf_status place_kv(wf_forward *f)
 {
     const wf_arch *a = &f->m->arch;
-    int64_t token_bytes = (int64_t)wf_dtype_bytes(f->m->dtype);
+    int64_t token_bytes = (int64_t)wf_dtype_bytes(f->num.kv);
     int64_t n_tokens = (int64_t)(f->cfg.n_pages + f->cfg.pad) * f->cfg.page_tokens;
     WF_TRY(wf_alloc((size_t)a->n_layers + 1, sizeof *f->kv_at, &f->kv_at));
     for (int32_t i = 0; i < a->n_layers; i++)
@@ -106,10 +106,10 @@ static wf_status set_up(wf_forward *f)
     const wf_arch *a = &f->m->arch;
     wf_backend_info info;
     WF_TRY(f->be->ops->info(f->be, &info));
-    f->act = info.act_dtype;
-    f->s = wf_forward_shape_of(a, f->m->tp_size, &f->cfg, wf_dtype_bytes(f->act));
+    f->num = info.numerics;
+    f->s = wf_forward_shape_of(a, f->m->tp_size, &f->cfg, wf_dtype_bytes(f->num.act));
     f->k_runs = wf_forward_k_runs(a, f->m->tp_size, &f->cfg);
-    f->sum = f->k_runs > 0 ? WF_F32 : f->act;
+    if (f->k_runs > 0) f->num.sum = WF_F32;
     WF_TRY(place_kv(f));
     WF_TRY(f->be->ops->stream_create(f->be, &f->stream));
     WF_TRY(alloc_buffers(f));

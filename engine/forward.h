@@ -54,14 +54,13 @@ char *wf_forward_size_gap(const wf_arch *arch, int32_t tp_size, char *text, size
 // Bytes of device memory beside weights and KV pages (activations, logits, row arrays, the page of
 // padding rows). Pure.
 uint64_t wf_forward_workspace_bytes(const wf_arch *arch, int32_t tp_size,
-                                    const wf_forward_config *config, wf_dtype dtype,
-                                    size_t act_bytes);
+                                    const wf_forward_config *config, const wf_numerics *num);
 
 // Captured steps so far. Local.
 int32_t wf_forward_n_graphs(const wf_forward *f);
 
 // Bytes of one KV page over all layers. Pure.
 uint64_t wf_forward_page_bytes(const wf_arch *arch, int32_t tp_size, int32_t page_tokens,
-                               wf_dtype dtype);
+                               wf_dtype kv);
 
 #endif

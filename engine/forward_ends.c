@@ -40,8 +40,8 @@ static wf_status head(wf_forward *f, const wf_forward_step *st, wf_matrix *out)
     wf_matrix last_x = wf_block_matrix(f, f->b.last_x, st->n_samples, f->s.hidden), last_n = last_x;
     last_n.data = f->b.last_n;
     WF_TRY(gather(f, x, index, last_x));
-    WF_TRY(gather(f, wf_matrix_of(f->b.y, f->sum, st->n_tokens, cols), index,
-                  wf_matrix_of(f->b.last_y, f->sum, st->n_samples, cols)));
+    WF_TRY(gather(f, wf_matrix_of(f->b.y, f->num.sum, st->n_tokens, cols), index,
+                  wf_matrix_of(f->b.last_y, f->num.sum, st->n_samples, cols)));
     WF_TRY(wf_block_norm(f, &f->m->final_norm, last_x, f->b.last_y, f->b.last_n));
     *out = wf_matrix_of(f->b.slice, WF_F32, st->n_samples, (int64_t)f->s.slice_cols);
     return wf_block_gemm(f, last_n, &f->m->head, *out);

@@ -78,8 +78,8 @@ struct wf_forward {
     const wf_model *m;
     wf_comm *comm;
     wf_forward_config cfg;
-    wf_dtype act, sum; // of activations, and of what is summed over the group
-    int32_t k_runs;    // of the GEMMs whose results are summed (ops.h)
+    wf_numerics num; // sum: f32 where k_runs > 0
+    int32_t k_runs;  // of the GEMMs whose results are summed (ops.h)
     wf_forward_shape s;
     wf_forward_buffers b;
     void *scratch[WF_N_BLOCKS][WF_BLOCK_SCRATCH]; // of blocks

@@ -112,19 +112,18 @@ wf_forward_bytes wf_forward_bytes_of(const wf_arch *arch, const wf_forward_shape
 }
 
 uint64_t wf_forward_workspace_bytes(const wf_arch *arch, int32_t tp_size,
-                                    const wf_forward_config *config, wf_dtype dtype,
-                                    size_t act_bytes)
+                                    const wf_forward_config *config, const wf_numerics *num)
 {
-    wf_forward_shape s = wf_forward_shape_of(arch, tp_size, config, act_bytes);
-    uint64_t page = wf_forward_page_bytes(arch, tp_size, config->page_tokens, dtype);
+    wf_forward_shape s = wf_forward_shape_of(arch, tp_size, config, wf_dtype_bytes(num->act));
+    uint64_t page = wf_forward_page_bytes(arch, tp_size, config->page_tokens, num->kv);
     return wf_forward_bytes_of(arch, &s).total + (config->pad ? page : 0);
 }
 
 uint64_t wf_forward_page_bytes(const wf_arch *arch, int32_t tp_size, int32_t page_tokens,
-                               wf_dtype dtype)
+                               wf_dtype kv)
 {
     uint64_t numbers = 0;
     for (int32_t i = 0; i < arch->n_layers; i++)
         numbers += (uint64_t)wf_block_kv_numbers(arch, i, tp_size);
-    return numbers * (uint64_t)page_tokens * wf_dtype_bytes(dtype);
+    return numbers * (uint64_t)page_tokens * wf_dtype_bytes(kv);
 }

@@ -14,6 +14,13 @@ wf_dtype wf_model_resolve_dtype(const wf_arch *arch, int dtype)
     return dtype == WF_MODEL_DTYPE_AUTO ? arch->dtype : (wf_dtype)dtype;
 }
 
+wf_numerics wf_model_resolve_numerics(const wf_arch *arch, int dtype, int kv_dtype)
+{
+    wf_numerics n = wf_numerics_of(wf_model_resolve_dtype(arch, dtype));
+    if (kv_dtype != WF_MODEL_DTYPE_AUTO) n.kv = (wf_dtype)kv_dtype;
+    return n;
+}
+
 static wf_status check_config(const wf_arch *arch, const wf_model_config *config)
 {
     if (config->tp_rank < 0 || config->tp_rank >= config->tp_size) {

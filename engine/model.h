@@ -83,6 +83,8 @@ typedef struct wf_model {
 
 // The dtype that a config's `dtype` means for this model. Needed before the back end is created.
 wf_dtype wf_model_resolve_dtype(const wf_arch *arch, int dtype);
+// The formats of weights and KV that `dtype` and `kv_dtype` mean; KV's auto: the weights' own.
+wf_numerics wf_model_resolve_numerics(const wf_arch *arch, int dtype, int kv_dtype);
 
 // Loads this rank's slice of `folder` (opened with weights) onto `be`. Rows that pad the vocabulary
 // are zero in a loaded model, and never to be read as tokens in any. With folder NULL the weights

@@ -84,14 +84,14 @@ wf_arch_layer wf_arch_layer_share(const wf_arch *arch, int32_t i_layer, int32_t 
 // What the fullest rank (rank 0) of tp_size keeps. Vocabulary slices are padded to equal rows.
 typedef struct wf_arch_memory {
     uint64_t n_params;     // of the whole model, tied weights once
-    uint64_t weight_bytes; // per rank: matrices in `dtype`; norms, biases, rotary tables in f32
-    uint64_t kv_bytes_per_token; // per rank, all layers, K and V in `dtype`
+    uint64_t weight_bytes; // per rank: matrices in num->weight; norms, biases, rotary tables in f32
+    uint64_t kv_bytes_per_token; // per rank, all layers, K and V in num->kv
     uint64_t step_read_bytes; // weights one decode step reads, per rank (embedding rows left out)
 } wf_arch_memory;
 
 // `max_context` sizes the rotary tables (0: the model's). tp_size must pass wf_arch_check_tp.
-void wf_arch_bytes(const wf_arch *arch, wf_dtype dtype, int32_t tp_size, int32_t max_context,
-                   wf_arch_memory *out);
+void wf_arch_bytes(const wf_arch *arch, const wf_numerics *num, int32_t tp_size,
+                   int32_t max_context, wf_arch_memory *out);
 
 // Rows of the vocabulary on each rank: ceil(n_vocab / tp_size). Rank r holds tokens from
 // r * slice; the last ranks may hold fewer real ones, the rest of their rows is padding.

@@ -3,6 +3,7 @@
 #include "engine/model_check.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "engine/model_parts.h"
 #include "io/base/arena.h"
@@ -16,21 +17,14 @@ typedef struct checker {
 
 wf_status wf_model_dtype_of(const wf_hf_tensor *found, wf_dtype *out)
 {
-    switch (found->tensor->dtype) {
-    case WF_ST_F32:
-        *out = WF_F32;
-        return WF_OK;
-    case WF_ST_BF16:
-        *out = WF_BF16;
-        return WF_OK;
-    case WF_ST_F16:
-        *out = WF_F16;
-        return WF_OK;
-    default:
-        return wf_fail(WF_DATA, "%s: %s: dtype %s; weights must be F32, BF16 or F16",
-                       wf_safetensors_path(found->file), found->tensor->name,
-                       wf_st_dtype_name(found->tensor->dtype));
-    }
+    const char *is = wf_st_dtype_name(found->tensor->dtype);
+    for (int i = 0; i < WF_N_DTYPES; i++)
+        if (strcmp(is, wf_format_of((wf_dtype)i)->stored) == 0) {
+            *out = (wf_dtype)i;
+            return WF_OK;
+        }
+    return wf_fail(WF_DATA, "%s: %s: dtype %s; weights must be F32, BF16 or F16",
+                   wf_safetensors_path(found->file), found->tensor->name, is);
 }
 
 static wf_status check_shape(const wf_hf_tensor *found, int rank, const int64_t *shape)

@@ -157,8 +157,12 @@ static wf_status load_piece(wf_loader *l, const wf_slice *s, const source *from,
         WF_TRY(block(l, &b, &rows));
         if (l->dry) continue;
         const char *values = (const char *)rows + (size_t)s->col * each;
-        WF_TRY(l->be->ops->weight_load(l->be, weight, dst_row + row, n, values, from->dtype,
-                                       from->n_cols));
+        const wf_weight_block part = {.i_row = dst_row + row,
+                                      .n_rows = n,
+                                      .src = values,
+                                      .src_dtype = from->dtype,
+                                      .src_stride = from->n_cols};
+        WF_TRY(l->be->ops->weight_load(l->be, weight, &part));
     }
     return WF_OK;
 }
@@ -168,8 +172,10 @@ static wf_status load_zeros(wf_loader *l, const wf_slice *s, int64_t dst_row, wf
 {
     if (dst_row == s->n_rows) return WF_OK;
     memset(l->staging, 0, (size_t)s->n_cols * wf_dtype_bytes(l->dtype));
-    for (int64_t row = dst_row; row < s->n_rows; row++)
-        WF_TRY(l->be->ops->weight_load(l->be, weight, row, 1, l->staging, l->dtype, s->n_cols));
+    wf_weight_block zeros = {
+        .n_rows = 1, .src = l->staging, .src_dtype = l->dtype, .src_stride = s->n_cols};
+    for (zeros.i_row = dst_row; zeros.i_row < s->n_rows; zeros.i_row++)
+        WF_TRY(l->be->ops->weight_load(l->be, weight, &zeros));
     return WF_OK;
 }
 
@@ -209,8 +215,10 @@ static wf_status fill_matrix(wf_loader *l, const wf_slice *s, wf_weight **out)
 {
     WF_TRY(begin_part(l));
     if (l->dry) return load_matrix(l, s, NULL);
-    WF_TRY(l->be->ops->weight_create(l->be, l->dtype, s->n_rows, s->n_cols, out));
-    l->report.weight_bytes += (uint64_t)s->n_rows * (uint64_t)s->n_cols * wf_dtype_bytes(l->dtype);
+    const wf_weight_shape shape = {
+        .dtype = l->dtype, .n_groups = 1, .n_rows = s->n_rows, .n_cols = s->n_cols};
+    WF_TRY(l->be->ops->weight_create(l->be, &shape, out));
+    l->report.weight_bytes += wf_format_bytes(l->dtype, s->n_rows, s->n_cols);
     // The model owns the weight from here.
     return l->folder ? load_matrix(l, s, *out) : make_random(l, s, *out);
 }

@@ -8,17 +8,34 @@
 #include "kernels/cuda/module.h"
 #include "kernels/ref/ref.h"
 
-// A back end registers with one row: its table, or how to get it where a module has it.
+// A back end registers with one row: its table, or how to get it where a module has it, and which
+// number formats it computes together.
 typedef struct row {
     const char *name;
     const wf_backend_ops *ops;
     wf_status (*open)(const wf_backend_ops **out);
+    uint32_t formats; // bits of those its kernels read
+    wf_status (*numerics)(wf_numerics *n);
 } row;
 
+#define BIT(format) (1u << WF_##format)
+#define PLAIN       (BIT(F32) | BIT(BF16) | BIT(F16))
+#define ALL         ((1u << WF_N_DTYPES) - 1)
+
+// Host kernels convert to f32 as they load, whatever the format.
+static wf_status host_numerics(wf_numerics *n)
+{
+    n->act = n->sum = WF_F32;
+    return WF_OK;
+}
+
 static const row rows[] = {
-    {.name = "ref", .ops = &wf_ref_ops},
-    {.name = "cpu", .ops = &wf_cpu_ops},
-    {.name = "cuda", .open = wf_cuda_module_backend},
+    {.name = "ref", .ops = &wf_ref_ops, .formats = ALL, .numerics = host_numerics},
+    {.name = "cpu", .ops = &wf_cpu_ops, .formats = PLAIN, .numerics = host_numerics},
+    {.name = "cuda",
+     .open = wf_cuda_module_backend,
+     .formats = PLAIN,
+     .numerics = wf_cuda_numerics},
 };
 enum { N_ROWS = sizeof rows / sizeof *rows };
 
@@ -92,16 +109,49 @@ static wf_status unknown(const char *name)
                    names);
 }
 
+static wf_status find(const char *name, const row **out)
+{
+    for (size_t i = 0; i < N_ROWS; i++)
+        if (strcmp(name, rows[i].name) == 0) {
+            *out = &rows[i];
+            return WF_OK;
+        }
+    return unknown(name);
+}
+
+static wf_status check_format(const row *r, const char *what, wf_dtype format)
+{
+    if (wf_format_of(format) == NULL)
+        return wf_fail(WF_INTERNAL, "%s: number format %d", what, (int)format);
+    if (r->formats >> format & 1u) return WF_OK;
+    return wf_fail(WF_CONFIG, "%s: back end %s has no kernels that read %s", what, r->name,
+                   wf_dtype_name(format));
+}
+
+static wf_status resolve(const row *r, wf_numerics *n)
+{
+    WF_TRY(check_format(r, "model.dtype", n->weight));
+    WF_TRY(check_format(r, "model.kv_dtype", n->kv));
+    return r->numerics(n);
+}
+
+wf_status wf_backend_numerics(const char *name, wf_numerics *numerics)
+{
+    const row *r = NULL;
+    WF_TRY(find(name, &r));
+    return resolve(r, numerics);
+}
+
 wf_status wf_backend_create(const char *name, const wf_backend_config *config, wf_backend **out)
 {
-    size_t i = 0;
-    while (i < N_ROWS && strcmp(name, rows[i].name) != 0)
-        i++;
-    if (i == N_ROWS) return unknown(name);
-    const wf_backend_ops *ops = rows[i].ops;
-    if (rows[i].open != NULL) WF_TRY(rows[i].open(&ops));
+    const row *r = NULL;
+    wf_backend_config full = *config;
+    WF_TRY(find(name, &r));
+    WF_TRY(resolve(r, &full.numerics));
+    const wf_backend_ops *ops = r->ops;
+    if (r->open != NULL) WF_TRY(r->open(&ops));
     WF_TRY(wf_backend_check(ops));
-    return ops->create(config, out);
+    return ops->create(&full, out);
 }
 
 void wf_backend_destroy(wf_backend *be)

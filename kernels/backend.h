@@ -25,7 +25,7 @@ typedef struct wf_graph wf_graph;   // a captured step
 typedef struct wf_backend_config {
     int device;           // index among the devices this process sees
     int n_threads;        // host threads; 0: as many as the process may use
-    wf_dtype model_dtype; // dtype weights and KV are kept in
+    wf_numerics numerics; // weight and kv: as asked; act and sum are the back end's to say
     const char *isa;      // cpu: NULL best, "avx512", "avx2", "portable"; cuda, for tests: NULL or
                           // "stream", an own GEMM kernel, to be taken wherever it fits
     bool deterministic;   // cuda: a row's results never depend on its batch (ref, cpu: always so)
@@ -36,9 +36,31 @@ typedef struct wf_backend_info {
     char device[96];                  // "AMD EPYC 9354, avx512, 2 threads"
     bool host_memory;                 // buffers are host addresses
     bool async;                       // operations run behind the host; capture is available
-    wf_dtype act_dtype;               // dtype of activations
+    wf_numerics numerics;             // as it computes
     uint64_t free_bytes, total_bytes; // device memory now
 } wf_backend_info;
+
+// What a weight is made as; every back end's own weight begins with this one.
+struct wf_weight {
+    wf_dtype dtype;   // a number format, with the scales that it has
+    int32_t n_groups; // matrices of one shape, such as experts; no operation takes more than 1
+    int64_t n_rows, n_cols;
+};
+typedef struct wf_weight wf_weight_shape;
+
+typedef enum wf_weight_part {
+    WF_WEIGHT_DATA, // [n_groups][n_rows][n_cols]
+    WF_WEIGHT_SCALE // f32, one for each block of the format (tensor.h)
+} wf_weight_part;
+
+// Rows of one part of a weight, in host memory.
+typedef struct wf_weight_block {
+    wf_weight_part part;
+    int64_t i_row, n_rows;
+    const void *src; // [n_rows] rows, src_stride elements apart
+    wf_dtype src_dtype;
+    int64_t src_stride;
+} wf_weight_block;
 
 typedef struct wf_backend_ops {
     const char *name;
@@ -54,14 +76,11 @@ typedef struct wf_backend_ops {
     wf_status (*upload)(wf_backend *be, wf_stream *s, void *dst, const void *src, size_t bytes);
     wf_status (*download)(wf_backend *be, wf_stream *s, void *dst, const void *src, size_t bytes);
 
-    // Weights: [n_rows, n_cols] in the back end's own layout. load copies a block of rows from host
-    // memory, converting src_dtype; src rows are src_stride elements apart. random fills with mean
-    // 0, deviation std and a normal's shape (random.h), keyed by seed and element: the same matrix
-    // on every back end.
-    wf_status (*weight_create)(wf_backend *be, wf_dtype dtype, int64_t n_rows, int64_t n_cols,
-                               wf_weight **out);
-    wf_status (*weight_load)(wf_backend *be, wf_weight *w, int64_t i_row, int64_t n_rows,
-                             const void *src, wf_dtype src_dtype, int64_t src_stride);
+    // Weights, in the back end's own layout. load copies a block of rows of one part from host
+    // memory, converting. random fills with mean 0, deviation std and a normal's shape (random.h),
+    // keyed by seed and element: the same matrix on every back end.
+    wf_status (*weight_create)(wf_backend *be, const wf_weight_shape *shape, wf_weight **out);
+    wf_status (*weight_load)(wf_backend *be, wf_weight *w, const wf_weight_block *block);
     wf_status (*weight_random)(wf_backend *be, wf_weight *w, uint64_t seed, float std);
     void (*weight_destroy)(wf_backend *be, wf_weight *w);
 
@@ -101,16 +120,15 @@ struct wf_backend {
     const wf_backend_ops *ops;
 };
 
-// Every back end's own weight begins with this one.
-struct wf_weight {
-    wf_dtype dtype;
-    int64_t n_rows, n_cols;
-};
-
 // Creates the back end called `name` ("ref", "cpu", "cuda"). Caller owns *out. Errors: WF_CONFIG
 // (no such name), WF_NOT_BUILT (built without it: says which CMake option), WF_DEVICE (no device),
-// WF_NO_MEMORY, those of wf_backend_check.
+// WF_NO_MEMORY, those of wf_backend_check and wf_backend_numerics.
 wf_status wf_backend_create(const char *name, const wf_backend_config *config, wf_backend **out);
+
+// What the back end called `name` keeps and sums its numbers in, given the formats of weights and
+// KV: sets act and sum. Pure: no device is asked. WF_CONFIG: it cannot compute these together, or
+// there is no such back end.
+wf_status wf_backend_numerics(const char *name, wf_numerics *numerics);
 
 // Whether a table has every entry it must have. WF_INTERNAL names the first that is missing.
 wf_status wf_backend_check(const wf_backend_ops *ops);

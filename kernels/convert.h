@@ -5,6 +5,7 @@
 #define WF_KERNELS_CONVERT_H
 
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "kernels/tensor.h"
@@ -65,32 +66,86 @@ static inline uint16_t wf_f32_to_f16(float x)
     return (uint16_t)(sign | (bits + 0xfffu + ((bits >> 13) & 1u)) >> 13);
 }
 
+// Number i of an array: the load and store of the table's rows (tensor.h).
+static inline float wf_f32_load(const void *data, int64_t i)
+{
+    return ((const float *)data)[i];
+}
+
+static inline void wf_f32_store(void *data, int64_t i, float x)
+{
+    ((float *)data)[i] = x;
+}
+
+static inline float wf_bf16_load(const void *data, int64_t i)
+{
+    return wf_bf16_to_f32(((const uint16_t *)data)[i]);
+}
+
+static inline void wf_bf16_store(void *data, int64_t i, float x)
+{
+    ((uint16_t *)data)[i] = wf_f32_to_bf16(x);
+}
+
+static inline float wf_f16_load(const void *data, int64_t i)
+{
+    return wf_f16_to_f32(((const uint16_t *)data)[i]);
+}
+
+static inline void wf_f16_store(void *data, int64_t i, float x)
+{
+    ((uint16_t *)data)[i] = wf_f32_to_f16(x);
+}
+
+// A number that stands for no format: a mistake of ours that must not become wrong numbers.
+__attribute__((noreturn, cold)) static inline void wf_no_such_format(void)
+{
+    abort();
+}
+
+// Bits of one number: a constant where dtype is.
+static inline int32_t wf_bits_of(wf_dtype dtype)
+{
+    switch (dtype) {
+#define WF_FORMAT_BITS(name, words, long_words, bits, ...)                                         \
+    case WF_##name:                                                                                \
+        return bits;
+        WF_FORMATS(WF_FORMAT_BITS)
+#undef WF_FORMAT_BITS
+    case WF_N_DTYPES:
+        break;
+    }
+    wf_no_such_format();
+}
+
 // Element i of an array of the given dtype.
 static inline float wf_load_f32(const void *data, wf_dtype dtype, int64_t i)
 {
     switch (dtype) {
-    case WF_BF16:
-        return wf_bf16_to_f32(((const uint16_t *)data)[i]);
-    case WF_F16:
-        return wf_f16_to_f32(((const uint16_t *)data)[i]);
-    default:
-        return ((const float *)data)[i];
+#define WF_FORMAT_LOAD(name, words, long_words, bits, rows, cols, load, store)                     \
+    case WF_##name:                                                                                \
+        return load(data, i);
+        WF_FORMATS(WF_FORMAT_LOAD)
+#undef WF_FORMAT_LOAD
+    case WF_N_DTYPES:
+        break;
     }
+    wf_no_such_format();
 }
 
 static inline void wf_store_f32(void *data, wf_dtype dtype, int64_t i, float x)
 {
     switch (dtype) {
-    case WF_BF16:
-        ((uint16_t *)data)[i] = wf_f32_to_bf16(x);
-        break;
-    case WF_F16:
-        ((uint16_t *)data)[i] = wf_f32_to_f16(x);
-        break;
-    default:
-        ((float *)data)[i] = x;
+#define WF_FORMAT_STORE(name, words, long_words, bits, rows, cols, load, store)                    \
+    case WF_##name:                                                                                \
+        store(data, i, x);                                                                         \
+        return;
+        WF_FORMATS(WF_FORMAT_STORE)
+#undef WF_FORMAT_STORE
+    case WF_N_DTYPES:
         break;
     }
+    wf_no_such_format();
 }
 
 // Copies n elements, converting where the dtypes differ.

@@ -3,8 +3,6 @@
 
 #include <inttypes.h>
 
-#include "kernels/backend.h"
-
 static wf_status check_matrix(const char *op, const char *name, const wf_matrix *m)
 {
     if (m->n_rows < 0 || m->n_cols < 0 || (m->n_rows > 1 && m->stride < m->n_cols))
@@ -35,14 +33,33 @@ static wf_status check_shape(const char *op, const char *name, const wf_matrix *
     return WF_OK;
 }
 
-wf_status wf_check_weight_block(const wf_weight *w, int64_t i_row, int64_t n_rows,
-                                int64_t src_stride)
+wf_status wf_check_weight_shape(const wf_weight_shape *shape)
 {
-    if (i_row < 0 || n_rows < 0 || i_row > w->n_rows - n_rows || src_stride < w->n_cols)
+    if (wf_format_of(shape->dtype) == NULL)
+        return wf_fail(WF_INTERNAL, "weight_create: no number format has number %d",
+                       (int)shape->dtype);
+    if (shape->n_groups != 1 || shape->n_rows < 0 || shape->n_cols < 0)
+        return wf_fail(WF_INTERNAL,
+                       "weight_create: %d matrices of %" PRId64 " x %" PRId64
+                       ": operations take one matrix",
+                       shape->n_groups, shape->n_rows, shape->n_cols);
+    return WF_OK;
+}
+
+wf_status wf_check_weight_block(const wf_weight *w, const wf_weight_block *b)
+{
+    if (b->part != WF_WEIGHT_DATA)
+        return wf_fail(WF_INTERNAL, "weight_load: numbers in %s have no scales",
+                       wf_dtype_name(w->dtype));
+    if (wf_format_of(b->src_dtype) == NULL)
+        return wf_fail(WF_INTERNAL, "weight_load: no number format has number %d",
+                       (int)b->src_dtype);
+    if (b->i_row < 0 || b->n_rows < 0 || b->i_row > w->n_rows - b->n_rows ||
+        b->src_stride < w->n_cols)
         return wf_fail(WF_INTERNAL,
                        "weight_load: rows %" PRId64 " + %" PRId64 " with stride %" PRId64
                        " do not fit a matrix of %" PRId64 " x %" PRId64,
-                       i_row, n_rows, src_stride, w->n_rows, w->n_cols);
+                       b->i_row, b->n_rows, b->src_stride, w->n_rows, w->n_cols);
     return WF_OK;
 }
 
@@ -109,6 +126,8 @@ wf_status wf_check_add(const wf_add_args *a, wf_dtype act)
 
 static wf_status check_kv(const char *op, const wf_batch *b, const wf_kv *kv, int32_t n_heads)
 {
+    if (wf_format_of(kv->dtype) == NULL)
+        return wf_fail(WF_INTERNAL, "%s: KV in number format %d", op, (int)kv->dtype);
     if (kv->page_tokens < 1 || kv->n_kv_heads < 1 || n_heads < 1 || n_heads % kv->n_kv_heads != 0)
         return wf_fail(WF_INTERNAL, "%s: %d heads over %d KV heads in pages of %d tokens", op,
                        n_heads, kv->n_kv_heads, kv->page_tokens);

@@ -7,10 +7,10 @@
 #define WF_KERNELS_OP_CHECK_H
 
 #include "io/base/status.h"
-#include "kernels/ops.h"
+#include "kernels/backend.h"
 
-wf_status wf_check_weight_block(const wf_weight *w, int64_t i_row, int64_t n_rows,
-                                int64_t src_stride);
+wf_status wf_check_weight_shape(const wf_weight_shape *shape);
+wf_status wf_check_weight_block(const wf_weight *w, const wf_weight_block *block);
 
 #define WF_OP_CHECK(op, args) wf_status wf_check_##op(const args *a, wf_dtype act);
 WF_OPS(WF_OP_CHECK)

@@ -2,8 +2,9 @@
 //
 // All pointers are device addresses of the back end unless marked [host]. T = tokens packed in the
 // step, S = sequences in the step, R = row slots of the engine, V = vocabulary (this rank's slice
-// where said). Activations are `act` (wf_backend_info.act_dtype: f32 on the CPU, the model's dtype
-// on a GPU); norms, sums and softmax accumulate in f32. Outputs never alias inputs unless said.
+// where said). Activations are `act` (wf_backend_info.numerics.act: f32 on the CPU, the model's
+// dtype on a GPU); norms, sums and softmax accumulate in f32. Outputs never alias inputs unless
+// said.
 #ifndef WF_KERNELS_OPS_H
 #define WF_KERNELS_OPS_H
 

@@ -195,10 +195,11 @@ static wf_status measure_copy(wf_profile *p, int64_t page_bytes)
 // A square product of n.
 static wf_status measure_product(wf_profile *p, wf_dtype act, int64_t n, double *out_ns)
 {
+    const wf_weight_shape shape = {.dtype = act, .n_groups = 1, .n_rows = n, .n_cols = n};
     wf_weight *w = NULL;
     void *x = NULL, *y = NULL;
     size_t bytes = (size_t)(n * n) * wf_dtype_bytes(act);
-    wf_status st = p->inner->weight_create(p->be, act, n, n, &w);
+    wf_status st = p->inner->weight_create(p->be, &shape, &w);
     if (st == WF_OK) st = p->inner->weight_random(p->be, w, 1, 1.0f);
     if (st == WF_OK) st = p->inner->alloc(p->be, bytes, &x);
     if (st == WF_OK) st = p->inner->alloc(p->be, bytes, &y);
@@ -219,7 +220,7 @@ static wf_status measure_limits(wf_profile *p)
     WF_TRY(p->inner->info(p->be, &info));
     WF_TRY(measure_copy(p, info.host_memory ? 1 << 20 : 8 << 20));
     for (int64_t n = 512; n <= 8192 && ns < 2e6; n *= 2) // until it takes 2 ms
-        WF_TRY(measure_product(p, info.act_dtype, n, &ns));
+        WF_TRY(measure_product(p, info.numerics.act, n, &ns));
     return WF_OK;
 }
 

@@ -10,7 +10,7 @@ static double bytes_of(const wf_matrix *m)
 
 static double weight_bytes(const wf_weight *w)
 {
-    return (double)(w->n_rows * w->n_cols) * (double)wf_dtype_bytes(w->dtype);
+    return (double)wf_format_bytes(w->dtype, w->n_rows, w->n_cols);
 }
 
 wf_op_cost wf_cost_token_ids(const wf_token_ids_args *a)

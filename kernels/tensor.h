@@ -10,22 +10,54 @@
 #include <stddef.h>
 #include <stdint.h>
 
-// X(name, bytes, words)
-#define WF_DTYPE_TABLE(X)                                                                          \
-    X(F32, 4, "f32")                                                                               \
-    X(BF16, 2, "bf16")                                                                             \
-    X(F16, 2, "f16")
+// Number formats, a row each: X(NAME, short, long, bits, block rows, block columns, load, store).
+//
+//   NAME          wf_dtype WF_NAME; checkpoints (safetensors) say NAME
+//   short, long   words: in messages and plans; in a model's config.json. A job file takes both
+//   bits          of one number
+//   block         rows and columns of a weight that share one f32 scale, 0: all; both -1: no scales
+//   load, store   number i of an array as f32, and back (convert.h, where they are defined)
+#define WF_FORMATS(X)                                                                              \
+    X(F32, "f32", "float32", 32, -1, -1, wf_f32_load, wf_f32_store)                                \
+    X(BF16, "bf16", "bfloat16", 16, -1, -1, wf_bf16_load, wf_bf16_store)                           \
+    X(F16, "f16", "float16", 16, -1, -1, wf_f16_load, wf_f16_store)
 
 typedef enum wf_dtype {
-#define WF_DTYPE_ENUM(name, bytes, words) WF_##name,
-    WF_DTYPE_TABLE(WF_DTYPE_ENUM)
-#undef WF_DTYPE_ENUM
+#define WF_FORMAT_ENUM(name, ...) WF_##name,
+    WF_FORMATS(WF_FORMAT_ENUM)
+#undef WF_FORMAT_ENUM
         WF_N_DTYPES
 } wf_dtype;
 
+// A row of the table.
+typedef struct wf_format {
+    const char *stored, *name, *long_name; // "BF16", "bf16", "bfloat16"
+    int32_t bits, block_rows, block_cols;
+} wf_format;
+
+// Static. NULL: no format has this number.
+const wf_format *wf_format_of(wf_dtype dtype);
+
+// Bytes of a matrix in a format, with its scales.
+uint64_t wf_format_bytes(wf_dtype dtype, int64_t n_rows, int64_t n_cols);
+// Bytes of one number; asserts that the format has whole bytes.
 size_t wf_dtype_bytes(wf_dtype dtype);
 const char *wf_dtype_name(wf_dtype dtype);
-bool wf_dtype_named(const char *name, wf_dtype *out); // false: none is called so
+// By any of its three names; false: none is called so.
+bool wf_dtype_named(const char *name, wf_dtype *out);
+
+// What a computation keeps its numbers in.
+typedef struct wf_numerics {
+    wf_dtype weight; // matrices
+    wf_dtype kv;     // keys and values of tokens so far
+    wf_dtype act;    // activations: what operations hand to each other
+    wf_dtype sum;    // what the ranks of a group add up
+} wf_numerics;
+
+static inline wf_numerics wf_numerics_of(wf_dtype all)
+{
+    return (wf_numerics){all, all, all, all};
+}
 
 // A matrix of n_rows x n_cols elements: row i starts at data + i * stride * wf_dtype_bytes(dtype).
 typedef struct wf_matrix {

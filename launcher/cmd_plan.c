@@ -92,18 +92,11 @@ static wf_status facts_collect(const wf_jobspec *spec, stream_facts *facts)
 // The back end that this machine would use: the device's memory is only known by asking it.
 static wf_status device_ask(const wf_jobspec *spec, wf_backend_info *info)
 {
-    static const char *const names[] = {[WF_SPEC_BACKEND_REF] = "ref",
-                                        [WF_SPEC_BACKEND_CPU] = "cpu",
-                                        [WF_SPEC_BACKEND_CUDA] = "cuda"};
+    const char *name = wf_jobspec_backend(spec);
     wf_backend_config config = {.n_threads = 1};
     wf_backend *be = NULL;
-    wf_status st;
-    if (spec->parallel.backend == WF_SPEC_BACKEND_AUTO) {
-        st = wf_backend_create("cuda", &config, &be);
-        if (st != WF_OK) st = wf_backend_create("cpu", &config, &be);
-    } else {
-        st = wf_backend_create(names[spec->parallel.backend], &config, &be);
-    }
+    wf_status st = wf_backend_create(name ? name : "cuda", &config, &be);
+    if (st != WF_OK && !name) st = wf_backend_create("cpu", &config, &be);
     WF_TRY(st);
     st = be->ops->info(be, info);
     wf_backend_destroy(be);
@@ -127,10 +120,10 @@ static wf_status size_option(const wf_cli *cli, const char *name, uint64_t *out)
 
 // A device as it is said to be: what the driver and a context take of it is not ours (0.6 GiB on an
 // H200).
-static wf_status device_imagine(const wf_cli *cli, wf_dtype dtype, wf_backend_info *info)
+static wf_status device_imagine(const wf_cli *cli, wf_backend_info *info)
 {
     uint64_t context = UINT64_C(640) << 20;
-    *info = (wf_backend_info){.name = "cuda", .device = "as said", .act_dtype = dtype};
+    *info = (wf_backend_info){.name = "cuda", .device = "as said"};
     WF_TRY(size_option(cli, "device-memory", &info->total_bytes));
     info->free_bytes = info->total_bytes > context ? info->total_bytes - context : 0;
     return WF_OK;
@@ -225,7 +218,7 @@ static void print_groups(const wf_plan *plan)
     if (wf_plan_remarks(plan, text, sizeof text)[0]) printf("  note: %s\n", text);
 }
 
-static void print_memory(const wf_plan_memory *m, const wf_plan_kv *kv)
+static void print_memory(const wf_plan_memory *m, const wf_plan_kv *kv, wf_dtype kv_dtype)
 {
     printf("memory per rank (%.2f GiB free, shared by %d)\n", (double)m->free_bytes / GIB,
            m->n_sharing);
@@ -240,8 +233,9 @@ static void print_memory(const wf_plan_memory *m, const wf_plan_kv *kv)
         printf("  group     %10.3f GiB: buffers of its communicators\n",
                (double)m->comm_bytes / GIB);
     }
-    printf("  KV        %10.3f GiB: %" PRIu64 " page%s, %" PRIu64 " tokens per group\n",
-           (double)kv->bytes / GIB, kv->n_pages, WF_S(kv->n_pages), kv->n_tokens);
+    printf("  KV        %10.3f GiB: %" PRIu64 " page%s, %" PRIu64 " tokens per group, in %s\n",
+           (double)kv->bytes / GIB, kv->n_pages, WF_S(kv->n_pages), kv->n_tokens,
+           wf_dtype_name(kv_dtype));
 }
 
 static void print_requests(const wf_jobspec *spec, const stream_facts *f, const wf_plan *plan,
@@ -305,7 +299,7 @@ static wf_status model_read(const wf_jobspec *spec, wf_arch *arch)
 static wf_status plan_print(const wf_cli *cli, const wf_jobspec *spec)
 {
     stream_facts facts = {0};
-    wf_backend_info info = {.act_dtype = WF_F32};
+    wf_backend_info info = {0};
     wf_arch arch;
     wf_plan *plan = NULL;
     extent e = {0};
@@ -314,9 +308,8 @@ static wf_status plan_print(const wf_cli *cli, const wf_jobspec *spec)
     char remarks[320];
     WF_TRY(facts_collect(spec, &facts)); // forks: before back ends start threads
     WF_TRY(model_read(spec, &arch));
-    wf_dtype dtype = wf_model_resolve_dtype(&arch, spec->model.dtype);
-    WF_TRY(wf_cli_has(cli, "device-memory") ? device_imagine(cli, dtype, &info)
-                                            : device_ask(spec, &info));
+    WF_TRY(wf_cli_has(cli, "device-memory") ? device_imagine(cli, &info) : device_ask(spec, &info));
+    WF_TRY(wf_plan_numerics(spec, &arch, info.name, &info.numerics));
     WF_TRY(size_option(cli, "memory", &info.free_bytes));
     WF_TRY(extent_of(cli, spec, info.host_memory, &e));
     WF_TRY(placement_make(&e, spec, &plan));
@@ -324,16 +317,16 @@ static wf_status plan_print(const wf_cli *cli, const wf_jobspec *spec)
     wf_plan_device device = {.free_bytes = info.free_bytes,
                              .n_sharing = n_sharing(plan, info.host_memory),
                              .host = info.host_memory,
-                             .act_bytes = wf_dtype_bytes(info.act_dtype)};
+                             .num = info.numerics};
     wf_plan_needs needs = needs_of(spec, &facts);
-    wf_status st = wf_plan_model_memory(spec, &arch, dtype, &device, &needs, &memory);
+    wf_status st = wf_plan_model_memory(spec, &arch, &device, &needs, &memory);
     if (st != WF_OK) {
         wf_plan_destroy(&plan);
         return st;
     }
     printf("job       %s\nmodel     %s (%s, %d layers, %s)\nback end  %s: %s\n", spec->job,
-           spec->model.path, arch.family->name, arch.n_layers, wf_dtype_name(dtype), info.name,
-           info.device);
+           spec->model.path, arch.family->name, arch.n_layers, wf_dtype_name(info.numerics.weight),
+           info.name, info.device);
     print_devices(info.host_memory);
     printf("placement %d rank%s on %d node%s (%s)\n", e.n_ranks, WF_S(e.n_ranks), e.n_nodes,
            WF_S(e.n_nodes), e.why);
@@ -342,7 +335,7 @@ static wf_status plan_print(const wf_cli *cli, const wf_jobspec *spec)
         printf("  note: %s\n", remarks);
     st = wf_plan_kv_capacity(&memory, &kv);
     if (st == WF_OK) {
-        print_memory(&memory, &kv);
+        print_memory(&memory, &kv, info.numerics.kv);
         print_requests(spec, &facts, plan, &kv);
     }
     wf_plan_destroy(&plan);

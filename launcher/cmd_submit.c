@@ -171,7 +171,7 @@ static wf_status inputs_check(const wf_jobspec *spec, bool force, bool *is_done)
     if (st == WF_OK) {
         wf_folder_config config = {.spec = spec,
                                    .model_identity = model.identity,
-                                   .dtype = wf_dtype_name(model.dtype),
+                                   .dtype = wf_dtype_name(model.numerics.weight),
                                    .shards = in.shard,
                                    .n_shards = in.n,
                                    .n_results = wf_inputs_results(&in, spec),

@@ -348,8 +348,8 @@ static wf_status run_way(void *arg, wf_stream *s, wf_sum_way way, void *data, in
     comm_nccl *nc = arg;
     wf_backend_info info;
     WF_TRY(nc->be->ops->info(nc->be, &info));
-    if (way == WF_SUM_NCCL) return sum_by_nccl(nc, s, data, n, info.act_dtype);
-    return sum_by_peers(nc, s, (wf_peers_way)way, data, n, info.act_dtype);
+    if (way == WF_SUM_NCCL) return sum_by_nccl(nc, s, data, n, info.numerics.act);
+    return sum_by_peers(nc, s, (wf_peers_way)way, data, n, info.numerics.act);
 }
 
 static bool without_nccl(const comm_nccl *n)

@@ -196,7 +196,7 @@ wf_status wf_comm_peers_measure(wf_comm *control, wf_backend *be, const wf_peers
     wf_backend_info info;
     timing t = {.control = control, .be = be, .runner = runner};
     WF_TRY(be->ops->info(be, &info));
-    t.dtype = info.act_dtype;
+    t.dtype = info.numerics.act;
     wf_status st = be->ops->alloc(be, LEAST_BYTES << (WF_SUM_BUCKETS - 1), &t.data);
     if (st == WF_OK) st = be->ops->stream_create(be, &t.stream);
     if (st == WF_OK) st = be->ops->event_create(be, &t.event);

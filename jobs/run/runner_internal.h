@@ -32,7 +32,7 @@ typedef struct wf_runner {
     wf_hf_folder *model_folder;
     char model_identity[WF_HF_IDENTITY_MAX];
     wf_arch arch;
-    wf_dtype dtype;
+    wf_numerics numerics; // of weights and KV, as the job asks
     wf_backend *be;
     wf_backend_info be_info;
     wf_profile *profile; // NULL: none

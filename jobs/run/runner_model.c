@@ -14,7 +14,8 @@ wf_status wf_runner_open_model(wf_runner *r)
     char remarks[320];
     WF_TRY(wf_hf_folder_open(r->spec->model.path, !random, &r->model_folder));
     WF_TRY(wf_arch_read(r->model_folder, r->spec->model.trust_config, &r->arch));
-    r->dtype = wf_model_resolve_dtype(&r->arch, r->spec->model.dtype);
+    r->numerics =
+        wf_model_resolve_numerics(&r->arch, r->spec->model.dtype, r->spec->model.kv_dtype);
     WF_TRY(wf_arch_check_tp(&r->arch, r->spec->parallel.tensor));
     if (r->c->world->rank != 0) return WF_OK;
     if (wf_plan_model_remarks(r->spec, &r->arch, remarks, sizeof remarks)[0])
@@ -24,19 +25,16 @@ wf_status wf_runner_open_model(wf_runner *r)
 
 static wf_status create_backend(wf_runner *r)
 {
-    static const char *const names[] = {[WF_SPEC_BACKEND_REF] = "ref",
-                                        [WF_SPEC_BACKEND_CPU] = "cpu",
-                                        [WF_SPEC_BACKEND_CUDA] = "cuda"};
+    const char *name = wf_jobspec_backend(r->spec);
     wf_backend_config c = {.device = r->c->plan->rank[r->c->world->rank].device,
                            .n_threads = r->c->n_threads,
-                           .model_dtype = r->dtype,
+                           .numerics = r->numerics,
                            .deterministic = r->spec->engine.deterministic};
     // Where the plan gives a device it is there: a rank that fell back to the host would hold up
     // all.
-    if (r->spec->parallel.backend == WF_SPEC_BACKEND_AUTO)
-        return wf_backend_create(c.device >= 0 ? "cuda" : "cpu", &c, &r->be);
+    if (!name) return wf_backend_create(c.device >= 0 ? "cuda" : "cpu", &c, &r->be);
     if (c.device < 0) c.device = r->c->plan->rank[r->c->world->rank].local;
-    return wf_backend_create(names[r->spec->parallel.backend], &c, &r->be);
+    return wf_backend_create(name, &c, &r->be);
 }
 
 wf_status wf_runner_load_model(wf_runner *r)
@@ -44,7 +42,7 @@ wf_status wf_runner_load_model(wf_runner *r)
     if (!r->group) return WF_OK;
     wf_model_config c = {.tp_rank = r->group->rank,
                          .tp_size = r->group->size,
-                         .dtype = (int)r->dtype,
+                         .dtype = (int)r->numerics.weight,
                          .max_context = r->spec->engine.max_context,
                          .seed = (uint64_t)r->spec->seed,
                          .stop = wf_drain_level_of(r->c->drain)};

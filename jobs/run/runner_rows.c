@@ -35,7 +35,7 @@ static wf_folder_config folder_config(const wf_runner *r)
 {
     return (wf_folder_config){.spec = r->spec,
                               .model_identity = r->model_identity,
-                              .dtype = wf_dtype_name(r->dtype),
+                              .dtype = wf_dtype_name(r->numerics.weight),
                               .shards = r->in.shard,
                               .n_shards = r->in.n,
                               .n_results = wf_inputs_results(&r->in, r->spec),

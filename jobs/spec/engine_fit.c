@@ -56,8 +56,8 @@ static wf_status plan(const wf_engine_fit *f, wf_plan_kv *kv)
     const wf_plan_device device = {.free_bytes = f->before->free_bytes,
                                    .n_sharing = f->n_sharing,
                                    .host = f->before->host_memory,
-                                   .act_bytes = wf_dtype_bytes(f->before->act_dtype)};
-    WF_TRY(wf_plan_model_memory(f->spec, &f->model->arch, f->model->dtype, &device, f->needs, &m));
+                                   .num = f->before->numerics};
+    WF_TRY(wf_plan_model_memory(f->spec, &f->model->arch, &device, f->needs, &m));
     WF_TRY(look(f, &m, &room));
     left = m;
     if (!device.host && room.real < room.planned) left.free_bytes -= room.planned - room.real;

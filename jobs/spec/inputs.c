@@ -79,7 +79,8 @@ wf_status wf_inputs_model_look(const wf_jobspec *spec, wf_inputs_model *out)
     wf_status st = wf_arch_read(folder, spec->model.trust_config, &out->arch);
     if (st == WF_OK) st = wf_arch_check_tp(&out->arch, spec->parallel.tensor);
     if (st == WF_OK) st = wf_hf_folder_identity(folder, out->identity);
-    if (st == WF_OK) out->dtype = wf_model_resolve_dtype(&out->arch, spec->model.dtype);
+    if (st == WF_OK)
+        st = wf_plan_numerics(spec, &out->arch, wf_jobspec_backend(spec), &out->numerics);
     wf_hf_folder_close(&folder);
     return st;
 }

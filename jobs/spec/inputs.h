@@ -29,12 +29,12 @@ void wf_inputs_close(wf_inputs *inputs);
 // What of the model decides the outputs, without its weights being read.
 typedef struct wf_inputs_model {
     wf_arch arch;
-    wf_dtype dtype; // resolved
+    wf_numerics numerics; // of weights and KV
     char identity[WF_HF_IDENTITY_MAX];
 } wf_inputs_model;
 
-// Checks that the model can be split as the job asks, too. As wf_hf_folder_open, wf_arch_read and
-// wf_arch_check_tp.
+// Checks that the model can be split as the job asks, too. As wf_hf_folder_open, wf_arch_read,
+// wf_arch_check_tp and, where the job names its back end, wf_backend_numerics.
 wf_status wf_inputs_model_look(const wf_jobspec *spec, wf_inputs_model *out);
 
 // Reads the model's configuration alone: whether the model can be split as the job asks.

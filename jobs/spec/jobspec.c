@@ -174,10 +174,29 @@ wf_status wf_jobspec_text(const wf_jobspec *spec, char **out)
     return wf_options_to_yaml(loaded_of(spec)->options, out);
 }
 
+const char *wf_jobspec_backend(const wf_jobspec *spec)
+{
+    static const char *const names[] = {[WF_SPEC_BACKEND_AUTO] = NULL,
+                                        [WF_SPEC_BACKEND_REF] = "ref",
+                                        [WF_SPEC_BACKEND_CPU] = "cpu",
+                                        [WF_SPEC_BACKEND_CUDA] = "cuda"};
+    return names[spec->parallel.backend];
+}
+
 // ---- identity -----------------------------------------------------------------------------------
+
+static bool is_default(const wf_jobspec *spec, const wf_option *option)
+{
+    int number;
+    memcpy(&number, (const char *)spec + option->offset, sizeof number);
+    for (const wf_option_word *word = option->words; word->word; word++)
+        if (strcmp(word->word, option->default_text) == 0) return word->value == number;
+    return false;
+}
 
 static bool decides(const wf_jobspec *spec, const wf_option *option)
 {
+    if (option->decides & WF_SPEC_UNLESS_DEFAULT && is_default(spec, option)) return false;
     return (option->decides & WF_SPEC_MODE(spec->arrivals.mode)) != 0;
 }
 
@@ -192,8 +211,10 @@ static void put_enum(wf_json_writer *w, const wf_option *option, const void *val
 {
     int number;
     memcpy(&number, value, sizeof number);
-    for (const wf_option_word *word = option->words; word->word; word++)
-        if (word->value == number) wf_json_put_string(w, option->name, word->word);
+    const wf_option_word *word = option->words;
+    while (word->word && word->value != number)
+        word++;
+    if (word->word) wf_json_put_string(w, option->name, word->word); // of several, the first
 }
 
 static void put_list(wf_json_writer *w, const char *name, const wf_option_i32s *list)

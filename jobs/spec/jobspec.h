@@ -42,6 +42,8 @@ typedef enum wf_spec_arrivals {
 #define WF_SPEC_TIMED_BY_RATE  (WF_SPEC_MODE(WF_SPEC_CONSTANT) | WF_SPEC_TIMED_RANDOMLY)
 #define WF_SPEC_TIMED          (WF_SPEC_MODE(WF_SPEC_REPLAY) | WF_SPEC_TIMED_BY_RATE)
 #define WF_SPEC_ANY_MODE       (WF_SPEC_MODE(WF_SPEC_OFFLINE) | WF_SPEC_TIMED)
+// Of an enum that is younger than folders which are gone on with: its default is left out.
+#define WF_SPEC_UNLESS_DEFAULT (1u << 31)
 typedef enum wf_spec_backend {
     WF_SPEC_BACKEND_AUTO,
     WF_SPEC_BACKEND_REF,
@@ -61,6 +63,7 @@ typedef struct wf_jobspec {
     struct {
         const char *path; // a Hugging Face folder
         int dtype;        // a wf_dtype, or WF_MODEL_DTYPE_AUTO: what the checkpoint says
+        int kv_dtype;     // of KV memory; WF_MODEL_DTYPE_AUTO: as the weights
         wf_spec_weights weights;
         bool trust_config; // pass over what is not understood in config.json
         wf_spec_generation generation_config;
@@ -164,6 +167,9 @@ wf_status wf_jobspec_take_part(wf_jobspec *spec, int part, int n_parts);
 
 // The resolved job as YAML, every key with its value; own, free(). It loads to the same job.
 wf_status wf_jobspec_text(const wf_jobspec *spec, char **out);
+
+// The back end the job names, as wf_backend_create() takes it; NULL: auto.
+const char *wf_jobspec_backend(const wf_jobspec *spec);
 
 // What decides the outputs, as members for the object that is open in `w` (model.dtype, sampling,
 // seed, arrivals ...); the model's and the shards' hashes are added by others.

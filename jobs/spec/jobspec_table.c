@@ -6,8 +6,9 @@
 
 #define AT(field) offsetof(wf_jobspec, field)
 
-static const wf_option_word dtype_words[] = {
-    {"auto", WF_MODEL_DTYPE_AUTO}, {"f32", WF_F32}, {"bf16", WF_BF16}, {"f16", WF_F16}, {NULL, 0}};
+#define FORMAT_WORDS(name, words, long_words, ...) {words, WF_##name}, {long_words, WF_##name},
+static const wf_option_word dtype_words[] = {{"auto", WF_MODEL_DTYPE_AUTO},
+                                             WF_FORMATS(FORMAT_WORDS){NULL, 0}};
 static const wf_option_word weights_words[] = {
     {"file", WF_SPEC_WEIGHTS_FILE}, {"random", WF_SPEC_WEIGHTS_RANDOM}, {NULL, 0}};
 static const wf_option_word generation_words[] = {
@@ -120,8 +121,16 @@ const wf_option wf_jobspec_table[] = {
      .offset = AT(model.dtype),
      .words = dtype_words,
      .default_text = "auto",
-     .help = "type of weights and KV memory; auto: the checkpoint's own",
+     .help = "type of weights; auto: the checkpoint's own",
      .decides = WF_SPEC_ANY_MODE},
+    {.name = "model.kv_dtype",
+     .type = WF_OPTION_ENUM,
+     .offset = AT(model.kv_dtype),
+     .words = dtype_words,
+     .default_text = "auto",
+     .help = "type of KV memory; auto: that of the weights. Half the bytes hold twice the tokens; "
+             "on cuda weights of 16 bits take their own only",
+     .decides = WF_SPEC_ANY_MODE | WF_SPEC_UNLESS_DEFAULT},
     {.name = "model.weights",
      .type = WF_OPTION_ENUM,
      .offset = AT(model.weights),

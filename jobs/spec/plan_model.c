@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "engine/limits.h"
+#include "engine/model.h"
 
 #define AUTO_SHARE      0.95
 #define AUTO_HOST_BYTES (UINT64_C(1) << 30)
@@ -19,6 +20,13 @@
 wf_plan_needs wf_plan_needs_of(const wf_sampling *s)
 {
     return (wf_plan_needs){.n_top = s->logprobs, .penalties = wf_engine_penalises(s)};
+}
+
+wf_status wf_plan_numerics(const wf_jobspec *spec, const wf_arch *arch, const char *backend,
+                           wf_numerics *out)
+{
+    *out = wf_model_resolve_numerics(arch, spec->model.dtype, spec->model.kv_dtype);
+    return backend ? wf_backend_numerics(backend, out) : WF_OK;
 }
 
 wf_engine_config wf_plan_engine_config(const wf_jobspec *spec, const wf_plan_needs *needs)
@@ -61,7 +69,7 @@ static uint64_t left_of(const wf_plan_memory *m)
     return part > fixed ? part - fixed : 0;
 }
 
-wf_status wf_plan_model_memory(const wf_jobspec *spec, const wf_arch *arch, wf_dtype dtype,
+wf_status wf_plan_model_memory(const wf_jobspec *spec, const wf_arch *arch,
                                const wf_plan_device *device, const wf_plan_needs *needs,
                                wf_plan_memory *out)
 {
@@ -69,13 +77,13 @@ wf_status wf_plan_model_memory(const wf_jobspec *spec, const wf_arch *arch, wf_d
     wf_limits limits;
     wf_engine_config config = wf_plan_engine_config(spec, needs);
     WF_TRY(wf_engine_limits(&config, arch, spec->parallel.tensor, !device->host, &limits));
-    wf_arch_bytes(arch, dtype, spec->parallel.tensor, spec->engine.max_context, &bytes);
+    wf_arch_bytes(arch, &device->num, spec->parallel.tensor, spec->engine.max_context, &bytes);
     *out = (wf_plan_memory){
         .free_bytes = device->free_bytes,
         .n_sharing = device->n_sharing,
         .weight_bytes = bytes.weight_bytes,
-        .workspace_bytes = wf_forward_workspace_bytes(arch, spec->parallel.tensor, &limits.forward,
-                                                      dtype, device->act_bytes),
+        .workspace_bytes =
+            wf_forward_workspace_bytes(arch, spec->parallel.tensor, &limits.forward, &device->num),
         .runtime_bytes = device->host ? 0 : RUNTIME_BYTES,
         .comm_bytes = device->host || spec->parallel.tensor == 1 ? 0 : COMM_BYTES,
         .kv_token_bytes = bytes.kv_bytes_per_token,

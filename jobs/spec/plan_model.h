@@ -15,7 +15,7 @@ typedef struct wf_plan_device {
     uint64_t free_bytes; // before weights are loaded: of the device, or of the host
     int n_sharing;       // ranks of the job that share it
     bool host;           // weights and KV are in host memory
-    size_t act_bytes;    // of one activation: 4 on the CPU
+    wf_numerics num;     // as its back end computes
 } wf_plan_device;
 
 // What requests may ask for, over the job's defaults and the shards' columns.
@@ -26,6 +26,11 @@ typedef struct wf_plan_needs {
 
 // What the job's own sampling asks for; a shard's columns may ask for more.
 wf_plan_needs wf_plan_needs_of(const wf_sampling *sampling);
+
+// The formats of weights and KV that a job asks for, completed as `backend` computes; NULL: not
+// known yet. WF_CONFIG: it cannot compute them together.
+wf_status wf_plan_numerics(const wf_jobspec *spec, const wf_arch *arch, const char *backend,
+                           wf_numerics *out);
 
 // The engine that a job asks for, but for its KV memory.
 wf_engine_config wf_plan_engine_config(const wf_jobspec *spec, const wf_plan_needs *needs);
@@ -38,7 +43,7 @@ char *wf_plan_model_remarks(const wf_jobspec *spec, const wf_arch *arch, char *t
 // Fills in everything wf_plan_kv_capacity() wants to know. engine.kv_memory: auto is 1 GiB per rank
 // on the host (less where that does not fit), 0.95 of what is left on a device. WF_CONFIG: the
 // engine would refuse its limits.
-wf_status wf_plan_model_memory(const wf_jobspec *spec, const wf_arch *arch, wf_dtype dtype,
+wf_status wf_plan_model_memory(const wf_jobspec *spec, const wf_arch *arch,
                                const wf_plan_device *device, const wf_plan_needs *needs,
                                wf_plan_memory *out);
 

@@ -185,7 +185,8 @@ static void make_weights(const bench *b, gemm_arg *g, wf_dtype dtype)
         bool head = i == N_LAYERS * N_SHAPES;
         int64_t n = head ? N_VOCAB : layer_shapes[i % N_SHAPES][0];
         int64_t k = head ? 1024 : layer_shapes[i % N_SHAPES][1];
-        need(b->be->ops->weight_create(b->be, dtype, n, k, &g->w[i]));
+        const wf_weight_shape shape = {.dtype = dtype, .n_groups = 1, .n_rows = n, .n_cols = k};
+        need(b->be->ops->weight_create(b->be, &shape, &g->w[i]));
         need(b->be->ops->weight_random(b->be, g->w[i], (uint64_t)i, 0.02f));
     }
 }

@@ -92,6 +92,7 @@ static wf_status cpu_create(const wf_backend_config *config, wf_backend **out)
     if (cpu == NULL) return wf_fail(WF_NO_MEMORY, "back end cpu: out of memory");
     cpu->base.ops = &wf_cpu_ops;
     cpu->isa = isa;
+    cpu->numerics = config->numerics;
     cpu->n_threads = n_threads;
     void *scratch;
     wf_status st = wf_ref_alloc(&cpu->base, (size_t)n_threads * WF_CPU_SCRATCH_BYTES, &scratch);
@@ -139,7 +140,7 @@ static wf_status cpu_info(wf_backend *be, wf_backend_info *out)
     const wf_cpu *cpu = wf_cpu_of(be);
     char processor[49];
     processor_name(processor);
-    *out = (wf_backend_info){.name = "cpu", .host_memory = true, .act_dtype = WF_F32};
+    *out = (wf_backend_info){.name = "cpu", .host_memory = true, .numerics = cpu->numerics};
     snprintf(out->device, sizeof out->device, "%s, %s, %d thread%s", processor, cpu->isa->name,
              cpu->n_threads, WF_S(cpu->n_threads));
     wf_ref_host_memory(&out->free_bytes, &out->total_bytes);

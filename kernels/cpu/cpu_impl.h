@@ -7,6 +7,7 @@
 typedef struct wf_cpu {
     wf_backend base;
     const wf_cpu_isa *isa;
+    wf_numerics numerics;
     int n_threads;
     char *scratch;       // [n_threads][WF_CPU_SCRATCH_BYTES] own
     int32_t *task_begin; // attention: first task of each sequence, own; grows to the most seen
@@ -48,10 +49,8 @@ static inline int64_t wf_cpu_share(int64_t total, int64_t i, int64_t n)
 // Zeroed by the threads that will read it, an equal part each, so that on a machine of several
 // NUMA nodes the pages lie near their readers (GEMM splits panels the same way).
 wf_status wf_cpu_alloc(wf_backend *be, size_t bytes, void **out);
-wf_status wf_cpu_weight_create(wf_backend *be, wf_dtype dtype, int64_t n_rows, int64_t n_cols,
-                               wf_weight **out);
-wf_status wf_cpu_weight_load(wf_backend *be, wf_weight *w, int64_t i_row, int64_t n_rows,
-                             const void *src, wf_dtype src_dtype, int64_t src_stride);
+wf_status wf_cpu_weight_create(wf_backend *be, const wf_weight_shape *shape, wf_weight **out);
+wf_status wf_cpu_weight_load(wf_backend *be, wf_weight *w, const wf_weight_block *block);
 wf_status wf_cpu_weight_random(wf_backend *be, wf_weight *w, uint64_t seed, float std);
 void wf_cpu_weight_destroy(wf_backend *be, wf_weight *w);
 

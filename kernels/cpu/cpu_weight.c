@@ -12,17 +12,18 @@
 // Columns of a row converted at a time: 32 rows of this many fill an L1 cache's quarter.
 #define CHUNK 128
 
-wf_status wf_cpu_weight_create(wf_backend *be, wf_dtype dtype, int64_t n_rows, int64_t n_cols,
-                               wf_weight **out)
+wf_status wf_cpu_weight_create(wf_backend *be, const wf_weight_shape *shape, wf_weight **out)
 {
+    int64_t n_rows = shape->n_rows, n_cols = shape->n_cols;
+    WF_TRY(wf_check_weight_shape(shape));
     if (n_rows < 1 || n_cols < 1)
         return wf_fail(WF_INTERNAL, "weight: an empty matrix has no panels");
     wf_cpu_weight *w = calloc(1, sizeof *w);
     if (w == NULL) return wf_fail(WF_NO_MEMORY, "weight: out of memory");
-    w->base = (wf_weight){dtype, n_rows, n_cols};
+    w->base = *shape;
     w->n_panels = (n_rows + WF_PANEL - 1) / WF_PANEL;
     void *data;
-    size_t bytes = (size_t)(w->n_panels * WF_PANEL * n_cols) * wf_dtype_bytes(dtype);
+    size_t bytes = (size_t)(w->n_panels * WF_PANEL * n_cols) * wf_dtype_bytes(shape->dtype);
     wf_status st = wf_cpu_alloc(be, bytes, &data);
     if (st != WF_OK) {
         free(w);
@@ -54,14 +55,13 @@ static void spread(wf_cpu_weight *w, int64_t row, int64_t i_col, const void *par
             ((uint16_t *)(void *)w->panels)[at + i * WF_PANEL] = ((const uint16_t *)part)[i];
 }
 
-wf_status wf_cpu_weight_load(wf_backend *be, wf_weight *weight, int64_t i_row, int64_t n_rows,
-                             const void *src, wf_dtype src_dtype, int64_t src_stride)
+wf_status wf_cpu_weight_load(wf_backend *be, wf_weight *weight, const wf_weight_block *b)
 {
     wf_cpu_weight *w = (wf_cpu_weight *)weight;
-    WF_TRY(wf_check_weight_block(weight, i_row, n_rows, src_stride));
-    size_t src_bytes = wf_dtype_bytes(src_dtype);
-    int64_t n_cols = w->base.n_cols, end_row = i_row + n_rows;
-    int n_threads = wf_cpu_threads_for(wf_cpu_of(be), (double)(n_rows * n_cols));
+    WF_TRY(wf_check_weight_block(weight, b));
+    size_t src_bytes = wf_dtype_bytes(b->src_dtype);
+    int64_t n_cols = w->base.n_cols, i_row = b->i_row, end_row = i_row + b->n_rows;
+    int n_threads = wf_cpu_threads_for(wf_cpu_of(be), (double)(b->n_rows * n_cols));
 #pragma omp parallel for num_threads(n_threads) schedule(static) if (n_threads > 1)
     for (int64_t panel = i_row / WF_PANEL; panel < (end_row + WF_PANEL - 1) / WF_PANEL; panel++) {
         int64_t first = panel * WF_PANEL < i_row ? i_row : panel * WF_PANEL;
@@ -71,8 +71,8 @@ wf_status wf_cpu_weight_load(wf_backend *be, wf_weight *weight, int64_t i_row, i
             for (int64_t row = first; row < end; row++) {
                 int n = (int)MIN(n_cols - k, CHUNK);
                 const char *from =
-                    (const char *)src + (size_t)((row - i_row) * src_stride + k) * src_bytes;
-                wf_convert(part, w->base.dtype, from, src_dtype, n);
+                    (const char *)b->src + (size_t)((row - i_row) * b->src_stride + k) * src_bytes;
+                wf_convert(part, w->base.dtype, from, b->src_dtype, n);
                 spread(w, row, k, part, n);
             }
     }

@@ -89,7 +89,7 @@ static void find_keys(const wf_attention_part *part, int64_t *keys, int32_t begi
 // does not see it coming.
 WF_INLINE void fetch_ahead(const wf_kv *kv, wf_dtype dtype, int64_t at)
 {
-    __builtin_prefetch((const char *)kv->base + at * (dtype == WF_F32 ? 4 : 2), 0, 2);
+    __builtin_prefetch((const char *)kv->base + at * (wf_bits_of(dtype) / 8), 0, 2);
 }
 
 // A block of K^T: positions t..t+16 of dimensions d..d+16, or d..d+32 of bf16, which move in pairs.
@@ -385,8 +385,10 @@ void WF_ISA(attention)(const wf_attention_part *part)
     case WF_F16:
         run(part, WF_F16);
         break;
-    default:
+    case WF_F32:
         run(part, WF_F32);
         break;
+    default:
+        wf_no_such_format();
     }
 }

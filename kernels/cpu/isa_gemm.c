@@ -25,8 +25,10 @@ WF_INLINE v16 panel_low(const char *panel, wf_dtype dtype, int64_t k)
         return v16_low_bf16(v16_load_bf16_pairs((const uint16_t *)panel + k * WF_PANEL));
     case WF_F16:
         return v16_load_f16((const uint16_t *)panel + k * WF_PANEL);
-    default:
+    case WF_F32:
         return v16_load((const float *)panel + k * WF_PANEL);
+    default:
+        wf_no_such_format();
     }
 }
 
@@ -37,8 +39,10 @@ WF_INLINE v16 panel_high(const char *panel, wf_dtype dtype, int64_t k)
         return v16_high_bf16(v16_load_bf16_pairs((const uint16_t *)panel + k * WF_PANEL));
     case WF_F16:
         return v16_load_f16((const uint16_t *)panel + k * WF_PANEL + 16);
-    default:
+    case WF_F32:
         return v16_load((const float *)panel + k * WF_PANEL + 16);
+    default:
+        wf_no_such_format();
     }
 }
 
@@ -171,7 +175,7 @@ WF_INLINE tile tile_of(const wf_gemm_part *p, int64_t i_panel, int64_t i_row, in
 // One row: four panels at a time, so that eight chains hide the latency of the multiply-add.
 WF_INLINE void run_one_row(const wf_gemm_part *p, wf_dtype dtype)
 {
-    size_t element_bytes = dtype == WF_F32 ? 4 : 2;
+    size_t element_bytes = (size_t)wf_bits_of(dtype) / 8;
     int64_t i = p->i_panel;
     for (; i + WF_GEMV_PANELS <= p->end_panel; i += WF_GEMV_PANELS) {
         tile t = tile_of(p, i, 0, p->i_k, p->end_k - p->i_k, element_bytes);
@@ -189,7 +193,7 @@ WF_INLINE void run_one_row(const wf_gemm_part *p, wf_dtype dtype)
 WF_INLINE void run_block(const wf_gemm_part *p, wf_dtype dtype, int64_t i_row, int64_t n_rows,
                          int64_t i_k, int64_t n_k)
 {
-    size_t element_bytes = dtype == WF_F32 ? 4 : 2;
+    size_t element_bytes = (size_t)wf_bits_of(dtype) / 8;
     for (int64_t i = p->i_panel; i < p->end_panel; i++)
         for (int64_t r = 0; r < n_rows; r += WF_TILE_ROWS) {
             tile t = tile_of(p, i, i_row + r, i_k, n_k, element_bytes);
@@ -227,8 +231,10 @@ void WF_ISA(gemm)(const wf_gemm_part *part)
     case WF_F16:
         run(part, WF_F16);
         break;
-    default:
+    case WF_F32:
         run(part, WF_F32);
         break;
+    default:
+        wf_no_such_format();
     }
 }

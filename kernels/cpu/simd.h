@@ -94,8 +94,10 @@ WF_INLINE v16 v16_load_as(const void *data, wf_dtype dtype, int64_t i)
         return v16_load_bf16((const uint16_t *)data + i);
     case WF_F16:
         return v16_load_f16((const uint16_t *)data + i);
-    default:
+    case WF_F32:
         return v16_load((const float *)data + i);
+    default:
+        wf_no_such_format();
     }
 }
 

@@ -50,7 +50,7 @@ static wf_status activation(wf_backend *be, wf_stream *s, const char *what, wf_m
     wf_cuda *cu = cuda_of(be);
     if (y.n_rows == 0 || y.n_cols == 0) return WF_OK;
     bool aligned = rows_aligned(&x, 16) && rows_aligned(&y, 16);
-    return with_dtype(cu->act, [&](auto *t) {
+    return with_dtype(cu->numerics.act, [&](auto *t) {
         typedef std::remove_pointer_t<decltype(t)> T;
         int64_t n = y.n_rows * y.n_cols / (aligned ? 16 / (int64_t)sizeof(T) : 1);
         auto kernel = aligned ? act_kernel<T, 16 / sizeof(T), KIND> : act_kernel<T, 1, KIND>;
@@ -61,19 +61,19 @@ static wf_status activation(wf_backend *be, wf_stream *s, const char *what, wf_m
 
 wf_status wf_cuda_silu_mul(wf_backend *be, wf_stream *s, const wf_activation_args *a)
 {
-    WF_TRY(wf_check_silu_mul(a, cuda_of(be)->act));
+    WF_TRY(wf_check_silu_mul(a, cuda_of(be)->numerics.act));
     return activation<SILU_MUL>(be, s, "silu_mul", a->x, a->y);
 }
 
 wf_status wf_cuda_gelu(wf_backend *be, wf_stream *s, const wf_activation_args *a)
 {
-    WF_TRY(wf_check_gelu(a, cuda_of(be)->act));
+    WF_TRY(wf_check_gelu(a, cuda_of(be)->numerics.act));
     return a->exact ? activation<GELU_EXACT>(be, s, "gelu", a->x, a->y)
                     : activation<GELU>(be, s, "gelu", a->x, a->y);
 }
 
 wf_status wf_cuda_add(wf_backend *be, wf_stream *s, const wf_add_args *a)
 {
-    WF_TRY(wf_check_add(a, cuda_of(be)->act));
+    WF_TRY(wf_check_add(a, cuda_of(be)->numerics.act));
     return activation<ADD>(be, s, "add", a->x, a->y);
 }

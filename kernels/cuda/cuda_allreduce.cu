@@ -278,7 +278,7 @@ bool wf_peers_rmsnorm_fits(const wf_peers *p, wf_peers_way way, const wf_rmsnorm
     int64_t n_rows = x->n_rows, part = (n_rows + p->config.size - 1) / p->config.size;
     // Two-shot with several rows per block is slower than a sum and a norm of their own.
     if (way == WF_PEERS_TWO_SHOT && n_rows > p->cu->n_sms) return false;
-    return x->dtype == p->cu->act && r->data != nullptr && x->stride == x->n_cols &&
+    return x->dtype == p->cu->numerics.act && r->data != nullptr && x->stride == x->n_cols &&
            rows_aligned(x, 16) && rows_aligned(r, 16) && rows_aligned(&a->y, 16) &&
            n_pieces <= 4 * NORM_THREADS && n_rows * n_pieces < ((int64_t)1 << 28) &&
            has_room(p, way, (uint64_t)(n_rows * n_pieces), (uint64_t)(part * n_pieces));
@@ -305,11 +305,11 @@ wf_status wf_peers_all_reduce_rmsnorm(wf_peers *p, wf_stream *s, wf_peers_way wa
 {
     wf_stream *st = stream_of(&p->cu->base, s);
     norm_args a = {args->x, args->residual, args->y, args->weight, nullptr, args->eps};
-    WF_TRY(wf_check_rmsnorm(args, p->cu->act));
+    WF_TRY(wf_check_rmsnorm(args, p->cu->numerics.act));
     if (a.x.n_rows == 0) return WF_OK;
     if (!wf_peers_rmsnorm_fits(p, way, args))
         return wf_fail(WF_INTERNAL, "all-reduce and norm: these matrices do not fit");
-    return with_dtype(p->cu->act, [&](auto *t) {
+    return with_dtype(p->cu->numerics.act, [&](auto *t) {
         typedef std::remove_pointer_t<decltype(t)> T;
         return with_size(p->config.size, [&](auto size) {
             constexpr int SIZE = decltype(size)::value;

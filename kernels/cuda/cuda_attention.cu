@@ -62,7 +62,8 @@ static __global__ void __launch_bounds__(GENERAL_WARPS * 32)
 
 static bool fast(const wf_cuda *cu, const wf_kv *kv)
 {
-    return cu->act != WF_F32 && kv->dtype == cu->act && kv->page_tokens % 16 == 0 &&
+    return cu->numerics.act != WF_F32 && kv->dtype == cu->numerics.act &&
+           kv->page_tokens % 16 == 0 &&
            (kv->head_dim == 64 || kv->head_dim == 128 || kv->head_dim == 256) &&
            (uintptr_t)kv->base % 16 == 0 && kv->page_stride % 8 == 0 && kv->kv_stride % 8 == 0 &&
            kv->head_stride % 8 == 0;
@@ -72,7 +73,7 @@ wf_status wf_cuda_attention(wf_backend *be, wf_stream *s, const wf_attention_arg
 {
     wf_cuda *cu = cuda_of(be);
     wf_stream *st = stream_of(be, s);
-    WF_TRY(wf_check_attention(a, cu->act));
+    WF_TRY(wf_check_attention(a, cu->numerics.act));
     if (a->batch->n_tokens == 0) return WF_OK;
     if (fast(cu, &a->kv)) {
         if (a->batch->n_decode > 0) WF_TRY(wf_attention_decode(cu, st, a));

@@ -764,6 +764,6 @@ wf_status wf_attention_hopper(wf_cuda *cu, wf_stream *s, const wf_attention_args
 {
     hopper_args a = {};
     WF_TRY(fill_hopper(cu, s, in, &a));
-    return cu->act == WF_BF16 ? hopper_dims<__nv_bfloat16>(cu, s, in, a)
-                              : hopper_dims<__half>(cu, s, in, a);
+    return cu->numerics.act == WF_BF16 ? hopper_dims<__nv_bfloat16>(cu, s, in, a)
+                                       : hopper_dims<__half>(cu, s, in, a);
 }

@@ -435,7 +435,7 @@ static wf_status cuda_create(const wf_backend_config *config, wf_backend **out)
     if (cu == nullptr) return wf_fail(WF_NO_MEMORY, "back end cuda: out of memory");
     cu->base.ops = &wf_cuda_ops;
     cu->device = config->device;
-    cu->act = config->model_dtype;
+    cu->numerics = config->numerics;
     cu->deterministic = config->deterministic;
     snprintf(cu->gpu, sizeof cu->gpu, "unknown");
     if (gethostname(cu->host, sizeof cu->host - 1) != 0) snprintf(cu->host, 8, "host");
@@ -459,7 +459,7 @@ static wf_status cuda_info(wf_backend *be, wf_backend_info *out)
     snprintf(out->name, sizeof out->name, "cuda");
     snprintf(out->device, sizeof out->device, "%s, device %d", cu->gpu, cu->device);
     out->async = true;
-    out->act_dtype = cu->act;
+    out->numerics = cu->numerics;
     out->free_bytes = free_bytes;
     out->total_bytes = total_bytes;
     return WF_OK;

@@ -90,7 +90,7 @@ static __global__ void best_pick_kernel(wf_best_pick_args a)
 
 wf_status wf_cuda_best(wf_backend *be, wf_stream *s, const wf_best_args *a)
 {
-    WF_TRY(wf_check_best(a, cuda_of(be)->act));
+    WF_TRY(wf_check_best(a, cuda_of(be)->numerics.act));
     if (a->logits.n_rows == 0) return WF_OK;
     return wf_cuda_launch(cuda_of(be), stream_of(be, s), "best", best_kernel,
                           dim3((unsigned)a->logits.n_rows), dim3(BEST_THREADS), 0, *a);
@@ -98,7 +98,7 @@ wf_status wf_cuda_best(wf_backend *be, wf_stream *s, const wf_best_args *a)
 
 wf_status wf_cuda_best_pick(wf_backend *be, wf_stream *s, const wf_best_pick_args *a)
 {
-    WF_TRY(wf_check_best_pick(a, cuda_of(be)->act));
+    WF_TRY(wf_check_best_pick(a, cuda_of(be)->numerics.act));
     if (a->n == 0) return WF_OK;
     return wf_cuda_launch(cuda_of(be), stream_of(be, s), "best", best_pick_kernel,
                           dim3((unsigned)div_up64(a->n, 128)), dim3(128), 0, *a);

@@ -190,7 +190,7 @@ wf_status wf_cuda_gemm(wf_backend *be, wf_stream *s, const wf_gemm_args *a)
     wf_cuda *cu = cuda_of(be);
     wf_stream *st = stream_of(be, s);
     const wf_gemm_plan *plan = nullptr;
-    WF_TRY(wf_check_gemm(a, cu->act));
+    WF_TRY(wf_check_gemm(a, cu->numerics.act));
     if (a->y.n_rows == 0 || a->y.n_cols == 0) return WF_OK;
     if (a->k_runs > 1) return gemm_all_runs(cu, st, a);
     if (a->bias != nullptr && (cu->deterministic || wf_lt_fits(a)))

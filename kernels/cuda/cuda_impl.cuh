@@ -57,7 +57,7 @@ struct wf_cuda {
     bool deterministic; // wf_backend_config.deterministic
     bool overlap;       // the code in use can wait for the kernel before it: launch it early
     void *encode_map;   // the driver's cuTensorMapEncodeTiled where the code in use is Hopper's
-    wf_dtype act;
+    wf_numerics numerics;
     char gpu[64], host[64];
     cublasLtHandle_t lt;
     wf_gemm_book *book;
@@ -176,10 +176,8 @@ static inline int64_t div_up64(int64_t a, int64_t b)
 }
 
 // Operations (ops.h), one file each or a few of a kind.
-wf_status wf_cuda_weight_create(wf_backend *be, wf_dtype dtype, int64_t n_rows, int64_t n_cols,
-                                wf_weight **out);
-wf_status wf_cuda_weight_load(wf_backend *be, wf_weight *w, int64_t i_row, int64_t n_rows,
-                              const void *src, wf_dtype src_dtype, int64_t src_stride);
+wf_status wf_cuda_weight_create(wf_backend *be, const wf_weight_shape *shape, wf_weight **out);
+wf_status wf_cuda_weight_load(wf_backend *be, wf_weight *w, const wf_weight_block *block);
 wf_status wf_cuda_weight_random(wf_backend *be, wf_weight *w, uint64_t seed, float std);
 void wf_cuda_weight_destroy(wf_backend *be, wf_weight *w);
 #define WF_CUDA_OP(op, args) wf_status wf_cuda_##op(wf_backend *be, wf_stream *s, const args *a);

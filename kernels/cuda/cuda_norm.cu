@@ -90,10 +90,10 @@ template <bool LAYER> static wf_status norm(wf_backend *be, wf_stream *s, const 
     if (a.x.n_rows == 0 || a.x.n_cols == 0) return WF_OK;
     bool aligned = rows_aligned(&a.x, 16) && rows_aligned(&a.y, 16) &&
                    (a.residual.data == nullptr || rows_aligned(&a.residual, 16));
-    return with_dtype(cu->act, [&](auto *t) {
+    return with_dtype(cu->numerics.act, [&](auto *t) {
         typedef std::remove_pointer_t<decltype(t)> T;
         constexpr int VEC = 16 / sizeof(T);
-        if (a.x.dtype == cu->act)
+        if (a.x.dtype == cu->numerics.act)
             return aligned ? launch_norm<T, T, VEC, LAYER>(cu, st, a)
                            : launch_norm<T, T, 1, LAYER>(cu, st, a);
         return aligned ? launch_norm<T, float, VEC, LAYER>(cu, st, a)
@@ -103,12 +103,12 @@ template <bool LAYER> static wf_status norm(wf_backend *be, wf_stream *s, const 
 
 wf_status wf_cuda_rmsnorm(wf_backend *be, wf_stream *s, const wf_rmsnorm_args *a)
 {
-    WF_TRY(wf_check_rmsnorm(a, cuda_of(be)->act));
+    WF_TRY(wf_check_rmsnorm(a, cuda_of(be)->numerics.act));
     return norm<false>(be, s, norm_args{a->x, a->residual, a->y, a->weight, nullptr, a->eps});
 }
 
 wf_status wf_cuda_layernorm(wf_backend *be, wf_stream *s, const wf_layernorm_args *a)
 {
-    WF_TRY(wf_check_layernorm(a, cuda_of(be)->act));
+    WF_TRY(wf_check_layernorm(a, cuda_of(be)->numerics.act));
     return norm<true>(be, s, norm_args{a->x, a->residual, a->y, a->weight, a->bias, a->eps});
 }

@@ -214,9 +214,9 @@ template <typename T> static bool fits(const wf_rope_args *a, int n)
 wf_status wf_cuda_rope_kv_append(wf_backend *be, wf_stream *s, const wf_rope_args *a)
 {
     wf_cuda *cu = cuda_of(be);
-    WF_TRY(wf_check_rope_kv_append(a, cu->act));
+    WF_TRY(wf_check_rope_kv_append(a, cu->numerics.act));
     if (a->batch->n_tokens == 0) return WF_OK;
-    return with_dtype(cu->act, [&](auto *t) {
+    return with_dtype(cu->numerics.act, [&](auto *t) {
         typedef std::remove_pointer_t<decltype(t)> T;
         const int VEC = 16 / sizeof(T);
         wf_stream *st = stream_of(be, s);

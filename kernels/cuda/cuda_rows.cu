@@ -20,7 +20,7 @@ static __global__ void token_ids_kernel(const int32_t *host_ids, const int32_t *
 
 wf_status wf_cuda_token_ids(wf_backend *be, wf_stream *s, const wf_token_ids_args *a)
 {
-    WF_TRY(wf_check_token_ids(a, cuda_of(be)->act));
+    WF_TRY(wf_check_token_ids(a, cuda_of(be)->numerics.act));
     const wf_batch *b = a->batch;
     if (b->n_tokens == 0) return WF_OK;
     return wf_cuda_launch(cuda_of(be), stream_of(be, s), "token_ids", token_ids_kernel,
@@ -47,7 +47,7 @@ wf_status wf_cuda_embed(wf_backend *be, wf_stream *s, const wf_embed_args *a)
 {
     wf_cuda *cu = cuda_of(be);
     const wf_cuda_weight *w = (const wf_cuda_weight *)a->table;
-    WF_TRY(wf_check_embed(a, cu->act));
+    WF_TRY(wf_check_embed(a, cu->numerics.act));
     if (a->y.n_rows == 0 || a->y.n_cols == 0) return WF_OK;
     return wf_cuda_launch(cu, stream_of(be, s), "embed", embed_kernel, dim3((unsigned)a->y.n_rows),
                           dim3(256), 0, a->ids, (const void *)w->data, w->base.dtype,
@@ -80,7 +80,7 @@ static wf_status gather_words(wf_backend *be, wf_stream *s, const wf_gather_args
 
 wf_status wf_cuda_gather(wf_backend *be, wf_stream *s, const wf_gather_args *a)
 {
-    WF_TRY(wf_check_gather(a, cuda_of(be)->act));
+    WF_TRY(wf_check_gather(a, cuda_of(be)->numerics.act));
     if (a->y.n_rows == 0 || a->y.n_cols == 0) return WF_OK;
     if (rows_aligned(&a->x, 16) && rows_aligned(&a->y, 16)) return gather_words<uint4>(be, s, a);
     if (rows_aligned(&a->x, 4) && rows_aligned(&a->y, 4)) return gather_words<uint32_t>(be, s, a);
@@ -98,7 +98,7 @@ static __global__ void scatter_kernel(uint32_t *dst, const uint32_t *src, const 
 
 wf_status wf_cuda_scatter(wf_backend *be, wf_stream *s, const wf_scatter_args *a)
 {
-    WF_TRY(wf_check_scatter(a, cuda_of(be)->act));
+    WF_TRY(wf_check_scatter(a, cuda_of(be)->numerics.act));
     int64_t row_words = (int64_t)a->row_bytes / 4, n_words = row_words * a->n;
     if (n_words == 0) return WF_OK;
     return wf_cuda_launch(cuda_of(be), stream_of(be, s), "scatter", scatter_kernel,
@@ -153,7 +153,7 @@ static wf_status move_some(wf_backend *be, wf_stream *s, const wf_reorder_args *
 
 wf_status wf_cuda_reorder(wf_backend *be, wf_stream *s, const wf_reorder_args *a)
 {
-    WF_TRY(wf_check_reorder(a, cuda_of(be)->act));
+    WF_TRY(wf_check_reorder(a, cuda_of(be)->numerics.act));
     if (a->n_moves == 0) return WF_OK;
     for (int32_t i = 0; i < a->n_arrays; i += MOVE_ARRAYS)
         WF_TRY(move_some(be, stream_of(be, s), a, i,
@@ -198,7 +198,7 @@ static wf_status kv_copy_words(wf_backend *be, wf_stream *s, const wf_kv_copy_ar
 
 wf_status wf_cuda_kv_copy(wf_backend *be, wf_stream *s, const wf_kv_copy_args *a)
 {
-    WF_TRY(wf_check_kv_copy(a, cuda_of(be)->act));
+    WF_TRY(wf_check_kv_copy(a, cuda_of(be)->numerics.act));
     if (a->n_pages == 0 || a->n_layers == 0) return WF_OK;
     if (a->layer_bytes % 16 == 0 && a->page_bytes % 16 == 0) return kv_copy_words<uint4>(be, s, a);
     return kv_copy_words<uint16_t>(be, s, a);
@@ -244,7 +244,7 @@ static __global__ void count_kernel(wf_batch b, const int32_t *ids, const wf_row
 wf_status wf_cuda_count(wf_backend *be, wf_stream *s, const wf_count_args *a)
 {
     wf_cuda *cu = cuda_of(be);
-    WF_TRY(wf_check_count(a, cu->act));
+    WF_TRY(wf_check_count(a, cu->numerics.act));
     if (a->batch->n_tokens == 0) return WF_OK;
     WF_TRY(wf_cuda_launch(cu, stream_of(be, s), "count", clear_counts_kernel,
                           dim3((unsigned)a->batch->n_seqs), dim3(1024), 0, a->batch->seq_join,

@@ -690,7 +690,7 @@ static __global__ void __launch_bounds__(THREADS) sample_kernel(wf_sample_args a
 
 wf_status wf_cuda_sample(wf_backend *be, wf_stream *s, const wf_sample_args *a)
 {
-    WF_TRY(wf_check_sample(a, cuda_of(be)->act));
+    WF_TRY(wf_check_sample(a, cuda_of(be)->numerics.act));
     if (a->logits.n_rows == 0) return WF_OK;
     return wf_cuda_launch(cuda_of(be), stream_of(be, s), "sample", sample_kernel,
                           dim3((unsigned)a->logits.n_rows), dim3(THREADS), 0, *a);

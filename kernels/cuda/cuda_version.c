@@ -2,9 +2,9 @@
 // operations and number formats and the sizes of all structs that cross. Compiled into both.
 #include "kernels/cuda/module.h"
 
-#define OP_TEXT(op, args)              #op " " #args ";"
-#define OP_BYTES(op, args)             sizeof(args),
-#define DTYPE_TEXT(name, bytes, words) #name " " #bytes ";"
+#define OP_TEXT(op, args)                               #op " " #args ";"
+#define OP_BYTES(op, args)                              sizeof(args),
+#define FORMAT_TEXT(name, words, long_words, bits, ...) #name " " #bits ";"
 
 static uint64_t hash_of(uint64_t hash, const void *data, size_t n)
 {
@@ -16,11 +16,12 @@ static uint64_t hash_of(uint64_t hash, const void *data, size_t n)
 
 uint64_t wf_cuda_module_version(void)
 {
-    static const char text[] = WEFT_VERSION ";" WF_OPS(OP_TEXT) WF_DTYPE_TABLE(DTYPE_TEXT);
+    static const char text[] = WEFT_VERSION ";" WF_OPS(OP_TEXT) WF_FORMATS(FORMAT_TEXT);
     static const size_t bytes[] = {WF_OPS(OP_BYTES) sizeof(wf_backend_ops),
                                    sizeof(wf_backend_config),
                                    sizeof(wf_backend_info),
                                    sizeof(wf_weight),
+                                   sizeof(wf_weight_block),
                                    sizeof(wf_batch),
                                    sizeof(wf_kv),
                                    sizeof(wf_matrix),

@@ -5,16 +5,15 @@
 #include "kernels/cuda/cuda_num.cuh"
 #include "kernels/random.h"
 
-wf_status wf_cuda_weight_create(wf_backend *be, wf_dtype dtype, int64_t n_rows, int64_t n_cols,
-                                wf_weight **out)
+wf_status wf_cuda_weight_create(wf_backend *be, const wf_weight_shape *shape, wf_weight **out)
 {
+    WF_TRY(wf_check_weight_shape(shape));
     wf_cuda_weight *w = (wf_cuda_weight *)calloc(1, sizeof *w);
     if (w == nullptr) return wf_fail(WF_NO_MEMORY, "weight: out of memory");
-    w->base.dtype = dtype;
-    w->base.n_rows = n_rows;
-    w->base.n_cols = n_cols;
+    w->base = *shape;
     void *data = nullptr;
-    wf_status st = be->ops->alloc(be, (size_t)(n_rows * n_cols) * wf_dtype_bytes(dtype), &data);
+    wf_status st =
+        be->ops->alloc(be, wf_format_bytes(shape->dtype, shape->n_rows, shape->n_cols), &data);
     if (st != WF_OK) {
         free(w);
         return st;
@@ -43,14 +42,15 @@ static __global__ void convert_kernel(void *dst, wf_dtype dst_dtype, const void 
 
 // Rows of the same dtype go straight to their place; others through scratch, as many at a time as
 // fit 64 MiB.
-static wf_status load_rows(wf_cuda *cu, wf_cuda_weight *w, int64_t i_row, int64_t n_rows,
-                           const char *src, wf_dtype src_dtype, int64_t src_stride)
+static wf_status load_rows(wf_cuda *cu, wf_cuda_weight *w, const wf_weight_block *b)
 {
     wf_stream *s = &cu->main;
-    size_t src_size = wf_dtype_bytes(src_dtype), cols = (size_t)w->base.n_cols;
+    const char *src = (const char *)b->src;
+    int64_t n_rows = b->n_rows, src_stride = b->src_stride;
+    size_t src_size = wf_dtype_bytes(b->src_dtype), cols = (size_t)w->base.n_cols;
     size_t row_bytes = cols * wf_dtype_bytes(w->base.dtype), src_bytes = cols * src_size;
-    char *dst = w->data + (size_t)i_row * row_bytes;
-    if (src_dtype == w->base.dtype) {
+    char *dst = w->data + (size_t)b->i_row * row_bytes;
+    if (b->src_dtype == w->base.dtype) {
         WF_CU(cu,
               cudaMemcpy2DAsync(dst, row_bytes, src, (size_t)src_stride * src_size, row_bytes,
                                 (size_t)n_rows, cudaMemcpyHostToDevice, s->s),
@@ -68,21 +68,19 @@ static wf_status load_rows(wf_cuda *cu, wf_cuda_weight *w, int64_t i_row, int64_
                                 cudaMemcpyHostToDevice, s->s),
               "loading weights");
         WF_TRY(wf_cuda_launch(cu, s, "converting weights", convert_kernel, dim3(1024), dim3(256), 0,
-                              dst + (size_t)i * row_bytes, w->base.dtype, stage, src_dtype,
+                              dst + (size_t)i * row_bytes, w->base.dtype, stage, b->src_dtype,
                               n * (int64_t)cols));
     }
     return WF_OK;
 }
 
-wf_status wf_cuda_weight_load(wf_backend *be, wf_weight *weight, int64_t i_row, int64_t n_rows,
-                              const void *src, wf_dtype src_dtype, int64_t src_stride)
+wf_status wf_cuda_weight_load(wf_backend *be, wf_weight *weight, const wf_weight_block *b)
 {
     wf_cuda *cu = cuda_of(be);
-    WF_TRY(wf_check_weight_block(weight, i_row, n_rows, src_stride));
-    if (n_rows == 0 || weight->n_cols == 0) return WF_OK;
+    WF_TRY(wf_check_weight_block(weight, b));
+    if (b->n_rows == 0 || weight->n_cols == 0) return WF_OK;
     WF_CU(cu, cudaSetDevice(cu->device), "selecting the device");
-    WF_TRY(load_rows(cu, (wf_cuda_weight *)weight, i_row, n_rows, (const char *)src, src_dtype,
-                     src_stride));
+    WF_TRY(load_rows(cu, (wf_cuda_weight *)weight, b));
     return wf_cuda_check(cu, cudaStreamSynchronize(cu->main.s), "loading weights");
 }
 

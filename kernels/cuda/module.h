@@ -62,6 +62,10 @@ wf_status wf_cuda_module_get(const wf_cuda_module **out);
 // The module's back end. Errors as above.
 wf_status wf_cuda_module_backend(const wf_backend_ops **out);
 
+// Which number formats the kernels compute together, and in what: wf_backend_numerics() of "cuda",
+// known to the executable, so that a job is refused where there is no device. Pure.
+wf_status wf_cuda_numerics(wf_numerics *numerics);
+
 // The devices that this process may use; makes no context, so it costs no device memory. Errors:
 // those above; WF_DEVICE with host, cause (no driver, one too old with both versions, no device
 // visible) and remedy in one line.

@@ -33,10 +33,8 @@ wf_status wf_ref_stream_wait(wf_backend *be, wf_stream *s, wf_event *e);
 void wf_ref_host_memory(uint64_t *out_free_bytes, uint64_t *out_total_bytes);
 
 // Weights, row-major.
-wf_status wf_ref_weight_create(wf_backend *be, wf_dtype dtype, int64_t n_rows, int64_t n_cols,
-                               wf_weight **out);
-wf_status wf_ref_weight_load(wf_backend *be, wf_weight *w, int64_t i_row, int64_t n_rows,
-                             const void *src, wf_dtype src_dtype, int64_t src_stride);
+wf_status wf_ref_weight_create(wf_backend *be, const wf_weight_shape *shape, wf_weight **out);
+wf_status wf_ref_weight_load(wf_backend *be, wf_weight *w, const wf_weight_block *block);
 wf_status wf_ref_weight_random(wf_backend *be, wf_weight *w, uint64_t seed, float std);
 void wf_ref_weight_destroy(wf_backend *be, wf_weight *w);
 

@@ -161,13 +161,18 @@ void wf_ref_host_memory(uint64_t *out_free_bytes, uint64_t *out_total_bytes)
         *out_free_bytes = kib * 1024u;
 }
 
+typedef struct ref_backend {
+    wf_backend base;
+    wf_numerics numerics;
+} ref_backend;
+
 static wf_status ref_create(const wf_backend_config *config, wf_backend **out)
 {
-    (void)config;
-    wf_backend *be = calloc(1, sizeof *be);
+    ref_backend *be = calloc(1, sizeof *be);
     if (be == NULL) return wf_fail(WF_NO_MEMORY, "back end ref: out of memory");
-    be->ops = &wf_ref_ops;
-    *out = be;
+    be->base.ops = &wf_ref_ops;
+    be->numerics = config->numerics;
+    *out = &be->base;
     return WF_OK;
 }
 
@@ -178,9 +183,10 @@ static void ref_destroy(wf_backend *be)
 
 static wf_status ref_info(wf_backend *be, wf_backend_info *out)
 {
-    (void)be;
-    *out = (wf_backend_info){
-        .name = "ref", .device = "reference C, 1 thread", .host_memory = true, .act_dtype = WF_F32};
+    *out = (wf_backend_info){.name = "ref",
+                             .device = "reference C, 1 thread",
+                             .host_memory = true,
+                             .numerics = ((const ref_backend *)be)->numerics};
     wf_ref_host_memory(&out->free_bytes, &out->total_bytes);
     return WF_OK;
 }

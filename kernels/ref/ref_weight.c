@@ -11,14 +11,15 @@ typedef struct ref_weight {
     char *data; // [n_rows][n_cols] own
 } ref_weight;
 
-wf_status wf_ref_weight_create(wf_backend *be, wf_dtype dtype, int64_t n_rows, int64_t n_cols,
-                               wf_weight **out)
+wf_status wf_ref_weight_create(wf_backend *be, const wf_weight_shape *shape, wf_weight **out)
 {
+    WF_TRY(wf_check_weight_shape(shape));
     ref_weight *w = calloc(1, sizeof *w);
     if (w == NULL) return wf_fail(WF_NO_MEMORY, "weight: out of memory");
-    w->base = (wf_weight){dtype, n_rows, n_cols};
+    w->base = *shape;
     void *data;
-    wf_status st = wf_ref_alloc(be, (size_t)(n_rows * n_cols) * wf_dtype_bytes(dtype), &data);
+    wf_status st =
+        wf_ref_alloc(be, wf_format_bytes(shape->dtype, shape->n_rows, shape->n_cols), &data);
     if (st != WF_OK) {
         free(w);
         return st;
@@ -28,17 +29,16 @@ wf_status wf_ref_weight_create(wf_backend *be, wf_dtype dtype, int64_t n_rows, i
     return WF_OK;
 }
 
-wf_status wf_ref_weight_load(wf_backend *be, wf_weight *weight, int64_t i_row, int64_t n_rows,
-                             const void *src, wf_dtype src_dtype, int64_t src_stride)
+wf_status wf_ref_weight_load(wf_backend *be, wf_weight *weight, const wf_weight_block *b)
 {
     (void)be;
     ref_weight *w = (ref_weight *)weight;
-    WF_TRY(wf_check_weight_block(weight, i_row, n_rows, src_stride));
+    WF_TRY(wf_check_weight_block(weight, b));
     size_t row_bytes = (size_t)w->base.n_cols * wf_dtype_bytes(w->base.dtype);
-    size_t src_bytes = (size_t)src_stride * wf_dtype_bytes(src_dtype);
-    for (int64_t i = 0; i < n_rows; i++)
-        wf_convert(w->data + (size_t)(i_row + i) * row_bytes, w->base.dtype,
-                   (const char *)src + (size_t)i * src_bytes, src_dtype, w->base.n_cols);
+    size_t src_bytes = (size_t)b->src_stride * wf_dtype_bytes(b->src_dtype);
+    for (int64_t i = 0; i < b->n_rows; i++)
+        wf_convert(w->data + (size_t)(b->i_row + i) * row_bytes, w->base.dtype,
+                   (const char *)b->src + (size_t)i * src_bytes, b->src_dtype, w->base.n_cols);
     return WF_OK;
 }
 

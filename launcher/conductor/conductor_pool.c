@@ -44,7 +44,7 @@ static wf_folder_config folder_config(const wf_pool *pool)
     const wf_pool_config *c = &pool->config;
     return (wf_folder_config){.spec = c->spec,
                               .model_identity = pool->model.identity,
-                              .dtype = wf_dtype_name(pool->model.dtype),
+                              .dtype = wf_dtype_name(pool->model.numerics.weight),
                               .shards = pool->in.shard,
                               .n_shards = pool->in.n,
                               .n_results = wf_pool_total(pool),

@@ -250,7 +250,8 @@ static wf_status nccl_sums(const wf_world *world, wf_comm *group, int device, wf
 {
     wf_backend *be = NULL;
     wf_comm *nccl = NULL;
-    wf_backend_config config = {.device = device, .n_threads = 1, .model_dtype = WF_BF16};
+    wf_backend_config config = {
+        .device = device, .n_threads = 1, .numerics = wf_numerics_of(WF_BF16)};
     wf_status st = wf_backend_create("cuda", &config, &be);
     if (st == WF_OK) {
         st = wf_comm_nccl_create(group, be, &(wf_comm_nccl_config){.sums = WF_COMM_SUMS_NCCL},

@@ -83,7 +83,7 @@ void golden_free(golden *g)
 }
 
 static void create(const char *backend, const char *golden_name, wf_comm *comm, bool deterministic,
-                   wf_dtype dtype, rig *out)
+                   wf_dtype dtype, int kv_dtype, rig *out)
 {
     char path[512];
     wf_hf_folder *folder = NULL;
@@ -100,7 +100,7 @@ static void create(const char *backend, const char *golden_name, wf_comm *comm, 
     wf_backend_config bc = {.device = shared ? atoi(shared) : out->comm->rank,
                             .n_threads = 2,
                             .deterministic = deterministic,
-                            .model_dtype = wf_model_resolve_dtype(&arch, (int)dtype)};
+                            .numerics = wf_model_resolve_numerics(&arch, (int)dtype, kv_dtype)};
     must(wf_backend_create(backend, &bc, &out->be), "back end");
     wf_model_config mc = {
         .tp_rank = out->comm->rank, .tp_size = out->comm->size, .dtype = (int)dtype};
@@ -110,19 +110,25 @@ static void create(const char *backend, const char *golden_name, wf_comm *comm, 
 
 void rig_create(const char *backend, const char *golden_name, wf_comm *comm, rig *out)
 {
-    create(backend, golden_name, comm, false, WF_F32, out);
+    create(backend, golden_name, comm, false, WF_F32, WF_MODEL_DTYPE_AUTO, out);
 }
 
 void rig_create_dtype(const char *backend, const char *golden_name, wf_comm *comm, wf_dtype dtype,
                       rig *out)
 {
-    create(backend, golden_name, comm, false, dtype, out);
+    create(backend, golden_name, comm, false, dtype, WF_MODEL_DTYPE_AUTO, out);
+}
+
+void rig_create_kv(const char *backend, const char *golden_name, wf_dtype dtype, wf_dtype kv_dtype,
+                   rig *out)
+{
+    create(backend, golden_name, NULL, false, dtype, (int)kv_dtype, out);
 }
 
 void rig_create_deterministic(const char *backend, const char *golden_name, wf_comm *comm,
                               wf_dtype dtype, rig *out)
 {
-    create(backend, golden_name, comm, true, dtype, out);
+    create(backend, golden_name, comm, true, dtype, WF_MODEL_DTYPE_AUTO, out);
 }
 
 void rig_destroy(rig *r)

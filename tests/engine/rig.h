@@ -42,6 +42,9 @@ void golden_free(golden *g);
 void rig_create(const char *backend, const char *golden_name, wf_comm *comm, rig *out);
 void rig_create_dtype(const char *backend, const char *golden_name, wf_comm *comm, wf_dtype dtype,
                       rig *out);
+// A group of one, KV memory in a format of its own.
+void rig_create_kv(const char *backend, const char *golden_name, wf_dtype dtype, wf_dtype kv_dtype,
+                   rig *out);
 void rig_create_deterministic(const char *backend, const char *golden_name, wf_comm *comm,
                               wf_dtype dtype, rig *out);
 void rig_destroy(rig *r);

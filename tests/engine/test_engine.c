@@ -82,6 +82,67 @@ static void greedy_tokens_and_logits_are_those_of_transformers(void **state)
     }
 }
 
+// ---- KV memory in a format of its own -----------------------------------------------------------
+
+#define KV_TOLERANCE 5e-2 // of log-probabilities: K and V keep 8 bits of their numbers
+
+static int32_t pages_of(rig *r, uint64_t kv_bytes)
+{
+    wf_engine *e;
+    wf_engine_load load;
+    wf_engine_config c = rig_config();
+    c.kv_bytes = kv_bytes;
+    assert_int_equal(wf_engine_create(r->be, r->model, r->comm, &c, &e), WF_OK);
+    load = wf_engine_get_load(e);
+    wf_engine_destroy(e);
+    return load.kv_pages_total;
+}
+
+// The first tokens' log-probabilities with KV in `kv`.
+static void first_logprobs(const golden *g, wf_dtype kv, rig_output *outputs, int32_t *out_pages)
+{
+    rig r;
+    rig_request requests[16];
+    wf_sampling sampling = wf_sampling_default();
+    wf_engine_config c = rig_config();
+    sampling.ignore_eos = true;
+    sampling.logprobs = c.n_top = 20;
+    rig_create_kv(backend, g->name, WF_F32, kv, &r);
+    int n = from_golden(g, requests, 2);
+    for (int i = 0; i < n; i++) {
+        requests[i].sampling = &sampling;
+        requests[i].max_new = 1;
+    }
+    rig_run(&r, &c, requests, n, outputs, NULL);
+    *out_pages = pages_of(&r, 8u << 20);
+    rig_destroy(&r);
+}
+
+static void kv_has_a_format_of_its_own(void **state)
+{
+    (void)state;
+    static const wf_dtype formats[] = {WF_BF16, WF_F16};
+    golden g;
+    rig_output plain[16], other[16];
+    int32_t plain_pages, other_pages;
+    golden_load("llama-gqa", &g);
+    first_logprobs(&g, WF_F32, plain, &plain_pages);
+    for (size_t f = 0; f < sizeof formats / sizeof *formats; f++) {
+        int n_different = 0;
+        first_logprobs(&g, formats[f], other, &other_pages);
+        assert_int_equal(other_pages, 2 * plain_pages);
+        for (int32_t i = 0; i < g.n_cases; i++) {
+            float was = plain[i].logprob[0], is = other[i].logprob[0];
+            assert_int_equal(other[i].token[0], plain[i].token[0]);
+            if (fabsf(was - is) > (float)KV_TOLERANCE)
+                fail_msg("case %d: log-probability %f, with f32 KV %f", i, (double)is, (double)was);
+            n_different += was < is || was > is;
+        }
+        assert_true(n_different > 0); // or KV was f32 all the same
+    }
+    golden_free(&g);
+}
+
 // ---- the same tokens under every way of running -------------------------------------------------
 
 typedef struct mode {
@@ -388,7 +449,7 @@ static void modes_that_cannot_be_are_refused(void **state)
 static int look_for_backend(void)
 {
     wf_backend *be = NULL;
-    wf_backend_config config = {.n_threads = 1, .model_dtype = WF_F32};
+    wf_backend_config config = {.n_threads = 1, .numerics = wf_numerics_of(WF_F32)};
     wf_status st = wf_backend_create(backend, &config, &be);
     wf_backend_destroy(be);
     if (st == WF_OK) return 0;
@@ -403,6 +464,7 @@ int main(int argc, char **argv)
     if (absent != 0) return absent;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(greedy_tokens_and_logits_are_those_of_transformers),
+        cmocka_unit_test(kv_has_a_format_of_its_own),
         cmocka_unit_test(tokens_do_not_depend_on_the_way_of_running),
         cmocka_unit_test(others_do_not_notice_who_is_let_go),
         cmocka_unit_test(ends_are_told_apart),

@@ -248,7 +248,8 @@ static void check_model(const char *path, const naming *names, int32_t tp_size, 
         for (int i = 0; i < arch.n_layers; i++)
             check_layer(m, hf, names, i);
         check_ends(m, hf, names);
-        wf_arch_bytes(&arch, m->dtype, tp_size, 0, &memory);
+        const wf_numerics num = wf_numerics_of(m->dtype);
+        wf_arch_bytes(&arch, &num, tp_size, 0, &memory);
         if (rank == 0) assert_int_equal(m->report.weight_bytes, memory.weight_bytes);
         assert_true(m->report.weight_bytes <= memory.weight_bytes);
         if (tp_size == 1) assert_int_equal(m->report.file_bytes, wf_hf_folder_tensor_bytes(hf));

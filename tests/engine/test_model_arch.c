@@ -333,8 +333,9 @@ static void bytes_of_llama_3_8b(void **state)
                   "\"max_position_embeddings\":8192,\"num_attention_heads\":32,"
                   "\"num_hidden_layers\":32,\"num_key_value_heads\":8,\"vocab_size\":128256}",
                   NULL, &a));
-    wf_arch_bytes(&a, WF_BF16, 1, 0, &one);
-    wf_arch_bytes(&a, WF_BF16, 4, 0, &four);
+    wf_numerics num = wf_numerics_of(WF_BF16);
+    wf_arch_bytes(&a, &num, 1, 0, &one);
+    wf_arch_bytes(&a, &num, 4, 0, &four);
     assert_int_equal(one.n_params, 8030261248);
     assert_int_equal(one.kv_bytes_per_token, 128 * 1024);
     assert_int_equal(four.kv_bytes_per_token, 32 * 1024);

@@ -13,7 +13,8 @@ static void arch_look(const wf_hf_folder *folder)
     if (wf_arch_read(folder, false, &arch) != WF_OK) return;
     for (int32_t tp = 1; tp <= 8; tp++) {
         if (wf_arch_check_tp(&arch, tp) != WF_OK) continue;
-        wf_arch_bytes(&arch, WF_BF16, tp, 0, &memory);
+        const wf_numerics num = wf_numerics_of(WF_BF16);
+        wf_arch_bytes(&arch, &num, tp, 0, &memory);
         fuzz_must(wf_arch_vocab_slice(&arch, tp) > 0, "a rank has words");
     }
 }

@@ -47,7 +47,7 @@ static void *device_buffer(wf_backend *be, size_t bytes)
 
 static void set_up(bench *b, wf_comm *control)
 {
-    wf_backend_config config = {.device = control->rank, .model_dtype = WF_BF16};
+    wf_backend_config config = {.device = control->rank, .numerics = wf_numerics_of(WF_BF16)};
     b->control = control;
     must(wf_backend_create("cuda", &config, &b->be), "back end");
     for (int w = 0; w < N_WAYS; w++) {

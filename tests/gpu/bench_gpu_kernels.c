@@ -115,7 +115,8 @@ static void report(const char *op, const char *shape, int64_t rows, timing t, do
 static wf_weight *random_weight(int64_t n, int64_t k)
 {
     wf_weight *w;
-    must(ops->weight_create(be, WF_BF16, n, k, &w));
+    const wf_weight_shape shape = {.dtype = WF_BF16, .n_groups = 1, .n_rows = n, .n_cols = k};
+    must(ops->weight_create(be, &shape, &w));
     must(ops->weight_random(be, w, 7, 0.05f));
     return w;
 }
@@ -423,7 +424,9 @@ static void bench_sample(void)
             gemm_run g = {.n_copies = 1,
                           .x = random_matrix(n, 256)}; // logits: a GEMM's normal sums
             g.y = wf_matrix_of(device_bytes((size_t)n * V * 4), WF_F32, n, V);
-            must(ops->weight_create(be, WF_BF16, V, 256, &g.w[0]));
+            must(ops->weight_create(
+                be, &(wf_weight_shape){.dtype = WF_BF16, .n_groups = 1, .n_rows = V, .n_cols = 256},
+                &g.w[0]));
             must(ops->weight_random(be, g.w[0], 7, 2.0f)); // logits of deviation 1.6
             must(ops->gemm(be, stream, &(wf_gemm_args){.x = g.x, .w = g.w[0], .y = g.y}));
             for (int32_t i = 0; i < n; i++)
@@ -484,7 +487,7 @@ int main(int argc, char **argv)
         void (*run)(void);
     } parts[] = {{"rows", bench_rows},       {"sample", bench_sample}, {"decode", bench_decode},
                  {"prefill", bench_prefill}, {"gemm", bench_gemm},     {"asked", bench_asked}};
-    wf_backend_config config = {.model_dtype = WF_BF16};
+    wf_backend_config config = {.numerics = wf_numerics_of(WF_BF16)};
     wf_backend_info info;
     const char *part = argc > 1 ? argv[1] : "all";
     must(wf_backend_create("cuda", &config, &be));

@@ -40,7 +40,7 @@ int main(int argc, char **argv)
     wf_log_set_level(WF_LOG_WARN);
     must(wf_hf_folder_open(argv[2], true, &folder), "model");
     must(wf_arch_read(folder, false, &arch), "model");
-    wf_backend_config bc = {.model_dtype = arch.dtype};
+    wf_backend_config bc = {.numerics = wf_numerics_of(arch.dtype)};
     must(wf_backend_create(argv[1], &bc, &be), "back end");
     printf("what,threads,gb,s,gb_per_s,storage_mb\n");
     for (int i = 3; i < argc; i++)

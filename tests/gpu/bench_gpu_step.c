@@ -186,7 +186,8 @@ static wf_engine *open_engine(const bench *b, int32_t rows, int32_t step_tokens,
 {
     wf_engine *e = NULL;
     wf_arch_memory memory;
-    wf_arch_bytes(&b->model->arch, WF_BF16, b->model->tp_size, 0, &memory);
+    const wf_numerics num = wf_numerics_of(WF_BF16);
+    wf_arch_bytes(&b->model->arch, &num, b->model->tp_size, 0, &memory);
     wf_engine_config c = {.max_rows = rows,
                           .step_tokens = step_tokens,
                           .page_tokens = 64,
@@ -230,7 +231,8 @@ static void bench_steps(const bench *b, int32_t rows, int32_t context)
     qsort(gap, (size_t)n, sizeof *gap, by_value);
     qsort(plan, (size_t)n, sizeof *plan, by_value);
     wf_arch_memory m;
-    wf_arch_bytes(a, b->model->dtype, 1, b->model->arch.max_context, &m);
+    const wf_numerics num = wf_numerics_of(b->model->dtype);
+    wf_arch_bytes(a, &num, 1, b->model->arch.max_context, &m);
     double bytes =
         (double)m.step_read_bytes + (double)rows * context * (double)m.kv_bytes_per_token;
     double floor_ms = bytes / b->copy_rate * 1e3, ms = sum / n * 1e-6;
@@ -330,7 +332,8 @@ int main(int argc, char **argv)
     b.copy_rate = (rate ? atof(rate) : 4.2) * 1e12;
     const char *capture = getenv("WEFT_BENCH_CAPTURE");
     if (capture && strcmp(capture, "off") == 0) b.capture = WF_CAPTURE_OFF;
-    wf_backend_config bc = {.model_dtype = wf_model_resolve_dtype(&arch, WF_MODEL_DTYPE_AUTO)};
+    wf_backend_config bc = {.numerics =
+                                wf_numerics_of(wf_model_resolve_dtype(&arch, WF_MODEL_DTYPE_AUTO))};
     wf_model_config mc = {.tp_size = 1, .dtype = WF_MODEL_DTYPE_AUTO, .seed = 1};
     must(wf_backend_create("cuda", &bc, &b.be), "back end");
     must(wf_comm_self_create(&b.comm), "communicator");

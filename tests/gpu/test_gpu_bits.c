@@ -39,8 +39,10 @@ static wf_weight *weight(uint32_t seed, int64_t K, int64_t row, int64_t n, int64
     for (int64_t i = 0; i < n; i++)
         for (int64_t j = 0; j < k; j++)
             host[i * k + j] = number(seed, (row + i) * K + col + j);
-    ok(be->ops->weight_create(be, WF_BF16, n, k, &w));
-    ok(be->ops->weight_load(be, w, 0, n, host, WF_BF16, k));
+    const wf_weight_shape shape = {.dtype = WF_BF16, .n_groups = 1, .n_rows = n, .n_cols = k};
+    const wf_weight_block all = {.n_rows = n, .src = host, .src_dtype = WF_BF16, .src_stride = k};
+    ok(be->ops->weight_create(be, &shape, &w));
+    ok(be->ops->weight_load(be, w, &all));
     free(host);
     return w;
 }
@@ -156,7 +158,7 @@ static void splits_and_rows_do_not_show(void **state)
 
 int main(void)
 {
-    wf_backend_config config = {.model_dtype = WF_BF16, .deterministic = true};
+    wf_backend_config config = {.numerics = wf_numerics_of(WF_BF16), .deterministic = true};
     if (wf_backend_create("cuda", &config, &be) != WF_OK) {
         printf("skipped: %s\n", wf_error());
         return 77;

@@ -367,7 +367,7 @@ static void check_deterministic(wf_comm *control, const char *name)
 // The last rank has a libnccl of another version: refused at once, both versions named.
 static void check_versions(wf_comm *control, int device)
 {
-    wf_backend_config config = {.device = device, .model_dtype = WF_BF16};
+    wf_backend_config config = {.device = device, .numerics = wf_numerics_of(WF_BF16)};
     wf_comm_nccl_config nccl = {.sums = WF_COMM_SUMS_NCCL};
     wf_backend *be;
     wf_comm *c;
@@ -391,7 +391,7 @@ static void check_versions(wf_comm *control, int device)
 // The last rank is told to use an interface that is not there: nobody waits for ever.
 static void check_unreachable(wf_comm *control, int device)
 {
-    wf_backend_config config = {.device = device, .model_dtype = WF_BF16};
+    wf_backend_config config = {.device = device, .numerics = wf_numerics_of(WF_BF16)};
     wf_comm_nccl_config nccl = {.sums = WF_COMM_SUMS_NCCL, .limit_ns = 4 * WF_NS_PER_S};
     wf_backend *be;
     wf_comm *c;
@@ -409,7 +409,7 @@ static void check_unreachable(wf_comm *control, int device)
 // The last rank does not come to a sum. The others learn which, and can end.
 static void check_lost(wf_comm *control, const way *w, int device)
 {
-    wf_backend_config config = {.device = device, .model_dtype = WF_BF16};
+    wf_backend_config config = {.device = device, .numerics = wf_numerics_of(WF_BF16)};
     wf_comm_nccl_config lost = w->config;
     wf_backend *be;
     wf_comm *c;
@@ -457,7 +457,7 @@ static void check_one_way(wf_backend *be, wf_comm *control, const way *w)
             check_sum(be, c, w, (wf_dtype)d, sizes[i], i % 2 == 1);
     check_a_chain(be, c, w);
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
-        check_norm(be, c, w, info.act_dtype, shapes[i][0], shapes[i][1]);
+        check_norm(be, c, w, info.numerics.act, shapes[i][0], shapes[i][1]);
     check_gather(be, c, w, 3);
     check_gather(be, c, w, 1003);
     check_gather(be, c, w, 70001);
@@ -483,7 +483,7 @@ static void run_rank(wf_comm *control, void *arg)
 {
     const plan *p = arg;
     int device = p->share ? 0 : control->rank;
-    wf_backend_config config = {.device = device, .model_dtype = WF_BF16};
+    wf_backend_config config = {.device = device, .numerics = wf_numerics_of(WF_BF16)};
     wf_backend *be;
     if (p->share) setenv("WEFT_TEST_DEVICE", "0", 1);
     if (p->task != TASK_WAYS) {

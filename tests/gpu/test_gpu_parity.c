@@ -39,7 +39,8 @@ static void open_rig(const char *path, bool random, bool deterministic, rig *out
     out->comm = out->own_comm;
     must(wf_hf_folder_open(path, !random, &folder), "folder");
     must(wf_arch_read(folder, false, &arch), "architecture");
-    wf_backend_config bc = {.n_threads = 2, .model_dtype = WF_BF16, .deterministic = deterministic};
+    wf_backend_config bc = {
+        .n_threads = 2, .numerics = wf_numerics_of(WF_BF16), .deterministic = deterministic};
     must(wf_backend_create(backend, &bc, &out->be), "back end");
     wf_model_config mc = {.tp_size = 1, .dtype = WF_BF16, .seed = 3};
     must(wf_model_load(out->be, &arch, random ? NULL : folder, &mc, &out->model), "model");
@@ -142,7 +143,8 @@ static void run_way(rig *r, const requests *q, const way *w, rig_output *outputs
 {
     wf_arch_memory memory;
     wf_engine_config c = rig_config();
-    wf_arch_bytes(&r->model->arch, WF_BF16, 1, 0, &memory);
+    const wf_numerics num = wf_numerics_of(WF_BF16);
+    wf_arch_bytes(&r->model->arch, &num, 1, 0, &memory);
     c.max_rows = w->max_rows;
     c.step_tokens = w->step_tokens;
     c.page_tokens = 64;
@@ -209,7 +211,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {cmocka_unit_test(agreement_with_fixtures),
                                        cmocka_unit_test(deterministic_is_bitwise)};
     wf_backend *be = NULL;
-    wf_backend_config config = {.model_dtype = WF_BF16};
+    wf_backend_config config = {.numerics = wf_numerics_of(WF_BF16)};
     if (argc > 1) backend = argv[1];
     if (wf_backend_create(backend, &config, &be) != WF_OK) {
         printf("skipped: %s\n", wf_error());

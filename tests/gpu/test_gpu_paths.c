@@ -50,7 +50,7 @@ static void own_gemms(void **state)
     wf_backend *usual = op.be;
     if (op.act == WF_F32) return; // they are for 2 bytes
     for (size_t v = 0; v < sizeof kernels / sizeof *kernels; v++) {
-        wf_backend_config config = {.model_dtype = op.act, .isa = kernels[v]};
+        wf_backend_config config = {.numerics = wf_numerics_of(op.act), .isa = kernels[v]};
         op_ok(wf_backend_create("cuda", &config, &op.be));
         for (size_t i = v == 0 ? 0 : 3; i < (v == 0 ? 3 : sizeof rows / sizeof *rows); i++)
             for (size_t k = 0; k < sizeof shapes / sizeof *shapes; k++) {
@@ -68,7 +68,7 @@ static void own_gemms(void **state)
 static void when_deterministic(void (*check)(void))
 {
     wf_backend *usual = op.be;
-    wf_backend_config config = {.model_dtype = op.act, .deterministic = true};
+    wf_backend_config config = {.numerics = wf_numerics_of(op.act), .deterministic = true};
     op_ok(wf_backend_create("cuda", &config, &op.be));
     check();
     op_release();
@@ -305,7 +305,7 @@ static void no_such_device(void **state)
 {
     (void)state;
     wf_backend *be = NULL;
-    wf_backend_config config = {.device = 99, .model_dtype = WF_BF16};
+    wf_backend_config config = {.device = 99, .numerics = wf_numerics_of(WF_BF16)};
     assert_int_equal(wf_backend_create("cuda", &config, &be), WF_DEVICE);
     assert_non_null(strstr(wf_error(), "device 99"));
     assert_non_null(strstr(wf_error(), "--gpus-per-node"));

@@ -394,6 +394,8 @@ static void test_identity(void **state)
         {"sampling.temperature=0.5", true},
         {"sampling.stop_token_ids=[4]", true},
         {"model.dtype=f16", true},
+        {"model.kv_dtype=bf16", true},
+        {"model.kv_dtype=auto", false}, // as if it were not said
         {"arrivals.mode=replay", true},
         {"engine.deterministic=true", true},
         {"engine.max_context=100", true},

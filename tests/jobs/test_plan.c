@@ -249,7 +249,7 @@ static void test_slots_are_planned_as_they_are_made(void **state)
                           .rotary_dim = 16,
                           .layer = {layer, layer}};
     const wf_plan_device device = {
-        .free_bytes = UINT64_C(1) << 34, .n_sharing = 1, .host = true, .act_bytes = 4};
+        .free_bytes = UINT64_C(1) << 34, .n_sharing = 1, .host = true, .num = {0}};
     const wf_plan_needs needs = {.n_top = -1};
     wf_jobspec spec = {.parallel.tensor = 1,
                        .engine = {.max_rows = 64,
@@ -258,12 +258,12 @@ static void test_slots_are_planned_as_they_are_made(void **state)
                                   .reorder = WF_REORDER_COPY,
                                   .slot_tokens = 1024}};
     wf_plan_memory slot, larger;
-    assert_ok(wf_plan_model_memory(&spec, &arch, WF_F32, &device, &needs, &slot));
+    assert_ok(wf_plan_model_memory(&spec, &arch, &device, &needs, &slot));
     spec.engine.slot_tokens = 1 << 20;
-    assert_ok(wf_plan_model_memory(&spec, &arch, WF_F32, &device, &needs, &larger));
+    assert_ok(wf_plan_model_memory(&spec, &arch, &device, &needs, &larger));
     assert_int_equal(slot.workspace_bytes, larger.workspace_bytes);
     spec.engine.max_context = 2048;
-    assert_int_equal(wf_plan_model_memory(&spec, &arch, WF_F32, &device, &needs, &slot), WF_CONFIG);
+    assert_int_equal(wf_plan_model_memory(&spec, &arch, &device, &needs, &slot), WF_CONFIG);
     assert_contains(wf_error(), "max_context 2048 is beyond the model's 1024");
 }
 

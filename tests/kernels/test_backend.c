@@ -84,7 +84,7 @@ static void tells_what_it_is(void **state)
         assert_int_equal(be->ops->info(be, &info), WF_OK);
         assert_string_equal(info.name, names[i]);
         assert_true(info.device[0] != '\0' && info.host_memory && !info.async);
-        assert_int_equal(info.act_dtype, WF_F32);
+        assert_int_equal(info.numerics.act, WF_F32);
         assert_true(info.free_bytes > 0 && info.free_bytes <= info.total_bytes);
         wf_backend_destroy(be);
     }
@@ -153,21 +153,71 @@ static void weights_check_their_blocks(void **state)
 {
     (void)state;
     const float src[64] = {0};
+    const wf_weight_shape shape = {.dtype = WF_F16, .n_groups = 1, .n_rows = 6, .n_cols = 10};
+    const wf_weight_block good = {.n_rows = 6, .src = src, .src_dtype = WF_F32, .src_stride = 10};
     for (int i = 0; i < 2; i++) {
         wf_backend *be;
         wf_weight *w;
         assert_int_equal(wf_backend_create(names[i], &config, &be), WF_OK);
-        assert_int_equal(be->ops->weight_create(be, WF_F16, 6, 10, &w), WF_OK);
-        assert_int_equal(w->n_rows, 6);
-        assert_int_equal(w->n_cols, 10);
-        assert_int_equal(be->ops->weight_load(be, w, 0, 6, src, WF_F32, 10), WF_OK);
-        assert_int_equal(be->ops->weight_load(be, w, 1, 6, src, WF_F32, 10), WF_INTERNAL);
-        assert_int_equal(be->ops->weight_load(be, w, -1, 2, src, WF_F32, 10), WF_INTERNAL);
-        assert_int_equal(be->ops->weight_load(be, w, 0, 6, src, WF_F32, 9), WF_INTERNAL);
+        assert_int_equal(be->ops->weight_create(be, &shape, &w), WF_OK);
+        assert_memory_equal(w, &shape, sizeof shape);
+        assert_int_equal(be->ops->weight_load(be, w, &good), WF_OK);
+        wf_weight_block bad[] = {good, good, good, good, good};
+        bad[0].i_row = 1;
+        bad[1].i_row = -1, bad[1].n_rows = 2;
+        bad[2].src_stride = 9;
+        bad[3].src_dtype = WF_N_DTYPES;
+        bad[4].part = WF_WEIGHT_SCALE;
+        for (size_t b = 0; b < sizeof bad / sizeof *bad; b++)
+            assert_int_equal(be->ops->weight_load(be, w, &bad[b]), WF_INTERNAL);
+        assert_non_null(strstr(wf_error(), "f16 have no scales"));
         be->ops->weight_destroy(be, w);
         be->ops->weight_destroy(be, NULL);
         wf_backend_destroy(be);
     }
+}
+
+static void weights_check_their_shape(void **state)
+{
+    (void)state;
+    const wf_weight_shape bad[] = {{WF_F16, 2, 6, 10}, {WF_N_DTYPES, 1, 6, 10}, {WF_F32, 1, -1, 2}};
+    for (int i = 0; i < 2; i++) {
+        wf_backend *be;
+        wf_weight *w = NULL;
+        assert_int_equal(wf_backend_create(names[i], &config, &be), WF_OK);
+        for (size_t b = 0; b < sizeof bad / sizeof *bad; b++)
+            assert_int_equal(be->ops->weight_create(be, &bad[b], &w), WF_INTERNAL);
+        assert_null(w);
+        wf_backend_destroy(be);
+    }
+}
+
+// Which formats compute together is known without a device.
+static void numerics_are_completed_or_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *backend;
+        wf_dtype weight, kv, act;
+        wf_status st;
+    } rows[] = {
+        {"ref", WF_BF16, WF_F16, WF_F32, WF_OK},    {"cpu", WF_F32, WF_BF16, WF_F32, WF_OK},
+        {"cuda", WF_BF16, WF_BF16, WF_BF16, WF_OK}, {"cuda", WF_F32, WF_BF16, WF_F32, WF_OK},
+        {"cuda", WF_BF16, WF_F32, 0, WF_CONFIG},    {"cuda", WF_F16, WF_BF16, 0, WF_CONFIG},
+        {"tpu", WF_F32, WF_F32, 0, WF_CONFIG},      {"cpu", WF_F32, WF_N_DTYPES, 0, WF_INTERNAL},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        wf_numerics n = {.weight = rows[i].weight, .kv = rows[i].kv};
+        assert_int_equal(wf_backend_numerics(rows[i].backend, &n), rows[i].st);
+        if (rows[i].st != WF_OK) continue;
+        assert_int_equal(n.act, rows[i].act);
+        assert_int_equal(n.sum, rows[i].act);
+    }
+    wf_numerics n = {.weight = WF_BF16, .kv = WF_F32};
+    wf_backend_config odd = {.numerics = n};
+    wf_backend *be = NULL;
+    assert_int_equal(wf_backend_create("cuda", &odd, &be), WF_CONFIG);
+    assert_non_null(strstr(wf_error(), "model.kv_dtype: on cuda bf16 weights"));
 }
 
 int main(void)
@@ -180,6 +230,8 @@ int main(void)
         cmocka_unit_test(memory),
         cmocka_unit_test(order),
         cmocka_unit_test(weights_check_their_blocks),
+        cmocka_unit_test(weights_check_their_shape),
+        cmocka_unit_test(numerics_are_completed_or_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

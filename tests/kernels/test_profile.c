@@ -48,13 +48,14 @@ static void counts_what_goes_through(void **state)
     wf_backend *be;
     wf_profile *p;
     wf_weight *w;
-    wf_backend_config config = {.n_threads = 1, .model_dtype = WF_F32};
+    wf_backend_config config = {.n_threads = 1, .numerics = wf_numerics_of(WF_F32)};
     ok(wf_backend_create("cpu", &config, &be));
     const wf_backend_ops *own = be->ops;
     ok(wf_profile_start(be, &p));
     assert_ptr_not_equal(be->ops, own);
     assert_null(be->ops->capture_begin); // a replay would hide its operations
-    ok(be->ops->weight_create(be, WF_F32, N, K, &w));
+    const wf_weight_shape shape = {.dtype = WF_F32, .n_groups = 1, .n_rows = N, .n_cols = K};
+    ok(be->ops->weight_create(be, &shape, &w));
     ok(be->ops->weight_random(be, w, 3, 1.0f));
     float *x = buffer(be, M * K * 4), *y = buffer(be, M * N * 4);
     wf_batch batch = {.n_tokens = M, .n_seqs = M, .n_decode = M};

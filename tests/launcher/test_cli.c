@@ -125,6 +125,8 @@ static const cli_row job_rows[] = {
     {WEFT " plan job.yaml --set parallel.tensor=3", 78, "heads"},
     {WEFT " plan job.yaml --memory 1MiB", 78, "do not fit"},
     {WEFT " plan job.yaml --set engine.max_context=1000000", 78, "engine.max_context"},
+    {WEFT " plan job.yaml --device-memory 8GiB --set model.dtype=bf16 --set model.kv_dtype=f32", 78,
+     "model.kv_dtype: on cuda bf16 weights need KV memory in bf16, not f32"},
     {WEFT " run job.yaml --set engine.max_context=1000000", 78, "max_context"},
     {"WEFT_ENGINE__MAX_ROWS=x " WEFT " plan job.yaml", 78, "WEFT_ENGINE__MAX_ROWS"},
 };
@@ -226,6 +228,7 @@ static void test_plan(void **state)
 {
     (void)state;
     assert_run(WEFT " plan job.yaml", 0, "20 in 1 shard");
+    assert_run(WEFT " plan job.yaml --set model.kv_dtype=bfloat16", 0, "tokens per group, in bf16");
     assert_run(WEFT " plan job.yaml --ranks 8 --nodes 2 --set parallel.tensor=4", 0,
                "group 1   node 1: ranks 4-7");
     assert_run(WEFT " plan job.yaml --ranks 6 --nodes 2 --set parallel.tensor=4", 0,

@@ -166,12 +166,20 @@ wf_weight *op_weight(wf_backend *be, wf_dtype dtype, int64_t n_rows, int64_t n_c
     assert_non_null(values);
     for (int64_t i = 0; i < n_rows * n_cols; i++)
         values[i] = op_random(seed, i, dtype);
-    op_ok(be->ops->weight_create(be, dtype, n_rows, n_cols, &w));
+    const wf_weight_shape shape = {
+        .dtype = dtype, .n_groups = 1, .n_rows = n_rows, .n_cols = n_cols};
+    op_ok(be->ops->weight_create(be, &shape, &w));
     remember(be, NULL, w, NULL);
     // In two blocks that do not meet at a multiple of anything.
     int64_t half = n_rows / 3;
-    op_ok(be->ops->weight_load(be, w, half, n_rows - half, values + half * n_cols, WF_F32, n_cols));
-    op_ok(be->ops->weight_load(be, w, 0, half, values, WF_F32, n_cols));
+    const wf_weight_block first = {
+        .n_rows = half, .src = values, .src_dtype = WF_F32, .src_stride = n_cols};
+    wf_weight_block second = first;
+    second.i_row = half;
+    second.n_rows = n_rows - half;
+    second.src = values + half * n_cols;
+    op_ok(be->ops->weight_load(be, w, &second));
+    op_ok(be->ops->weight_load(be, w, &first));
     free(values);
     return w;
 }
@@ -294,7 +302,7 @@ static int tear_down(void **state)
 static int run_round(const char *name, const char *isa, wf_dtype dtype,
                      const struct CMUnitTest *tests, size_t n)
 {
-    wf_backend_config config = {.n_threads = 2, .model_dtype = dtype, .isa = isa};
+    wf_backend_config config = {.n_threads = 2, .numerics = wf_numerics_of(dtype), .isa = isa};
     wf_backend_info info;
     wf_status st = wf_backend_create(name, &config, &op.be);
     if (st != WF_OK) {
@@ -308,7 +316,7 @@ static int run_round(const char *name, const char *isa, wf_dtype dtype,
     memcpy(round, tests, n * sizeof *round);
     for (size_t i = 0; i < n; i++)
         round[i].teardown_func = tear_down;
-    op.act = info.act_dtype;
+    op.act = info.numerics.act;
     print_message("%s: %s, %s activations\n", info.name, info.device, wf_dtype_name(op.act));
     int n_failed = _cmocka_run_group_tests(info.device, round, n, NULL, NULL);
     free(round);
