@@ -550,6 +550,7 @@ wf_status wf_attention_decode(wf_cuda *cu, wf_stream *s, const wf_attention_args
     a.n_head_units = in->kv.n_kv_heads * a.n_head_blocks;
     a.scale_log2 = in->scale * 1.4426950408889634f;
     a.q_wide = (uintptr_t)in->qkv.data % 4 == 0 && in->qkv.stride % 2 == 0;
-    return cu->numerics.act == WF_BF16 ? decode_dims<__nv_bfloat16>(cu, s, a)
-                                       : decode_dims<__half>(cu, s, a);
+    return with_half(cu->numerics.act, [&](auto *t) {
+        return decode_dims<std::remove_pointer_t<decltype(t)>>(cu, s, a);
+    });
 }

@@ -274,8 +274,9 @@ static wf_status prefill_mma(wf_cuda *cu, wf_stream *s, const wf_attention_args 
     a.scale_log2 = in->scale * 1.4426950408889634f;
     a.q_wide = (uintptr_t)in->qkv.data % 16 == 0 && in->qkv.stride % 8 == 0;
     a.out_wide = (uintptr_t)in->out.data % 4 == 0 && in->out.stride % 2 == 0;
-    return cu->numerics.act == WF_BF16 ? prefill_dims<__nv_bfloat16>(cu, s, in, a)
-                                       : prefill_dims<__half>(cu, s, in, a);
+    return with_half(cu->numerics.act, [&](auto *t) {
+        return prefill_dims<std::remove_pointer_t<decltype(t)>>(cu, s, in, a);
+    });
 }
 
 static const struct {

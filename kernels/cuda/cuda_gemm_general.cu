@@ -106,7 +106,7 @@ template <typename T> static wf_status chain(wf_cuda *cu, wf_stream *s, const wf
 
 wf_status wf_gemm_chain(wf_cuda *cu, wf_stream *s, const wf_gemm_args *a)
 {
-    if (a->w->dtype == WF_BF16) return chain<__nv_bfloat16>(cu, s, a);
-    if (a->w->dtype == WF_F16) return chain<__half>(cu, s, a);
-    return wf_gemm_general(cu, s, a);
+    if (a->w->dtype == WF_F32) return wf_gemm_general(cu, s, a); // it is one chain, too
+    return with_half(a->w->dtype,
+                     [&](auto *t) { return chain<std::remove_pointer_t<decltype(t)>>(cu, s, a); });
 }

@@ -5,7 +5,15 @@ static_assert(sizeof(cublasLtMatmulAlgo_t) <= WF_GEMM_ALGO_BYTES, "the book stor
 
 static cudaDataType_t lt_type(wf_dtype dtype)
 {
-    return dtype == WF_BF16 ? CUDA_R_16BF : dtype == WF_F16 ? CUDA_R_16F : CUDA_R_32F;
+    switch (dtype) {
+#define LT_TYPE(name, type, lt, map)                                                               \
+    case WF_##name:                                                                                \
+        return lt;
+        WF_CUDA_TYPES(LT_TYPE)
+#undef LT_TYPE
+    default:
+        return (cudaDataType_t)-1; // which cuBLASLt refuses
+    }
 }
 
 wf_status wf_lt_check(const wf_cuda *cu, cublasStatus_t rc)

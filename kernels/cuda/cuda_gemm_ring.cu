@@ -537,8 +537,9 @@ static wf_status ring_rows(wf_cuda *cu, wf_stream *s, const wf_gemm_args *a)
 
 template <int WGS, int C> static wf_status ring(wf_cuda *cu, wf_stream *s, const wf_gemm_args *a)
 {
-    return a->w->dtype == WF_BF16 ? ring_rows<__nv_bfloat16, WGS, C>(cu, s, a)
-                                  : ring_rows<__half, WGS, C>(cu, s, a);
+    return with_half(a->w->dtype, [&](auto *t) {
+        return ring_rows<std::remove_pointer_t<decltype(t)>, WGS, C>(cu, s, a);
+    });
 }
 
 wf_status wf_gemm_ring_pairs_128(wf_cuda *cu, wf_stream *s, const wf_gemm_args *a)

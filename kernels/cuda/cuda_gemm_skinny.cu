@@ -207,8 +207,9 @@ static wf_status launch_skinny(wf_cuda *cu, wf_stream *s, const wf_gemm_args *g)
 
 template <typename S> static wf_status skinny(wf_cuda *cu, wf_stream *s, const wf_gemm_args *a)
 {
-    return a->w->dtype == WF_BF16 ? launch_skinny<__nv_bfloat16, S>(cu, s, a)
-                                  : launch_skinny<__half, S>(cu, s, a);
+    return with_half(a->w->dtype, [&](auto *t) {
+        return launch_skinny<std::remove_pointer_t<decltype(t)>, S>(cu, s, a);
+    });
 }
 
 wf_status wf_gemm_skinny_8x4(wf_cuda *cu, wf_stream *s, const wf_gemm_args *a)

@@ -293,6 +293,7 @@ template <typename T> static wf_status stream_rows(wf_cuda *cu, wf_stream *s, co
 
 wf_status wf_gemm_stream(wf_cuda *cu, wf_stream *s, const wf_gemm_args *a)
 {
-    return a->w->dtype == WF_BF16 ? stream_rows<__nv_bfloat16>(cu, s, a)
-                                  : stream_rows<__half>(cu, s, a);
+    return with_half(a->w->dtype, [&](auto *t) {
+        return stream_rows<std::remove_pointer_t<decltype(t)>>(cu, s, a);
+    });
 }

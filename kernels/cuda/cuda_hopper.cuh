@@ -85,6 +85,19 @@ __device__ __forceinline__ void copy_box(uint32_t dst, const CUtensorMap *map, i
                  : "memory");
 }
 
+static inline CUtensorMapDataType map_type(wf_dtype dtype)
+{
+    switch (dtype) {
+#define MAP_TYPE(name, type, lt, map)                                                              \
+    case WF_##name:                                                                                \
+        return map;
+        WF_CUDA_TYPES(MAP_TYPE)
+#undef MAP_TYPE
+    default:
+        return (CUtensorMapDataType)-1; // which the driver refuses
+    }
+}
+
 // The map of an array of 2-byte numbers, for copies of boxes of it with the swizzle above; what
 // lies beyond it is copied as zeros. strides: bytes, of all dimensions but the first.
 static inline wf_status make_map(const wf_cuda *cu, const char *what, wf_dtype dtype, void *base,
@@ -93,11 +106,9 @@ static inline wf_status make_map(const wf_cuda *cu, const char *what, wf_dtype d
 {
     static const cuuint32_t steps[4] = {1, 1, 1, 1};
     auto encode = (decltype(&cuTensorMapEncodeTiled))cu->encode_map;
-    CUresult rc = encode(
-        out, dtype == WF_BF16 ? CU_TENSOR_MAP_DATA_TYPE_BFLOAT16 : CU_TENSOR_MAP_DATA_TYPE_FLOAT16,
-        (cuuint32_t)rank, base, dims, strides, box, steps, CU_TENSOR_MAP_INTERLEAVE_NONE,
-        CU_TENSOR_MAP_SWIZZLE_128B, CU_TENSOR_MAP_L2_PROMOTION_L2_256B,
-        CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
+    CUresult rc = encode(out, map_type(dtype), (cuuint32_t)rank, base, dims, strides, box, steps,
+                         CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B,
+                         CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
     if (rc == CUDA_SUCCESS) return WF_OK;
     return wf_fail(WF_INTERNAL, "%s: the driver refuses a tensor map (error %d)", what, (int)rc);
 }

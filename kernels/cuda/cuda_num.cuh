@@ -4,16 +4,20 @@
 
 #include "kernels/cuda/cuda_impl.cuh"
 
+// Number formats that kernels compute in: X(NAME, type, cuBLASLt's type, type in tensor maps).
+#define WF_CUDA_HALVES(X)                                                                          \
+    X(BF16, __nv_bfloat16, CUDA_R_16BF, CU_TENSOR_MAP_DATA_TYPE_BFLOAT16)                          \
+    X(F16, __half, CUDA_R_16F, CU_TENSOR_MAP_DATA_TYPE_FLOAT16)
+#define WF_CUDA_TYPES(X)                                                                           \
+    WF_CUDA_HALVES(X) X(F32, float, CUDA_R_32F, CU_TENSOR_MAP_DATA_TYPE_FLOAT32)
+
 template <typename T> struct dtype_of;
-template <> struct dtype_of<float> {
-    static const wf_dtype value = WF_F32;
-};
-template <> struct dtype_of<__nv_bfloat16> {
-    static const wf_dtype value = WF_BF16;
-};
-template <> struct dtype_of<__half> {
-    static const wf_dtype value = WF_F16;
-};
+#define WF_CUDA_DTYPE_OF(name, type, lt, map)                                                      \
+    template <> struct dtype_of<type> {                                                            \
+        static const wf_dtype value = WF_##name;                                                   \
+    };
+WF_CUDA_TYPES(WF_CUDA_DTYPE_OF)
+#undef WF_CUDA_DTYPE_OF
 
 __device__ __forceinline__ float to_f32(float x)
 {
@@ -96,13 +100,31 @@ __device__ __forceinline__ float block_sum(float x, float *slots)
     return warp_sum(lane < n_warps ? slots[lane] : 0.0f);
 }
 
+#define WF_CUDA_CALL(name, type, lt, map)                                                          \
+    case WF_##name:                                                                                \
+        return call((type *)nullptr);
+
 // Calls `call` with a null pointer of the type that stands for a dtype.
 template <typename F> wf_status with_dtype(wf_dtype dtype, F call)
 {
-    if (dtype == WF_BF16) return call((__nv_bfloat16 *)nullptr);
-    if (dtype == WF_F16) return call((__half *)nullptr);
-    return call((float *)nullptr);
+    switch (dtype) {
+        WF_CUDA_TYPES(WF_CUDA_CALL)
+    default:
+        return wf_fail(WF_INTERNAL, "no kernel computes in %s", wf_dtype_name(dtype));
+    }
 }
+
+// The same for kernels of 2-byte formats.
+template <typename F> wf_status with_half(wf_dtype dtype, F call)
+{
+    switch (dtype) {
+        WF_CUDA_HALVES(WF_CUDA_CALL)
+    default:
+        return wf_fail(WF_INTERNAL, "no kernel of 2-byte numbers computes in %s",
+                       wf_dtype_name(dtype));
+    }
+}
+#undef WF_CUDA_CALL
 
 // Whether rows of a matrix can be read in pieces of `bytes`.
 static inline bool rows_aligned(const wf_matrix *m, size_t bytes)
