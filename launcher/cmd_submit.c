@@ -150,8 +150,6 @@ static wf_status partition_check(const wf_script *script)
     return st == WF_CONFIG ? st : WF_OK;
 }
 
-// What the run would refuse when its turn comes: shards that are none, a model that cannot be
-// split, a folder that holds another job's results.
 // The job's first run turns text into shards; slurm.setup may be what makes the companion known.
 static void companion_look(const wf_jobspec *spec)
 {
@@ -159,6 +157,8 @@ static void companion_look(const wf_jobspec *spec)
     wf_warn("%s; on the nodes slurm.setup must make it known", wf_error());
 }
 
+// What the run would refuse when its turn comes: shards that are none, a model that cannot be
+// split, a folder that holds another job's results.
 static wf_status inputs_check(const wf_jobspec *spec, bool force, bool *is_done)
 {
     wf_reader *reader = NULL;

@@ -3,6 +3,7 @@
 
 #include "io/base/arena.h"
 #include "io/base/clock.h"
+#include "io/base/text.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,55 +11,42 @@
 
 enum { STEP_ROWS = 4096 };
 
-// The job's name is the first `job:` line of its file; the report does not read YAML.
-static wf_status job_name(const char *text, char **out)
-{
-    const char *line = text;
-    while (line && strncmp(line, "job:", 4) != 0) {
-        line = strchr(line, '\n');
-        if (line) line++;
-    }
-    if (!line) return wf_strdup("", out);
-    line += 4;
-    line += strspn(line, " \t\"'");
-    WF_TRY(wf_strdup(line, out));
-    (*out)[strcspn(line, "\"'#\n\r")] = '\0';
-    for (size_t n = strlen(*out); n > 0 && (*out)[n - 1] == ' '; n--)
-        (*out)[n - 1] = '\0';
-    return WF_OK;
-}
-
-static bool has_word(const char *list, const char *word, size_t n)
+static bool has_word(const char *list, const char *word, size_t n, char between)
 {
     for (const char *at = list; (at = strstr(at, word)) != NULL; at++) {
-        bool starts = at == list || at[-1] == ',';
-        if (starts && (at[n] == ',' || at[n] == '\0')) return true;
+        bool starts = at == list || at[-1] == between || at[-1] == ' ';
+        if (starts && (at[n] == between || at[n] == '\0')) return true;
     }
     return false;
 }
 
-// All hosts of all groups, each once.
-static wf_status join_hosts(const wf_run_info *runs, size_t n, char **out)
+// Adds the parts of `list` that `out` does not have yet.
+static void join_words(wf_text *out, const char *list, char between)
 {
-    size_t size = 1;
-    for (size_t i = 0; i < n; i++)
-        size += strlen(runs[i].hosts) + 1;
-    WF_TRY(wf_alloc(size, 1, out));
-    for (size_t i = 0; i < n; i++) {
-        for (const char *host = runs[i].hosts; *host;) {
-            size_t length = strcspn(host, ",");
-            char *word;
-            WF_TRY(wf_alloc(length + 1, 1, &word));
-            memcpy(word, host, length);
-            if (length > 0 && !has_word(*out, word, length)) {
-                if (**out) strcat(*out, ",");
-                strcat(*out, word);
-            }
-            free(word);
-            host += length + (host[length] == ',');
+    for (const char *at = list; *at && out->st == WF_OK;) {
+        size_t n = strcspn(at, (char[]){between, '\0'});
+        char *word = strndup(at, n);
+        if (!word) {
+            out->st = wf_fail(WF_NO_MEMORY, "report: out of memory");
+        } else if (n > 0 && !(out->n > 0 && has_word(out->bytes, word, n, between))) {
+            if (out->n > 0) wf_text_printf(out, between == ';' ? "%c " : "%c", between);
+            wf_text_puts(out, word);
         }
+        free(word);
+        at += n + (at[n] == between);
     }
-    return WF_OK;
+}
+
+// All hosts of all groups and their kinds of devices, each once.
+static wf_status describe_machines(const wf_run_info *runs, size_t n, wf_report *report)
+{
+    wf_text hosts = {0}, devices = {0};
+    for (size_t i = 0; i < n; i++) {
+        join_words(&hosts, runs[i].hosts, ',');
+        join_words(&devices, runs[i].devices, ';'); // a device's name has commas in it
+    }
+    WF_TRY(wf_text_take(&hosts, &report->hosts));
+    return wf_text_take(&devices, &report->devices);
 }
 
 static wf_status describe_runs(const wf_results *results, wf_report *report)
@@ -79,14 +67,14 @@ static wf_status describe_runs(const wf_results *results, wf_report *report)
     }
     if (n > 0) wf_clock_iso(first, iso);
     WF_TRY(wf_strdup(iso, &report->started));
-    return join_hosts(runs, n, &report->hosts);
+    return describe_machines(runs, n, report);
 }
 
 static wf_status describe(const wf_results *results, wf_report *report)
 {
     const wf_result_job *job = wf_results_job(results);
     WF_TRY(wf_strdup(wf_results_place(results), &report->place));
-    WF_TRY(job_name(job->job_text, &report->job));
+    WF_TRY(wf_report_job_read(job->job_text, &report->job));
     report->complete = wf_results_complete(results);
     report->n_shards = job->n_shards;
     for (size_t i = 0; i < job->n_shards; i++)
@@ -148,6 +136,7 @@ static wf_status add_rows(wf_results *results, wf_metrics *metrics, wf_report *r
     WF_TRY(wf_results_next(results, &row));
     while (row) {
         WF_TRY(wf_metrics_add(metrics, row));
+        report->has_samples |= row->sample > 0;
         if (row->status != WF_RESULT_DONE) count_error(report, row->error_code, row->error);
         WF_TRY(wf_results_next(results, &row));
     }
@@ -228,7 +217,8 @@ done:
 void wf_report_destroy(wf_report *report)
 {
     free(report->place);
-    free(report->job);
+    free(report->devices);
+    wf_report_job_free(&report->job);
     free(report->started);
     free(report->hosts);
     *report = (wf_report){0};

@@ -10,6 +10,7 @@
 
 #include "io/results/results_file.h"
 #include "results/metrics.h"
+#include "results/report_job.h"
 
 typedef enum wf_report_form { WF_REPORT_TEXT, WF_REPORT_JSON, WF_REPORT_CSV } wf_report_form;
 
@@ -26,12 +27,14 @@ typedef struct wf_report_options {
 
 typedef struct wf_report {
     wf_figures figures;
-    char *place, *job, *started, *hosts; // own
+    char *place, *started, *hosts, *devices; // own; devices: each kind once, by ';'
+    wf_report_job job;
     bool complete;
     int64_t apart_ns;      // of several places: between the starts of runs that are counted as one
     uint64_t n_shard_rows; // rows the shards hold in all
     size_t n_shards, n_runs, n_groups;
     uint64_t n_resumed; // done rows left out of latency
+    bool has_samples;   // some rows have several results
     struct {
         uint16_t code;
         uint64_t n;

@@ -134,14 +134,21 @@ static void print_lines(const wf_figures *f, wf_figure_part part, FILE *out)
 static void print_head(const wf_report *r, FILE *out)
 {
     char a[32];
-    fprintf(out, "%s%s\n", r->job[0] ? r->job : "results", r->complete ? "" : "  (not complete)");
+    const wf_report_job *job = &r->job;
+    fprintf(out, "%s%s\n", job->name[0] ? job->name : "results",
+            r->complete ? "" : "  (not complete)");
     fprintf(out, "  %-12s %s\n", "where", r->place);
     fprintf(out, "  %-12s %s on %s\n", "started", r->started, r->hosts[0] ? r->hosts : "?");
-    fprintf(out, "  %-12s %zu run%s, %zu group%s\n\n", "served by", r->n_runs, WF_S(r->n_runs),
+    if (job->model[0]) fprintf(out, "  %-12s %s, dtype %s\n", "model", job->model, job->dtype);
+    if (job->mode[0]) fprintf(out, "  %-12s %s\n", "arrivals", job->arrivals);
+    fprintf(out, "  %-12s %zu run%s, %zu group%s", "served by", r->n_runs, WF_S(r->n_runs),
             r->n_groups, WF_S(r->n_groups));
+    if (job->tensor > 0) fprintf(out, " of %" PRId64 " rank%s", job->tensor, WF_S(job->tensor));
+    fprintf(out, "%s%s\n\n", r->devices[0] ? " on " : "", r->devices);
     print_lines(&r->figures, WF_FIGURES_REQUESTS, out);
-    fprintf(out, "; %zu shard%s with %s row%s\n", r->n_shards, WF_S(r->n_shards),
-            grouped(r->n_shard_rows, a), WF_S(r->n_shard_rows));
+    fprintf(out, "; %zu shard%s with %s row%s%s\n", r->n_shards, WF_S(r->n_shards),
+            grouped(r->n_shard_rows, a), WF_S(r->n_shard_rows),
+            r->has_samples ? "; each sample of a row is counted" : "");
 }
 
 static void print_ends(const wf_report *r, FILE *out)
@@ -297,10 +304,15 @@ wf_status wf_report_json(const wf_report *r, FILE *out)
     size_t n;
     WF_TRY(wf_json_writer_create(2, &w));
     wf_json_open_object(w, NULL);
-    wf_json_put_string(w, "job", r->job);
+    wf_json_put_string(w, "job", r->job.name);
     wf_json_put_string(w, "where", r->place);
     wf_json_put_string(w, "started", r->started);
     wf_json_put_string(w, "hosts", r->hosts);
+    wf_json_put_string(w, "devices", r->devices);
+    wf_json_put_string(w, "model", r->job.model);
+    wf_json_put_string(w, "dtype", r->job.dtype);
+    wf_json_put_string(w, "arrivals", r->job.arrivals);
+    wf_json_put_i64(w, "tensor", r->job.tensor);
     wf_json_put_bool(w, "complete", r->complete);
     wf_json_put_u64(w, "runs", r->n_runs);
     wf_json_put_u64(w, "groups", r->n_groups);
@@ -356,7 +368,7 @@ void wf_report_csv(const wf_report *r, FILE *out)
     for (size_t i = 0; i < wf_n_figures; i++)
         if (wf_figure_table[i].csv) csv_heads(&wf_figure_table[i], out);
     fprintf(out, "\n\"");
-    for (const char *c = r->job; *c; c++) {
+    for (const char *c = r->job.name; *c; c++) {
         if (*c == '"') fputc('"', out);
         fputc(*c, out);
     }

@@ -108,9 +108,12 @@ wf_result run_fixture_row(uint32_t shard, uint64_t row, run_row_buffers *b)
 static wf_segment_writer *start_writer(run_fixture *f, uint16_t run, uint16_t group, uint16_t epoch)
 {
     wf_segment_writer *writer = NULL;
-    char job[128];
+    char job[256];
     snprintf(job, sizeof job,
-             "# as resolved\njob: fixture run # its name\nseed: 1\nsampling: {n: %u}\n", f->n);
+             "# as resolved\njob: fixture run # its name\nseed: 1\nsampling: {n: %u}\n"
+             "model: {path: models/small, dtype: bf16}\nparallel: {tensor: 2}\n"
+             "arrivals: {mode: replay, speed: 2.0}\n",
+             f->n);
     const wf_segment_config config = {.out_dir = f->out,
                                       .run = {.run = run,
                                               .group = group,
@@ -120,7 +123,8 @@ static wf_segment_writer *start_writer(run_fixture *f, uint16_t run, uint16_t gr
                                               .speed = 1,
                                               .start_unix_ns = INT64_C(1700000000000000000),
                                               .lag_limit_ns = 100000,
-                                              .hosts = group == 0 ? "n1" : "n1,n2"},
+                                              .hosts = group == 0 ? "n1" : "n1,n2",
+                                              .devices = "a device, of a kind"},
                                       .job = {.job_text = job,
                                               .model_hash = "m",
                                               .n_vocab = FIXTURE_VOCAB,

@@ -26,22 +26,58 @@ def words(path):
         return re.findall(r"<text[^>]*>([^<]*)</text>", f.read())
 
 
+def draw(results, folder):
+    picture = os.path.join(folder, "run.svg")
+    run(*PLOT, "run", results, picture)
+    return words(picture)
+
+
 def check_run(weft, folder):
     log, shard, out = (os.path.join(folder, name) for name in ("x.csv", "x.h5", "out"))
     with open(log, "w", encoding="ascii") as f:
         f.write("arrival_s,input_tokens,output_tokens\n")
-        f.writelines(f"{0.01 * i},{20 + i},{8 + i}\n" for i in range(12))
+        f.writelines(f"{0.05 * i},{20 + i},{8 + i}\n" for i in range(30))
     run(weft, "import", "csv", log, "-o", shard, "--vocab", "256", "--seed", "1")
     job = os.path.join(folder, "job.yaml")
     with open(job, "w", encoding="ascii") as f:
-        f.write(f"model: {{path: {SOURCE}/jobs/demo/model}}\nrequests: [{shard}]\n"
-                "arrivals: {mode: replay}\nengine: {kv_memory: 64MiB, max_context: 256}\n"
-                "parallel: {backend: cpu}\n")
+        f.write(f"job: drawn\nmodel: {{path: {SOURCE}/jobs/demo/model}}\nrequests: [{shard}]\n"
+                "arrivals: {mode: replay, speed: 0.5}\n"
+                "engine: {kv_memory: 64MiB, max_context: 256}\nparallel: {backend: cpu}\n")
+    # Two runs of one job: the second one does what the first one left.
+    left = subprocess.run([weft, "run", job, "--out", out], capture_output=True, check=False,
+                          env={**os.environ, "WEFT_FAULT": "term@request=15"})
+    assert left.returncode == 75, left
     run(weft, "run", job, "--out", out)
-    picture = os.path.join(folder, "run.svg")
-    run(*PLOT, "run", os.path.join(out, "results.h5"), picture)
-    said = words(picture)
-    assert "rows decoded in a step" in said and "run time, s" in said, said
+    said = draw(os.path.join(out, "results.h5"), folder)
+    for part in ("drawn: model, 1 group of 1 on ", "replay at 0.5 times the log's speed",
+                 "30 requests, ", " of 2 runs: ", "TTFT ", "E2E ", "TPOT ", "arrived",
+                 "rows decoded in a step", "run 1, ", "ms from arrival to first token",
+                 "run time, s"):
+        assert any(part in w for w in said), (part, said)
+    run(weft, "run", job, "--out", out + ".offline", "--set", "arrivals.mode=offline")
+    said = draw(os.path.join(out + ".offline", "results.h5"), folder)
+    assert "ms per step" in said and "arrived" not in said, said
+    assert not any("TTFT" in w for w in said), said  # nothing had a time to arrive at
+
+
+def check_pauses():
+    """While no step runs no row is decoded, however many steps there are."""
+    spec = importlib.util.spec_from_file_location("plot", PLOT[1])
+    plot = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(plot)
+    numpy, edges = plot.np, plot.np.linspace(0, 10, 121)
+    for n in (2, 4000):
+        start = numpy.append(numpy.linspace(0, 1, n // 2), numpy.linspace(9, 10, n // 2))
+        took, rows = numpy.full(n, 0.01), numpy.full(n, 7)
+        figure, axis = plot.plt.subplots()
+        plot.draw_group(axis, start, took, rows, edges, "")
+        if axis.lines:
+            x, y = axis.lines[0].get_data()
+            at_5 = y[numpy.searchsorted(x, 5, side="right") - 1]
+        else:
+            at_5 = axis.patches[0].get_data().values[60]
+        assert at_5 == 0 or abs(at_5) < 1e-9, (n, at_5)
+        plot.plt.close(figure)
 
 
 def check_studies(folder):
@@ -58,6 +94,7 @@ def main():
         return 77
     with tempfile.TemporaryDirectory() as folder:
         check_run(sys.argv[1], folder)
+        check_pauses()
         check_studies(folder)
     return 0
 

@@ -64,7 +64,7 @@ static void figures_are_those_of_the_rows(void **state)
     }
     assert_ok(wf_report_make(fixture.out, NULL, &report));
     const wf_figures *f = &report.figures;
-    assert_string_equal(report.job, "fixture run");
+    assert_string_equal(report.job.name, "fixture run");
     assert_string_equal(report.hosts, "n1,n2");
     assert_string_equal(report.started, "2023-11-14T22:13:20.000Z");
     assert_true(report.complete);
@@ -98,6 +98,9 @@ static void text_says_what_matters(void **state)
 {
     (void)state;
     static const char *const parts[] = {"fixture run\n",
+                                        "model        models/small, dtype bf16\n",
+                                        "arrivals     replay, at 2.0 times the log's speed\n",
+                                        "2 groups of 2 ranks on a device, of a kind\n",
                                         "2 shards with 390 rows",
                                         "355 done, 35 failed",
                                         "token id outside the vocabulary\n",
@@ -143,6 +146,14 @@ static void json_uses_the_fields_names(void **state)
     assert_ok(wf_json_get_bool(wf_json_root(doc), "complete", &complete));
     assert_true(complete);
     assert_false(wf_json_has(wf_json_root(doc), "request_goodput"));
+    static const char *const words[][2] = {{"model", "models/small"},
+                                           {"devices", "a device, of a kind"},
+                                           {"arrivals", "replay, at 2.0 times the log's speed"}};
+    for (size_t i = 0; i < N_ROWS(words); i++) {
+        const char *said = NULL;
+        assert_ok(wf_json_get_string(wf_json_root(doc), words[i][0], &said));
+        assert_string_equal(said, words[i][1]);
+    }
     wf_json_destroy(&doc);
 }
 
