@@ -190,11 +190,8 @@ static wf_status rope(wf_cuda *cu, wf_stream *st, const wf_rope_args *a)
 template <typename T, int VEC>
 static wf_status rope_norm(wf_cuda *cu, wf_stream *st, const wf_rope_args *a)
 {
-    rope_shape s = {.n_heads = a->n_heads,
-                    .n_kv_heads = a->kv.n_kv_heads,
-                    .head_dim = a->kv.head_dim,
-                    .rotary_dim = a->rotary_dim,
-                    .interleaved = a->interleaved};
+    rope_shape s = {a->n_heads, a->kv.n_kv_heads, a->kv.head_dim, a->rotary_dim, 0,
+                    0,          a->interleaved};
     rope_norms norms = {a->q_norm, a->k_norm, a->norm_eps};
     dim3 grid((unsigned)a->batch->n_tokens,
               (unsigned)div_up64(s.n_heads + 2 * s.n_kv_heads, NORM_WARPS));
