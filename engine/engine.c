@@ -193,7 +193,8 @@ static bool is_greedy(const wf_sampling *p)
 
 wf_status wf_engine_warm_up(wf_engine *e, const wf_sampling *typical)
 {
-    int32_t *plan = e->executor->ops->plan_buffer(e->executor, 0), n_layers = 0;
+    int32_t *plan = e->executor->ops->plan_buffer(e->executor, 0);
+    bool whole;
     bool usable = e->cfg.n_top >= 0 && typical->logprobs <= e->arch->n_vocab;
     wf_step_output out;
     wf_warmup w = {.limits = e->limits.plan,
@@ -202,12 +203,12 @@ wf_status wf_engine_warm_up(wf_engine *e, const wf_sampling *typical)
                    .capture = e->cfg.capture == WF_CAPTURE_AUTO};
     if (!e->limits.plan.pad || !e->forward) return WF_OK;
     w.greedy = e->limits.plan.group_size > 1 && w.logprobs == 0 && is_greedy(typical);
-    for (int32_t i = 0; wf_warmup_plan(&w, i, &n_layers, plan) > 0; i++) {
-        wf_forward_limit_layers(e->forward, n_layers);
+    for (int32_t i = 0; wf_warmup_plan(&w, i, &whole, plan) > 0; i++) {
+        wf_forward_run_whole(e->forward, whole);
         WF_TRY(e->executor->ops->enqueue(e->executor, 0));
         WF_TRY(e->executor->ops->wait(e->executor, 0, &out));
     }
-    wf_forward_limit_layers(e->forward, 0);
+    wf_forward_run_whole(e->forward, true);
     return WF_OK;
 }
 

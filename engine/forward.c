@@ -5,6 +5,7 @@
 #include "io/base/arena.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 // ---- life cycle ---------------------------------------------------------------------------------
 
@@ -35,6 +36,19 @@ static wf_status place_kv(wf_forward *f)
     for (int32_t i = 0; i < a->n_layers; i++)
         f->kv_at[i + 1] =
             f->kv_at[i] + n_tokens * token_bytes * wf_block_kv_numbers(a, i, f->m->tp_size);
+    return WF_OK;
+}
+
+// Weights of a new shape are products to measure.
+static wf_status find_shapes(wf_forward *f)
+{
+    const wf_arch *a = &f->m->arch;
+    WF_TRY(wf_alloc((size_t)a->n_layers, sizeof *f->new_shape, &f->new_shape));
+    for (int32_t i = 0, k; i < a->n_layers; i++) {
+        for (k = 0; k < i && memcmp(&a->layer[k], &a->layer[i], sizeof a->layer[i]) != 0;)
+            k++;
+        f->new_shape[i] = k == i;
+    }
     return WF_OK;
 }
 
@@ -111,6 +125,7 @@ static wf_status set_up(wf_forward *f)
     f->k_runs = wf_forward_k_runs(a, f->m->tp_size, &f->cfg);
     if (f->k_runs > 0) f->num.sum = WF_F32;
     WF_TRY(place_kv(f));
+    WF_TRY(find_shapes(f));
     WF_TRY(f->be->ops->stream_create(f->be, &f->stream));
     WF_TRY(alloc_buffers(f));
     for (int i = 0; i < WF_EXECUTOR_SLOTS; i++)
@@ -133,7 +148,7 @@ wf_status wf_forward_create(wf_backend *be, const wf_model *model, wf_comm *comm
     f->m = model;
     f->comm = comm;
     f->cfg = *config;
-    f->n_layers = model->arch.n_layers;
+    f->whole = true;
     wf_status st = set_up(f);
     if (st != WF_OK) {
         wf_forward_destroy(f);
@@ -157,6 +172,7 @@ void wf_forward_destroy(wf_forward *f)
         for (int i = 0; i < WF_BLOCK_SCRATCH; i++)
             if (f->scratch[kind][i]) f->be->ops->free(f->be, f->scratch[kind][i]);
     if (f->stream) f->be->ops->stream_destroy(f->be, f->stream);
+    free(f->new_shape);
     free(f->kv_at);
     free(f);
 }
@@ -257,8 +273,8 @@ static wf_status compute(void *arg)
     wf_forward *f = ((compute_args *)arg)->f;
     const wf_forward_step *st = ((compute_args *)arg)->st;
     WF_TRY(wf_forward_embed(f, st));
-    for (int32_t i = 0; i < f->n_layers; i++)
-        WF_TRY(layer(f, st, i));
+    for (int32_t i = 0; i < f->m->arch.n_layers; i++)
+        if (f->whole || f->new_shape[i]) WF_TRY(layer(f, st, i));
     return wf_forward_sample(f, st);
 }
 
@@ -271,10 +287,9 @@ static wf_status compute_or_replay(wf_forward *f, const wf_forward_step *st)
     return wf_graphs_run(f->graphs, f->stream, &key, compute, &args);
 }
 
-void wf_forward_limit_layers(wf_forward *f, int32_t n_layers)
+void wf_forward_run_whole(wf_forward *f, bool whole)
 {
-    bool limited = n_layers > 0 && n_layers < f->m->arch.n_layers;
-    f->n_layers = limited ? n_layers : f->m->arch.n_layers;
+    f->whole = whole;
 }
 
 static wf_forward *forward_of(wf_executor *x)

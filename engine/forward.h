@@ -43,8 +43,9 @@ void wf_forward_destroy(wf_forward *f); // takes NULL. Local
 // The executor that it is. Borrowed. Local.
 wf_executor *wf_forward_executor(wf_forward *f);
 
-// Steps run through the first n layers only, 0: all of them. For warming up. Local.
-void wf_forward_limit_layers(wf_forward *f, int32_t n_layers);
+// Steps run through all layers, as they do at first, or, `whole` false, through one layer of each
+// shape: for warming up. Local.
+void wf_forward_run_whole(wf_forward *f, bool whole);
 
 // Why sums over this model's groups cannot be the same bits for groups of 1, 2, 4 and 8 ranks
 // (`deterministic`), of the model: "its feed-forward of ..."; "" where they can. Pure. Returns

@@ -87,7 +87,8 @@ struct wf_forward {
     int64_t *kv_at;                               // [n_layers + 1] where each layer begins, bytes
     wf_stream *stream;
     wf_graphs *graphs; // NULL: none
-    int32_t n_layers;  // that a step runs through
+    bool whole;        // steps run through all layers, not only those of a new shape
+    bool *new_shape;   // [n_layers] no layer before it is like it
     wf_forward_slot slots[WF_EXECUTOR_SLOTS];
     int64_t n_waited; // steps that were waited for
 };

@@ -112,21 +112,21 @@ static int32_t bucket(const wf_warmup *w, int32_t i)
     return i > 0 ? 0 : rows;
 }
 
-int64_t wf_warmup_plan(const wf_warmup *w, int32_t i, int32_t *n_layers, int32_t *plan)
+int64_t wf_warmup_plan(const wf_warmup *w, int32_t i, bool *whole, int32_t *plan)
 {
     int32_t n_buckets = 0, n_chunks = 0, first = wf_plan_bucket_context(1);
     while (bucket(w, n_buckets) > 0)
         n_buckets++;
     while (chunk(w, n_chunks) > 0)
         n_chunks++;
-    *n_layers = 1;
+    *whole = false;
     if (i < n_chunks) return chunk_plan(w, chunk(w, i), plan);
     i -= n_chunks;
     // The largest first: what grows with the rows grows once.
     for (int32_t context = first; w->capture || context == first; context *= 4) {
         int32_t uses = w->capture ? 2 : 1;
         if (i < uses * n_buckets) {
-            *n_layers = i < n_buckets ? 1 : 0;
+            *whole = i >= n_buckets;
             return decode_plan(w, bucket(w, n_buckets - 1 - i % n_buckets), context, plan);
         }
         i -= uses * n_buckets;

@@ -1,8 +1,9 @@
 // Plans that warm an engine up before its clock starts, so that no request pays for what happens
 // once: products measured for each number of rows, scratch grown, kernels loaded, steps captured.
 //
-//   1. prompt chunks      of each number of tokens up to step_tokens, through one layer
-//   2. decode rows        of each bucket, through one layer: measured, not captured
+//   1. prompt chunks      of each number of tokens up to step_tokens, through one layer of each
+//   shape
+//   2. decode rows        of each bucket, through the same: measured, not captured
 //   3. decode rows again  of each bucket and longest context, through all layers: captured
 //
 // All their rows are the row of padding (stepplan.h): no live row and no page is touched. Every
@@ -20,8 +21,8 @@ typedef struct wf_warmup {
     bool capture;          // the third part as well
 } wf_warmup;
 
-// Writes plan i, from 0 on; *n_layers is how many layers it is to run through, 0 for all. Returns
+// Writes plan i, from 0 on; *whole: it is to run through all layers, not one of each shape. Returns
 // its words, 0 when there are no more.
-int64_t wf_warmup_plan(const wf_warmup *w, int32_t i, int32_t *n_layers, int32_t *plan);
+int64_t wf_warmup_plan(const wf_warmup *w, int32_t i, bool *whole, int32_t *plan);
 
 #endif

@@ -210,6 +210,41 @@ static void tokens_are_those_of_the_golden(void **state)
     rig_destroy(&r);
 }
 
+static const wf_backend_ops *real_ops;
+static int n_wide; // products with the wide layer's down
+
+static wf_status counted_gemm(wf_backend *be, wf_stream *s, const wf_gemm_args *a)
+{
+    n_wide += a->w->n_cols == wide.ffn;
+    return real_ops->gemm(be, s, a);
+}
+
+// What is captured later has run before, in every layer's shapes.
+static void warming_up_meets_every_shape(void **state)
+{
+    (void)state;
+    static wf_backend_ops counting;
+    wf_arch arch;
+    rig r;
+    wf_engine *e;
+    wf_engine_config c = rig_config();
+    wf_sampling typical = wf_sampling_default();
+    write_folder(&arch);
+    open_rig(&arch, 0, 1, &r);
+    real_ops = r.be->ops;
+    counting = *real_ops;
+    counting.gemm = counted_gemm;
+    r.be->ops = &counting;
+    c.capture = WF_CAPTURE_PAD_ONLY;
+    c.max_context = 160;
+    assert_ok(wf_engine_create(r.be, r.model, r.comm, &c, &e));
+    assert_ok(wf_engine_warm_up(e, &typical));
+    assert_true(n_wide > 0);
+    wf_engine_destroy(e);
+    r.be->ops = real_ops;
+    rig_destroy(&r);
+}
+
 static int set_up(void **state)
 {
     (void)state;
@@ -229,6 +264,7 @@ int main(int argc, char **argv)
     if (argc > 1) backend = argv[1];
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(sizes_are_sums_over_layers, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(warming_up_meets_every_shape, set_up, tear_down),
         cmocka_unit_test_setup_teardown(tokens_are_those_of_the_golden, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

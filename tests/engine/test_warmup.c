@@ -56,13 +56,14 @@ static void every_size(void **state)
                            .max_context = sizes[s][2],
                            .capture = capture};
             int n_plans = 0, n_decode = 0, n_whole = 0;
-            int32_t most_tokens = 0, n_layers = -1;
+            int32_t most_tokens = 0;
+            bool whole = false;
             for (int64_t words; n_plans < MOST_PLANS; n_plans++) {
-                words = wf_warmup_plan(&w, n_plans, &n_layers, plan);
+                words = wf_warmup_plan(&w, n_plans, &whole, plan);
                 if (words == 0) break;
                 check_plan(&w, words);
                 n_decode += plan[WF_PLAN_PADDED];
-                n_whole += n_layers == 0;
+                n_whole += whole;
                 if (!plan[WF_PLAN_PADDED]) assert_true(plan[WF_PLAN_TOKENS] > most_tokens);
                 if (!plan[WF_PLAN_PADDED]) most_tokens = plan[WF_PLAN_TOKENS];
             }
