@@ -168,7 +168,7 @@ static void put_value(wf_json_writer *w, const wf_result *row, int i_col)
 static void put_number(wf_json_writer *w, wf_h5_type type, const void *values, size_t i)
 {
     if (type == WF_H5_F32)
-        wf_json_put_f64(w, NULL, (double)((const float *)values)[i]);
+        wf_json_put_f32(w, NULL, ((const float *)values)[i]);
     else if (type == WF_H5_I32)
         wf_json_put_i64(w, NULL, ((const int32_t *)values)[i]);
     else
