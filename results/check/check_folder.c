@@ -209,6 +209,7 @@ static wf_status read_journals(folder *f)
             continue;
         if (epoch == newest_epoch(&names, f->newest, group)) st = read_journal(f, group, epoch);
     }
+    check_journal_free(&f->journal); // what is sealed meanwhile is in the journal read next
     wf_paths_destroy(&names);
     return st;
 }
