@@ -19,6 +19,15 @@ wf_status wf_journal_make_folder(const char *out_dir)
     return st;
 }
 
+static wf_status sync_folder(const char *out_dir)
+{
+    char *path;
+    WF_TRY(wf_path_join(out_dir, "runs", &path));
+    wf_status st = wf_file_sync_folder(path);
+    free(path);
+    return st;
+}
+
 static wf_status add_line(const char *path, const char *segment, uint64_t rows, uint64_t digest)
 {
     wf_json_writer *w = NULL;
@@ -41,10 +50,13 @@ wf_status wf_journal_add(const char *out_dir, const wf_run_info *run, uint32_t n
                          uint64_t rows, uint64_t digest)
 {
     char name[NAME_BYTES], segment[NAME_BYTES], *path;
+    bool is_first;
     snprintf(name, sizeof name, "runs/%u-g%u-e%u.sealed.jsonl", run->run, run->group, run->epoch);
     snprintf(segment, sizeof segment, WF_SEGMENT_NAME, run->group, run->run, run->epoch, number);
     WF_TRY(wf_path_join(out_dir, name, &path));
+    is_first = !wf_file_exists(path);
     wf_status st = add_line(path, segment, rows, digest);
+    if (st == WF_OK && is_first) st = sync_folder(out_dir); // its name must outlive a crash as well
     free(path);
     return st;
 }
