@@ -167,9 +167,17 @@ static wf_status name_new(const wf_part *p)
     return WF_OK;
 }
 
+// Whether the name still leads to a file. Not whether to this very one: some FUSE file systems give
+// inode numbers as they please.
+static bool is_file(const wf_part *p)
+{
+    struct stat info;
+    return fstatat(p->folder, p->name, &info, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(info.st_mode);
+}
+
 static wf_status give_name(const wf_part *p, wf_publish how)
 {
-    if (!is_mine(p, p->name))
+    if (!is_file(p))
         return wf_fail(WF_IO, "%s: somebody put another file in its place: not published", p->path);
     if (how == WF_PUBLISH_NEW) return name_new(p);
     if (rename_calmly(p) == 0) return WF_OK;
