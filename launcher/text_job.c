@@ -5,7 +5,8 @@
 #include <stdlib.h>
 
 #include "io/base/arena.h"
-#include "io/base/log.h"
+#include "io/base/file.h"
+#include "io/base/publish.h"
 #include "io/results/runfile.h"
 #include "jobs/spec/prompts.h"
 #include "launcher/companion.h"
@@ -98,6 +99,7 @@ wf_status wf_text_job_encode(const wf_jobspec *spec, bool force, const wf_drain 
     *some_bad = false;
     WF_TRY(answers_folder_make(spec));
     if (wf_text_job_prompts(spec) == 0) return WF_OK;
+    WF_TRY(wf_folder_check_link(spec->output.dir, "text"));
     WF_TRY(has_begun(spec, &begun));
     wf_status st = words_run(spec, begun && !force, drain);
     *some_bad = st == WF_FAILED_ROWS;

@@ -105,8 +105,10 @@ class Run(Job):
         self.weft("run", "job.yaml", code=78, says="its content has changed; choose another output.dir")
         self.weft("run", "job.yaml", "--set", "text.max_new_tokens=9", code=78)
         self.assertEqual(len(self.read_lines("answers.jsonl")), len(self.lines))
-        self.weft("run", "job.yaml", "--fresh")
-        self.assertEqual(len(self.read_lines("answers.jsonl")), len(self.lines) - 1)
+        for how in ("--force", "--fresh"):
+            self.weft("run", "job.yaml", how)
+            self.assertEqual([a["tag"] for a in self.read_lines("answers.jsonl")],
+                             [line["tag"] for line in self.lines[1:]])
 
     def test_bad_rows_fail_alone(self):
         lines = [self.lines[0], "{", {"prompt": "x" * 200}, {"custom_id": "a", "want": 1}, self.lines[1]]
@@ -119,6 +121,15 @@ class Run(Job):
         self.weft("run", "job.yaml", "--out", "out/b", "--set", "slurm.fail_on_row_errors=false")
         self.write_lines("p.jsonl", ["{", "}"])
         self.weft("run", "job.yaml", "--out", "out/c", code=65, says="has no usable row")
+
+    @unittest.skipIf(os.geteuid(), "only root can make another user's link")
+    def test_another_users_link_is_not_followed(self):
+        for folder in ("out/job", "victim"):
+            os.makedirs(self.path(folder))
+        os.symlink(self.path("victim"), self.path("out/job/text"))
+        os.lchown(self.path("out/job/text"), 12345, 12345)
+        self.weft("run", "job.yaml", code=74, says="symbolic link of another user")
+        self.assertEqual(os.listdir(self.path("victim")), [])
 
     def test_parts(self):
         self.write_lines("q.jsonl", self.lines[:3])

@@ -19,7 +19,7 @@ from weft_text.line_write import (check_tokens, is_openai, load_meta, openai_bad
 from weft_text.prepare import find_prepared
 from weft_text.results_order import ordered_rows
 from weft_text.results_read import (array_parts, has_logprobs, newest_run, read_files,
-                                    result_files)
+                                    result_files, shards_of_job)
 from weft_text.table_write import format_of, is_table, line_writer
 from weft_text.text_codec import open_codec
 
@@ -57,9 +57,11 @@ class Results:
     def __init__(self, place, columns=True):
         self.place, self.files = place, result_files(place)
         self.merged = not any(map(is_segment, self.files))
-        self.prepared = {}
-        for folder in output_folders(place) if columns else ():
+        self.prepared, folders = {}, output_folders(place)
+        for folder in folders if columns else ():
             self.prepared.update(find_prepared(folder))
+        of_job = [shards_of_job(folder) for folder in folders] if os.path.isdir(place) else [None]
+        self.uids = None if None in of_job else set().union(*of_job)
 
     def codec(self, tokenizer):
         names = {p.tokenizer for p in self.prepared.values()}
@@ -70,7 +72,8 @@ class Results:
 
     def answers(self, codec):
         read = read_files if self.merged else ordered_rows
-        rows = (check_tokens(codec, row, self.place) for row in read(self.files))
+        rows = (check_tokens(codec, row, self.place) for row in read(self.files)
+                if self.uids is None or row.uid in self.uids)
         return answers(rows, self.prepared)
 
     def columns(self, settings):

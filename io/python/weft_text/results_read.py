@@ -120,6 +120,20 @@ def listed_segments(folder, name):
         raise TextError(f"{path}: is no run file: {error}") from error
 
 
+def shards_of_job(folder):
+    """The uids that the newest run works on; None where no run says so. What was forced out of a job
+    has results still."""
+    run = newest_run(folder)
+    if run is None:
+        return None
+    path = os.path.join(folder, "runs", f"{run}.json")
+    try:
+        with open(path, encoding="utf-8") as file:
+            return set(json.load(file)["identity"]["shards"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
 def newest_epochs(folder, run):
     epochs = {}
     for name in os.listdir(os.path.join(folder, "runs")):
