@@ -10,6 +10,7 @@
 #include "io/base/parse.h"
 #include "io/base/text.h"
 #include "io/shard/reader.h"
+#include "jobs/spec/inputs.h"
 #include "jobs/spec/jobspec.h"
 #include "jobs/spec/plan.h"
 #include "jobs/spec/plan_model.h"
@@ -77,6 +78,7 @@ static wf_status facts_collect(const wf_jobspec *spec, stream_facts *facts)
     for (size_t i = 0; i < spec->requests.n && st == WF_OK; i++) {
         if (wf_text_job_waits(spec, i)) continue;
         st = wf_reader_open(reader, spec->shards.item[i], &info);
+        if (st == WF_OK) st = wf_inputs_check_arrivals(spec, spec->shards.item[i], &info);
         if (st != WF_OK) break;
         facts->n_rows += info.n_rows;
         facts->n_prompt_tokens += info.n_prompt_tokens;

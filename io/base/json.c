@@ -6,6 +6,7 @@
 #include "io/base/json.h"
 
 #include "io/base/arena.h"
+#include "io/base/text.h"
 
 #include <inttypes.h>
 #include <jansson.h>
@@ -77,6 +78,9 @@ wf_status wf_json_parse(const char *name, const char *text, size_t text_bytes,
         return wf_fail(WF_DATA, "%s: %zu bytes of JSON, the limit is %zu", name, text_bytes,
                        max_bytes);
     }
+    size_t mark = wf_utf8_mark(text, text_bytes);
+    text += mark;
+    text_bytes -= mark;
     WF_TRY(scan(name, text, text_bytes, max_depth));
     WF_TRY(wf_alloc(1, sizeof *doc, &doc));
     WF_TRY_TO(fail, wf_strdup(name, &doc->name));

@@ -79,6 +79,11 @@ void wf_text_free(wf_text *text)
     *text = (wf_text){0};
 }
 
+size_t wf_utf8_mark(const char *text, size_t n)
+{
+    return n >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
+}
+
 bool wf_text_ends_with(const char *text, const char *end)
 {
     size_t n = strlen(text), n_end = strlen(end);

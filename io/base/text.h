@@ -38,6 +38,9 @@ void wf_text_put_shell(wf_text *text, const char *word);
 wf_status wf_text_take(wf_text *text, char **out);
 void wf_text_free(wf_text *text);
 
+// Bytes of the byte order mark that editors of some systems put in front of UTF-8: 3 or 0.
+size_t wf_utf8_mark(const char *text, size_t n);
+
 bool wf_text_ends_with(const char *text, const char *end);
 
 // Length of the UTF-8 sequence at `s` (n > 0 bytes), 0 when there is none: overlong forms,

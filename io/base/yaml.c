@@ -5,6 +5,7 @@
 #include "io/base/yaml.h"
 
 #include "io/base/arena.h"
+#include "io/base/text.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -303,8 +304,9 @@ wf_status wf_yaml_parse(const char *name, const char *text, size_t text_bytes, w
                         wf_yaml_place *place)
 {
     builder b = {0};
+    size_t mark = wf_utf8_mark(text, text_bytes);
     WF_TRY(wf_alloc(1, sizeof *b.doc, &b.doc));
-    wf_status st = parse_into(&b, name, text, text_bytes);
+    wf_status st = parse_into(&b, name, text + mark, text_bytes - mark);
     if (place) *place = b.bad;
     if (st == WF_OK)
         *out = b.doc;

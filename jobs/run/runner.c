@@ -181,7 +181,7 @@ static const stage stages[] = {
 
 static wf_status sum_up(wf_runner *r, wf_runner_outcome *out)
 {
-    // Counts travel as maxima of per-group values through the status of one all-gather.
+    // Each leader has counted its own group; the job's totals come from the first one alone.
     int64_t mine[5] = {r->served.n_done, r->served.n_failed, r->served.last_token_ns,
                        r->leads && r->i_group == 0 ? wf_inputs_results(&r->in, r->spec) : 0,
                        r->leads && r->i_group == 0 ? (int64_t)wf_done_total(r->done) : 0};

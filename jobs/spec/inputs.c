@@ -1,6 +1,7 @@
 // Opening the shards of a job. See inputs.h.
 #include "jobs/spec/inputs.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,10 +31,22 @@ static wf_status check_twins(const wf_inputs *in, size_t i)
     return WF_OK;
 }
 
+wf_status wf_inputs_check_arrivals(const wf_jobspec *spec, const char *path,
+                                   const wf_shard_info *info)
+{
+    bool timed = info->last_arrival_ns > 0 || info->n_rows - info->n_bad_arrivals < 2;
+    if (spec->arrivals.mode != WF_SPEC_REPLAY || timed) return WF_OK;
+    return wf_fail(WF_CONFIG,
+                   "arrivals.mode: replay: %s says no times of arrival (all %" PRIu64
+                   " rows are at 0): use offline, or constant, poisson or gamma with a rate",
+                   path, info->n_rows);
+}
+
 static wf_status open_one(const wf_jobspec *spec, wf_reader *reader, wf_inputs *in, size_t i)
 {
     const char *path = spec->shards.item[i];
     WF_TRY(wf_reader_open(reader, path, &in->info[i]));
+    WF_TRY(wf_inputs_check_arrivals(spec, path, &in->info[i]));
     in->shard[i] = (wf_result_shard){in->info[i].uid, path, in->info[i].n_rows};
     in->uids[i] = in->info[i].uid;
     in->many_samples[i] =

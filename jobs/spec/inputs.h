@@ -40,6 +40,10 @@ wf_status wf_inputs_model_look(const wf_jobspec *spec, wf_inputs_model *out);
 // Reads the model's configuration alone: whether the model can be split as the job asks.
 wf_status wf_inputs_split_check(const wf_jobspec *spec);
 
+// A replay of rows that say no times would be an offline job under another name: WF_CONFIG.
+wf_status wf_inputs_check_arrivals(const wf_jobspec *spec, const char *path,
+                                   const wf_shard_info *info);
+
 // Rows of all shards.
 int64_t wf_inputs_rows(const wf_inputs *inputs);
 

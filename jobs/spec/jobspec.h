@@ -101,7 +101,7 @@ typedef struct wf_jobspec {
         int max_rows;
         int step_tokens;
         int page_tokens;
-        wf_option_memory kv_memory; // both 0: auto (1 GiB per rank on the CPU, 0.9 on a GPU)
+        wf_option_memory kv_memory; // both 0: auto, as its help says
         wf_reorder reorder;
         wf_fusion fusion;
         int64_t window_ns;

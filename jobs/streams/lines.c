@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "io/base/arena.h"
+#include "io/base/text.h"
 
 #define READ_IN_ORDER ((size_t)1 << 20)
 #define READ_AT_PLACE ((size_t)64 << 10)
@@ -121,10 +122,9 @@ static wf_status take(wf_lines *l, wf_line *line, bool *more)
     *line = (wf_line){.offset = l->start + l->at, .number = l->number};
     l->at += length < l->n - l->at ? length + 1 : length;
     if (length > 0 && text[length - 1] == '\r') length--;
-    if (line->offset == 0 && length >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0) {
-        text += 3;
-        length -= 3;
-    }
+    size_t mark = line->offset == 0 ? wf_utf8_mark(text, length) : 0;
+    text += mark;
+    length -= mark;
     if (length > 0 && memchr(text, '\0', length) != NULL) {
         return wf_fail(WF_DATA, "%s:%" PRIu64 ": holds a NUL byte; is this a text file?", l->path,
                        l->number);

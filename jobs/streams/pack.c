@@ -92,18 +92,23 @@ static wf_status index_rows(packing *p)
     return wf_fail(WF_DATA, "%s: has no rows to pack", p->options->input);
 }
 
+// All rows whose id an earlier row has, in the order of ids.
 static wf_status check_ids(packing *p)
 {
     wf_line_index_sort(&p->ids);
+    const wf_line_entry *first = p->ids.entry;
     for (size_t i = 1; i < p->ids.n; i++) {
-        const wf_line_entry *first = &p->ids.entry[i - 1], *again = &p->ids.entry[i];
-        if (first->time_ns != again->time_ns) continue;
-        return wf_fail(WF_DATA,
-                       "%s:%" PRIu64 ": id %" PRId64 " is that of line %" PRIu64 " already",
-                       p->options->input, again->number, again->time_ns, first->number);
+        const wf_line_entry *again = &p->ids.entry[i];
+        if (first->time_ns != again->time_ns) {
+            first = again;
+            continue;
+        }
+        wf_fail(WF_DATA, "%s:%" PRIu64 ": id %" PRId64 " is that of line %" PRIu64 " already",
+                p->options->input, again->number, again->time_ns, first->number);
+        note_bad(p);
     }
     wf_line_index_free(&p->ids);
-    return WF_OK;
+    return bad_rows(p);
 }
 
 static wf_status writer_start(packing *p)

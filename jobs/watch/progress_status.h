@@ -1,8 +1,8 @@
 // The status file of one rank, <out>/status/rank-<n>.json: what it is doing, in counters that move.
 //
 // Renamed into place every two seconds by the rank's heartbeat (jobs/watch/progress.h). Everything
-// that watches a job (the progress line, status, top, why, a conductor) reads these and nothing
-// else, and judges by counters that move, never by file times: clocks and caches of hosts differ.
+// that watches a job (the progress line, status, why, a conductor) reads these and nothing else,
+// and judges by counters that move, never by file times: clocks and caches of hosts differ.
 // All Local.
 #ifndef WF_JOBS_WATCH_PROGRESS_STATUS_H
 #define WF_JOBS_WATCH_PROGRESS_STATUS_H

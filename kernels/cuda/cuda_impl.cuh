@@ -188,7 +188,7 @@ WF_OPS(WF_CUDA_OP)
 wf_status wf_gemm_book_open(wf_cuda *cu); // reads the cache file, if any
 void wf_gemm_book_close(wf_cuda *cu);     // writes what is new
 
-// Attention's parts: rows [0, n_decode) and the sequences after them. *out_done: it could.
+// Attention's parts: rows [0, n_decode) and the sequences after them.
 wf_status wf_attention_decode(wf_cuda *cu, wf_stream *s, const wf_attention_args *a);
 wf_status wf_attention_prefill(wf_cuda *cu, wf_stream *s, const wf_attention_args *a);
 // Prefill's way on Hopper (cuda_attention_hopper.cu), for shapes and alignments that fit.

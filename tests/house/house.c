@@ -7,8 +7,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-static const char *const floors[] = {"cmake", "io",      "kernels",  "slurm", "engine",
-                                     "jobs",  "results", "launcher", "tests"};
+static const char *const floors[] = {"io",   "kernels", "slurm",    "engine",
+                                     "jobs", "results", "launcher", "tests"};
 static const char *const suffixes[] = {".c", ".h", ".cu", ".cuh", ".py", ".sh", ".cmake", ".txt"};
 
 bool has_suffix(const char *text, const char *suffix)

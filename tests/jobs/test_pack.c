@@ -137,6 +137,10 @@ static void test_refusals(void **state)
         {"{\"prompt_token_ids\": [1], \"max_new_tokens\": 3, \"id\": 5}\n"
          "{\"prompt_token_ids\": [1], \"max_new_tokens\": 3, \"id\": 5}\n",
          "rows.jsonl:2: id 5 is that of line 1 already"},
+        {"{\"prompt_token_ids\": [1], \"max_new_tokens\": 3, \"id\": 5}\n"
+         "{\"prompt_token_ids\": [1], \"max_new_tokens\": 3, \"id\": 5}\n"
+         "{\"prompt_token_ids\": [1], \"max_new_tokens\": 3, \"id\": 5}\n",
+         "rows.jsonl: 2 rows are bad, all are shown above; nothing was written"},
         {"{\"prompt_token_ids\": [1], \"max_new_tokens\": 3}\n[1]\n", "rows.jsonl:2:"},
         {"{\"prompt_token_ids\": [1], \"max_new_tokens\": 3}\n{\"prompt_token", "rows.jsonl:2:"},
         {"{\"prompt_token_ids\": [1], \"max_new_tokens\": 3}\n{\"a\": [1}", "rows.jsonl:2:9: "},

@@ -113,6 +113,12 @@ static const cli_row job_rows[] = {
     {WEFT " run job.yaml --set engine.max_row=3", 78, "did you mean engine.max_rows?"},
     {WEFT " plan job.yaml --set parallel.backend=gpu", 78, "is not one of auto, ref, cpu, cuda\n"},
     {WEFT " run job.yaml --set engine.max_rows=8e3", 78, "\"8e3\" is not a whole number"},
+    {WEFT " run job.yaml --set arrivals.mode=replay", 78,
+     "says no times of arrival (all 20 rows are"},
+    {WEFT " plan job.yaml --set arrivals.mode=replay", 78,
+     "use offline, or constant, poisson or gamma"},
+    {"printf '\\357\\273\\277' | cat - job.yaml >mark.yaml; " WEFT " plan mark.yaml", 0,
+     "job.yaml"},
     {WEFT " run job.yaml --set parallel.layout=groups --set arrivals.mode=replay", 78,
      "no common clock"},
     {"OMPI_COMM_WORLD_RANK=0 OMPI_COMM_WORLD_SIZE=1 SLURM_JOB_ID= " WEFT

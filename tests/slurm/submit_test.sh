@@ -325,7 +325,7 @@ scenario_limit_groups() {
 scenarios=("$@")
 [ $# -gt 0 ] || scenarios=(two_nodes requeue early outside chain array groups text cancel two_jobs owner refusals)
 LAB_CPUS=8 LAB_GPUS=2 lab_up 2
-for span in 0 8 20 150; do lab_shard "$lab_work/span$span.h5" 10 $span; done
+for span in 0 8 20 150; do lab_shard "$lab_work/span$span.h5" 10 "${span/#0/0.01}"; done
 lab_shard "$lab_work/many.h5" 500 0
 for i in 0 1 2 3; do lab_shard "$lab_work/part$i.h5" 10 8 $((i + 10)); done
 
