@@ -298,6 +298,14 @@ static wf_status model_read(const wf_jobspec *spec, wf_arch *arch)
     return st;
 }
 
+static void print_head(const wf_jobspec *spec, const wf_arch *arch, const wf_backend_info *info)
+{
+    printf("job       %s\nmodel     %s (%s, %d layers, %s)\nback end  %s: %s\n", spec->job,
+           spec->model.path, arch->family->name, arch->n_layers,
+           wf_dtype_name(info->numerics.weight), info->name, info->device);
+    print_devices(info->host_memory);
+}
+
 static wf_status plan_print(const wf_cli *cli, const wf_jobspec *spec)
 {
     stream_facts facts = {0};
@@ -326,10 +334,7 @@ static wf_status plan_print(const wf_cli *cli, const wf_jobspec *spec)
         wf_plan_destroy(&plan);
         return st;
     }
-    printf("job       %s\nmodel     %s (%s, %d layers, %s)\nback end  %s: %s\n", spec->job,
-           spec->model.path, arch.family->name, arch.n_layers, wf_dtype_name(info.numerics.weight),
-           info.name, info.device);
-    print_devices(info.host_memory);
+    print_head(spec, &arch, &info);
     printf("placement %d rank%s on %d node%s (%s)\n", e.n_ranks, WF_S(e.n_ranks), e.n_nodes,
            WF_S(e.n_nodes), e.why);
     print_groups(plan);
