@@ -1,4 +1,4 @@
-"""What tests of the installed weft-text share: a folder, files of lines, and results that echo prompts."""
+"""What tests of the installed weft-text share: a folder, files of lines, echoing results."""
 
 import json
 import os

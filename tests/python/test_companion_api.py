@@ -24,13 +24,13 @@ class Api(Companion):
 
         out = self.path("out")
         for _ in range(2):  # the second time everything is there
-            weft.generate(model=DEMO_MODEL, prompts=["add:1+2="], out=out, program=WEFT, settings=CPU,
-                          max_new_tokens=9)
+            weft.generate(model=DEMO_MODEL, prompts=["add:1+2="], out=out, program=WEFT,
+                          settings=CPU, max_new_tokens=9)
         answers = weft.read_results(out, token_ids=True)
         self.assertEqual([a["token_ids"] for a in answers], [[ord("3"), 257]])
         self.assertGreater(answers.to_pandas()["e2e_s"][0], 0)
-        self.assertEqual([r["prompt"] for r in weft.read_requests(os.path.join(out, "prompts.jsonl"))],
-                         ["add:1+2="])
+        requests = weft.read_requests(os.path.join(out, "prompts.jsonl"))
+        self.assertEqual([r["prompt"] for r in requests], ["add:1+2="])
         shard, = (os.path.join(out, "text", n) for n in os.listdir(os.path.join(out, "text")))
         self.assertEqual(list(weft.read_requests(shard)),
                          [{"id": 0, "arrival_ns": 0, "max_new_tokens": 9,

@@ -1,5 +1,7 @@
-"""Text to text by the real program, weft run and weft generate, on the demo model: files in, answers
-out, alone, killed and resumed, under mpirun, as groups, in parts; and what is refused, and how."""
+"""Text to text by the real program, weft run and weft generate, on the demo model.
+
+Files in, answers out: alone, killed and resumed, under mpirun, as groups, in parts; what is refused.
+"""
 
 import json
 import os
@@ -18,7 +20,7 @@ QUESTIONS += [(f"rev:{w}=", w[::-1]) for w in WORDS]
 
 
 def kill_session(leader):
-    """All processes that a session's leader began, the companion with a group of its own included."""
+    """All processes that a session's leader began, the companion in its own group as well."""
     for pid in (int(name) for name in os.listdir("/proc") if name.isdigit()):
         try:
             if os.getsid(pid) == leader:
@@ -102,7 +104,8 @@ class Run(Job):
     def test_changed_prompts_are_refused(self):
         self.weft("run", "job.yaml")
         self.write_lines("p.jsonl", self.lines[1:])
-        self.weft("run", "job.yaml", code=78, says="its content has changed; choose another output.dir")
+        self.weft("run", "job.yaml", code=78,
+                  says="its content has changed; choose another output.dir")
         self.weft("run", "job.yaml", "--set", "text.max_new_tokens=9", code=78)
         self.assertEqual(len(self.read_lines("answers.jsonl")), len(self.lines))
         for how in ("--force", "--fresh"):
@@ -111,11 +114,14 @@ class Run(Job):
                              [line["tag"] for line in self.lines[1:]])
 
     def test_bad_rows_fail_alone(self):
-        lines = [self.lines[0], "{", {"prompt": "x" * 200}, {"custom_id": "a", "want": 1}, self.lines[1]]
+        lines = [self.lines[0], "{", {"prompt": "x" * 200}, {"custom_id": "a", "want": 1},
+                 self.lines[1]]
         self.write_lines("p.jsonl", lines)
-        self.weft("run", "job.yaml", "--set", "engine.max_context=100", code=3, says="p.jsonl:2: is not")
+        self.weft("run", "job.yaml", "--set", "engine.max_context=100", code=3,
+                  says="p.jsonl:2: is not")
         answers = self.read_lines("answers.jsonl")
-        self.assertEqual([a["status"] for a in answers], ["done", "failed", "failed", "failed", "done"])
+        self.assertEqual([a["status"] for a in answers],
+                         ["done", "failed", "failed", "failed", "done"])
         self.assertIn("context", answers[2]["error"]["message"])
         self.assertIn("p.jsonl:4: has no prompt", answers[3]["error"]["message"])
         self.weft("run", "job.yaml", "--out", "out/b", "--set", "slurm.fail_on_row_errors=false")
@@ -149,7 +155,8 @@ class Run(Job):
             for i, line in enumerate(self.lines)])
         self.weft("run", "job.yaml", "--set", "requests=[batch.jsonl]")
         answers = self.read_lines("answers.jsonl")
-        self.assertEqual([a["custom_id"] for a in answers], [f"q{i}" for i in range(len(self.lines))])
+        self.assertEqual([a["custom_id"] for a in answers],
+                         [f"q{i}" for i in range(len(self.lines))])
         texts = [a["response"]["body"]["choices"][0]["message"]["content"] for a in answers]
         self.assertEqual(texts, [line["want"] for line in self.lines])
 
@@ -215,7 +222,8 @@ class Generate(Job):
 
     def test_files_with_a_model(self):
         with open(self.path("q.csv"), "w", encoding="ascii") as file:
-            file.write("question,n_row\n" + "".join(f"{q},{i}\n" for i, (q, _) in enumerate(QUESTIONS)))
+            file.write("question,n_row\n")
+            file.writelines(f"{q},{i}\n" for i, (q, _) in enumerate(QUESTIONS))
         keys = ("--set", "parallel.backend=cpu", "--set", "engine.kv_memory=32MiB")
         self.weft("generate", "--model", DEMO_MODEL, "q.csv", "-o", "a.csv", "--prompt", "question",
                   "-n", "40", *keys)
@@ -253,7 +261,8 @@ class Generate(Job):
             (("--model", "none", "a prompt"), 66, "none: no such folder"),
         ):
             self.weft("generate", *args, code=code, says=says)
-        self.weft("run", "job.yaml", "--set", "output.text=a.xls", code=78, says="does not say what to")
+        self.weft("run", "job.yaml", "--set", "output.text=a.xls", code=78,
+                  says="does not say what to")
         self.weft("run", "job.yaml", "--no-merge", code=64, says="--no-merge and output.text")
 
 

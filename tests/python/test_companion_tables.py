@@ -1,6 +1,8 @@
-"""Prompts files in (JSON lines, CSV, TSV, Parquet) and answers out beside their rows, by the installed
-weft-text: every column comes back, every row has its answer, bad rows fail with their reason, and
-shards that still fit their source are not made again."""
+"""Prompts files in (JSON lines, CSV, TSV, Parquet), answers out beside their rows, by weft-text.
+
+Every column comes back, every row has its answer, bad rows fail with their reason, and shards that
+still fit their source are not made again.
+"""
 
 import csv
 import datetime
@@ -137,7 +139,8 @@ class FromParquet(Tables):
         for name in self.table.column_names:
             kept = "input_status" if name == "status" else name
             self.assertEqual(out.column(kept).type, self.table.column(name).type)
-            self.assertEqual(out.column(kept).to_pylist(), self.table.column(name).to_pylist(), name)
+            self.assertEqual(out.column(kept).to_pylist(), self.table.column(name).to_pylist(),
+                             name)
         self.assertEqual(out.column("text").to_pylist(), ["one", "t", None, "four"])
         self.assertIn("p.parquet:3: has no prompt: give 'prompt', 'prompt_token_ids' or 'messages'",
                       out.column("error").to_pylist()[2])
@@ -207,7 +210,8 @@ class FromJsonLines(Tables):
             return {"custom_id": f"q{i}", "method": "POST", "url": "/v1/completions",
                     "body": {"model": "m", "prompt": f"text {i}", **more}}
 
-        self.prepare(self.write_lines("p.jsonl", [line(0), line(1, echo=True), line(2, n=2)]), code=3)
+        lines = [line(0), line(1, echo=True), line(2, n=2)]
+        self.prepare(self.write_lines("p.jsonl", lines), code=3)
         self.answer()
         lines = self.json_answers()
         self.assertEqual([answer["custom_id"] for answer in lines], ["q0", "q1", "q2"])

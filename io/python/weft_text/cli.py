@@ -89,8 +89,8 @@ def add_row_options(sub):
 
 def add_encode(commands):
     sub = commands.add_parser("encode", help="a file of prompts to a request shard")
-    sub.add_argument("prompts", help=".jsonl, .csv, .tsv, .parquet, or - for JSON lines on standard "
-                                     "input")
+    sub.add_argument("prompts", help=".jsonl, .csv, .tsv, .parquet, or - for JSON lines on "
+                                     "standard input")
     sub.add_argument("-o", "--output", required=True, help="the shard to write, *.h5")
     add_row_options(sub)
     sub.add_argument("--format", choices=("auto", "jsonl", "openai"), default="auto",

@@ -1,7 +1,7 @@
-"""What the columns of JSON lines hold, found while they are read: text, integer, number, boolean, json.
+"""What the columns of JSON lines hold, found while they are read.
 
-A table of answers needs its columns before its first row. Whole numbers and others together are
-numbers; other mixtures, lists and objects are json.
+Kinds: text, integer, number, boolean, json. A table of answers needs its columns before its first
+row. Whole numbers and others together are numbers; other mixtures, lists and objects are json.
 """
 
 MOST_COLUMNS = 1000
@@ -47,7 +47,7 @@ class ColumnKinds:
 
 
 def joined_columns(lists):
-    """The columns of several sources as one list; pyarrow types stand beside kinds, None: too many."""
+    """The columns of several sources as one list, pyarrow types beside kinds; None: too many."""
     kinds = {}
     for columns in lists:
         if columns is None:

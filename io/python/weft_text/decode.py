@@ -1,11 +1,11 @@
-"""Results to a file of answers: rows of the input with their answers, or what the results alone say.
+"""Results to a file of answers: rows of the input with their answers, or the results alone.
 
     done = decode_results("out/x", "answers.csv", DecodeSettings(tokenizer="models/m"))
 
 Where a shard was made from a prompts file by prepare.py, an answer is the file's row with the keys
 of ANSWER_COLUMNS added; a column of the input that has one of these names becomes input_<name>. Bad
-rows are there as failed ones; of a job that runs, rows without a result yet are left out. Else it is
-a line as line_write.py makes it.
+rows are there as failed ones; of a job that runs, rows without a result yet are left out. Else it
+is a line as line_write.py makes it.
 """
 
 import os
@@ -66,8 +66,8 @@ class Results:
     def codec(self, tokenizer):
         names = {p.tokenizer for p in self.prepared.values()}
         if not tokenizer and len(names) != 1:
-            raise TextError(f"{self.place}: does not say with which tokenizer it was encoded; give it "
-                            "with --tokenizer", EXIT_USAGE)
+            raise TextError(f"{self.place}: does not say with which tokenizer it was encoded; "
+                            "give it with --tokenizer", EXIT_USAGE)
         return open_codec(tokenizer or names.pop())
 
     def answers(self, codec):
@@ -132,7 +132,7 @@ def openai_lines(codec, answer):
 
 
 def lines(codec, answer, settings, openai):
-    """Yields (line, number of failed rows in it) of one request: for OpenAI one, else one a sample."""
+    """Yields (line, failed rows in it) of one request: for OpenAI one, else one a sample."""
     if openai:
         yield from openai_lines(codec, answer)
     elif answer.source is not None:
@@ -143,7 +143,7 @@ def lines(codec, answer, settings, openai):
 
 
 def openai_test(file_format):
-    """Of format auto, requests that came as OpenAI lines are answered so; tables have no such form."""
+    """Of format auto, requests that came as OpenAI lines are answered so."""
     if file_format == "openai":
         return lambda answer: True
     if file_format != "auto":
@@ -158,7 +158,8 @@ def decode_results(place, output, settings):
     named = settings.file_format not in ("auto", "openai")
     file_format = settings.file_format if named else format_of(output)
     if settings.file_format == "openai" and is_table(file_format):
-        raise TextError(f"{output}: OpenAI batch results are JSON lines; name it .jsonl", EXIT_USAGE)
+        raise TextError(f"{output}: OpenAI batch results are JSON lines; name it .jsonl",
+                        EXIT_USAGE)
     style = "jsonl" if named or is_table(file_format) else settings.file_format
     is_openai_answer = openai_test(style)
     columns = results.columns(settings) if is_table(file_format) else None

@@ -140,8 +140,8 @@ def check_columns(source, prompt_key):
     names = [name for name, _ in source.columns]
     wanted = {prompt_key, *PROMPT_KEYS, "body"}
     if not wanted & set(names):
-        raise TextError(f"{source.path}: has no column '{prompt_key}', only {', '.join(names)}; name "
-                        "the one that holds the prompts (text.prompt, --prompt)")
+        raise TextError(f"{source.path}: has no column '{prompt_key}', only {', '.join(names)}; "
+                        "name the one that holds the prompts (text.prompt, --prompt)")
     for name in names:
         near = near_key(name, names)
         if near and name != prompt_key and name not in PROMPT_KEYS:

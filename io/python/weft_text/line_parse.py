@@ -1,14 +1,14 @@
-"""One row of input to one request: a plain row (of JSON lines or of a table) or an OpenAI batch line.
+"""One row of input to one request: of JSON lines, of a table, or an OpenAI batch line.
 
     {"prompt": "text", "max_tokens": 64, "temperature": 0.7, "custom_id": "a", "meta": {...}}
     {"prompt_token_ids": [1, 2, 3]}
     {"messages": [{"role": "user", "content": "text"}]}
     {"custom_id": "a", "method": "POST", "url": "/v1/chat/completions", "body": {...}}
 
-A key that would change the answer and is not supported makes the row bad, never silently ignored, and
-so does one that is nearly the name of a known one. Any other key is the caller's own: it comes back
-beside the answer (answers.py). What the answer needs again (custom_id, stop strings, url, model)
-travels in the request's meta, a JSON object: the line's own `meta` with these keys added.
+A key that would change the answer and is not supported makes the row bad, never silently ignored,
+and so does one that is nearly the name of a known one. Any other key is the caller's own: it comes
+back beside the answer (answers.py). What the answer needs again (custom_id, stop strings, url,
+model) travels in the request's meta, a JSON object: the line's own `meta` with these keys added.
 """
 
 import difflib
@@ -139,8 +139,9 @@ class LineParser:
                 raise LineError("'prompt_token_ids' is empty")
             return
         if ("prompt" in line) == ("messages" in line):
-            raise LineError(f"has no prompt: give '{self.prompt_key}', 'prompt_token_ids' or "
-                            "'messages'" if "prompt" not in line else "has both 'prompt' and 'messages'")
+            raise LineError("has both 'prompt' and 'messages'" if "prompt" in line else
+                            f"has no prompt: give '{self.prompt_key}', 'prompt_token_ids' or "
+                            "'messages'")
         if "messages" in line:
             parsed.text, parsed.add_special = self.render(check_messages(line["messages"])), False
         elif self.wrap_prompts:

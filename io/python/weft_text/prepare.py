@@ -46,7 +46,8 @@ def read_prepared(path):
     try:
         with h5py.File(path, "r") as file:
             texts = {k: as_text(file.attrs.get(k, "")) for k in
-                     ("source", "source_path", "source_sha256", "encoding", "tokenizer", "shard_uid")}
+                     ("source", "source_path", "source_sha256", "encoding", "tokenizer",
+                      "shard_uid")}
             if "source/bad_rows" not in file:
                 return None
             notes = [json.loads(file[f"source/{name}"][:].tobytes())
@@ -90,8 +91,9 @@ def prepare_one(source, shard, settings, encoding, fixed):
         say_done(source, "encoded already", n_bad)
         return n_bad
     if changed and fixed:
-        raise TextError(f"{source}: was encoded for a job that has begun, and since then {changed}; "
-                        "choose another output.dir, or start over with --fresh", EXIT_MISMATCH)
+        raise TextError(f"{source}: was encoded for a job that has begun, and since then "
+                        f"{changed}; choose another output.dir, or start over with --fresh",
+                        EXIT_MISMATCH)
     os.makedirs(os.path.dirname(shard) or ".", exist_ok=True)
     remove_stale_parts(shard)
     done = encode_source(open_source(source), shard, settings, replace=True, keep_bad=True,

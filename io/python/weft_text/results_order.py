@@ -1,6 +1,6 @@
 """Rows of sealed segments in the order of the input, while a job is not merged yet.
 
-    for row in ordered_rows(files): ...        (shard, row, sample) ascending, as a merged file has them
+    for row in ordered_rows(files): ...      by shard, row, sample, as a merged file has them
 
 Segments hold rows as they ended. An index of all keys is sorted, 24 bytes a row; then the rows are
 read, a block of the order at a time, from each file in the short ranges in which they lie.
@@ -45,7 +45,7 @@ def shard_uids(file):
 
 
 def read_keys(path, i_file, uids):
-    """(shard, row, sample, file, place) of each row; shards by their place in `uids`, which grows."""
+    """(shard, row, sample, file, place) of each row; shards by number in `uids`, which grows."""
     with complaints(path), h5py.File(path, "r") as file:
         check_format(path, file)
         n = file["requests/row"].shape[0]

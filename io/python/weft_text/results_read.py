@@ -1,10 +1,10 @@
 """Reads results (format weft-results 1.x): a file, an output folder, its segments folder, or the
 folder of a job array, whose parts a0, a1 ... are read one after the other.
 
-Of a folder, results.h5 is read when the newest run left nothing to do, otherwise the sealed segments
-that count, by the rule of io/results/runfile.h: those that the newest run's file lists, and those of the
-newest run that are of their group's newest epoch or listed by that epoch's file. Rows come in file
-order, a few at a time, whatever the file's size.
+Of a folder, results.h5 is read when the newest run left nothing to do, otherwise the sealed
+segments that count, by the rule of io/results/runfile.h: those that the newest run's file lists,
+and those of the newest run that are of their group's newest epoch or listed by that epoch's file.
+Rows come in file order, a few at a time, whatever the file's size.
 """
 
 import contextlib
@@ -56,7 +56,7 @@ class Row:
 
 
 def read_files(files):
-    """Yields the rows of results files, as result_files() names them; a key that comes twice is an error."""
+    """Yields the rows of files as result_files() names them; a key that comes twice is an error."""
     seen = {}
     for file in files:
         for row in read_file(file):
@@ -97,7 +97,7 @@ def result_files(path):
 
 
 def array_parts(folder):
-    """The output folders of a job array, in the order of its tasks; none: it is no array's folder."""
+    """The output folders of a job array, in the order of its tasks; none: it is no array."""
     tasks = sorted(int(name[1:]) for name in os.listdir(folder) if re.fullmatch(r"a\d+", name))
     return [os.path.join(folder, f"a{task}") for task in tasks]
 
@@ -121,8 +121,10 @@ def listed_segments(folder, name):
 
 
 def shards_of_job(folder):
-    """The uids that the newest run works on; None where no run says so. What was forced out of a job
-    has results still."""
+    """The uids that the newest run works on; None where no run says so.
+
+    What was forced out of a job has results still.
+    """
     run = newest_run(folder)
     if run is None:
         return None

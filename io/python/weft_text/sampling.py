@@ -1,8 +1,8 @@
 """Sampling parameters by vLLM's names, as a request shard stores them.
 
-The table is that of io/shard/request.h: name, type, least and most. A row that does not give a parameter
-holds the column's missing value, so that the job's own setting stands: NaN, the least signed or the
-greatest unsigned number.
+The table is that of io/shard/request.h: name, type, least and most. A row that does not give a
+parameter holds the column's missing value, so that the job's own setting stands: NaN, the least
+signed or the greatest unsigned number.
 """
 
 import math

@@ -1,4 +1,4 @@
-"""Writes a request shard (format weft-requests 1.0), byte for byte by the rules of Weft's own writer.
+"""Writes a request shard (format weft-requests 1.0), by the rules of Weft's own writer.
 
     with ShardWriter("x.h5", vocab_size=32000) as shard:
         shard.append(Request(...))

@@ -202,7 +202,7 @@ def file_sha256(path):
 
 
 def whole_numbers(fields):
-    """Numbers of a table as they were meant: a column with gaps holds 16.0 for 16, and NaN for nothing."""
+    """Numbers as they were meant: a column with gaps holds 16.0 for 16, and NaN for nothing."""
     values = dict(fields)
     for key in NUMBER_KEYS & fields.keys():
         value = fields[key]

@@ -2,8 +2,8 @@
 
     with line_writer("x.csv", columns, replace=False) as write: write({"text": "..."})
 
-columns: [(name, kind)] with the kinds of column_kinds or a pyarrow type; JSON lines need none. What a
-cell cannot hold, lists and objects, becomes JSON text.
+columns: [(name, kind)] with the kinds of column_kinds or a pyarrow type; JSON lines need none. What
+a cell cannot hold, lists and objects, becomes JSON text.
 """
 
 import base64
@@ -26,8 +26,8 @@ def format_of(path):
     if path == "-":
         return "jsonl"
     if suffix_of(path) not in FORMATS:
-        raise TextError(f"{path}: cannot tell what to write: name it {', '.join(FORMATS)}, or say it "
-                        "with --format", EXIT_USAGE)
+        raise TextError(f"{path}: cannot tell what to write: name it {', '.join(FORMATS)}, or say "
+                        "it with --format", EXIT_USAGE)
     return FORMATS[suffix_of(path)]
 
 
