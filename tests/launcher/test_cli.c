@@ -118,7 +118,7 @@ static const cli_row job_rows[] = {
     {WEFT " plan job.yaml --set arrivals.mode=replay", 78,
      "use offline, or constant, poisson or gamma"},
     {"printf '\\357\\273\\277' | cat - job.yaml >mark.yaml; " WEFT " plan mark.yaml", 0,
-     "job.yaml"},
+     "20 in 1 shard"},
     {WEFT " run job.yaml --set parallel.layout=groups --set arrivals.mode=replay", 78,
      "no common clock"},
     {"OMPI_COMM_WORLD_RANK=0 OMPI_COMM_WORLD_SIZE=1 SLURM_JOB_ID= " WEFT
