@@ -5,6 +5,8 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -110,6 +112,47 @@ static void dtypes(void **state)
     assert_int_equal(wf_dtype_bytes(WF_BF16), 2);
     assert_string_equal(wf_dtype_name(WF_F16), "f16");
     assert_string_equal(wf_dtype_name((wf_dtype)77), "unknown dtype");
+    assert_null(wf_format_of((wf_dtype)77));
+    assert_int_equal(wf_format_bytes(WF_BF16, 3, 5), 30);
+}
+
+static void dtypes_have_names(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        wf_dtype dtype;
+    } rows[] = {{"f32", WF_F32},   {"float32", WF_F32},   {"F32", WF_F32},
+                {"bf16", WF_BF16}, {"bfloat16", WF_BF16}, {"F16", WF_F16}};
+    wf_dtype dtype = WF_N_DTYPES;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        assert_true(wf_dtype_named(rows[i].name, &dtype));
+        assert_int_equal(dtype, rows[i].dtype);
+    }
+    assert_false(wf_dtype_named("fp64", &dtype));
+}
+
+// Reading in a format that there is not ends the process: it used to read f32.
+static void an_unknown_format_is_never_read(void **state)
+{
+    (void)state;
+    static volatile float sink;
+    const float x[4] = {1.0f, 2.0f, 3.0f, 4.0f};
+    float y[4];
+    for (int way = 0; way < 2; way++) {
+        int status = 0;
+        pid_t child = fork();
+        if (child == 0) {
+            if (way == 0)
+                sink = wf_load_f32(x, (wf_dtype)77, 0);
+            else
+                wf_convert(y, WF_F32, x, (wf_dtype)77, 4);
+            _exit(0);
+        }
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_true(WIFSIGNALED(status));
+    }
+    (void)sink;
 }
 
 int main(void)
@@ -119,6 +162,8 @@ int main(void)
         cmocka_unit_test(rounds_to_nearest_even),
         cmocka_unit_test(arrays),
         cmocka_unit_test(dtypes),
+        cmocka_unit_test(dtypes_have_names),
+        cmocka_unit_test(an_unknown_format_is_never_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
