@@ -347,6 +347,29 @@ static void bytes_of_llama_3_8b(void **state)
     assert_int_equal(wf_arch_vocab_slice(&a, 4), 3);
 }
 
+// Qwen3-8B as published: 8.19e9 parameters, 144 KiB of KV per token in bf16.
+static void bytes_of_qwen3_8b(void **state)
+{
+    (void)state;
+    wf_arch a;
+    wf_arch_memory one;
+    wf_numerics num = wf_numerics_of(WF_BF16);
+    assert_ok(read_arch("{\"model_type\":\"qwen3\",\"attention_bias\":false,\"head_dim\":128,"
+                        "\"hidden_act\":\"silu\",\"hidden_size\":4096,\"intermediate_size\":12288,"
+                        "\"max_position_embeddings\":40960,\"max_window_layers\":36,"
+                        "\"num_attention_heads\":32,\"num_hidden_layers\":36,"
+                        "\"num_key_value_heads\":8,\"rms_norm_eps\":1e-06,\"rope_scaling\":null,"
+                        "\"rope_theta\":1000000,\"sliding_window\":null,"
+                        "\"tie_word_embeddings\":false,\"torch_dtype\":\"bfloat16\","
+                        "\"use_cache\":true,\"use_sliding_window\":false,\"vocab_size\":151936}",
+                        NULL, &a));
+    wf_arch_bytes(&a, &num, 1, 0, &one);
+    assert_int_equal(one.n_params, 8190735360);
+    assert_int_equal(one.kv_bytes_per_token, 144 * 1024);
+    assert_int_equal(a.max_context, 40960);
+    assert_ok(wf_arch_check_tp(&a, 8));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -359,6 +382,7 @@ int main(void)
         cmocka_unit_test(trusted),
         cmocka_unit_test(tensor_parallel_sizes),
         cmocka_unit_test(bytes_of_llama_3_8b),
+        cmocka_unit_test(bytes_of_qwen3_8b),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }
