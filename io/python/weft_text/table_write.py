@@ -35,11 +35,21 @@ def is_table(name):
     return name in ("csv", "tsv", "parquet")
 
 
+def plain_value(value):
+    """What Parquet has and JSON has not: times by ISO 8601, bytes by base 64, decimals as text."""
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode("ascii")
+    return value.isoformat() if hasattr(value, "isoformat") else str(value)
+
+
+ENCODER = json.JSONEncoder(ensure_ascii=False, default=plain_value, allow_nan=False)
+
+
 def to_json(value):
     try:
-        return json.dumps(value, ensure_ascii=False, default=plain_value, allow_nan=False)
+        return ENCODER.encode(value)
     except ValueError:  # NaN and the infinities are no JSON
-        return json.dumps(finite(value), ensure_ascii=False, default=plain_value)
+        return ENCODER.encode(finite(value))
 
 
 def finite(value):
@@ -48,13 +58,6 @@ def finite(value):
     if isinstance(value, dict):
         return {k: finite(v) for k, v in value.items()}
     return [finite(v) for v in value] if isinstance(value, list) else value
-
-
-def plain_value(value):
-    """What Parquet has and JSON has not: times by ISO 8601, bytes by base 64, decimals as text."""
-    if isinstance(value, bytes):
-        return base64.b64encode(value).decode("ascii")
-    return value.isoformat() if hasattr(value, "isoformat") else str(value)
 
 
 def whole_text(value):
@@ -69,6 +72,8 @@ def cell(value):
         return ""
     if isinstance(value, str):
         return value
+    if type(value) is int:
+        return str(value)
     text = to_json(value)
     return json.loads(text) if text.startswith('"') else text
 
