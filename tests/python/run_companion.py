@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Installs io/python with pip into a virtual environment and runs test_companion_*.py in it.
+"""Makes a wheel of io/python, installs it into a virtual environment and runs test_companion_*.py.
 
 The environment is kept in the build folder and used again while the package's requirements stay the
 same; the package itself is installed anew each time. Exit 77 (skipped) when it cannot be made
@@ -7,6 +7,7 @@ because no package index can be reached.
 """
 
 import argparse
+import glob
 import hashlib
 import os
 import shutil
@@ -68,8 +69,11 @@ def main():
         if python is None:
             print(why)
             return say_skip("pip reaches no package index") if index_unreachable(why) else 1
-        done = pip(python, "install", "-q", "--no-deps", "--no-build-isolation",
-                   "--force-reinstall", package)
+        wheels = os.path.join(folder, "wheels")
+        done = pip(python, "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", wheels, package)
+        if done.returncode == 0:
+            done = pip(python, "install", "-q", "--no-deps", "--force-reinstall",
+                       *glob.glob(os.path.join(wheels, "weft_text-*.whl")))
         if done.returncode != 0:
             print(done.stdout)
             return 1
