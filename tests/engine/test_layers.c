@@ -123,7 +123,7 @@ static void write_folder(wf_arch *arch)
 static void open_rig(const wf_arch *arch, int32_t tp_rank, int32_t tp_size, rig *out)
 {
     wf_hf_folder *hf;
-    const wf_backend_config bc = {.n_threads = 2, .model_dtype = WF_F32};
+    const wf_backend_config bc = {.n_threads = 2, .numerics = wf_numerics_of(WF_F32)};
     const wf_model_config mc = {.tp_rank = tp_rank, .tp_size = tp_size, .dtype = WF_F32};
     *out = (rig){0};
     assert_ok(wf_comm_self_create(&out->own_comm));
