@@ -45,18 +45,6 @@ wf_status wf_alloc(size_t n, size_t each_bytes, void *out)
     return WF_OK;
 }
 
-wf_status wf_alloc_aligned(size_t n, size_t each_bytes, size_t align, void *out)
-{
-    size_t bytes;
-    void *memory;
-    assert(align >= sizeof(void *) && (align & (align - 1)) == 0);
-    WF_TRY(wf_array_bytes(n, each_bytes, &bytes));
-    if (posix_memalign(&memory, align, bytes ? bytes : 1) != 0) return no_memory(bytes);
-    memset(memory, 0, bytes);
-    pointer_set(out, memory);
-    return WF_OK;
-}
-
 wf_status wf_grow(size_t n, size_t each_bytes, size_t *capacity, void *out)
 {
     if (n <= *capacity) return WF_OK;
@@ -194,12 +182,4 @@ void wf_arena_reset(wf_arena *arena, wf_arena_mark mark)
 {
     chunks_free(arena, mark.chunk);
     if (arena->newest) arena->newest->used_bytes = mark.used;
-}
-
-size_t wf_arena_used_bytes(const wf_arena *arena)
-{
-    size_t used = 0;
-    for (const arena_chunk *chunk = arena->newest; chunk; chunk = chunk->older)
-        used += chunk->used_bytes;
-    return used;
 }

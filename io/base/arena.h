@@ -20,9 +20,6 @@ wf_status wf_array_bytes(size_t n, size_t each_bytes, size_t *bytes);
 // caller owns the memory and gives it to free(). n == 0 yields a pointer that may be freed.
 wf_status wf_alloc(size_t n, size_t each_bytes, void *out);
 
-// As wf_alloc, aligned to `align` bytes (a power of two, at least sizeof(void *)).
-wf_status wf_alloc_aligned(size_t n, size_t each_bytes, size_t align, void *out);
-
 // Makes room for at least `n` elements behind the pointer at `out`, at least doubling the capacity;
 // contents are kept, new elements are zero. Starts from a NULL pointer and *capacity == 0. On
 // failure nothing has changed.
@@ -53,8 +50,5 @@ wf_status wf_arena_strndup(wf_arena *arena, const char *text, size_t length, con
 // Gives back everything allocated after the mark was taken. Marks nest.
 wf_arena_mark wf_arena_get_mark(const wf_arena *arena);
 void wf_arena_reset(wf_arena *arena, wf_arena_mark mark);
-
-// Bytes handed out and not given back, padding included.
-size_t wf_arena_used_bytes(const wf_arena *arena);
 
 #endif

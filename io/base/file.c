@@ -142,25 +142,6 @@ bool wf_file_line(const char *path, const char *key, char *text, size_t text_byt
     return text[0] != '\0';
 }
 
-wf_status wf_file_pread(int fd, const char *path, void *bytes, size_t n_bytes, int64_t offset)
-{
-    char *to = bytes;
-    for (size_t done = 0; done < n_bytes;) {
-        ssize_t got = pread(fd, to + done, n_bytes - done, offset + (off_t)done);
-        if (got < 0 && errno == EINTR) continue;
-        if (got < 0) {
-            return wf_fail_errno(WF_IO, "%s: cannot read %zu bytes at %" PRId64, path, n_bytes,
-                                 offset);
-        }
-        if (got == 0) {
-            return wf_fail(WF_DATA, "%s: ends at byte %" PRId64 ", %zu bytes short; it was cut",
-                           path, offset + (int64_t)done, n_bytes - done);
-        }
-        done += (size_t)got;
-    }
-    return WF_OK;
-}
-
 wf_status wf_file_pwrite(int fd, const char *path, const void *bytes, size_t n_bytes,
                          int64_t offset)
 {

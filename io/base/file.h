@@ -25,9 +25,7 @@ wf_status wf_file_read(const char *path, size_t max_bytes, char **text, size_t *
 // "" where there is no file or no such line, or it is empty.
 bool wf_file_line(const char *path, const char *key, char *text, size_t text_bytes);
 
-// Transfers exactly `n_bytes`, through short transfers and EINTR. `path` is for the message. A file
-// that ends first is WF_DATA.
-wf_status wf_file_pread(int fd, const char *path, void *bytes, size_t n_bytes, int64_t offset);
+// Transfers exactly `n_bytes`, through short transfers and EINTR. `path` is for the message.
 wf_status wf_file_pwrite(int fd, const char *path, const void *bytes, size_t n_bytes,
                          int64_t offset);
 wf_status wf_file_write(int fd, const char *path, const void *bytes, size_t n_bytes);

@@ -38,14 +38,6 @@ void wf_json_writer_destroy(wf_json_writer **writer)
     *writer = NULL;
 }
 
-void wf_json_writer_reset(wf_json_writer *w)
-{
-    w->text.n = 0;
-    w->text.st = WF_OK;
-    w->depth = 0;
-    w->has_items = false;
-}
-
 static void put_line_break(wf_json_writer *w)
 {
     if (w->indent == 0) return;

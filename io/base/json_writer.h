@@ -50,10 +50,7 @@ void wf_json_put_bytes(wf_json_writer *w, const char *key, const char *value, si
 wf_status wf_json_copy(wf_json_ref value, wf_json_writer *w, const char *key);
 
 // The finished text, ended by a newline and a NUL that `text_bytes` (may be NULL) does not count.
-// Borrowed; valid until the writer is reset or destroyed. Everything opened must be closed.
+// Borrowed; valid until the writer is destroyed. Everything opened must be closed.
 wf_status wf_json_writer_finish(wf_json_writer *w, const char **text, size_t *text_bytes);
-
-// Starts over, keeping the memory.
-void wf_json_writer_reset(wf_json_writer *w);
 
 #endif

@@ -241,14 +241,23 @@ char *wf_bytes_text(int64_t bytes, char text[WF_PARSE_TEXT_MAX])
     return text;
 }
 
-// The shortest that reads back the same, as a float where `is_float`.
+// The shortest that reads back the same, as a float where `is_float`; 100.0 rather than 1e+02.
 static char *shortest(double value, bool is_float, char text[WF_PARSE_TEXT_MAX])
 {
-    for (int digits = 1; digits <= 17; digits++) {
-        snprintf(text, WF_PARSE_TEXT_MAX, "%.*g", digits, value);
-        double read = strtod(text, NULL);
+    enum { PLAIN_FROM = -5, PLAIN_TO = 15 };
+    int digits = 0;
+    for (double read = 0; ++digits <= 17;) {
+        snprintf(text, WF_PARSE_TEXT_MAX, "%.*e", digits - 1, value);
+        read = strtod(text, NULL);
         if (read == value || (is_float && (double)(float)read == value)) break;
     }
+    const char *power = strchr(text, 'e');
+    if (!power) return text; // no number
+    int exponent = (int)strtol(power + 1, NULL, 10), decimals = digits - 1 - exponent;
+    if (exponent < PLAIN_FROM || exponent > PLAIN_TO)
+        snprintf(text, WF_PARSE_TEXT_MAX, "%.*g", digits, value);
+    else
+        snprintf(text, WF_PARSE_TEXT_MAX, "%.*f", decimals > 0 ? decimals : 1, value);
     if (!strpbrk(text, ".e")) strcat(text, ".0");
     return text;
 }

@@ -44,12 +44,6 @@ WF_RNG_FN float wf_rng_float(uint32_t bits)
     return (float)(bits >> 8) * (1.0f / 16777216.0f);
 }
 
-// In (0, 1), both ends excluded, for logarithms: an odd multiple of 2^-24.
-WF_RNG_FN float wf_rng_float_open(uint32_t bits)
-{
-    return (float)((bits >> 8) | 1u) * (1.0f / 16777216.0f);
-}
-
 // A multiple of 2^-53 in [0, 1), and an odd one in (0, 1).
 WF_RNG_FN double wf_rng_double(uint32_t high, uint32_t low)
 {

@@ -323,11 +323,6 @@ void wf_yaml_destroy(wf_yaml **doc)
     *doc = NULL;
 }
 
-const char *wf_yaml_name(const wf_yaml *doc)
-{
-    return doc->name;
-}
-
 const wf_yaml_node *wf_yaml_root(const wf_yaml *doc)
 {
     return doc->root;
@@ -375,9 +370,4 @@ const char *wf_yaml_source_line(const char *text, size_t text_bytes, int line, s
         end++;
     *length = end - at;
     return text + at;
-}
-
-const char *wf_yaml_line(const wf_yaml *doc, int line, size_t *length)
-{
-    return wf_yaml_source_line(doc->text, doc->text_bytes, line, length);
 }

@@ -50,7 +50,6 @@ wf_status wf_yaml_parse(const char *name, const char *text, size_t text_bytes, w
                         wf_yaml_place *place);
 void wf_yaml_destroy(wf_yaml **doc);
 
-const char *wf_yaml_name(const wf_yaml *doc);
 const wf_yaml_node *wf_yaml_root(const wf_yaml *doc);
 
 // The member of a map; NULL when there is none or `map` is no map.
@@ -61,8 +60,5 @@ bool wf_yaml_is_null(const wf_yaml_node *node);
 
 // Source line `line` of `text` without its end; its length in bytes. NULL beyond the last line.
 const char *wf_yaml_source_line(const char *text, size_t text_bytes, int line, size_t *length);
-
-// The same of a document, which keeps its text.
-const char *wf_yaml_line(const wf_yaml *doc, int line, size_t *length);
 
 #endif

@@ -203,14 +203,6 @@ wf_status wf_h5_get_f64(wf_h5_file *file, const char *object, const char *name, 
     return get_number(file, object, name, NULL, out, NULL);
 }
 
-bool wf_h5_has_attribute(wf_h5_file *file, const char *object, const char *name)
-{
-    bool there = wf_h5_check_path(file, object) == WF_OK &&
-                 H5Aexists_by_name(file->id, object, name, H5P_DEFAULT) > 0;
-    H5Eclear2(H5E_DEFAULT);
-    return there;
-}
-
 wf_status wf_h5_check_header(wf_h5_file *file, const char *format, int major)
 {
     char *text = NULL;

@@ -151,11 +151,6 @@ uint64_t wf_h5_column_count(const wf_h5_column *c)
     return c->n_written + c->n_held;
 }
 
-uint64_t wf_h5_column_bytes(const wf_h5_column *c)
-{
-    return wf_h5_column_count(c) * c->row_bytes;
-}
-
 wf_status wf_h5_column_close(wf_h5_column **column)
 {
     wf_h5_column *c = *column;

@@ -78,7 +78,6 @@ wf_status wf_h5_get_text(wf_h5_file *file, const char *object, const char *name,
 wf_status wf_h5_get_i64(wf_h5_file *file, const char *object, const char *name, int64_t *out);
 wf_status wf_h5_get_u64(wf_h5_file *file, const char *object, const char *name, uint64_t *out);
 wf_status wf_h5_get_f64(wf_h5_file *file, const char *object, const char *name, double *out);
-bool wf_h5_has_attribute(wf_h5_file *file, const char *object, const char *name);
 
 // --- writing: a column is buffered and written a whole chunk at a time ---
 
@@ -97,7 +96,6 @@ wf_status wf_h5_column_create(wf_h5_file *file, const wf_h5_column_spec *spec, w
 // `values` holds n (x width) numbers of the column's type in native form; copy.
 wf_status wf_h5_column_append(wf_h5_column *column, const void *values, size_t n);
 uint64_t wf_h5_column_count(const wf_h5_column *column); // rows appended so far
-uint64_t wf_h5_column_bytes(const wf_h5_column *column); // the same in bytes before compression
 wf_status wf_h5_column_close(wf_h5_column **column);     // writes what is left; NULL inside is fine
 void wf_h5_column_abandon(wf_h5_column **column);
 

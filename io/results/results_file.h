@@ -61,7 +61,6 @@ bool wf_results_complete(const wf_results *results); // a merged file, or the ne
 // *row is borrowed until the next call; NULL after the last. row->shard is an index of
 // wf_results_job()->shards.
 wf_status wf_results_next(wf_results *results, const wf_result **row);
-wf_status wf_results_rewind(wf_results *results);
 
 // Steps in file order, into an array of `most`; *n is 0 after the last.
 wf_status wf_results_next_steps(wf_results *results, wf_step_record *steps, size_t most, size_t *n);

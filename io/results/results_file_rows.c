@@ -210,15 +210,6 @@ wf_status wf_results_next(wf_results *r, const wf_result **row)
     return WF_OK;
 }
 
-wf_status wf_results_rewind(wf_results *r)
-{
-    r->i_next_file = r->i_view = r->n_views = 0;
-    r->i_next_row = 0;
-    r->i_step_file = 0;
-    r->i_next_step = 0;
-    return WF_OK;
-}
-
 static wf_status load_steps(wf_results *r, uint64_t start, size_t n, wf_step_record *steps)
 {
     for (int i = WF_COL_step_start_ns; i < WF_N_COLS; i++)

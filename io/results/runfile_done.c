@@ -13,7 +13,7 @@ enum { KEY_ROWS = 65536 };
 
 typedef struct {
     char *uid;
-    uint64_t rows, count;
+    uint64_t rows;
     uint64_t **bits; // [n_samples] -> [words], NULL where nothing is done
     size_t n_samples, capacity;
 } done_shard;
@@ -87,7 +87,6 @@ wf_status wf_done_mark(wf_done *done, uint32_t i_shard, uint64_t row, uint16_t s
                        sample, i_shard, shard->uid);
     }
     bits[row / 64] |= mask;
-    shard->count++;
     done->total++;
     return WF_OK;
 }
@@ -170,11 +169,6 @@ uint32_t wf_done_samples(const wf_done *done, uint32_t i_shard, uint64_t row)
     for (size_t s = 0; s < done->shards[i_shard].n_samples; s++)
         n += wf_done_has(done, i_shard, row, (uint16_t)s);
     return n;
-}
-
-uint64_t wf_done_count(const wf_done *done, uint32_t i_shard)
-{
-    return done->shards[i_shard].count;
 }
 
 uint64_t wf_done_total(const wf_done *done)

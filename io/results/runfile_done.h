@@ -27,7 +27,6 @@ wf_status wf_done_scan(wf_done *done, const char *out_dir, const wf_runs *runs,
 
 bool wf_done_has(const wf_done *done, uint32_t shard, uint64_t row, uint16_t sample);
 uint32_t wf_done_samples(const wf_done *done, uint32_t shard, uint64_t row); // how many are done
-uint64_t wf_done_count(const wf_done *done, uint32_t shard);                 // keys of the shard
 uint64_t wf_done_total(const wf_done *done);
 
 // Bits of sample 0, row i at word i / 64, bit i % 64; borrow, NULL when none is done.

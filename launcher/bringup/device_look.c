@@ -43,18 +43,6 @@ void wf_own_device_place(const char *pci, wf_own_device *out)
     out->numa = numa[0] ? atoi(numa) : -1;
 }
 
-void wf_device_sight_take(int node, int slot, wf_device_sight *out)
-{
-    wf_cuda_devices *seen = NULL;
-    sight_place(node, slot, out);
-    if (wf_alloc(1, sizeof *seen, &seen) != WF_OK) return;
-    if (wf_cuda_list(seen) == WF_OK)
-        sight_fill(seen, out);
-    else
-        wf_debug("devices: %s", wf_error());
-    free(seen);
-}
-
 static void own_take(const wf_cuda_devices *seen, int number, wf_own_device *out)
 {
     if (number < 0 || number >= seen->n) return;

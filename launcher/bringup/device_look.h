@@ -9,9 +9,6 @@
 #include "launcher/bringup/devices.h"
 #include "launcher/bringup/world.h"
 
-// What this process sees. Devices that cannot be used are none. Local.
-void wf_device_sight_take(int node, int slot, wf_device_sight *out);
-
 // What this rank computes on.
 typedef struct wf_own_device {
     int number;    // -1: the host

@@ -47,13 +47,6 @@ static void heap_memory_is_zero_and_aligned(void **state)
     assert_ok(wf_alloc(0, 4, &empty));
     assert_non_null(empty);
     free(empty);
-    for (size_t align = sizeof(void *); align <= 4096; align *= 2) {
-        float *row;
-        assert_ok(wf_alloc_aligned(7, sizeof *row, align, &row));
-        assert_int_equal((uintptr_t)row % align, 0);
-        assert_true(row[6] == 0.0f);
-        free(row);
-    }
 }
 
 static void grow_keeps_and_zeroes(void **state)
@@ -114,16 +107,13 @@ static void marks_nest(void **state)
     wf_arena_mark empty = wf_arena_get_mark(arena);
     assert_ok(wf_arena_strdup(arena, "kept", &kept));
     wf_arena_mark outer = wf_arena_get_mark(arena);
-    size_t used = wf_arena_used_bytes(arena);
     for (int round = 0; round < 3; round++) {
         for (int i = 0; i < 20; i++)
             assert_ok(wf_arena_strdup(arena, "something that fills chunks", &lost));
         wf_arena_reset(arena, outer);
-        assert_int_equal(wf_arena_used_bytes(arena), used);
         assert_string_equal(kept, "kept");
     }
     wf_arena_reset(arena, empty);
-    assert_int_equal(wf_arena_used_bytes(arena), 0);
     wf_arena_destroy(&arena);
 }
 

@@ -36,13 +36,10 @@ static void layouts(void **state)
         const char *text;
         size_t n;
         assert_ok(wf_json_writer_create(rows[i].indent, &w));
-        for (int round = 0; round < 2; round++) {
-            write_sample(w);
-            assert_ok(wf_json_writer_finish(w, &text, &n));
-            assert_string_equal(text, rows[i].text);
-            assert_int_equal(n, strlen(text));
-            wf_json_writer_reset(w);
-        }
+        write_sample(w);
+        assert_ok(wf_json_writer_finish(w, &text, &n));
+        assert_string_equal(text, rows[i].text);
+        assert_int_equal(n, strlen(text));
         wf_json_writer_destroy(&w);
         wf_json_writer_destroy(&w);
     }
@@ -161,7 +158,8 @@ static void a_copy_is_as_deep_as_what_was_read(void **state)
     assert_ok(wf_json_writer_finish(w, &text, &n));
     assert_ok(wf_json_parse("again", text, n, &(wf_json_limits){.max_depth = 65}, &again));
     wf_json_destroy(&again);
-    wf_json_writer_reset(w);
+    wf_json_writer_destroy(&w);
+    assert_ok(wf_json_writer_create(0, &w));
     for (int i = 0; i < WF_JSON_WRITER_MAX_DEPTH - 63; i++)
         wf_json_open_array(w, NULL);
     assert_int_equal(wf_json_copy(wf_json_root(doc), w, NULL), WF_DATA);

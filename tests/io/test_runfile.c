@@ -289,7 +289,6 @@ static void done_counts_rows_and_samples(void **state)
     assert_false(wf_done_has(done, 0, 128, 0));
     assert_false(wf_done_has(done, 2, 0, 0));
     assert_int_equal(wf_done_samples(done, 0, 129), 2);
-    assert_int_equal(wf_done_count(done, 0), 2);
     assert_int_equal(wf_done_total(done), 3);
     assert_int_equal(wf_done_bits(done, 0)[2], 2);
     assert_int_equal(wf_done_mark(done, 0, 129, 0), WF_DATA);

@@ -137,7 +137,7 @@ static void play(uint32_t seed, int n_poison, size_t width, bool bad_luck, pool 
         assert_true(lives < 2000);
         live(p, &random, width, bad_luck);
     }
-    assert_int_equal(wf_done_count(p->done, 0), N_ROWS_A);
+    assert_int_equal(wf_done_total(p->done), N_ROWS_A);
 }
 
 static void test_poison_is_found_and_nothing_else(void **state)
