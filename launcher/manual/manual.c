@@ -18,6 +18,8 @@ static const struct {
      "engine.max_rows: 64."},
     {"WEFT_PROGRESS", "How a run shows its progress: live, log or off."},
     {"WEFT_LOG", "What is told: debug, info, warn or error."},
+    {"WEFT_READ_LIMIT", "How long a single read of a shard or of results may take (2m); longer, "
+                        "and the file is damaged."},
     {"WEFT_MODULE_DIR",
      "The folder of libweft_cuda.so, the CUDA back end. Without it the program looks beside "
      "itself, and in ../lib/weft and ../lib from there."},
