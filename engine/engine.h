@@ -32,9 +32,10 @@ typedef struct wf_engine_config {
     wf_fusion fusion;
     int64_t window_ns;
     int32_t instances;
-    int32_t steps_ahead; // 0 or 1; -1: 1 where the back end runs behind the host
-    int32_t n_top;       // most logprobs a request may ask for; -1: none may
-    bool penalties;      // requests may use penalties
+    int32_t steps_ahead;     // 0 or 1; -1: 1 where the back end runs behind the host
+    int32_t n_top;           // most logprobs a request may ask for; -1: none may
+    bool processed_logprobs; // of what tokens are drawn from; else of the logits as they come
+    bool penalties;          // requests may use penalties
     wf_capture capture;
     bool deterministic;    // results are the same bits for a group of 1, 2, 4 or 8 ranks
     const wf_clock *clock; // borrowed; NULL: the real one

@@ -25,10 +25,11 @@ typedef struct wf_forward_config {
     int32_t max_pages;  // columns of the page table
     int32_t slot_pages; // > 0: contiguous slots, the page table is the identity and does not move
     int32_t n_top;      // most logprobs any row may ask for; -1: no logprobs at all
-    bool penalties;     // rows may use penalties: keep token counts
-    bool pad;           // plans may be padded: one row and one page more (stepplan.h)
-    bool deterministic; // sums over the group are the same bits whatever its size
-    bool capture;       // padded steps are captured and replayed, where the back end can
+    bool processed_logprobs; // of what tokens are drawn from (ops.h); else raw
+    bool penalties;          // rows may use penalties: keep token counts
+    bool pad;                // plans may be padded: one row and one page more (stepplan.h)
+    bool deterministic;      // sums over the group are the same bits whatever its size
+    bool capture;            // padded steps are captured and replayed, where the back end can
 } wf_forward_config;
 
 // The limits of the plans that a group of tp ranks runs. Pure.

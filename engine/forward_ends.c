@@ -47,14 +47,19 @@ static wf_status head(wf_forward *f, const wf_forward_step *st, wf_matrix *out)
     return wf_block_gemm(f, last_n, &f->m->head, *out);
 }
 
-// Logits over the whole vocabulary: slices of all ranks, put side by side.
-static wf_status gather_logits(wf_forward *f, const wf_forward_step *st, wf_matrix *logits)
+// Logits over the whole vocabulary: slices of all ranks, put side by side; *slices are the same as
+// they came, which sampling leaves alone. Of one rank they are copied only where both are needed.
+static wf_status gather_logits(wf_forward *f, const wf_forward_step *st, wf_matrix *logits,
+                               void **slices)
 {
     int64_t cols = logits->n_cols, tp = f->m->tp_size;
-    if (tp == 1) return WF_OK;
-    WF_TRY(f->comm->ops->all_gather(f->comm, f->stream, f->b.slice,
-                                    (size_t)(st->n_samples * cols) * 4, f->b.gathered));
-    WF_TRY(gather(f, wf_matrix_of(f->b.gathered, WF_F32, st->n_samples * tp, cols),
+    *slices = NULL;
+    if (tp == 1 && (!f->s.whole || st->n_top < 0)) return WF_OK;
+    *slices = tp > 1 ? f->b.gathered : f->b.slice;
+    if (tp > 1)
+        WF_TRY(f->comm->ops->all_gather(f->comm, f->stream, f->b.slice,
+                                        (size_t)(st->n_samples * cols) * 4, f->b.gathered));
+    WF_TRY(gather(f, wf_matrix_of(*slices, WF_F32, st->n_samples * tp, cols),
                   st->at[WF_PLAN_AT_LOGIT_INDEX],
                   wf_matrix_of(f->b.logits, WF_F32, st->n_samples * tp, cols)));
     *logits = wf_matrix_of(f->b.logits, WF_F32, st->n_samples, cols * tp);
@@ -80,7 +85,8 @@ static wf_status sample_greedy(wf_forward *f, const wf_forward_step *st, wf_matr
                                                       .token = f->b.token});
 }
 
-static wf_status sample(wf_forward *f, const wf_forward_step *st, wf_matrix logits)
+static wf_status sample(wf_forward *f, const wf_forward_step *st, wf_matrix logits,
+                        const void *slices)
 {
     bool logprobs = st->n_top >= 0;
     return f->be->ops->sample(f->be, f->stream,
@@ -94,6 +100,9 @@ static wf_status sample(wf_forward *f, const wf_forward_step *st, wf_matrix logi
                                                 .last_token = f->b.last_token,
                                                 .token = f->b.token,
                                                 .n_top = logprobs ? st->n_top : 0,
+                                                .processed = f->cfg.processed_logprobs,
+                                                .raw = logprobs ? slices : NULL,
+                                                .raw_cols = (int64_t)f->s.slice_cols,
                                                 .logprob = logprobs ? f->b.logprob : NULL,
                                                 .top_id = logprobs ? f->b.top_id : NULL,
                                                 .top_logprob = logprobs ? f->b.top_logprob : NULL});
@@ -102,9 +111,10 @@ static wf_status sample(wf_forward *f, const wf_forward_step *st, wf_matrix logi
 wf_status wf_forward_sample(wf_forward *f, const wf_forward_step *st)
 {
     wf_matrix logits;
+    void *slices;
     if (st->n_samples == 0) return WF_OK;
     WF_TRY(head(f, st, &logits));
     if (st->h[WF_PLAN_GREEDY]) return sample_greedy(f, st, logits);
-    WF_TRY(gather_logits(f, st, &logits));
-    return sample(f, st, logits);
+    WF_TRY(gather_logits(f, st, &logits, &slices));
+    return sample(f, st, logits, slices);
 }

@@ -26,7 +26,7 @@
     X(last_n, R * hidden * act)                                                                    \
     X(slice, R * slice_cols * 4) /* this rank's logits */                                          \
     X(gathered, split * R * slice_cols * tp * 4)                                                   \
-    X(logits, split * R * slice_cols * tp * 4)                                                     \
+    X(logits, whole * R * slice_cols * tp * 4)                                                     \
     X(best, split * R * sizeof(wf_best)) /* this rank's greatest logits */                         \
     X(bests, split * R * sizeof(wf_best) * tp)                                                     \
     X(last_token, N * 4) /* row arrays from here on */                                             \
@@ -48,6 +48,7 @@ typedef struct wf_forward_buffers {
 typedef struct wf_forward_shape {
     size_t T, R, N, act, sum, hidden, slice_cols, tp, table_cols, counts_cols, plan_bytes;
     size_t parallel, split; // 0 or 1: buffers of a second branch, of vocabulary slices
+    size_t whole;           // 0 or 1: of all logits beside the slices
     size_t n_top, probs;    // probs: rows that get logprobs, R or 0
 } wf_forward_shape;
 

@@ -52,6 +52,12 @@ int32_t wf_forward_k_runs(const wf_arch *arch, int32_t tp_size, const wf_forward
     return size_free(arch, tp_size, config) ? WF_K_RUNS / tp_size : 0;
 }
 
+// Raw logprobs of rows with penalties: the logits are needed as they came.
+static bool keeps_raw(const wf_forward_config *c)
+{
+    return c->penalties && c->n_top >= 0 && !c->processed_logprobs;
+}
+
 wf_forward_shape wf_forward_shape_of(const wf_arch *a, int32_t tp, const wf_forward_config *c,
                                      size_t act_bytes)
 {
@@ -68,6 +74,7 @@ wf_forward_shape wf_forward_shape_of(const wf_arch *a, int32_t tp, const wf_forw
                               .counts_cols = c->penalties ? (size_t)((a->n_vocab + 1) & ~1) : 0,
                               .parallel = wf_forward_two_branches(a),
                               .split = tp > 1,
+                              .whole = tp > 1 || keeps_raw(c),
                               .n_top = c->n_top > 0 ? (size_t)c->n_top : 0,
                               .probs = c->n_top >= 0 ? (size_t)c->max_rows : 0,
                               .plan_bytes = (size_t)wf_plan_most_words(&limits) * 4};
@@ -78,7 +85,7 @@ static void own_bytes(const wf_forward_shape *s, size_t out[WF_N_FORWARD_BUFFERS
     size_t T = s->T, R = s->R, N = s->N, act = s->act, sum = s->sum, hidden = s->hidden,
            slice_cols = s->slice_cols, tp = s->tp, table_cols = s->table_cols,
            counts_cols = s->counts_cols, plan_bytes = s->plan_bytes, parallel = s->parallel,
-           split = s->split, n_top = s->n_top, probs = s->probs, i = 0;
+           split = s->split, whole = s->whole, n_top = s->n_top, probs = s->probs, i = 0;
 #define WF_FORWARD_SIZE(name, bytes) out[i++] = (bytes);
     WF_FORWARD_BUFFERS(WF_FORWARD_SIZE)
 #undef WF_FORWARD_SIZE

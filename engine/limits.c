@@ -50,6 +50,7 @@ wf_status wf_engine_limits(const wf_engine_config *c, const wf_arch *arch, int32
                                  .max_pages = max_pages,
                                  .slot_pages = slot_pages(c, max_pages),
                                  .n_top = c->n_top,
+                                 .processed_logprobs = c->processed_logprobs,
                                  .penalties = c->penalties,
                                  .pad = pads(c, captures),
                                  .deterministic = c->deterministic,

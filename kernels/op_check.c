@@ -240,6 +240,8 @@ wf_status wf_check_sample(const wf_sample_args *a, wf_dtype act)
                        a->counts_stride);
     if (a->n_top < 0 || a->n_top > a->n_vocab)
         return wf_fail(WF_INTERNAL, "sample: %d logprobs of %d tokens", a->n_top, a->n_vocab);
+    if (a->raw != NULL && a->raw_cols < 1)
+        return wf_fail(WF_INTERNAL, "sample: slices of %" PRId64 " raw logits", a->raw_cols);
     return WF_OK;
 }
 

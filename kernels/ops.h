@@ -181,12 +181,12 @@ typedef struct wf_count_args {
     int32_t n_vocab;
 } wf_count_args;
 
-// Samples one token per listed sequence. logits are changed in place. Order: NaN becomes -inf,
-// repetition, presence, frequency penalties, min_tokens mask, logprobs, temperature, min_p, top_k,
-// top_p, draw. Temperature 0 takes the greatest logit, the lowest id on ties. The filters keep
-// every token tied with the last one kept. The draw inverts the cumulative sum over the kept tokens
-// in ascending id with one Philox uniform: key rng_key, counter = position of the token that is
-// drawn (sampling.h has the arithmetic).
+// Samples one token per listed sequence. logits are changed in place. Order: NaN becomes -inf, raw
+// logprobs, repetition, presence, frequency penalties, min_tokens mask, temperature, min_p, top_k,
+// top_p, draw, processed logprobs. Temperature 0 takes the greatest logit, the lowest id on ties.
+// The filters keep every token tied with the last one kept. The draw inverts the cumulative sum
+// over the kept tokens in ascending id with one Philox uniform: key rng_key, counter = position of
+// the token that is drawn (sampling.h has the arithmetic).
 typedef struct wf_sample_args {
     wf_matrix logits;   // [n, V] f32, whole vocabulary
     int32_t n_vocab;    // columns that are real tokens; the rest is padding
@@ -198,9 +198,17 @@ typedef struct wf_sample_args {
     int32_t *last_token; // [R] row array; receives the token
     int32_t *token;      // [n]
     int32_t n_top;       // logprobs asked for; 0: only the token's
-    float *logprob;      // [n] log-softmax of the (penalised) logits at the token, or NULL
-    int32_t *top_id;     // [n][n_top] or NULL
-    float *top_logprob;  // [n][n_top]
+    // Logprobs are vLLM's: raw, the log-softmax of the logits as the model gave them; processed,
+    // that of what the token was drawn from, -inf where a filter took a token out (temperature 0:
+    // of the penalised logits).
+    bool processed;
+    // Raw: the logits once more, unchanged, as slices of the vocabulary: [V /
+    // raw_cols][n][raw_cols]. NULL where no row has penalties.
+    const float *raw;
+    int64_t raw_cols;
+    float *logprob;     // [n] of the token, or NULL
+    int32_t *top_id;    // [n][n_top] or NULL
+    float *top_logprob; // [n][n_top]
 } wf_sample_args;
 
 // A greatest logit and its token.

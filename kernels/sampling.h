@@ -58,6 +58,40 @@ static inline float wf_sample_penalise(float logit, uint16_t count, const wf_row
     return logit;
 }
 
+// What log-probabilities are taken from: logits below `least` are out.
+typedef struct wf_sample_norm {
+    float max, least, temperature;
+    double log_sum; // of the weights that are in
+} wf_sample_norm;
+
+static inline wf_sample_norm wf_sample_norm_of(const float *logits, int32_t n_vocab, float max,
+                                               float least, float temperature)
+{
+    double sum = 0.0;
+    for (int32_t id = 0; id < n_vocab; id++)
+        if (logits[id] >= least) sum += wf_sample_weight(logits[id], max, temperature);
+    return (wf_sample_norm){max, least, temperature, log(sum)};
+}
+
+static inline float wf_sample_logprob(const wf_sample_norm *n, float logit)
+{
+    if (logit < n->least) return -INFINITY;
+    return (float)(wf_sample_gap(logit, n->max) / (double)n->temperature - n->log_sum);
+}
+
+// The logit of a token of the i-th listed row as it came, where sampling has changed it.
+WF_RNG_FN float wf_sample_raw_logit(const wf_sample_args *a, int64_t i, int32_t token)
+{
+    int64_t slice = token / a->raw_cols, col = token % a->raw_cols;
+    return a->raw[(slice * a->logits.n_rows + i) * a->raw_cols + col];
+}
+
+// Stop tokens that this row may not draw yet.
+WF_RNG_FN int32_t wf_sample_n_masked(const wf_row_sampling *s, int32_t pos)
+{
+    return pos - s->prompt_len < s->min_tokens ? s->n_stop_ids : 0;
+}
+
 // A token seen once more: prompt tokens are marked, outputs counted up to what fits.
 static inline uint16_t wf_sample_count(uint16_t count, bool in_prompt)
 {

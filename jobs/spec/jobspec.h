@@ -55,6 +55,7 @@ typedef enum wf_spec_layout {
     WF_SPEC_LAYOUT_WORLD, // all groups in one MPI world
     WF_SPEC_LAYOUT_GROUPS // one MPI world per group
 } wf_spec_layout;
+typedef enum wf_spec_logprobs { WF_SPEC_LOGPROBS_RAW, WF_SPEC_LOGPROBS_PROCESSED } wf_spec_logprobs;
 typedef enum wf_spec_nvls { WF_SPEC_NVLS_OFF, WF_SPEC_NVLS_AUTO } wf_spec_nvls;
 
 typedef struct wf_jobspec {
@@ -113,8 +114,9 @@ typedef struct wf_jobspec {
         wf_capture capture;
         wf_comm_sums all_reduce; // of groups of devices
     } engine;
-    wf_sampling sampling;          // for the columns a shard does not have
-    wf_option_i32s stop_token_ids; // `sampling.stop_token_ids`
+    wf_sampling sampling;           // for the columns a shard does not have
+    wf_option_i32s stop_token_ids;  // `sampling.stop_token_ids`
+    wf_spec_logprobs logprobs_mode; // `sampling.logprobs_mode`
     struct {
         const char *dir;
         const char *text; // file for the answers; "": none

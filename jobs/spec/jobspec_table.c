@@ -41,6 +41,8 @@ static const wf_option_word all_reduce_words[] = {
 static const wf_option_word auto_words[] = {{"auto", 0}, {NULL, 0}};
 static const wf_option_word none_words[] = {{"none", 0}, {NULL, 0}};
 static const wf_option_word unlimited_words[] = {{"none", -1}, {NULL, 0}};
+static const wf_option_word logprobs_words[] = {
+    {"raw", WF_SPEC_LOGPROBS_RAW}, {"processed", WF_SPEC_LOGPROBS_PROCESSED}, {NULL, 0}};
 static const wf_option_word seed_words[] = {{"job", -1}, {NULL, 0}};
 
 // The sampling keys come from the table that also makes the shards' columns; here are only the
@@ -419,14 +421,24 @@ const wf_option wf_jobspec_table[] = {
      .decides = WF_SPEC_ANY_MODE},
 
     WF_SAMPLING_TABLE(SAMPLING_ROW){
-        .name = "sampling.stop_token_ids",
-        .type = WF_OPTION_I32S,
-        .offset = AT(stop_token_ids),
-        .min = 0,
-        .max = 2147483647.0,
-        .default_text = "[]",
-        .help = "tokens that end a request, besides the model's end-of-sequence",
-        .decides = WF_SPEC_ANY_MODE},
+        .name = "sampling.logprobs_mode",
+        .type = WF_OPTION_ENUM,
+        .offset = AT(logprobs_mode),
+        .words = logprobs_words,
+        .default_text = "raw",
+        .help =
+            "log-probabilities as in vLLM: raw: of the model's logits as they come; "
+            "processed: after penalties, temperature, top_k, top_p and min_p, what the token is "
+            "drawn from",
+        .decides = WF_SPEC_ANY_MODE | WF_SPEC_UNLESS_DEFAULT},
+    {.name = "sampling.stop_token_ids",
+     .type = WF_OPTION_I32S,
+     .offset = AT(stop_token_ids),
+     .min = 0,
+     .max = 2147483647.0,
+     .default_text = "[]",
+     .help = "tokens that end a request, besides the model's end-of-sequence",
+     .decides = WF_SPEC_ANY_MODE},
 
     {.name = "output.dir",
      .type = WF_OPTION_STRING,

@@ -44,6 +44,8 @@ wf_engine_config wf_plan_engine_config(const wf_jobspec *spec, const wf_plan_nee
                               .steps_ahead = -1,
                               .capture = spec->engine.capture,
                               .n_top = needs->n_top,
+                              .processed_logprobs =
+                                  spec->logprobs_mode == WF_SPEC_LOGPROBS_PROCESSED,
                               .penalties = needs->penalties};
 }
 

@@ -50,16 +50,20 @@ static double weight_of(const row_state *r, float logit)
     return wf_sample_weight(logit, r->max, r->temperature);
 }
 
-static void penalise(float *logits, int32_t n_vocab, const wf_row_sampling *p,
-                     const uint16_t *counts, int32_t pos)
+static void clean(float *logits, int32_t n_vocab)
 {
     for (int32_t i = 0; i < n_vocab; i++)
         logits[i] = isnan(logits[i]) ? -INFINITY : logits[i];
-    if (counts != NULL && wf_sampling_penalises(p))
+}
+
+static void penalise(float *logits, int32_t n_vocab, const wf_row_sampling *p,
+                     const uint16_t *counts, int32_t pos)
+{
+    int32_t n_masked = wf_sample_n_masked(p, pos);
+    if (counts != NULL)
         for (int32_t i = 0; i < n_vocab; i++)
             logits[i] = wf_sample_penalise(logits[i], counts[i], p);
-    if (pos - p->prompt_len >= p->min_tokens) return;
-    for (int32_t i = 0; i < p->n_stop_ids; i++)
+    for (int32_t i = 0; i < n_masked; i++)
         if (p->stop_ids[i] >= 0 && p->stop_ids[i] < n_vocab) logits[p->stop_ids[i]] = -INFINITY;
 }
 
@@ -161,15 +165,18 @@ static int32_t first_of(const float *logits, float value)
     return i;
 }
 
+// The token, and the least logit that the filters keep.
 static int32_t choose(const float *logits, int32_t n_vocab, float max, const wf_row_sampling *p,
-                      int32_t pos)
+                      int32_t pos, float *least)
 {
+    *least = -INFINITY;
     if (!(p->temperature > 0.0f)) return first_of(logits, max);
     row_state r = {logits, n_vocab, max, p->temperature, -INFINITY};
     if (p->min_p > 0.0f) filter_min_p(&r, p->min_p);
     if (p->top_k > 0 && p->top_k < n_vocab) filter_top_k(&r, p->top_k);
     if (p->top_p < 1.0f)
         r.least = logit_of(key_reaching(&r, (double)p->top_p * total_weight(&r), true));
+    *least = r.least;
     return draw(&r, wf_sample_uniform(p->rng_key, pos));
 }
 
@@ -189,32 +196,60 @@ static void find_top(const float *logits, int32_t n_vocab, int32_t n, int32_t *i
     }
 }
 
-static void write_logprobs(const wf_sample_args *a, int64_t i, const float *logits, float max)
+static void write_top(const wf_sample_args *a, int64_t i, const float *logits,
+                      const wf_sample_norm *norm)
 {
-    double sum = 0.0;
-    for (int32_t id = 0; id < a->n_vocab; id++)
-        sum += wf_sample_weight(logits[id], max, 1.0f);
-    double log_sum = log(sum);
-    if (a->logprob != NULL)
-        a->logprob[i] = (float)(wf_sample_gap(logits[a->token[i]], max) - log_sum);
     if (a->top_id == NULL || a->n_top == 0) return;
     float *values = a->top_logprob + i * a->n_top;
     find_top(logits, a->n_vocab, a->n_top, a->top_id + i * a->n_top, values);
     for (int32_t k = 0; k < a->n_top; k++)
-        values[k] = (float)(wf_sample_gap(values[k], max) - log_sum);
+        values[k] = wf_sample_logprob(norm, values[k]);
+}
+
+// Raw logprobs of a row that sampling is about to change.
+static wf_sample_norm write_raw_top(const wf_cpu *cpu, const wf_sample_args *a, int64_t i,
+                                    const float *logits)
+{
+    float max = cpu->isa->greatest(logits, a->n_vocab);
+    wf_sample_norm norm = wf_sample_norm_of(logits, a->n_vocab, max, -INFINITY, 1.0f);
+    write_top(a, i, logits, &norm);
+    return norm;
+}
+
+static float raw_logit(const wf_sample_args *a, int64_t i, const float *logits, int32_t token)
+{
+    float logit = a->raw != NULL ? wf_sample_raw_logit(a, i, token) : logits[token];
+    return isnan(logit) ? -INFINITY : logit;
 }
 
 static void sample_row(const wf_cpu *cpu, const wf_sample_args *a, int64_t i)
 {
-    float *logits = (float *)a->logits.data + i * a->logits.stride;
+    float *logits = (float *)a->logits.data + i * a->logits.stride, least;
     int32_t row = a->row[i];
     const wf_row_sampling *p = &a->sampling[row];
-    const uint16_t *counts = a->counts != NULL ? a->counts + (int64_t)row * a->counts_stride : NULL;
-    penalise(logits, a->n_vocab, p, counts, a->pos[i]);
+    bool penalised = a->counts != NULL && wf_sampling_penalises(p);
+    const uint16_t *counts = penalised ? a->counts + (int64_t)row * a->counts_stride : NULL;
+    bool changes = penalised || wf_sample_n_masked(p, a->pos[i]) > 0;
+    bool logprobs = a->logprob != NULL || a->top_id != NULL;
+    bool before = logprobs && !a->processed && changes;
+    wf_sample_norm norm;
+    clean(logits, a->n_vocab);
+    if (before) norm = write_raw_top(cpu, a, i, logits);
+    if (changes) penalise(logits, a->n_vocab, p, counts, a->pos[i]);
     float max = cpu->isa->greatest(logits, a->n_vocab);
-    a->token[i] = choose(logits, a->n_vocab, max, p, a->pos[i]);
-    a->last_token[row] = a->token[i];
-    if (a->logprob != NULL || a->top_id != NULL) write_logprobs(a, i, logits, max);
+    int32_t token = choose(logits, a->n_vocab, max, p, a->pos[i], &least);
+    a->token[i] = token;
+    a->last_token[row] = token;
+    if (!logprobs) return;
+    float temperature = a->processed && p->temperature > 0.0f ? p->temperature : 1.0f;
+    if (!a->processed) least = -INFINITY;
+    if (!before) {
+        norm = wf_sample_norm_of(logits, a->n_vocab, max, least, temperature);
+        write_top(a, i, logits, &norm);
+    }
+    if (a->logprob != NULL)
+        a->logprob[i] =
+            wf_sample_logprob(&norm, before ? raw_logit(a, i, logits, token) : logits[token]);
 }
 
 wf_status wf_cpu_sample(wf_backend *be, wf_stream *s, const wf_sample_args *a)

@@ -287,7 +287,7 @@ __device__ __forceinline__ bool by_top_k(const row_state &r)
     return r.p->top_k > 0 && r.p->top_k < r.n_vocab;
 }
 
-__device__ int32_t draw_filtered(const row_state &r, int32_t pos, shared_space &sh)
+__device__ int32_t draw_filtered(row_state &r, int32_t pos, shared_space &sh)
 {
     const wf_row_sampling *p = r.p;
     bool by_k = by_top_k(r), by_p = p->top_p < 1.0f;
@@ -305,14 +305,18 @@ __device__ int32_t draw_filtered(const row_state &r, int32_t pos, shared_space &
         floor = least;
         total = filter_all(r, by_k, by_p, &floor, sh);
     }
-    return draw(r, value_of(floor), total, pos, sh);
+    r.floor = value_of(floor);
+    return draw(r, r.floor, total, pos, sh);
 }
 
-// log(sum(exp(logit - max))), in double, in an order that depends on n_vocab alone.
+// log(sum(exp((logit - max) / temperature))) of the logits from the floor on, in double, in an
+// order that depends on n_vocab alone.
 __device__ double log_sum(const row_state &r, shared_space &sh)
 {
     double sum = 0.0;
-    each_logit(r, [&](int, float x) { sum += (double)expf(gap_of(r, x)); });
+    each_logit(r, [&](int, float x) {
+        if (x >= r.floor) sum += (double)expf(gap_of(r, x) * r.inverse_temperature);
+    });
     for (int i = 16; i > 0; i >>= 1)
         sum += __shfl_xor_sync(0xffffffffu, sum, i);
     __syncthreads();
@@ -324,10 +328,11 @@ __device__ double log_sum(const row_state &r, shared_space &sh)
     return log(sum);
 }
 
-__device__ __forceinline__ float gap_double(const row_state &r, float logit, double log_total)
+__device__ __forceinline__ float logprob_of(const row_state &r, float logit, double log_total)
 {
+    if (logit < r.floor) return -INFINITY;
     double gap = logit == r.max ? 0.0 : (double)logit - (double)r.max;
-    return (float)(gap - log_total);
+    return (float)(gap * (double)r.inverse_temperature - log_total);
 }
 
 // The n_top greatest, one after the other: each the greatest below the one before.
@@ -345,9 +350,31 @@ __device__ void top_logprobs(const row_state &r, int32_t n_top, double log_total
         int32_t token = (int32_t)(0xffffffffu - (uint32_t)last);
         if (threadIdx.x == 0) {
             id[k] = token;
-            logprob[k] = gap_double(r, r.logits[token], log_total);
+            logprob[k] = logprob_of(r, r.logits[token], log_total);
         }
     }
+}
+
+// Sum and best logprobs of the logits as they are now, at the temperature and from the floor set.
+__device__ double write_top(const wf_sample_args &a, const row_state &r, int64_t i,
+                            shared_space &sh)
+{
+    double log_total = log_sum(r, sh);
+    if (a.top_id != nullptr)
+        top_logprobs(r, a.n_top, log_total, a.top_id + i * a.n_top, a.top_logprob + i * a.n_top,
+                     sh);
+    return log_total;
+}
+
+// Raw logprobs of a row that sampling is about to change; *max: its greatest logit.
+__device__ double write_raw_top(const wf_sample_args &a, row_state &r, int64_t i, float *max,
+                                shared_space &sh)
+{
+    prepare<false>(r, nullptr, 0, sh);
+    double log_total = write_top(a, r, i, sh);
+    *max = r.max;
+    __syncthreads();
+    return log_total;
 }
 
 static __global__ void __launch_bounds__(THREADS) sample_kernel(wf_sample_args a)
@@ -358,10 +385,18 @@ static __global__ void __launch_bounds__(THREADS) sample_kernel(wf_sample_args a
     int64_t i = blockIdx.x;
     int32_t row = a.row[i], pos = a.pos[i];
     row_state r = {&a.sampling[row], (float *)a.logits.data + i * a.logits.stride, a.n_vocab};
-    const uint16_t *counts = a.counts != nullptr ? a.counts + row * a.counts_stride : nullptr;
+    r.inverse_temperature = 1.0f, r.floor = -INFINITY;
+    bool penalises = a.counts != nullptr && wf_sampling_penalises(r.p);
+    const uint16_t *counts = penalises ? a.counts + row * a.counts_stride : nullptr;
+    int32_t n_masked = wf_sample_n_masked(r.p, pos);
+    bool logprobs = a.logprob != nullptr || a.top_id != nullptr;
+    bool before = logprobs && !a.processed && (penalises || n_masked > 0);
+    double log_total = 0.0;
+    float raw_max = 0.0f;
+    if (before) log_total = write_raw_top(a, r, i, &raw_max, sh);
     bool counted = r.p->temperature > 0.0f && (by_top_k(r) || r.p->top_p < 1.0f);
     int32_t token =
-        counted ? prepare<true>(r, counts, pos, sh) : prepare<false>(r, counts, pos, sh);
+        counted ? prepare<true>(r, counts, n_masked, sh) : prepare<false>(r, counts, n_masked, sh);
     if (r.p->temperature > 0.0f) {
         r.inverse_temperature = 1.0f / r.p->temperature;
         __syncthreads();
@@ -371,13 +406,16 @@ static __global__ void __launch_bounds__(THREADS) sample_kernel(wf_sample_args a
         a.token[i] = token;
         a.last_token[row] = token;
     }
-    if (a.logprob == nullptr && a.top_id == nullptr) return;
-    double log_total = log_sum(r, sh);
+    if (!logprobs) return;
+    float logit = r.logits[token];
+    if (before && a.raw != nullptr) logit = wf_sample_raw_logit(&a, i, token);
+    if (!a.processed) r.inverse_temperature = 1.0f, r.floor = -INFINITY;
+    if (before)
+        r.max = raw_max;
+    else
+        log_total = write_top(a, r, i, sh);
     if (threadIdx.x == 0 && a.logprob != nullptr)
-        a.logprob[i] = gap_double(r, r.logits[token], log_total);
-    if (a.top_id != nullptr)
-        top_logprobs(r, a.n_top, log_total, a.top_id + i * a.n_top, a.top_logprob + i * a.n_top,
-                     sh);
+        a.logprob[i] = logprob_of(r, isnan(logit) ? -INFINITY : logit, log_total);
 }
 
 wf_status wf_cuda_sample(wf_backend *be, wf_stream *s, const wf_sample_args *a)

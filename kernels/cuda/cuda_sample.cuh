@@ -41,6 +41,7 @@ struct row_state {
     int32_t n_vocab;
     float max, min; // min: of the finite ones
     float inverse_temperature;
+    float floor; // the filters keep the logits from here on
 };
 
 struct shared_space {
@@ -160,10 +161,10 @@ __device__ __forceinline__ float penalised(float logit, uint32_t count, const wf
     return logit;
 }
 
-// NaN, penalties, masked stop tokens, in place; then the greatest logit and its lowest id. COUNTED:
-// sh.count holds the logits of each part.
+// NaN, penalties where there are counts, the first n_masked stop tokens, in place; then the
+// greatest logit and its lowest id. COUNTED: sh.count holds the logits of each part.
 template <bool COUNTED>
-__device__ int32_t prepare(row_state &r, const uint16_t *counts, int32_t pos, shared_space &sh)
+__device__ int32_t prepare(row_state &r, const uint16_t *counts, int32_t n_masked, shared_space &sh)
 {
     if (COUNTED) {
         for (int i = (int)threadIdx.x; i < PARTS; i += THREADS)
@@ -171,8 +172,7 @@ __device__ int32_t prepare(row_state &r, const uint16_t *counts, int32_t pos, sh
         __syncthreads();
     }
     const wf_row_sampling *p = r.p;
-    bool penalise = counts != nullptr && wf_sampling_penalises(p);
-    int n_masked = pos - p->prompt_len < p->min_tokens ? p->n_stop_ids : 0;
+    bool penalise = counts != nullptr;
     u64 best = 0;
     float low = INFINITY;
     if (!penalise && n_masked == 0) { // ids ascend in a thread: the first of equals stays

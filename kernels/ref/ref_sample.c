@@ -18,16 +18,20 @@ static int by_logit_then_id(const void *a, const void *b)
     return (x->id > y->id) - (x->id < y->id);
 }
 
-static void penalise(float *logits, int32_t n_vocab, const wf_row_sampling *p,
-                     const uint16_t *counts, int32_t pos)
+static void clean(float *logits, int32_t n_vocab)
 {
     for (int32_t i = 0; i < n_vocab; i++)
         if (isnan(logits[i])) logits[i] = -INFINITY;
+}
+
+static void penalise(float *logits, int32_t n_vocab, const wf_row_sampling *p,
+                     const uint16_t *counts, int32_t pos)
+{
+    int32_t n_masked = wf_sample_n_masked(p, pos);
     if (counts != NULL && wf_sampling_penalises(p))
         for (int32_t i = 0; i < n_vocab; i++)
             logits[i] = wf_sample_penalise(logits[i], counts[i], p);
-    if (pos - p->prompt_len >= p->min_tokens) return;
-    for (int32_t i = 0; i < p->n_stop_ids; i++)
+    for (int32_t i = 0; i < n_masked; i++)
         if (p->stop_ids[i] >= 0 && p->stop_ids[i] < n_vocab) logits[p->stop_ids[i]] = -INFINITY;
 }
 
@@ -74,32 +78,54 @@ static int32_t draw(const float *logits, int32_t n_vocab, float max, float thres
     return token;
 }
 
-static void sample_row(const wf_sample_args *a, int64_t i, ranked *sorted)
+static void sort(const float *logits, int32_t n_vocab, ranked *sorted)
 {
-    float *logits = (float *)a->logits.data + i * a->logits.stride;
-    int32_t row = a->row[i], n_vocab = a->n_vocab;
-    const wf_row_sampling *p = &a->sampling[row];
-    const uint16_t *counts = a->counts != NULL ? a->counts + (int64_t)row * a->counts_stride : NULL;
-    penalise(logits, n_vocab, p, counts, a->pos[i]);
     for (int32_t id = 0; id < n_vocab; id++)
         sorted[id] = (ranked){logits[id], id};
     qsort(sorted, (size_t)n_vocab, sizeof *sorted, by_logit_then_id);
+}
 
-    float max = sorted[0].logit;
-    int32_t token = sorted[0].id;
-    if (p->temperature > 0.0f)
-        token = draw(logits, n_vocab, max, kept_threshold(sorted, n_vocab, p), p, a->pos[i]);
+static void write_top(const wf_sample_args *a, int64_t i, const ranked *sorted,
+                      const wf_sample_norm *norm)
+{
+    for (int32_t k = 0; a->top_id != NULL && k < a->n_top; k++) {
+        a->top_id[i * a->n_top + k] = sorted[k].id;
+        a->top_logprob[i * a->n_top + k] = wf_sample_logprob(norm, sorted[k].logit);
+    }
+}
+
+static void sample_row(const wf_sample_args *a, int64_t i, ranked *sorted)
+{
+    float *logits = (float *)a->logits.data + i * a->logits.stride;
+    int32_t row = a->row[i], n_vocab = a->n_vocab, token;
+    const wf_row_sampling *p = &a->sampling[row];
+    const uint16_t *counts = a->counts != NULL ? a->counts + (int64_t)row * a->counts_stride : NULL;
+    clean(logits, n_vocab);
+    sort(logits, n_vocab, sorted);
+    wf_sample_norm norm = wf_sample_norm_of(logits, n_vocab, sorted[0].logit, -INFINITY, 1.0f);
+    if (!a->processed) write_top(a, i, sorted, &norm);
+
+    penalise(logits, n_vocab, p, counts, a->pos[i]);
+    sort(logits, n_vocab, sorted);
+    float max = sorted[0].logit, least = -INFINITY, temperature = 1.0f;
+    token = sorted[0].id;
+    if (p->temperature > 0.0f) {
+        temperature = p->temperature;
+        least = kept_threshold(sorted, n_vocab, p);
+        token = draw(logits, n_vocab, max, least, p, a->pos[i]);
+    }
     a->token[i] = token;
     a->last_token[row] = token;
 
-    double sum = 0.0;
-    for (int32_t id = 0; id < n_vocab; id++)
-        sum += wf_sample_weight(logits[id], max, 1.0f);
-    if (a->logprob != NULL) a->logprob[i] = (float)(wf_sample_gap(logits[token], max) - log(sum));
-    for (int32_t k = 0; a->top_id != NULL && k < a->n_top; k++) {
-        a->top_id[i * a->n_top + k] = sorted[k].id;
-        a->top_logprob[i * a->n_top + k] = (float)(wf_sample_gap(sorted[k].logit, max) - log(sum));
+    float logit = logits[token];
+    if (a->processed) {
+        norm = wf_sample_norm_of(logits, n_vocab, max, least, temperature);
+        write_top(a, i, sorted, &norm);
+    } else if (a->raw != NULL) {
+        logit = wf_sample_raw_logit(a, i, token);
+        if (isnan(logit)) logit = -INFINITY;
     }
+    if (a->logprob != NULL) a->logprob[i] = wf_sample_logprob(&norm, logit);
 }
 
 wf_status wf_ref_sample(wf_backend *be, wf_stream *s, const wf_sample_args *a)

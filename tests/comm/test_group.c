@@ -180,6 +180,47 @@ static void a_drawn_row_leaves_the_greedy_rows_beside_it_alone(void **state)
     golden_free(&g);
 }
 
+// Raw log-probabilities are the model's, whatever the penalties that choose the token; processed
+// ones are those of what it was chosen from.
+static void raw_logprobs_know_no_penalties(void **state)
+{
+    (void)state;
+    golden g;
+    rig r;
+    static rig_output out[2], processed[2];
+    wf_engine_config c = rig_config();
+    wf_sampling plain = wf_sampling_default(), penal;
+    plain.ignore_eos = true;
+    plain.logprobs = 4;
+    penal = plain;
+    penal.repetition_penalty = 3.0f;
+    golden_load("llama-gqa", &g);
+    rig_create(backend, "llama-gqa", world, &r);
+    rig_request requests[2] = {{.prompt = g.cases[0].prompt,
+                                .n_prompt = (uint32_t)g.cases[0].n_prompt,
+                                .max_new = 3,
+                                .sampling = &plain}};
+    requests[1] = requests[0];
+    requests[1].sampling = &penal;
+    rig_run(&r, &c, requests, 2, out, NULL);
+    c.processed_logprobs = true;
+    rig_run(&r, &c, requests, 2, processed, NULL);
+    if (world->rank == 0) {
+        assert_memory_equal(out[1].top_id, out[0].top_id, 4 * sizeof(int32_t));
+        assert_memory_equal(out[1].top_logprob, out[0].top_logprob, 4 * sizeof(float));
+        for (int k = 0; k < 4; k++)
+            if (out[1].top_id[k] == out[1].token[0])
+                assert_true(out[1].top_logprob[k] <= out[1].logprob[0] &&
+                            out[1].top_logprob[k] >= out[1].logprob[0]);
+        assert_memory_equal(processed[0].top_logprob, out[0].top_logprob, 4 * sizeof(float));
+        assert_memory_not_equal(processed[1].top_logprob, out[1].top_logprob, 4 * sizeof(float));
+        assert_memory_equal(processed[1].token, out[1].token, 3 * sizeof(int32_t));
+        assert_int_equal(processed[1].top_id[0], out[1].token[0]); // the best of what is left
+    }
+    rig_destroy(&r);
+    golden_free(&g);
+}
+
 // Tokens and logprobs, bit for bit, of groups of 1, 2 and 4 of the ranks.
 static void deterministic_results_are_those_of_any_group_size(void **state)
 {
@@ -238,6 +279,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_group_of_any_size_gives_the_tokens_of_transformers),
         cmocka_unit_test(deterministic_results_are_those_of_any_group_size),
         cmocka_unit_test(a_drawn_row_leaves_the_greedy_rows_beside_it_alone),
+        cmocka_unit_test(raw_logprobs_know_no_penalties),
     };
     int n_failed = cmocka_run_group_tests(tests, NULL, NULL);
     wf_comm_destroy(world);

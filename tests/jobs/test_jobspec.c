@@ -396,6 +396,8 @@ static void test_identity(void **state)
         {"model.dtype=f16", true},
         {"model.kv_dtype=bf16", true},
         {"model.kv_dtype=auto", false}, // as if it were not said
+        {"sampling.logprobs_mode=processed", true},
+        {"sampling.logprobs_mode=raw", false},
         {"arrivals.mode=replay", true},
         {"engine.deterministic=true", true},
         {"engine.max_context=100", true},

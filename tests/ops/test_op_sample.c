@@ -12,6 +12,7 @@ typedef struct sample_case {
     const wf_row_sampling *sampling; // [n], in row order
     const uint16_t *counts;          // [n][n_vocab] or NULL, in row order
     int32_t first_pos;               // row i draws position first_pos + i
+    bool processed;                  // logprobs
 } sample_case;
 
 typedef struct sampled {
@@ -39,7 +40,8 @@ static sampled run_sample(wf_backend *be, const sample_case *c)
     size_t n = (size_t)c->n, v = (size_t)c->n_vocab, stride = v + (size_t)c->pad;
     float *padded = scratch(n * stride * sizeof *padded);
     wf_row_sampling *slots = scratch(n * sizeof *slots);
-    size_t counts_stride = (v + 3) / 2 * 2;
+    size_t counts_stride = (v + 3) / 2 * 2, cols = (v + 1) / 2;
+    float *raw = scratch(2 * n * cols * sizeof *raw); // as of two ranks
     uint16_t *counts = scratch(n * counts_stride * sizeof *counts);
     int32_t *row = scratch(n * sizeof *row), *pos = scratch(n * sizeof *pos);
     for (size_t i = 0; i < n; i++) {
@@ -48,6 +50,8 @@ static sampled run_sample(wf_backend *be, const sample_case *c)
         pos[i] = c->first_pos + (int32_t)i;
         slots[slot] = c->sampling[i];
         memcpy(padded + i * stride, c->logits + i * v, v * sizeof *padded);
+        for (size_t j = 0; j < v; j++)
+            raw[(j / cols * n + i) * cols + j % cols] = c->logits[i * v + j];
         for (size_t j = v; j < stride; j++)
             padded[i * stride + j] = INFINITY; // padding must never win
         if (c->counts != NULL)
@@ -67,6 +71,9 @@ static sampled run_sample(wf_backend *be, const sample_case *c)
         .last_token = op_put(be, row, n * sizeof *row),
         .token = op_put(be, row, n * sizeof *row),
         .n_top = c->n_top,
+        .processed = c->processed,
+        .raw = c->counts != NULL ? op_put(be, raw, 2 * n * cols * sizeof *raw) : NULL,
+        .raw_cols = (int64_t)cols,
         .logprob = op_put(be, padded, n * sizeof(float)),
         .top_id = c->n_top > 0 ? op_put(be, out.top_id, n * (size_t)c->n_top * 4) : NULL,
         .top_logprob = c->n_top > 0 ? op_put(be, out.top_id, n * (size_t)c->n_top * 4) : NULL,
@@ -83,6 +90,7 @@ static sampled run_sample(wf_backend *be, const sample_case *c)
     for (size_t i = 0; i < n; i++)
         assert_int_equal(last[n - 1 - i], out.token[i]);
     test_free(last);
+    test_free(raw);
     test_free(padded);
     test_free(slots);
     test_free(counts);
@@ -153,7 +161,8 @@ static void agrees_with_ref(void **state)
                          random_logits(n, n_vocab, 91),
                          sampling,
                          s % 2 == 0 ? counts : NULL,
-                         11};
+                         11,
+                         s / 2 % 2 == 1};
         sampled want = run_sample(op.ref, &c), got = run_sample(op.be, &c);
         for (int32_t i = 0; i < n; i++) {
             if (got.token[i] != want.token[i])
@@ -220,7 +229,7 @@ static void check_hard_logits(int32_t n, int32_t n_vocab, const float *top_ps,
             logits[(size_t)i * (size_t)n_vocab + (size_t)j] =
                 hard_logit(i % HARD_KINDS, j, (uint64_t)way + 23);
     }
-    sample_case c = {n, n_vocab, 4, 0, logits, sampling, NULL, 3};
+    sample_case c = {n, n_vocab, 4, 0, logits, sampling, NULL, 3, false};
     sampled want = run_sample(op.ref, &c), got = run_sample(op.be, &c);
     for (int32_t i = 0; i < n; i++)
         if (got.token[i] != want.token[i])
@@ -333,7 +342,8 @@ static void known_answers(void **state)
          3},
     };
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
-        sample_case c = {1, 5, 1, 2, table[i].logits, &table[i].sampling, table[i].counts, 7};
+        sample_case c = {1, 5,    1, 2, table[i].logits, &table[i].sampling, table[i].counts,
+                         7, false};
         sampled got = run_sample(op.be, &c);
         if (got.token[0] != table[i].token)
             fail_msg("%s: token %d, not %d", table[i].what, got.token[0], table[i].token);
@@ -346,7 +356,7 @@ static void logprobs(void **state)
 {
     (void)state;
     const float logits[] = {logf(0.1f), logf(0.4f), logf(0.2f), logf(0.3f)};
-    sample_case c = {1, 4, 2, 3, logits, &greedy, NULL, 7};
+    sample_case c = {1, 4, 2, 3, logits, &greedy, NULL, 7, false};
     sampled got = run_sample(op.be, &c);
     assert_int_equal(got.token[0], 1);
     assert_true(fabsf(got.logprob[0] - logf(0.4f)) < 1e-6f);
@@ -356,6 +366,44 @@ static void logprobs(void **state)
         assert_true(fabsf(got.top_logprob[k] - logits[ids[k]]) < 1e-6f);
     }
     drop(&got);
+}
+
+// Raw: of the logits as they come. Processed: of what the token was drawn from.
+static void logprobs_before_and_after_sampling(void **state)
+{
+    (void)state;
+    const float logits[] = {logf(0.1f), logf(0.4f), logf(0.2f), logf(0.3f)};
+    const uint16_t counts[] = {0, 1, 0, 0};
+    // Token 1 counts 0.16 then; at temperature 0.5 the squares: 0.01, 0.0256, 0.04, 0.09.
+    wf_row_sampling filtered = {
+        .temperature = 0.5f, .top_p = 1, .top_k = 2, .repetition_penalty = 2, .rng_key = 3};
+    wf_row_sampling masked = greedy;
+    masked.min_tokens = 20, masked.n_stop_ids = 1, masked.stop_ids[0] = 1;
+    const struct {
+        const wf_row_sampling *sampling;
+        const uint16_t *counts;
+        bool processed;
+        int32_t id[3];
+        float p[3];
+    } table[] = {
+        {&filtered, counts, false, {1, 3, 2}, {0.4f, 0.3f, 0.2f}},
+        {&filtered, counts, true, {3, 2, 1}, {0.09f / 0.13f, 0.04f / 0.13f, 0}},
+        {&masked, NULL, false, {1, 3, 2}, {0.4f, 0.3f, 0.2f}},
+        {&masked, NULL, true, {3, 2, 0}, {0.5f, 0.2f / 0.6f, 0.1f / 0.6f}},
+        {&greedy, NULL, true, {1, 3, 2}, {0.4f, 0.3f, 0.2f}},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        sample_case c = {
+            1, 4, 2, 3, logits, table[i].sampling, table[i].counts, 7, table[i].processed};
+        sampled got = run_sample(op.be, &c);
+        for (int k = 0; k < 3; k++) {
+            assert_int_equal(got.top_id[k], table[i].id[k]);
+            assert_true(close_to(got.top_logprob[k], logf(table[i].p[k])));
+            if (got.token[0] == got.top_id[k])
+                assert_true(close_to(got.logprob[0], got.top_logprob[k]));
+        }
+        drop(&got);
+    }
 }
 
 #define VOCAB   40
@@ -422,7 +470,8 @@ static void distributions(void **state)
             sampling[i].repetition_penalty = 1.0f;
             sampling[i].rng_key = one_key ? 12345 : (uint64_t)i * 7919 + t;
         }
-        sample_case c = {N_DRAWS, VOCAB, 0, 0, logits, sampling, NULL, one_key ? 0 : -N_DRAWS};
+        sample_case c = {N_DRAWS, VOCAB, 0, 0, logits, sampling, NULL, one_key ? 0 : -N_DRAWS,
+                         false};
         sampled got = run_sample(op.be, &c);
         double p[VOCAB], chi2 = 0.0;
         int n_seen[VOCAB] = {0}, freedom = -1;
@@ -554,6 +603,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(hard_logits_of_a_large_vocabulary),
         cmocka_unit_test(known_answers),
         cmocka_unit_test(logprobs),
+        cmocka_unit_test(logprobs_before_and_after_sampling),
         cmocka_unit_test(distributions),
         cmocka_unit_test(best_of_slices),
         cmocka_unit_test(no_column_loses_against_any),
