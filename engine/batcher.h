@@ -44,6 +44,7 @@ typedef enum wf_fusion {
 // of them, in order, and returns how many. Whoever answers has a hold on them (kvpool.h); the
 // batcher takes its own before anything else happens. Asked when the request is about to join, not
 // when it is submitted: a queue that held pages could wait for itself for ever.
+// For a request with penalties the answer is none: its tokens are counted as they are fed (ops.h).
 typedef int32_t (*wf_batcher_share_fn)(void *context, void *tag, int32_t most, int32_t *pages);
 
 typedef struct wf_batcher_config {
