@@ -23,6 +23,7 @@ struct wf_feeder {
     bool started, stopping;
     arrival *inbox; // ring [capacity], a power of two
     uint64_t capacity, head, count;
+    int64_t n_beside;        // waiting elsewhere
     _Atomic uint64_t n_left; // in the feed and in the inbox
     wf_status status;
     char error[WF_ERROR_MAX];
@@ -48,18 +49,23 @@ static wf_status grow(wf_feeder *f)
     return WF_OK;
 }
 
+// With the lock held.
+static void show(wf_feeder *f)
+{
+    if (!f->c.waiting) return;
+    atomic_store_explicit(f->c.waiting, f->n_beside + (int64_t)f->count, memory_order_relaxed);
+}
+
 static wf_status put(wf_feeder *f, const wf_request *r)
 {
     wf_status st = WF_OK;
     pthread_mutex_lock(&f->lock);
     if (f->count == f->capacity) st = grow(f);
     if (st == WF_OK) f->inbox[(f->head + f->count++) & (f->capacity - 1)] = (arrival){r, now(f)};
+    show(f);
     pthread_cond_signal(&f->come);
     pthread_mutex_unlock(&f->lock);
-    if (st != WF_OK)
-        wf_feed_free(r);
-    else if (f->c.waiting)
-        atomic_fetch_add_explicit(f->c.waiting, 1, memory_order_relaxed);
+    if (st != WF_OK) wf_feed_free(r);
     return st;
 }
 
@@ -165,7 +171,7 @@ bool wf_feeder_take(wf_feeder *f, const wf_request **out, int64_t *out_taken_ns)
         *out = a.request;
         *out_taken_ns = a.taken_ns;
         atomic_fetch_sub(&f->n_left, 1);
-        if (f->c.waiting) atomic_fetch_sub_explicit(f->c.waiting, 1, memory_order_relaxed);
+        show(f);
     }
     pthread_mutex_unlock(&f->lock);
     return has;
@@ -183,6 +189,14 @@ void wf_feeder_wait(wf_feeder *f, int64_t until_ns)
     bool in_time = true;
     while (in_time && f->count == 0 && f->status == WF_OK)
         in_time = wf_cond_wait_until(&f->come, &f->lock, until_ns);
+    pthread_mutex_unlock(&f->lock);
+}
+
+void wf_feeder_show_waiting(wf_feeder *f, int64_t n_beside)
+{
+    pthread_mutex_lock(&f->lock);
+    f->n_beside = n_beside;
+    show(f);
     pthread_mutex_unlock(&f->lock);
 }
 

@@ -23,7 +23,7 @@ typedef struct wf_feeder_config {
     wf_feed *feed;            // borrowed, all of its rows added
     const wf_clock *clock;    // borrowed
     int64_t origin_ns;        // of the clock: run time 0
-    _Atomic int64_t *waiting; // counts what arrives and is not taken; NULL: nobody asks
+    _Atomic int64_t *waiting; // of the status file, kept up to date; NULL: nobody asks
     bool thread;
 } wf_feeder_config;
 
@@ -40,6 +40,9 @@ bool wf_feeder_take(wf_feeder *feeder, const wf_request **out, int64_t *out_take
 
 // Waits until a request has arrived, at most until the clock says `until_ns`.
 void wf_feeder_wait(wf_feeder *feeder, int64_t until_ns);
+
+// Says how many wait elsewhere, beside those that have arrived and are not taken.
+void wf_feeder_show_waiting(wf_feeder *feeder, int64_t n_beside);
 
 // The failure that ended the feed, as the caller's own; WF_OK while there is none.
 wf_status wf_feeder_status(wf_feeder *feeder);

@@ -360,8 +360,11 @@ static void show_load(serve *s)
     wf_segment_status written;
     wf_segment_writer_status(s->c->writer, &written);
     atomic_store_explicit(&s->counters->in_flight, load.n_rows, memory_order_relaxed);
-    atomic_store_explicit(&s->counters->waiting, load.n_waiting + n_waiting_outside(s),
-                          memory_order_relaxed);
+    if (s->c->feeder)
+        wf_feeder_show_waiting(s->c->feeder, load.n_waiting);
+    else
+        atomic_store_explicit(&s->counters->waiting, load.n_waiting + n_waiting_outside(s),
+                              memory_order_relaxed);
     atomic_store_explicit(&s->counters->kv_pages, load.kv_pages, memory_order_relaxed);
     atomic_store_explicit(&s->counters->kv_pages_total, load.kv_pages_total, memory_order_relaxed);
     atomic_store_explicit(&s->counters->tokens, load.n_tokens, memory_order_relaxed);
