@@ -37,6 +37,10 @@ typedef struct {
 // The child's own end of it; set once, right after the fork, and NULL in every other process.
 static shared *mine;
 
+// Of a process that another one watches.
+static char *told;
+static size_t told_bytes;
+
 int64_t wf_guard_limit_ns(void)
 {
     const char *text = getenv("WEFT_READ_LIMIT");
@@ -45,8 +49,15 @@ int64_t wf_guard_limit_ns(void)
     return given ? limit_ns : LIMIT_NS;
 }
 
+void wf_guard_tell(char *place, size_t n_bytes)
+{
+    told = place;
+    told_bytes = n_bytes;
+}
+
 void wf_guard_at(const char *path, const char *name)
 {
+    if (told) snprintf(told, told_bytes, "%s", name);
     if (!mine || mine->depth++ > 0) return;
     snprintf(mine->place, sizeof mine->place, "%s%s%s", path, name[0] ? ":" : "", name);
     atomic_store(&mine->reading_since, wf_clock_ns());

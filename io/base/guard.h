@@ -33,6 +33,10 @@ typedef struct wf_guard_config {
 // became of it. A child that was told to leave by a signal takes this process along.
 wf_status wf_guard_run(const wf_guard_config *config, void *result, bool *died);
 
+// From here on wf_guard_at() leaves the name in `place` too: memory that another process looks at
+// when this one is gone (the reader process, which has a watch of its own).
+void wf_guard_tell(char *place, size_t n_bytes);
+
 // In the child, or without effect: what is read next; `name` may be "". Reads may nest.
 void wf_guard_at(const char *path, const char *name);
 void wf_guard_done(void);

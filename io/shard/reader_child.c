@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "io/base/clock.h"
+#include "io/base/guard.h"
 #include "io/shard/reader_protocol.h"
 #include "io/shard/shard_columns.h"
 
@@ -216,6 +217,7 @@ static void answer(child *c, const wf_reader_request *q)
     wf_reader_control *control = c->shared->control;
     wf_reader_reply reply = {.seq = q->seq, .slot = q->slot};
     wf_arena_mark mark = wf_arena_get_mark(c->arena);
+    control->place[0] = '\0';
     atomic_store(&control->current_slot, q->slot);
     atomic_store(&control->current, q->seq);
     tell_host(c);
@@ -237,6 +239,7 @@ void wf_reader_child_run(const wf_reader_shared *shared, int socket, int beat)
     prctl(PR_SET_NAME, "weft-reader");
     if (wf_arena_create((size_t)1 << 20, &c.arena) != WF_OK) _exit(1);
     set_limits(shared);
+    wf_guard_tell(shared->control->place, sizeof shared->control->place);
     wf_reader_request *q = malloc(sizeof *q);
     if (q == NULL) _exit(1);
     for (;;) {

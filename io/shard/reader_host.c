@@ -70,6 +70,15 @@ static bool child_start(host *h)
     return true;
 }
 
+// What the reader read last, if what it left there is a name: its memory may be damaged.
+static void add_place(const char *place, char *text, size_t bytes)
+{
+    size_t n = strnlen(place, sizeof(((wf_reader_control *)0)->place)), at = strlen(text);
+    for (size_t i = 0; i < n; i++)
+        if (place[i] <= ' ' || place[i] > '~') return;
+    if (n > 0) snprintf(text + at, bytes - at, ", reading %.*s", (int)n, place);
+}
+
 static void describe_end(const host *h, int status, char *text, size_t bytes)
 {
     if (h->timed_out) {
@@ -81,6 +90,7 @@ static void describe_end(const host *h, int status, char *text, size_t bytes)
     } else {
         snprintf(text, bytes, "reader ended with code %d", WEXITSTATUS(status));
     }
+    add_place(h->shared->control->place, text, bytes);
 }
 
 // Answers for the read that was under way.

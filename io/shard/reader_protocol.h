@@ -50,6 +50,7 @@ typedef struct wf_reader_control {
     _Atomic uint32_t current_slot; // its slot
     _Atomic int64_t moved_ns;      // monotonic time of the last change of the above
     _Atomic uint64_t n_died;
+    char place[64]; // dataset that the reader read last, for when it does not come back
 } wf_reader_control;
 
 typedef struct wf_reader_shared {
