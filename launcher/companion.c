@@ -82,15 +82,20 @@ static int wait_for(const child *c)
 
 // ---- finding ------------------------------------------------------------------------------------
 
-static bool beside_us(char path[PATH_MAX])
+// A path from the folder of this program.
+static bool from_us(const char *name, char path[PATH_MAX])
 {
     char self[PATH_MAX];
     ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
     if (n <= 0) return false;
     self[n] = '\0';
     size_t n_folder = (size_t)(wf_path_name(self) - self);
-    return snprintf(path, PATH_MAX, "%.*s" NAME, (int)n_folder, self) < PATH_MAX &&
-           access(path, X_OK) == 0;
+    return snprintf(path, PATH_MAX, "%.*s%s", (int)n_folder, self, name) < PATH_MAX;
+}
+
+static bool beside_us(char path[PATH_MAX])
+{
+    return from_us(NAME, path) && access(path, X_OK) == 0;
 }
 
 static bool on_path(char path[PATH_MAX])
@@ -118,6 +123,23 @@ static bool is_module(void)
     return wait_for(&c) == 0;
 }
 
+// An installation has its wheel.
+static wf_status not_found(void)
+{
+    char pattern[PATH_MAX];
+    wf_paths wheels = {0};
+    bool has = from_us("../share/weft/weft_text-*.whl", pattern) &&
+               wf_file_glob(pattern, &wheels) == WF_OK && wheels.n > 0;
+    wf_status st = wf_fail(WF_NO_INPUT,
+                           NAME ": not found beside weft, on PATH, in WEFT_TEXT or as python3 -m "
+                                "weft_text; prompts files need it: in a virtual environment that "
+                                "is active, pip install '%s[all]'%s",
+                           has ? wheels.item[wheels.n - 1] : "./io/python",
+                           has ? "" : " in the folder of Weft's sources");
+    wf_paths_destroy(&wheels);
+    return st;
+}
+
 static wf_status find(companion *out)
 {
     const char *given = getenv("WEFT_TEXT");
@@ -131,10 +153,7 @@ static wf_status find(companion *out)
     if (beside_us(out->path) || on_path(out->path)) return WF_OK;
     out->path[0] = '\0';
     if (is_module()) return WF_OK;
-    return wf_fail(WF_NO_INPUT,
-                   NAME ": not found beside weft, on PATH, in WEFT_TEXT or as python3 -m "
-                        "weft_text; prompts files need it: pip install 'weft-text[all]' from "
-                        "io/python of Weft's sources, in a virtual environment that is active");
+    return not_found();
 }
 
 wf_status wf_companion_check(void)

@@ -36,6 +36,17 @@ class Api(Companion):
                          [{"id": 0, "arrival_ns": 0, "max_new_tokens": 9,
                            "prompt_token_ids": [256, *b"add:1+2="]}])
 
+    def test_job_file_and_prompts_file(self):
+        import weft_text as weft
+
+        self.write_lines("p.jsonl", [{"prompt": "sort:loom=", "n": 2}])
+        self.write_lines("job.yaml", [
+            f"model: {{path: {DEMO_MODEL}}}", "requests: [none.h5]", "parallel: {backend: cpu}",
+            "engine: {kv_memory: 32MiB}"])
+        answers = weft.generate(job=self.path("job.yaml"), prompts=self.path("p.jsonl"), chat=True,
+                                program=WEFT)
+        self.assertEqual([(a["sample"], a["text"]) for a in answers], [(0, "lmoo"), (1, "lmoo")])
+
     def test_failures_are_told(self):
         import weft_text as weft
 
