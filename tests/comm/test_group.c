@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "tests/engine/rig.h"
+#include "tests/engine/wide.h"
 
 static const char *backend = "ref";
 static wf_comm *world;
@@ -131,6 +132,30 @@ static void a_group_of_any_size_gives_the_tokens_of_transformers(void **state)
         rig_destroy(&r);
         golden_free(&g);
     }
+}
+
+static void layers_that_differ_are_split_each_by_its_own_numbers(void **state)
+{
+    (void)state;
+    golden g;
+    rig r;
+    wf_arch arch;
+    rig_request requests[16];
+    static rig_output outputs[16];
+    wf_engine_config c = rig_config();
+    golden_load(WIDE_GOLDEN, &g);
+    wide_rig_create(backend, world, world->size, &arch, &r);
+    for (int i = 0; i < g.n_cases; i++)
+        requests[i] = (rig_request){.prompt = g.cases[i].prompt,
+                                    .n_prompt = (uint32_t)g.cases[i].n_prompt,
+                                    .max_new = (uint32_t)g.cases[i].n_greedy,
+                                    .at_step = i};
+    rig_run(&r, &c, requests, g.n_cases, outputs, NULL);
+    for (int i = 0; i < g.n_cases && world->rank == 0; i++)
+        for (int32_t k = 0; k < g.cases[i].n_greedy; k++)
+            assert_int_equal(outputs[i].token[k], g.cases[i].greedy[k]);
+    rig_destroy(&r);
+    golden_free(&g);
 }
 
 // Steps with greedy rows alone exchange greatest logits, steps with a drawn row whole logits, and
@@ -277,6 +302,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(published_plans_arrive_in_order),
         cmocka_unit_test(splitting_makes_groups_of_their_own),
         cmocka_unit_test(a_group_of_any_size_gives_the_tokens_of_transformers),
+        cmocka_unit_test(layers_that_differ_are_split_each_by_its_own_numbers),
         cmocka_unit_test(deterministic_results_are_those_of_any_group_size),
         cmocka_unit_test(a_drawn_row_leaves_the_greedy_rows_beside_it_alone),
         cmocka_unit_test(raw_logprobs_know_no_penalties),
