@@ -259,6 +259,21 @@ JSON
     lab_check "$lab_work/owner" 40
 }
 
+# A folder whose name is a command, and no word of it is run: by sbatch, by the script, by weft.
+scenario_hostile() {
+    job_write hostile 0
+    local job dir="$lab_work/a \$(touch ran) \`touch ran\` 'q' \"; touch ran; %j #b"
+    mkdir "$dir"
+    cp jobs/demo/model "$dir/model" -r
+    job=$(cd "$dir" && lab_exec "$weft" submit "$lab_work/hostile.yaml" --set model.path=model --out out \
+        --set 'slurm.stage_weights=$TMPDIR')
+    lab_wait "$job" COMPLETED
+    lab_check "$dir/out" 40
+    has "$dir/out/slurm-$job.out" "40 done, 0 failed"
+    [ -z "$(find "$lab_work" "$PWD" -maxdepth 2 -name ran)" ] || lab_fail "hostile: something ran"
+    "$weft" why "$dir/out" | grep -q "complete" || lab_fail "hostile: why"
+}
+
 # What is wrong is said before anything waits in a queue.
 scenario_refusals() {
     job_write bad 0
@@ -323,7 +338,7 @@ scenario_limit_groups() {
 # -------------------------------------------------------------------------------------------------
 
 scenarios=("$@")
-[ $# -gt 0 ] || scenarios=(two_nodes requeue early outside chain array groups text cancel two_jobs owner refusals)
+[ $# -gt 0 ] || scenarios=(two_nodes requeue early outside chain array groups text cancel two_jobs owner hostile refusals)
 LAB_CPUS=8 LAB_GPUS=2 lab_up 2
 for span in 0 8 20 150; do lab_shard "$lab_work/span$span.h5" 10 "${span/#0/0.01}"; done
 lab_shard "$lab_work/many.h5" 500 0
