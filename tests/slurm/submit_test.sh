@@ -133,9 +133,9 @@ scenario_array() {
     wait_sealed array/a2
     lab_exec "$weft" cancel "$lab_work/array/a2" >/dev/null
     wait_sealed array/a1
+    lab_exec scancel --batch --signal=USR1 "${job}_0" "${job}_1"
     for i in 0 1; do
         task=$(lab_exec squeue -h --array -t all -j "$job" -o '%i %A' | awk -v t="${job}_$i" '$1 == t {print $2}')
-        lab_exec scancel --batch --signal=USR1 "${job}_$i"
         lab_until 40 restarted "$task" || lab_fail "array: task $i was not requeued"
     done
     for i in 0 1; do lab_wait "${job}_$i" COMPLETED; done
