@@ -2,16 +2,19 @@
 // reach a limit. Blocks of fixed length let the compiler vectorise the search for the greatest.
 #include "engine/model_values.h"
 
+#include <math.h>
+
+#include "kernels/convert.h"
+
 enum { BLOCK = 1024 };
 
 // The smallest magnitude, as bits of `from`, that is not finite in `to` (rounding to nearest even).
-static uint32_t limit_of(wf_dtype from, wf_dtype to)
-{
-    if (from == WF_F16) return 0x7c00;
-    if (from == WF_BF16) return to == WF_F16 ? 0x4780 : 0x7f80; // 65536 is the next above 65280
-    if (to == WF_F16) return 0x477ff000;                        // 65520
-    return to == WF_BF16 ? 0x7f7f8000 : 0x7f800000;
-}
+// 0: not in the table.
+static const uint32_t limits[WF_N_DTYPES][WF_N_DTYPES] = {
+    [WF_F32] = {[WF_F32] = 0x7f800000, [WF_BF16] = 0x7f7f8000, [WF_F16] = 0x477ff000}, // 65520
+    [WF_BF16] = {[WF_F32] = 0x7f80, [WF_BF16] = 0x7f80, [WF_F16] = 0x4780}, // after 65280: 65536
+    [WF_F16] = {[WF_F32] = 0x7c00, [WF_BF16] = 0x7c00, [WF_F16] = 0x7c00},
+};
 
 static int64_t find16(const uint16_t *x, int64_t n, uint16_t limit)
 {
@@ -45,9 +48,20 @@ static int64_t find32(const uint32_t *x, int64_t n, uint32_t limit)
     return -1;
 }
 
+// One by one, in any two formats.
+static int64_t find_any(const void *values, int64_t n, wf_dtype from, wf_dtype to)
+{
+    uint64_t there;
+    for (int64_t i = 0; i < n; i++) {
+        wf_store_f32(&there, to, 0, wf_load_f32(values, from, i));
+        if (!isfinite(wf_load_f32(&there, to, 0))) return i;
+    }
+    return -1;
+}
+
 int64_t wf_values_find_bad(const void *values, int64_t n, wf_dtype from, wf_dtype to)
 {
-    uint32_t limit = limit_of(from, to);
-    if (from == WF_F32) return find32(values, n, limit);
-    return find16(values, n, (uint16_t)limit);
+    uint32_t limit = limits[from][to];
+    if (limit == 0) return find_any(values, n, from, to);
+    return wf_bits_of(from) == 32 ? find32(values, n, limit) : find16(values, n, (uint16_t)limit);
 }
