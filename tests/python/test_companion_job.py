@@ -137,6 +137,15 @@ class Run(Job):
         self.weft("run", "job.yaml", code=74, says="symbolic link of another user")
         self.assertEqual(os.listdir(self.path("victim")), [])
 
+    def test_rows_done_again_count_once(self):
+        self.write_lines("p.jsonl", [self.lines[0], {"prompt": "x" * 300}])
+        self.weft("run", "job.yaml", "--set", "engine.kv_memory=1MiB", code=3)
+        self.weft("run", "job.yaml", "--retry-failed", WEFT_FAULT="kill@merge=1",
+                  code=-signal.SIGKILL)
+        done = weft_text("decode", self.path("out/job/segments"), "-o", self.path("so-far.jsonl"))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual([a["status"] for a in self.read_lines("so-far.jsonl")], ["done", "done"])
+
     def test_parts(self):
         self.write_lines("q.jsonl", self.lines[:3])
         self.weft("run", "job.yaml", "--part", "1/2", "--set", "requests=[p.jsonl, q.jsonl]")

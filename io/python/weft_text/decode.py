@@ -17,9 +17,9 @@ from weft_text.errors import EXIT_USAGE, TextError
 from weft_text.line_write import (check_tokens, is_openai, load_meta, openai_bad_line, openai_line,
                                   plain_answer, plain_line)
 from weft_text.prepare import find_prepared
+from weft_text.results_files import array_parts, newest_run, result_files, shards_of_job
 from weft_text.results_order import ordered_rows
-from weft_text.results_read import (array_parts, has_logprobs, newest_run, read_files,
-                                    result_files, shards_of_job)
+from weft_text.results_read import has_logprobs, read_files
 from weft_text.table_write import format_of, is_table, line_writer
 from weft_text.text_codec import open_codec
 
@@ -56,7 +56,7 @@ class Results:
 
     def __init__(self, place, columns=True):
         self.place, self.files = place, result_files(place)
-        self.merged = not any(map(is_segment, self.files))
+        self.merged = not any(is_segment(file.path) for file in self.files)
         self.prepared, folders = {}, output_folders(place)
         for folder in folders if columns else ():
             self.prepared.update(find_prepared(folder))
@@ -85,7 +85,7 @@ class Results:
             return None
         more = ANSWER_COLUMNS + (TIME_COLUMNS if settings.times or not sources else [])
         more = more + (TOKEN_COLUMNS if settings.token_ids else [])
-        more = more + (LOGPROB_COLUMNS if any(map(has_logprobs, self.files)) else [])
+        more = more + (LOGPROB_COLUMNS if any(has_logprobs(f.path) for f in self.files) else [])
         return columns + more + ([] if sources else ALONE_COLUMNS[4:])
 
 

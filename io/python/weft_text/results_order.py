@@ -12,8 +12,8 @@ import h5py
 import numpy as np
 
 from weft_text.errors import TextError
-from weft_text.results_read import (as_text, block_rows, check_format, check_sizes, complaints,
-                                    run_starts)
+from weft_text.results_read import (STATUS_DONE, as_text, block_rows, check_format, check_sizes,
+                                    complaints, run_starts)
 
 BLOCK_ROWS = 2048
 RANGE_GAP = 64  # rows between two wanted ones that are read along
@@ -44,8 +44,9 @@ def shard_uids(file):
     return [as_text(uid) for uid in file["shards/uid"][:]]
 
 
-def read_keys(path, i_file, uids):
+def read_keys(result_file, i_file, uids):
     """(shard, row, sample, file, place) of each row; shards by number in `uids`, which grows."""
+    path = result_file.path
     with complaints(path), h5py.File(path, "r") as file:
         check_format(path, file)
         n = file["requests/row"].shape[0]
@@ -59,19 +60,19 @@ def read_keys(path, i_file, uids):
         keys["shard"], keys["row"] = places[shard], file["requests/row"][:]
         keys["sample"], keys["file"] = file["requests/sample"][:], i_file
         keys["place"] = np.arange(n)
-        return keys
+        return keys[file["requests/status"][:] == STATUS_DONE] if result_file.void_failed else keys
 
 
-def sorted_keys(paths):
+def sorted_keys(files):
     uids = {}
-    keys = [read_keys(path, i, uids) for i, path in enumerate(paths)]
+    keys = [read_keys(file, i, uids) for i, file in enumerate(files)]
     keys = np.sort(np.concatenate(keys), order=["shard", "row", "sample"])
     same = np.ones(max(0, len(keys) - 1), dtype=bool)
     for name in ("shard", "row", "sample"):
         same &= keys[name][1:] == keys[name][:-1]
     if same.any():
         key = keys[1:][same][0]
-        raise TextError(f"{paths[key['file']]}: row {key['row']} (sample {key['sample']}) of shard "
+        raise TextError(f"{files[key['file']].path}: row {key['row']} (sample {key['sample']}) of shard "
                         f"{list(uids)[key['shard']]} comes twice")
     return keys
 
@@ -83,24 +84,25 @@ def ranges(places):
         yield int(part[0]), int(part[-1]) + 1
 
 
-def read_block(files, paths, block):
+def read_block(files, block):
     """The block's rows by (file, place)."""
     found = {}
     for i in np.unique(block["file"]):
         places = np.sort(block["place"][block["file"] == i]).astype(np.int64)
-        with complaints(paths[i]):
+        path = files.paths[i]
+        with complaints(path):
             file, uids, starts = files.get(int(i))
             for first, end in ranges(places):
-                rows = block_rows(paths[i], file, first, end - first, uids, starts)
+                rows = block_rows(path, file, first, end - first, uids, starts)
                 found.update(((int(i), first + k), row) for k, row in enumerate(rows))
     return found
 
 
-def ordered_rows(paths):
-    keys = sorted_keys(paths)
-    with contextlib.closing(OpenFiles(paths)) as files:
+def ordered_rows(result_files):
+    keys = sorted_keys(result_files)
+    with contextlib.closing(OpenFiles([file.path for file in result_files])) as files:
         for at in range(0, len(keys), BLOCK_ROWS):
             block = keys[at : at + BLOCK_ROWS]
-            found = read_block(files, paths, block)
+            found = read_block(files, block)
             for key in block:
                 yield found[int(key["file"]), int(key["place"])]

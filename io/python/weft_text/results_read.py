@@ -1,16 +1,9 @@
-"""Reads results (format weft-results 1.x): a file, an output folder, its segments folder, or the
-folder of a job array, whose parts a0, a1 ... are read one after the other.
-
-Of a folder, results.h5 is read when the newest run left nothing to do, otherwise the sealed
-segments that count, by the rule of io/results/runfile.h: those that the newest run's file lists,
-and those of the newest run that are of their group's newest epoch or listed by that epoch's file.
-Rows come in file order, a few at a time, whatever the file's size.
+"""Reads the rows of results files (format weft-results 1.x) in file order, a few at a time, whatever
+their size.
 """
 
 import contextlib
-import json
 import os
-import re
 from dataclasses import dataclass
 
 import h5py
@@ -21,7 +14,6 @@ from weft_text.errors import EXIT_DATA, EXIT_NO_INPUT, TextError
 BLOCK_ROWS, BLOCK_TOKENS = 2048, 1 << 21
 STATUS_DONE = 0
 FINISH_WORDS = {0: "none", 1: "stop", 2: "length", 3: "context", 4: "error"}
-SEGMENT = re.compile(r"g(\d+)/r(\d+)-e(\d+)-(\d+)\.h5")
 ROW_COLUMNS = ("shard", "row", "sample", "id", "status", "finish_reason", "error_code",
                "arrival_ns", "first_token_ns", "finish_ns", "prompt_len", "run")
 RAGGED = {"output_offset": "tokens/id", "meta_offset": "requests/meta",
@@ -56,121 +48,21 @@ class Row:
 
 
 def read_files(files):
-    """Yields the rows of files as result_files() names them; a key that comes twice is an error."""
+    """Yields the rows that count of ResultFiles; a key that comes twice is an error."""
     seen = {}
     for file in files:
-        for row in read_file(file):
+        for row in read_file(file.path):
+            if file.void_failed and not row.done:
+                continue
             key = seen.setdefault((row.uid, row.sample), bytearray())
             byte, bit = row.row >> 3, 1 << (row.row & 7)
             if byte >= len(key):
                 key.extend(bytes(byte + 1024 - len(key)))
             if key[byte] & bit:
-                raise TextError(f"{file}: row {row.row} (sample {row.sample}) of shard {row.uid} "
+                raise TextError(f"{file.path}: row {row.row} (sample {row.sample}) of shard {row.uid} "
                                 "comes twice")
             key[byte] |= bit
             yield row
-
-
-# --- which files ---
-
-
-def result_files(path):
-    if os.path.isfile(path):
-        return [path]
-    if not os.path.isdir(path):
-        raise TextError(f"{path}: is missing", EXIT_NO_INPUT)
-    path = os.path.normpath(path)
-    only_segments = os.path.basename(path) == "segments"
-    folder = os.path.dirname(path) if only_segments else path
-    run = newest_run(folder)
-    parts = array_parts(folder) if run is None and not only_segments else []
-    if parts:
-        return [file for part in parts for file in result_files(part)]
-    merged = os.path.join(folder, "results.h5")
-    complete = run is None or os.path.isfile(os.path.join(folder, "runs", f"{run}.done.json"))
-    if not only_segments and complete and os.path.isfile(merged):
-        return [merged]
-    files = counting_segments(folder, run)
-    if not files:
-        raise TextError(f"{path}: holds no results yet", EXIT_NO_INPUT)
-    return files
-
-
-def array_parts(folder):
-    """The output folders of a job array, in the order of its tasks; none: it is no array."""
-    tasks = sorted(int(name[1:]) for name in os.listdir(folder) if re.fullmatch(r"a\d+", name))
-    return [os.path.join(folder, f"a{task}") for task in tasks]
-
-
-def newest_run(folder):
-    try:
-        names = os.listdir(os.path.join(folder, "runs"))
-    except FileNotFoundError:
-        return None
-    runs = [int(n[:-5]) for n in names if re.fullmatch(r"\d+\.json", n)]
-    return max(runs) if runs else None
-
-
-def listed_segments(folder, name):
-    path = os.path.join(folder, "runs", name)
-    try:
-        with open(path, encoding="utf-8") as file:
-            return {s["path"] for s in json.load(file)["segments"]}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise TextError(f"{path}: is no run file: {error}") from error
-
-
-def shards_of_job(folder):
-    """The uids that the newest run works on; None where no run says so.
-
-    What was forced out of a job has results still.
-    """
-    run = newest_run(folder)
-    if run is None:
-        return None
-    path = os.path.join(folder, "runs", f"{run}.json")
-    try:
-        with open(path, encoding="utf-8") as file:
-            return set(json.load(file)["identity"]["shards"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-
-
-def newest_epochs(folder, run):
-    epochs = {}
-    for name in os.listdir(os.path.join(folder, "runs")):
-        match = re.fullmatch(rf"{run}-g(\d+)-e(\d+)\.json", name)
-        if match:
-            group, epoch = int(match[1]), int(match[2])
-            epochs[group] = max(epoch, epochs.get(group, 0))
-    return epochs
-
-
-def counting_segments(folder, run):
-    found = all_segments(folder)
-    if run is None:  # a bare folder of segments: all of it was asked for
-        return [os.path.join(folder, path) for path in sorted(found)]
-    listed = listed_segments(folder, f"{run}.json")
-    epochs = newest_epochs(folder, run)
-    for group, epoch in epochs.items():
-        listed |= listed_segments(folder, f"{run}-g{group}-e{epoch}.json")
-    counts = [path for path, (group, of_run, epoch, _) in found.items()
-              if path in listed or (of_run == run and epoch == epochs.get(group, 0))]
-    for path in listed - set(counts):
-        raise TextError(f"{folder}/{path}: is missing, though the run's files list it")
-    return [os.path.join(folder, path) for path in sorted(counts)]
-
-
-def all_segments(folder):
-    found = {}
-    root = os.path.join(folder, "segments")
-    groups = sorted(os.listdir(root)) if os.path.isdir(root) else []
-    for group in groups:
-        for name in os.listdir(os.path.join(root, group)):
-            match = SEGMENT.fullmatch(f"{group}/{name}")
-            if match:
-                found[f"segments/{group}/{name}"] = tuple(int(v) for v in match.groups())
-    return found
 
 
 # --- one file ---
