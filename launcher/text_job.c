@@ -6,8 +6,10 @@
 
 #include "io/base/arena.h"
 #include "io/base/file.h"
+#include "io/base/log.h"
 #include "io/base/publish.h"
 #include "io/results/runfile.h"
+#include "jobs/run/events.h"
 #include "jobs/spec/prompts.h"
 #include "launcher/companion.h"
 
@@ -92,6 +94,20 @@ static wf_status answers_folder_make(const wf_jobspec *spec)
     return st;
 }
 
+// For weft why: no result says it.
+static void bad_rows_tell(const wf_jobspec *spec)
+{
+    const wf_event event = {.kind = WF_EVENT_BAD_ROWS,
+                            .run = -1,
+                            .group = -1,
+                            .epoch = -1,
+                            .rank = -1,
+                            .text =
+                                "rows of its prompts files are bad and failed: the job's log and "
+                                "its answers say which and why"};
+    if (wf_event_add(spec->output.dir, &event) != WF_OK) wf_debug("%s", wf_error());
+}
+
 wf_status wf_text_job_encode(const wf_jobspec *spec, bool force, const wf_drain *drain,
                              bool *some_bad)
 {
@@ -103,6 +119,7 @@ wf_status wf_text_job_encode(const wf_jobspec *spec, bool force, const wf_drain 
     WF_TRY(has_begun(spec, &begun));
     wf_status st = words_run(spec, begun && !force, drain);
     *some_bad = st == WF_FAILED_ROWS;
+    if (*some_bad) bad_rows_tell(spec);
     return *some_bad ? WF_OK : st;
 }
 

@@ -3,10 +3,10 @@
 //   {"time": "2026-11-21T10:39:22.120Z", "run": 0, "event": "lost", "group": 3, "epoch": 0,
 //    "rank": 6, "host": "n2", "text": "rank 6 on n2 (group 3) stalled at step 41 in \"step\""}
 //
-// Written by whoever watches over the groups (launcher/conductor/conductor.h), line by line
-// (wf_file_append); read by `weft why` and by people. It is a story, not the truth: nothing decides
-// by it, and a line that a crash cut off is skipped. Numbers that mean nothing for an event are -1,
-// texts "". All Local.
+// Written by whoever watches over the groups (launcher/conductor/conductor.h) and whoever encodes
+// prompts (launcher/text_job.h), line by line (wf_file_append); read by `weft why` and by people.
+// It is a story, not the truth: nothing decides by it, and a line that a crash cut off is skipped.
+// Numbers that mean nothing for an event are -1, texts "". All Local.
 #ifndef WF_JOBS_RUN_EVENTS_H
 #define WF_JOBS_RUN_EVENTS_H
 
@@ -26,6 +26,7 @@
     X(RETIRE, "retire", "a group is not started again; text: why")                                 \
     X(DONE, "done", "a group has sealed all it took")                                              \
     X(DRAIN, "drain", "all groups were asked to stop; text: by whom")                              \
+    X(BAD_ROWS, "bad-rows", "rows of prompts files are no requests and fail in the answers")       \
     X(END, "end", "the run is over; text: how")
 
 typedef enum wf_event_kind {

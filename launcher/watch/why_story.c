@@ -27,13 +27,14 @@ static void tell(wf_text *out, const char *format, ...)
 static void tell_events(const wf_watch_view *v, wf_text *out)
 {
     wf_events events = {0};
-    const wf_event *last = NULL;
+    const wf_event *last = NULL, *bad = NULL;
     size_t n_lost = 0, n_nodes = 0;
     if (wf_events_read(v->out_dir, &events) != WF_OK) return;
     for (size_t i = 0; i < events.n; i++) {
         const wf_event *e = &events.item[i];
         bool gave_up = e->kind == WF_EVENT_RETIRE && e->host[0];
         if (e->kind == WF_EVENT_LOST) last = e;
+        if (e->kind == WF_EVENT_BAD_ROWS) bad = e;
         n_lost += e->kind == WF_EVENT_LOST;
         if (gave_up && n_nodes++ < MOST_NODES) tell(out, "%s", e->text);
     }
@@ -42,6 +43,7 @@ static void tell_events(const wf_watch_view *v, wf_text *out)
         tell(out, "%s; %zu losses of groups in all", last->text, n_lost);
     else if (last)
         tell(out, "%s", last->text);
+    if (bad) tell(out, "%s", bad->text);
     wf_events_free(&events);
 }
 

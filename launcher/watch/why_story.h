@@ -1,5 +1,5 @@
-// What befell a job on its way, whatever became of it: groups and nodes that were lost, and starts
-// that ended without a word and that the batch system repeated.
+// What befell a job on its way, whatever became of it: groups and nodes that were lost, starts that
+// ended without a word and that the batch system repeated, rows that were no requests.
 //
 // Reads the event log; `log` is the batch job's output. Local.
 #ifndef WF_LAUNCHER_WHY_STORY_H

@@ -1,6 +1,6 @@
 """Text to text by the real program, weft run and weft generate, on the demo model.
 
-Files in, answers out: alone, killed and resumed, under mpirun, as groups, in parts; what is refused.
+Files in, answers out: alone, killed and resumed, under mpirun, as groups, in parts; refusals.
 """
 
 import json
@@ -124,6 +124,7 @@ class Run(Job):
                          ["done", "failed", "failed", "failed", "done"])
         self.assertIn("context", answers[2]["error"]["message"])
         self.assertIn("p.jsonl:4: has no prompt", answers[3]["error"]["message"])
+        self.assertIn("rows of its prompts files are bad", self.weft("why", "out/job").stdout)
         self.weft("run", "job.yaml", "--out", "out/b", "--set", "slurm.fail_on_row_errors=false")
         self.write_lines("p.jsonl", ["{", "}"])
         self.weft("run", "job.yaml", "--out", "out/c", code=65, says="has no usable row")

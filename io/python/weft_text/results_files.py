@@ -1,5 +1,7 @@
-"""Which files hold the results of a place: a file, an output folder, its segments folder, or the folder
-of a job array, whose parts a0, a1 ... come one after the other.
+"""Which files hold the results of a place.
+
+A place is a file, an output folder, its segments folder, or the folder of a job array, whose parts
+a0, a1 ... come one after the other.
 
 Of a folder, results.h5 counts when the newest run left nothing to do, otherwise the sealed segments
 that count, by the rule of io/results/runfile.h: those that the newest run's file lists, and those

@@ -72,8 +72,8 @@ def sorted_keys(files):
         same &= keys[name][1:] == keys[name][:-1]
     if same.any():
         key = keys[1:][same][0]
-        raise TextError(f"{files[key['file']].path}: row {key['row']} (sample {key['sample']}) of shard "
-                        f"{list(uids)[key['shard']]} comes twice")
+        raise TextError(f"{files[key['file']].path}: row {key['row']} (sample {key['sample']}) of "
+                        f"shard {list(uids)[key['shard']]} comes twice")
     return keys
 
 

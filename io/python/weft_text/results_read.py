@@ -1,6 +1,4 @@
-"""Reads the rows of results files (format weft-results 1.x) in file order, a few at a time, whatever
-their size.
-"""
+"""Reads the rows of results files (format weft-results 1.x) in file order, a few at a time."""
 
 import contextlib
 import os
@@ -59,8 +57,8 @@ def read_files(files):
             if byte >= len(key):
                 key.extend(bytes(byte + 1024 - len(key)))
             if key[byte] & bit:
-                raise TextError(f"{file.path}: row {row.row} (sample {row.sample}) of shard {row.uid} "
-                                "comes twice")
+                raise TextError(f"{file.path}: row {row.row} (sample {row.sample}) of shard "
+                                f"{row.uid} comes twice")
             key[byte] |= bit
             yield row
 
