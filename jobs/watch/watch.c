@@ -31,6 +31,13 @@ typedef struct {
     wf_rank_status is, base; // now; and some seconds ago, for rates
 } seen_rank;
 
+// Segments of the newest run, which its run file does not list yet.
+typedef struct {
+    wf_paths path;
+    size_t n_counted; // segments when they were counted
+    int64_t n_rows;   // then
+} sealed;
+
 struct wf_watch {
     char *out_dir;
     char host[HOST_NAME_MAX + 1];
@@ -39,8 +46,8 @@ struct wf_watch {
     wf_watch_rank *rank; // of the newest run; behind view.rank
     size_t rank_capacity;
     int64_t n_before; // done before the newest run
-    wf_paths older;   // segments that older lives of restarted groups sealed in it
-    int64_t n_older;  // rows in those
+    sealed older;     // by older lives of restarted groups in it
+    sealed newest;    // by the others
     wf_watch_view view;
 };
 
@@ -113,31 +120,33 @@ static uint32_t newest_epoch(const wf_watch *w, uint32_t group, uint32_t epoch)
     return epoch;
 }
 
-static void older_add(const wf_watch *w, wf_paths *older, const char *path)
+static void sealed_add(const wf_watch *w, sealed *s, const char *path)
 {
     char *whole = NULL;
     if (wf_path_join(w->out_dir, path, &whole) != WF_OK) return;
-    if (wf_grow(older->n + 1, sizeof *older->item, &older->capacity, &older->item) == WF_OK)
-        older->item[older->n++] = whole;
+    if (wf_grow(s->path.n + 1, sizeof *s->path.item, &s->path.capacity, &s->path.item) == WF_OK)
+        s->path.item[s->path.n++] = whole;
     else
         free(whole);
 }
 
-// The counters of a group's older life are gone; what it sealed is counted from the segments, again
-// only when there are others than before.
-static void older_count(wf_watch *w, wf_paths *older)
+static void sealed_clear(sealed *s)
+{
+    wf_paths_destroy(&s->path);
+}
+
+// Where the counters are gone or stale: rows in the segments, again only when there are others.
+static int64_t sealed_rows(sealed *s)
 {
     wf_results *results = NULL;
-    if (older->n != w->older.n) {
-        w->n_older = 0;
-        if (older->n > 0 && wf_results_open_files((const char *const *)older->item, older->n, NULL,
-                                                  &results) == WF_OK) {
-            w->n_older = (int64_t)wf_results_rows(results);
-        }
-        wf_results_close(&results);
-    }
-    wf_paths_destroy(&w->older);
-    w->older = *older;
+    if (s->path.n == s->n_counted) return s->n_rows;
+    s->n_rows = 0;
+    s->n_counted = s->path.n;
+    if (s->path.n > 0 && wf_results_open_files((const char *const *)s->path.item, s->path.n, NULL,
+                                               &results) == WF_OK)
+        s->n_rows = (int64_t)wf_results_rows(results);
+    wf_results_close(&results);
+    return s->n_rows;
 }
 
 static wf_status runs_read(wf_watch *w)
@@ -151,18 +160,17 @@ static wf_status runs_read(wf_watch *w)
     v->n_runs = wf_runs_count(runs);
     v->complete = wf_runs_complete(runs);
     v->n_idle_runs = wf_runs_without_progress(runs);
-    wf_paths older = {0};
     uint32_t epoch = 0;
     w->n_before = 0;
+    sealed_clear(&w->older);
+    sealed_clear(&w->newest);
     for (size_t i = n; i-- > 0;) {               // the newest epoch of a group comes last
         w->n_before += (int64_t)segment[i].rows; // only those that the run file lists have rows
         bool new_group = i + 1 == n || segment[i].group != segment[i + 1].group;
         if (new_group) epoch = newest_epoch(w, segment[i].group, segment[i].epoch);
-        if (segment[i].rows > 0 || segment[i].run + 1 != v->n_runs || segment[i].epoch >= epoch)
-            continue;
-        older_add(w, &older, segment[i].path);
+        if (segment[i].rows > 0 || segment[i].run + 1 != v->n_runs) continue;
+        sealed_add(w, segment[i].epoch >= epoch ? &w->newest : &w->older, segment[i].path);
     }
-    older_count(w, &older);
     totals_read(wf_runs_identity(runs), v);
     wf_runs_close(&runs);
     if (v->n_runs != n_runs && v->n_runs > 0) run_file_read(w);
@@ -315,6 +323,14 @@ static void sums_clear(wf_watch_view *v)
     v->n_ranks = 0;
 }
 
+// Nobody's counters move any more, and somebody left no last word: they are from before the end.
+static bool is_silent(const wf_watch_view *v)
+{
+    const size_t *n = v->n_pulse;
+    return n[WF_PULSE_GONE] + n[WF_PULSE_QUIET] > 0 &&
+           n[WF_PULSE_BEATS] + n[WF_PULSE_UNSURE] + n[WF_PULSE_STILL] == 0;
+}
+
 static wf_status view_fill(wf_watch *w, int64_t now_ns)
 {
     wf_watch_view *v = &w->view;
@@ -331,9 +347,12 @@ static wf_status view_fill(wf_watch *w, int64_t now_ns)
         if (s->is.last_arrival_ns > 0 && left_ns > arrives_ns) arrives_ns = left_ns;
     }
     v->rank = w->rank;
-    v->requests_here = v->requests_done + w->n_older;
+    if (is_silent(v)) v->requests_sealed = sealed_rows(&w->newest);
+    if (v->requests_done < v->requests_sealed) v->requests_done = v->requests_sealed;
+    int64_t n_older = sealed_rows(&w->older);
+    v->requests_here = v->requests_done + n_older;
     v->requests_done = v->requests_here + w->n_before;
-    v->requests_sealed += w->n_older + w->n_before;
+    v->requests_sealed += n_older + w->n_before;
     if (v->complete) v->requests_done = v->requests_sealed = v->requests_total;
     if (v->requests_total > 0 && v->elapsed_ns > 0) {
         v->eta_ns = wf_progress_eta(v->requests_total - v->requests_done, v->requests_here,
@@ -374,7 +393,8 @@ void wf_watch_close(wf_watch **watch)
 {
     if (!watch || !*watch) return;
     free((*watch)->out_dir);
-    wf_paths_destroy(&(*watch)->older);
+    sealed_clear(&(*watch)->older);
+    sealed_clear(&(*watch)->newest);
     free((*watch)->seen);
     free((*watch)->rank);
     free(*watch);

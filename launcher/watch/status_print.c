@@ -88,12 +88,14 @@ static void put_requests(const wf_watch_view *v, wf_text *out)
 }
 
 // How much a kill -9 would take away, or has.
-static void put_sealed(const wf_watch_view *v, wf_text *out)
+static void put_sealed(const wf_standing *s, wf_text *out)
 {
+    const wf_watch_view *v = s->view;
     char sealed[WF_WORDS_MAX], rest[WF_WORDS_MAX];
     int64_t n_open = v->requests_done - v->requests_sealed;
     if (v->requests_done == 0 || v->complete) return;
-    bool lives = v->n_pulse[WF_PULSE_OVER] + v->n_pulse[WF_PULSE_GONE] < v->n_ranks;
+    wf_stand stand = wf_stand_of(v, s->queue->word);
+    bool lives = stand != WF_STAND_FAILED && stand != WF_STAND_DRAINED;
     wf_text_printf(out, "  sealed    %s", wf_words_count(v->requests_sealed, sealed));
     if (n_open > 0)
         wf_text_printf(out, "; %s done %s not yet%s", wf_words_count(n_open, rest), WF_ARE(n_open),
@@ -229,7 +231,7 @@ void wf_standing_text(const wf_standing *s, wf_text *out)
     put_requests(v, out);
     put_load(v, out);
     wf_text_puts(out, "\n");
-    put_sealed(v, out);
+    put_sealed(s, out);
     put_rate(v, out);
     if (v->n_pulse[WF_PULSE_BEATS] > 0) put_eta(s, out);
     put_pulses(v, out);
