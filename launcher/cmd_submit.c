@@ -12,6 +12,7 @@
 #include "io/base/arena.h"
 #include "io/base/clock.h"
 #include "io/base/file.h"
+#include "io/base/guard.h"
 #include "io/base/log.h"
 #include "io/results/runfile_owner.h"
 #include "jobs/run/folder.h"
@@ -157,6 +158,23 @@ static void companion_look(const wf_jobspec *spec)
     wf_warn("%s; on the nodes slurm.setup must make it known", wf_error());
 }
 
+static wf_status done_look(void *context, FILE *out, void *result)
+{
+    (void)out;
+    return wf_folder_is_done(context, result);
+}
+
+// Where that cannot be told, for a segment that is damaged, the run will.
+static bool looks_done(wf_folder_config *config)
+{
+    bool done = false, died = false;
+    const wf_guard_config guard = {
+        .work = done_look, .context = config, .result_bytes = sizeof done};
+    if (wf_guard_run(&guard, &done, &died) == WF_OK) return done;
+    wf_debug("%s", wf_error());
+    return false;
+}
+
 // What the run would refuse when its turn comes: shards that are none, a model that cannot be
 // split, a folder that holds another job's results.
 static wf_status inputs_check(const wf_jobspec *spec, bool force, bool *is_done)
@@ -177,8 +195,8 @@ static wf_status inputs_check(const wf_jobspec *spec, bool force, bool *is_done)
                                    .n_results = wf_inputs_results(&in, spec),
                                    .start.force = force};
         st = wf_folder_check(&config);
-        if (st == WF_OK) st = wf_folder_is_done(&config, is_done);
-        if (st == WF_OK && *is_done) wf_folder_say_nothing_left(spec->output.dir, config.n_results);
+        *is_done = st == WF_OK && looks_done(&config);
+        if (*is_done) wf_folder_say_nothing_left(spec->output.dir, config.n_results);
     }
     wf_inputs_close(&in);
     wf_reader_close(&reader);
