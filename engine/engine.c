@@ -32,6 +32,7 @@ struct wf_engine {
     int64_t n_planned, n_committed; // steps; slot = step % WF_EXECUTOR_SLOTS
     wf_gain *gains;                 // [max_rows]
     wf_sequence *done_first, *done_last;
+    wf_sequence *all;    // that were submitted and not released
     int64_t n_sequences; // submitted and not taken
     int64_t n_tokens, origin_ns;
     int32_t kv_pages_total, kv_pages;
@@ -169,10 +170,8 @@ fail:
 void wf_engine_destroy(wf_engine *e)
 {
     if (!e) return;
-    for (wf_sequence *s = e->done_first, *next; s; s = next) {
-        next = s->next;
-        wf_sequence_destroy(s);
-    }
+    while (e->all)
+        wf_sequence_destroy(e->all);
     free(e->gains);
     for (int i = 0; i < WF_EXECUTOR_SLOTS; i++)
         wf_schedule_destroy(e->flights[i].schedule);
@@ -258,6 +257,7 @@ wf_status wf_engine_submit(wf_engine *e, const wf_engine_input *input)
         wf_sequence_destroy(s);
         return st;
     }
+    wf_sequence_enlist(s, &e->all);
     e->n_sequences++;
     return WF_OK;
 }

@@ -129,15 +129,20 @@ static void pad_seqs(const wf_schedule *s, const int32_t *h, int32_t row, sectio
     }
 }
 
+// Without numbers there may be no `from` either.
+static void copy(int32_t *to, const int32_t *from, int32_t n)
+{
+    if (n > 0) memcpy(to, from, (size_t)n * sizeof *to);
+}
+
 static void fill_rest(const wf_schedule *s, const int32_t *h, int32_t page_stride, sections *p)
 {
     int32_t group_size = h[WF_PLAN_GROUP_SIZE], n_samples = h[WF_PLAN_SAMPLES];
-    size_t word = sizeof(int32_t);
-    memcpy(p->at[WF_PLAN_AT_MOVE_FROM], s->move_from, (size_t)s->n_moves * word);
-    memcpy(p->at[WF_PLAN_AT_MOVE_TO], s->move_to, (size_t)s->n_moves * word);
-    memcpy(p->at[WF_PLAN_AT_COPY_FROM], s->copy_from, (size_t)s->n_copies * word);
-    memcpy(p->at[WF_PLAN_AT_COPY_TO], s->copy_to, (size_t)s->n_copies * word);
-    memcpy(p->at[WF_PLAN_AT_PAGE], s->page, (size_t)s->n_pages * word);
+    copy(p->at[WF_PLAN_AT_MOVE_FROM], s->move_from, s->n_moves);
+    copy(p->at[WF_PLAN_AT_MOVE_TO], s->move_to, s->n_moves);
+    copy(p->at[WF_PLAN_AT_COPY_FROM], s->copy_from, s->n_copies);
+    copy(p->at[WF_PLAN_AT_COPY_TO], s->copy_to, s->n_copies);
+    copy(p->at[WF_PLAN_AT_PAGE], s->page, s->n_pages);
     for (int32_t i = 0; i < s->n_pages; i++)
         p->at[WF_PLAN_AT_PAGE_INDEX][i] = s->page_row[i] * page_stride + s->page_col[i];
     for (int32_t i = 0; i < n_samples; i++)

@@ -68,9 +68,19 @@ wf_status wf_sequence_create(const wf_engine_input *in, const wf_arch *arch, int
     return WF_OK;
 }
 
+void wf_sequence_enlist(wf_sequence *s, wf_sequence **all)
+{
+    s->after = *all;
+    s->link = all;
+    if (s->after) s->after->link = &s->after;
+    *all = s;
+}
+
 void wf_sequence_destroy(wf_sequence *s)
 {
     if (!s) return;
+    if (s->link) *s->link = s->after;
+    if (s->link && s->after) s->after->link = s->link;
     free(s->token);
     free(s);
 }

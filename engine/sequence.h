@@ -27,12 +27,18 @@ struct wf_sequence {
     int32_t *top_id;    // [n_limit][n_logprobs]
     float *top_logprob; // [n_limit][n_logprobs]
     wf_sequence *next;  // in the list of finished ones
+    wf_sequence **link; // what points at it in the list of all; NULL: in none
+    wf_sequence *after; // in the list of all
 };
 
 // Copies an input. Errors: WF_REQ_SAMPLING (more stop ids than min_tokens can mask), WF_NO_MEMORY.
 wf_status wf_sequence_create(const wf_engine_input *input, const wf_arch *arch, int32_t max_context,
                              wf_sequence **out);
-void wf_sequence_destroy(wf_sequence *s);
+void wf_sequence_destroy(wf_sequence *s); // leaves the list it is in
+
+// Puts it at the head of the list of all that an engine has, wherever they are: waiting, in a row,
+// in a step, finished or handed out.
+void wf_sequence_enlist(wf_sequence *s, wf_sequence **all);
 
 // Makes room for the output. WF_NO_MEMORY.
 wf_status wf_sequence_open(wf_sequence *s);
