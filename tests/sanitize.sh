@@ -17,5 +17,6 @@ if ! { cmake --preset asan -DWEFT_WERROR=ON -DWEFT_CUDA=OFF &&
     exit 1
 fi
 export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
+export LSAN_OPTIONS=suppressions=$PWD/tests/leaks.txt:print_suppressions=0
 exec ctest --test-dir build-asan -L '^unit$' --output-on-failure --timeout 600 \
     -j "${WEFT_TEST_JOBS:-2}" "$@"
