@@ -170,17 +170,25 @@ static void rotate_pairs(float *x, const float *cos_row, const float *sin_row, i
 // n (a multiple of 8) numbers into the cache's dtype.
 static void store_as(void *base, wf_dtype dtype, int64_t at, const float *x, int n)
 {
-    if (dtype == WF_BF16) {
-        uint16_t *y = (uint16_t *)base + at;
-        for (int i = 0; i < n; i++)
-            y[i] = wf_f32_to_bf16(x[i]);
-        return;
-    }
+    uint16_t *y = (uint16_t *)base + at;
     int i = 0;
-    for (; dtype == WF_F16 && i + 16 <= n; i += 16)
-        v16_store_f16((uint16_t *)base + at + i, v16_load(x + i));
-    for (; i < n; i++)
-        wf_store_f32(base, dtype, at + i, x[i]);
+    switch (dtype) {
+    case WF_F32:
+        memcpy((float *)base + at, x, (size_t)n * sizeof *x);
+        break;
+    case WF_BF16:
+        for (; i < n; i++)
+            y[i] = wf_f32_to_bf16(x[i]);
+        break;
+    case WF_F16:
+        for (; i + 16 <= n; i += 16)
+            v16_store_f16(y + i, v16_load(x + i));
+        for (; i < n; i++)
+            y[i] = wf_f32_to_f16(x[i]);
+        break;
+    default:
+        wf_no_such_format();
+    }
 }
 
 static void append(const wf_rope_args *a, const float *row, int32_t t)
