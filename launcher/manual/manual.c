@@ -23,6 +23,10 @@ static const struct {
     {"WEFT_MODULE_DIR",
      "The folder of libweft_cuda.so, the CUDA back end. Without it the program looks beside "
      "itself, and in ../lib/weft and ../lib from there."},
+    {"WEFT_TEXT", "The program weft-text, instead of the one beside this program or on PATH."},
+    {"WEFT_READ_LIMIT",
+     "How long a single read of a file may take before the file counts as damaged: "
+     "10m instead of 120s."},
     {"WEFT_NCCL", "The NCCL library to open, instead of libnccl.so.2."},
     {"WEFT_CUDA_CACHE", "Where measured choices of GPU kernels are kept, instead of weft in "
                         "XDG_CACHE_HOME or ~/.cache."},

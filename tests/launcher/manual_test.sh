@@ -25,6 +25,13 @@ for key in $("$weft" help keys | grep -o '^  [a-z_.]*' ); do
 done
 cmp -s <("$weft" help man job) "$folder/man/man5/weft-job.5" || fail "weft help man job"
 
+# Variables that tests set are for tests.
+source=$(cd "$(dirname "$0")/../.." && pwd)
+for name in $(cd "$source" && grep -rhoE 'getenv\("WEFT_[A-Z_]+' --include='*.c' io jobs engine kernels launcher \
+    slurm results | sed 's/.*"//' | sort -u | grep -vE '^WEFT_(FAULT|DEV)$'); do
+    grep -qF "\fB$name" "$pages/weft.1" || fail "weft(1): no $name"
+done
+
 command -v mandoc >/dev/null || { echo "note: mandoc is not installed: markup not checked"; exit 0; }
 said=$(mandoc -T lint -W warning "$pages"/*.1 "$folder"/man/man5/*.5 | grep -v 'missing date') || true
 [ -z "$said" ] || fail "$said"
