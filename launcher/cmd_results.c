@@ -1,6 +1,7 @@
 // weft check, report, show, merge: what is done with the results of a job.
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "io/base/arena.h"
 #include "io/base/file.h"
@@ -81,7 +82,10 @@ wf_status wf_cmd_check(const wf_cli *cli)
 
 const wf_cli_option wf_report_options_table[] = {
     {"json", 'j', NULL, "as one JSON object"},
-    {"csv", 0, NULL, "as a header line and a row"},
+    {"csv", 0, NULL, "as a header line and a row (a row for each value of --by)"},
+    {"vllm-json", 0, NULL, "with the keys of the result file of vLLM's serving benchmark"},
+    {"by", 0, "KEY", "figures also for each value of KEY in the requests' meta, e.g. tenant"},
+    {"goodput", 'g', "LIMITS", "goodput: ms as in ttft:200,tpot:50,e2el:5000, any of them"},
     {"ttft", 0, "TIME", "goodput: the first token within TIME, e.g. 500ms"},
     {"tpot", 0, "TIME", "goodput: further tokens every TIME"},
     {"e2el", 0, "TIME", "goodput: the whole answer within TIME"},
@@ -94,6 +98,48 @@ static wf_status limit_read(const wf_cli *cli, const char *option, int64_t *out)
     const char *text = wf_cli_value(cli, option);
     if (text && wf_parse_duration(text, out) != WF_OK)
         return wf_cli_fail(cli, "--%s: %s", option, wf_error());
+    return WF_OK;
+}
+
+// "ttft:200,tpot:50", ms, as vLLM's benchmark takes them.
+static wf_status goodput_read(const wf_cli *cli, wf_goodput_limits *out)
+{
+    const struct {
+        const char *name;
+        int64_t *ns;
+    } limits[] = {{"ttft:", &out->ttft_ns}, {"tpot:", &out->tpot_ns}, {"e2el:", &out->e2el_ns}};
+    const char *at = wf_cli_value(cli, "goodput");
+    while (at && *at) {
+        char number[32];
+        double ms = 0;
+        size_t n = strcspn(at, ", "), k = 0;
+        while (k < 3 && strncmp(at, limits[k].name, strlen(limits[k].name)) != 0)
+            k++;
+        if (k == 3 || n - 5 >= sizeof number)
+            return wf_cli_fail(cli, "--goodput: '%.*s': ttft:MS, tpot:MS or e2el:MS", (int)n, at);
+        snprintf(number, sizeof number, "%.*s", (int)n - 5, at + 5);
+        if (wf_parse_f64(number, 1e-6, 1e9, &ms) != WF_OK)
+            return wf_cli_fail(cli, "--goodput: '%.*s': %s", (int)n, at, wf_error());
+        *limits[k].ns = (int64_t)(ms * 1e6 + 0.5);
+        at += n + strspn(at + n, ", ");
+    }
+    return WF_OK;
+}
+
+// At most one of the forms.
+static wf_status form_read(const wf_cli *cli, wf_report_form *out)
+{
+    static const struct {
+        const char *option;
+        wf_report_form form;
+    } forms[] = {{"json", WF_REPORT_JSON}, {"csv", WF_REPORT_CSV}, {"vllm-json", WF_REPORT_VLLM}};
+    const char *given = NULL;
+    for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++) {
+        if (!wf_cli_has(cli, forms[i].option)) continue;
+        if (given) return wf_cli_fail(cli, "--%s and --%s: one of them", given, forms[i].option);
+        given = forms[i].option;
+        *out = forms[i].form;
+    }
     return WF_OK;
 }
 
@@ -115,10 +161,9 @@ wf_status wf_cmd_report(const wf_cli *cli)
 {
     wf_report_options options = {.form = WF_REPORT_TEXT,
                                  .with_resumed = wf_cli_has(cli, "with-resumed")};
-    if (wf_cli_has(cli, "json") && wf_cli_has(cli, "csv"))
-        return wf_cli_fail(cli, "--json and --csv: one of them");
-    if (wf_cli_has(cli, "json")) options.form = WF_REPORT_JSON;
-    if (wf_cli_has(cli, "csv")) options.form = WF_REPORT_CSV;
+    options.by = wf_cli_value(cli, "by");
+    WF_TRY(form_read(cli, &options.form));
+    WF_TRY(goodput_read(cli, &options.limits));
     WF_TRY(limit_read(cli, "ttft", &options.limits.ttft_ns));
     WF_TRY(limit_read(cli, "tpot", &options.limits.tpot_ns));
     WF_TRY(limit_read(cli, "e2el", &options.limits.e2el_ns));

@@ -329,17 +329,26 @@ static double rate(double count, int64_t duration_ns)
     return duration_ns > 0 ? count * 1e9 / (double)duration_ns : 0;
 }
 
-void wf_metrics_finish(wf_metrics *m, wf_figures *out)
+static void finish_rates(const wf_metrics *m, wf_figures *f)
 {
-    wf_figures *f = &m->sum;
-    finish_durations(m, f);
-    if (f->n_groups > 0) f->balance /= (double)f->n_groups;
     f->request_throughput = rate((double)f->n_done, f->duration_ns);
     f->output_throughput = rate((double)f->output_tokens, f->duration_ns);
     f->total_token_throughput = rate((double)(f->prompt_tokens + f->output_tokens), f->duration_ns);
     f->has_goodput = m->limits.ttft_ns || m->limits.tpot_ns || m->limits.e2el_ns;
     f->good_share = f->n_latency > 0 ? (double)f->n_good / (double)f->n_latency : 0;
     f->request_goodput = rate((double)f->n_good, f->latency_duration_ns);
+}
+
+void wf_metrics_finish(wf_metrics *m, const wf_figures *whole, wf_figures *out)
+{
+    wf_figures *f = &m->sum;
+    finish_durations(m, f);
+    if (f->n_groups > 0) f->balance /= (double)f->n_groups;
+    if (whole) {
+        f->duration_ns = whole->duration_ns;
+        f->latency_duration_ns = whole->latency_duration_ns;
+    }
+    finish_rates(m, f);
     f->ttft = wf_distribution_of(m->ttft.v, m->ttft.n);
     f->tpot = wf_distribution_of(m->tpot.v, m->tpot.n);
     f->e2el = wf_distribution_of(m->e2el.v, m->e2el.n);

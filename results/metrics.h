@@ -79,8 +79,10 @@ void wf_metrics_destroy(wf_metrics **metrics);
 wf_status wf_metrics_add(wf_metrics *metrics, const wf_result *row); // copies what it needs
 wf_status wf_metrics_add_step(wf_metrics *metrics, const wf_step_record *step);
 
-// Computes the figures of everything added; sorts in place, so it may be called once.
-void wf_metrics_finish(wf_metrics *metrics, wf_figures *out);
+// Computes the figures of everything added; sorts in place, so it may be called once. Of rows that
+// are a part of others (a tenant's), rates are by the time `whole` took, so that they sum up to
+// its; NULL: by their own.
+void wf_metrics_finish(wf_metrics *metrics, const wf_figures *whole, wf_figures *out);
 
 // The distribution of `n` values (sorted by this call) and one percentile of sorted values,
 // `q` in [0, 1].

@@ -4,6 +4,7 @@
 #include "io/base/arena.h"
 #include "io/base/clock.h"
 #include "io/base/text.h"
+#include "results/report_vllm.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -130,12 +131,26 @@ static void count_error(wf_report *report, uint16_t code, const char *words)
     snprintf(report->errors[i].first, WF_REPORT_WORDS, "%s", words ? words : "");
 }
 
-static wf_status add_rows(wf_results *results, wf_metrics *metrics, wf_report *report)
+// What the rows and steps of a report go to.
+typedef struct takers {
+    wf_metrics *metrics;
+    wf_parts_maker *parts;              // NULL: none asked for
+    const wf_report_listener *listener; // calls may be NULL
+} takers;
+
+static wf_status give_row(const takers *to, const wf_result *row)
+{
+    WF_TRY(wf_metrics_add(to->metrics, row));
+    if (to->parts) WF_TRY(wf_parts_add(to->parts, row));
+    return to->listener->row ? to->listener->row(to->listener->context, row) : WF_OK;
+}
+
+static wf_status add_rows(wf_results *results, const takers *to, wf_report *report)
 {
     const wf_result *row;
     WF_TRY(wf_results_next(results, &row));
     while (row) {
-        WF_TRY(wf_metrics_add(metrics, row));
+        WF_TRY(give_row(to, row));
         report->has_samples |= row->sample > 0;
         if (row->status != WF_RESULT_DONE) count_error(report, row->error_code, row->error);
         WF_TRY(wf_results_next(results, &row));
@@ -143,14 +158,16 @@ static wf_status add_rows(wf_results *results, wf_metrics *metrics, wf_report *r
     return WF_OK;
 }
 
-static wf_status add_steps(wf_results *results, wf_metrics *metrics)
+static wf_status add_steps(wf_results *results, const takers *to)
 {
     wf_step_record steps[STEP_ROWS];
     size_t n;
     do {
         WF_TRY(wf_results_next_steps(results, steps, STEP_ROWS, &n));
-        for (size_t i = 0; i < n; i++)
-            WF_TRY(wf_metrics_add_step(metrics, &steps[i]));
+        for (size_t i = 0; i < n; i++) {
+            WF_TRY(wf_metrics_add_step(to->metrics, &steps[i]));
+            if (to->listener->step) WF_TRY(to->listener->step(to->listener->context, &steps[i]));
+        }
     } while (n > 0);
     return WF_OK;
 }
@@ -181,6 +198,17 @@ static wf_status describe_places(const wf_results *results, size_t n,
     return wf_strdup(options->place, &report->place);
 }
 
+static wf_status read_all(wf_results *results, const takers *to, wf_report *report)
+{
+    if (to->listener->begin) WF_TRY(to->listener->begin(to->listener->context, results));
+    WF_TRY(add_rows(results, to, report));
+    WF_TRY(add_steps(results, to));
+    wf_metrics_finish(to->metrics, NULL, &report->figures);
+    report->n_resumed = report->figures.n_done - report->figures.n_latency;
+    if (to->parts) WF_TRY(wf_parts_finish(to->parts, &report->figures, &report->parts));
+    return WF_OK;
+}
+
 wf_status wf_report_make(const char *path, const wf_report_options *options, wf_report *out)
 {
     return wf_report_make_many(&path, 1, options, out);
@@ -190,24 +218,26 @@ wf_status wf_report_make_many(const char *const *paths, size_t n, const wf_repor
                               wf_report *out)
 {
     static const wf_report_options none = {0};
+    static const wf_report_listener nobody = {0};
     wf_status st;
     wf_results *results = NULL;
-    wf_metrics *metrics = NULL;
+    takers to = {.listener = &nobody};
     wf_metrics_run *runs = NULL;
     wf_report report = {0};
     size_t n_runs;
     if (!options) options = &none;
+    if (options->listener) to.listener = options->listener;
     WF_TRY_TO(done, wf_results_open_many(paths, n, NULL, &results));
     WF_TRY_TO(done, describe_places(results, n, options, &report));
     WF_TRY_TO(done, collect_runs(results, options->with_resumed, &runs, &n_runs));
-    WF_TRY_TO(done, wf_metrics_create(runs, n_runs, &options->limits, 0, &metrics));
-    WF_TRY_TO(done, add_rows(results, metrics, &report));
-    WF_TRY_TO(done, add_steps(results, metrics));
-    wf_metrics_finish(metrics, &report.figures);
-    report.n_resumed = report.figures.n_done - report.figures.n_latency;
+    WF_TRY_TO(done, wf_metrics_create(runs, n_runs, &options->limits, 0, &to.metrics));
+    if (options->by)
+        WF_TRY_TO(done, wf_parts_create(options->by, runs, n_runs, &options->limits, &to.parts));
+    WF_TRY_TO(done, read_all(results, &to, &report));
     *out = report;
 done:
-    wf_metrics_destroy(&metrics);
+    wf_parts_destroy(&to.parts);
+    wf_metrics_destroy(&to.metrics);
     wf_results_close(&results);
     free(runs);
     if (st != WF_OK) wf_report_destroy(&report);
@@ -221,6 +251,7 @@ void wf_report_destroy(wf_report *report)
     wf_report_job_free(&report->job);
     free(report->started);
     free(report->hosts);
+    wf_report_parts_free(&report->parts);
     *report = (wf_report){0};
 }
 
@@ -234,6 +265,7 @@ wf_status wf_report_print_many(const char *const *paths, size_t n, const wf_repo
 {
     wf_report report;
     wf_report_form form = options ? options->form : WF_REPORT_TEXT;
+    if (form == WF_REPORT_VLLM) return wf_report_vllm(paths, n, options, out);
     WF_TRY(wf_report_make_many(paths, n, options, &report));
     wf_status st = WF_OK;
     if (form == WF_REPORT_JSON)

@@ -11,8 +11,23 @@
 #include "io/results/results_file.h"
 #include "results/metrics.h"
 #include "results/report_job.h"
+#include "results/report_parts.h"
 
-typedef enum wf_report_form { WF_REPORT_TEXT, WF_REPORT_JSON, WF_REPORT_CSV } wf_report_form;
+typedef enum wf_report_form {
+    WF_REPORT_TEXT,
+    WF_REPORT_JSON,
+    WF_REPORT_CSV,
+    WF_REPORT_VLLM
+} wf_report_form;
+
+// Who else wants what a report reads: begin once, then rows, then steps, each in file order. NULL
+// calls are left out.
+typedef struct wf_report_listener {
+    wf_status (*begin)(void *context, const wf_results *results);
+    wf_status (*row)(void *context, const wf_result *row);
+    wf_status (*step)(void *context, const wf_step_record *step);
+    void *context;
+} wf_report_listener;
 
 typedef struct wf_report_options {
     wf_report_form form;
@@ -20,6 +35,8 @@ typedef struct wf_report_options {
     bool with_resumed;        // count resumed rows for latency too
     const char *place;        // what the places are called together; NULL: the first one's name
     bool partial;             // more is to come that is in none of them
+    const char *by;           // a key of the requests' notes: figures of each of its values too
+    const wf_report_listener *listener; // may be NULL
 } wf_report_options;
 
 #define WF_REPORT_ERRORS 8   // kinds of row failure listed
@@ -35,6 +52,7 @@ typedef struct wf_report {
     size_t n_shards, n_runs, n_groups;
     uint64_t n_resumed; // done rows left out of latency
     bool has_samples;   // some rows have several results
+    wf_report_parts parts;
     struct {
         uint16_t code;
         uint64_t n;
@@ -51,7 +69,7 @@ void wf_report_destroy(wf_report *report);
 
 void wf_report_text(const wf_report *report, FILE *out);
 wf_status wf_report_json(const wf_report *report, FILE *out);
-void wf_report_csv(const wf_report *report, FILE *out); // header line and one row
+void wf_report_csv(const wf_report *report, FILE *out); // header line, a row (of each part)
 
 // All in one, for the command. WF_IO when `out` cannot be written.
 wf_status wf_report_print(const char *path, const wf_report_options *options, FILE *out);

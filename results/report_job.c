@@ -44,6 +44,8 @@ static wf_status values_take(const wf_yaml *doc, wf_report_job *out)
 {
     const char *mode = value_of(doc, "arrivals", "mode");
     (void)wf_parse_i64(value_of(doc, "parallel", "tensor"), 1, INT32_MAX, &out->tensor);
+    (void)wf_parse_f64(value_of(doc, "arrivals", "rate"), 0, 1e12, &out->rate);
+    (void)wf_parse_f64(value_of(doc, "arrivals", "burstiness"), 0, 1e12, &out->burstiness);
     WF_TRY(wf_strdup(value_of(doc, NULL, "job"), &out->name));
     WF_TRY(wf_strdup(value_of(doc, "model", "path"), &out->model));
     WF_TRY(wf_strdup(value_of(doc, "model", "dtype"), &out->dtype));

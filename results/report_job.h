@@ -13,6 +13,8 @@ typedef struct wf_report_job { // own; "" and 0 where the file does not say
     char *model, *dtype; // "models/llama-3-8b", "auto"
     char *mode;          // of arrivals, "replay"
     char *arrivals;      // in words: "replay, 2 times as fast"
+    double rate;         // requests/s that were asked for
+    double burstiness;   // of gamma arrivals
     int64_t tensor;      // ranks of a group
 } wf_report_job;
 

@@ -205,6 +205,30 @@ static void print_latency(const wf_report *r, FILE *out)
     }
 }
 
+// A line for each value of --by, cut where it is long.
+static void print_parts(const wf_report *r, FILE *out)
+{
+    char a[32];
+    if (r->parts.n == 0) return;
+    fprintf(out, "\n  %-20s%10s%9s%11s%11s%11s%11s%11s%11s%11s\n", r->parts.by, "done", "failed",
+            "tokens/s", r->figures.has_goodput ? "good %" : "", "TTFT p50", "p99", "TPOT p50",
+            "p99", "E2E p99");
+    for (size_t i = 0; i < r->parts.n; i++) {
+        const wf_report_part *part = &r->parts.part[i];
+        const wf_figures *f = &part->figures;
+        const double times[] = {f->ttft.p50, f->ttft.p99, f->tpot.p50, f->tpot.p99, f->e2el.p99};
+        fprintf(out, "  %-20.20s", part->value[0] ? part->value : "-");
+        fprintf(out, "%10s", grouped(f->n_done, a));
+        fprintf(out, "%9s", grouped(f->n_failed, a));
+        fprintf(out, "%11s", per_second(f->output_throughput, a));
+        snprintf(a, sizeof a, "%.1f", 100 * f->good_share);
+        fprintf(out, "%11s", f->has_goodput ? a : "");
+        for (size_t k = 0; k < sizeof times / sizeof times[0]; k++)
+            fprintf(out, "%11s", millis(times[k], a));
+        fputc('\n', out);
+    }
+}
+
 static void print_notes(const wf_report *r, FILE *out)
 {
     char a[32], b[32];
@@ -231,6 +255,7 @@ void wf_report_text(const wf_report *r, FILE *out)
     print_lines(&r->figures, WF_FIGURES_AMOUNTS, out);
     fputc('\n', out);
     print_latency(r, out);
+    print_parts(r, out);
     if (r->figures.n_steps > 0) {
         fputc('\n', out);
         print_lines(&r->figures, WF_FIGURES_STEPS, out);
@@ -296,6 +321,21 @@ static void put_reasons(wf_json_writer *w, const wf_report *r)
     wf_json_close(w);
 }
 
+static void put_parts(wf_json_writer *w, const wf_report *r)
+{
+    if (!r->parts.by) return;
+    wf_json_put_string(w, "by", r->parts.by);
+    wf_json_open_array(w, "parts");
+    for (size_t i = 0; i < r->parts.n; i++) {
+        wf_json_open_object(w, NULL);
+        wf_json_put_string(w, "value", r->parts.part[i].value);
+        put_figures(w, &r->parts.part[i].figures, WF_FIGURES_REQUESTS);
+        put_figures(w, &r->parts.part[i].figures, WF_FIGURES_AMOUNTS);
+        wf_json_close(w);
+    }
+    wf_json_close(w);
+}
+
 wf_status wf_report_json(const wf_report *r, FILE *out)
 {
     const wf_figures *f = &r->figures;
@@ -324,6 +364,7 @@ wf_status wf_report_json(const wf_report *r, FILE *out)
         put_figures(w, f, WF_FIGURES_STEPS);
         wf_json_close(w);
     }
+    put_parts(w, r);
     wf_json_close(w);
     wf_status st = wf_json_writer_finish(w, &text, &n);
     if (st == WF_OK && fwrite(text, 1, n, out) != n)
@@ -362,18 +403,35 @@ static void csv_values(const wf_figure *row, const wf_figures *f, FILE *out)
     }
 }
 
-void wf_report_csv(const wf_report *r, FILE *out)
+static void csv_text(const char *text, FILE *out)
 {
-    fprintf(out, "job");
-    for (size_t i = 0; i < wf_n_figures; i++)
-        if (wf_figure_table[i].csv) csv_heads(&wf_figure_table[i], out);
-    fprintf(out, "\n\"");
-    for (const char *c = r->job.name; *c; c++) {
+    fputc('"', out);
+    for (const char *c = text; *c; c++) {
         if (*c == '"') fputc('"', out);
         fputc(*c, out);
     }
     fputc('"', out);
+}
+
+static void csv_row(const wf_report *r, const char *value, const wf_figures *f, FILE *out)
+{
+    csv_text(r->job.name, out);
+    if (value) fputc(',', out);
+    if (value) csv_text(value, out);
     for (size_t i = 0; i < wf_n_figures; i++)
-        if (wf_figure_table[i].csv) csv_values(&wf_figure_table[i], &r->figures, out);
+        if (wf_figure_table[i].csv) csv_values(&wf_figure_table[i], f, out);
     fprintf(out, "\n");
+}
+
+void wf_report_csv(const wf_report *r, FILE *out)
+{
+    fprintf(out, "job");
+    if (r->parts.by) fputc(',', out);
+    if (r->parts.by) csv_text(r->parts.by, out);
+    for (size_t i = 0; i < wf_n_figures; i++)
+        if (wf_figure_table[i].csv) csv_heads(&wf_figure_table[i], out);
+    fprintf(out, "\n");
+    if (!r->parts.by) csv_row(r, NULL, &r->figures, out);
+    for (size_t i = 0; i < r->parts.n; i++)
+        csv_row(r, r->parts.part[i].value, &r->parts.part[i].figures, out);
 }

@@ -94,7 +94,7 @@ static void figures_follow_the_definitions(void **state)
     assert_ok(wf_metrics_add(m, &a));
     assert_ok(wf_metrics_add(m, &b));
     assert_ok(wf_metrics_add(m, &c));
-    wf_metrics_finish(m, &f);
+    wf_metrics_finish(m, NULL, &f);
     assert_int_equal(f.n_rows, 3);
     assert_int_equal(f.n_done, 2);
     assert_int_equal(f.n_failed, 1);
@@ -149,7 +149,7 @@ static void resumed_runs_do_not_count_for_latency(void **state)
     assert_ok(wf_metrics_add(m, &r));
     r.run = 9; // not listed
     assert_ok(wf_metrics_add(m, &r));
-    wf_metrics_finish(m, &f);
+    wf_metrics_finish(m, NULL, &f);
     assert_int_equal(f.n_rows, 3);
     assert_int_equal(f.n_done, 2);
     assert_int_equal(f.n_latency, 1);
@@ -184,7 +184,7 @@ static void many_gaps_stay_within_a_thousandth(void **state)
         wf_metrics *m = NULL;
         assert_ok(wf_metrics_create(&run, 1, NULL, pass == 0 ? 0 : 500, &m));
         assert_ok(wf_metrics_add(m, &r));
-        wf_metrics_finish(m, pass == 0 ? &exact : &rough);
+        wf_metrics_finish(m, NULL, pass == 0 ? &exact : &rough);
         wf_metrics_destroy(&m);
     }
     assert_false(exact.itl.approximate);
@@ -219,7 +219,7 @@ static void steps_are_summed(void **state)
     assert_ok(wf_metrics_create(NULL, 0, NULL, 0, &m));
     assert_ok(wf_metrics_add_step(m, &steps[0]));
     assert_ok(wf_metrics_add_step(m, &steps[1]));
-    wf_metrics_finish(m, &f);
+    wf_metrics_finish(m, NULL, &f);
     assert_int_equal(f.n_steps, 2);
     assert_near(f.mean_decode_rows, 6);
     assert_near(f.mean_prompt_tokens, 50);
@@ -261,7 +261,7 @@ static void balance_is_of_groups_in_their_runs(void **state)
                          .finish_ns = rows[i].finish_ns};
         assert_ok(wf_metrics_add(m, &row));
     }
-    wf_metrics_finish(m, &f);
+    wf_metrics_finish(m, NULL, &f);
     assert_int_equal(f.n_groups, 3);
     assert_near(f.balance, (3.0 / 4 + 1 + 1) / 3);
     assert_int_equal(f.group_ns[0], 2000 * MS);
