@@ -21,6 +21,9 @@ const wf_cli_option wf_import_options_table[] = {
     {"shard-rows", 0, "N", "starts a new shard, FILE-00001 ..., every N rows"},
     {"jitter", 'j', "TIME",
      "moves each arrival later by a random time below TIME, for coarse clocks"},
+    {"map", 0, "COLUMN=MEANING", "what a column means, in place of the format's; repeatable"},
+    {"skip-bad", 0, NULL, "leaves out rows that cannot be read, and says which and why"},
+    {"drop-zeros", 0, NULL, "leaves out rows with a length of 0, which is otherwise raised to 1"},
     {"max-prompt", 0, "N", "cuts longer prompts to N tokens"},
     {"max-new", 0, "N", "cuts longer outputs to N tokens"},
     {"replace", 'f', NULL, "replaces an existing shard"},
@@ -41,8 +44,14 @@ const wf_cli_option wf_pack_options_table[] = {
 void wf_import_formats_print(FILE *file)
 {
     fputs("\nformats:\n", file);
-    for (const wf_import_format_help *f = wf_import_formats; f->name; f++)
-        fprintf(file, "  %-25s %s\n", f->name, f->help);
+    fprintf(file, "  %-25s %s\n", "auto", "whichever of these the log's first line is of");
+    for (size_t i = 0; i < wf_import_n_formats(); i++)
+        fprintf(file, "  %-25s %s\n", wf_import_format_name(i), wf_import_format_help(i));
+    fputs("\nmeanings of columns (--map COLUMN=MEANING):\n"
+          "  arrival_s, arrival_ms, arrival_us, arrival_ns, arrival_time (a date and time)\n"
+          "  input_tokens, output_tokens, meta (kept in the request's note)\n"
+          "  blocks_N: list of ids of prompt blocks of N tokens; the same id is the same tokens\n",
+          file);
 }
 
 // --vocab, or the vocabulary of --model, or `otherwise`.
@@ -108,6 +117,19 @@ static void count_print(const char *what, uint64_t n)
     if (n > 0) printf("  %" PRIu64 " %s\n", n, what);
 }
 
+static void counts_print(const wf_import_report *r)
+{
+    for (int i = 0; i < WF_IMPORT_N_COUNTS; i++) {
+        if (r->count[i].n == 0) continue;
+        printf("  %" PRIu64 " %s (first: line %" PRIu64 ")\n", r->count[i].n,
+               wf_import_count_words((wf_import_what)i), r->count[i].first_line);
+        if (i != WF_IMPORT_bad) continue;
+        for (int k = 0; k < WF_IMPORT_MAX_REASONS && r->reason[k][0] != '\0'; k++)
+            printf("    %s\n", r->reason[k]);
+    }
+    count_print("rows of the log not taken", r->n_lines_skipped);
+}
+
 static void import_report_print(const wf_import_options *o, const wf_import_report *r)
 {
     printf("%s: %" PRIu64 " request%s over %.1f s in %" PRIu64 " shard%s, %" PRIu64
@@ -115,12 +137,7 @@ static void import_report_print(const wf_import_options *o, const wf_import_repo
            o->output, r->n_rows, WF_S(r->n_rows), (double)r->span_ns / (double)WF_NS_PER_S,
            r->n_shards, WF_S(r->n_shards), r->n_prompt_tokens, WF_S(r->n_prompt_tokens),
            r->n_new_tokens);
-    count_print("rows came before an earlier one: sorted", r->n_out_of_order);
-    count_print("rows arrive at the very time of the row before", r->n_same_time);
-    count_print("prompts cut to --max-prompt", r->n_prompt_cut);
-    count_print("outputs cut to --max-new", r->n_new_cut);
-    count_print("lengths of 0 raised to 1", r->n_raised);
-    count_print("rows of the log not taken", r->n_lines_skipped);
+    counts_print(r);
 }
 
 wf_status wf_cmd_import(const wf_cli *cli)
@@ -128,8 +145,11 @@ wf_status wf_cmd_import(const wf_cli *cli)
     char line[1024];
     wf_import_options options = {.format = wf_cli_argument(cli, 0),
                                  .input = wf_cli_argument(cli, 1),
+                                 .skip_bad = wf_cli_has(cli, "skip-bad"),
+                                 .drop_zeros = wf_cli_has(cli, "drop-zeros"),
                                  .replace = wf_cli_has(cli, "replace"),
                                  .generator = wf_cli_line(cli, line, sizeof line)};
+    options.maps = wf_cli_values(cli, "map", &options.n_maps);
     wf_import_report report = {0};
     WF_TRY(import_options_read(cli, &options));
     WF_TRY(wf_import_run(&options, &report));

@@ -73,6 +73,7 @@ static wf_status put_attributes(wf_h5_file *file, const wf_shard_options *o)
     WF_TRY(put_text_if(file, "source", o->source));
     WF_TRY(put_text_if(file, "source_sha256", o->source_sha256));
     WF_TRY(put_text_if(file, "source_time_unit", o->source_time_unit));
+    WF_TRY(put_text_if(file, "source_mended", o->source_mended));
     return put_text_if(file, "generator", o->generator);
 }
 

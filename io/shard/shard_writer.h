@@ -17,6 +17,7 @@ typedef struct wf_shard_options {
     const char *source;           // file or service the rows were logged by
     const char *source_sha256;    // 64 hex digits
     const char *source_time_unit; // of the log: "s", "ms" ...
+    const char *source_mended;    // what of the log's rows was changed or left out
     const char *generator;        // the command that made it
     int64_t seed;                 // of the drawn tokens and jitter
     int64_t jitter_ns;            // arrivals were spread by up to this, 0: not at all

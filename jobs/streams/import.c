@@ -10,117 +10,27 @@
 #include "io/base/rng.h"
 #include "io/base/text.h"
 #include "io/shard/shard_writer.h"
-#include "jobs/streams/import_format.h"
-#include "jobs/streams/line_index.h"
+#include "jobs/streams/import_draw.h"
+#include "jobs/streams/import_scan.h"
 
-// What random numbers are for; with the seed and a row or block id they name a sequence.
-#define STREAM_PROMPT UINT64_C(0x70726f6d7074) // a row's own tokens
-#define STREAM_BLOCK  UINT64_C(0x626c6f636b)   // a shared block's tokens
-#define STREAM_JITTER UINT64_C(0x6a6974746572) // a row's jitter
-#define MAX_VOCAB     INT64_C(2147483647)
+#define MAX_VOCAB INT64_C(2147483647)
 
 typedef struct {
     const wf_import_options *options;
-    const wf_trace_format *format;
     wf_import_report *report;
-    wf_lines *lines;
-    wf_trace_header header;
-    wf_arena *arena; // of one row
-    wf_line_index index;
-    char sha256[WF_SHA256_HEX];
+    wf_import_scan scan;
     int64_t vocab;
+    uint32_t n_block_tokens; // 0: the log has no blocks
+    const char *time_unit;
+    char *mended;
     int32_t *prompt; // of one row
     size_t prompt_capacity;
     wf_shard_writer *writer;
 } import;
 
-// Keeps the sequences of different purposes apart by their keys.
-static wf_rng sequence(uint64_t seed, uint64_t purpose, uint64_t number)
-{
-    return wf_rng_make(seed ^ purpose * UINT64_C(0x9E3779B97F4A7C15), number);
-}
-
-static wf_status parse_row(import *m, const wf_line *line, wf_trace_row *row)
-{
-    char place[512];
-    snprintf(place, sizeof place, "%.480s:%" PRIu64, m->options->input, line->number);
-    *row = (wf_trace_row){0};
-    return m->format->row(line, place, &m->header, m->arena, row);
-}
-
-// --- first pass: which rows, when, where ---
-
-static wf_status take_header(import *m)
-{
-    wf_line line;
-    bool more = false;
-    if (m->format->header == NULL) return WF_OK;
-    WF_TRY(wf_lines_next(m->lines, &line, &more));
-    if (!more) return wf_fail(WF_DATA, "%s: is empty", m->options->input);
-    char place[512];
-    snprintf(place, sizeof place, "%.480s:%" PRIu64, m->options->input, line.number);
-    return m->format->header(&line, place, &m->header);
-}
-
-static bool is_wanted(const import *m, uint64_t i_row)
-{
-    const wf_import_options *o = m->options;
-    return i_row >= o->first_row && (o->n_rows == 0 || i_row - o->first_row < o->n_rows);
-}
-
-static wf_status index_row(import *m, const wf_line *line, uint64_t i_row)
-{
-    wf_trace_row row;
-    wf_arena_mark mark = wf_arena_get_mark(m->arena);
-    WF_TRY(parse_row(m, line, &row));
-    wf_arena_reset(m->arena, mark);
-    const wf_line_entry *last = wf_line_index_last(&m->index);
-    if (last != NULL && row.time_ns < last->time_ns) m->report->n_out_of_order++;
-    if (last != NULL && row.time_ns == last->time_ns) m->report->n_same_time++;
-    wf_line_entry entry = {row.time_ns, line->offset, line->number, i_row};
-    return wf_line_index_add(&m->index, &entry);
-}
-
-static wf_status index_rows(import *m)
-{
-    wf_line line;
-    bool more = true;
-    WF_TRY(take_header(m));
-    for (uint64_t i_row = 0;; i_row++) {
-        WF_TRY(wf_lines_next(m->lines, &line, &more));
-        if (!more) break;
-        if (is_wanted(m, i_row))
-            WF_TRY(index_row(m, &line, i_row));
-        else
-            m->report->n_lines_skipped++;
-    }
-    WF_TRY(wf_lines_finish(m->lines, m->sha256));
-    if (m->index.n > 0) return WF_OK;
-    return wf_fail(WF_DATA, "%s: has no rows to import", m->options->input);
-}
-
-// Times count from the earliest row taken.
-static void place_rows(import *m)
-{
-    int64_t origin = INT64_MAX;
-    for (size_t i = 0; i < m->index.n; i++)
-        if (m->index.entry[i].time_ns < origin) origin = m->index.entry[i].time_ns;
-    for (size_t i = 0; i < m->index.n; i++) {
-        wf_line_entry *e = &m->index.entry[i];
-        e->time_ns -= origin;
-        if (m->options->jitter_ns > 0) {
-            wf_rng rng = sequence(m->options->seed, STREAM_JITTER, e->row);
-            e->time_ns += (int64_t)(wf_rng_next_double(&rng) * (double)m->options->jitter_ns);
-        }
-    }
-    wf_line_index_sort(&m->index);
-}
-
-// --- second pass: requests ---
-
 static void fill_tokens(const import *m, uint64_t purpose, uint64_t number, int32_t *out, size_t n)
 {
-    wf_rng rng = sequence(m->options->seed, purpose, number);
+    wf_rng rng = wf_draw_sequence(m->options->seed, purpose, number);
     for (size_t i = 0; i < n; i++)
         out[i] = (int32_t)wf_rng_below(wf_rng_next_u32(&rng), (uint32_t)m->vocab);
 }
@@ -128,26 +38,13 @@ static void fill_tokens(const import *m, uint64_t purpose, uint64_t number, int3
 // Shared blocks first, what they do not cover is the row's own.
 static void fill_prompt(const import *m, const wf_trace_row *row, uint64_t i_row, size_t n)
 {
-    size_t at = 0, each = m->format->n_block_tokens;
+    size_t at = 0, each = m->n_block_tokens;
     for (uint32_t i = 0; i < row->n_blocks && at < n; i++) {
         size_t take = n - at < each ? n - at : each;
-        fill_tokens(m, STREAM_BLOCK, row->block[i], m->prompt + at, take);
+        fill_tokens(m, WF_DRAW_BLOCK, row->block[i], m->prompt + at, take);
         at += take;
     }
-    fill_tokens(m, STREAM_PROMPT, i_row, m->prompt + at, n - at);
-}
-
-static uint32_t bounded(uint64_t length, uint32_t most, uint64_t *n_cut, uint64_t *n_raised)
-{
-    if (length == 0) {
-        (*n_raised)++;
-        return 1;
-    }
-    if (most > 0 && length > most) {
-        (*n_cut)++;
-        return most;
-    }
-    return (uint32_t)length; // a format refuses more than 2^31
+    fill_tokens(m, WF_DRAW_PROMPT, i_row, m->prompt + at, n - at);
 }
 
 static wf_status append_request(import *m, const wf_line_entry *e)
@@ -155,27 +52,29 @@ static wf_status append_request(import *m, const wf_line_entry *e)
     wf_line line;
     wf_trace_row row;
     wf_import_report *report = m->report;
-    const wf_import_options *o = m->options;
-    wf_arena_mark mark = wf_arena_get_mark(m->arena);
-    WF_TRY(wf_lines_at(m->lines, e->offset, e->number, &line));
-    WF_TRY(parse_row(m, &line, &row));
+    wf_arena_mark mark = wf_arena_get_mark(m->scan.arena);
+    WF_TRY(wf_lines_at(m->scan.lines, e->offset, e->number, &line));
+    WF_TRY(wf_import_scan_parse(&m->scan, &line, &row));
     wf_request request = {
         .id = e->row,
         .arrival_ns = e->time_ns,
-        .n_prompt = bounded(row.n_prompt, o->max_prompt, &report->n_prompt_cut, &report->n_raised),
-        .max_new_tokens = bounded(row.n_new, o->max_new, &report->n_new_cut, &report->n_raised),
+        .n_prompt = e->n_prompt,
+        .max_new_tokens = e->n_new,
+        .meta = (const uint8_t *)row.meta,
+        .meta_bytes = row.meta_bytes,
         .sampling_set = 1u << WF_SAMPLING_ignore_eos,
         .sampling.ignore_eos = true,
     };
     WF_TRY(wf_grow(request.n_prompt, sizeof *m->prompt, &m->prompt_capacity, &m->prompt));
     fill_prompt(m, &row, e->row, request.n_prompt);
     request.prompt = m->prompt;
-    wf_arena_reset(m->arena, mark);
+    WF_TRY(wf_shard_writer_append(m->writer, &request));
+    wf_arena_reset(m->scan.arena, mark);
     report->n_rows++;
     report->n_prompt_tokens += request.n_prompt;
     report->n_new_tokens += request.max_new_tokens;
     report->span_ns = request.arrival_ns;
-    return wf_shard_writer_append(m->writer, &request);
+    return WF_OK;
 }
 
 // "a/x.h5" -> "a/x-00007.h5"; own.
@@ -196,8 +95,9 @@ static wf_status shard_start(import *m)
     WF_TRY(shard_path(o, m->report->n_shards, &path));
     wf_shard_options options = {.vocab_size = m->vocab,
                                 .source = wf_path_name(o->input),
-                                .source_sha256 = m->sha256,
-                                .source_time_unit = m->format->time_unit,
+                                .source_sha256 = m->scan.sha256,
+                                .source_time_unit = m->time_unit,
+                                .source_mended = m->mended,
                                 .generator = o->generator,
                                 .seed = (int64_t)o->seed,
                                 .jitter_ns = o->jitter_ns,
@@ -211,10 +111,10 @@ static wf_status write_shards(import *m)
 {
     uint64_t per_shard = m->options->rows_per_shard;
     if (per_shard == 0) per_shard = UINT64_MAX;
-    for (size_t i = 0; i < m->index.n; i++) {
+    for (size_t i = 0; i < m->scan.index.n; i++) {
         if (m->writer == NULL) WF_TRY(shard_start(m));
-        WF_TRY(append_request(m, &m->index.entry[i]));
-        if (wf_shard_writer_count(m->writer) < per_shard && i + 1 < m->index.n) continue;
+        WF_TRY(append_request(m, &m->scan.index.entry[i]));
+        if (wf_shard_writer_count(m->writer) < per_shard && i + 1 < m->scan.index.n) continue;
         WF_TRY(wf_shard_writer_close(&m->writer, NULL));
         m->report->n_shards++;
     }
@@ -233,24 +133,53 @@ static wf_status check_options(const wf_import_options *o)
     return WF_OK;
 }
 
+const char *wf_import_count_words(wf_import_what what)
+{
+    static const char *const words[] = {
+#define WORDS(name, words) words,
+        WF_IMPORT_COUNTS(WORDS)
+#undef WORDS
+    };
+    return words[what];
+}
+
+// What the file says of its rows, so that nobody takes them for the log's own.
+static wf_status mended_text(import *m)
+{
+    wf_text text = {0};
+    for (int i = 0; i < WF_IMPORT_N_COUNTS; i++) {
+        if (m->report->count[i].n == 0) continue;
+        wf_text_printf(&text, "%s%" PRIu64 " %s", text.n > 0 ? "; " : "", m->report->count[i].n,
+                       wf_import_count_words((wf_import_what)i));
+    }
+    return text.n > 0 ? wf_text_take(&text, &m->mended) : WF_OK;
+}
+
+static void read_format(import *m)
+{
+    for (int i = 0; i < m->scan.format.n_columns; i++) {
+        const wf_trace_column *c = &m->scan.format.column[i];
+        if (c->role == WF_TRACE_BLOCKS) m->n_block_tokens = (uint32_t)c->unit;
+        if (c->role == WF_TRACE_ARRIVAL) m->time_unit = c->time_unit;
+    }
+}
+
 wf_status wf_import_run(const wf_import_options *options, wf_import_report *report)
 {
-import m = {.options = options, .report = report };
+import m = {.options = options, .report = report, .scan = {.options = options, .report = report } };
     *report = (wf_import_report){0};
     m.vocab = options->vocab != 0 ? options->vocab : 256;
     WF_TRY(check_options(options));
-    WF_TRY(wf_trace_format_find(options->format, &m.format));
     wf_status st = WF_OK;
-    WF_TRY_TO(done, wf_arena_create(0, &m.arena));
-    WF_TRY_TO(done, wf_lines_open(options->input, &m.lines));
-    WF_TRY_TO(done, index_rows(&m));
-    place_rows(&m);
+    WF_TRY_TO(done, wf_import_scan_run(&m.scan));
+    read_format(&m);
+    WF_TRY_TO(done, mended_text(&m));
+    wf_import_scan_place(&m.scan);
     st = write_shards(&m);
 done:
     wf_shard_writer_abandon(&m.writer);
-    wf_line_index_free(&m.index);
-    wf_lines_close(&m.lines);
-    wf_arena_destroy(&m.arena);
+    wf_import_scan_end(&m.scan);
+    free(m.mended);
     free(m.prompt);
     return st;
 }

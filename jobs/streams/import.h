@@ -4,20 +4,22 @@
 //
 //   log --parse all rows--> (arrival, place) of each, sorted if need be --parse again--> shard(s)
 //
-// Bad lines are found before anything is written. Memory is 32 bytes a row, whatever the prompts'
-// lengths. Logs do not hold prompts; where they hold ids of shared blocks (mooncake), the same id
-// gives the same tokens, so that prefixes are shared as they were. A row's tokens depend on the
-// seed and its place in the log alone: a slice of a log holds the same requests. Local.
+// Bad lines are found before anything is written; what was mended or left out is counted and named
+// by line. Memory is 40 bytes a row, whatever the prompts' lengths. Logs do not hold prompts; where
+// they hold ids of shared blocks (mooncake), the same id gives the same tokens, so that prefixes
+// are shared as they were. A row's tokens depend on the seed and its place in the log alone: a
+// slice of a log holds the same requests. Local.
 #ifndef WF_JOBS_STREAMS_IMPORT_H
 #define WF_JOBS_STREAMS_IMPORT_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "io/base/status.h"
 
 typedef struct wf_import_options {
-    const char *format; // a name of wf_import_formats
+    const char *format; // wf_import_format_name(), or "auto"
     const char *input;  // the log
     const char *output; // "x.h5"; with rows_per_shard "x-00000.h5", "x-00001.h5" ...
     int64_t vocab;      // token ids are drawn below this; 0: 256
@@ -29,31 +31,54 @@ typedef struct wf_import_options {
                              // with a coarse clock; 0: not at all
     uint32_t max_prompt;     // longer prompts are cut to this, 0: not
     uint32_t max_new;        // longer outputs are cut to this, 0: not
-    bool replace;            // existing shards give way
-    const char *generator;   // command line, stored; may be NULL
+    bool skip_bad;           // rows that cannot be read are left out; else they are a failure
+    bool drop_zeros;         // rows with a length of 0 are left out; else it becomes 1
+    const char *const *maps; // [n_maps] "column=meaning", see import_format.h
+    size_t n_maps;
+    bool replace;          // existing shards give way
+    const char *generator; // command line, stored; may be NULL
 } wf_import_options;
 
-// What was done, for people: everything that was changed is counted.
+// X(name, words): what was changed, left out, or is worth knowing of rows.
+#define WF_IMPORT_COUNTS(X)                                                                        \
+    X(bad, "rows could not be read: left out (--skip-bad)")                                        \
+    X(zero, "rows have a length of 0: left out (--drop-zeros)")                                    \
+    X(raised, "lengths of 0 raised to 1")                                                          \
+    X(quoted, "rows have numbers in quotes: read")                                                 \
+    X(decimal, "rows have token counts such as 12.0: read")                                        \
+    X(out_of_order, "rows came before an earlier one: sorted")                                     \
+    X(same_time, "rows arrive at the very time of the row before")                                 \
+    X(prompt_cut, "prompts cut to --max-prompt")                                                   \
+    X(new_cut, "outputs cut to --max-new")
+
+typedef enum wf_import_what {
+#define WF_IMPORT_WHAT(name, words) WF_IMPORT_##name,
+    WF_IMPORT_COUNTS(WF_IMPORT_WHAT) WF_IMPORT_N_COUNTS
+#undef WF_IMPORT_WHAT
+} wf_import_what;
+
+#define WF_IMPORT_MAX_REASONS 10
+
+// What was done, for people.
 typedef struct wf_import_report {
+    const char *format; // that was found
     uint64_t n_rows, n_shards, n_prompt_tokens, n_new_tokens;
     int64_t span_ns;          // last arrival; the first is 0, and all shards share that origin
-    uint64_t n_out_of_order;  // rows that came before an earlier row; they were sorted
-    uint64_t n_same_time;     // rows with the very arrival of the row before (before jitter)
-    uint64_t n_prompt_cut;    // by max_prompt
-    uint64_t n_new_cut;       // by max_new
-    uint64_t n_raised;        // lengths of 0 that became 1
     uint64_t n_lines_skipped; // by first_row and n_rows
+    struct {
+        uint64_t n, first_line; // the line of the first of them, from 1
+    } count[WF_IMPORT_N_COUNTS];
+    char reason[WF_IMPORT_MAX_REASONS][160]; // of the first bad rows, with their lines
 } wf_import_report;
+
+const char *wf_import_count_words(wf_import_what what);
 
 // WF_USAGE, WF_NO_INPUT, WF_DATA with `file:line: what`, WF_IN_USE when the output exists, WF_IO.
 wf_status wf_import_run(const wf_import_options *options, wf_import_report *report);
 
-typedef struct wf_import_format_help {
-    const char *name;
-    const char *help; // one phrase
-} wf_import_format_help;
-
-// Up to a row without a name.
-extern const wf_import_format_help wf_import_formats[];
+// The formats, for help and completion: what one is, as a phrase.
+size_t wf_import_n_formats(void);
+const char *wf_import_format_name(size_t i);
+const char *wf_import_format_help(size_t i);
 
 #endif

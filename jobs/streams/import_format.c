@@ -1,325 +1,351 @@
-// The log formats: Azure's LLM inference traces, Mooncake's, and any CSV with the right column
-// names.
+// The table of log formats, the meanings of columns, and finding them.
 #include "jobs/streams/import_format.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "io/base/clock.h"
 #include "io/base/json.h"
+#include "io/base/parse.h"
+#include "io/base/text.h"
 #include "jobs/streams/import.h"
 
-#define MAX_LENGTH (INT64_C(1) << 31)
+#define N_OF(table) (sizeof(table) / sizeof(table)[0])
 
-typedef struct {
-    const char *text;
-    size_t n;
-} field;
+// --- meanings ---
 
-// --- numbers ---
+static const struct {
+    const char *name;
+    wf_trace_role role;
+    int64_t unit;
+    const char *time_unit;
+} meanings[] = {
+    {"arrival_s", WF_TRACE_ARRIVAL, WF_NS_PER_S, "s"},
+    {"arrival_ms", WF_TRACE_ARRIVAL, WF_NS_PER_MS, "ms"},
+    {"arrival_us", WF_TRACE_ARRIVAL, 1000, "us"},
+    {"arrival_ns", WF_TRACE_ARRIVAL, 1, "ns"},
+    {"arrival_time", WF_TRACE_ARRIVAL, 0, "100ns"},
+    {"input_tokens", WF_TRACE_PROMPT, 0, NULL},
+    {"output_tokens", WF_TRACE_NEW, 0, NULL},
+    {"meta", WF_TRACE_META, 0, NULL},
+};
 
-static bool is_digit(char c)
+#define MEANINGS                                                                                   \
+    "arrival_s, arrival_ms, arrival_us, arrival_ns, arrival_time (a date), input_tokens, "         \
+    "output_tokens, blocks_N (ids of blocks of N tokens), meta"
+
+static wf_status column_complete(wf_trace_column *c)
 {
-    return c >= '0' && c <= '9';
-}
-
-// Digits only, at most 18 of them.
-static bool parse_digits(const char *text, size_t n, int64_t *out)
-{
-    int64_t value = 0;
-    if (n == 0 || n > 18) return false;
-    for (size_t i = 0; i < n; i++) {
-        if (!is_digit(text[i])) return false;
-        value = value * 10 + (text[i] - '0');
+    int64_t n_tokens;
+    for (size_t i = 0; i < N_OF(meanings); i++) {
+        if (strcmp(meanings[i].name, c->meaning) != 0) continue;
+        c->role = meanings[i].role;
+        c->unit = meanings[i].unit;
+        c->time_unit = meanings[i].time_unit;
+        return WF_OK;
     }
-    *out = value;
-    return true;
-}
-
-// ".5" -> 500,000,000 ns; digits beyond nanoseconds are cut. Empty text is 0.
-static bool parse_fraction(const char *text, size_t n, int64_t *out_ns)
-{
-    int64_t ns = 0, unit = 100000000;
-    if (n == 1) return false; // a point and no digit
-    for (size_t i = 0; i < n; i++) {
-        if (i == 0 ? text[i] != '.' : !is_digit(text[i])) return false;
-        if (i == 0) continue;
-        ns += unit * (text[i] - '0');
-        unit /= 10;
+    if (strncmp(c->meaning, "blocks_", 7) == 0 &&
+        wf_parse_i64(c->meaning + 7, 1, INT32_MAX, &n_tokens) == WF_OK) {
+        c->role = WF_TRACE_BLOCKS;
+        c->unit = n_tokens;
+        return WF_OK;
     }
-    *out_ns = ns;
-    return true;
-}
-
-bool wf_decimal_to_ns(const char *text, size_t n_bytes, int64_t *out_ns)
-{
-    const char *point = memchr(text, '.', n_bytes);
-    size_t n_whole = point != NULL ? (size_t)(point - text) : n_bytes;
-    int64_t seconds, ns;
-    if (!parse_digits(text, n_whole, &seconds) || seconds > INT64_MAX / WF_NS_PER_S - 1)
-        return false;
-    if (!parse_fraction(text + n_whole, n_bytes - n_whole, &ns)) return false;
-    *out_ns = seconds * WF_NS_PER_S + ns;
-    return true;
-}
-
-static wf_status parse_length(field f, const char *place, const char *name, uint64_t *out)
-{
-    int64_t value;
-    if (!parse_digits(f.text, f.n, &value) || value > MAX_LENGTH) {
-        return wf_fail(WF_DATA, "%s: %s is '%.*s', expected a number of tokens", place, name,
-                       (int)(f.n < 40 ? f.n : 40), f.text);
-    }
-    *out = (uint64_t)value;
-    return WF_OK;
-}
-
-// --- comma-separated values ---
-
-static wf_status split(const wf_line *line, const char *place, field *fields, int *n_fields)
-{
-    const char *at = line->text, *end = line->text + line->n_bytes;
-    int n = 0;
-    if (line->text[0] == '{') {
-        return wf_fail(WF_DATA,
-                       "%s: is JSON, not comma-separated values; weft import mooncake "
-                       "reads Mooncake's JSON lines, weft pack prompts",
-                       place);
-    }
-    if (memchr(at, '"', line->n_bytes) != NULL)
-        return wf_fail(WF_DATA, "%s: quoted fields are not supported", place);
-    for (;;) {
-        const char *comma = memchr(at, ',', (size_t)(end - at));
-        const char *stop = comma != NULL ? comma : end;
-        if (n == WF_TRACE_MAX_COLUMNS)
-            return wf_fail(WF_DATA, "%s: has more than %d columns", place, WF_TRACE_MAX_COLUMNS);
-        fields[n++] = (field){at, (size_t)(stop - at)};
-        if (comma == NULL) break;
-        at = comma + 1;
-    }
-    *n_fields = n;
-    return WF_OK;
-}
-
-static wf_status split_row(const wf_line *line, const char *place, const wf_trace_header *header,
-                           field *fields)
-{
-    int n = 0;
-    WF_TRY(split(line, place, fields, &n));
-    if (n == header->n_columns) return WF_OK;
-    return wf_fail(WF_DATA, "%s: has %d fields, the header has %d", place, n, header->n_columns);
-}
-
-static bool is_name(field f, const char *name)
-{
-    return f.n == strlen(name) && memcmp(f.text, name, f.n) == 0;
-}
-
-static const char *const azure_names[3] = {"TIMESTAMP", "ContextTokens", "GeneratedTokens"};
-static const char *const csv_names[3] = {"arrival_s", "input_tokens", "output_tokens"};
-
-// What to do about a header that lacks a column: it may be another format's.
-static const char *other_format(const field *fields, int n)
-{
-    for (int i = 0; i < n; i++) {
-        if (is_name(fields[i], azure_names[0])) return "; is it an azure log? (weft import azure)";
-        if (is_name(fields[i], csv_names[0])) return "; is it a csv log? (weft import csv)";
-    }
-    return "; weft help import says what each format has";
-}
-
-static wf_status find_column(const field *fields, int n, const char *place, const char *name,
-                             int *out)
-{
-    for (int i = 0; i < n; i++) {
-        if (is_name(fields[i], name)) {
-            *out = i;
-            return WF_OK;
-        }
-    }
-    return wf_fail(WF_DATA, "%s: the header lacks column '%s'%s", place, name,
-                   other_format(fields, n));
-}
-
-static wf_status find_columns(const wf_line *line, const char *place, const char *const names[3],
-                              wf_trace_header *h)
-{
-    field fields[WF_TRACE_MAX_COLUMNS];
-    WF_TRY(split(line, place, fields, &h->n_columns));
-    WF_TRY(find_column(fields, h->n_columns, place, names[0], &h->arrival));
-    WF_TRY(find_column(fields, h->n_columns, place, names[1], &h->n_prompt));
-    return find_column(fields, h->n_columns, place, names[2], &h->n_new);
-}
-
-// --- azure ---
-
-// Days since 1970-01-01 of a proleptic Gregorian date.
-// Source: Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms" (days_from_civil).
-static int64_t days_from_civil(int64_t year, int64_t month, int64_t day)
-{
-    if (month <= 2) year--;
-    int64_t era = year / 400, year_of_era = year - era * 400;
-    int64_t day_of_year = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1;
-    int64_t day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
-    return era * 146097 + day_of_era - 719468;
-}
-
-static bool parse_part(const char *text, size_t at, size_t n, char before, int64_t least,
-                       int64_t most, int64_t *out)
-{
-    if (before != '\0' && text[at - 1] != before) return false;
-    return parse_digits(text + at, n, out) && *out >= least && *out <= most;
-}
-
-// "", "Z" or "+hh:mm" behind a time: seconds to take off.
-static bool parse_zone(const char *text, size_t n, int64_t *out_s)
-{
-    int64_t hours, minutes;
-    *out_s = 0;
-    if (n == 0 || (n == 1 && text[0] == 'Z')) return true;
-    if (n != 6 || (text[0] != '+' && text[0] != '-')) return false;
-    if (!parse_part(text, 1, 2, '\0', 0, 23, &hours)) return false;
-    if (!parse_part(text, 4, 2, ':', 0, 59, &minutes)) return false;
-    *out_s = (hours * 60 + minutes) * 60 * (text[0] == '-' ? -1 : 1);
-    return true;
-}
-
-// "YYYY-MM-DD HH:MM:SS[.fffffff][+hh:mm]" as nanoseconds since 1970.
-static bool parse_time(field f, int64_t *out_ns)
-{
-    int64_t year, month, day, hour, minute, second, ns, zone_s;
-    if (f.n < 19) return false;
-    if (!parse_part(f.text, 0, 4, '\0', 1970, 2200, &year) ||
-        !parse_part(f.text, 5, 2, '-', 1, 12, &month) ||
-        !parse_part(f.text, 8, 2, '-', 1, 31, &day) ||
-        !parse_part(f.text, 11, 2, f.text[10] == 'T' ? 'T' : ' ', 0, 23, &hour) ||
-        !parse_part(f.text, 14, 2, ':', 0, 59, &minute) ||
-        !parse_part(f.text, 17, 2, ':', 0, 60, &second)) {
-        return false;
-    }
-    size_t fraction_end = 19;
-    while (fraction_end < f.n && (f.text[fraction_end] == '.' || is_digit(f.text[fraction_end])))
-        fraction_end++;
-    if (!parse_fraction(f.text + 19, fraction_end - 19, &ns)) return false;
-    if (!parse_zone(f.text + fraction_end, f.n - fraction_end, &zone_s)) return false;
-    int64_t days = days_from_civil(year, month, day);
-    int64_t seconds = ((days * 24 + hour) * 60 + minute) * 60 + second - zone_s;
-    *out_ns = seconds * WF_NS_PER_S + ns;
-    return true;
-}
-
-static wf_status azure_header(const wf_line *line, const char *place, wf_trace_header *header)
-{
-    return find_columns(line, place, azure_names, header);
-}
-
-static wf_status azure_row(const wf_line *line, const char *place, const wf_trace_header *h,
-                           wf_arena *arena, wf_trace_row *row)
-{
-    (void)arena;
-    field fields[WF_TRACE_MAX_COLUMNS];
-    WF_TRY(split_row(line, place, h, fields));
-    if (!parse_time(fields[h->arrival], &row->time_ns)) {
-        return wf_fail(WF_DATA, "%s: TIMESTAMP is '%.*s', expected YYYY-MM-DD HH:MM:SS.fffffff",
-                       place, (int)(fields[h->arrival].n < 40 ? fields[h->arrival].n : 40),
-                       fields[h->arrival].text);
-    }
-    WF_TRY(parse_length(fields[h->n_prompt], place, azure_names[1], &row->n_prompt));
-    return parse_length(fields[h->n_new], place, azure_names[2], &row->n_new);
-}
-
-// --- csv ---
-
-static wf_status csv_header(const wf_line *line, const char *place, wf_trace_header *header)
-{
-    return find_columns(line, place, csv_names, header);
-}
-
-static wf_status csv_row(const wf_line *line, const char *place, const wf_trace_header *h,
-                         wf_arena *arena, wf_trace_row *row)
-{
-    (void)arena;
-    field fields[WF_TRACE_MAX_COLUMNS];
-    WF_TRY(split_row(line, place, h, fields));
-    field arrival = fields[h->arrival];
-    if (!wf_decimal_to_ns(arrival.text, arrival.n, &row->time_ns)) {
-        return wf_fail(WF_DATA, "%s: arrival_s is '%.*s', expected seconds like 12.5", place,
-                       (int)(arrival.n < 40 ? arrival.n : 40), arrival.text);
-    }
-    WF_TRY(parse_length(fields[h->n_prompt], place, csv_names[1], &row->n_prompt));
-    return parse_length(fields[h->n_new], place, csv_names[2], &row->n_new);
-}
-
-// --- mooncake ---
-
-static wf_status mooncake_blocks(wf_json_ref root, wf_arena *arena, wf_trace_row *row)
-{
-    wf_json_ref list;
-    if (!wf_json_has(root, "hash_ids")) return WF_OK;
-    WF_TRY(wf_json_get_array(root, "hash_ids", &list));
-    size_t n = wf_json_count(list);
-    uint64_t *block = NULL;
-    WF_TRY(wf_arena_alloc(arena, n, sizeof *block, &block));
-    wf_json_iter it = wf_json_iterate(list);
-    wf_json_ref item;
-    for (size_t i = 0; wf_json_next(&it, &item); i++) {
-        int64_t id;
-        WF_TRY(wf_json_read_i64(item, 0, INT64_MAX, &id));
-        block[i] = (uint64_t)id;
-    }
-    row->block = block;
-    row->n_blocks = (uint32_t)n;
-    return WF_OK;
-}
-
-static wf_status mooncake_row(const wf_line *line, const char *place, const wf_trace_header *h,
-                              wf_arena *arena, wf_trace_row *row)
-{
-    (void)h;
-    wf_json *doc = NULL;
-    if (line->text[strspn(line->text, " \t")] != '{') {
-        return wf_fail(WF_DATA,
-                       "%s: is no JSON object: Mooncake's logs have one a line; weft import "
-                       "azure and weft import csv read comma-separated values",
-                       place);
-    }
-    WF_TRY(wf_json_parse(place, line->text, line->n_bytes, NULL, &doc));
-    wf_json_ref root = wf_json_root(doc);
-    int64_t ms = 0, n_prompt = 0, n_new = 0;
-    wf_status st = wf_json_get_i64(root, "timestamp", 0, INT64_MAX / WF_NS_PER_MS, &ms);
-    if (st == WF_OK) st = wf_json_get_i64(root, "input_length", 0, MAX_LENGTH, &n_prompt);
-    if (st == WF_OK) st = wf_json_get_i64(root, "output_length", 0, MAX_LENGTH, &n_new);
-    if (st == WF_OK) st = mooncake_blocks(root, arena, row);
-    wf_json_destroy(&doc);
-    row->time_ns = ms * WF_NS_PER_MS;
-    row->n_prompt = (uint64_t)n_prompt;
-    row->n_new = (uint64_t)n_new;
-    return st;
+    return wf_fail(WF_USAGE, "column '%.40s': '%.40s' is no meaning; known are " MEANINGS, c->name,
+                   c->meaning);
 }
 
 // --- the table ---
 
 static const wf_trace_format formats[] = {
-    {"azure", "100ns", 0, azure_header, azure_row},
-    {"mooncake", "ms", 512, NULL, mooncake_row},
-    {"csv", "s", 0, csv_header, csv_row},
+    {.name = "azure",
+     .help = "Azure LLM inference traces 2023, 2024 and LMM 2025 (NumImages is kept as meta)",
+     .column = {{"TIMESTAMP", "arrival_time", .optional = false},
+                {"ContextTokens", "input_tokens", .optional = false},
+                {"GeneratedTokens", "output_tokens", .optional = false},
+                {"NumImages", "meta", .optional = true}}},
+    {.name = "mooncake",
+     .help = "Mooncake: JSON lines, timestamp in ms, hash_ids of 512-token blocks",
+     .json = true,
+     .column = {{"timestamp", "arrival_ms", .optional = false},
+                {"input_length", "input_tokens", .optional = false},
+                {"output_length", "output_tokens", .optional = false},
+                {"hash_ids", "blocks_512", .optional = true}}},
+    {.name = "bailian",
+     .help = "Qwen-Bailian: JSON lines, timestamp in s, hash_ids of 16-token blocks; chats as meta",
+     .json = true,
+     .column = {{"timestamp", "arrival_s", .optional = false},
+                {"input_length", "input_tokens", .optional = false},
+                {"output_length", "output_tokens", .optional = false},
+                {"hash_ids", "blocks_16", .optional = false},
+                {"chat_id", "meta", .optional = false},
+                {"parent_chat_id", "meta", .optional = true},
+                {"type", "meta", .optional = true},
+                {"turn", "meta", .optional = true}}},
+    {.name = "burstgpt",
+     .help = "BurstGPT: CSV, Timestamp in s, Request tokens, Response tokens; the rest as meta",
+     .column = {{"Timestamp", "arrival_s", .optional = false},
+                {"Request tokens", "input_tokens", .optional = false},
+                {"Response tokens", "output_tokens", .optional = false},
+                {"Session ID", "meta", .optional = true},
+                {"Elapsed time", "meta", .optional = true},
+                {"Model", "meta", .optional = true},
+                {"Log Type", "meta", .optional = true}}},
+    {.name = "vidur",
+     .help = "Vidur: CSV, arrived_at in s, num_prefill_tokens, num_decode_tokens",
+     .column = {{"arrived_at", "arrival_s", .optional = false},
+                {"num_prefill_tokens", "input_tokens", .optional = false},
+                {"num_decode_tokens", "output_tokens", .optional = false}}},
+    {.name = "llmservingsim",
+     .help = "LLMServingSim: JSON lines, arrival_time_ns, input_toks, output_toks",
+     .json = true,
+     .column = {{"arrival_time_ns", "arrival_ns", .optional = false},
+                {"input_toks", "input_tokens", .optional = false},
+                {"output_toks", "output_tokens", .optional = false}}},
+    {.name = "csv",
+     .help = "CSV with columns arrival_s, input_tokens, output_tokens, or those of --map",
+     .column = {{"arrival_s", "arrival_s", .optional = false},
+                {"input_tokens", "input_tokens", .optional = false},
+                {"output_tokens", "output_tokens", .optional = false}}},
+    {.name = "jsonl",
+     .help = "JSON lines with keys arrival_s, input_tokens, output_tokens, or those of --map",
+     .json = true,
+     .column = {{"arrival_s", "arrival_s", .optional = false},
+                {"input_tokens", "input_tokens", .optional = false},
+                {"output_tokens", "output_tokens", .optional = false}}},
 };
 
-const wf_import_format_help wf_import_formats[] = {
-    {"azure", "Azure LLM inference trace: TIMESTAMP,ContextTokens,GeneratedTokens"},
-    {"mooncake", "Mooncake trace: JSON lines of timestamp (ms), input_length, output_length, "
-                 "hash_ids"},
-    {"csv", "CSV with columns arrival_s, input_tokens and output_tokens, in any order"},
-    {NULL, NULL},
-};
-
-wf_status wf_trace_format_find(const char *name, const wf_trace_format **out)
+size_t wf_import_n_formats(void)
 {
-    for (size_t i = 0; i < sizeof formats / sizeof formats[0]; i++) {
-        if (strcmp(formats[i].name, name) == 0) {
-            *out = &formats[i];
-            return WF_OK;
-        }
+    return N_OF(formats);
+}
+
+const char *wf_import_format_name(size_t i)
+{
+    return formats[i].name;
+}
+
+const char *wf_import_format_help(size_t i)
+{
+    return formats[i].help;
+}
+
+static wf_status unknown_format(const char *name)
+{
+    char known[256] = "";
+    for (size_t i = 0; i < N_OF(formats); i++)
+        snprintf(known + strlen(known), sizeof known - strlen(known), "%s, ", formats[i].name);
+    return wf_fail(WF_USAGE, "'%.40s' is no known log format; known are %sauto", name, known);
+}
+
+// --- what --map changes ---
+
+// Where the column of a map goes: on the format's own of the same role; meta is added.
+static wf_trace_column *place_of(wf_trace_format *f, wf_trace_role role)
+{
+    for (int i = 0; i < f->n_columns && role != WF_TRACE_META; i++)
+        if (f->column[i].role == role) return &f->column[i];
+    return f->n_columns < WF_TRACE_MAX_COLUMNS ? &f->column[f->n_columns++] : NULL;
+}
+
+static wf_status map_apply(wf_trace_format *f, const char *map, size_t *used)
+{
+    const char *equals = strrchr(map, '=');
+    wf_trace_column c = {0};
+    size_t n = strlen(map);
+    if (equals == NULL || equals == map) {
+        return wf_fail(WF_USAGE, "--map %.80s: expected column=meaning, as in \"start=arrival_ms\"",
+                       map);
     }
-    return wf_fail(WF_USAGE, "'%.40s' is no known log format; known are azure, mooncake, csv",
-                   name);
+    if (*used + n + 1 > sizeof f->maps) return wf_fail(WF_USAGE, "--map: too many of them");
+    char *copy = f->maps + *used;
+    memcpy(copy, map, n + 1);
+    *used += n + 1;
+    copy[equals - map] = '\0';
+    c.name = copy;
+    c.meaning = copy + (equals - map) + 1;
+    WF_TRY(column_complete(&c));
+    wf_trace_column *to = place_of(f, c.role);
+    if (to == NULL) return wf_fail(WF_USAGE, "--map: more than %d columns", WF_TRACE_MAX_COLUMNS);
+    *to = c;
+    return WF_OK;
+}
+
+wf_status wf_trace_format_find(const char *name, const char *const *maps, size_t n_maps,
+                               wf_trace_format *out)
+{
+    size_t i = 0, used = 0;
+    while (i < N_OF(formats) && strcmp(formats[i].name, name) != 0)
+        i++;
+    if (i == N_OF(formats)) return unknown_format(name);
+    *out = formats[i];
+    while (out->n_columns < WF_TRACE_MAX_COLUMNS && out->column[out->n_columns].name != NULL)
+        WF_TRY(column_complete(&out->column[out->n_columns++]));
+    for (size_t k = 0; k < n_maps; k++)
+        WF_TRY(map_apply(out, maps[k], &used));
+    return WF_OK;
+}
+
+// --- which format a line is of ---
+
+typedef struct {
+    bool json;
+    wf_json_ref root;
+    const wf_trace_field *field;
+    int n_fields;
+} names;
+
+static bool is_name(wf_trace_field f, const char *name)
+{
+    return f.n == strlen(name) && memcmp(f.text, name, f.n) == 0;
+}
+
+static bool has_name(const names *in, const char *name)
+{
+    if (in->json) return wf_json_has(in->root, name);
+    for (int i = 0; i < in->n_fields; i++)
+        if (is_name(in->field[i], name)) return true;
+    return false;
+}
+
+// How many of the format's columns are there; 0 when a needed one is not.
+static int count_columns(const wf_trace_format *f, const names *in)
+{
+    int n = 0;
+    if (f->json != in->json) return 0;
+    for (int i = 0; i < WF_TRACE_MAX_COLUMNS && f->column[i].name != NULL; i++) {
+        bool there = has_name(in, f->column[i].name);
+        if (!there && !f->column[i].optional) return 0;
+        n += there;
+    }
+    return n;
+}
+
+// NULL: of none.
+static const char *best_format(const names *in)
+{
+    const char *best = NULL;
+    int most = 0;
+    for (size_t i = 0; i < N_OF(formats); i++) {
+        int n = count_columns(&formats[i], in);
+        if (n > most) best = formats[i].name;
+        if (n > most) most = n;
+    }
+    return best;
+}
+
+static bool is_json(const wf_line *line)
+{
+    return line->text[strspn(line->text, " \t")] == '{';
+}
+
+static wf_status guess_json(const wf_line *line, const char *place, const char **out)
+{
+    wf_json *doc = NULL;
+    WF_TRY(wf_json_parse(place, line->text, line->n_bytes, NULL, &doc));
+    names in = {.json = true, .root = wf_json_root(doc)};
+    *out = best_format(&in);
+    wf_json_destroy(&doc);
+    return WF_OK;
+}
+
+static wf_status guess_csv(const wf_line *line, const char *place, const char **out)
+{
+    wf_arena *arena = NULL;
+    wf_trace_field field[WF_TRACE_MAX_FIELDS];
+    names in = {.field = field};
+    WF_TRY(wf_arena_create(0, &arena));
+    wf_status st = wf_trace_split(line, place, arena, field, &in.n_fields, NULL);
+    if (st == WF_OK) *out = best_format(&in);
+    wf_arena_destroy(&arena);
+    return st;
+}
+
+wf_status wf_trace_format_guess(const wf_line *first, const char *place, const char **name)
+{
+    *name = NULL;
+    WF_TRY(is_json(first) ? guess_json(first, place, name) : guess_csv(first, place, name));
+    if (*name != NULL) return WF_OK;
+    return wf_fail(WF_DATA,
+                   "%s: has the columns of no known format; name them: weft import %s "
+                   "--map COLUMN=arrival_s --map COLUMN=input_tokens --map COLUMN=output_tokens",
+                   place, is_json(first) ? "jsonl" : "csv");
+}
+
+// --- header and rows ---
+
+// What to do about a header that lacks a column: it may be another format's.
+static wf_status no_column(const wf_trace_format *f, const wf_trace_column *c, const names *in,
+                           const char *place)
+{
+    const char *other = best_format(in);
+    if (other != NULL && strcmp(other, f->name) != 0) {
+        return wf_fail(WF_DATA,
+                       "%s: the header lacks column '%s'; is it a log of %s? (weft import %s)",
+                       place, c->name, other, other);
+    }
+    return wf_fail(WF_DATA,
+                   "%s: the header lacks column '%s'; if it has another name: --map NAME=%s", place,
+                   c->name, c->meaning);
+}
+
+static wf_status header_find(const wf_trace_format *format, const names *in, const char *place,
+                             wf_trace_header *out)
+{
+    out->n_fields = in->n_fields;
+    for (int i = 0; i < format->n_columns; i++) {
+        const wf_trace_column *c = &format->column[i];
+        out->at[i] = -1;
+        for (int k = 0; k < in->n_fields && out->at[i] < 0; k++)
+            if (is_name(in->field[k], c->name)) out->at[i] = k;
+        if (out->at[i] < 0 && !c->optional) return no_column(format, c, in, place);
+    }
+    return WF_OK;
+}
+
+wf_status wf_trace_header_read(const wf_trace_format *format, const wf_line *line,
+                               const char *place, wf_trace_header *out)
+{
+    wf_arena *arena = NULL;
+    wf_trace_field field[WF_TRACE_MAX_FIELDS];
+    names in = {.field = field};
+    if (is_json(line)) {
+        return wf_fail(WF_DATA,
+                       "%s: is JSON, not comma-separated values; weft import auto finds the "
+                       "format, weft pack reads prompts",
+                       place);
+    }
+    WF_TRY(wf_arena_create(0, &arena));
+    wf_status st = wf_trace_split(line, place, arena, field, &in.n_fields, NULL);
+    if (st == WF_OK) st = header_find(format, &in, place, out);
+    wf_arena_destroy(&arena);
+    return st;
+}
+
+// Blocks cover the prompt; the last, if it is not full, may be left out.
+static wf_status check_blocks(const wf_trace_format *f, const char *place, const wf_trace_row *row)
+{
+    const wf_trace_column *c = f->column;
+    while (c < f->column + f->n_columns && c->role != WF_TRACE_BLOCKS)
+        c++;
+    if (c == f->column + f->n_columns || row->block == NULL) return WF_OK;
+    uint64_t size = (uint64_t)c->unit, least = row->n_prompt / size;
+    if (row->n_blocks == least || row->n_blocks == (row->n_prompt + size - 1) / size) return WF_OK;
+    return wf_fail(WF_DATA,
+                   "%s: %s has %u blocks for %llu tokens, which are %llu of %llu each; if blocks "
+                   "have another size: --map %s=blocks_N",
+                   place, c->name, row->n_blocks, (unsigned long long)row->n_prompt,
+                   (unsigned long long)((row->n_prompt + size - 1) / size),
+                   (unsigned long long)size, c->name);
+}
+
+wf_status wf_trace_row_read(const wf_trace_format *format, const wf_trace_header *header,
+                            const wf_line *line, const char *place, wf_arena *arena,
+                            wf_trace_row *out)
+{
+    *out = (wf_trace_row){0};
+    if (format->json)
+        WF_TRY(wf_trace_json_row(format, line, place, arena, out));
+    else
+        WF_TRY(wf_trace_csv_row(format, header, line, place, arena, out));
+    return check_blocks(format, place, out);
 }

@@ -1,10 +1,16 @@
-// Log formats as a table: a check of the header line and a parser of one row. To add a format,
-// write the two functions and a table row (import_format.c). Not for use elsewhere.
+// Log formats as a table: what a format's columns are called, and what each means. A meaning says
+// its unit ("arrival_ms"); --map gives columns meanings in the same words, so that a format is a
+// row of text and a log without a row is read by --map. Not for use elsewhere.
+//
+//   format (columns, meanings) + header line -> where the columns stand -> line -> row
 #ifndef WF_JOBS_STREAMS_IMPORT_FORMAT_H
 #define WF_JOBS_STREAMS_IMPORT_FORMAT_H
 
 #include "io/base/arena.h"
 #include "jobs/streams/lines.h"
+
+// What was mended to read a row, as bits.
+enum { WF_TRACE_QUOTED = 1, WF_TRACE_DECIMAL = 2 };
 
 // One row of a log.
 typedef struct wf_trace_row {
@@ -12,31 +18,80 @@ typedef struct wf_trace_row {
     uint64_t n_prompt, n_new;
     const uint64_t *block; // [n_blocks] ids of shared prompt blocks, borrowed from the arena
     uint32_t n_blocks;
+    uint32_t meta_bytes;
+    const char *meta; // the columns that are kept, as a JSON object, borrowed from the arena
+    unsigned mended;
 } wf_trace_row;
 
-#define WF_TRACE_MAX_COLUMNS 64
+typedef enum wf_trace_role {
+    WF_TRACE_ARRIVAL,
+    WF_TRACE_PROMPT,
+    WF_TRACE_NEW,
+    WF_TRACE_BLOCKS,
+    WF_TRACE_META,
+    WF_TRACE_N_ROLES
+} wf_trace_role;
 
-// What a header says: where the wanted columns stand.
-typedef struct wf_trace_header {
-    int n_columns;
-    int arrival, n_prompt, n_new;
-} wf_trace_header;
+typedef struct wf_trace_column {
+    const char *name;    // in the header, or key of a line's JSON object
+    const char *meaning; // "arrival_ms"
+    bool optional;
+    // Follow from the meaning:
+    wf_trace_role role;
+    int64_t unit; // ARRIVAL: nanoseconds of one, 0: a date and time; BLOCKS: tokens of a block
+    const char *time_unit; // ARRIVAL: stored as source_time_unit
+} wf_trace_column;
+
+#define WF_TRACE_MAX_COLUMNS 16 // that mean something
+#define WF_TRACE_MAX_FIELDS  64 // of a line
 
 typedef struct wf_trace_format {
-    const char *name;
-    const char *time_unit;   // stored as source_time_unit
-    uint32_t n_block_tokens; // tokens of one shared block, 0: no such blocks
-    // `place` ("log.csv:1") opens every message. NULL: the format has no header line.
-    wf_status (*header)(const wf_line *line, const char *place, wf_trace_header *header);
-    wf_status (*row)(const wf_line *line, const char *place, const wf_trace_header *header,
-                     wf_arena *arena, wf_trace_row *row);
+    const char *name, *help;
+    bool json; // JSON lines; else comma-separated values under a header line
+    wf_trace_column column[WF_TRACE_MAX_COLUMNS];
+    int n_columns;
+    char maps[512]; // the names that --map gave
 } wf_trace_format;
 
-// WF_USAGE with the known names when there is none of this name.
-wf_status wf_trace_format_find(const char *name, const wf_trace_format **out);
+// Where the columns stand among a line's fields; -1: the log has no such column.
+typedef struct wf_trace_header {
+    int n_fields;
+    int at[WF_TRACE_MAX_COLUMNS];
+} wf_trace_header;
 
-// A decimal number of seconds ("12", "0.5", "1.25e-3" is refused) as nanoseconds, exactly; digits
-// beyond the ninth are cut. "-" is refused. False when it is not one or does not fit.
-bool wf_decimal_to_ns(const char *text, size_t n_bytes, int64_t *out_ns);
+// The format of this name with the `n_maps` texts "column=meaning" in place of its own columns of
+// these meanings; "auto": the one whose columns the line has. WF_USAGE with what is known.
+wf_status wf_trace_format_find(const char *name, const char *const *maps, size_t n_maps,
+                               wf_trace_format *out);
+wf_status wf_trace_format_guess(const wf_line *first, const char *place, const char **name);
+
+// `place` ("log.csv:1") opens every message. WF_DATA.
+wf_status wf_trace_header_read(const wf_trace_format *format, const wf_line *line,
+                               const char *place, wf_trace_header *out);
+wf_status wf_trace_row_read(const wf_trace_format *format, const wf_trace_header *header,
+                            const wf_line *line, const char *place, wf_arena *arena,
+                            wf_trace_row *out);
+
+// --- between the table and the two readers (import_csv.c, import_json.c) ---
+
+typedef struct wf_trace_field {
+    const char *text;
+    size_t n;
+} wf_trace_field;
+
+// The fields of a line, without their quotes. `any_quoted` may be NULL.
+wf_status wf_trace_split(const wf_line *line, const char *place, wf_arena *arena,
+                         wf_trace_field fields[WF_TRACE_MAX_FIELDS], int *n_fields,
+                         bool *any_quoted);
+
+// A field that is text, as its column means it.
+wf_status wf_trace_take_text(const wf_trace_column *column, wf_trace_field field, const char *place,
+                             wf_trace_row *row);
+
+wf_status wf_trace_csv_row(const wf_trace_format *format, const wf_trace_header *header,
+                           const wf_line *line, const char *place, wf_arena *arena,
+                           wf_trace_row *row);
+wf_status wf_trace_json_row(const wf_trace_format *format, const wf_line *line, const char *place,
+                            wf_arena *arena, wf_trace_row *row);
 
 #endif

@@ -1,5 +1,5 @@
 // Where the rows of a text file stand and when they arrive, so that they can be written in order of
-// arrival without being held: 32 bytes a row. Not for use elsewhere.
+// arrival without being held: 40 bytes a row. Not for use elsewhere.
 #ifndef WF_JOBS_STREAMS_LINE_INDEX_H
 #define WF_JOBS_STREAMS_LINE_INDEX_H
 
@@ -10,9 +10,10 @@
 
 typedef struct wf_line_entry {
     int64_t time_ns;
-    uint64_t offset; // of the line in the file
-    uint64_t number; // of the line, from 1
-    uint64_t row;    // of the data, from 0
+    uint64_t offset;          // of the line in the file
+    uint64_t number;          // of the line, from 1
+    uint64_t row;             // of the data, from 0
+    uint32_t n_prompt, n_new; // where they are known before the row is written
 } wf_line_entry;
 
 // Starts as {0}; add, sort, walk entry[0..n), free.

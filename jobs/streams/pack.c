@@ -45,7 +45,8 @@ static wf_status index_row(packing *p, const wf_line *line, uint64_t i_row, cons
     note_greatest(p, r->stop, r->n_stop);
     const wf_line_entry *last = wf_line_index_last(&p->index);
     if (last != NULL && r->arrival_ns < last->time_ns) p->report->n_out_of_order++;
-    wf_line_entry entry = {r->arrival_ns, line->offset, line->number, i_row};
+    wf_line_entry entry = {
+        .time_ns = r->arrival_ns, .offset = line->offset, .number = line->number, .row = i_row};
     WF_TRY(wf_line_index_add(&p->index, &entry));
     entry.time_ns = (int64_t)r->id; // the key to sort by; a line's id is no greater
     return wf_line_index_add(&p->ids, &entry);

@@ -61,8 +61,8 @@ void wf_completion_put(wf_text *out, wf_completion kind, const char *before)
         for (size_t i = 0; i < wf_jobspec_n_options; i++)
             put(out, before, wf_jobspec_table[i].name, "=");
     if (kind == WF_COMPLETE_FORMAT)
-        for (const wf_import_format_help *f = wf_import_formats; f->name; f++)
-            put(out, before, f->name, "");
+        for (size_t i = 0; i < wf_import_n_formats(); i++)
+            put(out, before, wf_import_format_name(i), "");
     if (kind != WF_COMPLETE_TOPIC) return;
     for (size_t i = 0; wf_help_topic(i); i++)
         put(out, before, wf_help_topic(i), "");

@@ -1,6 +1,6 @@
-// What weft import and weft pack read, line by line. The first byte says as which: a, m, c (azure,
-// mooncake, csv) or p (pack). Promises: a row's figures are within their bounds, and a line read
-// again at its place is the same.
+// What weft import and weft pack read, line by line. The first byte says as which: a, m, c, b, g, j
+// (azure, mooncake, csv, bailian, burstgpt, jsonl) or p (pack). Promises: a row's figures are
+// within their bounds, and a line read again at its place is the same.
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -13,11 +13,12 @@ static void trace_line(const wf_trace_format *format, const wf_line *line, wf_ar
                        wf_trace_header *header, bool first)
 {
     wf_trace_row row = {0};
-    if (first && format->header) {
-        if (format->header(line, "input:1", header) != WF_OK) header->n_columns = -1;
+    if (first && !format->json) {
+        if (wf_trace_header_read(format, line, "input:1", header) != WF_OK) header->n_fields = -1;
         return;
     }
-    if (header->n_columns < 0 || format->row(line, "input", header, arena, &row) != WF_OK) return;
+    if (header->n_fields < 0) return;
+    if (wf_trace_row_read(format, header, line, "input", arena, &row) != WF_OK) return;
     fuzz_must(row.time_ns >= 0, "a time is not before its origin");
     fuzz_must(row.n_prompt <= UINT32_MAX && row.n_new <= UINT32_MAX, "lengths are bounded");
     for (uint32_t i = 0; i < row.n_blocks; i++)
@@ -67,14 +68,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static const struct {
         char sign;
         const char *name;
-    } kinds[] = {{'a', "azure"}, {'m', "mooncake"}, {'c', "csv"}};
+    } kinds[] = {{'a', "azure"},   {'m', "mooncake"}, {'c', "csv"},
+                 {'b', "bailian"}, {'g', "burstgpt"}, {'j', "jsonl"}};
+    wf_trace_format found;
     const wf_trace_format *format = NULL;
     wf_arena *arena = NULL;
     wf_lines *lines = NULL;
     char path[FUZZ_PATH_MAX];
     if (size == 0) return 0;
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
-        if (data[0] == (uint8_t)kinds[i].sign) wf_trace_format_find(kinds[i].name, &format);
+        if (data[0] == (uint8_t)kinds[i].sign &&
+            wf_trace_format_find(kinds[i].name, NULL, 0, &found) == WF_OK)
+            format = &found;
     if (!format && data[0] != 'p') return 0;
     int fd = fuzz_file(data + 1, size - 1, path);
     if (wf_arena_create(0, &arena) == WF_OK && wf_lines_open(path, &lines) == WF_OK)

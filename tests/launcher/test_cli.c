@@ -258,9 +258,10 @@ static void test_import_and_pack(void **state)
     assert_run(WEFT " import azure log.csv -o log.h5 --replace -n 1", 0, "1 request ");
     assert_run(WEFT " import azure p.jsonl -o x.h5", 65, "p.jsonl:1: is JSON, not comma");
     assert_run(WEFT " import mooncake log.csv -o x.h5", 65,
-               "log.csv:1: is no JSON object: Mooncake's logs have one a line");
-    assert_run(WEFT " import csv log.csv -o x.h5", 65, "is it an azure log?");
-    assert_run(WEFT " import csv job.yaml -o x.h5", 65, "weft help import says");
+               "log.csv:1: is no JSON object: logs of mooncake have one a line");
+    assert_run(WEFT " import csv log.csv -o x.h5", 65, "is it a log of azure?");
+    assert_run(WEFT " import csv job.yaml -o x.h5", 65,
+               "if it has another name: --map NAME=arrival_s");
     assert_run(WEFT " pack p.jsonl -o p.h5", 0, "p.h5: 1 request over 0.0 s, 2 prompt tokens");
     assert_run(WEFT " pack log.csv -o x.h5", 65,
                "log.csv:1: is no JSON object; a line is one request");

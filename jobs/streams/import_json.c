@@ -1,0 +1,130 @@
+// Rows of JSON lines: one object a line, columns are its keys.
+#include <math.h>
+#include <string.h>
+
+#include "io/base/clock.h"
+#include "io/base/json_writer.h"
+#include "jobs/streams/import_format.h"
+#include "jobs/streams/import_number.h"
+
+static wf_status take_blocks(wf_json_ref list, wf_arena *arena, wf_trace_row *row)
+{
+    WF_TRY(wf_json_read_array(list));
+    size_t n = wf_json_count(list);
+    uint64_t *block = NULL;
+    WF_TRY(wf_arena_alloc(arena, n, sizeof *block, &block));
+    wf_json_iter it = wf_json_iterate(list);
+    wf_json_ref item;
+    for (size_t i = 0; wf_json_next(&it, &item); i++) {
+        int64_t id;
+        WF_TRY(wf_json_read_i64(item, 0, INT64_MAX, &id));
+        block[i] = (uint64_t)id;
+    }
+    row->block = block;
+    row->n_blocks = (uint32_t)n;
+    return WF_OK;
+}
+
+static wf_status take_arrival(const wf_trace_column *c, wf_json_ref value, wf_trace_row *row)
+{
+    int64_t whole;
+    double real;
+    if (c->unit == 0) return wf_json_fail(value, "expected a date and time as a string");
+    if (wf_json_kind_of(value) == WF_JSON_INTEGER) {
+        WF_TRY(wf_json_read_i64(value, 0, INT64_MAX / c->unit, &whole));
+        row->time_ns = whole * c->unit;
+        return WF_OK;
+    }
+    WF_TRY(wf_json_read_f64(value, 0, 9e18 / (double)c->unit, &real));
+    row->time_ns = (int64_t)llround(real * (double)c->unit);
+    return WF_OK;
+}
+
+static wf_status take_length(const wf_trace_column *c, wf_json_ref value, wf_trace_row *row)
+{
+    int64_t whole;
+    double real;
+    if (wf_json_kind_of(value) == WF_JSON_REAL) {
+        WF_TRY(wf_json_read_f64(value, 0, (double)WF_TRACE_MAX_LENGTH, &real));
+        if (real != floor(real)) return wf_json_fail(value, "expected a whole number of tokens");
+        row->mended |= WF_TRACE_DECIMAL;
+        whole = (int64_t)real;
+    } else {
+        WF_TRY(wf_json_read_i64(value, 0, WF_TRACE_MAX_LENGTH, &whole));
+    }
+    *(c->role == WF_TRACE_PROMPT ? &row->n_prompt : &row->n_new) = (uint64_t)whole;
+    return WF_OK;
+}
+
+static wf_status take_value(const wf_trace_column *c, wf_json_ref value, const char *place,
+                            wf_arena *arena, wf_trace_row *row)
+{
+    if (c->role == WF_TRACE_BLOCKS) return take_blocks(value, arena, row);
+    if (wf_json_kind_of(value) == WF_JSON_STRING) {
+        const char *text;
+        WF_TRY(wf_json_read_string(value, &text));
+        if (c->role != WF_TRACE_ARRIVAL || c->unit != 0) row->mended |= WF_TRACE_QUOTED;
+        return wf_trace_take_text(c, (wf_trace_field){text, strlen(text)}, place, row);
+    }
+    return c->role == WF_TRACE_ARRIVAL ? take_arrival(c, value, row) : take_length(c, value, row);
+}
+
+static wf_status take_meta(const wf_trace_format *format, wf_json_ref root, wf_arena *arena,
+                           wf_trace_row *row)
+{
+    wf_json_writer *meta = NULL;
+    const char *text;
+    size_t n;
+    wf_status st = WF_OK;
+    for (int i = 0; i < format->n_columns && st == WF_OK; i++) {
+        const wf_trace_column *c = &format->column[i];
+        if (c->role != WF_TRACE_META || !wf_json_has(root, c->name)) continue;
+        if (meta == NULL) {
+            WF_TRY(wf_json_writer_create(0, &meta));
+            wf_json_open_object(meta, NULL);
+        }
+        st = wf_json_copy(wf_json_find(root, c->name), meta, c->name);
+    }
+    if (meta == NULL) return st;
+    if (st == WF_OK) {
+        wf_json_close(meta);
+        st = wf_json_writer_finish(meta, &text, &n);
+    }
+    if (st == WF_OK) st = wf_arena_strndup(arena, text, n - 1, &row->meta);
+    if (st == WF_OK) row->meta_bytes = (uint32_t)(n - 1);
+    wf_json_writer_destroy(&meta);
+    return st;
+}
+
+static wf_status take_columns(const wf_trace_format *format, wf_json_ref root, const char *place,
+                              wf_arena *arena, wf_trace_row *row)
+{
+    for (int i = 0; i < format->n_columns; i++) {
+        const wf_trace_column *c = &format->column[i];
+        bool there = wf_json_has(root, c->name);
+        if (!there && !c->optional) {
+            return wf_fail(WF_DATA, "%s: has no '%s'; if it has another name: --map NAME=%s", place,
+                           c->name, c->meaning);
+        }
+        if (!there || c->role == WF_TRACE_META) continue;
+        WF_TRY(take_value(c, wf_json_find(root, c->name), place, arena, row));
+    }
+    return take_meta(format, root, arena, row);
+}
+
+wf_status wf_trace_json_row(const wf_trace_format *format, const wf_line *line, const char *place,
+                            wf_arena *arena, wf_trace_row *row)
+{
+    wf_json *doc = NULL;
+    if (line->text[strspn(line->text, " \t")] != '{') {
+        return wf_fail(WF_DATA,
+                       "%s: is no JSON object: logs of %s have one a line; weft import auto finds "
+                       "the format",
+                       place, format->name);
+    }
+    wf_json_limits limits = {.max_bytes = WF_LINES_MAX_BYTES, .one_line = true};
+    WF_TRY(wf_json_parse(place, line->text, line->n_bytes, &limits, &doc));
+    wf_status st = take_columns(format, wf_json_root(doc), place, arena, row);
+    wf_json_destroy(&doc);
+    return st;
+}

@@ -1,0 +1,167 @@
+// See import_scan.h.
+#include "jobs/streams/import_scan.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "io/base/rng.h"
+#include "jobs/streams/import_draw.h"
+
+static void count(wf_import_scan *s, wf_import_what what, uint64_t line, bool happened)
+{
+    if (!happened) return;
+    if (s->report->count[what].n++ == 0) s->report->count[what].first_line = line;
+}
+
+static void place_text(const wf_import_scan *s, const wf_line *line, char place[512])
+{
+    snprintf(place, 512, "%.480s:%" PRIu64, s->options->input, line->number);
+}
+
+wf_status wf_import_scan_parse(wf_import_scan *s, const wf_line *line, wf_trace_row *row)
+{
+    char place[512];
+    place_text(s, line, place);
+    return wf_trace_row_read(&s->format, &s->header, line, place, s->arena, row);
+}
+
+// --- the first line ---
+
+// "auto" is what the first line looks like.
+static wf_status find_format(wf_import_scan *s, const wf_line *first, const char *place)
+{
+    const wf_import_options *o = s->options;
+    const char *name = o->format;
+    if (strcmp(name, "auto") == 0) WF_TRY(wf_trace_format_guess(first, place, &name));
+    WF_TRY(wf_trace_format_find(name, o->maps, o->n_maps, &s->format));
+    s->report->format = s->format.name;
+    return WF_OK;
+}
+
+// Reads it; a header is used up, else it is the first row too.
+static wf_status take_first(wf_import_scan *s, wf_line *line)
+{
+    char place[512];
+    bool more = false;
+    WF_TRY(wf_lines_next(s->lines, line, &more));
+    if (!more) return wf_fail(WF_DATA, "%s: is empty", s->options->input);
+    place_text(s, line, place);
+    WF_TRY(find_format(s, line, place));
+    return s->format.json ? WF_OK : wf_trace_header_read(&s->format, line, place, &s->header);
+}
+
+// --- rows ---
+
+static bool is_wanted(const wf_import_scan *s, uint64_t i_row)
+{
+    const wf_import_options *o = s->options;
+    return i_row >= o->first_row && (o->n_rows == 0 || i_row - o->first_row < o->n_rows);
+}
+
+static wf_status refuse_or_note(wf_import_scan *s, const wf_line *line, wf_status st)
+{
+    char why[WF_ERROR_MAX];
+    if (st != WF_DATA) return st;
+    snprintf(why, sizeof why, "%s", wf_error());
+    if (!s->options->skip_bad)
+        return wf_fail(WF_DATA, "%.*s (--skip-bad leaves such rows out)", WF_ERROR_MAX - 64, why);
+    uint64_t n = s->report->count[WF_IMPORT_bad].n;
+    if (n < WF_IMPORT_MAX_REASONS)
+        snprintf(s->report->reason[n], sizeof s->report->reason[n], "%.*s",
+                 (int)sizeof s->report->reason[n] - 1, why);
+    count(s, WF_IMPORT_bad, line->number, true);
+    return WF_OK;
+}
+
+static void count_row(wf_import_scan *s, const wf_trace_row *row, const wf_line *line)
+{
+    const wf_import_options *o = s->options;
+    const wf_line_entry *last = wf_line_index_last(&s->index);
+    count(s, WF_IMPORT_out_of_order, line->number, last != NULL && row->time_ns < last->time_ns);
+    count(s, WF_IMPORT_same_time, line->number, last != NULL && row->time_ns == last->time_ns);
+    count(s, WF_IMPORT_quoted, line->number, (row->mended & WF_TRACE_QUOTED) != 0);
+    count(s, WF_IMPORT_decimal, line->number, (row->mended & WF_TRACE_DECIMAL) != 0);
+    count(s, WF_IMPORT_raised, line->number, row->n_prompt == 0);
+    count(s, WF_IMPORT_raised, line->number, row->n_new == 0);
+    count(s, WF_IMPORT_prompt_cut, line->number,
+          o->max_prompt > 0 && row->n_prompt > o->max_prompt);
+    count(s, WF_IMPORT_new_cut, line->number, o->max_new > 0 && row->n_new > o->max_new);
+}
+
+static uint32_t bounded(uint64_t length, uint32_t most)
+{
+    if (length == 0) return 1;
+    return most > 0 && length > most ? most : (uint32_t)length; // a row has no more than 2^31
+}
+
+static wf_status index_row(wf_import_scan *s, const wf_line *line, uint64_t i_row)
+{
+    wf_trace_row row;
+    const wf_import_options *o = s->options;
+    wf_arena_mark mark = wf_arena_get_mark(s->arena);
+    wf_status st = wf_import_scan_parse(s, line, &row);
+    if (st != WF_OK)
+        st = refuse_or_note(s, line, st);
+    else if (o->drop_zeros && (row.n_prompt == 0 || row.n_new == 0))
+        count(s, WF_IMPORT_zero, line->number, true);
+    else {
+        count_row(s, &row, line);
+        wf_line_entry entry = {.time_ns = row.time_ns,
+                               .offset = line->offset,
+                               .number = line->number,
+                               .row = i_row,
+                               .n_prompt = bounded(row.n_prompt, o->max_prompt),
+                               .n_new = bounded(row.n_new, o->max_new)};
+        st = wf_line_index_add(&s->index, &entry);
+        if (st == WF_OK && s->look != NULL) st = s->look(s->context, &row, &s->format);
+    }
+    wf_arena_reset(s->arena, mark);
+    return st;
+}
+
+wf_status wf_import_scan_run(wf_import_scan *s)
+{
+    wf_line line;
+    bool more = true;
+    WF_TRY(wf_arena_create(0, &s->arena));
+    if (strcmp(s->options->format, "auto") != 0) // an unknown name fails before the log is opened
+        WF_TRY(wf_trace_format_find(s->options->format, s->options->maps, s->options->n_maps,
+                                    &s->format));
+    WF_TRY(wf_lines_open(s->options->input, &s->lines));
+    WF_TRY(take_first(s, &line));
+    if (!s->format.json) WF_TRY(wf_lines_next(s->lines, &line, &more));
+    for (uint64_t i_row = 0; more; i_row++) {
+        if (is_wanted(s, i_row))
+            WF_TRY(index_row(s, &line, i_row));
+        else
+            s->report->n_lines_skipped++;
+        WF_TRY(wf_lines_next(s->lines, &line, &more));
+    }
+    WF_TRY(wf_lines_finish(s->lines, s->sha256));
+    if (s->index.n > 0) return WF_OK;
+    return wf_fail(WF_DATA, "%s: has no rows to import", s->options->input);
+}
+
+void wf_import_scan_end(wf_import_scan *s)
+{
+    wf_line_index_free(&s->index);
+    wf_lines_close(&s->lines);
+    wf_arena_destroy(&s->arena);
+}
+
+void wf_import_scan_place(wf_import_scan *s)
+{
+    int64_t origin = INT64_MAX;
+    for (size_t i = 0; i < s->index.n; i++)
+        if (s->index.entry[i].time_ns < origin) origin = s->index.entry[i].time_ns;
+    for (size_t i = 0; i < s->index.n; i++) {
+        wf_line_entry *e = &s->index.entry[i];
+        e->time_ns -= origin;
+        if (s->options->jitter_ns > 0) {
+            wf_rng rng = wf_draw_sequence(s->options->seed, WF_DRAW_JITTER, e->row);
+            e->time_ns += (int64_t)(wf_rng_next_double(&rng) * (double)s->options->jitter_ns);
+        }
+    }
+    wf_line_index_sort(&s->index);
+}
