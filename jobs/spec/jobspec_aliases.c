@@ -18,6 +18,7 @@ const wf_option_alias wf_jobspec_aliases[] = {
     {"gpu_memory_utilization", "engine.kv_memory", "it is KV memory alone"},
     {"mem_fraction_static", "engine.kv_memory", "it is KV memory alone"},
     {"kv_cache_memory_bytes", "engine.kv_memory", NULL},
+    {"kv_cache_dtype", "model.kv_dtype", NULL},
     {"max_num_seqs", "engine.max_rows", NULL},
     {"max_batch_size", "engine.max_rows", NULL},
     {"max_running_requests", "engine.max_rows", NULL},

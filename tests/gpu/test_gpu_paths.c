@@ -311,6 +311,15 @@ static void no_such_device(void **state)
     assert_non_null(strstr(wf_error(), "--gpus-per-node"));
 }
 
+static void no_such_kernel(void **state)
+{
+    (void)state;
+    wf_backend *be = NULL;
+    wf_backend_config config = {.numerics = wf_numerics_of(WF_BF16), .isa = "gemm-5"};
+    assert_int_equal(wf_backend_create("cuda", &config, &be), WF_CONFIG);
+    assert_non_null(strstr(wf_error(), "'gemm-5'"));
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -324,6 +333,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(replays),
         cmocka_unit_test(says_what_does_not_fit),
         cmocka_unit_test(no_such_device),
+        cmocka_unit_test(no_such_kernel),
     };
     return OP_MAIN(argc, argv, tests);
 }
