@@ -12,7 +12,9 @@
 enum { DEFAULT_VOCABULARY = 256 };
 
 const wf_cli_option wf_import_options_table[] = {
-    {"output", 'o', "FILE", "shard to write; needed"},
+    {"output", 'o', "FILE", "shard to write; needed, but for --describe"},
+    {"describe", 'd', NULL, "says what the log is like, and writes nothing"},
+    {"json", 0, NULL, "with --describe: as one JSON object"},
     {"model", 'm', "DIR", "draws tokens below this model's vocabulary"},
     {"vocab", 'v', "N", "draws tokens below N (256)"},
     {"seed", 's', "N", "seed of the drawn tokens and of the jitter (0)"},
@@ -99,7 +101,7 @@ static wf_status bound_read(const wf_cli *cli, const char *option, uint32_t *out
 static wf_status import_options_read(const wf_cli *cli, wf_import_options *o)
 {
     const char *jitter = wf_cli_value(cli, "jitter");
-    WF_TRY(output_read(cli, &o->output));
+    if (!wf_cli_has(cli, "describe")) WF_TRY(output_read(cli, &o->output));
     WF_TRY(vocabulary_read(cli, DEFAULT_VOCABULARY, &o->vocab));
     WF_TRY(number_read(cli, "seed", UINT32_MAX, &o->seed));
     WF_TRY(number_read(cli, "first", INT64_MAX, &o->first_row));
@@ -117,7 +119,7 @@ static void count_print(const char *what, uint64_t n)
     if (n > 0) printf("  %" PRIu64 " %s\n", n, what);
 }
 
-static void counts_print(const wf_import_report *r)
+void wf_import_counts_print(const wf_import_report *r)
 {
     for (int i = 0; i < WF_IMPORT_N_COUNTS; i++) {
         if (r->count[i].n == 0) continue;
@@ -137,14 +139,15 @@ static void import_report_print(const wf_import_options *o, const wf_import_repo
            o->output, r->n_rows, WF_S(r->n_rows), (double)r->span_ns / (double)WF_NS_PER_S,
            r->n_shards, WF_S(r->n_shards), r->n_prompt_tokens, WF_S(r->n_prompt_tokens),
            r->n_new_tokens);
-    counts_print(r);
+    wf_import_counts_print(r);
 }
 
 wf_status wf_cmd_import(const wf_cli *cli)
 {
     char line[1024];
-    wf_import_options options = {.format = wf_cli_argument(cli, 0),
-                                 .input = wf_cli_argument(cli, 1),
+    bool has_format = wf_cli_n_arguments(cli) > 1;
+    wf_import_options options = {.format = has_format ? wf_cli_argument(cli, 0) : "auto",
+                                 .input = wf_cli_argument(cli, has_format ? 1 : 0),
                                  .skip_bad = wf_cli_has(cli, "skip-bad"),
                                  .drop_zeros = wf_cli_has(cli, "drop-zeros"),
                                  .replace = wf_cli_has(cli, "replace"),
@@ -152,6 +155,8 @@ wf_status wf_cmd_import(const wf_cli *cli)
     options.maps = wf_cli_values(cli, "map", &options.n_maps);
     wf_import_report report = {0};
     WF_TRY(import_options_read(cli, &options));
+    if (wf_cli_has(cli, "describe")) return wf_describe_print(&options, wf_cli_has(cli, "json"));
+    if (wf_cli_has(cli, "json")) return wf_cli_fail(cli, "--json goes with --describe");
     WF_TRY(wf_import_run(&options, &report));
     import_report_print(&options, &report);
     return WF_OK;

@@ -2,6 +2,7 @@
 #ifndef WF_LAUNCHER_COMMANDS_H
 #define WF_LAUNCHER_COMMANDS_H
 
+#include "jobs/streams/import.h"
 #include "launcher/cli.h"
 
 extern const wf_cli_option wf_run_options[];
@@ -23,6 +24,8 @@ extern const wf_cli_option wf_help_options[];
 wf_status wf_cmd_run(const wf_cli *cli);
 wf_status wf_cmd_import(const wf_cli *cli);
 void wf_import_formats_print(FILE *file);
+void wf_import_counts_print(const wf_import_report *report);
+wf_status wf_describe_print(const wf_import_options *options, bool as_json); // cmd_describe.c
 wf_status wf_cmd_pack(const wf_cli *cli);
 wf_status wf_cmd_generate(const wf_cli *cli);
 wf_status wf_cmd_plan(const wf_cli *cli);

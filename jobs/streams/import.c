@@ -133,6 +133,16 @@ static wf_status check_options(const wf_import_options *o)
     return WF_OK;
 }
 
+const char *wf_import_count_name(wf_import_what what)
+{
+    static const char *const names[] = {
+#define NAME(name, words) #name,
+        WF_IMPORT_COUNTS(NAME)
+#undef NAME
+    };
+    return names[what];
+}
+
 const char *wf_import_count_words(wf_import_what what)
 {
     static const char *const words[] = {

@@ -71,6 +71,7 @@ typedef struct wf_import_report {
     char reason[WF_IMPORT_MAX_REASONS][160]; // of the first bad rows, with their lines
 } wf_import_report;
 
+const char *wf_import_count_name(wf_import_what what); // "out_of_order"
 const char *wf_import_count_words(wf_import_what what);
 
 // WF_USAGE, WF_NO_INPUT, WF_DATA with `file:line: what`, WF_IN_USE when the output exists, WF_IO.

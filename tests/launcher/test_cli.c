@@ -255,6 +255,8 @@ static void test_import_and_pack(void **state)
     assert_run(WEFT " import azure log.csv -o log.h5 --model " MODEL, 0,
                "log.h5: 2 requests over 1.5 s in 1 shard, 16 prompt tokens, 5 to generate");
     assert_run(WEFT " import azure log.csv -o log.h5", 78, "log.h5");
+    assert_run(WEFT " import --describe log.csv", 0, "log.csv: azure, 2 rows over 1.5 s");
+    assert_run(WEFT " import --json log.csv -o x.h5", 64, "--json goes with --describe");
     assert_run(WEFT " import azure log.csv -o log.h5 --replace -n 1", 0, "1 request ");
     assert_run(WEFT " import azure p.jsonl -o x.h5", 65, "p.jsonl:1: is JSON, not comma");
     assert_run(WEFT " import mooncake log.csv -o x.h5", 65,
