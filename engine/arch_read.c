@@ -90,8 +90,8 @@ static void read_sizes(wf_arch_reader *r, wf_arch *a)
     wf_arch_read_size(r, WF_KEY_HIDDEN, 1 << 20, &a->hidden);
     wf_arch_read_size(r, WF_KEY_N_HEADS, 1 << 14, &l->n_heads);
     wf_arch_read_size_or(r, WF_KEY_N_KV_HEADS, 1 << 14, l->n_heads, &l->n_kv_heads);
-    wf_arch_read_size_or(r, WF_KEY_HEAD_DIM, 1024, l->n_heads ? a->hidden / l->n_heads : 0,
-                         &a->head_dim);
+    wf_arch_read_size_or(r, WF_KEY_HEAD_DIM, WF_MAX_HEAD_DIM,
+                         l->n_heads ? a->hidden / l->n_heads : 0, &a->head_dim);
     if (r->family->ffn_is_4_hidden)
         wf_arch_read_size_or(r, WF_KEY_FFN, 1 << 22, 4 * a->hidden, &l->ffn);
     else

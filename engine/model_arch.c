@@ -17,8 +17,9 @@ static void check_together(wf_arch_reader *r, wf_arch *a)
     if (l->n_heads % l->n_kv_heads != 0)
         wf_arch_complain(r, "%d heads do not divide by %d key/value heads", l->n_heads,
                          l->n_kv_heads);
-    if (a->head_dim < 2 || a->head_dim % 2 != 0)
-        wf_arch_complain(r, "head_dim %d: must be even and at least 2", a->head_dim);
+    if (a->head_dim < 2 || a->head_dim > WF_MAX_HEAD_DIM || a->head_dim % 2 != 0)
+        wf_arch_complain(r, "head_dim %d: must be even, at least 2 and at most %d", a->head_dim,
+                         WF_MAX_HEAD_DIM);
     if (a->rotary_dim < 2 || a->rotary_dim > a->head_dim || a->rotary_dim % 2 != 0) {
         wf_arch_complain(r, "%d rotary dimensions: must be even, at least 2, at most head_dim %d",
                          a->rotary_dim, a->head_dim);

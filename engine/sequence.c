@@ -4,8 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MAX_MASKED ((int32_t)(sizeof(((wf_row_sampling *)0)->stop_ids) / sizeof(int32_t)))
-
 static void copy_stops(wf_sequence *s, const wf_engine_input *in, const wf_arch *arch)
 {
     int32_t n_eos = in->sampling->ignore_eos ? 0 : arch->n_eos;
@@ -29,11 +27,11 @@ static wf_status set_sampling(wf_sequence *s, const wf_engine_input *in)
                                     .prompt_len = (int32_t)in->n_prompt,
                                     .min_tokens = (int32_t)p->min_tokens};
     if (p->min_tokens == 0) return WF_OK;
-    if (s->n_stop > (uint32_t)MAX_MASKED)
+    if (s->n_stop > WF_MAX_MASKED_STOPS)
         return wf_fail(
             WF_REQ_SAMPLING,
             "min_tokens can hold back at most %d stop tokens, EOS included; there are %u",
-            MAX_MASKED, s->n_stop);
+            WF_MAX_MASKED_STOPS, s->n_stop);
     s->sampling.n_stop_ids = (int32_t)s->n_stop;
     memcpy(s->sampling.stop_ids, s->stop, s->n_stop * sizeof *s->stop);
     return WF_OK;

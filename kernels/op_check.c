@@ -131,9 +131,9 @@ static wf_status check_kv(const char *op, const wf_batch *b, const wf_kv *kv, in
     if (kv->page_tokens < 1 || kv->n_kv_heads < 1 || n_heads < 1 || n_heads % kv->n_kv_heads != 0)
         return wf_fail(WF_INTERNAL, "%s: %d heads over %d KV heads in pages of %d tokens", op,
                        n_heads, kv->n_kv_heads, kv->page_tokens);
-    if (kv->head_dim < 8 || kv->head_dim > 256 || kv->head_dim % 8 != 0)
-        return wf_fail(WF_INTERNAL, "%s: head_dim %d is not a multiple of 8 up to 256", op,
-                       kv->head_dim);
+    if (kv->head_dim < 1 || kv->head_dim > WF_MAX_HEAD_DIM)
+        return wf_fail(WF_INTERNAL, "%s: head_dim %d is not in 1 to %d", op, kv->head_dim,
+                       WF_MAX_HEAD_DIM);
     return check_batch(op, b);
 }
 

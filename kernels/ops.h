@@ -155,6 +155,9 @@ typedef struct wf_kv_copy_args {
     const int32_t *from, *to; // [n_pages]; the two sets are disjoint
 } wf_kv_copy_args;
 
+// Tokens that a row can hold back until it has min_tokens.
+#define WF_MAX_MASKED_STOPS 8
+
 // How one row is sampled; row-indexed on the device. Names and meanings are vLLM's SamplingParams.
 typedef struct wf_row_sampling {
     uint64_t rng_key; // hash of the row's seed and sample, or of (job seed, shard_uid, row, sample)
@@ -163,10 +166,10 @@ typedef struct wf_row_sampling {
     int32_t top_k; // <= 0: all
     float repetition_penalty, presence_penalty, frequency_penalty;
     int32_t prompt_len;
-    int32_t min_tokens;  // stop_ids are masked until that many are generated
-    int32_t n_stop_ids;  // used entries of stop_ids
-    int32_t stop_ids[8]; // EOS and stop tokens, for min_tokens only
-    int32_t pad_;        // keeps the size a multiple of 8
+    int32_t min_tokens;                    // stop_ids are masked until that many are generated
+    int32_t n_stop_ids;                    // used entries of stop_ids
+    int32_t stop_ids[WF_MAX_MASKED_STOPS]; // EOS and stop tokens, for min_tokens only
+    int32_t pad_;                          // keeps the size a multiple of 8
 } wf_row_sampling;
 
 // counts[row][id]: bit 15 set when id is in the row's prompt, low bits count generated ids. Counts

@@ -78,6 +78,9 @@ static inline wf_matrix wf_matrix_head(wf_matrix m, int64_t n_rows)
     return m;
 }
 
+// The largest head that attention takes, on every back end; 64, 128 and 256 are the fast sizes.
+#define WF_MAX_HEAD_DIM 256
+
 // A KV cache of one layer: pages of page_tokens tokens, each head's page one contiguous tile.
 //
 //   base + page * page_stride + (0: K | kv_stride: V) + kv_head * head_stride + token * head_dim

@@ -9,19 +9,16 @@
 #include "io/base/log.h"
 #include "io/base/parse.h"
 #include "io/base/text.h"
-#include "io/shard/reader.h"
-#include "jobs/spec/inputs.h"
 #include "jobs/spec/jobspec.h"
 #include "jobs/spec/plan.h"
 #include "jobs/spec/plan_model.h"
 #include "launcher/bringup/device_look.h"
 #include "launcher/commands.h"
 #include "launcher/jobfile.h"
+#include "launcher/plan_rows.h"
 #include "launcher/text_job.h"
 
 #define GIB ((double)(1 << 30))
-
-enum { SAMPLE_ROWS = 1000 }; // of each shard, for the mean length of a request
 
 const wf_cli_option wf_plan_options[] = {
     {"set", 's', "KEY=VALUE", "sets a key of the job file; may be repeated"},
@@ -32,62 +29,11 @@ const wf_cli_option wf_plan_options[] = {
     {NULL, 0, NULL, NULL},
 };
 
-// What the shards hold, from their headers and a sample of their rows.
-typedef struct {
-    uint64_t n_rows, n_prompt_tokens;
-    double mean_tokens; // prompt + max_new_tokens of the sampled rows
-    uint64_t n_sampled;
-    uint32_t sampling_columns;
-} stream_facts;
-
 // How many ranks on how many nodes, and why.
 typedef struct {
     int n_ranks, n_nodes, n_devices;
     const char *why;
 } extent;
-
-// ---- shards -------------------------------------------------------------------------------------
-
-static wf_status sample_rows(wf_reader *reader, const char *path, const wf_shard_info *info,
-                             stream_facts *facts)
-{
-    const wf_reader_batch *batch = NULL;
-    uint32_t n = info->n_rows < SAMPLE_ROWS ? (uint32_t)info->n_rows : SAMPLE_ROWS;
-    if (n == 0) return WF_OK;
-    WF_TRY(wf_reader_submit(reader, &(wf_reader_read){.path = path, .n = n}));
-    WF_TRY(wf_reader_wait(reader, -1, &batch));
-    if (!batch) return wf_fail(WF_INTERNAL, "%s: reading was interrupted", path);
-    wf_status st = batch->status;
-    if (st != WF_OK) wf_fail(st, "%s", batch->error);
-    for (uint32_t i = 0; i < batch->n_rows; i++) {
-        if (batch->rows[i].status != WF_OK) continue;
-        double tokens = (double)batch->rows[i].n_prompt + (double)batch->rows[i].max_new_tokens;
-        facts->n_sampled++;
-        facts->mean_tokens += (tokens - facts->mean_tokens) / (double)facts->n_sampled;
-    }
-    wf_reader_release(reader, batch);
-    return st;
-}
-
-static wf_status facts_collect(const wf_jobspec *spec, stream_facts *facts)
-{
-    wf_reader *reader = NULL;
-    wf_shard_info info;
-    WF_TRY(wf_reader_start(&(wf_reader_config){0}, &reader));
-    wf_status st = WF_OK;
-    for (size_t i = 0; i < spec->requests.n && st == WF_OK; i++) {
-        if (wf_text_job_waits(spec, i)) continue;
-        st = wf_reader_open(reader, spec->shards.item[i], &info);
-        if (st == WF_OK) st = wf_inputs_check_arrivals(spec, spec->shards.item[i], &info);
-        if (st != WF_OK) break;
-        facts->n_rows += info.n_rows;
-        facts->n_prompt_tokens += info.n_prompt_tokens;
-        facts->sampling_columns |= info.sampling_columns;
-        st = sample_rows(reader, spec->shards.item[i], &info, facts);
-    }
-    wf_reader_close(&reader);
-    return st;
-}
 
 // ---- device -------------------------------------------------------------------------------------
 
@@ -240,120 +186,126 @@ static void print_memory(const wf_plan_memory *m, const wf_plan_kv *kv, wf_dtype
            wf_dtype_name(kv_dtype));
 }
 
-static void print_requests(const wf_jobspec *spec, const stream_facts *f, const wf_plan *plan,
+// Rows that a run would find and fail.
+static void print_refused(const wf_plan_rows *rows)
+{
+    for (int i = 0; i < rows->n_refused; i++) {
+        const wf_plan_refused *of = &rows->refused[i];
+        printf("  %-9s %" PRIu64 " row%s would fail; the first: %s\n", i ? "" : "refused", of->n,
+               WF_S(of->n), of->first);
+    }
+}
+
+static void print_requests(const wf_jobspec *spec, const wf_plan_rows *rows, const wf_plan *plan,
                            const wf_plan_kv *kv)
 {
-    uint64_t fit = wf_plan_concurrency(kv, spec->engine.page_tokens, f->mean_tokens);
-    uint64_t rows = (uint64_t)spec->engine.max_rows;
-    size_t n_read = spec->requests.n - wf_text_job_waiting(spec);
-    printf("requests  %" PRIu64 " in %zu shard%s, %" PRIu64 " prompt token%s\n", f->n_rows, n_read,
-           WF_S(n_read), f->n_prompt_tokens, WF_S(f->n_prompt_tokens));
-    if (n_read < spec->requests.n)
+    uint64_t fit = wf_plan_concurrency(kv, spec->engine.page_tokens, rows->mean_tokens);
+    uint64_t most = (uint64_t)spec->engine.max_rows;
+    size_t n_shards = spec->requests.n - wf_text_job_waiting(spec);
+    printf("requests  %" PRIu64 " in %zu shard%s, %" PRIu64 " prompt token%s\n", rows->n_rows,
+           n_shards, WF_S(n_shards), rows->n_prompt_tokens, WF_S(rows->n_prompt_tokens));
+    if (n_shards < spec->requests.n)
         printf("  text      %zu prompts file%s, which the run will encode\n",
-               spec->requests.n - n_read, WF_S(spec->requests.n - n_read));
-    if (f->n_sampled == 0) return;
+               spec->requests.n - n_shards, WF_S(spec->requests.n - n_shards));
+    if (rows->n_read == 0) return;
+    uint64_t once = fit < most ? fit : most;
     printf("  mean      %.0f tokens (prompt + most to generate, of the first %" PRIu64 " row%s)\n",
-           f->mean_tokens, f->n_sampled, WF_S(f->n_sampled));
+           rows->mean_tokens, rows->n_read, WF_S(rows->n_read));
     printf("  at once   %" PRIu64 " per group, %" PRIu64 " in all (KV holds %" PRIu64
            ", engine.max_rows %" PRIu64 ")\n",
-           fit < rows ? fit : rows, (fit < rows ? fit : rows) * (uint64_t)plan->n_groups, fit,
-           rows);
+           once, once * (uint64_t)plan->n_groups, fit, most);
+    print_refused(rows);
 }
 
 // ---- all together -------------------------------------------------------------------------------
 
-// A shard may ask for what the job does not: penalties and logprobs take memory.
-static wf_plan_needs needs_of(const wf_jobspec *spec, const stream_facts *facts)
-{
-    const uint32_t penalties = 1u << WF_SAMPLING_repetition_penalty |
-                               1u << WF_SAMPLING_presence_penalty |
-                               1u << WF_SAMPLING_frequency_penalty;
-    wf_plan_needs needs = wf_plan_needs_of(&spec->sampling);
-    if (facts->sampling_columns & penalties) needs.penalties = true;
-    if (facts->sampling_columns & 1u << WF_SAMPLING_logprobs) needs.n_top = 20;
-    return needs;
-}
-
-// With its weights where a run would read them; a plan is made without them as well.
-static wf_status model_open(const wf_jobspec *spec, wf_hf_folder **out)
-{
-    if (spec->model.weights == WF_SPEC_WEIGHTS_FILE) {
-        if (wf_hf_folder_open(spec->model.path, true, out) == WF_OK) return WF_OK;
-        wf_warn("a run would not start: %s", wf_error());
-    }
-    return wf_hf_folder_open(spec->model.path, false, out);
-}
-
-static wf_status model_read(const wf_jobspec *spec, wf_arch *arch)
+// A plan is made where the weights are not, too: what is missing is said at once, and the answer is
+// no in the end.
+static wf_status model_read(const wf_jobspec *spec, wf_inputs_model *model, wf_status *missing)
 {
     wf_hf_folder *folder = NULL;
-    WF_TRY(model_open(spec, &folder));
-    wf_status st = wf_arch_read(folder, spec->model.trust_config, arch);
-    if (st == WF_OK) st = wf_arch_check_tp(arch, spec->parallel.tensor);
-    if (st == WF_OK && spec->engine.max_context > arch->max_context) {
-        st = wf_fail(WF_CONFIG, "engine.max_context: %d is beyond the model's %d",
-                     spec->engine.max_context, arch->max_context);
+    wf_status st = wf_inputs_model_open(spec, &folder, model);
+    *missing = WF_OK;
+    if (st == WF_NO_INPUT) {
+        *missing = st;
+        wf_warn("%s", wf_error());
+        WF_TRY(wf_hf_folder_open(spec->model.path, false, &folder));
+        st = wf_arch_read(folder, spec->model.trust_config, &model->arch);
+        if (st == WF_OK) st = wf_arch_check_tp(&model->arch, spec->parallel.tensor);
+        if (st == WF_OK) st = wf_inputs_check_tokens(spec, &model->arch);
     }
     wf_hf_folder_close(&folder);
     return st;
 }
 
-static void print_head(const wf_jobspec *spec, const wf_arch *arch, const wf_backend_info *info)
+// As a run would end.
+static wf_status answer(const wf_jobspec *spec, const wf_plan_rows *rows, wf_status missing)
 {
-    printf("job       %s\nmodel     %s (%s, %d layers, %s)\nback end  %s: %s\n", spec->job,
-           spec->model.path, arch->family->name, arch->n_layers,
-           wf_dtype_name(info->numerics.weight), info->name, info->device);
-    print_devices(info->host_memory);
+    uint64_t n = 0;
+    for (int i = 0; i < rows->n_refused; i++)
+        n += rows->refused[i].n;
+    if (missing != WF_OK)
+        return wf_fail(missing, "%s: a run would not start: the weights are not there",
+                       spec->model.path);
+    if (n == 0 || !spec->slurm.fail_on_row_errors) return WF_OK;
+    return wf_fail(WF_FAILED_ROWS, "%" PRIu64 " of %" PRIu64 " rows would fail", n, rows->n_read);
 }
 
-static wf_status plan_print(const wf_cli *cli, const wf_jobspec *spec)
-{
-    stream_facts facts = {0};
-    wf_backend_info info = {0};
-    wf_arch arch;
-    wf_plan *plan = NULL;
-    extent e = {0};
+// Everything that is asked before the first line is printed.
+typedef struct {
+    wf_inputs_model model;
+    wf_plan_rows rows;
+    wf_status missing; // weights that are not here
+    wf_backend_info info;
+    extent e;
+    wf_plan *plan;
     wf_plan_memory memory;
+} answers;
+
+static wf_status ask(const wf_cli *cli, const wf_jobspec *spec, answers *a)
+{
+    WF_TRY(model_read(spec, &a->model, &a->missing));
+    WF_TRY(wf_plan_rows_read(spec, &a->model.arch, &a->rows)); // before back ends start threads
+    WF_TRY(wf_cli_has(cli, "device-memory") ? device_imagine(cli, &a->info)
+                                            : device_ask(spec, &a->info));
+    WF_TRY(wf_plan_numerics(spec, &a->model.arch, a->info.name, &a->info.numerics));
+    WF_TRY(size_option(cli, "memory", &a->info.free_bytes));
+    WF_TRY(extent_of(cli, spec, a->info.host_memory, &a->e));
+    WF_TRY(placement_make(&a->e, spec, &a->plan));
+    wf_plan_device device = {.free_bytes = a->info.free_bytes,
+                             .n_sharing = n_sharing(a->plan, a->info.host_memory),
+                             .host = a->info.host_memory,
+                             .num = a->info.numerics};
+    return wf_plan_model_memory(spec, &a->model.arch, &device, &a->rows.needs, &a->memory);
+}
+
+static wf_status plan_print(const wf_jobspec *spec, const answers *a)
+{
     wf_plan_kv kv;
     char remarks[320];
-    WF_TRY(facts_collect(spec, &facts)); // forks: before back ends start threads
-    WF_TRY(model_read(spec, &arch));
-    WF_TRY(wf_cli_has(cli, "device-memory") ? device_imagine(cli, &info) : device_ask(spec, &info));
-    WF_TRY(wf_plan_numerics(spec, &arch, info.name, &info.numerics));
-    WF_TRY(size_option(cli, "memory", &info.free_bytes));
-    WF_TRY(extent_of(cli, spec, info.host_memory, &e));
-    WF_TRY(placement_make(&e, spec, &plan));
-
-    wf_plan_device device = {.free_bytes = info.free_bytes,
-                             .n_sharing = n_sharing(plan, info.host_memory),
-                             .host = info.host_memory,
-                             .num = info.numerics};
-    wf_plan_needs needs = needs_of(spec, &facts);
-    wf_status st = wf_plan_model_memory(spec, &arch, &device, &needs, &memory);
-    if (st != WF_OK) {
-        wf_plan_destroy(&plan);
-        return st;
-    }
-    print_head(spec, &arch, &info);
-    printf("placement %d rank%s on %d node%s (%s)\n", e.n_ranks, WF_S(e.n_ranks), e.n_nodes,
-           WF_S(e.n_nodes), e.why);
-    print_groups(plan);
-    if (wf_plan_model_remarks(spec, &arch, remarks, sizeof remarks)[0])
+    printf("job       %s\nmodel     %s (%s, %d layers, %s)\nback end  %s: %s\n", spec->job,
+           spec->model.path, a->model.arch.family->name, a->model.arch.n_layers,
+           wf_dtype_name(a->info.numerics.weight), a->info.name, a->info.device);
+    print_devices(a->info.host_memory);
+    printf("placement %d rank%s on %d node%s (%s)\n", a->e.n_ranks, WF_S(a->e.n_ranks),
+           a->e.n_nodes, WF_S(a->e.n_nodes), a->e.why);
+    print_groups(a->plan);
+    if (wf_plan_model_remarks(spec, &a->model.arch, remarks, sizeof remarks)[0])
         printf("  note: %s\n", remarks);
-    st = wf_plan_kv_capacity(&memory, &kv);
-    if (st == WF_OK) {
-        print_memory(&memory, &kv, info.numerics.kv);
-        print_requests(spec, &facts, plan, &kv);
-    }
-    wf_plan_destroy(&plan);
-    return st;
+    WF_TRY(wf_plan_kv_capacity(&a->memory, &kv));
+    print_memory(&a->memory, &kv, a->info.numerics.kv);
+    print_requests(spec, &a->rows, a->plan, &kv);
+    return answer(spec, &a->rows, a->missing);
 }
 
 wf_status wf_cmd_plan(const wf_cli *cli)
 {
     wf_jobspec *spec = NULL;
+    answers a = {0};
     WF_TRY(wf_jobfile_load(cli, true, &spec));
-    wf_status st = plan_print(cli, spec);
+    wf_status st = ask(cli, spec, &a);
+    if (st == WF_OK) st = plan_print(spec, &a);
+    wf_plan_destroy(&a.plan);
     wf_jobspec_destroy(&spec);
     return st;
 }

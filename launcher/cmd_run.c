@@ -164,7 +164,7 @@ static wf_status spec_load(job_run *run)
 static wf_status split_check(job_run *run)
 {
     bool speaks = run->world->rank == 0 && !run->part.is_one;
-    return wf_world_agree(run->world, speaks ? wf_inputs_split_check(run->spec) : WF_OK);
+    return wf_world_agree(run->world, speaks ? wf_inputs_model_check(run->spec) : WF_OK);
 }
 
 static wf_status placement_make(job_run *run)

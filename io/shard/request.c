@@ -45,11 +45,15 @@ static wf_status check_range(const char *name, double value, double least, doubl
 
 static wf_status check_sampling(const wf_request *r)
 {
+// A bound is as good as the column holds it: 1e-6 as a float is less than 1e-6.
+#define BOUND(type, bound)                                                                         \
+    _Generic((type){0}, float: (double)(float)(bound), default: (double)(bound))
 #define CHECK(field, type, kind, def, lo, hi)                                                      \
     if (r->sampling_set & 1u << WF_SAMPLING_##field)                                               \
-        WF_TRY(check_range(#field, (double)r->sampling.field, lo, hi));
+        WF_TRY(check_range(#field, (double)r->sampling.field, BOUND(type, lo), BOUND(type, hi)));
     WF_SAMPLING_TABLE(CHECK)
 #undef CHECK
+#undef BOUND
     bool has_least = r->sampling_set & 1u << WF_SAMPLING_min_tokens;
     if (has_least && r->sampling.min_tokens > r->max_new_tokens) {
         return wf_fail(WF_REQ_SAMPLING, "min_tokens is %" PRIu32 ", above max_new_tokens %" PRIu32,

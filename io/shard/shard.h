@@ -20,11 +20,13 @@ typedef struct wf_shard_info {
     char uid[WF_HASH128_HEX]; // as stored when it was written
     uint64_t n_rows;
     uint64_t n_prompt_tokens;
-    uint64_t n_new_tokens;     // the most that its rows may generate, one sample each
-    uint64_t n_own;            // rows that say how many samples they want
-    uint64_t n_own_samples;    // those samples; one where the number is nonsense
-    int64_t vocab_size;        // the token ids were drawn below this
-    uint32_t sampling_columns; // bits as in wf_request.sampling_set
+    uint64_t n_new_tokens;       // the most that its rows may generate, one sample each
+    uint32_t least_new_tokens;   // the least that any row asks for at most; 0: no row asks for any
+    uint64_t i_least_new_tokens; // the first such row
+    uint64_t n_own;              // rows that say how many samples they want
+    uint64_t n_own_samples;      // those samples; one where the number is nonsense
+    int64_t vocab_size;          // the token ids were drawn below this
+    uint32_t sampling_columns;   // bits as in wf_request.sampling_set
     bool has_stop, has_meta;
     int64_t first_arrival_ns, last_arrival_ns; // of usable rows; 0 when there are none
     uint64_t n_bad_arrivals, n_repeated_ids;   // rows that will fail for it

@@ -66,8 +66,14 @@ static wf_status scan_new_tokens(wf_shard *s, uint32_t *block)
     for (uint64_t at = 0; at < s->info.n_rows; at += BLOCK) {
         size_t n = s->info.n_rows - at < BLOCK ? (size_t)(s->info.n_rows - at) : BLOCK;
         WF_TRY(wf_h5_dataset_read(s->column[WF_COLUMN_max_new_tokens], at, n, block));
-        for (size_t i = 0; i < n; i++)
+        for (size_t i = 0; i < n; i++) {
             s->info.n_new_tokens += block[i];
+            if (block[i] == 0 ||
+                (s->info.least_new_tokens > 0 && block[i] >= s->info.least_new_tokens))
+                continue;
+            s->info.least_new_tokens = block[i];
+            s->info.i_least_new_tokens = at + i;
+        }
     }
     return WF_OK;
 }

@@ -10,13 +10,12 @@
 
 wf_status wf_runner_open_model(wf_runner *r)
 {
-    bool random = r->spec->model.weights == WF_SPEC_WEIGHTS_RANDOM;
     char remarks[320];
-    WF_TRY(wf_hf_folder_open(r->spec->model.path, !random, &r->model_folder));
-    WF_TRY(wf_arch_read(r->model_folder, r->spec->model.trust_config, &r->arch));
+    wf_inputs_model model;
+    WF_TRY(wf_inputs_model_open(r->spec, &r->model_folder, &model));
+    r->arch = model.arch;
     r->numerics =
         wf_model_resolve_numerics(&r->arch, r->spec->model.dtype, r->spec->model.kv_dtype);
-    WF_TRY(wf_arch_check_tp(&r->arch, r->spec->parallel.tensor));
     if (r->c->world->rank != 0) return WF_OK;
     if (wf_plan_model_remarks(r->spec, &r->arch, remarks, sizeof remarks)[0])
         wf_warn("%s", remarks);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "engine/model.h"
+#include "engine/model_check.h"
 #include "io/base/arena.h"
 #include "io/base/clock.h"
 #include "io/base/log.h"
@@ -42,11 +43,25 @@ wf_status wf_inputs_check_arrivals(const wf_jobspec *spec, const char *path,
                    path, info->n_rows);
 }
 
+// Rows without a least number of tokens of their own have the job's.
+static wf_status check_least(const wf_jobspec *spec, const char *path, const wf_shard_info *info)
+{
+    bool own = info->sampling_columns & 1u << WF_SAMPLING_min_tokens;
+    if (own || info->least_new_tokens == 0 || spec->sampling.min_tokens <= info->least_new_tokens)
+        return WF_OK;
+    return wf_fail(WF_CONFIG,
+                   "sampling.min_tokens: %u is above max_new_tokens %u of %s, row %" PRIu64
+                   ": lower it, or give the rows a column of their own",
+                   spec->sampling.min_tokens, info->least_new_tokens, path,
+                   info->i_least_new_tokens);
+}
+
 static wf_status open_one(const wf_jobspec *spec, wf_reader *reader, wf_inputs *in, size_t i)
 {
     const char *path = spec->shards.item[i];
     WF_TRY(wf_reader_open(reader, path, &in->info[i]));
     WF_TRY(wf_inputs_check_arrivals(spec, path, &in->info[i]));
+    WF_TRY(check_least(spec, path, &in->info[i]));
     in->shard[i] = (wf_result_shard){in->info[i].uid, path, in->info[i].n_rows};
     in->uids[i] = in->info[i].uid;
     in->many_samples[i] =
@@ -84,29 +99,56 @@ void wf_inputs_close(wf_inputs *in)
     *in = (wf_inputs){0};
 }
 
-wf_status wf_inputs_model_look(const wf_jobspec *spec, wf_inputs_model *out)
+wf_status wf_inputs_check_tokens(const wf_jobspec *spec, const wf_arch *arch)
+{
+    const wf_option_i32s *stop = &spec->stop_token_ids;
+    for (size_t i = 0; i < stop->n; i++)
+        if (stop->item[i] >= arch->n_vocab)
+            return wf_fail(WF_CONFIG,
+                           "sampling.stop_token_ids: %d is outside the model's vocabulary of %d",
+                           stop->item[i], arch->n_vocab);
+    size_t n_ends = stop->n + (spec->sampling.ignore_eos ? 0 : (size_t)arch->n_eos);
+    if (spec->sampling.min_tokens > 0 && n_ends > WF_MAX_MASKED_STOPS)
+        return wf_fail(WF_CONFIG,
+                       "sampling.min_tokens: can hold back at most %d stop tokens, the model's %d "
+                       "that end a text included; there are %zu",
+                       WF_MAX_MASKED_STOPS, arch->n_eos, n_ends);
+    if (spec->engine.max_context > arch->max_context)
+        return wf_fail(WF_CONFIG, "engine.max_context: %d is beyond the model's %d",
+                       spec->engine.max_context, arch->max_context);
+    return WF_OK;
+}
+
+wf_status wf_inputs_model_open(const wf_jobspec *spec, wf_hf_folder **folder, wf_inputs_model *out)
 {
     bool random = spec->model.weights == WF_SPEC_WEIGHTS_RANDOM;
-    wf_hf_folder *folder = NULL;
-    WF_TRY(wf_hf_folder_open(spec->model.path, !random, &folder));
-    wf_status st = wf_arch_read(folder, spec->model.trust_config, &out->arch);
+    WF_TRY(wf_hf_folder_open(spec->model.path, !random, folder));
+    wf_status st = wf_arch_read(*folder, spec->model.trust_config, &out->arch);
     if (st == WF_OK) st = wf_arch_check_tp(&out->arch, spec->parallel.tensor);
-    if (st == WF_OK) st = wf_hf_folder_identity(folder, out->identity);
+    if (st == WF_OK && !random) st = wf_model_check(&out->arch, *folder);
+    if (st == WF_OK) st = wf_inputs_check_tokens(spec, &out->arch);
     if (st == WF_OK)
         st = wf_plan_numerics(spec, &out->arch, wf_jobspec_backend(spec), &out->numerics);
+    if (st != WF_OK) wf_hf_folder_close(folder);
+    return st;
+}
+
+wf_status wf_inputs_model_look(const wf_jobspec *spec, wf_inputs_model *out)
+{
+    wf_hf_folder *folder = NULL;
+    WF_TRY(wf_inputs_model_open(spec, &folder, out));
+    wf_status st = wf_hf_folder_identity(folder, out->identity);
     wf_hf_folder_close(&folder);
     return st;
 }
 
-wf_status wf_inputs_split_check(const wf_jobspec *spec)
+wf_status wf_inputs_model_check(const wf_jobspec *spec)
 {
     wf_hf_folder *folder = NULL;
-    wf_arch arch;
-    WF_TRY(wf_hf_folder_open(spec->model.path, false, &folder));
-    wf_status st = wf_arch_read(folder, spec->model.trust_config, &arch);
-    if (st == WF_OK) st = wf_arch_check_tp(&arch, spec->parallel.tensor);
+    wf_inputs_model model;
+    WF_TRY(wf_inputs_model_open(spec, &folder, &model));
     wf_hf_folder_close(&folder);
-    return st;
+    return WF_OK;
 }
 
 int64_t wf_inputs_rows(const wf_inputs *in)

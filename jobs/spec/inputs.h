@@ -33,12 +33,22 @@ typedef struct wf_inputs_model {
     char identity[WF_HF_IDENTITY_MAX];
 } wf_inputs_model;
 
-// Checks that the model can be split as the job asks, too. As wf_hf_folder_open, wf_arch_read,
-// wf_arch_check_tp and, where the job names its back end, wf_backend_numerics.
+// Opens the model's folder, with its weights unless they are random, and checks what can be checked
+// without reading weights: configuration, split over ranks, tensors there with type and shape, and
+// what the job says of tokens. Fills `out` but for the identity. The folder is the caller's. As
+// wf_hf_folder_open, wf_arch_read, wf_arch_check_tp, wf_model_check and, where the job
+// names its back end, wf_backend_numerics; WF_CONFIG.
+wf_status wf_inputs_model_open(const wf_jobspec *spec, wf_hf_folder **folder, wf_inputs_model *out);
+
+// The same with the identity, and the folder closed.
 wf_status wf_inputs_model_look(const wf_jobspec *spec, wf_inputs_model *out);
 
-// Reads the model's configuration alone: whether the model can be split as the job asks.
-wf_status wf_inputs_split_check(const wf_jobspec *spec);
+// The same for the answer alone.
+wf_status wf_inputs_model_check(const wf_jobspec *spec);
+
+// What the job says of tokens, held against the model: stop tokens inside the vocabulary, no more
+// of them than min_tokens can hold back, a context that the model has. WF_CONFIG.
+wf_status wf_inputs_check_tokens(const wf_jobspec *spec, const wf_arch *arch);
 
 // A replay of rows that say no times would be an offline job under another name: WF_CONFIG.
 wf_status wf_inputs_check_arrivals(const wf_jobspec *spec, const char *path,

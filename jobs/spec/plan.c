@@ -283,6 +283,18 @@ static wf_status memory_left(const wf_plan_memory *m, uint64_t *out)
     return WF_OK;
 }
 
+static wf_status check_slots(const wf_plan_memory *m, uint64_t n_pages, uint64_t page_bytes)
+{
+    uint64_t want = (uint64_t)m->n_slots * (uint64_t)m->slot_pages;
+    if (n_pages >= want) return WF_OK;
+    return wf_fail(WF_CONFIG,
+                   "engine.reorder: copy needs %d slots of %d tokens, %.3f GiB of KV memory, and "
+                   "there are %.3f GiB: lower engine.max_rows or engine.slot_tokens, or raise "
+                   "engine.kv_memory",
+                   m->n_slots, m->slot_pages * m->page_tokens, (double)(want * page_bytes) / GIB,
+                   (double)(n_pages * page_bytes) / GIB);
+}
+
 wf_status wf_plan_kv_capacity(const wf_plan_memory *m, wf_plan_kv *out)
 {
     uint64_t left = 0;
@@ -303,6 +315,7 @@ wf_status wf_plan_kv_capacity(const wf_plan_memory *m, wf_plan_kv *out)
                        "raise it, lower engine.page_tokens or raise parallel.tensor",
                        (double)bytes / GIB, m->page_tokens, (double)page_bytes / (1 << 20));
     }
+    WF_TRY(check_slots(m, n_pages, page_bytes));
     *out = (wf_plan_kv){.bytes = n_pages * page_bytes,
                         .n_pages = n_pages,
                         .n_tokens = n_pages * (uint64_t)m->page_tokens};

@@ -64,6 +64,7 @@ typedef struct wf_plan_memory {
     double kv_share;          // of what is free after weights and workspace; 0: kv_bytes
     uint64_t kv_bytes;
     int page_tokens;
+    int n_slots, slot_pages; // of reorder: copy: all of them must fit; 0: no slots
 } wf_plan_memory;
 
 typedef struct wf_plan_kv {
@@ -73,7 +74,7 @@ typedef struct wf_plan_kv {
 } wf_plan_kv;
 
 // KV memory of a rank, and so of its group (all its ranks hold the same tokens, each its heads).
-// WF_CONFIG when weights and workspace do not fit, or not one page is left.
+// WF_CONFIG when weights and workspace do not fit, when not one page is left, or not all slots fit.
 wf_status wf_plan_kv_capacity(const wf_plan_memory *memory, wf_plan_kv *out);
 
 // The parts beside KV as text, "139.7 GiB free, weights 14.96, workspace 1.13, ...". Returns text.

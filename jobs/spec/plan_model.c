@@ -92,6 +92,8 @@ wf_status wf_plan_model_memory(const wf_jobspec *spec, const wf_arch *arch,
         .kv_share = spec->engine.kv_memory.share,
         .kv_bytes = (uint64_t)spec->engine.kv_memory.bytes,
         .page_tokens = spec->engine.page_tokens,
+        .n_slots = limits.forward.max_rows,
+        .slot_pages = limits.forward.slot_pages,
     };
     if (out->kv_share > 0 || out->kv_bytes > 0) return WF_OK;
     if (!device->host || (double)left_of(out) * AUTO_SHARE < (double)AUTO_HOST_BYTES)

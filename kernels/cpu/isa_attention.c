@@ -22,7 +22,7 @@
 
 #define TILE     WF_ATTENTION_TILE
 #define MAX_ROWS WF_ATTENTION_ROWS
-#define MAX_DIM  256
+#define MAX_DIM  WF_MAX_HEAD_DIM
 
 // A task's memory: it lies in the thread's scratch.
 typedef struct work {

@@ -459,7 +459,7 @@ static void sizes_beyond_the_files(void **state)
     static const struct {
         const char *sizes, *says;
     } rows[] = {
-        {"\"hidden_size\":1000000,\"intermediate_size\":8,\"num_attention_heads\":1000,"
+        {"\"hidden_size\":1000000,\"intermediate_size\":8,\"num_attention_heads\":4000,"
          "\"num_hidden_layers\":1,\"vocab_size\":6",
          "input_layernorm.weight: shape [4], expected [1000000]"},
         {"\"hidden_size\":4,\"intermediate_size\":1000000,\"num_attention_heads\":2,"

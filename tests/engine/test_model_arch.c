@@ -175,7 +175,12 @@ static void refused(void **state)
         {"{\"model_type\":\"llama\"}", "vocab_size: missing"}, // the same message goes on
         {LLAMA(",\"num_key_value_heads\":3"), "8 heads do not divide by 3 key/value heads"},
         {LLAMA(",\"head_dim\":7"), "head_dim 7: must be even"},
-        {LLAMA(",\"head_dim\":0"), "head_dim: 0 is outside 1 to 1024"},
+        {LLAMA(",\"head_dim\":512"), "head_dim: 512 is outside 1 to 256"},
+        {"{\"model_type\":\"llama\",\"hidden_size\":4096,\"intermediate_size\":96,"
+         "\"max_position_embeddings\":512,\"num_attention_heads\":8,\"num_hidden_layers\":2,"
+         "\"vocab_size\":261}",
+         "head_dim 512: must be even, at least 2 and at most 256"},
+        {LLAMA(",\"head_dim\":0"), "head_dim: 0 is outside 1 to 256"},
         {LLAMA(",\"hidden_act\":\"gelu\""), "hidden_act: 'gelu' is not an activation"},
         {"{\"model_type\":\"gpt_neox\",\"hidden_act\":\"relu\"," SIZES "}",
          "hidden_act: 'relu' is not an activation that gpt_neox models can have here (gelu, "

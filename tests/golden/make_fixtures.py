@@ -217,6 +217,10 @@ FIXTURES = {
         torch.float16, 1,
     ),
     "llama-rope-parameters": (llama_rope_parameters(), torch.bfloat16, 1),
+    # Heads of a size that no vector divides (OpenLLaMA 3B has it).
+    "llama-head100": (
+        llama(hidden_size=32, head_dim=100, vocab_size=260, torch_dtype="bfloat16"),
+        torch.bfloat16, 1),
     # Says that the head is the embedding table, and holds a head: transformers uses it.
     "llama-two-heads": (
         llama(num_attention_heads=8, vocab_size=260, torch_dtype="bfloat16"), torch.bfloat16, 1),

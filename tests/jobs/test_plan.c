@@ -205,6 +205,12 @@ static void test_kv_capacity(void **state)
     assert_ok(wf_plan_kv_capacity(&m, &kv));
     assert_int_equal(kv.n_pages, 1);
 
+    m.n_slots = 3; // of reorder: copy
+    m.slot_pages = 2;
+    assert_int_equal(wf_plan_kv_capacity(&m, &kv), WF_CONFIG);
+    assert_contains(wf_error(), "copy needs 3 slots of 128 tokens");
+    m.n_slots = m.slot_pages = 0;
+
     m.kv_bytes = 65535;
     assert_int_equal(wf_plan_kv_capacity(&m, &kv), WF_CONFIG);
     assert_contains(wf_error(), "hold not one page of 64 tokens");
