@@ -8,6 +8,7 @@
 #include "engine/model_parts.h"
 #include "io/base/arena.h"
 #include "io/base/text.h"
+#include "io/weights/hf_stranger.h"
 
 typedef struct checker {
     const wf_arch *arch;
@@ -98,10 +99,26 @@ static wf_status check_unused(const checker *c)
     return WF_OK;
 }
 
+// Codes and scales in the place of weights, where config.json does not say so.
+static wf_status check_strangers(const wf_hf_folder *folder)
+{
+    for (size_t i = 0; i < wf_hf_folder_count(folder); i++) {
+        wf_hf_tensor t = wf_hf_folder_at(folder, i);
+        const char *is = wf_hf_strange_tensor(t.tensor->name);
+        if (is)
+            return wf_fail(WF_DATA,
+                           "%s: %s: this is %s, although config.json does not say so; it is not "
+                           "read here, use the float checkpoint",
+                           wf_safetensors_path(t.file), t.tensor->name, is);
+    }
+    return WF_OK;
+}
+
 wf_status wf_model_check(const wf_arch *arch, const wf_hf_folder *folder)
 {
     wf_status st = WF_OK;
     checker c = {.arch = arch, .folder = folder};
+    WF_TRY(check_strangers(folder));
     WF_TRY(wf_alloc(wf_hf_folder_count(folder), 1, &c.used));
     for (int32_t i = 0; i < arch->n_layers && st == WF_OK; i++)
         st = check_place(&c, i);

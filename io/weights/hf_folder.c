@@ -12,6 +12,7 @@
 #include "io/base/arena.h"
 #include "io/base/hash.h"
 #include "io/base/text.h"
+#include "io/weights/hf_stranger.h"
 
 #define SINGLE_FILE "model.safetensors"
 #define INDEX_FILE  "model.safetensors.index.json"
@@ -77,6 +78,14 @@ static wf_status read_fd(int fd, const char *path, size_t max_bytes, document *d
     return WF_OK;
 }
 
+static wf_status is_pointer(const char *path)
+{
+    return wf_fail(WF_DATA,
+                   "%s: is a git-lfs pointer, not the file: run \"git lfs pull\" in its "
+                   "folder, or download it again",
+                   path);
+}
+
 // Reads and parses one document. One that is not there stays empty, and is an error if `needed`.
 static wf_status read_document(const wf_hf_folder *folder, const char *name, size_t max_bytes,
                                bool needed, document *doc)
@@ -88,12 +97,16 @@ static wf_status read_document(const wf_hf_folder *folder, const char *name, siz
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0 && errno == ENOENT && !needed) goto done;
     if (fd < 0) {
-        st = wf_fail_errno(WF_NO_INPUT,
-                           "%s: cannot be opened; %s must be a Hugging Face model "
-                           "folder",
-                           path, folder->path);
+        int why = errno;
+        const char *is = why == ENOENT ? wf_hf_stranger(folder->path) : NULL;
+        errno = why;
+        st = is ? wf_fail(WF_NO_INPUT, "%s: holds no %s: it is %s", folder->path, name, is)
+                : wf_fail_errno(WF_NO_INPUT,
+                                "%s: cannot be opened; %s must be a Hugging Face model folder",
+                                path, folder->path);
         goto done;
     }
+    if (wf_hf_is_lfs_pointer(path)) WF_TRY_TO(done, is_pointer(path));
     WF_TRY_TO(done, read_fd(fd, path, max_bytes, doc));
     WF_TRY_TO(done, wf_json_parse(path, doc->text, doc->bytes, &limits, &doc->json));
     WF_TRY_TO(done, wf_json_read_object(wf_json_root(doc->json)));
@@ -113,7 +126,9 @@ static wf_status open_file(wf_hf_folder *folder, const char *name)
 {
     char *path;
     WF_TRY(path_of(folder, name, &path));
-    wf_status st = wf_safetensors_open(path, &folder->files[folder->n_files]);
+    wf_status st = wf_hf_is_lfs_pointer(path)
+                       ? is_pointer(path)
+                       : wf_safetensors_open(path, &folder->files[folder->n_files]);
     free(path);
     if (st == WF_OK) folder->n_files++;
     return st;
@@ -121,16 +136,8 @@ static wf_status open_file(wf_hf_folder *folder, const char *name)
 
 static wf_status no_weights(const wf_hf_folder *folder)
 {
-    static const char *const others[] = {"pytorch_model.bin", "pytorch_model.bin.index.json",
-                                         "model.gguf", "consolidated.00.pth"};
-    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
-        if (is_there(folder, others[i])) {
-            return wf_fail(WF_NO_INPUT,
-                           "%s: holds %s, only safetensors are read; convert it with "
-                           "save_pretrained(..., safe_serialization=True)",
-                           folder->path, others[i]);
-        }
-    }
+    const char *is = wf_hf_stranger(folder->path);
+    if (is) return wf_fail(WF_NO_INPUT, "%s: holds %s", folder->path, is);
     return wf_fail(WF_NO_INPUT,
                    "%s: neither " SINGLE_FILE " nor " INDEX_FILE " is there; "
                    "download the weights, or set model.weights: random",
@@ -252,6 +259,8 @@ static wf_status check_folder(const char *path)
     if (stat(path, &info) != 0)
         return wf_fail_errno(WF_NO_INPUT, "%s: the model's folder cannot be opened", path);
     if (S_ISDIR(info.st_mode)) return WF_OK;
+    const char *is = wf_hf_stranger(path);
+    if (is) return wf_fail(WF_NO_INPUT, "%s: is %s", path, is);
     return wf_fail(WF_NO_INPUT, "%s: is a file; name the folder that holds config.json", path);
 }
 

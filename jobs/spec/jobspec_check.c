@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "io/base/text.h"
+#include "io/weights/hf_stranger.h"
 #include "jobs/spec/prompts.h"
 
 static const char *word_of(const char *key, int64_t value)
@@ -139,9 +140,11 @@ static wf_status check_model(const wf_jobspec *spec, wf_options *o, int *n_missi
         return wf_options_complain(o, "model.path", "%s: no such folder", spec->model.path);
     }
     if (!S_ISDIR(st.st_mode)) {
+        const char *is = wf_hf_stranger(spec->model.path);
         return wf_options_complain(o, "model.path",
-                                   "%s: not a folder: give the folder with config.json",
-                                   spec->model.path);
+                                   "%s: not a folder%s%s: give the folder with "
+                                   "config.json",
+                                   spec->model.path, is ? ", but " : "", is ? is : "");
     }
     return WF_OK;
 }

@@ -1,6 +1,7 @@
 #include "tests/io/test_safetensors_file.h"
 
 #include "io/weights/hf_folder.h"
+#include "io/weights/hf_stranger.h"
 
 #include <sys/stat.h>
 
@@ -120,6 +121,52 @@ static void index_attacks(void **state)
     }
 }
 
+// What else people download is named for what it is.
+static void strangers(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *file, *text; // beside, or in place of, config.json
+        bool config;
+        wf_status st;
+        const char *says;
+    } rows[] = {
+        {"adapter_config.json", "{}", false, WF_NO_INPUT,
+         "holds no config.json: it is a LoRA adapter; merge it into its model first"},
+        {"adapter_model.safetensors", "", true, WF_NO_INPUT, "holds a LoRA adapter"},
+        {"llama-7b.Q4_K_M.gguf", "GGUF", false, WF_NO_INPUT, "it is a GGUF file (llama.cpp)"},
+        {"llama-7b.Q4_K_M.gguf", "GGUF", true, WF_NO_INPUT, "holds a GGUF file (llama.cpp)"},
+        {"params.json", "{}", false, WF_NO_INPUT, "it is the maker's own format"},
+        {"consolidated.00.pth", "PK", true, WF_NO_INPUT, "holds the maker's own format"},
+        {"model-00001-of-00002.safetensors", "", true, WF_NO_INPUT,
+         "without its model.safetensors.index.json"},
+        {"model.safetensors", "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n",
+         true, WF_DATA,
+         "model.safetensors: is a git-lfs pointer, not the file: run \"git lfs pull\""},
+        {"config.json", "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n",
+         false, WF_DATA, "config.json: is a git-lfs pointer"},
+        {"notes.txt", "", false, WF_NO_INPUT, "must be a Hugging Face model folder"},
+    };
+    for (size_t i = 0; i < N_ROWS(rows); i++) {
+        char place[64];
+        wf_hf_folder *hf = NULL;
+        test_folder_make(place);
+        if (rows[i].config) test_write_text(test_path(place, "config.json"), "{}");
+        test_write_text(test_path(place, rows[i].file), rows[i].text);
+        assert_int_equal(wf_hf_folder_open(place, true, &hf), rows[i].st);
+        assert_contains(wf_error(), rows[i].says);
+        test_folder_remove(place);
+    }
+    wf_hf_folder *hf = NULL;
+    test_write_text(test_path(folder, "x.gguf"), "GGUF");
+    assert_int_equal(wf_hf_folder_open(test_path(folder, "x.gguf"), true, &hf), WF_NO_INPUT);
+    assert_contains(wf_error(), "x.gguf: is a GGUF file (llama.cpp)");
+    unlink(test_path(folder, "x.gguf"));
+    assert_string_equal(wf_hf_strange_tensor("model.layers.0.mlp.up_proj.qweight"),
+                        "a quantised checkpoint (GPTQ or AWQ)");
+    assert_null(wf_hf_strange_tensor("model.layers.0.mlp.up_proj.weight"));
+}
+
 static void missing_parts(void **state)
 {
     (void)state;
@@ -132,7 +179,7 @@ static void missing_parts(void **state)
     assert_contains(wf_error(), "neither model.safetensors nor");
     test_write_text(test_path(folder, "pytorch_model.bin"), "PK");
     assert_int_equal(wf_hf_folder_open(folder, true, &hf), WF_NO_INPUT);
-    assert_contains(wf_error(), "holds pytorch_model.bin, only safetensors are read");
+    assert_contains(wf_error(), "holds PyTorch's .bin files; only Hugging Face folders with");
     assert_ok(wf_hf_folder_open(folder, false, &hf)); // without weights it will do
     assert_int_equal(wf_hf_folder_count(hf), 0);
     size_t i;
@@ -143,6 +190,7 @@ static void missing_parts(void **state)
     assert_contains(wf_error(), "config.json:1:");
     test_write_text(test_path(folder, "config.json"), "[]");
     assert_int_equal(wf_hf_folder_open(folder, false, &hf), WF_DATA);
+    unlink(test_path(folder, "pytorch_model.bin"));
     unlink(test_path(folder, "config.json"));
     assert_int_equal(wf_hf_folder_open(folder, false, &hf), WF_NO_INPUT);
     assert_contains(wf_error(), "must be a Hugging Face model folder");
@@ -193,6 +241,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(single_file, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(index_of_two, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(index_attacks, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(strangers, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(missing_parts, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(identity_follows_content, make_folder, remove_folder),
     };
