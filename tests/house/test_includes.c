@@ -27,7 +27,7 @@ typedef struct {
 
 // Rooms of io and jobs that other folders see; io/h5 is seen in io alone.
 #define IO   "io/base io/shard io/results io/weights"
-#define JOBS "jobs/spec jobs/streams jobs/watch jobs/run"
+#define JOBS "jobs/layout jobs/spec jobs/streams jobs/watch jobs/run"
 
 static const floor_row floor_rows[] = {
     {"io/base", ""},
@@ -39,6 +39,7 @@ static const floor_row floor_rows[] = {
     {"slurm", "io/base"},
     {"engine", IO " kernels"},
     // jobs never sees slurm: it is handed a plain deadline.
+    {"jobs/layout", IO " kernels engine"},
     {"jobs/spec", IO " kernels engine"},
     {"jobs/streams", IO},
     {"jobs/watch", IO},
