@@ -16,6 +16,7 @@
 #include "launcher/commands.h"
 #include "launcher/jobfile.h"
 #include "launcher/plan_rows.h"
+#include "launcher/plan_search.h"
 #include "launcher/text_job.h"
 
 #define GIB ((double)(1 << 30))
@@ -26,6 +27,15 @@ const wf_cli_option wf_plan_options[] = {
     {"nodes", 'N', "N", "as if on so many nodes, the ranks spread evenly"},
     {"memory", 'm', "SIZE", "as if what computes had so much memory free, e.g. 80GiB"},
     {"device-memory", 0, "SIZE", "as if on GPUs of so much memory, e.g. 141GB, without one here"},
+    {"search", 0, NULL, "searches for the best layout on a machine that need not be here"},
+    {"machine", 0, "NAME|FILE", "search: its row, e.g. h200, or a file FILE.yaml"},
+    {"machine-set", 0, "KEY=VALUE", "search: a number of the machine; may be repeated"},
+    {"devices", 0, "N", "search: how many; else as slurm.nodes and slurm.gpus_per_node say"},
+    {"context", 0, "N", "search: tokens of a sequence; else engine.max_context, or 2048"},
+    {"batch", 0, "N", "search: sequences at once on all devices; else all powers of two"},
+    {"latency", 0, "TIME", "search: most time per generated token, e.g. 30ms"},
+    {"prefill-latency", 0, "TIME", "search: most time for the prompts of a batch"},
+    {"format", 0, "NAME", "search: weights in f32, bf16, int8 (computed in bf16) or w8a8"},
     {NULL, 0, NULL, NULL},
 };
 
@@ -302,6 +312,8 @@ wf_status wf_cmd_plan(const wf_cli *cli)
 {
     wf_jobspec *spec = NULL;
     answers a = {0};
+    if (wf_cli_has(cli, "search")) return wf_plan_search(cli);
+    WF_TRY(wf_plan_search_not_asked(cli));
     WF_TRY(wf_jobfile_load(cli, true, &spec));
     wf_status st = ask(cli, spec, &a);
     if (st == WF_OK) st = plan_print(spec, &a);

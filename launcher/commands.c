@@ -1,5 +1,6 @@
 // The table of sub-commands, in the order in which one meets them.
 #include "launcher/commands.h"
+#include "launcher/plan_search.h"
 
 const wf_command wf_commands[] = {
     {.name = "run",
@@ -33,11 +34,19 @@ const wf_command wf_commands[] = {
     {.name = "plan",
      .arguments = "JOB.yaml",
      .summary = "Shows how a job would be placed and what fits, without running it",
-     .details = "Prints the groups, their nodes and ranks, bytes per device and the KV capacity,\n"
-                "and every mistake in the job file. --ranks and --nodes ask \"what if\".\n",
+     .details =
+         "Prints the groups, their nodes and ranks, bytes per device and the KV capacity,\n"
+         "and every mistake in the job file. --ranks and --nodes ask \"what if\".\n"
+         "\n"
+         "--search instead asks how a model should be split over the --devices of a\n"
+         "--machine, by arithmetic alone (Pope et al. 2022): JOB.yaml may then also be a\n"
+         "model's folder, or palm-540b, palm-62b, palm-8b. It prints the Pareto front of\n"
+         "latency and throughput, the choice, what bounds it, and the job file's lines:\n"
+         "  weft plan --search models/llama-3-70b --machine h200 --devices 8 --latency 30ms\n",
      .min_arguments = 1,
      .max_arguments = 1,
      .options = wf_plan_options,
+     .more_help = wf_plan_search_help,
      .run = wf_cmd_plan},
     {.name = "submit",
      .arguments = "JOB.yaml",
