@@ -145,7 +145,7 @@ static wf_status print_json(const described *x)
     wf_json_open_object(w, NULL);
     wf_json_put_string(w, "log", x->log);
     wf_json_put_string(w, "format", x->r->format);
-    wf_json_put_string(w, "sha256", x->d->sha256);
+    wf_json_put_string(w, "sha256", x->d->sha256[0] ? x->d->sha256 : NULL);
     wf_json_put_u64(w, "rows", x->d->n);
     wf_json_put_f64(w, "span_s", span_s(x));
     put_rate(w, x);
@@ -174,7 +174,7 @@ wf_status wf_describe_print(const wf_import_options *options, bool as_json)
     wf_import_report r;
     wf_status st = WF_OK;
     WF_TRY(wf_describe_run(options, &r, &d));
-    described x = {.log = options->input, .d = &d, .r = &r};
+    described x = {.log = options->input ? options->input : "drawn", .d = &d, .r = &r};
     x.n_prompt = wf_distribution_of(d.n_prompt, d.n);
     x.n_new = wf_distribution_of(d.n_new, d.n);
     x.gap_s = wf_distribution_of(d.gap_s, d.n - 1);

@@ -23,6 +23,14 @@ const wf_cli_option wf_import_options_table[] = {
     {"shard-rows", 0, "N", "starts a new shard, FILE-00001 ..., every N rows"},
     {"jitter", 'j', "TIME",
      "moves each arrival later by a random time below TIME, for coarse clocks"},
+    {"rate", 0, "N", "drawn: requests per second on average"},
+    {"interval", 0, "TIME", "drawn: the same, as the mean gap; 0: all at once"},
+    {"shape", 0, "N", "drawn, gamma and weibull: 1 is poisson, below is burstier"},
+    {"period", 0, "TIME", "drawn, diurnal: time of one up and down (24h)"},
+    {"depth", 0, "N", "drawn, diurnal: how much the rate swings, up to 1 (0.5)"},
+    {"batch", 0, "N", "drawn: requests that arrive together (1)"},
+    {"input-tokens", 0, "LAW", "drawn: 512, uniform:128:512 or lognormal:MEDIAN:SIGMA"},
+    {"output-tokens", 0, "LAW", "drawn: the same for the tokens to generate"},
     {"map", 0, "COLUMN=MEANING", "what a column means, in place of the format's; repeatable"},
     {"skip-bad", 0, NULL, "leaves out rows that cannot be read, and says which and why"},
     {"drop-zeros", 0, NULL, "leaves out rows with a length of 0, which is otherwise raised to 1"},
@@ -49,6 +57,9 @@ void wf_import_formats_print(FILE *file)
     fprintf(file, "  %-25s %s\n", "auto", "whichever of these the log's first line is of");
     for (size_t i = 0; i < wf_import_n_formats(); i++)
         fprintf(file, "  %-25s %s\n", wf_import_format_name(i), wf_import_format_help(i));
+    fputs("\nstreams that are drawn, in place of a log:\n", file);
+    for (size_t i = 0; i < wf_synth_n_names(); i++)
+        fprintf(file, "  %-25s %s\n", wf_synth_name(i), wf_synth_help(i));
     fputs("\nmeanings of columns (--map COLUMN=MEANING):\n"
           "  arrival_s, arrival_ms, arrival_us, arrival_ns, arrival_time (a date and time)\n"
           "  input_tokens, output_tokens, meta (kept in the request's note)\n"
@@ -98,6 +109,54 @@ static wf_status bound_read(const wf_cli *cli, const char *option, uint32_t *out
 
 // ---- import -------------------------------------------------------------------------------------
 
+static wf_status positive_read(const wf_cli *cli, const char *option, double most, double *out)
+{
+    const char *text = wf_cli_value(cli, option);
+    if (text && wf_parse_f64(text, 1e-6, most, out) != WF_OK)
+        return wf_cli_fail(cli, "--%s: %s", option, wf_error());
+    return WF_OK;
+}
+
+static wf_status time_read(const wf_cli *cli, const char *option, double *out_s)
+{
+    const char *text = wf_cli_value(cli, option);
+    int64_t ns;
+    if (!text) return WF_OK;
+    if (wf_parse_duration(text, &ns) != WF_OK)
+        return wf_cli_fail(cli, "--%s: %s", option, wf_error());
+    *out_s = (double)ns / (double)WF_NS_PER_S;
+    return WF_OK;
+}
+
+static wf_status synth_options_read(const wf_cli *cli, wf_synth_options *o)
+{
+    double rate = 0;
+    WF_TRY(positive_read(cli, "rate", 1e9, &rate));
+    WF_TRY(time_read(cli, "interval", &o->interval_s));
+    o->has_interval = wf_cli_has(cli, "interval") || rate > 0;
+    if (rate > 0 && wf_cli_has(cli, "interval"))
+        return wf_cli_fail(cli, "--rate and --interval: one of them");
+    if (rate > 0) o->interval_s = 1 / rate;
+    WF_TRY(positive_read(cli, "shape", 1000, &o->shape));
+    WF_TRY(positive_read(cli, "depth", 1, &o->depth));
+    WF_TRY(time_read(cli, "period", &o->period_s));
+    WF_TRY(bound_read(cli, "batch", &o->batch));
+    o->input_tokens = wf_cli_value(cli, "input-tokens");
+    o->output_tokens = wf_cli_value(cli, "output-tokens");
+    return WF_OK;
+}
+
+// "azure LOG", "LOG" or "poisson".
+static wf_status stream_read(const wf_cli *cli, wf_import_options *o)
+{
+    const char *first = wf_cli_argument(cli, 0), *second = wf_cli_argument(cli, 1);
+    o->format = second ? first : wf_synth_is(first) ? first : "auto";
+    o->input = second ? second : wf_synth_is(first) ? NULL : first;
+    if (second && wf_synth_is(first))
+        return wf_cli_fail(cli, "%s is drawn: it takes no log", first);
+    return synth_options_read(cli, &o->synth);
+}
+
 static wf_status import_options_read(const wf_cli *cli, wf_import_options *o)
 {
     const char *jitter = wf_cli_value(cli, "jitter");
@@ -145,15 +204,13 @@ static void import_report_print(const wf_import_options *o, const wf_import_repo
 wf_status wf_cmd_import(const wf_cli *cli)
 {
     char line[1024];
-    bool has_format = wf_cli_n_arguments(cli) > 1;
-    wf_import_options options = {.format = has_format ? wf_cli_argument(cli, 0) : "auto",
-                                 .input = wf_cli_argument(cli, has_format ? 1 : 0),
-                                 .skip_bad = wf_cli_has(cli, "skip-bad"),
+    wf_import_options options = {.skip_bad = wf_cli_has(cli, "skip-bad"),
                                  .drop_zeros = wf_cli_has(cli, "drop-zeros"),
                                  .replace = wf_cli_has(cli, "replace"),
                                  .generator = wf_cli_line(cli, line, sizeof line)};
     options.maps = wf_cli_values(cli, "map", &options.n_maps);
     wf_import_report report = {0};
+    WF_TRY(stream_read(cli, &options));
     WF_TRY(import_options_read(cli, &options));
     if (wf_cli_has(cli, "describe")) return wf_describe_print(&options, wf_cli_has(cli, "json"));
     if (wf_cli_has(cli, "json")) return wf_cli_fail(cli, "--json goes with --describe");

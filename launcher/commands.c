@@ -109,12 +109,13 @@ const wf_command wf_commands[] = {
      .run = wf_cmd_doctor},
     {.name = "import",
      .arguments = "FORMAT LOG",
-     .summary = "Turns a production arrival log into request shards, or describes it",
+     .summary = "Turns an arrival log, or a drawn stream, into request shards, or describes it",
      .details =
          "Each row of the log becomes a request that arrives when the log says, with a prompt\n"
          "of the logged length (drawn tokens) and exactly the logged number of new tokens.\n"
-         "Without FORMAT the log's first line says which it is. --describe writes nothing: it\n"
-         "shows the rate over time, lengths, what is shared and what is wrong.\n",
+         "Without FORMAT the log's first line says which it is. The name of a process or of a\n"
+         "published workload (poisson, flover-w3) in place of both draws a stream. --describe\n"
+         "writes nothing: it shows the rate over time, lengths, what is shared, what is wrong.\n",
      .min_arguments = 1,
      .max_arguments = 2,
      .options = wf_import_options_table,

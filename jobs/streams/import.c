@@ -50,11 +50,13 @@ static void fill_prompt(const import *m, const wf_trace_row *row, uint64_t i_row
 static wf_status append_request(import *m, const wf_line_entry *e)
 {
     wf_line line;
-    wf_trace_row row;
+    wf_trace_row row = {0};
     wf_import_report *report = m->report;
     wf_arena_mark mark = wf_arena_get_mark(m->scan.arena);
-    WF_TRY(wf_lines_at(m->scan.lines, e->offset, e->number, &line));
-    WF_TRY(wf_import_scan_parse(&m->scan, &line, &row));
+    if (m->scan.lines != NULL) {
+        WF_TRY(wf_lines_at(m->scan.lines, e->offset, e->number, &line));
+        WF_TRY(wf_import_scan_parse(&m->scan, &line, &row));
+    }
     wf_request request = {
         .id = e->row,
         .arrival_ns = e->time_ns,
@@ -94,8 +96,8 @@ static wf_status shard_start(import *m)
     char *path = NULL;
     WF_TRY(shard_path(o, m->report->n_shards, &path));
     wf_shard_options options = {.vocab_size = m->vocab,
-                                .source = wf_path_name(o->input),
-                                .source_sha256 = m->scan.sha256,
+                                .source = o->input != NULL ? wf_path_name(o->input) : NULL,
+                                .source_sha256 = o->input != NULL ? m->scan.sha256 : NULL,
                                 .source_time_unit = m->time_unit,
                                 .source_mended = m->mended,
                                 .generator = o->generator,

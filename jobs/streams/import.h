@@ -17,10 +17,12 @@
 #include <stdint.h>
 
 #include "io/base/status.h"
+#include "jobs/streams/synth.h"
 
 typedef struct wf_import_options {
-    const char *format; // wf_import_format_name(), or "auto"
-    const char *input;  // the log
+    const char *format; // wf_import_format_name(), "auto", or wf_synth_name()
+    const char *input;  // the log; NULL: the stream is synthetic
+    wf_synth_options synth;
     const char *output; // "x.h5"; with rows_per_shard "x-00000.h5", "x-00001.h5" ...
     int64_t vocab;      // token ids are drawn below this; 0: 256
     uint64_t seed;

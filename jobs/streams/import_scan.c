@@ -120,11 +120,30 @@ static wf_status index_row(wf_import_scan *s, const wf_line *line, uint64_t i_ro
     return st;
 }
 
+// Drawn rows are bounded, and counted where that changes them, as a log's.
+static wf_status draw_rows(wf_import_scan *s)
+{
+    const wf_import_options *o = s->options;
+    if (o->first_row > 0 || o->n_maps > 0)
+        return wf_fail(WF_USAGE, "%s is drawn: --first and --map go with a log", o->format);
+    WF_TRY(wf_synth_draw(o->format, &o->synth, o->n_rows, o->seed, &s->index));
+    for (size_t i = 0; i < s->index.n; i++) {
+        wf_line_entry *e = &s->index.entry[i];
+        count(s, WF_IMPORT_prompt_cut, e->number, o->max_prompt > 0 && e->n_prompt > o->max_prompt);
+        count(s, WF_IMPORT_new_cut, e->number, o->max_new > 0 && e->n_new > o->max_new);
+        e->n_prompt = bounded(e->n_prompt, o->max_prompt);
+        e->n_new = bounded(e->n_new, o->max_new);
+    }
+    s->report->format = o->format;
+    return WF_OK;
+}
+
 wf_status wf_import_scan_run(wf_import_scan *s)
 {
     wf_line line;
     bool more = true;
     WF_TRY(wf_arena_create(0, &s->arena));
+    if (s->options->input == NULL) return draw_rows(s);
     if (strcmp(s->options->format, "auto") != 0) // an unknown name fails before the log is opened
         WF_TRY(wf_trace_format_find(s->options->format, s->options->maps, s->options->n_maps,
                                     &s->format));

@@ -12,7 +12,7 @@ typedef struct wf_import_scan {
     wf_import_report *report;
     wf_trace_format format; // points into itself
     wf_trace_header header;
-    wf_lines *lines;
+    wf_lines *lines; // NULL: the stream is synthetic, and has no rows but those of the index
     wf_arena *arena; // of one row
     wf_line_index index;
     char sha256[WF_SHA256_HEX];

@@ -63,6 +63,9 @@ void wf_completion_put(wf_text *out, wf_completion kind, const char *before)
     if (kind == WF_COMPLETE_FORMAT)
         for (size_t i = 0; i < wf_import_n_formats(); i++)
             put(out, before, wf_import_format_name(i), "");
+    if (kind == WF_COMPLETE_FORMAT)
+        for (size_t i = 0; i < wf_synth_n_names(); i++)
+            put(out, before, wf_synth_name(i), "");
     if (kind != WF_COMPLETE_TOPIC) return;
     for (size_t i = 0; wf_help_topic(i); i++)
         put(out, before, wf_help_topic(i), "");

@@ -256,6 +256,10 @@ static void test_import_and_pack(void **state)
                "log.h5: 2 requests over 1.5 s in 1 shard, 16 prompt tokens, 5 to generate");
     assert_run(WEFT " import azure log.csv -o log.h5", 78, "log.h5");
     assert_run(WEFT " import --describe log.csv", 0, "log.csv: azure, 2 rows over 1.5 s");
+    assert_run(WEFT " import flover-w6 -o w6.h5 --batch 2 --max-new 4", 0,
+               "w6.h5: 16 requests over 3.5 s in 1 shard, 128 prompt tokens, 64 to generate");
+    assert_run(WEFT " import poisson -o x.h5 -n 5", 64, "give --rate N (of a second)");
+    assert_run(WEFT " import poisson log.csv -o x.h5", 64, "poisson is drawn: it takes no log");
     assert_run(WEFT " import --json log.csv -o x.h5", 64, "--json goes with --describe");
     assert_run(WEFT " import azure log.csv -o log.h5 --replace -n 1", 0, "1 request ");
     assert_run(WEFT " import azure p.jsonl -o x.h5", 65, "p.jsonl:1: is JSON, not comma");
