@@ -7,8 +7,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "io/base/log.h"
-
 // A null is harmless everywhere.
 typedef enum harmless_when { ANY, IF_FALSE, IF_TRUE, IF_EMPTY } harmless_when;
 
@@ -116,9 +114,10 @@ static bool is_unread(const wf_arch_reader *r, wf_json_ref item)
     for (size_t i = 0; i < sizeof r->family->unread / sizeof *names && names[i]; i++) {
         if (strcmp(item.key, names[i]) != 0) continue;
         if (!is_flag(item, false)) {
-            wf_warn("%s/config.json: %s is not read: it does nothing in %s models, in transformers "
-                    "either",
-                    wf_hf_folder_path(r->folder), item.key, r->family->name);
+            wf_arch_warn(
+                "%s/config.json: %s is not read: it does nothing in %s models, in transformers "
+                "either",
+                wf_hf_folder_path(r->folder), item.key, r->family->name);
         }
         return true;
     }
@@ -129,8 +128,8 @@ static bool is_unread(const wf_arch_reader *r, wf_json_ref item)
 static void refuse(wf_arch_reader *r, wf_json_ref item, const char *what, const char *trusting)
 {
     if (r->trust) {
-        wf_warn("%s/config.json: %s: %s; trusted: %s", wf_hf_folder_path(r->folder), item.key, what,
-                trusting);
+        wf_arch_warn("%s/config.json: %s: %s; trusted: %s", wf_hf_folder_path(r->folder), item.key,
+                     what, trusting);
         return;
     }
     wf_arch_noted(r, wf_json_fail(item, "%s; with model.trust_config: true %s", what, trusting));

@@ -34,6 +34,17 @@ void wf_arch_complain(wf_arch_reader *r, const char *format, ...)
     wf_arch_noted(r, wf_fail(WF_DATA, "%s/config.json: %s", wf_hf_folder_path(r->folder), text));
 }
 
+void wf_arch_warn(const char *format, ...)
+{
+    char text[WF_ERROR_MAX];
+    va_list args;
+    if (wf_log_rank() > 0) return;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    wf_warn("%s", text);
+}
+
 static wf_json_kind kind_of(const wf_arch_reader *r, const char *name)
 {
     return name ? wf_json_kind_of(wf_json_find(r->root, name)) : WF_JSON_ABSENT;
@@ -111,9 +122,9 @@ static void read_tied(wf_arch_reader *r, wf_arch *a)
     wf_arch_noted(r, wf_json_get_bool_or(r->root, "tie_word_embeddings", false, &a->tied));
     wf_family_tensor_name(r->family, WF_ROLE_HEAD, 0, ".weight", head, sizeof head);
     if (!a->tied || wf_hf_folder_find(r->folder, head, &i) != WF_OK) return;
-    wf_warn("%s: config.json ties the head to the embeddings, and %s is in the weights: it is "
-            "used, as transformers does where the two differ",
-            wf_hf_folder_path(r->folder), head);
+    wf_arch_warn("%s: config.json ties the head to the embeddings, and %s is in the weights: it is "
+                 "used, as transformers does where the two differ",
+                 wf_hf_folder_path(r->folder), head);
     a->tied = false;
 }
 

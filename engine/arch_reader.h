@@ -32,6 +32,9 @@ bool wf_arch_noted(wf_arch_reader *r, wf_status st);
 void wf_arch_complain(wf_arch_reader *r, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
+// A warning, once for all ranks of a world: they read the same file.
+void wf_arch_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
 // A value's place: the name it has in this file, else the first it may have.
 wf_json_ref wf_arch_place(const wf_arch_reader *r, wf_config_key key);
 

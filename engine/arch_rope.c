@@ -6,8 +6,6 @@
 
 #include <string.h>
 
-#include "io/base/log.h"
-
 #define MAX_THETA 1e15
 
 static bool rope_type_of(const char *name, wf_rope_type *out)
@@ -85,9 +83,10 @@ static wf_json_ref table_of(const wf_arch_reader *r)
     bool empty = wf_json_kind_of(scaling) == WF_JSON_OBJECT && wf_json_count(scaling) == 0;
     if (wf_json_kind_of(scaling) <= WF_JSON_NULL || empty) return parameters;
     if (wf_json_kind_of(parameters) > WF_JSON_NULL) {
-        wf_warn("%s/config.json: rope_parameters is not read: rope_scaling takes its place, as in "
-                "transformers",
-                wf_hf_folder_path(r->folder));
+        wf_arch_warn(
+            "%s/config.json: rope_parameters is not read: rope_scaling takes its place, as in "
+            "transformers",
+            wf_hf_folder_path(r->folder));
     }
     return scaling;
 }

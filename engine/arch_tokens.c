@@ -2,8 +2,6 @@
 // config.json where it is there: without an eos_token_id of its own, no token ends a text.
 #include "engine/arch_reader.h"
 
-#include "io/base/log.h"
-
 static void add_eos(wf_arch_reader *r, wf_json_ref place, wf_arch *a)
 {
     int64_t id;
@@ -38,10 +36,10 @@ void wf_arch_read_tokens(wf_arch_reader *r, wf_arch *a)
     int64_t bos = -1;
     read_eos(r, wf_json_find(wf_json_root(doc), "eos_token_id"), a);
     if (a->n_eos == 0 && r->n_problems == 0) {
-        wf_warn("%s/%s names no eos_token_id: no token ends a text, as in transformers; "
-                "sampling.stop_token_ids can",
-                wf_hf_folder_path(r->folder),
-                generation ? "generation_config.json" : "config.json");
+        wf_arch_warn("%s/%s names no eos_token_id: no token ends a text, as in transformers; "
+                     "sampling.stop_token_ids can",
+                     wf_hf_folder_path(r->folder),
+                     generation ? "generation_config.json" : "config.json");
     }
     wf_arch_noted(r, wf_json_get_i64_or(r->root, "bos_token_id", -1, INT32_MAX, -1, &bos));
     a->bos = (int32_t)bos;

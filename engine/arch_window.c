@@ -4,8 +4,6 @@
 
 #include <string.h>
 
-#include "io/base/log.h"
-
 // The window of layers that slide; 0: none does.
 static int32_t read_window(wf_arch_reader *r)
 {
@@ -75,8 +73,9 @@ void wf_arch_read_windows(wf_arch_reader *r, wf_arch *a)
     int32_t window = read_window(r);
     int32_t n = count_sliding(r, window, a);
     if (n <= 0 || window == 0 || window >= a->max_context) return;
-    wf_warn("%s: the context is limited to the %d tokens of the model's sliding window, which %d "
-            "of its %d layers have, not %d",
-            wf_hf_folder_path(r->folder), window, n, a->n_layers, a->max_context);
+    wf_arch_warn(
+        "%s: the context is limited to the %d tokens of the model's sliding window, which %d "
+        "of its %d layers have, not %d",
+        wf_hf_folder_path(r->folder), window, n, a->n_layers, a->max_context);
     a->max_context = window;
 }

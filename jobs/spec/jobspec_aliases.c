@@ -40,6 +40,7 @@ const wf_option_alias wf_jobspec_aliases[] = {
     {"pretrained_model_name_or_path", "model.path", "a folder on disk"},
     {"model_id", "model.path", "a folder on disk"},
     {"torch_dtype", "model.dtype", NULL},
+    {"kv_cache_dtype", "model.kv_dtype", NULL},
     {"load_format", "model.weights", NULL},
     {"trust_remote_code", "model.trust_config", "no code of a model is ever run"},
     {"quantization", NULL, "quantised checkpoints are not read"},
