@@ -45,7 +45,8 @@ def main():
             return done.returncode, done.stdout + done.stderr
 
         def plan(model, tensor, memory):
-            return run("plan", job, "--set", f"model.path={MODELS}/{model}", "--set",
+            return run("plan", job, "--set", f"model.path={MODELS}/{model}",
+                       "--set", "model.weights=random", "--set",
                        f"parallel.tensor={tensor}", "--device-memory", memory)
 
         code, said = plan("llama-3-70b", 1, "141GB")
