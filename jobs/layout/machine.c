@@ -102,6 +102,12 @@ static const struct {
     {"h200", "name: NVIDIA H200 SXM 141 GB\nsource: 'NVIDIA H200 data sheet" ASSUMED "'\n"
              "flops: {f32: 67, bf16: 989, int8: 1979}\nmemory: {size: 141, bandwidth: 4800}\n"
              "link: {bandwidth: 450, hop: 2, node_devices: 8}\nnetwork: {bandwidth: 50}\n"},
+    {"h200-measured",
+     "name: NVIDIA H200 as measured\n"
+     "source: 'results/studies/gpu-models: copies 3.94 TB/s, GEMM 770 TFLOP/s; links and hops from "
+     "sums over 4 GPUs; network: assumed'\n"
+     "flops: {f32: 67, bf16: 770, int8: 1979}\nmemory: {size: 140, bandwidth: 3940}\n"
+     "link: {bandwidth: 310, hop: 0.8, node_devices: 8}\nnetwork: {bandwidth: 50}\n"},
     {"mi300x", "name: AMD Instinct MI300X 192 GB\nsource: 'AMD MI300X data sheet" ASSUMED "'\n"
                "flops: {f32: 163.4, bf16: 1307, int8: 2614}\nmemory: {size: 192, bandwidth: 5300}\n"
                "link: {bandwidth: 448, hop: 2, node_devices: 8}\nnetwork: {bandwidth: 50}\n"},

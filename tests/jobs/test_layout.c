@@ -5,6 +5,7 @@
 #include <math.h>
 
 #include "jobs/layout/search.h"
+#include "tests/jobs/measured.h"
 #include "tests/jobs/palm.h"
 
 static void assert_near(double got, double expected)
@@ -269,6 +270,32 @@ static void test_crossovers(void **state)
     assert_int_equal(xyz, 512 * 2048); // the paper's high-throughput prefill is right there
 }
 
+// ---- this engine --------------------------------------------------------------------------------
+
+// Predicted / measured step on H200s: a least time by the data sheet, nearer by measured rates.
+static void test_measured_steps(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *machine;
+        double least, most;
+    } rows[] = {{"h200", 0.65, 1}, {"h200-measured", 0.75, 1}};
+    for (size_t i = 0; i < N_ROWS(rows); i++) {
+        wf_machine m;
+        machine_make(rows[i].machine, &m);
+        for (size_t k = 0; k < N_ROWS(measured_rows); k++) {
+            const measured_row *row = &measured_rows[k];
+            wf_layout_cost c;
+            assert_ok(measured_predict(row, &m, &c));
+            double ratio = c.step_s * 1e3 / row->step_ms;
+            bool good = ratio >= rows[i].least && ratio <= rows[i].most;
+            if (!good) print_error("%s, %d rows: %.3f\n", row->model, row->rows, ratio);
+            assert_true(good);
+        }
+        wf_machine_free(&m);
+    }
+}
+
 // ---- machines -----------------------------------------------------------------------------------
 
 static void test_machines(void **state)
@@ -419,6 +446,7 @@ int main(void)
         cmocka_unit_test(test_published_contexts),
         cmocka_unit_test(test_published_serial),
         cmocka_unit_test(test_crossovers),
+        cmocka_unit_test(test_measured_steps),
         cmocka_unit_test(test_machines),
         cmocka_unit_test(test_bad_machines),
         cmocka_unit_test(test_search),

@@ -1,9 +1,11 @@
-// Prints predictions beside the figures of Pope et al. 2022, for results/studies/palm.
+// Prints predictions beside the figures of Pope et al. 2022 and beside steps that this engine took,
+// for results/studies/layouts.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "jobs/layout/search.h"
+#include "tests/jobs/measured.h"
 #include "tests/jobs/palm.h"
 
 #define N_ROWS(table) (sizeof(table) / sizeof((table)[0]))
@@ -113,15 +115,40 @@ static void print_fronts(const wf_machine *machine)
     }
 }
 
+// Both rows of the H200: the data sheet's and the measured one.
+static void print_h200(const wf_machine *machine)
+{
+    static const char *const names[] = {"h200", "h200-measured"};
+    (void)machine;
+    printf("machine,model,devices,rows,context,measured_ms,predicted_ms,ratio,bound\n");
+    for (size_t i = 0; i < N_ROWS(names); i++) {
+        wf_machine m;
+        if (wf_machine_make(&(wf_machine_source){.name = names[i]}, &m) != WF_OK) continue;
+        for (size_t k = 0; k < N_ROWS(measured_rows); k++) {
+            const measured_row *r = &measured_rows[k];
+            wf_layout_cost c;
+            if (measured_predict(r, &m, &c) != WF_OK) continue;
+            printf("%s,%s,%d,%d,%d,%g,%.2f,%.2f,%s\n", names[i], r->model, r->n_devices, r->rows,
+                   r->context, r->step_ms, c.step_s * 1e3, c.step_s * 1e3 / r->step_ms,
+                   wf_layout_bound(&c));
+        }
+        wf_machine_free(&m);
+    }
+}
+
 int main(int argc, char **argv)
 {
     static const struct {
         const char *name;
         void (*print)(const wf_machine *machine);
     } parts[] = {
-        {"latencies", print_latencies},     {"contexts", print_contexts},
-        {"one-and-two", print_one_and_two}, {"gathered", print_gathered},
-        {"serial", print_serial},           {"fronts", print_fronts},
+        {"latencies", print_latencies},
+        {"contexts", print_contexts},
+        {"one-and-two", print_one_and_two},
+        {"gathered", print_gathered},
+        {"serial", print_serial},
+        {"fronts", print_fronts},
+        {"h200", print_h200},
     };
     wf_machine machine;
     if (wf_machine_make(&(wf_machine_source){.name = "tpu-v4"}, &machine) != WF_OK) return 1;
@@ -132,6 +159,8 @@ int main(int argc, char **argv)
             return 0;
         }
     }
-    fprintf(stderr, "bench_palm latencies | contexts | one-and-two | gathered | serial | fronts\n");
+    fprintf(
+        stderr,
+        "bench_layout latencies | contexts | one-and-two | gathered | serial | fronts | h200\n");
     return 64;
 }
