@@ -12,6 +12,7 @@
 #include "launcher/commands.h"
 #include "launcher/folders.h"
 #include "results/check/check.h"
+#include "results/html/page.h"
 #include "results/merge.h"
 #include "results/report.h"
 #include "results/show.h"
@@ -84,6 +85,7 @@ const wf_cli_option wf_report_options_table[] = {
     {"json", 'j', NULL, "as one JSON object"},
     {"csv", 0, NULL, "as a header line and a row (a row for each value of --by)"},
     {"vllm-json", 0, NULL, "with the keys of the result file of vLLM's serving benchmark"},
+    {"html", 0, "FILE", "writes a page with pictures; several OUTPUTs are compared"},
     {"by", 0, "KEY", "figures also for each value of KEY in the requests' meta, e.g. tenant"},
     {"goodput", 'g', "LIMITS", "goodput: ms as in ttft:200,tpot:50,e2el:5000, any of them"},
     {"ttft", 0, "TIME", "goodput: the first token within TIME, e.g. 500ms"},
@@ -157,8 +159,51 @@ static wf_status report_places(const char *place, wf_report_options *options)
     return st;
 }
 
+// ---- report --html
+
+static wf_status html_collect(const char *place, wf_report_options options, wf_html_output *out)
+{
+    wf_folders parts = {0};
+    size_t n_waiting = 0;
+    const char *const *paths = &place;
+    size_t n = 1;
+    if (wf_folders_is_array(place)) {
+        WF_TRY(wf_folders_results(place, &parts, &n_waiting));
+        waiting_say(place, &parts, n_waiting);
+        options.place = place;
+        options.partial = n_waiting > 0;
+        paths = (const char *const *)parts.path;
+        n = parts.n;
+    }
+    wf_status st = wf_html_collect(paths, n, &options, out);
+    out->path = place;
+    wf_folders_free(&parts);
+    return st;
+}
+
+static wf_status report_html(const wf_cli *cli, const char *file, const wf_report_options *options)
+{
+    wf_status st;
+    wf_html_output *outputs = NULL;
+    wf_text page = {0};
+    size_t n = wf_cli_n_arguments(cli), n_read = 0;
+    WF_TRY_TO(done, wf_alloc(n, sizeof *outputs, &outputs));
+    for (; n_read < n; n_read++)
+        WF_TRY_TO(done, html_collect(wf_cli_argument(cli, n_read), *options, &outputs[n_read]));
+    WF_TRY_TO(done, wf_html_page(outputs, n, &page));
+    WF_TRY_TO(done, wf_file_write_whole(file, page.bytes, page.n, WF_PUBLISH_REPLACE));
+    printf("%s: %zu output%s, %zu bytes\n", file, n, WF_S(n), page.n);
+done:
+    for (size_t i = 0; i < n_read; i++)
+        wf_html_output_free(&outputs[i]);
+    free(outputs);
+    wf_text_free(&page);
+    return st;
+}
+
 wf_status wf_cmd_report(const wf_cli *cli)
 {
+    const char *html = wf_cli_value(cli, "html");
     wf_report_options options = {.form = WF_REPORT_TEXT,
                                  .with_resumed = wf_cli_has(cli, "with-resumed")};
     options.by = wf_cli_value(cli, "by");
@@ -167,6 +212,11 @@ wf_status wf_cmd_report(const wf_cli *cli)
     WF_TRY(limit_read(cli, "ttft", &options.limits.ttft_ns));
     WF_TRY(limit_read(cli, "tpot", &options.limits.tpot_ns));
     WF_TRY(limit_read(cli, "e2el", &options.limits.e2el_ns));
+    if (html && options.form != WF_REPORT_TEXT)
+        return wf_cli_fail(cli, "--html is a form of its own");
+    if (html) return report_html(cli, html, &options);
+    if (wf_cli_n_arguments(cli) > 1)
+        return wf_cli_fail(cli, "several outputs are compared with --html FILE");
     return report_places(wf_cli_argument(cli, 0), &options);
 }
 

@@ -142,13 +142,14 @@ const wf_command wf_commands[] = {
      .options = wf_check_options_table,
      .run = wf_cmd_check},
     {.name = "report",
-     .arguments = "OUTPUT",
+     .arguments = "OUTPUT...",
      .summary = "Prints latencies, throughput and failures of a job",
      .details =
          "OUTPUT is a job's output folder, also while the job runs, a job array's (its parts\n"
-         "are counted together), or a results file.\n",
+         "are counted together), or a results file. --html FILE writes all that as one page\n"
+         "with pictures, which needs no network; of several OUTPUTs, side by side.\n",
      .min_arguments = 1,
-     .max_arguments = 1,
+     .max_arguments = -1,
      .options = wf_report_options_table,
      .run = wf_cmd_report,
      .reads_results = true},

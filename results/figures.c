@@ -107,6 +107,25 @@ bool wf_figure_is_there(const wf_figure *figure, const wf_figures *figures)
     return figure->part != WF_FIGURES_STEPS || figures->n_steps > 0;
 }
 
+double wf_figure_value(const wf_figure *figure, const wf_figures *figures)
+{
+    const void *at = (const char *)figures + figure->at;
+    switch (figure->kind) {
+    case WF_FIGURE_COUNT:
+        return (double)*(const uint64_t *)at;
+    case WF_FIGURE_MOST:
+        return *(const int32_t *)at;
+    case WF_FIGURE_MOST64:
+        return (double)*(const int64_t *)at;
+    case WF_FIGURE_SECONDS:
+        return (double)*(const int64_t *)at / 1e9;
+    case WF_FIGURE_FLAG:
+        return *(const bool *)at;
+    default:
+        return *(const double *)at;
+    }
+}
+
 void wf_figures_explain(FILE *out)
 {
     for (size_t i = 0; i < wf_n_figures; i++) {

@@ -51,6 +51,9 @@ extern const size_t wf_n_figures;
 // Whether these figures have one of that row.
 bool wf_figure_is_there(const wf_figure *figure, const wf_figures *figures);
 
+// The value of a figure that is one number, in its unit; a flag as 0 or 1. Not of times.
+double wf_figure_value(const wf_figure *figure, const wf_figures *figures);
+
 // Name, unit and definition of all of them, for people.
 void wf_figures_explain(FILE *out);
 

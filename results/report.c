@@ -93,8 +93,8 @@ static void count_first_run(wf_metrics_run *list, size_t n)
 }
 
 // One entry per run number, whatever its groups: they share the run's clock.
-static wf_status collect_runs(const wf_results *results, bool with_resumed, wf_metrics_run **out,
-                              size_t *n_out)
+wf_status wf_report_runs(const wf_results *results, bool with_resumed, wf_metrics_run **out,
+                         size_t *n_out)
 {
     size_t n, kept = 0;
     const wf_run_info *runs = wf_results_runs(results, &n);
@@ -229,7 +229,7 @@ wf_status wf_report_make_many(const char *const *paths, size_t n, const wf_repor
     if (options->listener) to.listener = options->listener;
     WF_TRY_TO(done, wf_results_open_many(paths, n, NULL, &results));
     WF_TRY_TO(done, describe_places(results, n, options, &report));
-    WF_TRY_TO(done, collect_runs(results, options->with_resumed, &runs, &n_runs));
+    WF_TRY_TO(done, wf_report_runs(results, options->with_resumed, &runs, &n_runs));
     WF_TRY_TO(done, wf_metrics_create(runs, n_runs, &options->limits, 0, &to.metrics));
     if (options->by)
         WF_TRY_TO(done, wf_parts_create(options->by, runs, n_runs, &options->limits, &to.parts));

@@ -67,6 +67,10 @@ wf_status wf_report_make_many(const char *const *paths, size_t n, const wf_repor
                               wf_report *out);
 void wf_report_destroy(wf_report *report);
 
+// The runs of some results, one for each number; own, free().
+wf_status wf_report_runs(const wf_results *results, bool with_resumed, wf_metrics_run **out,
+                         size_t *n_out);
+
 void wf_report_text(const wf_report *report, FILE *out);
 wf_status wf_report_json(const wf_report *report, FILE *out);
 void wf_report_csv(const wf_report *report, FILE *out); // header line, a row (of each part)

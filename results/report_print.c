@@ -66,17 +66,10 @@ static bool is_count(const wf_figure *row)
            row->kind == WF_FIGURE_MOST64;
 }
 
-static double number_of(const wf_figure *row, const wf_figures *f)
-{
-    const void *at = figure_at(row, f);
-    return row->kind == WF_FIGURE_SECONDS ? (double)*(const int64_t *)at / 1e9
-                                          : *(const double *)at;
-}
-
 static const char *value_text(const wf_figure *row, const wf_figures *f, char text[32])
 {
     if (is_count(row)) return grouped(count_of(row, f), text);
-    double value = number_of(row, f);
+    double value = wf_figure_value(row, f);
     if (row->kind == WF_FIGURE_RATE) return per_second(value, text);
     if (row->kind == WF_FIGURE_SECONDS)
         snprintf(text, 32, "%.2f", value);
@@ -302,7 +295,7 @@ static void put_figures(wf_json_writer *w, const wf_figures *f, wf_figure_part p
         else if (is_count(row))
             wf_json_put_u64(w, row->name, count_of(row, f));
         else
-            wf_json_put_f64(w, row->name, number_of(row, f));
+            wf_json_put_f64(w, row->name, wf_figure_value(row, f));
     }
 }
 
@@ -399,7 +392,7 @@ static void csv_values(const wf_figure *row, const wf_figures *f, FILE *out)
     } else if (is_count(row)) {
         fprintf(out, ",%" PRIu64, count_of(row, f));
     } else {
-        fprintf(out, ",%.6f", number_of(row, f));
+        fprintf(out, ",%.6f", wf_figure_value(row, f));
     }
 }
 

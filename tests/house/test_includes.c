@@ -47,9 +47,11 @@ static const floor_row floor_rows[] = {
     {"results/check", "io/base"}, // shares no code with what wrote the files
     // Programs that measure the folders they stand for.
     {"results/studies", IO " kernels slurm engine " JOBS " results/check results"},
+    {"results/html", IO " results"},
     {"results", IO},
-    {"launcher", IO " kernels slurm engine " JOBS " results/check results"},
-    {"tests", IO " io/h5 kernels slurm engine " JOBS " results/check results launcher"},
+    {"launcher", IO " kernels slurm engine " JOBS " results/check results results/html"},
+    {"tests",
+     IO " io/h5 kernels slurm engine " JOBS " results/check results results/html launcher"},
 };
 
 // A library's headers, by how their names begin, and the folders where they may be included.
