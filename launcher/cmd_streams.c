@@ -20,6 +20,8 @@ const wf_cli_option wf_import_options_table[] = {
     {"seed", 's', "N", "seed of the drawn tokens and of the jitter (0)"},
     {"first", 0, "N", "skips the first N rows of the log"},
     {"rows", 'n', "N", "takes N rows (all)"},
+    {"from", 0, "TIME", "takes what arrives from TIME of the log on, which starts at 0 (10m)"},
+    {"until", 0, "TIME", "takes what arrives before TIME of the log"},
     {"shard-rows", 0, "N", "starts a new shard, FILE-00001 ..., every N rows"},
     {"jitter", 'j', "TIME",
      "moves each arrival later by a random time below TIME, for coarse clocks"},
@@ -117,29 +119,31 @@ static wf_status positive_read(const wf_cli *cli, const char *option, double mos
     return WF_OK;
 }
 
-static wf_status time_read(const wf_cli *cli, const char *option, double *out_s)
+// 0 when it was not given.
+static wf_status time_read(const wf_cli *cli, const char *option, int64_t *out_ns)
 {
     const char *text = wf_cli_value(cli, option);
-    int64_t ns;
-    if (!text) return WF_OK;
-    if (wf_parse_duration(text, &ns) != WF_OK)
+    *out_ns = 0;
+    if (text && wf_parse_duration(text, out_ns) != WF_OK)
         return wf_cli_fail(cli, "--%s: %s", option, wf_error());
-    *out_s = (double)ns / (double)WF_NS_PER_S;
     return WF_OK;
 }
 
 static wf_status synth_options_read(const wf_cli *cli, wf_synth_options *o)
 {
     double rate = 0;
+    int64_t interval_ns, period_ns;
     WF_TRY(positive_read(cli, "rate", 1e9, &rate));
-    WF_TRY(time_read(cli, "interval", &o->interval_s));
+    WF_TRY(time_read(cli, "interval", &interval_ns));
+    WF_TRY(time_read(cli, "period", &period_ns));
+    o->interval_s = (double)interval_ns / (double)WF_NS_PER_S;
+    o->period_s = (double)period_ns / (double)WF_NS_PER_S;
     o->has_interval = wf_cli_has(cli, "interval") || rate > 0;
     if (rate > 0 && wf_cli_has(cli, "interval"))
         return wf_cli_fail(cli, "--rate and --interval: one of them");
     if (rate > 0) o->interval_s = 1 / rate;
     WF_TRY(positive_read(cli, "shape", 1000, &o->shape));
     WF_TRY(positive_read(cli, "depth", 1, &o->depth));
-    WF_TRY(time_read(cli, "period", &o->period_s));
     WF_TRY(bound_read(cli, "batch", &o->batch));
     o->input_tokens = wf_cli_value(cli, "input-tokens");
     o->output_tokens = wf_cli_value(cli, "output-tokens");
@@ -159,7 +163,6 @@ static wf_status stream_read(const wf_cli *cli, wf_import_options *o)
 
 static wf_status import_options_read(const wf_cli *cli, wf_import_options *o)
 {
-    const char *jitter = wf_cli_value(cli, "jitter");
     if (!wf_cli_has(cli, "describe")) WF_TRY(output_read(cli, &o->output));
     WF_TRY(vocabulary_read(cli, DEFAULT_VOCABULARY, &o->vocab));
     WF_TRY(number_read(cli, "seed", UINT32_MAX, &o->seed));
@@ -168,9 +171,9 @@ static wf_status import_options_read(const wf_cli *cli, wf_import_options *o)
     WF_TRY(number_read(cli, "shard-rows", INT64_MAX, &o->rows_per_shard));
     WF_TRY(bound_read(cli, "max-prompt", &o->max_prompt));
     WF_TRY(bound_read(cli, "max-new", &o->max_new));
-    if (jitter && wf_parse_duration(jitter, &o->jitter_ns) != WF_OK)
-        return wf_cli_fail(cli, "--jitter: %s", wf_error());
-    return WF_OK;
+    WF_TRY(time_read(cli, "from", &o->from_ns));
+    WF_TRY(time_read(cli, "until", &o->until_ns));
+    return time_read(cli, "jitter", &o->jitter_ns);
 }
 
 static void count_print(const char *what, uint64_t n)
@@ -189,6 +192,11 @@ void wf_import_counts_print(const wf_import_report *r)
             printf("    %s\n", r->reason[k]);
     }
     count_print("rows of the log not taken", r->n_lines_skipped);
+    if (wf_import_rate_is_odd(r)) {
+        printf("  note: %.3g requests per second; if the log's times have another unit, say it: "
+               "--map COLUMN=arrival_ms\n",
+               (double)r->n_rows * (double)WF_NS_PER_S / (double)r->span_ns);
+    }
 }
 
 static void import_report_print(const wf_import_options *o, const wf_import_report *r)

@@ -149,10 +149,8 @@ wf_status wf_describe_run(const wf_import_options *options, wf_import_report *re
     *out = (wf_description){0};
     *report = (wf_import_report){0};
     wf_status st = wf_import_scan_run(&scan);
-    if (st == WF_OK) {
-        wf_import_scan_place(&scan);
-        st = describe_rows(&scan, out);
-    }
+    if (st == WF_OK) st = wf_import_scan_place(&scan);
+    if (st == WF_OK) st = describe_rows(&scan, out);
     wf_import_scan_end(&scan);
     free(l.ids.slot);
     if (st != WF_OK) wf_description_free(out);

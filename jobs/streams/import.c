@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "io/base/clock.h"
 #include "io/base/file.h"
 #include "io/base/rng.h"
 #include "io/base/text.h"
@@ -135,6 +136,15 @@ static wf_status check_options(const wf_import_options *o)
     return WF_OK;
 }
 
+bool wf_import_rate_is_odd(const wf_import_report *report)
+{
+    enum { MANY_PER_S = 2000, FEW_PER_DAY = 24, ENOUGH = 20 };
+    double span_s = (double)report->span_ns / (double)WF_NS_PER_S;
+    if (report->n_rows < ENOUGH || span_s <= 0) return false;
+    double rate = (double)report->n_rows / span_s;
+    return rate > MANY_PER_S || rate * 86400 < FEW_PER_DAY;
+}
+
 const char *wf_import_count_name(wf_import_what what)
 {
     static const char *const names[] = {
@@ -186,7 +196,7 @@ import m = {.options = options, .report = report, .scan = {.options = options, .
     WF_TRY_TO(done, wf_import_scan_run(&m.scan));
     read_format(&m);
     WF_TRY_TO(done, mended_text(&m));
-    wf_import_scan_place(&m.scan);
+    WF_TRY_TO(done, wf_import_scan_place(&m.scan));
     st = write_shards(&m);
 done:
     wf_shard_writer_abandon(&m.writer);

@@ -26,16 +26,18 @@ typedef struct wf_import_options {
     const char *output; // "x.h5"; with rows_per_shard "x-00000.h5", "x-00001.h5" ...
     int64_t vocab;      // token ids are drawn below this; 0: 256
     uint64_t seed;
-    uint64_t first_row;      // rows of the log to skip
-    uint64_t n_rows;         // rows to take, 0: all
-    uint64_t rows_per_shard; // 0: one shard
-    int64_t jitter_ns;       // each arrival is moved later by a random time below this, for logs
-                             // with a coarse clock; 0: not at all
-    uint32_t max_prompt;     // longer prompts are cut to this, 0: not
-    uint32_t max_new;        // longer outputs are cut to this, 0: not
-    bool skip_bad;           // rows that cannot be read are left out; else they are a failure
-    bool drop_zeros;         // rows with a length of 0 are left out; else it becomes 1
-    const char *const *maps; // [n_maps] "column=meaning", see import_format.h
+    uint64_t first_row;        // rows of the log to skip
+    uint64_t n_rows;           // rows to take, 0: all
+    int64_t from_ns, until_ns; // takes what arrives in [from, until) of the log's own time, which
+                               // is 0 at the earliest of these rows; until 0: to the end
+    uint64_t rows_per_shard;   // 0: one shard
+    int64_t jitter_ns;         // each arrival is moved later by a random time below this, for logs
+                               // with a coarse clock; 0: not at all
+    uint32_t max_prompt;       // longer prompts are cut to this, 0: not
+    uint32_t max_new;          // longer outputs are cut to this, 0: not
+    bool skip_bad;             // rows that cannot be read are left out; else they are a failure
+    bool drop_zeros;           // rows with a length of 0 are left out; else it becomes 1
+    const char *const *maps;   // [n_maps] "column=meaning", see import_format.h
     size_t n_maps;
     bool replace;          // existing shards give way
     const char *generator; // command line, stored; may be NULL
@@ -66,7 +68,7 @@ typedef struct wf_import_report {
     const char *format; // that was found
     uint64_t n_rows, n_shards, n_prompt_tokens, n_new_tokens;
     int64_t span_ns;          // last arrival; the first is 0, and all shards share that origin
-    uint64_t n_lines_skipped; // by first_row and n_rows
+    uint64_t n_lines_skipped; // by first_row and n_rows, from_ns and until_ns
     struct {
         uint64_t n, first_line; // the line of the first of them, from 1
     } count[WF_IMPORT_N_COUNTS];
@@ -75,6 +77,9 @@ typedef struct wf_import_report {
 
 const char *wf_import_count_name(wf_import_what what); // "out_of_order"
 const char *wf_import_count_words(wf_import_what what);
+
+// Whether so many rows a second, or so few a day, that the log's times may have another unit.
+bool wf_import_rate_is_odd(const wf_import_report *report);
 
 // WF_USAGE, WF_NO_INPUT, WF_DATA with `file:line: what`, WF_IN_USE when the output exists, WF_IO.
 wf_status wf_import_run(const wf_import_options *options, wf_import_report *report);

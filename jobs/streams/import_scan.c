@@ -169,11 +169,35 @@ void wf_import_scan_end(wf_import_scan *s)
     wf_arena_destroy(&s->arena);
 }
 
-void wf_import_scan_place(wf_import_scan *s)
+static int64_t earliest(const wf_line_index *index)
 {
-    int64_t origin = INT64_MAX;
-    for (size_t i = 0; i < s->index.n; i++)
-        if (s->index.entry[i].time_ns < origin) origin = s->index.entry[i].time_ns;
+    int64_t time_ns = INT64_MAX;
+    for (size_t i = 0; i < index->n; i++)
+        if (index->entry[i].time_ns < time_ns) time_ns = index->entry[i].time_ns;
+    return time_ns;
+}
+
+// Leaves in the index what arrives in the window.
+static wf_status cut_window(wf_import_scan *s)
+{
+    const wf_import_options *o = s->options;
+    int64_t origin = earliest(&s->index), until = o->until_ns > 0 ? o->until_ns : INT64_MAX;
+    size_t n = 0;
+    for (size_t i = 0; i < s->index.n; i++) {
+        int64_t at = s->index.entry[i].time_ns - origin;
+        if (at >= o->from_ns && at < until) s->index.entry[n++] = s->index.entry[i];
+    }
+    s->report->n_lines_skipped += s->index.n - n;
+    s->index.n = n;
+    if (n > 0) return WF_OK;
+    return wf_fail(WF_DATA, "%s: has no rows between --from and --until",
+                   o->input != NULL ? o->input : o->format);
+}
+
+wf_status wf_import_scan_place(wf_import_scan *s)
+{
+    WF_TRY(cut_window(s));
+    int64_t origin = earliest(&s->index);
     for (size_t i = 0; i < s->index.n; i++) {
         wf_line_entry *e = &s->index.entry[i];
         e->time_ns -= origin;
@@ -183,4 +207,5 @@ void wf_import_scan_place(wf_import_scan *s)
         }
     }
     wf_line_index_sort(&s->index);
+    return WF_OK;
 }

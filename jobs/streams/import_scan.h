@@ -28,7 +28,8 @@ void wf_import_scan_end(wf_import_scan *scan);
 
 wf_status wf_import_scan_parse(wf_import_scan *scan, const wf_line *line, wf_trace_row *row);
 
-// The index in order of arrival, from the earliest at 0, with the options' jitter.
-void wf_import_scan_place(wf_import_scan *scan);
+// The index in order of arrival: the options' window of it, from its earliest at 0, with their
+// jitter. WF_DATA when nothing is in the window.
+wf_status wf_import_scan_place(wf_import_scan *scan);
 
 #endif

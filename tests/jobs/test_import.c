@@ -144,6 +144,32 @@ static void test_slices_and_shards(void **state)
     wf_arena_destroy(&arena);
 }
 
+// A window of the log's time holds the same requests, from 0.
+static void test_window(void **state)
+{
+    int64_t whole[50], part[50];
+    wf_import_report r;
+    wf_import_options o = {
+        .format = "azure", .input = AZURE, .output = in_folder(state, "w.h5"), .replace = true};
+    assert_ok(wf_import_run(&o, &r));
+    wf_shard *s = open_shard(o.output);
+    assert_ok(wf_shard_read_arrivals(s, 0, 50, whole, NULL));
+    wf_shard_close(&s);
+    o.from_ns = whole[10];
+    o.until_ns = whole[30];
+    assert_ok(wf_import_run(&o, &r));
+    assert_int_equal(r.n_rows, 20);
+    assert_int_equal(r.n_lines_skipped, 30);
+    s = open_shard(o.output);
+    assert_ok(wf_shard_read_arrivals(s, 0, 20, part, NULL));
+    wf_shard_close(&s);
+    for (int i = 0; i < 20; i++)
+        assert_int_equal(part[i], whole[10 + i] - whole[10]);
+    o.from_ns = o.until_ns = INT64_MAX;
+    assert_int_equal(wf_import_run(&o, &r), WF_DATA);
+    assert_contains(wf_error(), "has no rows between --from and --until");
+}
+
 static void write_log(const char *path, const char *text)
 {
     assert_ok(wf_file_write_whole(path, text, strlen(text), WF_PUBLISH_REPLACE));
@@ -302,6 +328,7 @@ int main(void)
         cmocka_unit_test(test_mooncake),
         cmocka_unit_test(test_content_is_stable),
         cmocka_unit_test(test_slices_and_shards),
+        cmocka_unit_test(test_window),
         cmocka_unit_test(test_csv_sorted_and_bounded),
         cmocka_unit_test(test_jitter),
         cmocka_unit_test(test_refusals),

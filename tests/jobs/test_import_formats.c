@@ -210,6 +210,24 @@ static void test_refusals_say_what_helps(void **state)
     }
 }
 
+// Seconds read as milliseconds: nothing is guessed, but the rate is called odd.
+static void test_odd_rates(void **state)
+{
+    static const struct {
+        const char *map;
+        bool is_odd;
+    } cases[] = {{"t=arrival_s", false}, {"t=arrival_ms", true}};
+    char text[2048] = "t,input_tokens,output_tokens\n";
+    for (int i = 0; i < 50; i++)
+        snprintf(text + strlen(text), 32, "%d.5,1,1\n", i / 5);
+    for (size_t i = 0; i < N_ROWS(cases); i++) {
+        wf_import_report r;
+        wf_import_options o = {.format = "csv", .maps = &cases[i].map, .n_maps = 1};
+        assert_ok(import_text(state, &o, text, &r));
+        assert_int_equal(wf_import_rate_is_odd(&r), cases[i].is_odd);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -218,6 +236,7 @@ int main(void)
         cmocka_unit_test(test_maps),
         cmocka_unit_test(test_bad_rows_are_left_out_and_named),
         cmocka_unit_test(test_refusals_say_what_helps),
+        cmocka_unit_test(test_odd_rates),
     };
     return cmocka_run_group_tests(tests, folder_make, folder_remove);
 }
