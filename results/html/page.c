@@ -200,7 +200,7 @@ static wf_status put_output(wf_text *out, const wf_html_output *o, bool alone)
     WF_TRY(put_facts(out, o));
     if (alone) {
         wf_text_puts(out, "<details><summary>all figures</summary>\n");
-        wf_table_figures(o, 1, out);
+        wf_table_figures(o, 1, false, out);
         wf_text_puts(out, "</details>\n");
     }
     return put_again(out, o);
@@ -216,7 +216,10 @@ static wf_status put_several(wf_text *out, const wf_html_output *outputs, size_t
     wf_text_puts(out, "</p>\n<h2>Latency</h2>\n");
     WF_TRY(wf_pictures_distributions(outputs, n, out));
     wf_text_puts(out, "<h2>Figures</h2>\n");
-    wf_table_figures(outputs, n, out);
+    wf_table_figures(outputs, n, true, out);
+    wf_text_puts(out, "<details><summary>all figures</summary>\n");
+    wf_table_figures(outputs, n, false, out);
+    wf_text_puts(out, "</details>\n");
     for (size_t i = 0; i < n; i++) {
         put_title(out, "h3", &outputs[i]);
         WF_TRY(put_output(out, &outputs[i], false));

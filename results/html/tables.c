@@ -243,16 +243,19 @@ static void put_figure_head(wf_text *out, const wf_figure *row, const char *stat
                    statistic[0] ? "_" : "", row->name, unit);
 }
 
-static void put_times(wf_text *out, const wf_figure *row, const wf_html_output *outputs, size_t n)
+static void put_times(wf_text *out, const wf_figure *row, const wf_html_output *outputs, size_t n,
+                      bool brief)
 {
     static const struct {
         const char *words;
         size_t at;
-    } statistics[] = {{"mean", offsetof(wf_distribution, mean)},
-                      {"p50", offsetof(wf_distribution, p50)},
-                      {"p90", offsetof(wf_distribution, p90)},
-                      {"p99", offsetof(wf_distribution, p99)}};
+        bool brief;
+    } statistics[] = {{"mean", offsetof(wf_distribution, mean), false},
+                      {"p50", offsetof(wf_distribution, p50), true},
+                      {"p90", offsetof(wf_distribution, p90), false},
+                      {"p99", offsetof(wf_distribution, p99), true}};
     for (size_t i = 0; i < sizeof statistics / sizeof statistics[0]; i++) {
+        if (brief && !statistics[i].brief) continue;
         double first = 0;
         put_figure_head(out, row, statistics[i].words, "ms");
         for (size_t k = 0; k < n; k++) {
@@ -267,7 +270,7 @@ static void put_times(wf_text *out, const wf_figure *row, const wf_html_output *
     }
 }
 
-void wf_table_figures(const wf_html_output *outputs, size_t n, wf_text *out)
+void wf_table_figures(const wf_html_output *outputs, size_t n, bool brief, wf_text *out)
 {
     wf_text_puts(out, "<div class=\"frame\"><table>\n<thead><tr><th></th>");
     for (size_t k = 0; k < n; k++) {
@@ -278,9 +281,9 @@ void wf_table_figures(const wf_html_output *outputs, size_t n, wf_text *out)
     wf_text_puts(out, "</tr></thead>\n<tbody>\n");
     for (size_t i = 0; i < wf_n_figures; i++) {
         const wf_figure *row = &wf_figure_table[i];
-        if (!wf_figure_is_there(row, &outputs[0].report.figures)) continue;
+        if (!wf_figure_is_there(row, &outputs[0].report.figures) || (brief && !row->csv)) continue;
         if (row->kind == WF_FIGURE_TIMES) {
-            put_times(out, row, outputs, n);
+            put_times(out, row, outputs, n, brief);
             continue;
         }
         put_figure_head(out, row, "", row->unit);

@@ -11,7 +11,8 @@ void wf_table_parts(const wf_html_output *output, wf_text *out);
 wf_status wf_table_steps(const wf_html_output *output, wf_text *out); // by kind
 void wf_table_failures(const wf_html_output *output, wf_text *out);
 
-// Every figure there is; of several outputs, with its ratio to the first one's.
-void wf_table_figures(const wf_html_output *outputs, size_t n, wf_text *out);
+// Every figure there is, or the ones of the CSV form alone; of several outputs, with the ratio to
+// the first one's.
+void wf_table_figures(const wf_html_output *outputs, size_t n, bool brief, wf_text *out);
 
 #endif
