@@ -129,7 +129,9 @@ static void place_run(wf_html_output *o, wf_metrics_run *run)
     }
     for (size_t i = 0; i < o->n_steps; i++)
         if (o->steps[i].run == run->run) shift(&o->steps[i].start_ns, by);
-    o->length_ns += last - run->start_ns;
+    int64_t took = last - run->start_ns;
+    run->start_ns = o->length_ns;
+    o->length_ns += took;
 }
 
 wf_status wf_html_collect(const char *const *paths, size_t n, const wf_report_options *options,

@@ -35,7 +35,7 @@ typedef struct wf_html_output {
     wf_html_step *steps;
     size_t n_rows, n_steps, rows_capacity, steps_capacity;
     uint64_t gaps[WF_HTML_GAP_BINS], n_gaps;
-    wf_metrics_run *runs; // [n_runs]
+    wf_metrics_run *runs; // [n_runs] start_ns on the time line
     size_t n_runs;
     int64_t length_ns;
     size_t n_bins; // of curves over time: fewer where there are few requests

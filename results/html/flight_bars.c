@@ -24,6 +24,16 @@ static void part_times(const wf_html_row *r, int which, int64_t times[2])
     times[1] = at[which + 1];
 }
 
+void wf_flight_mark_runs(const wf_plot *plot, const wf_html_output *o)
+{
+    char words[32];
+    for (size_t i = 1; i < o->n_runs; i++) {
+        double at = (double)o->runs[i].start_ns / 1e9;
+        snprintf(words, sizeof words, "run %u", o->runs[i].run);
+        if (at > plot->x[0] && at < plot->x[1]) wf_plot_mark(plot, "soft", at, words);
+    }
+}
+
 // One path for each part of all bars: small, and quick to draw.
 static void bars_draw(const wf_plot *plot, const wf_html_output *o, size_t first, size_t every,
                       size_t n)
@@ -74,6 +84,7 @@ static void flight_draw(const wf_html_output *o, const char *title, size_t first
         plot.keys[i] = (wf_plot_key){parts[i].words, parts[i].style};
     wf_plot_begin(&plot);
     bars_draw(&plot, o, first, every, n);
+    wf_flight_mark_runs(&plot, o);
     wf_plot_end(&plot);
 }
 

@@ -22,14 +22,16 @@ static wf_plot over_time(const wf_html_output *o, const char *title, wf_text *ou
 }
 
 // Two curves over time, one axis; the second may be NULL.
-static void draw_two(wf_plot *plot, size_t n, const double *a, const double *b)
+static void draw_two(wf_plot *plot, const wf_html_output *o, const double *a, const double *b)
 {
+    size_t n = o->n_bins;
     double most = wf_series_most(a, n);
     if (b && wf_series_most(b, n) > most) most = wf_series_most(b, n);
     plot->y[1] = most * 1.06;
     wf_plot_begin(plot);
     if (a) wf_plot_stairs(plot, plot->keys[0].style, a, n);
     if (b) wf_plot_stairs(plot, plot->keys[1].style, b, n);
+    wf_flight_mark_runs(plot, o);
     wf_plot_end(plot);
 }
 
@@ -42,10 +44,10 @@ static wf_status draw_load(const wf_html_output *o, wf_text *out)
     if (o->timed) {
         plot.keys[0] = (wf_plot_key){"offered", "c2"};
         plot.keys[1] = (wf_plot_key){"served", "c1"};
-        draw_two(&plot, o->n_bins, offered, served);
+        draw_two(&plot, o, offered, served);
     } else {
         plot.keys[0] = (wf_plot_key){"served", "c1"};
-        draw_two(&plot, o->n_bins, served, NULL);
+        draw_two(&plot, o, served, NULL);
     }
     return WF_OK;
 }
@@ -58,7 +60,7 @@ static wf_status draw_tokens(const wf_html_output *o, wf_text *out)
     wf_series_decoded(o, decoded);
     plot.keys[0] = (wf_plot_key){"of prompts", "c2"};
     plot.keys[1] = (wf_plot_key){"decoded", "c1"};
-    draw_two(&plot, o->n_bins, prompt, decoded);
+    draw_two(&plot, o, prompt, decoded);
     return WF_OK;
 }
 
@@ -70,7 +72,7 @@ static wf_status draw_batch(const wf_html_output *o, wf_text *out)
     wf_series_waiting(o, waiting);
     plot.keys[0] = (wf_plot_key){"in the batch", "c1"};
     plot.keys[1] = (wf_plot_key){"waiting", "c2"};
-    draw_two(&plot, o->n_bins, batch, waiting);
+    draw_two(&plot, o, batch, waiting);
     return WF_OK;
 }
 
@@ -80,7 +82,7 @@ static wf_status draw_memory(const wf_html_output *o, wf_text *out)
     wf_plot plot = over_time(o, "KV pages in use", out);
     WF_TRY(wf_series_kv_pages(o, pages));
     plot.keys[0] = (wf_plot_key){"most, all groups", "c3"};
-    draw_two(&plot, o->n_bins, pages, NULL);
+    draw_two(&plot, o, pages, NULL);
     return WF_OK;
 }
 
@@ -91,7 +93,7 @@ static wf_status draw_step_time(const wf_html_output *o, wf_text *out)
     wf_series_step_time(o, took);
     plot.y_numbers = WF_PLOT_TIMES;
     plot.keys[0] = (wf_plot_key){"mean", "c5"};
-    draw_two(&plot, o->n_bins, took, NULL);
+    draw_two(&plot, o, took, NULL);
     return WF_OK;
 }
 
@@ -255,7 +257,7 @@ static void distribution_draw(const distribution_row *row, const wf_html_output 
     int64_t limit_ns = row->limit == SIZE_MAX
                            ? 0
                            : *(const int64_t *)((const char *)&outputs->limits + row->limit);
-    if (limit_ns > 0) wf_plot_mark(&plot, (double)limit_ns, "limit");
+    if (limit_ns > 0) wf_plot_mark(&plot, "bad", (double)limit_ns, "limit");
     for (size_t k = 0; k < n; k++)
         wf_plot_line(&plot, colours[k], (const double (*)[2])curves[k].points, curves[k].n);
     if (n == 1) mark_percentiles(&plot, curves->d);

@@ -6,7 +6,7 @@
 
 #include "results/html/markup.h"
 
-enum { LEFT = 44, RIGHT = 12, TOP = 10, BOTTOM = 34, TICKS = 5 };
+enum { LEFT = 52, RIGHT = 12, TOP = 10, BOTTOM = 34, TICKS = 5 };
 
 static double inside(double share)
 {
@@ -185,11 +185,11 @@ void wf_plot_dot(const wf_plot *p, const char *style, double x, double y)
                    wf_plot_x(p, x), wf_plot_y(p, y));
 }
 
-void wf_plot_mark(const wf_plot *p, double x, const char *words)
+void wf_plot_mark(const wf_plot *p, const char *style, double x, const char *words)
 {
     double at = wf_plot_x(p, x);
     bool left = at > p->width - 110;
-    wf_text_printf(p->out, "<path class=\"mark\" d=\"M%.1f %dV%.1f\"/>", at, TOP,
+    wf_text_printf(p->out, "<path class=\"mark %s\" d=\"M%.1f %dV%.1f\"/>", style, at, TOP,
                    p->height - BOTTOM);
     wf_text_printf(p->out, "<text class=\"said %s\" x=\"%.1f\" y=\"%.1f\">", left ? "end" : "",
                    at + (left ? -4 : 4), p->height - BOTTOM - 6);

@@ -48,6 +48,7 @@ double wf_plot_y(const wf_plot *plot, double value);
 void wf_plot_stairs(const wf_plot *plot, const char *style, const double *values, size_t n);
 void wf_plot_line(const wf_plot *plot, const char *style, const double (*points)[2], size_t n);
 void wf_plot_dot(const wf_plot *plot, const char *style, double x, double y);
-void wf_plot_mark(const wf_plot *plot, double x, const char *words); // a dashed line up
+// A dashed line up; style: "bad", or "soft".
+void wf_plot_mark(const wf_plot *plot, const char *style, double x, const char *words);
 
 #endif

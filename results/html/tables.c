@@ -204,9 +204,9 @@ wf_status wf_table_steps(const wf_html_output *o, wf_text *out)
 
 void wf_table_failures(const wf_html_output *o, wf_text *out)
 {
-    static const char *const heads[] = {"why", "requests", "the first says"};
     const wf_report *r = &o->report;
-    open_table(out, heads, 3);
+    wf_text_puts(out, "<div class=\"frame\"><table>\n<thead><tr><th>why</th><th>requests</th>"
+                      "<th class=\"words\">the first says</th></tr></thead>\n<tbody>\n");
     for (int i = 0; i < WF_REPORT_ERRORS && r->errors[i].n > 0; i++) {
         put_head(out, wf_status_words((wf_status)r->errors[i].code));
         put_number(out, (double)r->errors[i].n);
