@@ -6,6 +6,7 @@
 
 #include "io/base/json_writer.h"
 #include "io/base/text.h"
+#include "results/report_peaks.h"
 
 // The lists that have an element for each request, in the order of the file.
 typedef enum list_kind {
@@ -24,6 +25,7 @@ static const char *const list_names[N_LISTS] = {"input_lens", "output_lens", "tt
 typedef struct lists {
     wf_text list[N_LISTS];
     wf_json_writer *errors;
+    wf_peaks peaks;
     uint64_t n;
     int64_t arrivals_ns[2]; // first and last
 } lists;
@@ -66,7 +68,7 @@ static wf_status take_row(void *context, const wf_result *row)
     l->n++;
     for (int i = 0; i < N_LISTS; i++)
         WF_TRY(l->list[i].st);
-    return WF_OK;
+    return wf_peaks_add(&l->peaks, row);
 }
 
 // "2026-11-30T20:12:53.000Z" as "20261130-201253".
@@ -155,6 +157,9 @@ static wf_status write_all(const wf_report *r, lists *l, wf_json_writer *w, FILE
 {
     const char *text, *errors;
     size_t n, n_errors;
+    double tokens_per_s;
+    int64_t requests;
+    WF_TRY(wf_peaks_find(&l->peaks, &tokens_per_s, &requests));
     put_report(w, r, l);
     WF_TRY(wf_json_writer_finish(w, &text, &n));
     WF_TRY(wf_json_writer_finish(l->errors, &errors, &n_errors));
@@ -166,7 +171,9 @@ static wf_status write_all(const wf_report *r, lists *l, wf_json_writer *w, FILE
     }
     fputs(", \"errors\": ", out);
     fwrite(errors, 1, n_errors - strlen("\n"), out);
-    fputs("}\n", out);
+    fprintf(out, ", \"max_output_tokens_per_s\": %.1f, \"max_concurrent_requests\": %" PRId64,
+            tokens_per_s, requests);
+    fputs(", \"rtfx\": 0.0}\n", out); // of audio
     if (fflush(out) != 0 || ferror(out))
         return wf_fail_errno(WF_IO, "the report cannot be written");
     return WF_OK;
@@ -191,6 +198,7 @@ wf_status wf_report_vllm(const char *const *paths, size_t n, const wf_report_opt
 done:
     for (int i = 0; i < N_LISTS; i++)
         wf_text_free(&l.list[i]);
+    wf_peaks_free(&l.peaks);
     wf_json_writer_destroy(&l.errors);
     wf_json_writer_destroy(&w);
     wf_report_destroy(&report);

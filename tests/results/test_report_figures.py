@@ -23,7 +23,7 @@ VLLM_KEYS = ["date", "endpoint_type", "backend", "label", "model_id", "tokenizer
              *(f"{s}_{t}_ms" for t in ("ttft", "tpot", "itl", "e2el")
                for s in ("mean", "median", "std", "p99")),
              "input_lens", "output_lens", "ttfts", "itls", "start_times", "generated_texts",
-             "errors"]
+             "errors", "max_output_tokens_per_s", "max_concurrent_requests", "rtfx"]
 
 
 def make_run(weft, folder):
@@ -124,8 +124,23 @@ def check_vllm(said, rows):
     assert ok.sum() == said["completed"] and (~ok).sum() == said["failed"] > 0
     ttfts = np.array(said["ttfts"])[ok] * 1e3
     agree(said, {"mean_ttft_ms": ttfts.mean(), "p99_ttft_ms": np.percentile(ttfts, 99)})
+    check_peaks(said, np, ok)
     gaps = np.array([g for gs in said["itls"] for g in gs]) * 1e3
     agree(said, {"std_itl_ms": gaps.std(), "total_output_tokens": sum(said["output_lens"])})
+
+
+def check_peaks(said, np, ok):
+    """The busiest second, as vllm/benchmarks/serve.py finds it from the lists."""
+    first = min(np.array(said["start_times"])[ok])
+    tokens, requests = {}, {}
+    for start, ttft, gaps, fine in zip(said["start_times"], said["ttfts"], said["itls"], ok):
+        times = start - first + ttft + np.cumsum([0.0, *gaps])
+        for second in times.astype(int) if fine else []:
+            tokens[second] = tokens.get(second, 0) + 1
+        for second in range(int(start - first), int(times[-1]) + 1) if fine else []:
+            requests[second] = requests.get(second, 0) + 1
+    assert abs(said["max_output_tokens_per_s"] - max(tokens.values())) <= 1, tokens  # by rounding
+    assert said["max_concurrent_requests"] == max(requests.values()), requests
 
 
 def main(weft):
