@@ -57,6 +57,15 @@ void wf_html_put_cut(wf_text *out, const char *words, size_t most_bytes)
     if (cut < n) wf_text_puts(out, "\xE2\x80\xA6");
 }
 
+void wf_html_put_end(wf_text *out, const char *words, size_t most_bytes)
+{
+    size_t n = strlen(words), from = n > most_bytes ? n - most_bytes : 0;
+    while (from > 0 && ((unsigned char)words[from] & 0xC0) == 0x80)
+        from++;
+    if (from > 0) wf_text_puts(out, "\xE2\x80\xA6");
+    put_bytes(out, words + from, n - from);
+}
+
 static char *grouped(double value, char text[WF_HTML_NUMBER_MAX])
 {
     char digits[WF_HTML_NUMBER_MAX];

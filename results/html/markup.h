@@ -12,6 +12,7 @@
 // Text or an attribute's value: markup escaped, bytes that are no UTF-8 or no XML as U+FFFD.
 void wf_html_put(wf_text *out, const char *words);
 void wf_html_put_cut(wf_text *out, const char *words, size_t most_bytes); // with an ellipsis
+void wf_html_put_end(wf_text *out, const char *words, size_t most_bytes); // of a path: its end
 
 // About three digits that mean something: "1,234", "56.7", "0.0123". Returns text.
 char *wf_html_number(double value, char text[WF_HTML_NUMBER_MAX]);

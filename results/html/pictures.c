@@ -156,7 +156,7 @@ wf_status wf_pictures_draw(const wf_html_output *o, wf_text *out)
 enum { CURVE_POINTS = 160, CURVES_MOST = WF_HTML_COLOURS };
 
 typedef struct curve {
-    double points[CURVE_POINTS + 1][2]; // ns, share of values up to it
+    double points[WF_HTML_GAP_BINS + 2][2]; // ns, share of values up to it
     size_t n;
     const wf_distribution *d;
 } curve;
@@ -179,24 +179,32 @@ static const distribution_row distributions[] = {
      offsetof(wf_goodput_limits, e2el_ns)},
 };
 
+static double gap_edge(size_t bin)
+{
+    return WF_HTML_GAP_LEAST_NS * pow(10, (double)bin / WF_HTML_GAP_DECADE);
+}
+
 static double at_least(double ns)
 {
     return ns > WF_HTML_GAP_LEAST_NS ? ns : WF_HTML_GAP_LEAST_NS;
 }
 
+static void curve_add(curve *c, double ns, double share)
+{
+    c->points[c->n][0] = ns;
+    c->points[c->n++][1] = share;
+}
+
+// Along the upper edges of bins with something in them, from the lower edge after a gap.
 static void gaps_curve(const wf_html_output *o, curve *c)
 {
     uint64_t below = 0;
-    size_t every = WF_HTML_GAP_BINS / CURVE_POINTS + 1;
-    for (size_t i = 0; i < WF_HTML_GAP_BINS && o->n_gaps > 0; i++) {
-        uint64_t before = below;
+    for (size_t i = 0; i < WF_HTML_GAP_BINS; i++) {
+        if (o->gaps[i] == 0) continue;
+        if (i == 0 || o->gaps[i - 1] == 0)
+            curve_add(c, gap_edge(i), (double)below / (double)o->n_gaps);
         below += o->gaps[i];
-        bool edge = i % every == 0 || (before == 0) != (below == 0) || below == o->n_gaps;
-        if (below == 0 || !edge || c->n > CURVE_POINTS) continue;
-        double ns = WF_HTML_GAP_LEAST_NS * pow(10, (double)(i + 1) / WF_HTML_GAP_DECADE);
-        memcpy(c->points[c->n++], (double[]){ns, (double)below / (double)o->n_gaps},
-               sizeof c->points[0]);
-        if (below == o->n_gaps) break;
+        curve_add(c, gap_edge(i + 1), (double)below / (double)o->n_gaps);
     }
 }
 
@@ -207,8 +215,7 @@ static wf_status latency_curve(const wf_html_output *o, wf_html_latency which, c
     WF_TRY(wf_series_latency(o, which, &v, &n));
     for (size_t i = 0; i <= CURVE_POINTS && n > 0; i++) {
         double q = (double)i / CURVE_POINTS;
-        memcpy(c->points[c->n++], (double[]){at_least(wf_percentile(v, n, q)), q},
-               sizeof c->points[0]);
+        curve_add(c, at_least(wf_percentile(v, n, q)), q);
     }
     free(v);
     return WF_OK;

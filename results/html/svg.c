@@ -113,7 +113,7 @@ void wf_plot_begin(wf_plot *p)
     wf_text_puts(p->out, "</b>");
     for (int i = 0; i < WF_PLOT_KEYS && p->keys[i].words; i++) {
         wf_text_printf(p->out, " <span class=\"key %s\">", p->keys[i].style);
-        wf_html_put_cut(p->out, p->keys[i].words, 40);
+        wf_html_put_end(p->out, p->keys[i].words, 40);
         wf_text_puts(p->out, "</span>");
     }
     if (p->said) {

@@ -275,7 +275,7 @@ void wf_table_figures(const wf_html_output *outputs, size_t n, bool brief, wf_te
     wf_text_puts(out, "<div class=\"frame\"><table>\n<thead><tr><th></th>");
     for (size_t k = 0; k < n; k++) {
         wf_text_puts(out, "<th>");
-        wf_html_put_cut(out, n > 1 ? outputs[k].path : "", 48);
+        wf_html_put_end(out, n > 1 ? outputs[k].path : "", 40);
         wf_text_puts(out, k > 0 ? "</th><th>/ first</th>" : "</th>");
     }
     wf_text_puts(out, "</tr></thead>\n<tbody>\n");

@@ -32,6 +32,13 @@ static void long_words_are_cut_between_letters(void **state)
     wf_html_put_cut(&text, "ab\xC3\xA9zz", 3);
     assert_string_equal(text.bytes, "ab\xE2\x80\xA6");
     wf_text_free(&text);
+    wf_html_put_end(&text,
+                    "zz\xC3\xA9"
+                    "ab",
+                    3);
+    assert_string_equal(text.bytes, "\xE2\x80\xA6"
+                                    "ab");
+    wf_text_free(&text);
 }
 
 static void numbers_keep_three_digits_or_more(void **state)
