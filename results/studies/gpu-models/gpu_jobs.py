@@ -189,7 +189,9 @@ class Result:
         self.floor_s = self._floor(shape, study)
 
     def _floor(self, shape, study):
-        """Of the busiest group: groups run side by side."""
+        """Of the busiest group: groups run side by side. Not a number without Study.limits()."""
+        if study.copy_rate is None:
+            return float("nan")
         weights_s = 2 * shape.step_params / study.copy_rate
         n = self.n_decode + self.n_prompt_tokens
         steps_s = np.maximum(weights_s, 2 * shape.step_params * n / study.flop_rate)
