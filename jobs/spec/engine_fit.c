@@ -2,7 +2,9 @@
 #include "jobs/spec/engine_fit.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 
+#include "io/base/arena.h"
 #include "io/base/clock.h"
 #include "io/base/log.h"
 
@@ -10,6 +12,10 @@
 #define SHRINK 0.8
 
 enum { MOST_TRIES = 8 };
+
+// Host memory that the rest of the process takes once steps run: segments, HDF5, stacks of threads.
+// Held while an engine is tried, so that KV memory which just fits does not take it away.
+#define ROOM_BYTES ((size_t)64 << 20)
 
 // KV memory can be smaller than planned, unless it was asked for in bytes.
 static bool may_shrink(const wf_engine_fit *f)
@@ -91,6 +97,18 @@ static wf_status warm_up(const wf_engine_fit *f, wf_engine *e)
     return WF_OK;
 }
 
+// One attempt, agreed on. An engine that was made is in *out, whatever became of the others'.
+static wf_status attempt(const wf_engine_fit *f, const wf_engine_config *c, wf_engine **out,
+                         verdict *v)
+{
+    wf_status st = wf_engine_create(f->be, f->model, f->data, c, out);
+    WF_TRY(agree(f, st, v));
+    if (*v != FINE) return st;
+    st = warm_up(f, *out);
+    WF_TRY(agree(f, st, v));
+    return st;
+}
+
 wf_status wf_engine_fit_create(const wf_engine_fit *f, const wf_engine_config *config,
                                wf_engine **out)
 {
@@ -100,12 +118,10 @@ wf_status wf_engine_fit_create(const wf_engine_fit *f, const wf_engine_config *c
     c.kv_bytes = kv.bytes;
     for (int i = 1;; i++) {
         verdict v = FINE;
-        wf_status st = wf_engine_create(f->be, f->model, f->data, &c, out);
-        WF_TRY(agree(f, st, &v));
-        if (v == FINE) {
-            st = warm_up(f, *out);
-            WF_TRY(agree(f, st, &v));
-        }
+        void *room = NULL; // one that cannot be had is one that the attempt will miss as well
+        if (wf_alloc(ROOM_BYTES, 1, &room) != WF_OK) room = NULL;
+        wf_status st = attempt(f, &c, out, &v);
+        free(room);
         if (v != SHORT_OF_MEMORY) return st;
         wf_engine_destroy(*out);
         *out = NULL;
