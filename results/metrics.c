@@ -284,8 +284,8 @@ wf_status wf_metrics_add_step(wf_metrics *m, const wf_step_record *step)
     m->prompt_sum += step->n_prompt_tokens;
     m->waiting_sum += (double)step->n_waiting;
     if (step->n_waiting > f->max_waiting) f->max_waiting = step->n_waiting;
-    if (step->n_decode + step->n_prefill > f->max_rows)
-        f->max_rows = step->n_decode + step->n_prefill;
+    int64_t rows = (int64_t)step->n_decode + step->n_prefill;
+    if (rows > f->max_rows && rows <= INT32_MAX) f->max_rows = (int32_t)rows;
     if (step->kv_pages > f->max_kv_pages) f->max_kv_pages = step->kv_pages;
     f->rows_moved += (uint64_t)step->rows_moved;
     f->bytes_moved += (uint64_t)step->bytes_moved;

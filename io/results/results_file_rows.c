@@ -1,7 +1,7 @@
 // Reading rows: a range of every column at once, then views into it.
 //
 // Nothing a file says is used as an index before it is checked: offsets must not fall, shards must
-// be in the table.
+// be in the table, times must be such that they can be subtracted.
 #include "io/results/results_file_internal.h"
 
 #include <inttypes.h>
@@ -16,12 +16,27 @@ static wf_status room(wf_column_buffer *b, size_t n, size_t each_bytes)
     return WF_OK;
 }
 
+// Nine years: what is beyond is damage, and differences of times below it fit their type.
+#define TIME_MOST_NS (INT64_C(1) << 58)
+
+static wf_status check_times(const wf_results *r, int i_col, uint64_t start, size_t n)
+{
+    const int64_t *ns = r->buffers[i_col].data;
+    for (size_t i = 0; i < n; i++)
+        if (ns[i] > TIME_MOST_NS || ns[i] < -TIME_MOST_NS)
+            return wf_fail(WF_DATA, "%s:%s:%" PRIu64 ": %" PRId64 " ns is no time of a run",
+                           wf_h5_file_path(r->h5), wf_column_descs[i_col].name, start + i, ns[i]);
+    return WF_OK;
+}
+
 static wf_status read_column(wf_results *r, int i_col, uint64_t start, size_t n)
 {
     // In single numbers: the width of a column may differ from file to file.
     size_t width = r->sets[i_col] ? wf_h5_dataset_width(r->sets[i_col]) : 1;
     WF_TRY(room(&r->buffers[i_col], n * width, wf_h5_type_bytes(wf_column_descs[i_col].type)));
-    return wf_h5_dataset_read(r->sets[i_col], start, n, r->buffers[i_col].data);
+    WF_TRY(wf_h5_dataset_read(r->sets[i_col], start, n, r->buffers[i_col].data));
+    bool times = strcmp(wf_column_descs[i_col].units, "ns") == 0;
+    return times ? check_times(r, i_col, start, n) : WF_OK;
 }
 
 static wf_status check_offsets(const wf_results *r, int i_col, uint64_t start, size_t n,

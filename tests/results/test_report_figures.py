@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -143,6 +144,18 @@ def check_peaks(said, np, ok):
     assert said["max_concurrent_requests"] == max(requests.values()), requests
 
 
+def check_damage(weft, out):
+    """A time that none can be is said with its place, and nothing is computed from it."""
+    import h5py
+    for name in ("requests/finish_ns", "tokens/time_ns", "steps/duration_ns"):
+        damaged = os.path.join(out, "damaged.h5")
+        shutil.copy(os.path.join(out, "results.h5"), damaged)
+        with h5py.File(damaged, "r+") as f:
+            f[name][3] = -2**63
+        done = subprocess.run([weft, "report", damaged], capture_output=True, text=True)
+        assert done.returncode == 65 and f"/{name}:3: -92233" in done.stderr, done
+
+
 def main(weft):
     try:
         import h5py  # noqa: F401
@@ -163,6 +176,7 @@ def main(weft):
         table = list(csv.DictReader(io.StringIO(report(weft, out, "--csv", "--by", "tenant"))))
         assert [line["tenant"] for line in table] == sorted(TENANTS)
         assert "<b>&\"é" in report(weft, out, "--by", "tenant")
+        check_damage(weft, out)
         check_vllm(json.loads(report(weft, out, "--vllm-json")), rows)
         for wrong, why in ((["--goodput", "itl:3"], "ttft:MS, tpot:MS or e2el:MS"),
                            (["--goodput", "ttft:x"], "--goodput"), (["--by", "nobody"], "no request"),
