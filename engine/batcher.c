@@ -245,14 +245,23 @@ wf_kvpool *wf_batcher_pool(wf_batcher *b)
     return b->pool;
 }
 
+// They hold a seat, and the tokens of the steps so far did not reach to their prompt.
+static int32_t n_not_joined(const wf_batcher *b)
+{
+    int32_t n = 0;
+    for (int32_t i = 0; i < b->n_prefill; i++)
+        n += !b->seats[b->prefill[i]].joined;
+    return n;
+}
+
 int64_t wf_batcher_n_waiting(const wf_batcher *b)
 {
-    return wf_waitqueue_count(b->queue) + b->n_limbo;
+    return wf_waitqueue_count(b->queue) + b->n_limbo + n_not_joined(b);
 }
 
 int32_t wf_batcher_n_rows(const wf_batcher *b)
 {
-    return b->n_rows;
+    return b->n_rows - n_not_joined(b);
 }
 
 bool wf_batcher_idle(const wf_batcher *b)

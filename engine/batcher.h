@@ -144,7 +144,8 @@ void wf_batcher_commit(wf_batcher *b, const wf_schedule *s, const wf_gain *gains
 typedef bool (*wf_batcher_over_fn)(void *context, void *tag, int32_t n_prompt_left);
 void wf_batcher_let_go(wf_batcher *b, wf_batcher_over_fn over, void *context);
 
-// Requests waiting (those put back included), rows in use, and whether nothing at all is left.
+// Requests waiting: all that no step has named since they were submitted or put back, with a seat
+// or without; the other rows in use; and whether nothing at all is left.
 int64_t wf_batcher_n_waiting(const wf_batcher *b);
 int32_t wf_batcher_n_rows(const wf_batcher *b);
 bool wf_batcher_idle(const wf_batcher *b);

@@ -82,7 +82,7 @@ const wf_figure wf_figure_table[] = {
      .text = " and @ KV page~", .unit = "pages", .definition = "most pages of KV memory in use"},
     {"mean_waiting", WF_FIGURE_MEAN, WF_FIGURES_STEPS, AT(mean_waiting), .line = "waiting",
      .text = "@ on average", .unit = "requests",
-     .definition = "requests that waited for admission, over steps"},
+     .definition = "requests submitted and not admitted, over the time of the steps"},
     {"max_waiting", WF_FIGURE_MOST64, WF_FIGURES_STEPS, AT(max_waiting), .line = "waiting",
      .text = ", @ at most", .unit = "requests", .definition = "most of them in one step"},
     {"rows_moved", WF_FIGURE_COUNT, WF_FIGURES_STEPS, AT(rows_moved), .line = "reordered",

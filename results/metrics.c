@@ -36,7 +36,8 @@ struct wf_metrics {
     uint64_t *buckets; // [N_BUCKETS] once there are more gaps than max_gaps
     uint64_t n_gaps;
     double gap_sum, gap_square_sum, gap_min, gap_max;
-    double decode_sum, prompt_sum, waiting_sum;
+    double decode_sum, prompt_sum;
+    double waiting_sum; // requests * ns
 };
 
 double wf_percentile(const double *sorted, size_t n, double q)
@@ -282,7 +283,7 @@ wf_status wf_metrics_add_step(wf_metrics *m, const wf_step_record *step)
     f->n_steps++;
     m->decode_sum += step->n_decode;
     m->prompt_sum += step->n_prompt_tokens;
-    m->waiting_sum += (double)step->n_waiting;
+    m->waiting_sum += (double)step->n_waiting * (double)step->duration_ns;
     if (step->n_waiting > f->max_waiting) f->max_waiting = step->n_waiting;
     int64_t rows = (int64_t)step->n_decode + step->n_prefill;
     if (rows > f->max_rows && rows <= INT32_MAX) f->max_rows = (int32_t)rows;
@@ -359,7 +360,7 @@ void wf_metrics_finish(wf_metrics *m, const wf_figures *whole, wf_figures *out)
     if (f->n_steps > 0) {
         f->mean_decode_rows = m->decode_sum / (double)f->n_steps;
         f->mean_prompt_tokens = m->prompt_sum / (double)f->n_steps;
-        f->mean_waiting = m->waiting_sum / (double)f->n_steps;
     }
+    if (f->step_busy_ns > 0) f->mean_waiting = m->waiting_sum / (double)f->step_busy_ns;
     *out = *f;
 }

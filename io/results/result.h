@@ -104,7 +104,7 @@ typedef struct wf_result_columns {
     X(kv_pages, int32_t, I32, "pages", "KV pages in use")                                          \
     X(rows_moved, int32_t, I32, "rows", "rows moved by reordering")                                \
     X(bytes_moved, int64_t, I64, "bytes", "bytes moved by reordering")                             \
-    X(n_waiting, int64_t, I64, "requests", "requests that arrived and wait")                       \
+    X(n_waiting, int64_t, I64, "requests", "requests that arrived and were not admitted")          \
     X(n_put_back, int32_t, I32, "rows", "rows put back for lack of pages")                         \
     X(run, uint16_t, U16, "1", "run of the step")                                                  \
     X(group, uint16_t, U16, "1", "group of the step")

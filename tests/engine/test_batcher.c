@@ -505,6 +505,31 @@ static void static_batch_waits_until_full_and_lets_nobody_join(void **state)
     free_world(&w);
 }
 
+// Four have a seat, and a step's tokens reach to the second.
+static void who_has_a_seat_and_was_not_computed_waits(void **state)
+{
+    (void)state;
+    world w;
+    make_world(&w, 1, WF_REORDER_INDEX, WF_FUSION_TEMPORAL);
+    wf_batcher_destroy(w.b);
+    w.cfg.max_rows = w.cfg.step_tokens = 4, w.cfg.n_pages = 100;
+    assert_int_equal(wf_batcher_create(&w.cfg, &w.b), WF_OK);
+    wf_schedule *s;
+    assert_int_equal(wf_schedule_create(w.b, &s), WF_OK);
+    sim *sims = w.sims, own[8];
+    w.sims = own;
+    plan_batch(&w, 5, 3, 2);
+    assert_int_equal(wf_batcher_n_waiting(w.b), 5);
+    wf_batcher_plan(w.b, 0, true, s);
+    assert_int_equal(s->n_joins, 2);
+    assert_int_equal(wf_batcher_n_waiting(w.b), 3);
+    assert_int_equal(wf_batcher_n_rows(w.b), 2);
+    assert_false(wf_batcher_idle(w.b));
+    w.sims = sims;
+    wf_schedule_destroy(s);
+    free_world(&w);
+}
+
 static void window_closes_by_time_or_when_full(void **state)
 {
     (void)state;
@@ -586,6 +611,7 @@ int main(void)
         cmocka_unit_test(random_jobs_end_when_pages_are_shared),
         cmocka_unit_test(a_shared_page_is_free_when_all_have_gone),
         cmocka_unit_test(static_batch_waits_until_full_and_lets_nobody_join),
+        cmocka_unit_test(who_has_a_seat_and_was_not_computed_waits),
         cmocka_unit_test(window_closes_by_time_or_when_full),
         cmocka_unit_test(what_never_fits_is_refused_with_the_numbers),
         cmocka_unit_test(contradictory_limits_are_refused),

@@ -223,7 +223,7 @@ static void steps_are_summed(void **state)
     assert_int_equal(f.n_steps, 2);
     assert_near(f.mean_decode_rows, 6);
     assert_near(f.mean_prompt_tokens, 50);
-    assert_near(f.mean_waiting, 2.5);
+    assert_near(f.mean_waiting, 5 / 3.0); // over time: 5 for 10 ms, none for 20
     assert_int_equal(f.max_waiting, 5);
     assert_int_equal(f.max_rows, 8);
     assert_int_equal(f.max_kv_pages, 9);

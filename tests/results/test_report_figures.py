@@ -98,7 +98,8 @@ class Rows:
         return {"n": len(s["n_decode"]), "mean_decode_rows": s["n_decode"].mean(),
                 "mean_prompt_tokens": s["n_prompt_tokens"].mean(),
                 "max_rows": (s["n_decode"] + s["n_prefill"]).max(),
-                "max_kv_pages": s["kv_pages"].max(), "mean_waiting": s["n_waiting"].mean(),
+                "max_kv_pages": s["kv_pages"].max(),
+                "mean_waiting": np.average(s["n_waiting"], weights=s["duration_ns"]),
                 "max_waiting": s["n_waiting"].max(), "busy_s": s["duration_ns"].sum() / 1e9}
 
 
