@@ -1,22 +1,30 @@
 #!/usr/bin/env python3
 """Pictures of a run, and of the studies kept in this repository.
 
-usage: results/plot.py run RESULTS.h5 [OUT.svg]     rows, rates and times over a run, or its runs
-       results/plot.py studies [FOLDER]             the pictures of results/studies (or of FOLDER)
+usage: plot.py run OUTPUT|RESULTS.h5 [OUT.svg]      rows, rates and times over a run, or its runs
+       plot.py studies [FOLDER]                     the pictures of results/studies (or of FOLDER)
 
-The ending of OUT says the format (svg, png, pdf). Needs matplotlib, numpy and h5py
-(python3-matplotlib, python3-h5py).
+OUTPUT is a job's output folder. The ending of OUT says the format (svg, png, pdf). Needs matplotlib,
+numpy and h5py (python3-matplotlib, python3-h5py).
 """
 import csv
 import os
 import re
 import sys
 
-import matplotlib
-import numpy as np
 
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt  # noqa: E402
+def missing(error):
+    return SystemExit(f"plot.py: {error.name} is not installed for {sys.executable}: "
+                      "apt install python3-matplotlib python3-h5py, or pip install matplotlib h5py")
+
+
+try:
+    import matplotlib
+    import numpy as np
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+except ModuleNotFoundError as error:
+    raise missing(error) from None
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 COLOURS = ["#1f4e79", "#c8553d", "#4d8b55", "#8a6fb0", "#b58900", "#5b7f95"]
@@ -238,10 +246,25 @@ def mark_runs(axes, run):
                          fontsize=7, color=GREY)
 
 
+def read_run(path):
+    """Of a results file, or of the output folder that holds it."""
+    try:
+        import h5py  # the studies' pictures do without
+    except ModuleNotFoundError as error:
+        raise missing(error) from None
+    file = os.path.join(path, "results.h5") if os.path.isdir(path) else path
+    if not os.path.exists(file):
+        hint = f": while a job runs, weft merge {path} -o FILE.h5" if file != path else ""
+        raise SystemExit(f"plot.py: {file}: there is no such file{hint}")
+    try:
+        with h5py.File(file, "r") as f:
+            return Run(f)
+    except (OSError, KeyError) as error:
+        raise SystemExit(f"plot.py: {file}: no results of weft: {error.args[-1]}") from None
+
+
 def plot_run(path, out):
-    import h5py  # the studies' pictures do without
-    with h5py.File(path, "r") as f:
-        run = Run(f)
+    run = read_run(path)
     edges = np.linspace(0, max(run.length, 1e-3), 121)
     figure, axes = plt.subplots(4, 1, figsize=(7, 8), sharex=True)
     draw_requests(axes[0], run, edges)

@@ -55,9 +55,34 @@ def check_run(weft, folder):
                  "run time, s"):
         assert any(part in w for w in said), (part, said)
     run(weft, "run", job, "--out", out + ".offline", "--set", "arrivals.mode=offline")
-    said = draw(os.path.join(out + ".offline", "results.h5"), folder)
+    said = draw(out + ".offline", folder)  # the folder does
     assert "ms per step" in said and "arrived" not in said, said
     assert not any("TTFT" in w for w in said), said  # nothing had a time to arrive at
+
+
+def refused(what, *arguments, modules=None):
+    """One line that says it."""
+    env = {**os.environ, "PYTHONPATH": modules} if modules else None
+    done = subprocess.run([*PLOT, *arguments], capture_output=True, text=True, check=False, env=env)
+    assert done.returncode == 1 and done.stderr.count("\n") == 1, done
+    assert what in done.stderr, (what, done.stderr)
+
+
+def check_no_module(folder):
+    for name in ("matplotlib", "h5py"):
+        modules = os.path.join(folder, "without-" + name)
+        os.mkdir(modules)
+        with open(os.path.join(modules, name + ".py"), "w", encoding="ascii") as f:
+            f.write(f"raise ModuleNotFoundError('no {name}', name='{name}')\n")
+        if name == "matplotlib" or importlib.util.find_spec("matplotlib"):
+            refused(f"plot.py: {name} is not installed", "run", "x.h5", modules=modules)
+
+
+def check_refusals(folder):
+    refused("nowhere.h5: there is no such file", "run", "nowhere.h5")
+    refused("results.h5: there is no such file: while a job runs, weft merge ", "run", folder)
+    refused("test_plot.py: no results of weft: ", "run", os.path.abspath(__file__))
+    refused("x.h5: no results of weft: ", "run", os.path.join(folder, "x.h5"))  # a shard
 
 
 def check_pauses():
@@ -89,11 +114,14 @@ def check_studies(folder):
 
 
 def main():
+    with tempfile.TemporaryDirectory() as folder:
+        check_no_module(folder)
     if importlib.util.find_spec("matplotlib") is None:
         print("skipped: python3-matplotlib is not installed")
         return 77
     with tempfile.TemporaryDirectory() as folder:
         check_run(sys.argv[1], folder)
+        check_refusals(folder)
         check_pauses()
         check_studies(folder)
     return 0
