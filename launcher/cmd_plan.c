@@ -211,12 +211,14 @@ static void print_requests(const wf_jobspec *spec, const wf_plan_rows *rows, con
 {
     uint64_t fit = wf_plan_concurrency(kv, spec->engine.page_tokens, rows->mean_tokens);
     uint64_t most = (uint64_t)spec->engine.max_rows;
-    size_t n_shards = spec->requests.n - wf_text_job_waiting(spec);
-    printf("requests  %" PRIu64 " in %zu shard%s, %" PRIu64 " prompt token%s\n", rows->n_rows,
-           n_shards, WF_S(n_shards), rows->n_prompt_tokens, WF_S(rows->n_prompt_tokens));
-    if (n_shards < spec->requests.n)
-        printf("  text      %zu prompts file%s, which the run will encode\n",
-               spec->requests.n - n_shards, WF_S(spec->requests.n - n_shards));
+    size_t n_waiting = wf_text_job_waiting(spec), n_shards = spec->requests.n - n_waiting;
+    if (n_shards > 0)
+        printf("requests  %" PRIu64 " in %zu shard%s, %" PRIu64 " prompt token%s\n", rows->n_rows,
+               n_shards, WF_S(n_shards), rows->n_prompt_tokens, WF_S(rows->n_prompt_tokens));
+    if (n_waiting > 0)
+        printf("%-9s %zu prompts file%s, counted when the run encodes %s\n",
+               n_shards > 0 ? "  text" : "requests", n_waiting, WF_S(n_waiting),
+               n_waiting > 1 ? "them" : "it");
     if (rows->n_read == 0) return;
     uint64_t once = fit < most ? fit : most;
     printf("  mean      %.0f tokens (prompt + most to generate, of the first %" PRIu64 " row%s)\n",
@@ -234,12 +236,14 @@ static void print_requests(const wf_jobspec *spec, const wf_plan_rows *rows, con
 static wf_status model_read(const wf_jobspec *spec, wf_inputs_model *model, wf_status *missing)
 {
     wf_hf_folder *folder = NULL;
+    char what[1024];
     wf_status st = wf_inputs_model_open(spec, &folder, model);
     *missing = WF_OK;
     if (st == WF_NO_INPUT) {
         *missing = st;
-        wf_warn("%s", wf_error());
+        snprintf(what, sizeof what, "%s", wf_error());
         WF_TRY(wf_hf_folder_open(spec->model.path, false, &folder));
+        wf_warn("%s", what);
         st = wf_arch_read(folder, spec->model.trust_config, &model->arch);
         if (st == WF_OK) st = wf_arch_check_tp(&model->arch, spec->parallel.tensor);
         if (st == WF_OK) st = wf_inputs_check_tokens(spec, &model->arch);
@@ -270,11 +274,13 @@ typedef struct {
     extent e;
     wf_plan *plan;
     wf_plan_memory memory;
+    wf_plan_kv kv;
 } answers;
 
 static wf_status ask(const wf_cli *cli, const wf_jobspec *spec, answers *a)
 {
     WF_TRY(model_read(spec, &a->model, &a->missing));
+    WF_TRY(wf_text_job_check(spec));
     WF_TRY(wf_plan_rows_read(spec, &a->model.arch, &a->rows)); // before back ends start threads
     WF_TRY(wf_cli_has(cli, "device-memory") ? device_imagine(cli, &a->info)
                                             : device_ask(spec, &a->info));
@@ -286,12 +292,12 @@ static wf_status ask(const wf_cli *cli, const wf_jobspec *spec, answers *a)
                              .n_sharing = n_sharing(a->plan, a->info.host_memory),
                              .host = a->info.host_memory,
                              .num = a->info.numerics};
-    return wf_plan_model_memory(spec, &a->model.arch, &device, &a->rows.needs, &a->memory);
+    WF_TRY(wf_plan_model_memory(spec, &a->model.arch, &device, &a->rows.needs, &a->memory));
+    return wf_plan_kv_capacity(&a->memory, &a->kv);
 }
 
 static wf_status plan_print(const wf_jobspec *spec, const answers *a)
 {
-    wf_plan_kv kv;
     char remarks[320];
     printf("job       %s\nmodel     %s (%s, %d layers, %s)\nback end  %s: %s\n", spec->job,
            spec->model.path, a->model.arch.family->name, a->model.arch.n_layers,
@@ -302,9 +308,8 @@ static wf_status plan_print(const wf_jobspec *spec, const answers *a)
     print_groups(a->plan);
     if (wf_plan_model_remarks(spec, &a->model.arch, remarks, sizeof remarks)[0])
         printf("  note: %s\n", remarks);
-    WF_TRY(wf_plan_kv_capacity(&a->memory, &kv));
-    print_memory(&a->memory, &kv, a->info.numerics.kv);
-    print_requests(spec, &a->rows, a->plan, &kv);
+    print_memory(&a->memory, &a->kv, a->info.numerics.kv);
+    print_requests(spec, &a->rows, a->plan, &a->kv);
     return answer(spec, &a->rows, a->missing);
 }
 

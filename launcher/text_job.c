@@ -3,6 +3,8 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 
 #include "io/base/arena.h"
 #include "io/base/file.h"
@@ -44,6 +46,25 @@ size_t wf_text_job_waiting(const wf_jobspec *spec)
 static const char *tokenizer_of(const wf_jobspec *spec)
 {
     return spec->text.tokenizer[0] ? spec->text.tokenizer : spec->model.path;
+}
+
+wf_status wf_text_job_check(const wf_jobspec *spec)
+{
+    const char *name = tokenizer_of(spec);
+    char *file = NULL;
+    struct stat is;
+    if (wf_text_job_waiting(spec) == 0 && !spec->output.text[0]) return WF_OK;
+    if (strcmp(name, "bytes") == 0) return WF_OK;
+    bool folder = stat(name, &is) == 0 && S_ISDIR(is.st_mode);
+    WF_TRY(wf_path_join(folder ? name : ".", folder ? "tokenizer.json" : name, &file));
+    wf_status st = WF_OK;
+    if (!wf_file_exists(file))
+        st = wf_fail(WF_NO_INPUT,
+                     "%s: is missing; text.tokenizer takes a tokenizer.json, a model's folder that "
+                     "has one, or bytes",
+                     folder ? file : name);
+    free(file);
+    return st;
 }
 
 // Results belong to the shards as they are.

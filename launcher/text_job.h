@@ -22,6 +22,10 @@ size_t wf_text_job_prompts(const wf_jobspec *spec); // how many of its requests 
 bool wf_text_job_waits(const wf_jobspec *spec, size_t i_request);
 size_t wf_text_job_waiting(const wf_jobspec *spec); // how many of them
 
+// Whether the tokenizer that encoding or answering needs is there, without the companion.
+// WF_NO_INPUT.
+wf_status wf_text_job_check(const wf_jobspec *spec);
+
 // Makes the shards that are not there yet. With `force`, also those whose file has changed although
 // the job has begun. *some_bad: rows will fail in the answers, and their reasons have been logged.
 // WF_NO_INPUT (no companion, no file), WF_DATA (nothing usable in a file), WF_MISMATCH, WF_DRAINED,

@@ -243,6 +243,22 @@ static void test_plan(void **state)
                "1 of 3 ranks stay idle (rank 2)");
     assert_run(WEFT " plan job.yaml -N 2 --set slurm.nodes=4 --set slurm.gpus_per_node=8", 0,
                "16 ranks on 2 nodes (from slurm.nodes and slurm.gpus_per_node)");
+    // What does not fit is an error alone, a missing model is told once.
+    assert_run(WEFT " plan job.yaml --memory 1MiB 2>&1 | grep -c group", 1, "0\n");
+    assert_run(WEFT " plan job.yaml --set model.path=.", 66, NULL);
+    assert_run(WEFT " plan job.yaml --set model.path=. 2>&1 | grep -c config.json", 0, "1\n");
+}
+
+static void test_plan_of_prompts(void **state)
+{
+    (void)state;
+    write_file("text.jsonl", "{\"prompt\": \"a\"}\n");
+    assert_run(WEFT " plan job.yaml -s requests=[text.jsonl] -s text.tokenizer=bytes", 0,
+               "requests  1 prompts file, counted when the run encodes it");
+    assert_run(WEFT " plan job.yaml -s requests=[text.jsonl,a.h5] -s text.tokenizer=bytes", 0,
+               "  text    1 prompts file, counted when the run encodes it");
+    assert_run(WEFT " plan job.yaml -s requests=[text.jsonl] -s text.tokenizer=nowhere", 66,
+               "nowhere: is missing; text.tokenizer takes a tokenizer.json");
 }
 
 static void test_import_and_pack(void **state)
@@ -335,6 +351,7 @@ int main(void)
         cmocka_unit_test(test_bad_output),
         cmocka_unit_test(test_arrays),
         cmocka_unit_test(test_plan),
+        cmocka_unit_test(test_plan_of_prompts),
         cmocka_unit_test(test_import_and_pack),
         cmocka_unit_test(test_reference_is_up_to_date),
         cmocka_unit_test(test_example_is_a_job),
