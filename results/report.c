@@ -4,6 +4,7 @@
 #include "io/base/arena.h"
 #include "io/base/clock.h"
 #include "io/base/text.h"
+#include "io/shard/shard.h"
 #include "results/report_vllm.h"
 
 #include <stdio.h>
@@ -78,8 +79,10 @@ static wf_status describe(const wf_results *results, wf_report *report)
     WF_TRY(wf_report_job_read(job->job_text, &report->job));
     report->complete = wf_results_complete(results);
     report->n_shards = job->n_shards;
-    for (size_t i = 0; i < job->n_shards; i++)
+    for (size_t i = 0; i < job->n_shards; i++) {
         report->n_shard_rows += job->shards[i].rows;
+        report->n_bad_rows += wf_shard_bad_rows(job->shards[i].path);
+    }
     return describe_runs(results, report);
 }
 

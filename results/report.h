@@ -49,6 +49,7 @@ typedef struct wf_report {
     bool complete;
     int64_t apart_ns;      // of several places: between the starts of runs that are counted as one
     uint64_t n_shard_rows; // rows the shards hold in all
+    uint64_t n_bad_rows;   // rows of prompts files that are no requests in them
     size_t n_shards, n_runs, n_groups;
     uint64_t n_resumed; // done rows left out of latency
     bool has_samples;   // some rows have several results

@@ -142,6 +142,9 @@ static void print_head(const wf_report *r, FILE *out)
     fprintf(out, "; %zu shard%s with %s row%s%s\n", r->n_shards, WF_S(r->n_shards),
             grouped(r->n_shard_rows, a), WF_S(r->n_shard_rows),
             r->has_samples ? "; each sample of a row is counted" : "");
+    if (r->n_bad_rows > 0)
+        fprintf(out, "  %-12s %s bad row%s of prompts files, counted nowhere below\n", "",
+                grouped(r->n_bad_rows, a), WF_S(r->n_bad_rows));
 }
 
 static void print_ends(const wf_report *r, FILE *out)
@@ -303,6 +306,7 @@ static void put_reasons(wf_json_writer *w, const wf_report *r)
 {
     const wf_figures *f = &r->figures;
     wf_json_put_u64(w, "shard_rows", r->n_shard_rows);
+    wf_json_put_u64(w, "bad_prompt_rows", r->n_bad_rows);
     wf_json_put_u64(w, "resumed_left_out", r->n_resumed);
     wf_json_open_object(w, "finish_reasons");
     for (int i = 0; i < WF_METRICS_REASONS; i++)

@@ -62,4 +62,8 @@ wf_status wf_shard_read_arrivals(wf_shard *shard, uint64_t row0, uint32_t n, int
 // Reads every column and compares the content with the stored uid: WF_SHARD when it was edited.
 wf_status wf_shard_verify(wf_shard *shard);
 
+// Rows of the text that a shard was made from that are no requests in it: they were bad, and have
+// no result. 0 where it was made from no text, or cannot be read.
+uint64_t wf_shard_bad_rows(const char *path);
+
 #endif

@@ -15,6 +15,7 @@
 #include "io/base/json.h"
 #include "io/results/results_file.h"
 #include "io/results/runfile.h"
+#include "io/shard/shard.h"
 #include "jobs/watch/progress.h"
 
 #define POLL_NS        (250 * WF_NS_PER_MS)
@@ -67,6 +68,17 @@ static int64_t sum_of(wf_json_ref numbers)
     return n;
 }
 
+// Counted once: the shards of a job stay as they are.
+static int64_t bad_rows_of(wf_json_ref paths)
+{
+    int64_t n = 0;
+    const char *path;
+    wf_json_iter it = wf_json_iterate(paths);
+    for (wf_json_ref item; wf_json_next(&it, &item);)
+        if (wf_json_read_string(item, &path) == WF_OK) n += (int64_t)wf_shard_bad_rows(path);
+    return n;
+}
+
 // Rows of the job's shards and results of them, all samples counted, as the run's identity has
 // them; 0: not known.
 static void totals_read(const char *identity, wf_watch_view *v)
@@ -78,6 +90,8 @@ static void totals_read(const char *identity, wf_watch_view *v)
     v->n_rows = sum_of(wf_json_find(wf_json_root(doc), "shards"));
     (void)wf_json_get_i64_or(wf_json_root(doc), "results", 0, INT64_MAX / 2, v->n_rows,
                              &v->requests_total);
+    if (v->n_bad_rows < 0)
+        v->n_bad_rows = bad_rows_of(wf_json_find(wf_json_root(doc), "shard_paths"));
     wf_json_destroy(&doc);
 }
 
@@ -381,6 +395,7 @@ wf_status wf_watch_open(const char *out_dir, wf_watch **out)
     WF_TRY_TO(failed, wf_strdup(out_dir, &w->out_dir));
     gethostname(w->host, sizeof w->host - 1);
     w->view.out_dir = w->out_dir;
+    w->view.n_bad_rows = -1;
     WF_TRY_TO(failed, wf_watch_look(w));
     *out = w;
     return WF_OK;

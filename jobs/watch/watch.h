@@ -97,7 +97,9 @@ typedef struct wf_watch_view {
     size_t n_ranks;
     const wf_watch_rank *rank; // [n_ranks] of the newest run, by rank
     // Sums over the ranks.
-    int64_t n_rows;                                         // of the shards, each one request
+    int64_t n_rows; // of the shards, each one request
+    int64_t
+        n_bad_rows; // of prompts files: no requests, in no other number here; below 0: not known
     int64_t requests_total, requests_done, requests_failed; // all samples; 0: not known; this run
     int64_t requests_here;                                  // of those done, by this run
     int64_t requests_sealed; // of those done: what nothing that happens to the ranks can take away

@@ -231,6 +231,9 @@ void wf_standing_text(const wf_standing *s, wf_text *out)
     put_requests(v, out);
     put_load(v, out);
     wf_text_puts(out, "\n");
+    if (v->n_bad_rows > 0)
+        wf_text_printf(out, "  bad rows  %" PRId64 " of prompts files: no requests, they fail\n",
+                       v->n_bad_rows);
     put_sealed(s, out);
     put_rate(v, out);
     if (v->n_pulse[WF_PULSE_BEATS] > 0) put_eta(s, out);
@@ -285,6 +288,7 @@ void wf_standing_json(const wf_standing *s, wf_json_writer *w)
     wf_json_put_string(w, "queue_reason", s->queue->reason);
     wf_json_put_string(w, "nodes", s->queue->nodes);
     wf_json_put_i64(w, "rows", v->n_rows);
+    wf_json_put_i64(w, "bad_prompt_rows", v->n_bad_rows > 0 ? v->n_bad_rows : 0);
     wf_json_put_i64(w, "requests_total", v->requests_total);
     wf_json_put_i64(w, "requests_done", v->requests_done);
     wf_json_put_i64(w, "requests_sealed", v->requests_sealed);

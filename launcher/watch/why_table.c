@@ -42,6 +42,7 @@ enum {
     ENDED_WELL = 1 << 27, // every rank, and the results are not there
     SILENT = 1 << 28,     // submitted, but Slurm cannot be asked
     UNFIT = 1 << 29,      // it waits for what it never gets
+    BAD_ROWS = 1 << 30,   // of prompts files
 };
 
 typedef struct {
@@ -74,6 +75,11 @@ static const why_row rows[] = {
      "it is complete: {total}, of which {failed} failed{reasons}{unjoined}{way}",
      "mend what made them fail (--force where that changes the job); only those are done again",
      "{retry}"},
+    {WF_CAUSE_COMPLETE, COMPLETE | BAD_ROWS, 0, 0, 0,
+     "it is complete: {total} done{unjoined}; {bad_rows} of its prompts files failed{way}",
+     "mend those rows, and run them as a job of their own with another output.dir (--fresh does "
+     "all rows again)",
+     "{weft} report {out}"},
     {WF_CAUSE_COMPLETE, COMPLETE, 0, 0, 0, "it is complete: {total} done{unjoined}{way}",
      "none is needed", "{weft} report {out}"},
     {WF_CAUSE_REFUSED, REFUSED, BEGUN, 0, 0, "it did not begin: {refusal}",
@@ -293,6 +299,7 @@ static void signs_read(reading *a)
     if (v->n_runs > 0) a->signs |= BEGUN;
     if (v->complete) a->signs |= COMPLETE;
     if (a->f->n_failed > 0) a->signs |= ROWS_FAILED;
+    if (v->n_bad_rows > 0) a->signs |= BAD_ROWS;
     if (a->f->refusal[0]) a->signs |= REFUSED;
     for (size_t i = 0; i < v->n_ranks; i++)
         rank_read(a, &v->rank[i]);
@@ -461,6 +468,8 @@ static void put_place(const reading *a, const wf_watch_rank *r, const char *name
     if (strcmp(name, "done") == 0) put_count(out, v->requests_done);
     if (strcmp(name, "total") == 0) put_requests(out, v->requests_total);
     if (strcmp(name, "failed") == 0) put_count(out, a->f->n_failed);
+    if (strcmp(name, "bad_rows") == 0)
+        wf_text_printf(out, "%" PRId64 " bad row%s", v->n_bad_rows, WF_S(v->n_bad_rows));
     if (strcmp(name, "left") == 0) put_requests(out, n_left(a));
     if (strcmp(name, "refusal") == 0) wf_text_puts(out, a->f->refusal);
     if (strcmp(name, "by") == 0 || strcmp(name, "signal") == 0) put_by(a, out);

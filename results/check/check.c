@@ -84,6 +84,7 @@ static wf_status examine(checker *c)
                    "contradicts no other goes unnoticed there",
                    c->root, c->n_without_digest, WF_S(c->n_without_digest));
     }
+    check_note_bad_rows(c);
     c->report.complete = c->report.n_missing == 0;
     if (c->options.require_complete && !c->report.complete)
         check_problem(c, "%s: %" PRIu64 " results are missing", c->root, c->report.n_missing);

@@ -3,12 +3,14 @@
 
 #include "io/base/arena.h"
 #include "io/base/file.h"
+#include "io/base/json.h"
+#include "io/base/text.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { WINDOW_ROWS = 65536, LISTED_RANGES = 12 };
+enum { WINDOW_ROWS = 65536, LISTED_RANGES = 12, BAD_ROWS_BYTES = 256 << 20 };
 
 enum { SET_ID, SET_MAX_NEW, SET_OFFSET, SET_N };
 
@@ -148,6 +150,37 @@ bool check_ask_shard(checker *c, uint32_t i_shard, uint64_t row, check_input *in
                            .prompt_len = shard->offset[i + 1] - shard->offset[i],
                            .max_new = shard->max_new[i]};
     return true;
+}
+
+// --- what has no results ---
+
+// The list that a shard made of a text keeps of its bad rows: a JSON array, an element for each.
+static uint64_t bad_rows_of(checker *c, const check_shard *shard)
+{
+    check_set set = {.path = shard->path, .name = "/source/bad_rows", .type = T_U8, .rank = 1};
+    const wf_json_limits limits = {.max_bytes = BAD_ROWS_BYTES};
+    char *list = NULL;
+    wf_json *doc = NULL;
+    uint64_t n = 0;
+    if (!shard->open || !check_open_set(c, shard->file, true, &set)) return 0;
+    if (set.n <= BAD_ROWS_BYTES && wf_alloc(set.n + 1, 1, &list) == WF_OK &&
+        check_read(c, &set, 0, set.n, list) &&
+        wf_json_parse(shard->path, list, set.n, &limits, &doc) == WF_OK)
+        n = wf_json_count(wf_json_root(doc));
+    wf_json_destroy(&doc);
+    free(list);
+    H5Dclose(set.id);
+    return n;
+}
+
+void check_note_bad_rows(checker *c)
+{
+    uint64_t n = 0;
+    for (size_t i = 0; i < c->n_shards; i++)
+        n += bad_rows_of(c, &c->shards[i]);
+    if (n > 0)
+        check_note(c, "%s: %" PRIu64 " bad row%s of prompts files are no requests and failed",
+                   c->root, n, WF_S(n));
 }
 
 // --- what is missing ---

@@ -181,6 +181,7 @@ typedef struct {
 } check_input;
 bool check_ask_shard(checker *c, uint32_t shard, uint64_t row, check_input *input);
 void check_count_missing(checker *c); // fills report.n_missing and prints where
+void check_note_bad_rows(checker *c); // of prompts files, which have no results
 void check_clear_marks(checker *c);
 void check_free_shards(checker *c);
 

@@ -125,6 +125,14 @@ class Run(Job):
         self.assertIn("context", answers[2]["error"]["message"])
         self.assertIn("p.jsonl:4: has no prompt", answers[3]["error"]["message"])
         self.assertIn("rows of its prompts files are bad", self.weft("why", "out/job").stdout)
+        for command in ("report", "check"):
+            self.assertIn("2 bad rows of prompts files", self.weft(command, "out/job").stdout)
+        self.assertRegex(self.weft("status", "out/job").stdout, "bad rows +2 of prompts files")
+        self.write_lines("p.jsonl", ["{", self.lines[0]])
+        self.weft("run", "job.yaml", "--out", "out/a", code=3)
+        said = self.weft("why", "out/a").stdout
+        self.assertIn("1 bad row of its prompts files failed", said)
+        self.assertNotIn("none is needed", said)
         self.weft("run", "job.yaml", "--out", "out/b", "--set", "slurm.fail_on_row_errors=false")
         self.write_lines("p.jsonl", ["{", "}"])
         self.weft("run", "job.yaml", "--out", "out/c", code=65, says="has no usable row")
