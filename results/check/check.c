@@ -85,8 +85,8 @@ static wf_status examine(checker *c)
                    c->root, c->n_without_digest, WF_S(c->n_without_digest));
     }
     check_note_bad_rows(c);
-    c->report.complete = c->report.n_missing == 0;
-    if (c->options.require_complete && !c->report.complete)
+    c->report.complete = c->report.n_missing == 0 && c->report.n_files > 0; // that could be opened
+    if (c->options.require_complete && c->report.n_missing > 0)
         check_problem(c, "%s: %" PRIu64 " results are missing", c->root, c->report.n_missing);
     return WF_OK;
 }

@@ -431,6 +431,27 @@ static wf_status check_merged(folder *f, const char *merged, bool has_segments)
     return WF_OK;
 }
 
+// Everything is missing, as many results as the newest run's file says there will be.
+static wf_status nothing_sealed(folder *f)
+{
+    char name[64];
+    wf_json *doc = NULL;
+    int64_t n = 0;
+    if (f->newest < 0)
+        return wf_fail(WF_NO_INPUT, "%s: no job was started here: it is no output folder",
+                       f->c->root);
+    snprintf(name, sizeof name, "runs/%" PRId64 ".json", f->newest);
+    WF_TRY(open_json(f, name, &doc));
+    if (doc) {
+        wf_json_ref identity = wf_json_find(wf_json_root(doc), "identity");
+        (void)wf_json_get_i64_or(identity, "results", 0, INT64_MAX, 0, &n);
+        wf_json_destroy(&doc);
+    }
+    if (n > 0) fprintf(f->c->out, "missing: %" PRId64 " result%s, all of them\n", n, WF_S(n));
+    fprintf(f->c->out, "complete: no\n");
+    return wf_fail(WF_NO_INPUT, "%s: holds no sealed results", f->c->root);
+}
+
 static wf_status check_all(folder *f)
 {
     char *merged = NULL;
@@ -443,7 +464,7 @@ static wf_status check_all(folder *f)
     bool is_merged = wf_file_exists(merged);
     wf_status st = WF_OK;
     if (!any && !is_merged)
-        st = wf_fail(WF_NO_INPUT, "%s: holds no sealed results", f->c->root);
+        st = nothing_sealed(f);
     else if (any)
         check_count_missing(f->c); // before the second pass clears the marks
     if (st == WF_OK && is_merged) st = check_merged(f, merged, any);

@@ -61,6 +61,10 @@ const char *check_h5_reason(char text[256])
     text[0] = '\0';
     H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, keep_first, text);
     H5Eclear2(H5E_DEFAULT);
+    unsigned long long here, base, whole;
+    if (sscanf(text, "truncated file: eof = %llu, sblock->base_addr = %llu, stored_eof = %llu",
+               &here, &base, &whole) == 3)
+        snprintf(text, 256, "it is truncated: %llu of its %llu bytes are there", here, whole);
     return text[0] ? text : "no reason given";
 }
 
@@ -72,8 +76,8 @@ hid_t check_open_file(checker *c, const char *path)
     H5Pset_file_locking(fapl, 1, 1);
     H5Pset_fclose_degree(fapl, H5F_CLOSE_STRONG);
     hid_t file = H5Fopen(path, H5F_ACC_RDONLY, fapl);
-    H5Pclose(fapl);
     if (file < 0) check_problem(c, "%s: cannot be opened: %s", path, check_h5_reason(why));
+    H5Pclose(fapl); // forgets the reason
     return file;
 }
 

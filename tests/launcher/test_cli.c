@@ -289,6 +289,7 @@ static void test_import_and_pack(void **state)
                "log.csv:1: is no JSON object; a line is one request");
     assert_run(WEFT " run a.h5", 78, "YAML is UTF-8 text: is it another kind of file?");
     assert_run(WEFT " report empty", 66, "no job was started here: it is no output folder");
+    assert_run(WEFT " check empty", 66, "no job was started here: it is no output folder");
     assert_run("[ $(" WEFT " check a.h5 | grep -c problem:) = 1 ]", 0, NULL);
     assert_run(WEFT " check a.h5", 65, "its format is 'weft-requests', expected 'weft-results'");
     assert_run(WEFT " pack p.jsonl -o x.h5 --vocab 100", 65, "p.jsonl:1");

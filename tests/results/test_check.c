@@ -395,6 +395,35 @@ static void a_segment_that_was_taken_away_is_missed(void **state)
     expect_problem(fixture.out, "its journal, runs/0-g0-e0.sealed.jsonl, is missing");
 }
 
+static void a_cut_file_is_said_to_be_cut_and_not_complete(void **state)
+{
+    (void)state;
+    char path[400], says[64], *whole = NULL;
+    size_t n;
+    uint16_t run = run_fixture_start(&fixture);
+    run_fixture_write(&fixture, run, 0, 0, 0, 0, 60, 1);
+    name(path, "segments/g0/r0-e0-00000.h5");
+    assert_ok(wf_file_read(path, 1 << 24, &whole, &n));
+    snprintf(says, sizeof says, "it is truncated: 4000 of its %zu bytes are there", n);
+    name(path, "cut.h5");
+    assert_ok(wf_file_write_whole(path, whole, 4000, WF_PUBLISH_FAST));
+    free(whole);
+    const wf_check_options strict = {.require_complete = true};
+    expect_problem(path, says);
+    assert_false(report.complete);
+    assert_int_equal(check_with(path, &strict), WF_DATA);
+    assert_int_equal(report.n_problems, 1);
+}
+
+static void a_folder_without_results_says_what_is_missing(void **state)
+{
+    (void)state;
+    run_fixture_start(&fixture);
+    assert_int_equal(check_with(fixture.out, NULL), WF_NO_INPUT);
+    assert_contains(wf_error(), "holds no sealed results");
+    assert_contains(text, "complete: no");
+}
+
 // Of a version before digests: read as ever, with a note.
 static void older_folders_stay_right(void **state)
 {
@@ -497,6 +526,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(rows_that_set_no_n_take_the_jobs, setup, teardown),
         cmocka_unit_test_setup_teardown(every_changed_value_is_found, setup, teardown),
         cmocka_unit_test_setup_teardown(a_segment_that_was_taken_away_is_missed, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_cut_file_is_said_to_be_cut_and_not_complete, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(a_folder_without_results_says_what_is_missing, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(older_folders_stay_right, setup, teardown),
         cmocka_unit_test_setup_teardown(every_fault_of_a_file_is_found, setup, teardown),
         cmocka_unit_test_setup_teardown(random_damage_gets_a_verdict, setup, teardown),
