@@ -99,7 +99,7 @@ class Rows:
                 "mean_prompt_tokens": s["n_prompt_tokens"].mean(),
                 "max_rows": (s["n_decode"] + s["n_prefill"]).max(),
                 "max_kv_pages": s["kv_pages"].max(),
-                "mean_waiting": np.average(s["n_waiting"], weights=s["duration_ns"]),
+                "mean_waiting": self.np.average(s["n_waiting"], weights=s["duration_ns"]),
                 "max_waiting": s["n_waiting"].max(), "busy_s": s["duration_ns"].sum() / 1e9}
 
 
