@@ -164,7 +164,7 @@ wf_status wf_companion_check(void)
 
 // ---- listening ----------------------------------------------------------------------------------
 
-// "prompts.jsonl:12: is not JSON": said of a row.
+// "prompts.jsonl:12: the line is not JSON": said of a row.
 static bool names_a_line(const char *text)
 {
     const char *colon = strchr(text, ':');

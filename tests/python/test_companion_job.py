@@ -118,7 +118,7 @@ class Run(Job):
                  self.lines[1]]
         self.write_lines("p.jsonl", lines)
         self.weft("run", "job.yaml", "--set", "engine.max_context=100", code=3,
-                  says="p.jsonl:2: is not")
+                  says="p.jsonl:2: the line is not")
         answers = self.read_lines("answers.jsonl")
         self.assertEqual([a["status"] for a in answers],
                          ["done", "failed", "failed", "failed", "done"])
@@ -180,7 +180,7 @@ class Run(Job):
 
     def test_plan_and_submission_read_no_text(self):
         done = self.weft("plan", "job.yaml")
-        self.assertIn("1 prompts file, which the run will encode", done.stdout)
+        self.assertIn("1 prompts file, counted when the run encodes it", done.stdout)
         self.assertIn("weft' run", self.weft("submit", "job.yaml", "--dry-run").stdout.replace(
             '"$weft" run', "weft' run"))
         self.assertFalse(os.path.exists(self.path("out")))

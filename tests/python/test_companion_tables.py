@@ -181,7 +181,7 @@ class FromJsonLines(Tables):
             for line in self.LINES:
                 file.write((line if isinstance(line, str) else json.dumps(line)) + "\n\n")
         error = self.prepare(self.path("p.jsonl"), code=3)
-        self.assertIn("p.jsonl:3: is not JSON", error)
+        self.assertIn("p.jsonl:3: the line is not JSON", error)
         self.assertIn("p.jsonl:7: give an integer 'id' on all lines or on none", error)
         self.answer()
         out = parquet.read_table(self.decode_to("a.parquet"))

@@ -264,12 +264,12 @@ class BpeText(Companion):
 
 class BadLines(Companion):
     CASES = [
-        ("{", "is not JSON"),
+        ("{", "the line is not JSON: "),
         ("[1]", "is not a JSON object"),
         ('{"prompt": NaN}', "NaN is no JSON number"),
         ("{}", "has no prompt"),
-        ('{"prompt": ""}', "'prompt' is missing, empty"),
-        ('{"prompt": 5}', "'prompt' is missing, empty or not text"),
+        ('{"prompt": ""}', "'prompt' is empty"),
+        ('{"prompt": 5}', "'prompt' is 5, text is expected"),
         ('{"prompt": "\\ud800"}', "surrogate"),
         ('{"prompt_token_ids": []}', "is empty"),
         ('{"prompt_token_ids": [1, 260]}', "prompt_token_ids[1] is 260, outside the vocabulary"),
@@ -283,7 +283,7 @@ class BadLines(Companion):
         ('{"prompt": "a", "ignore_eos": 1}', "true or false"),
         ('{"prompt": "a", "max_tokens": 0}', "'max_tokens' is 0, outside"),
         ('{"prompt": "a", "max_tokens": 1, "max_new_tokens": 1}', "gives both"),
-        ('{"prompt": "a", "stop": [""]}', "'stop' is missing, empty"),
+        ('{"prompt": "a", "stop": [""]}', "'stop' is empty"),
         ('{"prompt": "a", "id": -1}', "'id' is -1, outside"),
         ('{"prompt": "a", "arrival_s": -1}', "outside 0 to"),
         ('{"prompt": "a", "arrival_s": 1}', "sort the lines by arrival"),
@@ -313,7 +313,7 @@ class BadLines(Companion):
 
     def test_without_a_rejects_file_nothing_is_written(self):
         error = self.encode([{"prompt": "fine"}, "{"], "bytes", code=65)
-        self.assertIn("in.jsonl:2: is not JSON", error)
+        self.assertIn("in.jsonl:2: the line is not JSON", error)
         self.assertEqual([n for n in os.listdir(self.folder.name) if "x.h5" in n], [])
 
     def test_not_utf8(self):

@@ -10,7 +10,7 @@ from weft_text import __version__
 from weft_text.atomic_file import atomic_file
 from weft_text.decode import DecodeSettings, decode_results
 from weft_text.encode import Settings, encode_source
-from weft_text.errors import EXIT_FAILED_ROWS, EXIT_IO, EXIT_USAGE, TextError
+from weft_text.errors import EXIT_FAILED_ROWS, EXIT_IO, EXIT_USAGE, TextError, counted
 from weft_text.prepare import prepare
 from weft_text.source_read import JsonLines, file_sha256, open_source
 
@@ -39,8 +39,9 @@ def run_encode(args):
         rejects = args.rejects and stack.enter_context(atomic_file(args.rejects, replace=True))
         done = encode_source(source, args.output, settings, args.replace, rejects=rejects,
                              source_sha256=file_sha256(source.path))
-    print(f"{args.output}: {done.n_rows} requests, {done.n_tokens} prompt tokens, "
-          f"{done.n_bad} bad rows, uid {done.uid}", file=sys.stderr)
+    print(f"{args.output}: {counted(done.n_rows, 'request')}, "
+          f"{counted(done.n_tokens, 'prompt token')}, {counted(done.n_bad, 'bad row')}, "
+          f"uid {done.uid}", file=sys.stderr)
     return EXIT_FAILED_ROWS if done.n_bad else 0
 
 
@@ -57,7 +58,8 @@ def run_decode(args):
                               columns=not args.no_columns, replace=args.replace)
     done = decode_results(args.results, args.output, settings)
     if args.output != "-":
-        print(f"{args.output}: {done.n_lines} lines, {done.n_failed} failed rows", file=sys.stderr)
+        print(f"{args.output}: {counted(done.n_lines, 'line')}, "
+              f"{counted(done.n_failed, 'failed row')}", file=sys.stderr)
     return 0
 
 

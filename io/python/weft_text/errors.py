@@ -1,4 +1,4 @@
-"""Failures that are told to a person as one line, and the exit codes they end in."""
+"""Failures that are told to a person as one line, the exit codes they end in, and counts."""
 
 EXIT_FAILED_ROWS = 3
 EXIT_USAGE = 64
@@ -6,6 +6,11 @@ EXIT_DATA = 65
 EXIT_NO_INPUT = 66
 EXIT_IO = 74
 EXIT_MISMATCH = 78
+
+
+def counted(n, what):
+    """1 row, 2 rows."""
+    return f"{n} {what}{'s' * (n != 1)}"
 
 
 class TextError(Exception):

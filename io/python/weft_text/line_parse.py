@@ -171,11 +171,11 @@ def load_object(text):
     try:
         line = json.loads(text, parse_constant=refuse)
     except RecursionError:
-        raise LineError("is nested too deep") from None
+        raise LineError("the line is nested too deep") from None
     except ValueError as error:
-        raise LineError(f"is not JSON: {error}") from None
+        raise LineError(f"the line is not JSON: {error}") from None
     if not isinstance(line, dict):
-        raise LineError("is not a JSON object")
+        raise LineError("the line is not a JSON object")
     return line
 
 
@@ -220,8 +220,12 @@ def check_own_keys(line):
 
 
 def check_text(name, value):
-    if not isinstance(value, str) or not value:
-        raise LineError(f"'{name}' is missing, empty or not text")
+    if value is None:
+        raise LineError(f"'{name}' is missing")
+    if not isinstance(value, str):
+        raise LineError(f"'{name}' is {json.dumps(value):.40}, text is expected")
+    if not value:
+        raise LineError(f"'{name}' is empty")
     try:
         value.encode("utf-8")
     except UnicodeEncodeError:

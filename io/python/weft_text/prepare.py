@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 import h5py
 
 from weft_text.encode import encode_source
-from weft_text.errors import EXIT_MISMATCH, TextError
+from weft_text.errors import EXIT_MISMATCH, TextError, counted
 from weft_text.results_read import as_text
 from weft_text.source_read import file_sha256, open_source
 from weft_text.text_codec import codec_identity
@@ -102,12 +102,13 @@ def prepare_one(source, shard, settings, encoding, fixed):
     if file_sha256(source) != sha256:
         os.unlink(shard)
         raise TextError(f"{source}: was changed while it was read; run again")
-    say_done(source, f"{done.n_rows} requests, {done.n_tokens} prompt tokens", done.n_bad)
+    say_done(source, f"{counted(done.n_rows, 'request')}, "
+             f"{counted(done.n_tokens, 'prompt token')}", done.n_bad)
     return done.n_bad
 
 
 def say_done(source, what, n_bad):
-    bad = f", {n_bad} bad row{'s' * (n_bad != 1)} that will fail" if n_bad else ""
+    bad = f", {counted(n_bad, 'bad row')} that will fail" if n_bad else ""
     print(f"{source}: {what}{bad}", file=sys.stderr)
 
 
