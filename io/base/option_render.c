@@ -111,6 +111,7 @@ wf_status wf_option_example(const wf_option *table, size_t n_options, char **out
     const char *previous = "";
     for (size_t i = 0; i < n_options; i++) {
         const char *name = table[i].name;
+        if (table[i].internal) continue;
         bool new_section = i > 0 && shared_sections(previous, name) == 0 && strchr(name, '.');
         if (new_section) wf_text_puts(&text, "\n");
         put_example(&table[i], open_sections(previous, name, &text), &text);

@@ -7,7 +7,8 @@
 #define NO_PIPELINE "layers are not spread over ranks; parallel.tensor splits each layer"
 #define NO_PREFIX   "prompts share no KV memory here"
 #define NO_STRINGS                                                                                 \
-    "stop strings belong to a request's row, and weft-text cuts there; here it is token ids"
+    "stop strings belong to a request's row, where weft-text cuts; sampling.stop_token_ids takes " \
+    "token ids"
 
 const wf_option_alias wf_jobspec_aliases[] = {
     // What computes.
@@ -65,8 +66,8 @@ const wf_option_alias wf_jobspec_aliases[] = {
     {"best_of", "sampling.n", "all are kept"},
     {"num_beams", NULL, "there is no beam search"},
     {"eos_token_id", "sampling.stop_token_ids", NULL},
-    {"stop", "sampling.stop_token_ids", NO_STRINGS},
-    {"stop_strings", "sampling.stop_token_ids", NO_STRINGS},
+    {"stop", NULL, NO_STRINGS},
+    {"stop_strings", NULL, NO_STRINGS},
     {"top_logprobs", "sampling.logprobs", NULL},
     {"random_seed", "seed", NULL},
     // Requests and results.

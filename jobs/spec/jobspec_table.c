@@ -8,7 +8,9 @@
 
 #define FORMAT_WORDS(name, words, long_words, ...) {words, WF_##name}, {long_words, WF_##name},
 static const wf_option_word dtype_words[] = {{"auto", WF_MODEL_DTYPE_AUTO},
-                                             WF_FORMATS(FORMAT_WORDS){NULL, 0}};
+                                             WF_FORMATS(FORMAT_WORDS){"half", WF_F16},
+                                             {"float", WF_F32},
+                                             {NULL, 0}};
 static const wf_option_word weights_words[] = {
     {"file", WF_SPEC_WEIGHTS_FILE}, {"random", WF_SPEC_WEIGHTS_RANDOM}, {NULL, 0}};
 static const wf_option_word generation_words[] = {
@@ -157,6 +159,7 @@ const wf_option wf_jobspec_table[] = {
              "generation_config.json are the defaults of sampling, as in vLLM; none: they are not"},
     {.name = "model.generation_taken",
      .type = WF_OPTION_STRINGS,
+     .internal = true,
      .offset = AT(model.generation_taken),
      .default_text = "[]",
      .help = "written into the resolved job: the sampling keys that came from "

@@ -224,6 +224,11 @@ static const refuse_row refuse_rows[] = {
      "here it is called engine.kv_memory; it is KV memory alone", NULL},
     {MINIMAL, "sampling.max_tokens=16", WF_CONFIG,
      "sampling.max_tokens: unknown key; here it is called text.max_new_tokens", NULL},
+    {MINIMAL, "sampling.stop=x", WF_CONFIG,
+     "sampling.stop: unknown key; stop strings belong to a request's row, where weft-text cuts; "
+     "sampling.stop_token_ids takes token ids",
+     NULL},
+    {MINIMAL, "model.dtype=half", WF_OK, NULL, NULL}, // as vLLM calls it
     {MINIMAL, "parallel.tensor_parallel_size=2", WF_CONFIG, "here it is called parallel.tensor",
      NULL},
     {"model: {path: model}\nrequests: []\n", NULL, WF_CONFIG, "requests: the list is empty", NULL},
