@@ -199,13 +199,19 @@ void wf_import_counts_print(const wf_import_report *r)
     }
 }
 
+// Digits behind the point: what is below a second is not rounded away.
+static int span_places(int64_t span_ns)
+{
+    return span_ns > 0 && span_ns < WF_NS_PER_S ? 2 : 1;
+}
+
 static void import_report_print(const wf_import_options *o, const wf_import_report *r)
 {
-    printf("%s: %" PRIu64 " request%s over %.1f s in %" PRIu64 " shard%s, %" PRIu64
+    printf("%s: %" PRIu64 " request%s over %.*f s in %" PRIu64 " shard%s, %" PRIu64
            " prompt token%s, %" PRIu64 " to generate\n",
-           o->output, r->n_rows, WF_S(r->n_rows), (double)r->span_ns / (double)WF_NS_PER_S,
-           r->n_shards, WF_S(r->n_shards), r->n_prompt_tokens, WF_S(r->n_prompt_tokens),
-           r->n_new_tokens);
+           o->output, r->n_rows, WF_S(r->n_rows), span_places(r->span_ns),
+           (double)r->span_ns / (double)WF_NS_PER_S, r->n_shards, WF_S(r->n_shards),
+           r->n_prompt_tokens, WF_S(r->n_prompt_tokens), r->n_new_tokens);
     wf_import_counts_print(r);
 }
 
@@ -251,9 +257,10 @@ wf_status wf_cmd_pack(const wf_cli *cli)
     wf_pack_report r = {0};
     WF_TRY(pack_options_read(cli, &options));
     WF_TRY(wf_pack_run(&options, &r));
-    printf("%s: %" PRIu64 " request%s over %.1f s, %" PRIu64 " prompt token%s below %" PRId64 "\n",
-           options.output, r.n_rows, WF_S(r.n_rows), (double)r.span_ns / (double)WF_NS_PER_S,
-           r.n_prompt_tokens, WF_S(r.n_prompt_tokens), r.vocab);
+    printf("%s: %" PRIu64 " request%s over %.*f s, %" PRIu64 " prompt token%s below %" PRId64 "\n",
+           options.output, r.n_rows, WF_S(r.n_rows), span_places(r.span_ns),
+           (double)r.span_ns / (double)WF_NS_PER_S, r.n_prompt_tokens, WF_S(r.n_prompt_tokens),
+           r.vocab);
     count_print("rows came before an earlier one: sorted", r.n_out_of_order);
     return WF_OK;
 }

@@ -7,6 +7,7 @@
 #include "io/base/clock.h"
 #include "io/base/json.h"
 #include "io/base/json_writer.h"
+#include "io/base/text.h"
 
 #define MAX_ARRIVAL_S 315360000.0 // ten years, which is what a shard holds
 
@@ -179,11 +180,21 @@ static const struct {
 #undef KEY
 };
 
+static wf_status no_key(wf_json_ref value)
+{
+    const char *names[sizeof keys / sizeof keys[0]];
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
+        names[i] = keys[i].name;
+    const char *near = wf_nearest_word(value.key, names, sizeof keys / sizeof keys[0]);
+    return wf_json_fail(value, "is no key of a request; %s%s%sput what is yours into \"meta\"",
+                        near ? "did you mean " : "", near ? near : "", near ? "? Else " : "");
+}
+
 static wf_status take_key(row *p, wf_json_ref value)
 {
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
         if (strcmp(keys[i].name, value.key) == 0) return keys[i].take(p, value);
-    return wf_json_fail(value, "is no key of a request; put what is yours into \"meta\"");
+    return no_key(value);
 }
 
 static wf_status take_keys(row *p, wf_json_ref root)

@@ -129,7 +129,7 @@ static void test_refusals(void **state)
          "rows.jsonl:1: prompt token 0 is 10, outside the vocabulary of 10"},
         {"\n{\"prompt_token_ids\": [1], \"max_new_tokens\": 0}", "rows.jsonl:2: max_new_tokens"},
         {"{\"prompt_token_ids\": [1], \"max_new_tokens\": 3, \"temprature\": 1}",
-         "temprature: is no key of a request"},
+         "temprature: is no key of a request; did you mean temperature? Else put"},
         {"{\"prompt_token_ids\": [1], \"max_new_tokens\": 3, \"top_p\": 1.5}", "top_p"},
         {"{\"prompt_token_ids\": [1], \"max_new_tokens\": 3, \"min_tokens\": 4}",
          "min_tokens is 4, above max_new_tokens 3"},
