@@ -92,8 +92,11 @@ static void say_loaded(const wf_model *m)
     const wf_model_report *r = &m->report;
     wf_log_level level = m->tp_rank == 0 ? WF_LOG_INFO : WF_LOG_DEBUG;
     double s = (double)r->load_ns / (double)WF_NS_PER_S, read_mb = (double)r->file_bytes / 1e6;
-    wf_log(level, "model: %s, %.1f MB of weights as %s on each of %d", m->arch.family->name,
-           (double)r->weight_bytes / 1e6, wf_dtype_name(m->dtype), m->tp_size);
+    wf_log(level,
+           "model: %s, %.1f MB of matrices as %s and %.1f MB of norms and rotary tables as f32 on "
+           "each of %d",
+           m->arch.family->name, (double)(r->weight_bytes - r->vector_bytes) / 1e6,
+           wf_dtype_name(m->dtype), (double)r->vector_bytes / 1e6, m->tp_size);
     if (r->file_bytes == 0) {
         wf_log(level, "model: random weights made in %.2f s", s);
         return;

@@ -60,6 +60,7 @@ typedef struct wf_model_report {
     uint64_t file_bytes;    // read from files by this rank
     uint64_t storage_bytes; // of these not from the page cache; 0 where the system does not tell
     uint64_t weight_bytes;  // kept on the device by this rank
+    uint64_t vector_bytes;  // of these in f32: norms, biases, rotary tables
     int64_t load_ns;
     int n_readers;
 } wf_model_report;

@@ -266,6 +266,7 @@ static wf_status place_vector(wf_loader *l, const float *values, int64_t n, floa
     WF_TRY(l->be->ops->alloc(l->be, bytes, &device));
     *out = device;
     l->report.weight_bytes += bytes;
+    l->report.vector_bytes += bytes;
     return upload(l, device, values, bytes);
 }
 
@@ -307,6 +308,7 @@ wf_status wf_loader_rotary(wf_loader *l, int32_t n_positions, float **cos, float
     WF_TRY(l->be->ops->alloc(l->be, bytes, &tables[1]));
     *sin = tables[1];
     l->report.weight_bytes += 2 * bytes;
+    l->report.vector_bytes += 2 * bytes;
     for (int32_t first = 0, n; first < n_positions; first += n) {
         n = n_positions - first < per_block ? n_positions - first : per_block;
         float *c = l->staging, *s = c + (size_t)n * half;

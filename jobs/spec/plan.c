@@ -249,15 +249,15 @@ void wf_plan_destroy(wf_plan **plan)
 
 char *wf_plan_memory_text(const wf_plan_memory *m, char *text, size_t text_bytes)
 {
-    int n = snprintf(text, text_bytes, "%.2f GiB free, weights %.2f, workspace %.2f",
+    int n = snprintf(text, text_bytes, "%.2f GiB free, weights %.2f GiB, workspace %.2f GiB",
                      (double)m->free_bytes / GIB, (double)m->weight_bytes / GIB,
                      (double)m->workspace_bytes / GIB);
     if (m->runtime_bytes > 0 && n > 0 && (size_t)n < text_bytes) {
-        n += snprintf(text + n, text_bytes - (size_t)n, ", libraries and captured steps %.2f",
+        n += snprintf(text + n, text_bytes - (size_t)n, ", libraries and captured steps %.2f GiB",
                       (double)m->runtime_bytes / GIB);
     }
     if (m->comm_bytes > 0 && n > 0 && (size_t)n < text_bytes) {
-        snprintf(text + n, text_bytes - (size_t)n, ", communicators %.2f",
+        snprintf(text + n, text_bytes - (size_t)n, ", communicators %.2f GiB",
                  (double)m->comm_bytes / GIB);
     }
     return text;
@@ -374,8 +374,9 @@ char *wf_plan_remarks(const wf_plan *plan, char *text, size_t text_bytes)
     if (text_bytes > 0) text[0] = '\0';
     if (plan->n_spanning > 0) {
         append(text, text_bytes, &used,
-               "%d of %d groups cross nodes: every layer's all-reduce goes over the network",
-               plan->n_spanning, plan->n_groups);
+               "%d of %d group%s cross%s nodes: every layer's all-reduce goes over the network",
+               plan->n_spanning, plan->n_groups, WF_S(plan->n_groups),
+               plan->n_spanning == 1 ? "es" : "");
     }
     if (plan->n_idle > 0) {
         append(text, text_bytes, &used, "%s%d of %d ranks stay idle (rank", used ? "; " : "",
@@ -389,8 +390,9 @@ char *wf_plan_remarks(const wf_plan *plan, char *text, size_t text_bytes)
                                       : " ",
                    i);
         }
-        append(text, text_bytes, &used, "%s): %d groups of %d are placed",
-               plan->n_idle > n_said ? ",..." : "", plan->n_groups, plan->tensor);
+        append(text, text_bytes, &used, "%s): %d group%s of %d %s placed",
+               plan->n_idle > n_said ? ",..." : "", plan->n_groups, WF_S(plan->n_groups),
+               plan->tensor, WF_ARE(plan->n_groups));
     }
     return text;
 }

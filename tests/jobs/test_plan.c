@@ -167,8 +167,8 @@ static void test_texts(void **state)
     assert_string_equal(wf_plan_group_text(plan, 0, text, sizeof text),
                         "node 0: ranks 0-2; node 1: rank 3");
     assert_string_equal(wf_plan_remarks(plan, text, sizeof text),
-                        "1 of 1 groups cross nodes: every layer's all-reduce goes over the "
-                        "network; 2 of 6 ranks stay idle (ranks 4,5): 1 groups of 4 are placed");
+                        "1 of 1 group crosses nodes: every layer's all-reduce goes over the "
+                        "network; 2 of 6 ranks stay idle (ranks 4,5): 1 group of 4 is placed");
     char small[8];
     assert_string_equal(wf_plan_group_text(plan, 0, small, sizeof small), "node 0:");
     wf_plan_destroy(&plan);
@@ -236,7 +236,7 @@ static void test_kv_capacity(void **state)
     m.comm_bytes = 400 * MIB;
     assert_int_equal(wf_plan_kv_capacity(&m, &kv), WF_CONFIG);
     assert_contains(wf_error(), "a rank needs 0.98 GiB and KV pages");
-    assert_contains(wf_error(), "libraries and captured steps 0.29, communicators 0.39");
+    assert_contains(wf_error(), "libraries and captured steps 0.29 GiB, communicators 0.39 GiB");
 }
 
 // What is planned is what is created: a slot holds no more than the context, whatever was asked for

@@ -238,7 +238,7 @@ static void test_plan(void **state)
     assert_run(WEFT " plan job.yaml --ranks 8 --nodes 2 --set parallel.tensor=4", 0,
                "group 1   node 1: ranks 4-7");
     assert_run(WEFT " plan job.yaml --ranks 6 --nodes 2 --set parallel.tensor=4", 0,
-               "note: 1 of 1 groups cross nodes");
+               "note: 1 of 1 group crosses nodes");
     assert_run(WEFT " plan job.yaml --ranks 3 --set parallel.tensor=2", 0,
                "1 of 3 ranks stay idle (rank 2)");
     assert_run(WEFT " plan job.yaml -N 2 --set slurm.nodes=4 --set slurm.gpus_per_node=8", 0,
@@ -284,6 +284,9 @@ static void test_import_and_pack(void **state)
     assert_run(WEFT " import csv log.csv -o x.h5", 65, "is it a log of azure?");
     assert_run(WEFT " import csv job.yaml -o x.h5", 65,
                "if it has another name: --map NAME=arrival_s");
+    write_file("quarter.jsonl",
+               "{\"prompt_token_ids\": [1], \"max_new_tokens\": 4, \"arrival_s\": 0.25}\n");
+    assert_run(WEFT " pack quarter.jsonl -o q.h5", 0, "q.h5: 1 request over 0.25 s");
     assert_run(WEFT " pack p.jsonl -o p.h5", 0, "p.h5: 1 request over 0.0 s, 2 prompt tokens");
     assert_run(WEFT " pack log.csv -o x.h5", 65,
                "log.csv:1: is no JSON object; a line is one request");
