@@ -18,8 +18,6 @@ static const struct {
      "engine.max_rows: 64."},
     {"WEFT_PROGRESS", "How a run shows its progress: live, log or off."},
     {"WEFT_LOG", "What is told: debug, info, warn or error."},
-    {"WEFT_READ_LIMIT", "How long a single read of a shard or of results may take (2m); longer, "
-                        "and the file is damaged."},
     {"WEFT_MODULE_DIR",
      "The folder of libweft_cuda.so, the CUDA back end. Without it the program looks beside "
      "itself, and in ../lib/weft and ../lib from there."},
@@ -47,11 +45,13 @@ static void put_line(wf_text *out, const char *words, const char *end)
     wf_text_puts(out, end);
 }
 
-static void put_exit_status(wf_text *out)
+// All codes, or those that the command can end with.
+static void put_exit_status(const char *command, wf_text *out)
 {
     char code[16];
     wf_roff_section(out, "EXIT STATUS");
     for (const wf_exit_row *row = wf_exit_rows; row->meaning; row++) {
+        if (command && !wf_exit_row_is_of(row, command)) continue;
         snprintf(code, sizeof code, "%d", row->code);
         wf_roff_tag(out, code);
         put_line(out, row->meaning, "\n");
@@ -60,7 +60,7 @@ static void put_exit_status(wf_text *out)
 
 void wf_manual_put_overview(wf_text *out)
 {
-    wf_roff_head(out, "WEFT", 1);
+    wf_roff_head(out, "weft", 1);
     put_name(out, "weft", WF_CLI_WHAT_IT_DOES);
     wf_roff_section(out, "SYNOPSIS");
     wf_text_puts(out, ".B weft\n\\fICOMMAND\\fR [\\fIoptions\\fR] \\fIARGUMENTS\\fR\n");
@@ -81,7 +81,7 @@ void wf_manual_put_overview(wf_text *out)
         wf_roff_tag(out, environment_rows[i].name);
         wf_roff_paragraphs(out, environment_rows[i].meaning);
     }
-    put_exit_status(out);
+    put_exit_status(NULL, out);
     wf_roff_section(out, "SEE ALSO");
     wf_text_puts(out, ".BR weft\\-run (1),\n.BR weft\\-job (5)\n");
 }
@@ -142,7 +142,7 @@ void wf_manual_put_command(const wf_command *command, wf_text *out)
     }
     put_options(command, out);
     put_more(command, out);
-    put_exit_status(out);
+    put_exit_status(command->name, out);
     wf_roff_section(out, "SEE ALSO");
     wf_text_puts(out, ".BR weft (1),\n.BR weft\\-job (5)\n");
 }
@@ -171,7 +171,7 @@ static void put_key(const wf_option *key, wf_text *out)
 void wf_manual_put_job(wf_text *out)
 {
     char *example = NULL;
-    wf_roff_head(out, "WEFT-JOB", 5);
+    wf_roff_head(out, "weft-job", 5);
     put_name(out, "weft-job", "the job file of weft");
     wf_roff_section(out, "DESCRIPTION");
     wf_roff_paragraphs(out, WF_MANUAL_JOB);

@@ -25,6 +25,11 @@ for key in $("$weft" help keys | grep -o '^  [a-z_.]*' ); do
 done
 cmp -s <("$weft" help man job) "$folder/man/man5/weft-job.5" || fail "weft help man job"
 
+# What a command cannot end with, and what only programs write, are not told.
+grep -q -- "no progress" "$pages/weft-run.1" || fail "weft-run(1): no exit code 69"
+! grep -q -- "no progress" "$pages/weft-status.1" || fail "weft-status(1) has exit codes of weft run"
+! "$weft" help keys --example | grep -q generation_taken || fail "the example has an internal key"
+
 # Variables that tests set are for tests.
 source=$(cd "$(dirname "$0")/../.." && pwd)
 for name in $(cd "$source" && grep -rhoE 'getenv\("WEFT_[A-Z_]+' --include='*.c' io jobs engine kernels launcher \
