@@ -138,8 +138,10 @@ wf_status wf_slurm_command(const char *const argv[], int64_t limit_ns, wf_slurm_
         wf_text_free(&c.text[i]);
     }
     if (st == WF_OK && !in_time) {
-        st = wf_fail(WF_IO, "%s: no answer within %d s%s%s: is Slurm's controller up?", argv[0],
-                     (int)(limit_ns / WF_NS_PER_S), got.err[0] ? ": " : "", got.err);
+        st =
+            wf_fail(WF_IO, "%s: no answer within %d s%s%s%s; look whether Slurm's controller is up",
+                    argv[0], (int)(limit_ns / WF_NS_PER_S), got.err[0] ? " (" : "", got.err,
+                    got.err[0] ? ")" : "");
     }
     if (st != WF_OK) {
         wf_slurm_answer_free(&got);

@@ -116,9 +116,11 @@ static wf_status refused(const char *command, const wf_slurm_answer *answer)
     const char *words = answer->err, *error = strstr(words, "error: ");
     if (error) words = error + strlen("error: ");
     if (is_silence(words))
-        return wf_fail(WF_IO,
-                       "%s: Slurm cannot be reached from here: %s: is Slurm's controller up?",
-                       command, words);
+        return wf_fail(
+            WF_IO,
+            "%s: Slurm cannot be reached from here (%s); look whether its controller is up, "
+            "and whether this host belongs to the cluster",
+            command, words);
     return wf_fail(WF_CONFIG, "%s: %s (exit code %d)", command, words[0] ? words : "refused",
                    answer->exit_code);
 }

@@ -50,7 +50,7 @@ static void test_one_that_hangs(void **state)
     int64_t start_ns = wf_clock_ns();
     assert_int_equal(wf_slurm_command(argv, WF_NS_PER_S, &answer), WF_IO);
     assert_true(wf_clock_ns() - start_ns < LIMIT_NS);
-    assert_non_null(strstr(wf_error(), "no answer within 1 s: waiting for the controller"));
+    assert_non_null(strstr(wf_error(), "no answer within 1 s (waiting for the controller"));
     assert_null(answer.out);
 }
 
