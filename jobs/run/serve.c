@@ -477,9 +477,11 @@ static wf_status drain(serve *s)
     atomic_store_explicit(&s->counters->drain, (int)wf_drain_cause_of(s->c->drain),
                           memory_order_relaxed);
     give_up(s, left_ns);
-    wf_info("group %d drains (%s): %lld requests in the engine, %lld of them end within %.0f s",
-            s->c->group, wf_drain_why(s->c->drain, why, sizeof why), (long long)n_open,
-            (long long)s->n_open, left_ns > 0 ? (double)left_ns / (double)WF_NS_PER_S : 0.0);
+    wf_info(
+        "group %d drains (%s): %lld requests in the engine; %lld of them have begun and end within "
+        "%.0f s",
+        s->c->group, wf_drain_why(s->c->drain, why, sizeof why), (long long)n_open,
+        (long long)s->n_open, left_ns > 0 ? (double)left_ns / (double)WF_NS_PER_S : 0.0);
     while (s->n_open > 0 && !wf_drain_asks(s->c->drain, WF_DRAIN_NOW) &&
            wf_clock_now(s->c->clock) < until_ns) {
         WF_TRY(step(s, true));
