@@ -152,13 +152,13 @@ static void print_ends(const wf_report *r, FILE *out)
     char a[32];
     const wf_figures *f = &r->figures;
     const char *comma = "";
-    fprintf(out, "  %-12s ", "ended by");
+    if (f->n_done > 0) fprintf(out, "  %-12s ", "ended by");
     for (int i = 0; i < WF_METRICS_REASONS; i++) {
         if (f->n_finish[i] == 0) continue;
         fprintf(out, "%s%s %s", comma, wf_finish_words((wf_finish)i), grouped(f->n_finish[i], a));
         comma = ", ";
     }
-    fprintf(out, "%s\n", comma[0] ? "" : "-");
+    if (f->n_done > 0) fprintf(out, "\n");
     for (int i = 0; i < WF_REPORT_ERRORS && r->errors[i].n > 0; i++) {
         fprintf(out, "  %-12s %s %s\n", i == 0 ? "failures" : "", grouped(r->errors[i].n, a),
                 wf_status_words((wf_status)r->errors[i].code));
@@ -181,6 +181,17 @@ static void print_distribution(const char *name, const wf_distribution *d, FILE 
     fprintf(out, "\n");
 }
 
+static bool has_times(const wf_figures *f)
+{
+    for (size_t i = 0; i < wf_n_figures; i++) {
+        const wf_figure *row = &wf_figure_table[i];
+        if (row->kind != WF_FIGURE_TIMES) continue;
+        const wf_distribution *d = figure_at(row, f);
+        if (d->n > 0) return true;
+    }
+    return false;
+}
+
 static void print_latency(const wf_report *r, FILE *out)
 {
     const wf_figures *f = &r->figures;
@@ -190,6 +201,11 @@ static void print_latency(const wf_report *r, FILE *out)
                 "\n  latencies of %s of %s requests: those of resumed runs are left out "
                 "(--with-resumed counts them)\n",
                 grouped(f->n_latency, a), grouped(f->n_done, b));
+    }
+    if (!has_times(f)) {
+        fprintf(out, "\n  no latencies: %s\n",
+                f->n_done > 0 ? "none of these requests counts for them" : "no request was done");
+        return;
     }
     fprintf(out, "\n  %-12s", "ms");
     for (int i = 0; i < N_STATISTICS; i++)

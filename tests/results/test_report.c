@@ -94,6 +94,30 @@ static void figures_are_those_of_the_rows(void **state)
     wf_report_destroy(&report);
 }
 
+static bool refuse(wf_result *row, run_row_buffers *buffers, void *context)
+{
+    (void)buffers, (void)context;
+    row->status = WF_RESULT_FAILED;
+    row->finish_reason = WF_FINISH_ERROR;
+    row->error_code = WF_REQ_TOKEN;
+    row->error = "token 999";
+    row->n_tokens = 0;
+    row->submitted_ns = row->admitted_ns = row->first_token_ns = row->finish_ns = -1;
+    return true;
+}
+
+// No table without a row, no words without a meaning.
+static void a_job_that_failed_whole_is_said_in_words(void **state)
+{
+    (void)state;
+    uint16_t run = run_fixture_start(&fixture);
+    run_fixture_write_changed(&fixture, run, 0, 0, 0, 40, refuse, NULL);
+    wf_report_options options = {0};
+    print_as(WF_REPORT_TEXT, options);
+    assert_contains(text, "0 done, 40 failed");
+    assert_null(strstr(text, "ended by"));
+}
+
 static void text_says_what_matters(void **state)
 {
     (void)state;
@@ -250,6 +274,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(figures_are_those_of_the_rows, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_job_that_failed_whole_is_said_in_words, setup, teardown),
         cmocka_unit_test_setup_teardown(text_says_what_matters, setup, teardown),
         cmocka_unit_test_setup_teardown(json_uses_the_fields_names, setup, teardown),
         cmocka_unit_test_setup_teardown(csv_has_a_value_under_each_head, setup, teardown),
