@@ -30,7 +30,7 @@ static wf_status print_json(const wf_watch_view *v, const wf_why_facts *f, const
         wf_json_put_i64(w, "rank", why->rank->is.rank);
         wf_json_put_string(w, "host", why->rank->is.host);
         wf_json_put_i64(w, "group", why->rank->is.group);
-        wf_json_put_i64(w, "step", why->rank->is.step_entered);
+        wf_json_put_i64(w, "step", wf_rank_status_step(&why->rank->is));
         wf_json_put_i64(w, "exit_code", why->rank->is.exit_code);
     }
     wf_json_put_i64(w, "requests_done", v->requests_done);

@@ -405,6 +405,7 @@ static wf_status step(serve *s, bool closed)
     set_operation(s, WF_OPERATION_STEP);
     atomic_fetch_add_explicit(&s->counters->step_entered, 1, memory_order_relaxed);
     WF_TRY(wf_engine_step(s->c->engine, closed, &record, &recorded, &ran));
+    if (!ran) atomic_fetch_add_explicit(&s->counters->step_idle, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&s->counters->step_left, 1, memory_order_relaxed);
     set_operation(s, ran || recorded ? WF_OPERATION_RUN : WF_OPERATION_WAIT);
     if (recorded) {

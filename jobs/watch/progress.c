@@ -152,7 +152,7 @@ static void watch_judge(const wf_progress *p, watched *w, const wf_rank_status *
         w->said = true;
         wf_warn("rank %d on %s (group %d) stalled at step %lld, in \"%s\": its counters have not "
                 "moved for %lld s",
-                now->rank, now->host, now->group, (long long)now->step_entered,
+                now->rank, now->host, now->group, (long long)wf_rank_status_step(now),
                 wf_operation_words(now->operation),
                 (long long)((now_ns - w->moved_ns) / WF_NS_PER_S));
     }

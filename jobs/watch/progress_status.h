@@ -60,6 +60,7 @@ const char *wf_drain_words(wf_drain_cause cause);
     X(beat, "heartbeats so far")                                                                   \
     X(step_entered, "steps begun")                                                                 \
     X(step_left, "steps ended")                                                                    \
+    X(step_idle, "of them, those that had nothing to compute")                                     \
     X(requests_done, "requests finished in this run, failed ones included")                        \
     X(requests_failed, "requests that failed in this run")                                         \
     X(requests_sealed, "requests in sealed segments")                                              \
@@ -112,6 +113,12 @@ typedef struct wf_rank_status {
     WF_COUNTER_TABLE(WF_COUNTER_FIELD)
 #undef WF_COUNTER_FIELD
 } wf_rank_status;
+
+// Steps as the results count them, the one that goes on included.
+static inline int64_t wf_rank_status_step(const wf_rank_status *status)
+{
+    return status->step_entered - status->step_idle;
+}
 
 // Takes what the counters say now.
 void wf_rank_status_take(const wf_counters *counters, wf_rank_status *out);

@@ -167,7 +167,7 @@ static wf_status note_quiet(wf_conductor *k, wf_conductor_group *g, int position
         snprintf(g->cause, sizeof g->cause,
                  "rank %d on %s stalled at step %" PRId64
                  " in \"%s\": not a sign of it for %" PRId64 " s",
-                 rank, b->status.host, b->status.step_entered,
+                 rank, b->status.host, wf_rank_status_step(&b->status),
                  wf_operation_words(b->status.operation), quiet_ns / WF_NS_PER_S);
     else
         snprintf(g->cause, sizeof g->cause, "rank %d on %s has not come up within %" PRId64 " s",

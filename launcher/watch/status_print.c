@@ -122,16 +122,20 @@ static double mean_per_s(int64_t n, const wf_watch_view *v)
 static void put_rate(const wf_watch_view *v, wf_text *out)
 {
     char a[WF_WORDS_MAX], b[WF_WORDS_MAX];
-    if (v->elapsed_ns <= 0) return;
+    if (v->elapsed_ns < WF_NS_PER_S / 20) return; // no time to divide by
     wf_text_puts(out, "  rate      ");
     if (v->tokens_per_s >= 0) {
         wf_text_printf(out, "%s requests/s, %s tokens/s now; ",
                        wf_words_scaled(v->requests_per_s, a), wf_words_scaled(v->tokens_per_s, b));
     }
+    char took[WF_WORDS_MAX];
+    if (v->elapsed_ns < 10 * WF_NS_PER_S)
+        snprintf(took, sizeof took, "%.1fs", (double)v->elapsed_ns / (double)WF_NS_PER_S);
+    else
+        wf_words_duration(v->elapsed_ns, took);
     wf_text_printf(out, "%s requests/s, %s tokens/s over the run's %s\n",
-                   wf_words_scaled(mean_per_s(v->requests_here, v), a),
-                   wf_words_scaled(mean_per_s(v->tokens, v), b),
-                   wf_words_duration(v->elapsed_ns, (char[WF_WORDS_MAX]){0}));
+                   wf_words_scaled(mean_per_s(v->requests_here - v->requests_failed, v), a),
+                   wf_words_scaled(mean_per_s(v->tokens, v), b), took);
 }
 
 // Until the job is drained: by the ranks' own deadline, else the queue's limit.
@@ -164,11 +168,12 @@ static void put_rank(const wf_watch_rank *r, wf_text *out)
     if (r->tokens_per_s >= 0 && s->position == 0) wf_words_scaled(r->tokens_per_s, rate);
     if (s->kv_pages_total > 0)
         snprintf(kv, sizeof kv, "%.0f%%", 100.0 * (double)s->kv_pages / (double)s->kv_pages_total);
-    wf_text_printf(
-        out,
-        "  %5d %5d %-16s %7" PRId64 " %7" PRId64 " %-8s %8" PRId64 " %9" PRId64 " %8s %4s  %s\n",
-        s->rank, s->group, s->host, s->pid, s->reader_pid, wf_operation_words(s->operation),
-        s->step_entered, s->requests_done, rate, kv, wf_rank_last_words(r, words, sizeof words));
+    wf_text_printf(out,
+                   "  %5d %5d %-16s %7" PRId64 " %7" PRId64 " %-8s %8" PRId64 " %9" PRId64
+                   " %8s %4s  %s\n",
+                   s->rank, s->group, s->host, s->pid, s->reader_pid,
+                   wf_operation_words(s->operation), wf_rank_status_step(s), s->requests_done, rate,
+                   kv, wf_rank_last_words(r, words, sizeof words));
 }
 
 // Those in trouble come first where not all can be shown.

@@ -343,7 +343,7 @@ static void put_rank_place(const wf_watch_rank *r, const char *name, wf_text *ou
     if (strcmp(name, "host") == 0) wf_text_puts(out, s->host);
     if (strcmp(name, "group") == 0) wf_text_printf(out, "%d", s->group);
     if (strcmp(name, "pid") == 0) wf_text_printf(out, "%" PRId64, s->pid);
-    if (strcmp(name, "step") == 0) wf_text_printf(out, "%" PRId64, s->step_entered);
+    if (strcmp(name, "step") == 0) wf_text_printf(out, "%" PRId64, wf_rank_status_step(s));
     if (strcmp(name, "at") == 0) wf_text_puts(out, wf_operation_words(s->operation));
     if (strcmp(name, "exit") == 0) wf_text_printf(out, "%" PRId64, s->exit_code);
     if (strcmp(name, "error") == 0) wf_text_puts(out, s->error);
