@@ -335,7 +335,7 @@ static void test_reader_at_work_is_lost(void **state)
     assert_int_equal(kill(reader, SIGBUS), 0);
     const wf_reader_batch *batch = wait_one(r);
     assert_int_equal(batch->status, WF_SHARD);
-    assert_contains(batch->error, "slow.h5 is damaged (reader died: SIGBUS, reading /");
+    assert_contains(batch->error, "slow.h5 is damaged (reader died: SIGBUS");
     wf_reader_release(r, batch);
     batch = wait_one(r);
     assert_int_equal(batch->status, WF_OK);
