@@ -72,6 +72,7 @@ typedef struct wf_option {
     const char *default_text;    // as one would write it; NULL: the key is required
     const char *example;         // stands in the example file; needed where there is no default
     const char *help;            // one sentence without its full stop
+    const char *absent;          // enum: how words begin that mean nothing here, "fp8 int4"
     bool internal;               // written by programs alone: not in the example
     unsigned decides;            // the table's owner: when the key decides what comes out, 0: never
 } wf_option;

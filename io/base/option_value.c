@@ -160,6 +160,16 @@ static wf_status parse_string(const wf_option *option, const char *text, wf_aren
     return WF_OK;
 }
 
+static bool is_absent(const wf_option *option, const char *text)
+{
+    for (const char *word = option->absent; word && *word; word += strspn(word, " ")) {
+        size_t n = strcspn(word, " ");
+        if (strncmp(text, word, n) == 0) return true;
+        word += n;
+    }
+    return false;
+}
+
 static wf_status parse_enum(const wf_option *option, const char *text, wf_arena *arena, void *out)
 {
     enum { MOST = 32 };
@@ -178,8 +188,9 @@ static wf_status parse_enum(const wf_option *option, const char *text, wf_arena 
     }
     // All of them are listed: a guess is worth it only where a letter is not a third of the word
     // ("gpu" is not meant to be "cpu").
-    nearest = strlen(text) > 3 ? wf_nearest_word(text, names, n) : NULL;
-    wf_fail(WF_DATA, "\"%.80s\" is not one of %s%s%s%s", text,
+    nearest = strlen(text) > 3 && !is_absent(option, text) ? wf_nearest_word(text, names, n) : NULL;
+    wf_fail(WF_DATA, "\"%.80s\" is not %s %s%s%s%s", text,
+            is_absent(option, text) ? "supported here: it may be" : "one of",
             list.bytes ? list.bytes : "its words", nearest ? "; did you mean \"" : "",
             nearest ? nearest : "", nearest ? "\"?" : "");
     wf_text_free(&list);

@@ -124,6 +124,7 @@ const wf_option wf_jobspec_table[] = {
      .type = WF_OPTION_ENUM,
      .offset = AT(model.dtype),
      .words = dtype_words,
+     .absent = "fp8 int8 fp4 nvfp4 int4",
      .default_text = "auto",
      .help = "type of weights; auto: the checkpoint's own",
      .decides = WF_SPEC_ANY_MODE},
@@ -131,6 +132,7 @@ const wf_option wf_jobspec_table[] = {
      .type = WF_OPTION_ENUM,
      .offset = AT(model.kv_dtype),
      .words = dtype_words,
+     .absent = "fp8 int8 fp4 nvfp4 int4",
      .default_text = "auto",
      .help = "type of KV memory; auto: that of the weights. Half the bytes hold twice the tokens; "
              "on cuda weights of 16 bits take their own only",

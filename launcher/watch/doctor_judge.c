@@ -85,6 +85,13 @@ const char *wf_verdict_word(wf_verdict verdict)
     return words[verdict];
 }
 
+// Of units only "cores" has a singular: the others are symbols.
+static int unit_length(const char *unit, double value)
+{
+    bool singular = value == 1 && strcmp(unit, "cores") == 0;
+    return (int)strlen(unit) - singular;
+}
+
 static char *amount(const check_row *row, double value, char text[48])
 {
     const char *unit = is_share(row) ? "GB/s" : row->unit;
@@ -97,7 +104,7 @@ static char *amount(const check_row *row, double value, char text[48])
     else if (value < 0.001)
         snprintf(text, 48, "0 %s", unit);
     else
-        snprintf(text, 48, "%.3g %s", value, unit);
+        snprintf(text, 48, "%.3g %.*s", value, unit_length(unit, value), unit);
     return text;
 }
 
