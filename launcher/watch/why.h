@@ -88,6 +88,7 @@ typedef struct wf_why_facts {
     const char *group_end; // what the conductor last said of a lost group; ""
     const char *story;     // what befell it on its way; ""
     const char *command;   // how the newest run was started; "" when not known
+    bool of_prompts;       // its requests were made from prompts files
     bool submitted;        // by weft submit: its batch script goes on by itself
 } wf_why_facts;
 

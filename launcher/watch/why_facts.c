@@ -186,6 +186,9 @@ void wf_why_facts_gather(const wf_watch_view *v, const wf_queue_look *queue, wf_
     char joined[PATH_MAX];
     snprintf(joined, sizeof joined, "%s/results.h5", v->out_dir);
     out->unjoined = !wf_file_exists(joined);
+    char texts[PATH_MAX];
+    snprintf(texts, sizeof texts, "%s/text", v->out_dir);
+    out->of_prompts = wf_file_exists(texts);
     out->hint_line = s->hint_line;
     out->refusal = s->refusal;
     out->group_end = s->group_end;

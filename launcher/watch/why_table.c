@@ -72,8 +72,7 @@ static const why_row rows[] = {
     {WF_CAUSE_LOADING, LOADING, 0, 0, 0, "it is loading: rank {rank} on {host} is at \"{at}\"",
      "none is needed", WATCH},
     {WF_CAUSE_COMPLETE_FAILED, COMPLETE | ROWS_FAILED, 0, 0, 0,
-     "it is complete: {total}, of which {failed} failed{reasons}{unjoined}{way}",
-     "mend what made them fail (--force where that changes the job); only those are done again",
+     "it is complete: {total}, of which {failed} failed{reasons}{unjoined}{way}", "{mend}",
      "{retry}"},
     {WF_CAUSE_COMPLETE, COMPLETE | BAD_ROWS, 0, 0, 0,
      "it is complete: {total} done{unjoined}; {bad_rows} of its prompts files failed{way}",
@@ -432,6 +431,29 @@ static int64_t n_left(const reading *a)
     return v->requests_total > v->requests_done ? v->requests_total - v->requests_done : 0;
 }
 
+// A changed prompts file is refused by the folder that has its answers.
+static void put_mend(const reading *a, wf_text *out)
+{
+    wf_text_puts(out, a->f->of_prompts
+                          ? "mend the rows in the prompts file, and start over with --fresh or in "
+                            "another folder with --out: a changed file is refused here; while it "
+                            "is unchanged, --retry-failed does again only what failed"
+                          : "mend what made them fail (--force where that changes the job); only "
+                            "those are done again");
+}
+
+static void put_retry(const reading *a, wf_text *out)
+{
+    if (a->f->of_prompts)
+        expand(a, NULL, "{weft} report {out}", out);
+    else if (a->f->submitted)
+        expand(a, NULL, "{weft} run {home}/submit/job.yaml --retry-failed", out);
+    else if (a->f->command[0])
+        wf_text_printf(out, "%s --retry-failed", a->f->command);
+    else
+        expand(a, NULL, "{weft} run JOB.yaml --retry-failed", out);
+}
+
 static void put_job_place(const reading *a, const char *name, wf_text *out)
 {
     const wf_queue_look *q = a->f->queue;
@@ -447,14 +469,8 @@ static void put_job_place(const reading *a, const char *name, wf_text *out)
         else
             expand(a, a->stalled, "kill -9 {pid} (on {host})", out);
     }
-    if (strcmp(name, "retry") == 0) {
-        if (a->f->submitted)
-            expand(a, NULL, "{weft} run {home}/submit/job.yaml --retry-failed", out);
-        else if (a->f->command[0])
-            wf_text_printf(out, "%s --retry-failed", a->f->command);
-        else
-            expand(a, NULL, "{weft} run JOB.yaml --retry-failed", out);
-    }
+    if (strcmp(name, "retry") == 0) put_retry(a, out);
+    if (strcmp(name, "mend") == 0) put_mend(a, out);
 }
 
 static void put_place(const reading *a, const wf_watch_rank *r, const char *name, wf_text *out)

@@ -574,6 +574,30 @@ static void test_every_cause(void **state)
         if (!seen[i]) fail_msg("no case of %s", wf_cause_word((wf_cause)i));
 }
 
+// A changed prompts file is refused: doing again what failed would be no remedy.
+static void test_prompts(void **state)
+{
+    (void)state;
+    wf_watch_view view = {.out_dir = "out/x", .n_runs = 1, .complete = true};
+    wf_queue_look queue = {.left_s = -1};
+    wf_why why;
+    wf_why_facts facts = {.view = &view,
+                          .queue = &queue,
+                          .hint_line = "",
+                          .n_failed = 1,
+                          .reasons = "",
+                          .refusal = "",
+                          .group_end = "",
+                          .story = "",
+                          .command = "weft run job.yaml",
+                          .of_prompts = true};
+    assert_int_equal(wf_why_decide(&facts, &why), WF_OK);
+    assert_int_equal(why.cause, WF_CAUSE_COMPLETE_FAILED);
+    assert_non_null(strstr(why.remedy.bytes, "start over with --fresh"));
+    assert_string_equal(why.next.bytes, "weft report out/x");
+    wf_why_free(&why);
+}
+
 // What is not sealed, what befell it, and a folder that a shell would take apart.
 static void test_losses(void **state)
 {
@@ -681,9 +705,8 @@ static void test_log_hints(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_every_cause),
-        cmocka_unit_test(test_losses),
-        cmocka_unit_test(test_starts_without_a_word),
+        cmocka_unit_test(test_every_cause), cmocka_unit_test(test_prompts),
+        cmocka_unit_test(test_losses),      cmocka_unit_test(test_starts_without_a_word),
         cmocka_unit_test(test_log_hints),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
