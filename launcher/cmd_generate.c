@@ -8,6 +8,7 @@
 //
 // So it resumes, drains and reports as run does, and what it leaves is an ordinary output folder.
 #include <limits.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,7 @@
 
 #include "io/base/arena.h"
 #include "io/base/file.h"
+#include "io/base/hash.h"
 #include "io/base/json_writer.h"
 #include "io/base/log.h"
 #include "io/base/text.h"
@@ -22,6 +24,7 @@
 #include "launcher/bringup/start.h"
 #include "launcher/commands.h"
 #include "launcher/fresh.h"
+#include "launcher/jobfile.h"
 
 #define JOB_FILE     "generate.yaml"
 #define PROMPTS_FILE "prompts.jsonl"
@@ -80,6 +83,55 @@ static void generation_free(generation *g)
 
 // ---- what is asked for --------------------------------------------------------------------------
 
+// What names files, though of no ending that we read. As a prompt it would be answered, and nobody
+// would notice.
+static bool names_files(const char *text)
+{
+    static const char *const beginnings[] = {"/", "./", "../", "~/"};
+    wf_paths found = {0};
+    if (strcmp(text, "-") == 0 || wf_file_exists(text)) return true;
+    for (size_t i = 0; !strpbrk(text, " \t\n") && i < sizeof beginnings / sizeof beginnings[0]; i++)
+        if (strncmp(text, beginnings[i], strlen(beginnings[i])) == 0) return true;
+    bool is = strlen(text) < PATH_MAX && strpbrk(text, "*?[") &&
+              wf_file_glob(text, &found) == WF_OK && found.n > 0;
+    wf_paths_destroy(&found);
+    return is;
+}
+
+static wf_status spoken_check(const generation *g)
+{
+    for (size_t i = 0; i < wf_cli_n_arguments(g->cli); i++) {
+        const char *prompt = wf_cli_argument(g->cli, i);
+        if (!prompt[0]) return wf_cli_fail(g->cli, "prompt %zu is empty: give it a text", i + 1);
+        if (names_files(prompt))
+            return wf_cli_fail(g->cli,
+                               "%s: names files and is no prompt: prompts are read from files that "
+                               "end in one of %s, each by its name; a prompt that looks like this "
+                               "goes into such a file",
+                               prompt, wf_prompts_endings());
+    }
+    return WF_OK;
+}
+
+// The first argument, where there is no model.
+static wf_status job_file_check(const generation *g)
+{
+    const char *path = wf_cli_argument(g->cli, 0), *dot = strrchr(wf_path_name(path), '.');
+    bool is_named_so = dot && (strcmp(dot, ".yaml") == 0 || strcmp(dot, ".yml") == 0);
+    if (!wf_prompts_is_file(path) && (is_named_so || wf_file_exists(path))) return WF_OK;
+    return wf_cli_fail(g->cli, "%s: is no job file: give --model DIR, or a job file before it",
+                       path);
+}
+
+// Here, where it can be said of --model: the job file is ours.
+static wf_status model_check(const generation *g)
+{
+    const char *path = wf_cli_value(g->cli, "model");
+    if (!path[0]) return wf_cli_fail(g->cli, "--model: names no folder");
+    if (wf_file_exists(path)) return WF_OK;
+    return wf_fail(WF_NO_INPUT, "--model %s: no such folder", path);
+}
+
 // With a model and no file of such a name, the arguments are the prompts.
 static wf_status arguments_look(generation *g)
 {
@@ -90,7 +142,10 @@ static wf_status arguments_look(generation *g)
         n_files += wf_prompts_is_file(wf_cli_argument(g->cli, i));
     g->spoken = has_model && n_files == 0;
     if (n == 0) return wf_cli_fail(g->cli, "give a job file, or --model DIR and prompts");
-    if (g->spoken || n_files == n - g->first) return WF_OK;
+    if (has_model) WF_TRY(model_check(g));
+    if (g->spoken) return spoken_check(g);
+    if (!has_model) WF_TRY(job_file_check(g));
+    if (n_files == n - g->first) return WF_OK;
     for (size_t i = g->first; i < n; i++) {
         const char *path = wf_cli_argument(g->cli, i);
         if (!wf_prompts_is_file(path))
@@ -156,16 +211,21 @@ static wf_status folder_make(generation *g, char prompts[PATH_MAX])
 
 // ---- the job file -------------------------------------------------------------------------------
 
-// out/<name of the first prompts file>, as a job file of that name would have it.
+// out/<name of the first prompts file>-<of what job>: other files or another model are another job,
+// and the same command finds its own again.
 static wf_status folder_choose(const generation *g, char **out)
 {
-    const char *given = wf_cli_value(g->cli, "out");
+    const char *given = wf_cli_value(g->cli, "out"), *model = wf_cli_value(g->cli, "model");
+    char name[NAME_MAX + 16];
     if (g->spoken && !given) return wf_strdup(g->folder, out);
     if (given) return wf_strdup(given, out);
-    char name[NAME_MAX + 1];
-    snprintf(name, sizeof name, "%s", wf_path_name(wf_cli_argument(g->cli, 0)));
-    char *dot = strrchr(name, '.');
-    if (dot && dot > name) *dot = '\0';
+    uint64_t hash = wf_hash64_of(model, strlen(model), 0);
+    for (size_t i = g->first; i < wf_cli_n_arguments(g->cli); i++) {
+        const char *path = wf_cli_argument(g->cli, i);
+        hash = wf_hash64_of(path, strlen(path), hash);
+    }
+    snprintf(name, sizeof name, "%.200s-%08x", wf_path_name(wf_cli_argument(g->cli, 0)),
+             (unsigned)(uint32_t)hash);
     return wf_path_join("out", name, out);
 }
 
@@ -184,7 +244,8 @@ static wf_status job_write(const generation *g, const char *dir, const char *pro
     wf_json_writer *w = NULL;
     const char *text = NULL;
     size_t n = 0;
-    WF_TRY(wf_file_make_folders(dir));
+    wf_status made = wf_file_make_folders(dir);
+    if (made != WF_OK) return wf_fail(made, "%s; name another folder with --out DIR", wf_error());
     WF_TRY(wf_path_join(dir, JOB_FILE, path));
     WF_TRY(wf_json_writer_create(2, &w));
     wf_json_open_object(w, NULL);
@@ -269,6 +330,8 @@ static wf_status run(generation *g)
     WF_TRY(wf_cli_parse(wf_command_find("run"), g->n, g->word, &cli));
     wf_status st = wf_cmd_run(cli);
     wf_cli_destroy(&cli);
+    if (st == WF_FAILED_ROWS && g->spoken) // the folder of which run speaks goes away
+        return wf_fail(st, "not every prompt could be answered: the answers say why");
     return st;
 }
 
@@ -277,6 +340,7 @@ wf_status wf_cmd_generate(const wf_cli *cli)
     generation g = {.cli = cli};
     WF_TRY(arguments_look(&g));
     WF_TRY(output_check(&g));
+    WF_TRY(wf_jobfile_out_check(cli));
     add(&g, "%s", wf_cli_program(cli));
     add(&g, "run");
     wf_status st = wf_cli_has(cli, "model") ? add_own_job(&g) : add_given_job(&g);

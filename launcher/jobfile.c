@@ -3,12 +3,35 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "io/base/arena.h"
 #include "io/base/log.h"
 #include "io/base/parse.h"
 #include "io/base/text.h"
 #include "jobs/spec/generation.h"
+#include "jobs/spec/prompts.h"
+
+wf_status wf_jobfile_out_check(const wf_cli *cli)
+{
+    const char *dir = wf_cli_value(cli, "out");
+    struct stat info;
+    if (!dir) return WF_OK;
+    if (!dir[0]) return wf_cli_fail(cli, "--out: names no folder");
+    if (stat(dir, &info) == 0 && !S_ISDIR(info.st_mode))
+        return wf_cli_fail(cli, "--out %s: is a file; name a folder, which may be new", dir);
+    return WF_OK;
+}
+
+static wf_status name_check(const wf_cli *cli)
+{
+    const char *path = wf_cli_argument(cli, 0);
+    if (!wf_prompts_is_file(path)) return WF_OK;
+    return wf_cli_fail(cli,
+                       "%s: holds prompts and is no job file: weft generate --model DIR %s, or "
+                       "name it under requests: of a job file",
+                       path, path);
+}
 
 // --set assignments, and --out as one more.
 static wf_status sets_collect(const wf_cli *cli, const char ***out, size_t *n_out, char **out_dir)
@@ -83,6 +106,8 @@ wf_status wf_jobfile_load(const wf_cli *cli, bool speak, wf_jobspec **out)
     const char **set = NULL;
     char *out_dir = NULL, *problems = NULL;
     wf_jobspec_source source = {.path = wf_cli_argument(cli, 0)};
+    WF_TRY(name_check(cli));
+    WF_TRY(wf_jobfile_out_check(cli));
     wf_status st = sets_collect(cli, &set, &source.n_set, &out_dir);
     source.set = set;
     if (st == WF_OK) st = wf_jobspec_load(&source, out, &problems);

@@ -11,4 +11,7 @@
 // *out. As wf_jobspec_load.
 wf_status wf_jobfile_load(const wf_cli *cli, bool speak, wf_jobspec **out);
 
+// Refuses an --out that can be no folder, before anything is done for it. WF_USAGE.
+wf_status wf_jobfile_out_check(const wf_cli *cli);
+
 #endif

@@ -12,6 +12,7 @@
 #include "io/base/publish.h"
 #include "io/base/text.h"
 #include "io/results/runfile_owner.h"
+#include "jobs/spec/prompts.h"
 #include "jobs/watch/words.h"
 
 #define ROOM_TO_WARN      1000
@@ -46,12 +47,27 @@ static wf_status identity(const wf_folder_config *c, wf_json_writer **out)
     return WF_OK;
 }
 
+// The first prompts file of a job, NULL: it has none. Answers to two states of one are no answers,
+// so that --force is no advice there.
+static const char *prompts_of(const wf_jobspec *spec)
+{
+    for (size_t i = 0; i < spec->requests.n; i++)
+        if (wf_prompts_is_file(spec->requests.item[i])) return spec->requests.item[i];
+    return NULL;
+}
+
 static wf_status check_identity(const wf_folder_config *c, const wf_runs *runs, const char *is)
 {
     const char *was = wf_runs_identity(runs);
     if (!was) return WF_OK;
     wf_status st = wf_identity_compare(was, is);
     if (st != WF_MISMATCH) return st;
+    const char *prompts = prompts_of(c->spec);
+    if (!c->start.force && prompts)
+        return wf_fail(WF_MISMATCH,
+                       "%s: cannot go on with %s: %s; name another folder with --out DIR, or start "
+                       "over with --fresh",
+                       c->spec->output.dir, prompts, wf_error());
     if (!c->start.force)
         return wf_fail(WF_MISMATCH,
                        "%s: %s; choose another output.dir, or go on all the same with --force",

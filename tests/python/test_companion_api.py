@@ -59,6 +59,20 @@ class Api(Companion):
                 weft.generate(prompts=["a"], program=WEFT, **arguments)
             self.assertEqual(caught.exception.exit_code, code)
 
+    def test_mistaken_arguments(self):
+        import weft_text as weft
+
+        for arguments, words in (
+            ({"prompts": "a string"}, "prompts='a string' names no prompts file"),
+            ({"prompts": self.path("none.jsonl")}, "prompts=.* there is no such file"),
+            ({"prompts": ["a", 7]}, r"prompts\[1\] is 7: give a text"),
+            ({"prompts": []}, "prompts is empty"),
+            ({"prompts": 7}, "prompts is 7"),
+            ({"prompts": ["a"], "model": "nowhere"}, "model='nowhere': no such folder"),
+        ):
+            with self.assertRaisesRegex(ValueError, words):
+                weft.generate(**{"model": DEMO_MODEL, "program": WEFT, **arguments})
+
 
 if __name__ == "__main__":
     unittest.main()

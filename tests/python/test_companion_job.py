@@ -105,13 +105,26 @@ class Run(Job):
         self.weft("run", "job.yaml")
         self.write_lines("p.jsonl", self.lines[1:])
         self.weft("run", "job.yaml", code=78,
-                  says="its content has changed; choose another output.dir")
+                  says="its content has changed; name another folder with --out DIR")
         self.weft("run", "job.yaml", "--set", "text.max_new_tokens=9", code=78)
         self.assertEqual(len(self.read_lines("answers.jsonl")), len(self.lines))
         for how in ("--force", "--fresh"):
             self.weft("run", "job.yaml", how)
             self.assertEqual([a["tag"] for a in self.read_lines("answers.jsonl")],
                              [line["tag"] for line in self.lines[1:]])
+
+    def test_other_prompts_are_refused(self):
+        self.write_lines("q.csv", ["prompt,other", "add:1+3=,5"])
+        self.weft("run", "job.yaml")
+        other = ("run", "job.yaml", "--set", "requests=[q.csv]", "--set", "output.text=a.csv")
+        said = self.weft(*other, code=78, says="cannot go on with q.csv: ").stderr
+        self.assertIn("--fresh", said)
+        self.assertNotIn("--force", said)
+        self.weft(*other, "--force")
+        self.assertEqual([line.split(",")[:5] for line in
+                          self.bytes_of("a.csv").decode().splitlines()],
+                         [["prompt", "other", "sample", "status", "text"],
+                          ["add:1+3=", "5", "0", "done", "4"]])
 
     def test_bad_rows_fail_alone(self):
         lines = [self.lines[0], "{", {"prompt": "x" * 200}, {"custom_id": "a", "want": 1},
@@ -122,9 +135,14 @@ class Run(Job):
         answers = self.read_lines("answers.jsonl")
         self.assertEqual([a["status"] for a in answers],
                          ["done", "failed", "failed", "failed", "done"])
-        self.assertIn("context", answers[2]["error"]["message"])
+        self.assertEqual([a["error"]["code"] for a in answers if "error" in a],
+                         ["bad_row", "req_context", "bad_row"])
+        self.assertRegex(answers[2]["error"]["message"], r"^p.jsonl:3: prompt of 201 .* context")
+        self.assertNotIn("prompt_tokens", answers[2])
         self.assertIn("p.jsonl:4: has no prompt", answers[3]["error"]["message"])
-        self.assertIn("rows of its prompts files are bad", self.weft("why", "out/job").stdout)
+        why = self.weft("why", "out/job").stdout
+        self.assertIn("rows of its prompts files are bad", why)
+        self.assertIn("mend the rows in the prompts file, and start over with --fresh", why)
         for command in ("report", "check"):
             self.assertIn("2 bad rows of prompts files", self.weft(command, "out/job").stdout)
         self.assertRegex(self.weft("status", "out/job").stdout, "bad rows +2 of prompts files")
@@ -253,7 +271,30 @@ class Generate(Job):
                          "-n", "40", *keys)
         self.assertEqual([json.loads(line)["text"] for line in done.stdout.splitlines()],
                          [answer for _, answer in QUESTIONS])
-        self.weft("status", "out/q")
+        folder, = os.listdir(self.path("out"))
+        self.assertRegex(folder, r"^q\.csv-[0-9a-f]{8}$")
+        self.weft("status", os.path.join("out", folder))
+
+    def test_other_files_have_other_folders(self):
+        for name in ("a/q.jsonl", "b/q.jsonl", "q.csv", "a/q.jsonl"):
+            os.makedirs(os.path.dirname(self.path(name)), exist_ok=True)
+            self.write_lines(name, ["prompt", "add:1+2="] if name == "q.csv"
+                             else [{"prompt": "add:1+2="}])
+            self.weft("generate", "--model", DEMO_MODEL, name, "-o", "a.jsonl")
+        self.assertEqual(len(os.listdir(self.path("out"))), 3)
+
+    def test_failures_of_the_command_line(self):
+        done = self.weft("generate", "--model", DEMO_MODEL, "x" * 20000, "add:2*3=?", code=3,
+                         TMPDIR=self.folder.name)
+        self.assertRegex(done.stdout, r"^failed: prompt 1: prompt of 20001 tokens .*\n.*\n$")
+        self.assertNotIn("None", done.stdout)
+        self.assertNotIn(self.folder.name, done.stdout + done.stderr)
+
+    def test_files_are_no_prompts(self):
+        self.write_lines("p.txt", ["add:1+2="])
+        for name in ("p.txt", "-", "p.*", "/dev/stdin", "./none.txt", self.folder.name):
+            self.weft("generate", "--model", DEMO_MODEL, name, code=64,
+                      says=f"{name}: names files and is no prompt: prompts are read from files")
 
     def test_chats(self):
         self.weft("generate", "--chat", "job.yaml", "p.jsonl", "-o", "a.jsonl")
@@ -276,9 +317,19 @@ class Generate(Job):
             (("job.yaml", "p.jsonl", "-o", "a.xls"), 64, "--output a.xls: the name does not say"),
             (("--model", DEMO_MODEL), 64, "usage"),
             (("job.yaml", "none.jsonl"), 66, "none.jsonl: no such file"),
-            (("--model", "none", "a prompt"), 66, "none: no such folder"),
+            (("--model", "none", "a prompt"), 66, "--model none: no such folder"),
+            (("--model", "", "a prompt"), 64, "--model: names no folder"),
+            (("--model", DEMO_MODEL, ""), 64, "prompt 1 is empty"),
+            (("a prompt",), 64, "a prompt: is no job file: give --model DIR, or a job file"),
+            (("p.jsonl",), 64, "p.jsonl: is no job file: give --model DIR"),
+            (("none.yaml", "p.jsonl"), 66, "none.yaml"),
+            (("--model", DEMO_MODEL, "p.jsonl", "--out", "p.jsonl"), 64,
+             "--out p.jsonl: is a file"),
+            (("job.yaml", "p.jsonl", "--out", ""), 64, "--out: names no folder"),
+            (("--model", DEMO_MODEL, "p.jsonl", "--out", "/proc/x"), 74, "name another folder"),
         ):
             self.weft("generate", *args, code=code, says=says)
+        self.weft("run", "p.jsonl", code=64, says="weft generate --model DIR p.jsonl")
         self.weft("run", "job.yaml", "--set", "output.text=a.xls", code=78,
                   says="does not say what to")
         self.weft("run", "job.yaml", "--no-merge", code=64, says="--no-merge and output.text")

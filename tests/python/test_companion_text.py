@@ -90,7 +90,7 @@ class ByteText(Companion):
         self.echo(260, 257)
         out = self.decode("bytes")
         self.assertEqual([o["status"] for o in out], ["done", "failed"])
-        self.assertEqual(out[1]["error"]["code"], 101)
+        self.assertEqual(out[1]["error"]["code"], "req_token")
         self.assertIn("300", out[1]["error"]["message"])
         self.assertNotIn("text", out[1])
 
@@ -251,7 +251,7 @@ class BpeText(Companion):
         text = out[1]["response"]["body"]["choices"][0]
         self.assertEqual((text["text"], text["finish_reason"]), ("some text ", "stop"))
         self.assertIsNone(out[2]["response"])
-        self.assertEqual(out[2]["error"]["code"], "101")
+        self.assertEqual(out[2]["error"]["code"], "req_token")
 
     def test_wrong_tokenizer(self):
         self.encode([{"prompt_token_ids": [self.n_vocab + 5]}], self.path("model"),

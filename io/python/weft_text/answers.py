@@ -25,6 +25,7 @@ class Answer:
     source: SourceRow = None  # None: its shard was not made from a text
     results: list = field(default_factory=list)  # a Row for each sample
     bad: str = None  # why there are none, with file and line
+    place: str = None  # of the row: file and line
 
 
 def answers(rows, prepared):
@@ -53,10 +54,11 @@ def beside_source(prepared, by_row):
     at, samples = next(by_row, (None, []))
     i_row = 0  # of the shard
     for source in open_unchanged(prepared).rows():
+        place = f"{prepared.source}:{source.line}"
         if source.number in bad:
-            yield Answer(source, bad=f"{prepared.source}:{source.line}: {bad[source.number]}")
+            yield Answer(source, bad=f"{place}: {bad[source.number]}", place=place)
             continue
         if at == i_row:  # else it has no result yet
-            yield Answer(source, samples)
+            yield Answer(source, samples, place=place)
             at, samples = next(by_row, (None, []))
         i_row += 1

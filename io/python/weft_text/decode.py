@@ -62,6 +62,8 @@ class Results:
             self.prepared.update(find_prepared(folder))
         of_job = [shards_of_job(folder) for folder in folders] if os.path.isdir(place) else [None]
         self.uids = None if None in of_job else set().union(*of_job)
+        if self.uids is not None:  # the folder may hold what was encoded for another job
+            self.prepared = {uid: p for uid, p in self.prepared.items() if uid in self.uids}
 
     def codec(self, tokenizer):
         names = {p.tokenizer for p in self.prepared.values()}
@@ -116,19 +118,22 @@ def answer_lines(codec, answer, settings):
     """Yields (line, number of failed rows in it) of one row of the input."""
     fields = answer.source.fields or {"line": answer.source.line}
     own = {renamed(name): value for name, value in fields.items()}
+    spoken = settings.file_format == "text"  # prompts of a command line: their file is nobody's
+    place = f"prompt {answer.source.number + 1}" if spoken else answer.place
     if answer.bad:
         yield {**own, "sample": 0, "status": "failed",
                "error": {"code": "bad_row", "message": answer.bad}}, 1
     for row in answer.results:
-        yield {**own, **plain_answer(codec, row, settings.token_ids, settings.times)}, int(
-            not row.done)
+        said = plain_answer(codec, row, settings.token_ids, settings.times, place)
+        yield {**own, **said}, int(not row.done)
 
 
 def openai_lines(codec, answer):
     if answer.bad:
         yield openai_bad_line(answer.source, answer.bad), 1
     else:
-        yield openai_line(codec, answer.results), sum(not row.done for row in answer.results)
+        failed = sum(not row.done for row in answer.results)
+        yield openai_line(codec, answer.results, answer.place), failed
 
 
 def lines(codec, answer, settings, openai):

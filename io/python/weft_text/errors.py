@@ -23,3 +23,7 @@ class TextError(Exception):
 
 class LineError(Exception):
     """One bad input line; the others go on."""
+
+
+class ArgumentError(TextError, ValueError):
+    """An argument of a function of ours that cannot be meant."""

@@ -7,11 +7,13 @@ has them (of unmerged segments each sample is a line of its own).
 
 import json
 import math
+import re
 
 from weft_text.errors import TextError
 from weft_text.line_parse import CHAT_URL, META_KEYS
 
 NO_META = {}
+SHARD_PLACE = re.compile(r"^.*?\.h5:/requests:\d+: ")
 
 
 def load_meta(data):
@@ -40,15 +42,23 @@ def row_text(codec, row, meta):
 # --- plain ---
 
 
-def plain_answer(codec, row, with_ids, with_times):
+def error_of(row, place=None):
+    """Why a row failed; `place`: of the input, instead of that in its shard."""
+    message = SHARD_PLACE.sub("", row.error)
+    return {"code": row.error_name, "message": f"{place}: {message}" if place else row.error}
+
+
+def plain_answer(codec, row, with_ids, with_times, place=None):
     """What an answer says beside the row of the input that it answers."""
     line = {"sample": row.sample, "status": "done" if row.done else "failed"}
     if row.done:
         text, finish, _ = row_text(codec, row, load_meta(row.meta))
         line.update(text=text, finish_reason=finish)
     else:
-        line["error"] = {"code": row.error_code, "message": row.error}
-    line.update(prompt_tokens=row.prompt_len, completion_tokens=len(row.tokens))
+        line["error"] = error_of(row, place)
+    if row.done or row.prompt_len:  # else nobody read it
+        line["prompt_tokens"] = row.prompt_len
+    line["completion_tokens"] = len(row.tokens)
     if with_times and row.done and row.first_token_ns >= 0:
         line["ttft_s"] = (row.first_token_ns - row.arrival_ns) / 1e9
         line["e2e_s"] = (row.finish_ns - row.arrival_ns) / 1e9
@@ -81,7 +91,7 @@ def number(value):
 # --- OpenAI batch ---
 
 
-def openai_line(codec, rows):
+def openai_line(codec, rows, place=None):
     """One line for all samples of a row."""
     first = rows[0]
     meta = load_meta(first.meta)
@@ -90,7 +100,7 @@ def openai_line(codec, rows):
             "response": None, "error": None}
     failed = next((row for row in rows if not row.done), None)
     if failed:
-        line["error"] = {"code": str(failed.error_code), "message": failed.error}
+        line["error"] = error_of(failed, place)
     else:
         line["response"] = {"status_code": 200, "request_id": f"req_{name}",
                             "body": openai_body(codec, rows, meta, name)}

@@ -92,8 +92,8 @@ def prepare_one(source, shard, settings, encoding, fixed):
         return n_bad
     if changed and fixed:
         raise TextError(f"{source}: was encoded for a job that has begun, and since then "
-                        f"{changed}; choose another output.dir, or start over with --fresh",
-                        EXIT_MISMATCH)
+                        f"{changed}; name another folder with --out DIR, or start over with "
+                        "--fresh", EXIT_MISMATCH)
     os.makedirs(os.path.dirname(shard) or ".", exist_ok=True)
     remove_stale_parts(shard)
     done = encode_source(open_source(source), shard, settings, replace=True, keep_bad=True,

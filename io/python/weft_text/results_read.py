@@ -29,6 +29,7 @@ class Row:
     top_ids: list = None
     top_logprobs: list = None
     created: int = 0  # Unix seconds
+    error_name: str = ""  # of error_code, "req_context"
 
     def __getattr__(self, name):
         try:
@@ -128,6 +129,13 @@ def check_sizes(path, file, n_rows):
             raise TextError(f"{path}:/requests/{name}: does not end where /{values} ends")
 
 
+def error_names(codes):
+    """{102: "req_context"}, as the file itself says."""
+    pairs = (pair.split() for pair in as_text(codes.attrs.get("enum", "")).split(", "))
+    return {int(pair[0]): pair[1].lower() for pair in pairs if len(pair) == 2
+            and pair[0].isdigit()}
+
+
 def run_starts(file):
     """(run, group) is not told apart: all groups of a run start together."""
     if "runs/run" not in file or "runs/start_unix_ns" not in file:
@@ -155,6 +163,7 @@ def block_rows(path, file, at, n, uids, starts):
     meta_at, meta = cut(path, file, "meta_offset", at, n)
     error_at, error = cut(path, file, "error_offset", at, n)
     ids = file["tokens/id"][tokens].tolist()
+    names = error_names(file["requests/error_code"])
     notes, reasons = file["requests/meta"][meta].tobytes(), file["requests/error"][error].tobytes()
     extra = {field: as_typed(file[name][tokens]) for field, name in
              (("logprobs", "tokens/logprob"), ("top_ids", "tokens/top_id"),
@@ -167,5 +176,6 @@ def block_rows(path, file, at, n, uids, starts):
         start = starts.get(values["run"], 0)
         yield Row(uids[values["shard"]], values, ids[own], notes[meta_at[i] : meta_at[i + 1]],
                   reasons[error_at[i] : error_at[i + 1]].decode("utf-8", "replace"),
+                  error_name=names.get(values["error_code"], str(values["error_code"])),
                   created=(start + max(0, values["finish_ns"])) // 10**9 if start else 0,
                   **{field: column[own].tolist() for field, column in extra.items()})

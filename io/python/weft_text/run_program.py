@@ -7,9 +7,12 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterable, Mapping
 
-from weft_text.errors import EXIT_FAILED_ROWS, EXIT_NO_INPUT, EXIT_USAGE, TextError
+from weft_text.errors import (EXIT_FAILED_ROWS, EXIT_NO_INPUT, EXIT_USAGE, ArgumentError,
+                              TextError)
 from weft_text.records import Records, read_results
+from weft_text.source_read import SOURCES, suffix_of
 from weft_text.table_write import to_json
 
 LOG_LINE = re.compile(r"\d\d:\d\d:\d\d ")
@@ -25,21 +28,48 @@ def find_program(program):
                     EXIT_NO_INPUT)
 
 
-def as_line(prompt):
+def as_line(i, prompt):
     if isinstance(prompt, str):
         return {"prompt": prompt}
-    return {"messages": prompt} if isinstance(prompt, list) else dict(prompt)
+    if isinstance(prompt, list):
+        return {"messages": prompt}
+    if isinstance(prompt, Mapping):
+        return dict(prompt)
+    raise ArgumentError(f"prompts[{i}] is {prompt!r}: give a text, a list of messages or a "
+                        "dictionary", EXIT_USAGE)
+
+
+def named_file(prompts):
+    path = os.fspath(prompts)
+    if suffix_of(path) not in SOURCES:
+        raise ArgumentError(f"prompts={path!r} names no prompts file ({', '.join(SOURCES)}); a "
+                            "prompt alone is a list of one: prompts=[...]", EXIT_USAGE)
+    if not os.path.isfile(path):
+        raise ArgumentError(f"prompts={path!r}: there is no such file", EXIT_NO_INPUT)
+    return path
 
 
 def as_file(prompts, folder):
     """A prompts file as it is; anything else is written as JSON lines."""
     if isinstance(prompts, (str, os.PathLike)):
-        return os.fspath(prompts)
+        return named_file(prompts)
+    if isinstance(prompts, Mapping) or not isinstance(prompts, Iterable):
+        raise ArgumentError(f"prompts is {prompts!r}: give a list of them, or a prompts file",
+                            EXIT_USAGE)
     path = os.path.join(folder, "prompts.jsonl")
     with open(path, "w", encoding="utf-8") as file:
-        for prompt in prompts:
-            file.write(to_json(as_line(prompt)) + "\n")
+        for i, prompt in enumerate(prompts):
+            file.write(to_json(as_line(i, prompt)) + "\n")
+        if file.tell() == 0:
+            raise ArgumentError("prompts is empty: nothing is asked", EXIT_USAGE)
     return path
+
+
+def arguments_check(model, job):
+    if (model is None) == (job is None):
+        raise ArgumentError("generate: give either model= or job=", EXIT_USAGE)
+    if model is not None and not os.path.isdir(model):
+        raise ArgumentError(f"model={model!r}: no such folder", EXIT_NO_INPUT)
 
 
 def key_value(key, value):
@@ -63,10 +93,10 @@ def generate(model=None, prompts=(), *, job=None, out=None, max_new_tokens=None,
     iterable of texts, message lists and dictionaries as lines of one. out: the output folder, kept
     and resumed; without it nothing stays on disk. settings: keys of the job file,
     {"sampling.temperature": 0.7}. log: a file for what the program says; by default it is shown
-    when it fails. TextError with the program's own words where it does.
+    when it fails. TextError with the program's own words where it does; ValueError, a TextError as
+    well, for arguments that cannot be meant.
     """
-    if (model is None) == (job is None):
-        raise TextError("generate: give either model= or job=", EXIT_USAGE)
+    arguments_check(model, job)
     with tempfile.TemporaryDirectory(prefix="weft-") as folder:
         place = out or os.path.join(folder, "out")
         if out:

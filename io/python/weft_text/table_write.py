@@ -101,7 +101,7 @@ def json_lines(file, columns, file_format):
 @contextlib.contextmanager
 def text_lines(file, columns, file_format):
     """The texts alone, for people."""
-    yield lambda line: file.write((line.get("text") or f"failed: {reason(line)}") + "\n")
+    yield lambda line: file.write(line.get("text", f"failed: {reason(line)}") + "\n")
 
 
 def reason(line):
