@@ -65,6 +65,7 @@ static wf_status describe_runs(const wf_results *results, wf_report *report)
         }
         report->n_runs += new_run;
         report->n_groups += new_group;
+        if (runs[i].n_groups > report->n_started) report->n_started = runs[i].n_groups;
         if (runs[i].start_unix_ns < first) first = runs[i].start_unix_ns;
     }
     if (n > 0) wf_clock_iso(first, iso);
@@ -194,6 +195,7 @@ static wf_status describe_places(const wf_results *results, size_t n,
 {
     WF_TRY(describe(results, report));
     if (n > 1) report->apart_ns = starts_apart(results);
+    if (n > 1) report->n_started = 0; // each place has groups of its own
     if (options->partial) report->complete = false;
     if (!options->place) return WF_OK;
     free(report->place);

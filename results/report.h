@@ -51,6 +51,7 @@ typedef struct wf_report {
     uint64_t n_shard_rows; // rows the shards hold in all
     uint64_t n_bad_rows;   // rows of prompts files that are no requests in them
     size_t n_shards, n_runs, n_groups;
+    size_t n_started;   // groups that the run with the most was started with; 0: not known
     uint64_t n_resumed; // done rows left out of latency
     bool has_samples;   // some rows have several results
     wf_report_parts parts;

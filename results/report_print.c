@@ -134,8 +134,11 @@ static void print_head(const wf_report *r, FILE *out)
     fprintf(out, "  %-12s %s on %s\n", "started", r->started, r->hosts[0] ? r->hosts : "?");
     if (job->model[0]) fprintf(out, "  %-12s %s, dtype %s\n", "model", job->model, job->dtype);
     if (job->mode[0]) fprintf(out, "  %-12s %s\n", "arrivals", job->arrivals);
-    fprintf(out, "  %-12s %zu run%s, %zu group%s", "served by", r->n_runs, WF_S(r->n_runs),
-            r->n_groups, WF_S(r->n_groups));
+    fprintf(out, "  %-12s %zu run%s, ", "served by", r->n_runs, WF_S(r->n_runs));
+    if (r->n_started > r->n_groups)
+        fprintf(out, "%zu of %zu groups", r->n_groups, r->n_started);
+    else
+        fprintf(out, "%zu group%s", r->n_groups, WF_S(r->n_groups));
     if (job->tensor > 0) fprintf(out, " of %" PRId64 " rank%s", job->tensor, WF_S(job->tensor));
     fprintf(out, "%s%s\n\n", r->devices[0] ? " on " : "", r->devices);
     print_lines(&r->figures, WF_FIGURES_REQUESTS, out);
@@ -369,6 +372,7 @@ wf_status wf_report_json(const wf_report *r, FILE *out)
     wf_json_put_bool(w, "complete", r->complete);
     wf_json_put_u64(w, "runs", r->n_runs);
     wf_json_put_u64(w, "groups", r->n_groups);
+    if (r->n_started > 0) wf_json_put_u64(w, "groups_started", r->n_started);
     put_figures(w, f, WF_FIGURES_REQUESTS);
     put_reasons(w, r);
     put_figures(w, f, WF_FIGURES_AMOUNTS);

@@ -232,6 +232,8 @@ static wf_status read_run_texts(wf_results *r, const char *name, size_t n, wf_ru
 
 #define READ_RUN_U16(field, kind)                                                                  \
     read_run_numbers(r, "/runs/" #field, WF_H5_##kind, n, runs, offsetof(wf_run_info, field))
+#define READ_RUN_N16(field, kind)                                                                  \
+    (wf_h5_exists(r->h5, "/runs/" #field) ? READ_RUN_U16(field, U16) : WF_OK)
 #define READ_RUN_U32 READ_RUN_U16
 #define READ_RUN_I64 READ_RUN_U16
 #define READ_RUN_F64 READ_RUN_U16

@@ -80,6 +80,7 @@ static wf_status copy_text(wf_arena *arena, const char **text)
 static wf_status copy_run(wf_arena *arena, wf_run_info *run)
 {
 #define COPY_U16(field)
+#define COPY_N16(field)
 #define COPY_U32(field)
 #define COPY_I64(field)
 #define COPY_F64(field)

@@ -32,11 +32,13 @@ typedef struct wf_result_shard {
     uint64_t rows;
 } wf_result_shard;
 
-// X(field, kind U16|U32|I64|F64|TEXT, units, description): one row of /runs per group that ran.
+// X(field, kind U16|N16|U32|I64|F64|TEXT, units, description; N16 as U16, absent from older files):
+// one row of /runs per group that ran.
 #define WF_RUN_TABLE(X)                                                                            \
     X(run, U16, "1", "number of the run")                                                          \
     X(group, U16, "1", "group of ranks within the run")                                            \
     X(epoch, U16, "1", "restart of the group within the run")                                      \
+    X(n_groups, N16, "1", "groups that the run was started with, 0: not known")                    \
     X(resumed, U16, "bool", "1: continues an earlier run")                                         \
     X(timed, U16, "bool", "1: rows had arrival times of their own")                                \
     X(restart, U32, "1", "restart count of the batch job")                                         \
@@ -60,7 +62,7 @@ typedef struct wf_result_shard {
     X(version_pmix, TEXT, "text", "PMIx")                                                          \
     X(version_driver, TEXT, "text", "device driver")
 
-typedef uint16_t wf_run_U16;
+typedef uint16_t wf_run_U16, wf_run_N16;
 typedef uint32_t wf_run_U32;
 typedef int64_t wf_run_I64;
 typedef double wf_run_F64;

@@ -149,10 +149,12 @@ static wf_status write_run_texts(wf_h5_file *h5, const wf_h5_column_spec *spec,
 }
 
 #define RUN_WRITER_U16  write_run_numbers
+#define RUN_WRITER_N16  write_run_numbers
 #define RUN_WRITER_U32  write_run_numbers
 #define RUN_WRITER_I64  write_run_numbers
 #define RUN_WRITER_F64  write_run_numbers
 #define RUN_WRITER_TEXT write_run_texts
+#define WF_H5_N16       WF_H5_U16
 #define WF_H5_TEXT      WF_H5_U8 // a text column has no number type
 
 static wf_status write_runs(wf_h5_file *h5, const wf_run_info *runs, size_t n)

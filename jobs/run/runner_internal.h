@@ -54,6 +54,12 @@ typedef struct wf_runner {
 } wf_runner;
 
 // Which life of its group this is; 0 where no conductor counts them.
+// Of the whole job.
+static inline int wf_runner_n_groups(const wf_runner *r)
+{
+    return r->c->part ? r->c->part->n_groups : r->c->plan->n_groups;
+}
+
 static inline int wf_runner_epoch(const wf_runner *r)
 {
     return r->c->part ? (int)r->c->part->epoch : 0;

@@ -50,6 +50,7 @@ static wf_run_info run_info(const wf_runner *r)
     info.run = (uint16_t)r->run;
     info.group = (uint16_t)r->i_group;
     info.epoch = (uint16_t)wf_runner_epoch(r);
+    info.n_groups = (uint16_t)wf_runner_n_groups(r);
     info.resumed = r->run > 0;
     info.timed = wf_runner_is_timed(r);
     info.restart = r->c->start.restart;

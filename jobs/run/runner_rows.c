@@ -98,11 +98,6 @@ wf_status wf_runner_look_what_is_left(wf_runner *r)
 
 // ---- stage: rows --------------------------------------------------------------------------------
 
-static int n_groups(const wf_runner *r)
-{
-    return r->c->part ? r->c->part->n_groups : r->c->plan->n_groups;
-}
-
 static wf_status open_leases(wf_runner *r)
 {
     wf_lease_shard *shards = calloc(r->in.n + 1, sizeof *shards);
@@ -117,7 +112,7 @@ static wf_status open_leases(wf_runner *r)
                           .epoch = wf_runner_epoch(r),
                           .shards = shards,
                           .n_shards = r->in.n,
-                          .cut = {.n_groups = n_groups(r)}};
+                          .cut = {.n_groups = wf_runner_n_groups(r)}};
     wf_status st = wf_leases_open(&c, &r->leases);
     free(shards);
     if (st != WF_OK || !r->c->part) return st;
@@ -142,7 +137,7 @@ wf_status wf_runner_find_rows(wf_runner *r)
                         .done = r->done,
                         .many_samples = r->in.many_samples,
                         .group = r->i_group,
-                        .n_groups = n_groups(r)};
+                        .n_groups = wf_runner_n_groups(r)};
     WF_TRY(wf_rows_add_timed(&c, r->feed, &r->first_ns, &r->last_ns));
     return wf_feed_pump(r->feed, 0);
 }

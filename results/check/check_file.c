@@ -13,7 +13,7 @@
 typedef enum { L_ROWS, L_OFFSETS, L_ERROR, L_META, L_TOKENS, L_STEPS, L_RUNS } length_of;
 
 // Whether a column must be there.
-typedef enum { MUST, TIMES, LOGPROB, TOP, STEPS } presence;
+typedef enum { MUST, TIMES, LOGPROB, TOP, STEPS, GROUPS } presence;
 
 typedef struct {
     const char *name;
@@ -68,6 +68,7 @@ static const column_row columns[] = {
     {"/runs/run", T_U16, L_RUNS, MUST, C_NONE},
     {"/runs/group", T_U16, L_RUNS, MUST, C_NONE},
     {"/runs/epoch", T_U16, L_RUNS, MUST, C_NONE},
+    {"/runs/n_groups", T_U16, L_RUNS, GROUPS, C_NONE},
     {"/runs/resumed", T_U16, L_RUNS, MUST, C_NONE},
     {"/runs/timed", T_U16, L_RUNS, MUST, C_NONE},
     {"/runs/restart", T_U32, L_RUNS, MUST, C_NONE},
@@ -169,9 +170,10 @@ static bool group_there(const check_file *f, presence p)
     const char *name = p == TIMES     ? "/tokens/time_ns"
                        : p == LOGPROB ? "/tokens/logprob"
                        : p == TOP     ? "/tokens/top_id"
+                       : p == GROUPS  ? "/runs/n_groups"
                                       : "/steps";
     if (p == MUST) return true;
-    if (p != STEPS && H5Lexists(f->id, "/tokens", H5P_DEFAULT) <= 0) return false;
+    if (p != STEPS && p != GROUPS && H5Lexists(f->id, "/tokens", H5P_DEFAULT) <= 0) return false;
     return H5Lexists(f->id, name, H5P_DEFAULT) > 0;
 }
 

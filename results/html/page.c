@@ -123,8 +123,11 @@ static wf_status put_facts(wf_text *out, const wf_html_output *o)
     const wf_report *r = &o->report;
     wf_text served = {0}, amounts = {0};
     char a[WF_HTML_NUMBER_MAX], b[WF_HTML_NUMBER_MAX], c[WF_HTML_NUMBER_MAX];
-    wf_text_printf(&served, "%zu run%s, %zu group%s", r->n_runs, WF_S(r->n_runs), r->n_groups,
-                   WF_S(r->n_groups));
+    wf_text_printf(&served, "%zu run%s, ", r->n_runs, WF_S(r->n_runs));
+    if (r->n_started > r->n_groups)
+        wf_text_printf(&served, "%zu of %zu groups", r->n_groups, r->n_started);
+    else
+        wf_text_printf(&served, "%zu group%s", r->n_groups, WF_S(r->n_groups));
     if (r->job.tensor > 0)
         wf_text_printf(&served, " of %" PRId64 " rank%s", r->job.tensor, WF_S(r->job.tensor));
     wf_text_printf(&amounts, "%s prompt tokens, %s generated, in %s s",

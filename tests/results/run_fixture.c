@@ -118,6 +118,7 @@ static wf_segment_writer *start_writer(run_fixture *f, uint16_t run, uint16_t gr
                                       .run = {.run = run,
                                               .group = group,
                                               .epoch = epoch,
+                                              .n_groups = 4,
                                               .resumed = run > 0,
                                               .timed = 1,
                                               .speed = 1,

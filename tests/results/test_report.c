@@ -124,7 +124,7 @@ static void text_says_what_matters(void **state)
     static const char *const parts[] = {"fixture run\n",
                                         "model        models/small, dtype bf16\n",
                                         "arrivals     replay, at 2.0 times the log's speed\n",
-                                        "2 groups of 2 ranks on a device, of a kind\n",
+                                        "2 of 4 groups of 2 ranks on a device, of a kind\n",
                                         "2 shards with 390 rows",
                                         "355 done, 35 failed",
                                         "token id outside the vocabulary\n",
