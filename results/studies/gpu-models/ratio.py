@@ -26,6 +26,12 @@ def steps_ms(study, shape):
     return {int(rows): float(median) for _, rows, _, _, median, *_ in lines}
 
 
+def own_choices(out, name):
+    """Each build keeps the kernels it has measured to itself: the other's file is none to it."""
+    os.environ["WEFT_CUDA_CACHE"] = os.path.abspath(os.path.join(out, name, "choices"))
+    os.makedirs(os.environ["WEFT_CUDA_CACHE"], exist_ok=True)
+
+
 def main():
     if len(sys.argv) < 4:
         raise SystemExit(__doc__)
@@ -37,7 +43,8 @@ def main():
              "job": "256 requests of the peers, from arrival to last token"}
     seen = [{case: [] for case in cases} for _ in studies]
     for _ in range(rounds):
-        for study, values in zip(studies, seen):
+        for name, study, values in zip(("old", "new"), studies, seen):
+            own_choices(out, name)
             for rows, ms in steps_ms(study, shape).items():
                 values[rows].append(ms)
             values["job"].append(study.run(shape, peers_job(), engine__step_tokens=8192).total_s)
