@@ -195,6 +195,8 @@ wf_status serve_rig_run(serve_rig *r)
     wf_status st = wf_serve(&c, &r->outcome);
     char error[WF_ERROR_MAX];
     snprintf(error, sizeof error, "%s", wf_error());
+    r->n_entered = atomic_load(&r->counters->step_entered);
+    r->n_idle = atomic_load(&r->counters->step_idle);
     assert_ok(wf_segment_writer_close(&r->writer));
     if (r->outcome.n_done > 0) read_results(r);
     tear_down(r);

@@ -32,8 +32,9 @@ typedef struct serve_rig {
     wf_drain_signals signals;
     wf_drain *drain;
     wf_serve_outcome outcome;
-    wf_counters *counters;
-    wf_result row[RIG_ROWS]; // as written, by row; n_tokens 0: not there
+    wf_counters *counters;     // while it runs
+    int64_t n_entered, n_idle; // what they said of steps at its end
+    wf_result row[RIG_ROWS];   // as written, by row; n_tokens 0: not there
     wf_step_record step[4096];
     size_t n_steps;
     int64_t max_failures; // -1: no bound
