@@ -6,7 +6,7 @@ weft_package_set() {
     build) echo build-essential cmake pkg-config git libopenmpi-dev libhdf5-dev libyaml-dev \
         libjansson-dev libxxhash-dev libpmix-dev libhwloc-dev libopenblas-dev libcmocka-dev ;;
     run) echo openmpi-bin python3 python3-h5py python3-numpy python3-venv ;;
-    test) echo hdf5-tools python3-pandas procps mandoc ;;
+    test) echo hdf5-tools python3-pandas procps mandoc file ;;
     slurm) echo slurmctld slurmd slurm-client slurm-wlm-basic-plugins munge iproute2 util-linux ;;
     *) echo "packages.sh: no set '$1'" >&2; return 1 ;;
     esac

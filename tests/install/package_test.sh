@@ -8,7 +8,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 source=$(cd "$here/../.." && pwd)
 . "$here/installed.sh"
 
-for tool in cpack dpkg-deb dpkg-shlibdeps; do
+for tool in cpack dpkg-deb dpkg-shlibdeps file; do
     command -v $tool >/dev/null || { echo "skipped: no $tool here"; exit 77; }
 done
 folder=$(mktemp -d /tmp/weft-package.XXXXXX)
