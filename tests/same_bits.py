@@ -122,6 +122,8 @@ def main():
                     what = f"{os.path.basename(model)}, {name}{', penalties' if penalties else ''}"
                     if isinstance(a, str) and isinstance(b, str):
                         print(f"{what}: neither runs it ({a})")
+                    elif isinstance(a, str):
+                        print(f"{what}: left out, the old build does not run it ({a})")
                     elif a == b:
                         n_same += 1
                     else:

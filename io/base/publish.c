@@ -139,11 +139,6 @@ const char *wf_part_path(const wf_part *p)
     return p->path;
 }
 
-const char *wf_part_named(const wf_part *p)
-{
-    return p->target;
-}
-
 // --- publish ---
 
 static wf_status fail_taken(const wf_part *p)

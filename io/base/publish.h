@@ -17,9 +17,8 @@ typedef struct wf_part wf_part;
 // Creates the file beside `path`, whose folder must be there. WF_IO. own.
 wf_status wf_part_create(const char *path, wf_part **out);
 
-int wf_part_fd(const wf_part *part);            // open for reading and writing
-const char *wf_part_path(const wf_part *part);  // its name for now, with the folder; borrow
-const char *wf_part_named(const wf_part *part); // what it will be called; borrow
+int wf_part_fd(const wf_part *part);           // open for reading and writing
+const char *wf_part_path(const wf_part *part); // its name for now, with the folder; borrow
 
 // Gives the file its name; the fd stays open. On failure it keeps the name it has.
 wf_status wf_part_publish(wf_part *part, wf_publish how);
