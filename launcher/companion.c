@@ -7,7 +7,6 @@
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,11 +16,10 @@
 #include "io/base/arena.h"
 #include "io/base/file.h"
 #include "io/base/log.h"
+#include "io/base/spawn_plain.h"
 
 #define NAME "weft-text"
 #define SAYS NAME ": " // begins the line with which it fails
-
-extern char **environ;
 
 enum { LOOK_MS = 100, N_MODULE_WORDS = 3 };
 
@@ -44,27 +42,9 @@ typedef struct {
 static wf_status spawn(const char *const argv[], bool quiet, child *c)
 {
     int ends[2];
-    posix_spawn_file_actions_t actions;
-    posix_spawnattr_t attributes;
-    sigset_t none, defaults;
     *c = (child){.fd = -1};
     if (pipe2(ends, O_CLOEXEC) != 0) return wf_fail_errno(WF_IO, "no pipe for " NAME);
-    // It gets plain signals, and a group of its own: a Ctrl-C at the terminal is ours.
-    sigemptyset(&none);
-    sigfillset(&defaults);
-    posix_spawnattr_init(&attributes);
-    posix_spawnattr_setsigmask(&attributes, &none);
-    posix_spawnattr_setsigdefault(&attributes, &defaults);
-    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF |
-                                              POSIX_SPAWN_SETPGROUP);
-    posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-    posix_spawn_file_actions_adddup2(&actions, ends[1], STDERR_FILENO);
-    if (quiet) posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
-    int error = posix_spawnp(&c->pid, argv[0], &actions, &attributes,
-                             (char *const *)(uintptr_t)argv, environ);
-    posix_spawn_file_actions_destroy(&actions);
-    posix_spawnattr_destroy(&attributes);
+    int error = wf_spawn_plain(argv, quiet ? ends[1] : -1, ends[1], &c->pid);
     close(ends[1]);
     c->fd = ends[0];
     if (error == 0) return WF_OK;

@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,9 +12,8 @@
 #include <unistd.h>
 
 #include "io/base/clock.h"
+#include "io/base/spawn_plain.h"
 #include "io/base/text.h"
-
-extern char **environ;
 
 enum { OUT, ERR, N_PIPES, OUTPUT_MAX = 16 << 20 };
 
@@ -50,26 +48,8 @@ static wf_status not_started(const char *name, int error)
 static wf_status start(const char *const argv[], child *c)
 {
     int ends[N_PIPES][2];
-    posix_spawn_file_actions_t actions;
-    posix_spawnattr_t attributes;
-    sigset_t none, defaults;
     WF_TRY(pipes_make(ends));
-    // The command gets plain signals, and a group of its own: a Ctrl-C at the terminal is ours.
-    sigemptyset(&none);
-    sigfillset(&defaults);
-    posix_spawnattr_init(&attributes);
-    posix_spawnattr_setsigmask(&attributes, &none);
-    posix_spawnattr_setsigdefault(&attributes, &defaults);
-    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF |
-                                              POSIX_SPAWN_SETPGROUP);
-    posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-    posix_spawn_file_actions_adddup2(&actions, ends[OUT][1], STDOUT_FILENO);
-    posix_spawn_file_actions_adddup2(&actions, ends[ERR][1], STDERR_FILENO);
-    int error = posix_spawnp(&c->pid, argv[0], &actions, &attributes,
-                             (char *const *)(uintptr_t)argv, environ);
-    posix_spawn_file_actions_destroy(&actions);
-    posix_spawnattr_destroy(&attributes);
+    int error = wf_spawn_plain(argv, ends[OUT][1], ends[ERR][1], &c->pid);
     for (int i = 0; i < N_PIPES; i++) {
         close(ends[i][1]);
         c->fd[i] = ends[i][0];
