@@ -10,15 +10,6 @@
 
 enum { NAME_BYTES = 96 };
 
-wf_status wf_journal_make_folder(const char *out_dir)
-{
-    char *path;
-    WF_TRY(wf_path_join(out_dir, "runs", &path));
-    wf_status st = wf_file_make_folders(path);
-    free(path);
-    return st;
-}
-
 static wf_status sync_folder(const char *out_dir)
 {
     char *path;

@@ -15,9 +15,6 @@
 // The name of a segment in the output folder: group, run, epoch, number.
 #define WF_SEGMENT_NAME "segments/g%u/r%u-e%u-%05u.h5"
 
-// The journals lie beside the run files.
-wf_status wf_journal_make_folder(const char *out_dir);
-
 // Adds the line of segment `number`, durably.
 wf_status wf_journal_add(const char *out_dir, const wf_run_info *run, uint32_t number,
                          uint64_t rows, uint64_t digest);

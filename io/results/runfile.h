@@ -109,4 +109,7 @@ wf_status wf_run_raise_epoch(const char *out_dir, uint32_t run, uint32_t group, 
 // and must stop without publishing.
 wf_status wf_run_fence(const char *out_dir, uint32_t run, uint32_t group, uint32_t epoch);
 
+// Makes <out_dir>/runs, where run files lie, and the journals of segments beside them.
+wf_status wf_runs_make_folder(const char *out_dir);
+
 #endif

@@ -60,7 +60,7 @@ static wf_status publish(const char *out_dir, const char *name, wf_json_writer *
     return st;
 }
 
-static wf_status make_runs_folder(const char *out_dir)
+wf_status wf_runs_make_folder(const char *out_dir)
 {
     char *path;
     WF_TRY(wf_path_join(out_dir, "runs", &path));
@@ -109,7 +109,7 @@ wf_status wf_runs_start(wf_runs *runs, const wf_run_params *params, uint32_t *ru
     assert(!runs->options.read_only);
     WF_TRY(wf_runs_check_room(runs));
     if (!runs->verified) WF_TRY(wf_runs_verify(runs));
-    WF_TRY(make_runs_folder(runs->out_dir));
+    WF_TRY(wf_runs_make_folder(runs->out_dir));
     for (size_t i = 0; params->retry_failed && i < runs->n_segments; i++)
         if (runs->segments[i].n_failed > 0) runs->segments[i].void_failed = true;
     WF_TRY(wf_json_writer_create(2, &w));

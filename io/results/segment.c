@@ -133,7 +133,7 @@ static wf_status make_folders(wf_segment_writer *w)
     snprintf(path, size, "%s/segments/g%u", w->config.out_dir, w->config.run.group);
     w->folder = path;
     WF_TRY(wf_file_make_folders(path));
-    WF_TRY(wf_journal_make_folder(w->config.out_dir));
+    WF_TRY(wf_runs_make_folder(w->config.out_dir));
     return wf_space_reserve(path, reserve_bytes(w));
 }
 
