@@ -43,19 +43,26 @@ typedef struct wf_backend_info {
 // What a weight is made as; every back end's own weight begins with this one.
 struct wf_weight {
     wf_dtype dtype;   // a number format, with the scales that it has
-    int32_t n_groups; // matrices of one shape, such as experts; no operation takes more than 1
+    int32_t n_groups; // matrices of one shape, such as experts
     int64_t n_rows, n_cols;
 };
 typedef struct wf_weight wf_weight_shape;
+
+// Bytes of all its matrices, with their scales.
+static inline uint64_t wf_weight_bytes(const wf_weight_shape *w)
+{
+    return (uint64_t)w->n_groups * wf_format_bytes(w->dtype, w->n_rows, w->n_cols);
+}
 
 typedef enum wf_weight_part {
     WF_WEIGHT_DATA, // [n_groups][n_rows][n_cols]
     WF_WEIGHT_SCALE // f32, one for each block of the format (tensor.h)
 } wf_weight_part;
 
-// Rows of one part of a weight, in host memory.
+// Rows of one part of one of a weight's matrices, in host memory.
 typedef struct wf_weight_block {
     wf_weight_part part;
+    int32_t i_group;
     int64_t i_row, n_rows;
     const void *src; // [n_rows] rows, src_stride elements apart
     wf_dtype src_dtype;

@@ -38,10 +38,8 @@ wf_status wf_check_weight_shape(const wf_weight_shape *shape)
     if (wf_format_of(shape->dtype) == NULL)
         return wf_fail(WF_INTERNAL, "weight_create: no number format has number %d",
                        (int)shape->dtype);
-    if (shape->n_groups != 1 || shape->n_rows < 0 || shape->n_cols < 0)
-        return wf_fail(WF_INTERNAL,
-                       "weight_create: %d matrices of %" PRId64 " x %" PRId64
-                       ": operations take one matrix",
+    if (shape->n_groups < 1 || shape->n_rows < 0 || shape->n_cols < 0)
+        return wf_fail(WF_INTERNAL, "weight_create: %d matrices of %" PRId64 " x %" PRId64,
                        shape->n_groups, shape->n_rows, shape->n_cols);
     return WF_OK;
 }
@@ -54,12 +52,21 @@ wf_status wf_check_weight_block(const wf_weight *w, const wf_weight_block *b)
     if (wf_format_of(b->src_dtype) == NULL)
         return wf_fail(WF_INTERNAL, "weight_load: no number format has number %d",
                        (int)b->src_dtype);
-    if (b->i_row < 0 || b->n_rows < 0 || b->i_row > w->n_rows - b->n_rows ||
-        b->src_stride < w->n_cols)
+    if (b->i_group < 0 || b->i_group >= w->n_groups || b->i_row < 0 || b->n_rows < 0 ||
+        b->i_row > w->n_rows - b->n_rows || b->src_stride < w->n_cols)
         return wf_fail(WF_INTERNAL,
-                       "weight_load: rows %" PRId64 " + %" PRId64 " with stride %" PRId64
-                       " do not fit a matrix of %" PRId64 " x %" PRId64,
-                       b->i_row, b->n_rows, b->src_stride, w->n_rows, w->n_cols);
+                       "weight_load: matrix %d, rows %" PRId64 " + %" PRId64 " with stride %" PRId64
+                       " do not fit %d matrices of %" PRId64 " x %" PRId64,
+                       b->i_group, b->i_row, b->n_rows, b->src_stride, w->n_groups, w->n_rows,
+                       w->n_cols);
+    return WF_OK;
+}
+
+// What most operations take: a weight of one matrix.
+static wf_status check_single(const char *op, const wf_weight *w)
+{
+    if (w->n_groups != 1)
+        return wf_fail(WF_INTERNAL, "%s: takes one matrix, the weight has %d", op, w->n_groups);
     return WF_OK;
 }
 
@@ -80,6 +87,7 @@ wf_status wf_check_token_ids(const wf_token_ids_args *a, wf_dtype act)
 wf_status wf_check_embed(const wf_embed_args *a, wf_dtype act)
 {
     WF_TRY(check_typed("embed", "y", &a->y, act));
+    WF_TRY(check_single("embed", a->table));
     return check_shape("embed", "y", &a->y, a->y.n_rows, a->table->n_cols);
 }
 
@@ -88,6 +96,7 @@ wf_status wf_check_gemm(const wf_gemm_args *a, wf_dtype act)
     WF_TRY(check_typed("gemm", "x", &a->x, act));
     WF_TRY(check_typed("gemm", "y", &a->y, a->y.dtype == WF_F32 ? WF_F32 : act));
     WF_TRY(check_shape("gemm", "x", &a->x, a->y.n_rows, a->w->n_cols));
+    WF_TRY(check_single("gemm", a->w));
     if (a->w->n_cols < 1) return wf_fail(WF_INTERNAL, "gemm: the weight is empty");
     int32_t runs = a->k_runs;
     if (runs < 0 || runs > 8 || (runs & (runs - 1)) != 0 || (runs > 1 && a->w->n_cols % runs != 0))

@@ -8,11 +8,6 @@ static double bytes_of(const wf_matrix *m)
     return m->data ? (double)(m->n_rows * m->n_cols) * (double)wf_dtype_bytes(m->dtype) : 0.0;
 }
 
-static double weight_bytes(const wf_weight *w)
-{
-    return (double)wf_format_bytes(w->dtype, w->n_rows, w->n_cols);
-}
-
 wf_op_cost wf_cost_token_ids(const wf_token_ids_args *a)
 {
     return (wf_op_cost){.rows = a->batch->n_tokens, .bytes = 12.0 * a->batch->n_tokens};
@@ -29,7 +24,7 @@ wf_op_cost wf_cost_gemm(const wf_gemm_args *a)
     return (wf_op_cost){.rows = a->x.n_rows,
                         .n_out = a->w->n_rows,
                         .n_in = a->w->n_cols,
-                        .bytes = bytes_of(&a->x) + weight_bytes(a->w) + bytes_of(&a->y),
+                        .bytes = bytes_of(&a->x) + (double)wf_weight_bytes(a->w) + bytes_of(&a->y),
                         .flops = 2.0 * (double)a->x.n_rows * (double)a->w->n_rows *
                                  (double)a->w->n_cols};
 }

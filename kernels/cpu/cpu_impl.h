@@ -19,8 +19,8 @@ typedef struct wf_cpu {
 // A weight in panels (cpu_isa.h).
 typedef struct wf_cpu_weight {
     wf_weight base;
-    char *panels; // [n_panels][n_cols][WF_PANEL], columns beyond n_rows are zero; own
-    int64_t n_panels;
+    char *panels;     // [n_groups][n_panels][n_cols][WF_PANEL], columns beyond n_rows are zero; own
+    int64_t n_panels; // of a matrix
 } wf_cpu_weight;
 
 static inline wf_cpu *wf_cpu_of(wf_backend *be)

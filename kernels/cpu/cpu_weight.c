@@ -23,7 +23,8 @@ wf_status wf_cpu_weight_create(wf_backend *be, const wf_weight_shape *shape, wf_
     w->base = *shape;
     w->n_panels = (n_rows + WF_PANEL - 1) / WF_PANEL;
     void *data;
-    size_t bytes = (size_t)(w->n_panels * WF_PANEL * n_cols) * wf_dtype_bytes(shape->dtype);
+    size_t bytes =
+        (size_t)(shape->n_groups * w->n_panels * WF_PANEL * n_cols) * wf_dtype_bytes(shape->dtype);
     wf_status st = wf_cpu_alloc(be, bytes, &data);
     if (st != WF_OK) {
         free(w);
@@ -41,12 +42,14 @@ void wf_cpu_weight_destroy(wf_backend *be, wf_weight *weight)
     free(weight);
 }
 
-// Elements i_col.. of one row of the matrix, already in the weight's dtype, take their places.
-static void spread(wf_cpu_weight *w, int64_t row, int64_t i_col, const void *part, int n)
+// Elements i_col.. of one row of a matrix, already in the weight's dtype, take their places.
+static void spread(wf_cpu_weight *w, int64_t group, int64_t row, int64_t i_col, const void *part,
+                   int n)
 {
     wf_dtype dtype = w->base.dtype;
-    int64_t at = (row / WF_PANEL * w->base.n_cols + i_col) * WF_PANEL +
-                 wf_panel_at(dtype, (int)(row % WF_PANEL));
+    int64_t panel = group * w->n_panels + row / WF_PANEL;
+    int64_t at =
+        (panel * w->base.n_cols + i_col) * WF_PANEL + wf_panel_at(dtype, (int)(row % WF_PANEL));
     if (dtype == WF_F32)
         for (int i = 0; i < n; i++)
             ((float *)(void *)w->panels)[at + i * WF_PANEL] = ((const float *)part)[i];
@@ -73,7 +76,7 @@ wf_status wf_cpu_weight_load(wf_backend *be, wf_weight *weight, const wf_weight_
                 const char *from =
                     (const char *)b->src + (size_t)((row - i_row) * b->src_stride + k) * src_bytes;
                 wf_convert(part, w->base.dtype, from, b->src_dtype, n);
-                spread(w, row, k, part, n);
+                spread(w, b->i_group, row, k, part, n);
             }
     }
     return WF_OK;
@@ -83,16 +86,17 @@ wf_status wf_cpu_weight_random(wf_backend *be, wf_weight *weight, uint64_t seed,
 {
     wf_cpu_weight *w = (wf_cpu_weight *)weight;
     int64_t n_cols = w->base.n_cols;
-    int n_threads = wf_cpu_threads_for(wf_cpu_of(be), 10.0 * (double)(w->base.n_rows * n_cols));
+    int64_t n_rows = w->base.n_groups * w->base.n_rows;
+    int n_threads = wf_cpu_threads_for(wf_cpu_of(be), 10.0 * (double)(n_rows * n_cols));
 #pragma omp parallel for num_threads(n_threads) schedule(static) if (n_threads > 1)
-    for (int64_t row = 0; row < w->base.n_rows; row++) {
+    for (int64_t row = 0; row < n_rows; row++) {
         float value[CHUNK], part[CHUNK];
         for (int64_t k = 0; k < n_cols; k += CHUNK) {
             int n = (int)MIN(n_cols - k, CHUNK);
             for (int i = 0; i < n; i++)
                 value[i] = wf_random_weight(seed, (uint64_t)(row * n_cols + k + i), std);
             wf_convert(part, w->base.dtype, value, WF_F32, n);
-            spread(w, row, k, part, n);
+            spread(w, row / w->base.n_rows, row % w->base.n_rows, k, part, n);
         }
     }
     return WF_OK;

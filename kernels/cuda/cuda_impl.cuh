@@ -72,7 +72,7 @@ struct wf_gemm_plan;
 
 struct wf_cuda_weight {
     wf_weight base;
-    char *data; // [n_rows][n_cols] row-major, own
+    char *data; // [n_groups][n_rows][n_cols] row-major, own
     // By y: act, f32, sums by runs of k. Borrowed from the book.
     const wf_gemm_plan *plans[3][WF_N_ROW_BUCKETS];
 };

@@ -1,5 +1,6 @@
-// Weights: row-major [n_rows][n_cols] in their own dtype, as checkpoints have them. Loading
-// converts on the device, through a staging block, and returns when the source may be reused.
+// Weights: row-major [n_groups][n_rows][n_cols] in their own dtype, as checkpoints have them.
+// Loading converts on the device, through a staging block, and returns when the source may be
+// reused.
 #include <cstdlib>
 
 #include "kernels/cuda/cuda_num.cuh"
@@ -12,8 +13,7 @@ wf_status wf_cuda_weight_create(wf_backend *be, const wf_weight_shape *shape, wf
     if (w == nullptr) return wf_fail(WF_NO_MEMORY, "weight: out of memory");
     w->base = *shape;
     void *data = nullptr;
-    wf_status st =
-        be->ops->alloc(be, wf_format_bytes(shape->dtype, shape->n_rows, shape->n_cols), &data);
+    wf_status st = be->ops->alloc(be, wf_weight_bytes(shape), &data);
     if (st != WF_OK) {
         free(w);
         return st;
@@ -49,7 +49,7 @@ static wf_status load_rows(wf_cuda *cu, wf_cuda_weight *w, const wf_weight_block
     int64_t n_rows = b->n_rows, src_stride = b->src_stride;
     size_t src_size = wf_dtype_bytes(b->src_dtype), cols = (size_t)w->base.n_cols;
     size_t row_bytes = cols * wf_dtype_bytes(w->base.dtype), src_bytes = cols * src_size;
-    char *dst = w->data + (size_t)b->i_row * row_bytes;
+    char *dst = w->data + (size_t)(b->i_group * w->base.n_rows + b->i_row) * row_bytes;
     if (b->src_dtype == w->base.dtype) {
         WF_CU(cu,
               cudaMemcpy2DAsync(dst, row_bytes, src, (size_t)src_stride * src_size, row_bytes,
@@ -98,6 +98,7 @@ wf_status wf_cuda_weight_random(wf_backend *be, wf_weight *weight, uint64_t seed
     wf_cuda_weight *w = (wf_cuda_weight *)weight;
     WF_CU(cu, cudaSetDevice(cu->device), "selecting the device");
     WF_TRY(wf_cuda_launch(cu, &cu->main, "random weights", random_kernel, dim3(4096), dim3(256), 0,
-                          w->data, w->base.dtype, w->base.n_rows * w->base.n_cols, seed, std));
+                          w->data, w->base.dtype,
+                          w->base.n_groups * w->base.n_rows * w->base.n_cols, seed, std));
     return wf_cuda_check(cu, cudaStreamSynchronize(cu->main.s), "random weights");
 }

@@ -8,7 +8,7 @@
 
 typedef struct ref_weight {
     wf_weight base;
-    char *data; // [n_rows][n_cols] own
+    char *data; // [n_groups][n_rows][n_cols] own
 } ref_weight;
 
 wf_status wf_ref_weight_create(wf_backend *be, const wf_weight_shape *shape, wf_weight **out)
@@ -18,8 +18,7 @@ wf_status wf_ref_weight_create(wf_backend *be, const wf_weight_shape *shape, wf_
     if (w == NULL) return wf_fail(WF_NO_MEMORY, "weight: out of memory");
     w->base = *shape;
     void *data;
-    wf_status st =
-        wf_ref_alloc(be, wf_format_bytes(shape->dtype, shape->n_rows, shape->n_cols), &data);
+    wf_status st = wf_ref_alloc(be, wf_weight_bytes(shape), &data);
     if (st != WF_OK) {
         free(w);
         return st;
@@ -36,8 +35,9 @@ wf_status wf_ref_weight_load(wf_backend *be, wf_weight *weight, const wf_weight_
     WF_TRY(wf_check_weight_block(weight, b));
     size_t row_bytes = (size_t)w->base.n_cols * wf_dtype_bytes(w->base.dtype);
     size_t src_bytes = (size_t)b->src_stride * wf_dtype_bytes(b->src_dtype);
+    int64_t first = b->i_group * w->base.n_rows + b->i_row;
     for (int64_t i = 0; i < b->n_rows; i++)
-        wf_convert(w->data + (size_t)(b->i_row + i) * row_bytes, w->base.dtype,
+        wf_convert(w->data + (size_t)(first + i) * row_bytes, w->base.dtype,
                    (const char *)b->src + (size_t)i * src_bytes, b->src_dtype, w->base.n_cols);
     return WF_OK;
 }
@@ -46,7 +46,7 @@ wf_status wf_ref_weight_random(wf_backend *be, wf_weight *weight, uint64_t seed,
 {
     (void)be;
     ref_weight *w = (ref_weight *)weight;
-    for (int64_t i = 0; i < w->base.n_rows * w->base.n_cols; i++)
+    for (int64_t i = 0; i < w->base.n_groups * w->base.n_rows * w->base.n_cols; i++)
         wf_store_f32(w->data, w->base.dtype, i, wf_random_weight(seed, (uint64_t)i, std));
     return WF_OK;
 }

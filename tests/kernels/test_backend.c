@@ -162,12 +162,14 @@ static void weights_check_their_blocks(void **state)
         assert_int_equal(be->ops->weight_create(be, &shape, &w), WF_OK);
         assert_memory_equal(w, &shape, sizeof shape);
         assert_int_equal(be->ops->weight_load(be, w, &good), WF_OK);
-        wf_weight_block bad[] = {good, good, good, good, good};
+        wf_weight_block bad[] = {good, good, good, good, good, good, good};
         bad[0].i_row = 1;
         bad[1].i_row = -1, bad[1].n_rows = 2;
         bad[2].src_stride = 9;
         bad[3].src_dtype = WF_N_DTYPES;
-        bad[4].part = WF_WEIGHT_SCALE;
+        bad[4].i_group = 1;
+        bad[5].i_group = -1;
+        bad[6].part = WF_WEIGHT_SCALE;
         for (size_t b = 0; b < sizeof bad / sizeof *bad; b++)
             assert_int_equal(be->ops->weight_load(be, w, &bad[b]), WF_INTERNAL);
         assert_non_null(strstr(wf_error(), "f16 have no scales"));
@@ -180,7 +182,7 @@ static void weights_check_their_blocks(void **state)
 static void weights_check_their_shape(void **state)
 {
     (void)state;
-    const wf_weight_shape bad[] = {{WF_F16, 2, 6, 10}, {WF_N_DTYPES, 1, 6, 10}, {WF_F32, 1, -1, 2}};
+    const wf_weight_shape bad[] = {{WF_F16, 0, 6, 10}, {WF_N_DTYPES, 1, 6, 10}, {WF_F32, 1, -1, 2}};
     for (int i = 0; i < 2; i++) {
         wf_backend *be;
         wf_weight *w = NULL;
