@@ -4,6 +4,7 @@
 #include "io/base/json_writer.h"
 #include "io/results/payload.h"
 #include "io/results/results_file.h"
+#include "results/row_json.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -67,24 +68,6 @@ static uint8_t *token_text(const wf_result *row, size_t *n)
     return text;
 }
 
-// A value of the row's own, whatever its type.
-static int64_t value_of(const wf_result *row, const wf_column_desc *desc)
-{
-    const char *at = (const char *)row + desc->at;
-    switch (desc->type) {
-    case WF_H5_U8:
-        return *(const uint8_t *)at;
-    case WF_H5_U16:
-        return *(const uint16_t *)(const void *)at;
-    case WF_H5_U32:
-        return *(const uint32_t *)(const void *)at;
-    case WF_H5_I32:
-        return *(const int32_t *)(const void *)at;
-    default:
-        return *(const int64_t *)(const void *)at; // u64 likewise: its bits
-    }
-}
-
 static void print_time(const char *name, int64_t ns, int64_t arrival_ns, FILE *out)
 {
     if (ns < 0)
@@ -96,7 +79,7 @@ static void print_time(const char *name, int64_t ns, int64_t arrival_ns, FILE *o
 
 static void print_value(const wf_result *row, const wf_column_desc *desc, FILE *out)
 {
-    int64_t value = value_of(row, desc);
+    int64_t value = wf_row_value(row, desc);
     if (desc->at == offsetof(wf_result, arrival_ns))
         fprintf(out, "  %-13s %.6f s\n", desc->label, (double)value / 1e9);
     else if (strcmp(desc->units, "ns") == 0)
@@ -152,66 +135,6 @@ static void print_text(const show *s, const wf_result *row)
 
 // --- one row as JSON ---
 
-static void put_value(wf_json_writer *w, const wf_result *row, int i_col)
-{
-    const wf_column_desc *desc = &wf_column_descs[i_col];
-    if (i_col == WF_COL_status)
-        wf_json_put_string(w, desc->json, wf_result_status_words((wf_result_status)row->status));
-    else if (i_col == WF_COL_finish_reason)
-        wf_json_put_string(w, desc->json, wf_finish_words((wf_finish)row->finish_reason));
-    else if (desc->type == WF_H5_U64)
-        wf_json_put_u64(w, desc->json, (uint64_t)value_of(row, desc));
-    else
-        wf_json_put_i64(w, desc->json, value_of(row, desc));
-}
-
-static void put_number(wf_json_writer *w, wf_h5_type type, const void *values, size_t i)
-{
-    if (type == WF_H5_F32)
-        wf_json_put_f32(w, NULL, ((const float *)values)[i]);
-    else if (type == WF_H5_I32)
-        wf_json_put_i64(w, NULL, ((const int32_t *)values)[i]);
-    else
-        wf_json_put_i64(w, NULL, ((const int64_t *)values)[i]);
-}
-
-static void put_numbers(wf_json_writer *w, const char *key, wf_h5_type type, const void *values,
-                        size_t first, size_t n)
-{
-    wf_json_open_array(w, key);
-    for (size_t i = first; i < first + n; i++)
-        put_number(w, type, values, i);
-    wf_json_close(w);
-}
-
-// Numbers as a list, or as a list of lists where there are several to a value; bytes as text.
-static void put_ragged(wf_json_writer *w, const wf_result *row, int i_col)
-{
-    const wf_column_desc *desc = &wf_column_descs[i_col];
-    const void *values = wf_column_values(i_col, row);
-    size_t n = wf_column_count(desc->cut, row);
-    if (wf_column_descs[desc->cut].at == WF_NOWHERE) {
-        wf_json_put_string(w, desc->json, values);
-    } else if (desc->type == WF_H5_U8) {
-        if (n > 0) wf_json_put_bytes(w, desc->json, values, n);
-    } else if (values && desc->width == WF_NOWHERE) {
-        put_numbers(w, desc->json, desc->type, values, 0, n);
-    } else if (values) {
-        wf_json_open_array(w, desc->json);
-        for (size_t i = 0; i < n; i++)
-            put_numbers(w, NULL, desc->type, values, i * row->n_top, row->n_top);
-        wf_json_close(w);
-    }
-}
-
-static void put_columns(wf_json_writer *w, const wf_result *row)
-{
-    for (int i = 0; i < WF_N_COLS; i++) {
-        if (wf_column_descs[i].kind == WF_COLUMN_VALUE) put_value(w, row, i);
-        if (wf_column_descs[i].kind == WF_COLUMN_RAGGED) put_ragged(w, row, i);
-    }
-}
-
 static wf_status print_json(const show *s, const wf_result *row)
 {
     const wf_result_shard *shard = &wf_results_job(s->results)->shards[row->shard];
@@ -222,7 +145,7 @@ static wf_status print_json(const show *s, const wf_result *row)
     wf_json_open_object(w, NULL);
     wf_json_put_string(w, "shard_uid", shard->uid);
     wf_json_put_string(w, "shard_path", shard->path);
-    put_columns(w, row);
+    wf_row_put_json(row, w);
     if (s->bytes) {
         size_t n_text;
         uint8_t *bytes = token_text(row, &n_text);
