@@ -17,14 +17,6 @@
 #include "results/report.h"
 #include "results/show.h"
 
-// Those rows are not in what follows.
-static void waiting_say(const char *place, const wf_folders *parts, size_t n_waiting)
-{
-    if (n_waiting > 0)
-        wf_warn("%s: %zu of the %zu tasks of this array have not sealed a result yet", place,
-                n_waiting, parts->n + n_waiting);
-}
-
 // Rows are looked up in one place.
 static wf_status one_job_check(const char *place)
 {
@@ -55,9 +47,7 @@ static wf_status check_places(const char *place, const wf_check_options *options
 {
     wf_folders parts = {0};
     size_t n_waiting = 0;
-    if (!wf_folders_is_array(place)) return wf_check_run(place, options, stdout, NULL);
-    WF_TRY(wf_folders_results(place, &parts, &n_waiting));
-    waiting_say(place, &parts, n_waiting);
+    WF_TRY(wf_folders_read(place, &parts, &n_waiting));
     wf_status verdict = WF_OK;
     for (size_t i = 0; i < parts.n; i++) {
         wf_status st = wf_check_run(parts.path[i], options, stdout, NULL);
@@ -148,10 +138,8 @@ static wf_status form_read(const wf_cli *cli, wf_report_form *out)
 static wf_status report_places(const char *place, wf_report_options *options)
 {
     wf_folders parts = {0};
-    size_t n_waiting = 0;
-    if (!wf_folders_is_array(place)) return wf_report_print(place, options, stdout);
-    WF_TRY(wf_folders_results(place, &parts, &n_waiting));
-    waiting_say(place, &parts, n_waiting);
+    size_t n_waiting;
+    WF_TRY(wf_folders_read(place, &parts, &n_waiting));
     options->place = place;
     options->partial = n_waiting > 0;
     wf_status st = wf_report_print_many((const char *const *)parts.path, parts.n, options, stdout);
@@ -165,17 +153,10 @@ static wf_status html_collect(const char *place, wf_report_options options, wf_h
 {
     wf_folders parts = {0};
     size_t n_waiting = 0;
-    const char *const *paths = &place;
-    size_t n = 1;
-    if (wf_folders_is_array(place)) {
-        WF_TRY(wf_folders_results(place, &parts, &n_waiting));
-        waiting_say(place, &parts, n_waiting);
-        options.place = place;
-        options.partial = n_waiting > 0;
-        paths = (const char *const *)parts.path;
-        n = parts.n;
-    }
-    wf_status st = wf_html_collect(paths, n, &options, out);
+    WF_TRY(wf_folders_read(place, &parts, &n_waiting));
+    options.place = place;
+    options.partial = n_waiting > 0;
+    wf_status st = wf_html_collect((const char *const *)parts.path, parts.n, &options, out);
     out->path = place;
     wf_folders_free(&parts);
     return st;
@@ -285,11 +266,8 @@ static wf_status merge_together(const wf_cli *cli, const char *path,
     for (size_t i = 0; i < wf_cli_n_arguments(cli) && st == WF_OK; i++) {
         const char *place = wf_cli_argument(cli, i);
         wf_folders parts = {0};
-        size_t n_waiting = 0;
-        bool is_array = wf_folders_is_array(place);
-        st =
-            is_array ? wf_folders_results(place, &parts, &n_waiting) : wf_paths_add(&places, place);
-        if (st == WF_OK) waiting_say(place, &parts, n_waiting);
+        size_t n_waiting;
+        st = wf_folders_read(place, &parts, &n_waiting);
         for (size_t k = 0; k < parts.n && st == WF_OK; k++)
             st = wf_paths_add(&places, parts.path[k]);
         wf_folders_free(&parts);

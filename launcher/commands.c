@@ -153,6 +153,24 @@ const wf_command wf_commands[] = {
      .options = wf_report_options_table,
      .run = wf_cmd_report,
      .reads_results = true},
+    {.name = "diff",
+     .arguments = "A B",
+     .summary = "Says which rows of two results differ, where their tokens part, and the latencies",
+     .details =
+         "A and B are output folders, job arrays or results files; rows are matched by the "
+         "content\n"
+         "of their shard and their number in it. A row differs by its tokens, by having failed, "
+         "or\n"
+         "by why it ended; times are compared and never make a difference. Where "
+         "log-probabilities\n"
+         "were kept (sampling.logprobs), a token is shown with its own, and with how many nat it\n"
+         "was ahead of the other side's token. As diff(1): exit code 0 when all is equal, 1 when\n"
+         "something differs, others when it could not be told.\n",
+     .min_arguments = 2,
+     .max_arguments = 2,
+     .options = wf_diff_options_table,
+     .run = wf_cmd_diff,
+     .reads_results = true},
     {.name = "show",
      .arguments = "OUTPUT",
      .summary = "Shows single requests: times, end and tokens",

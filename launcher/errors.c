@@ -16,6 +16,7 @@ void wf_error_print(const char *command, int rank)
 
 const wf_exit_row wf_exit_rows[] = {
     {0, "complete", NULL},
+    {1, "weft diff: the two differ", " diff "},
     {3, "complete, some requests failed (slurm.fail_on_row_errors: false makes it 0)", NULL},
     {64, "wrong usage: see weft help", NULL},
     {65, "bad data: a shard, a model or results are damaged", NULL},

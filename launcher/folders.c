@@ -6,6 +6,7 @@
 
 #include "io/base/arena.h"
 #include "io/base/file.h"
+#include "io/base/log.h"
 #include "io/results/results_file.h"
 #include "launcher/submission.h"
 
@@ -104,6 +105,23 @@ wf_status wf_folders_results(const char *place, wf_folders *out, size_t *n_waiti
     wf_folders_free(out);
     return wf_fail(WF_NO_INPUT, "%s: none of the %zu tasks of this array has sealed a result yet",
                    place, n_tasks);
+}
+
+wf_status wf_folders_read(const char *place, wf_folders *out, size_t *n_waiting)
+{
+    *n_waiting = 0;
+    if (wf_folders_is_array(place)) {
+        WF_TRY(wf_folders_results(place, out, n_waiting));
+        if (*n_waiting > 0)
+            wf_warn("%s: %zu of the %zu tasks of this array have not sealed a result yet", place,
+                    *n_waiting, out->n + *n_waiting);
+        return WF_OK;
+    }
+    char *path = NULL;
+    size_t capacity = 0;
+    *out = (wf_folders){0};
+    WF_TRY(wf_strdup(place, &path));
+    return add(out, &capacity, path);
 }
 
 void wf_folders_free(wf_folders *f)

@@ -26,6 +26,10 @@ int wf_folders_task(const char *name);
 // *n_waiting: parts that have not, tasks that have not begun included. WF_NO_INPUT when none has.
 wf_status wf_folders_results(const char *place, wf_folders *out, size_t *n_waiting);
 
+// The same of whatever holds results, a single file as well; says how many parts are waited for.
+// What is wrong with a place that is none, who opens it says.
+wf_status wf_folders_read(const char *place, wf_folders *out, size_t *n_waiting);
+
 void wf_folders_free(wf_folders *folders);
 
 #endif

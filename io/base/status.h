@@ -50,7 +50,8 @@ typedef enum wf_scope {
     X(IN_USE, 409, JOB, 78, "output folder is in use by another run")                              \
     X(MISMATCH, 410, JOB, 78, "output folder belongs to another job")                              \
     X(NO_PROGRESS, 411, JOB, 69, "run after run has finished nothing")                             \
-    X(UNFIT, 412, JOB, 71, "the machine is not fit for a job")
+    X(UNFIT, 412, JOB, 71, "the machine is not fit for a job")                                     \
+    X(DIFFERS, 413, JOB, 1, "the results differ")
 
 typedef enum wf_status {
 #define WF_STATUS_ENUM(name, number, scope, exit_code, words) WF_##name = number,
