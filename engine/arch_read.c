@@ -175,7 +175,8 @@ static void read_dtype(wf_arch_reader *r, wf_arch *a)
     if (wf_arch_noted(r, wf_json_get_string_or(r->root, key, "float32", &name))) return;
     if (strncmp(name, "torch.", 6) == 0) name += 6;
     for (int i = 0; i < WF_N_DTYPES; i++)
-        if (strcmp(name, wf_format_of((wf_dtype)i)->long_name) == 0) {
+        if (!wf_format_scaled((wf_dtype)i) &&
+            strcmp(name, wf_format_of((wf_dtype)i)->long_name) == 0) {
             a->dtype = (wf_dtype)i;
             return;
         }

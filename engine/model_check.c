@@ -20,7 +20,7 @@ wf_status wf_model_dtype_of(const wf_hf_tensor *found, wf_dtype *out)
 {
     const char *is = wf_st_dtype_name(found->tensor->dtype);
     for (int i = 0; i < WF_N_DTYPES; i++)
-        if (strcmp(is, wf_format_of((wf_dtype)i)->stored) == 0) {
+        if (!wf_format_scaled((wf_dtype)i) && strcmp(is, wf_format_of((wf_dtype)i)->stored) == 0) {
             *out = (wf_dtype)i;
             return WF_OK;
         }

@@ -218,7 +218,7 @@ static wf_status fill_matrix(wf_loader *l, const wf_slice *s, wf_weight **out)
     const wf_weight_shape shape = {
         .dtype = l->dtype, .n_groups = 1, .n_rows = s->n_rows, .n_cols = s->n_cols};
     WF_TRY(l->be->ops->weight_create(l->be, &shape, out));
-    l->report.weight_bytes += wf_format_bytes(l->dtype, s->n_rows, s->n_cols);
+    l->report.weight_bytes += wf_weight_bytes(&shape);
     // The model owns the weight from here.
     return l->folder ? load_matrix(l, s, *out) : make_random(l, s, *out);
 }

@@ -14,13 +14,14 @@ typedef struct row {
     const char *name;
     const wf_backend_ops *ops;
     wf_status (*open)(const wf_backend_ops **out);
-    uint32_t formats; // bits of those its kernels read
+    uint32_t weights, kv; // bits of the formats that its kernels read
     wf_status (*numerics)(wf_numerics *n);
 } row;
 
-#define BIT(format) (1u << WF_##format)
-#define PLAIN       (BIT(F32) | BIT(BF16) | BIT(F16))
-#define ALL         ((1u << WF_N_DTYPES) - 1)
+#define BIT(format)         (1u << WF_##format)
+#define OR_BIT(format, ...) | BIT(format)
+#define PLAIN               (0u WF_PLAIN_FORMATS(OR_BIT))
+#define ALL                 ((1u << WF_N_DTYPES) - 1)
 
 // Host kernels convert to f32 as they load, whatever the format.
 static wf_status host_numerics(wf_numerics *n)
@@ -30,11 +31,12 @@ static wf_status host_numerics(wf_numerics *n)
 }
 
 static const row rows[] = {
-    {.name = "ref", .ops = &wf_ref_ops, .formats = ALL, .numerics = host_numerics},
-    {.name = "cpu", .ops = &wf_cpu_ops, .formats = PLAIN, .numerics = host_numerics},
+    {.name = "ref", .ops = &wf_ref_ops, .weights = ALL, .kv = PLAIN, .numerics = host_numerics},
+    {.name = "cpu", .ops = &wf_cpu_ops, .weights = PLAIN, .kv = PLAIN, .numerics = host_numerics},
     {.name = "cuda",
      .open = wf_cuda_module_backend,
-     .formats = PLAIN,
+     .weights = PLAIN,
+     .kv = PLAIN,
      .numerics = wf_cuda_numerics},
 };
 enum { N_ROWS = sizeof rows / sizeof *rows };
@@ -119,19 +121,29 @@ static wf_status find(const char *name, const row **out)
     return unknown(name);
 }
 
-static wf_status check_format(const row *r, const char *what, wf_dtype format)
+static wf_status check_format(const row *r, const char *what, const char *of, uint32_t known,
+                              wf_dtype format)
 {
+    char names[96] = "";
     if (wf_format_of(format) == NULL)
         return wf_fail(WF_INTERNAL, "%s: number format %d", what, (int)format);
-    if (r->formats >> format & 1u) return WF_OK;
-    return wf_fail(WF_CONFIG, "%s: back end %s has no kernels that read %s", what, r->name,
-                   wf_dtype_name(format));
+    if (known >> format & 1u) return WF_OK;
+    for (int i = 0; i < WF_N_DTYPES; i++) {
+        size_t at = strlen(names);
+        if (known >> i & 1u)
+            snprintf(names + at, sizeof names - at, "%s%s", at ? ", " : "",
+                     wf_dtype_name((wf_dtype)i));
+    }
+    return wf_fail(WF_CONFIG, "%s: back end %s has no kernels that read %s in %s, only %s", what,
+                   r->name, of, wf_dtype_name(format), names);
 }
 
 static wf_status resolve(const row *r, wf_numerics *n)
 {
-    WF_TRY(check_format(r, "model.dtype", n->weight));
-    WF_TRY(check_format(r, "model.kv_dtype", n->kv));
+    const char *key = wf_format_scaled(n->weight) ? "model.weights_format" : "model.dtype";
+    WF_TRY(check_format(r, key, "weights", r->weights, n->weight));
+    WF_TRY(check_format(r, "model.dtype", "weights", r->weights & PLAIN, n->plain));
+    WF_TRY(check_format(r, "model.kv_dtype", "KV", r->kv, n->kv));
     return r->numerics(n);
 }
 

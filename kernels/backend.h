@@ -41,30 +41,40 @@ typedef struct wf_backend_info {
 } wf_backend_info;
 
 // What a weight is made as; every back end's own weight begins with this one.
+//
+// A scaled weight has one f32 scale for each `block` neighbouring numbers of a row: per channel
+// with block 0, else in groups of 32, 64 or 128, of which n_cols is a multiple. Other geometries
+// are written so by whoever loads: one scale of a tensor is repeated for its rows, one of a block
+// of 128 x 128 for the 128 rows. With `zeros` each block has a zero point too.
 struct wf_weight {
-    wf_dtype dtype;   // a number format, with the scales that it has
+    wf_dtype dtype;
     int32_t n_groups; // matrices of one shape, such as experts
     int64_t n_rows, n_cols;
+    int32_t block; // numbers that share a scale, 0: a row; 0 in plain formats
+    bool zeros;
 };
 typedef struct wf_weight wf_weight_shape;
 
-// Bytes of all its matrices, with their scales.
-static inline uint64_t wf_weight_bytes(const wf_weight_shape *w)
-{
-    return (uint64_t)w->n_groups * wf_format_bytes(w->dtype, w->n_rows, w->n_cols);
-}
+// Scales of a row; 0 in plain formats.
+int64_t wf_weight_row_blocks(const wf_weight_shape *shape);
+// Bytes of all its matrices with scales (f32; one byte in MXFP4) and zero points (one byte each).
+uint64_t wf_weight_bytes(const wf_weight_shape *shape);
 
+// Row-major all three, a row of a part for each row of the matrix.
 typedef enum wf_weight_part {
-    WF_WEIGHT_DATA, // [n_groups][n_rows][n_cols]
-    WF_WEIGHT_SCALE // f32, one for each block of the format (tensor.h)
+    WF_WEIGHT_DATA,  // [n_groups][n_rows][n_cols] numbers
+    WF_WEIGHT_SCALE, // [n_groups][n_rows][row_blocks] F32, finite and greater than 0
+    WF_WEIGHT_ZERO   // [n_groups][n_rows][row_blocks] INT8; 0 until loaded
 } wf_weight_part;
 
-// Rows of one part of one of a weight's matrices, in host memory.
+// Rows of one part of one of a weight's matrices, in host memory. Numbers of a plain weight may
+// have any plain type and are converted; a scaled weight takes its own type alone. Parts come in
+// any order, each row of each part once.
 typedef struct wf_weight_block {
     wf_weight_part part;
     int32_t i_group;
     int64_t i_row, n_rows;
-    const void *src; // [n_rows] rows, src_stride elements apart
+    const void *src; // [n_rows] rows, src_stride elements apart (whole bytes)
     wf_dtype src_dtype;
     int64_t src_stride;
 } wf_weight_block;
@@ -85,7 +95,8 @@ typedef struct wf_backend_ops {
 
     // Weights, in the back end's own layout. load copies a block of rows of one part from host
     // memory, converting. random fills with mean 0, deviation std and a normal's shape (random.h),
-    // keyed by seed and element: the same matrix on every back end.
+    // keyed by seed and element: the same matrix on every back end. A scaled weight gets one scale
+    // for all and numbers rounded to it (wf_random_scale).
     wf_status (*weight_create)(wf_backend *be, const wf_weight_shape *shape, wf_weight **out);
     wf_status (*weight_load)(wf_backend *be, wf_weight *w, const wf_weight_block *block);
     wf_status (*weight_random)(wf_backend *be, wf_weight *w, uint64_t seed, float std);

@@ -33,6 +33,22 @@ static wf_status check_shape(const char *op, const char *name, const wf_matrix *
     return WF_OK;
 }
 
+static wf_status check_scales(const wf_weight_shape *shape)
+{
+    bool scaled = wf_format_scaled(shape->dtype);
+    int32_t block = shape->block;
+    bool known = block == 0 || (scaled && (block == 32 || block == 64 || block == 128));
+    if (!known || (shape->zeros && !scaled))
+        return wf_fail(WF_INTERNAL, "weight_create: scales for each %d numbers in %s%s", block,
+                       wf_dtype_name(shape->dtype), shape->zeros ? ", with zero points" : "");
+    if ((block > 0 && shape->n_cols % block != 0) ||
+        shape->n_cols * wf_format_of(shape->dtype)->bits % 8 != 0)
+        return wf_fail(WF_INTERNAL,
+                       "weight_create: rows of %" PRId64 " numbers in %s do not end with a %s",
+                       shape->n_cols, wf_dtype_name(shape->dtype), block > 0 ? "block" : "byte");
+    return WF_OK;
+}
+
 wf_status wf_check_weight_shape(const wf_weight_shape *shape)
 {
     if (wf_format_of(shape->dtype) == NULL)
@@ -41,24 +57,45 @@ wf_status wf_check_weight_shape(const wf_weight_shape *shape)
     if (shape->n_groups < 1 || shape->n_rows < 0 || shape->n_cols < 0)
         return wf_fail(WF_INTERNAL, "weight_create: %d matrices of %" PRId64 " x %" PRId64,
                        shape->n_groups, shape->n_rows, shape->n_cols);
-    return WF_OK;
+    return check_scales(shape);
+}
+
+// Which part, of which type: numbers of a plain weight in any plain type, others in their own.
+static wf_status check_part(const wf_weight *w, const wf_weight_block *b)
+{
+    bool scaled = wf_format_scaled(w->dtype), right = false;
+    if (b->part == WF_WEIGHT_SCALE && !scaled)
+        return wf_fail(WF_INTERNAL, "weight_load: numbers in %s have no scales",
+                       wf_dtype_name(w->dtype));
+    if (b->part == WF_WEIGHT_ZERO && !w->zeros)
+        return wf_fail(WF_INTERNAL, "weight_load: this matrix in %s has no zero points",
+                       wf_dtype_name(w->dtype));
+    if (b->part == WF_WEIGHT_DATA)
+        right = scaled ? b->src_dtype == w->dtype : !wf_format_scaled(b->src_dtype);
+    else if (b->part == WF_WEIGHT_SCALE)
+        right = b->src_dtype == WF_F32;
+    else if (b->part == WF_WEIGHT_ZERO)
+        right = b->src_dtype == WF_INT8;
+    if (right) return WF_OK;
+    return wf_fail(WF_INTERNAL, "weight_load: part %d of a matrix in %s is not read from %s",
+                   (int)b->part, wf_dtype_name(w->dtype), wf_dtype_name(b->src_dtype));
 }
 
 wf_status wf_check_weight_block(const wf_weight *w, const wf_weight_block *b)
 {
-    if (b->part != WF_WEIGHT_DATA)
-        return wf_fail(WF_INTERNAL, "weight_load: numbers in %s have no scales",
-                       wf_dtype_name(w->dtype));
     if (wf_format_of(b->src_dtype) == NULL)
         return wf_fail(WF_INTERNAL, "weight_load: no number format has number %d",
                        (int)b->src_dtype);
+    WF_TRY(check_part(w, b));
+    int64_t n_cols = b->part == WF_WEIGHT_DATA ? w->n_cols : wf_weight_row_blocks(w);
     if (b->i_group < 0 || b->i_group >= w->n_groups || b->i_row < 0 || b->n_rows < 0 ||
-        b->i_row > w->n_rows - b->n_rows || b->src_stride < w->n_cols)
+        b->i_row > w->n_rows - b->n_rows || b->src_stride < n_cols ||
+        b->src_stride * wf_format_of(b->src_dtype)->bits % 8 != 0)
         return wf_fail(WF_INTERNAL,
                        "weight_load: matrix %d, rows %" PRId64 " + %" PRId64 " with stride %" PRId64
                        " do not fit %d matrices of %" PRId64 " x %" PRId64,
                        b->i_group, b->i_row, b->n_rows, b->src_stride, w->n_groups, w->n_rows,
-                       w->n_cols);
+                       n_cols);
     return WF_OK;
 }
 

@@ -15,7 +15,7 @@ wf_op_cost wf_cost_token_ids(const wf_token_ids_args *a)
 
 wf_op_cost wf_cost_embed(const wf_embed_args *a)
 {
-    double row = (double)a->y.n_cols * (double)wf_dtype_bytes(a->table->dtype);
+    double row = (double)wf_format_row_bytes(a->table->dtype, a->y.n_cols);
     return (wf_op_cost){.rows = a->y.n_rows, .bytes = bytes_of(&a->y) + (double)a->y.n_rows * row};
 }
 

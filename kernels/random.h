@@ -7,6 +7,7 @@
 #define WF_KERNELS_RANDOM_H
 
 #include "io/base/rng.h"
+#include "kernels/tensor.h"
 
 // The deviation of a sum of eight uniform 16-bit integers: sqrt(8 * (65536^2 - 1) / 12).
 #define WF_RANDOM_SUM_DEVIATION 53509.918f
@@ -22,6 +23,24 @@ WF_RNG_FN float wf_random_weight(uint64_t seed, uint64_t element, float deviatio
     for (int i = 0; i < 4; i++)
         sum += (int32_t)(bits[i] & 0xffffu) + (int32_t)(bits[i] >> 16);
     return (float)sum * (deviation / WF_RANDOM_SUM_DEVIATION);
+}
+
+// The scale of all blocks of a scaled weight's random numbers: element i is the number nearest to
+// wf_random_weight / scale, and the greatest random weight is about the greatest number.
+WF_RNG_FN float wf_random_scale(wf_dtype dtype, float deviation)
+{
+    float most = dtype == WF_FP8    ? 448.0f
+                 : dtype == WF_INT8 ? 127.0f
+                 : dtype == WF_INT4 ? 7.0f
+                                    : 6.0f;
+    float scale = deviation * 4.9f / most;
+    if (dtype != WF_MXFP4) return scale;
+    float power = 1.0f;
+    while (power > scale)
+        power *= 0.5f;
+    while (power < scale)
+        power *= 2.0f;
+    return power;
 }
 
 #endif

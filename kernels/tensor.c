@@ -3,11 +3,12 @@
 
 #include <assert.h>
 
+#include "kernels/backend.h"
 #include "kernels/convert.h"
 
 static const wf_format formats[WF_N_DTYPES] = {
-#define FORMAT_ROW(name, words, long_words, bits, rows, cols, load, store)                         \
-    [WF_##name] = {#name, words, long_words, bits, rows, cols},
+#define FORMAT_ROW(name, words, long_words, bits, block, load, store)                              \
+    [WF_##name] = {#name, words, long_words, bits, block},
     WF_FORMATS(FORMAT_ROW)
 #undef FORMAT_ROW
 };
@@ -17,19 +18,37 @@ const wf_format *wf_format_of(wf_dtype dtype)
     return (unsigned)dtype < WF_N_DTYPES ? &formats[dtype] : NULL;
 }
 
-static uint64_t n_blocks(int64_t n, int32_t each)
+bool wf_format_scaled(wf_dtype dtype)
 {
-    return each > 0 ? ((uint64_t)n + (uint64_t)each - 1) / (uint64_t)each : 1;
+    const wf_format *f = wf_format_of(dtype);
+    return f != NULL && f->block >= 0;
 }
 
-uint64_t wf_format_bytes(wf_dtype dtype, int64_t n_rows, int64_t n_cols)
+uint64_t wf_format_row_bytes(wf_dtype dtype, int64_t n_cols)
 {
     const wf_format *f = wf_format_of(dtype);
     assert(f != NULL);
-    uint64_t bytes = (uint64_t)n_rows * (((uint64_t)n_cols * (uint64_t)f->bits + 7) / 8);
-    if (f->block_rows < 0) return bytes;
-    return bytes +
-           n_blocks(n_rows, f->block_rows) * n_blocks(n_cols, f->block_cols) * sizeof(float);
+    return ((uint64_t)n_cols * (uint64_t)f->bits + 7) / 8;
+}
+
+int64_t wf_weight_row_blocks(const wf_weight_shape *shape)
+{
+    if (!wf_format_scaled(shape->dtype)) return 0;
+    return shape->block > 0 ? (shape->n_cols + shape->block - 1) / shape->block : 1;
+}
+
+uint64_t wf_weight_bytes(const wf_weight_shape *shape)
+{
+    uint64_t scale = shape->dtype == WF_MXFP4 ? 1 : sizeof(float), zero = shape->zeros ? 1 : 0;
+    uint64_t row = wf_format_row_bytes(shape->dtype, shape->n_cols) +
+                   (uint64_t)wf_weight_row_blocks(shape) * (scale + zero);
+    return (uint64_t)shape->n_groups * (uint64_t)shape->n_rows * row;
+}
+
+int64_t wf_kv_tile(wf_dtype dtype, int32_t page_tokens, int32_t head_dim)
+{
+    int64_t scale = wf_format_scaled(dtype) ? (int64_t)(sizeof(float) / wf_dtype_bytes(dtype)) : 0;
+    return page_tokens * (head_dim + scale);
 }
 
 size_t wf_dtype_bytes(wf_dtype dtype)
@@ -84,7 +103,7 @@ convert_from(void *dst, wf_dtype to, const void *src, const wf_dtype from, int64
 void wf_convert(void *dst, wf_dtype dst_dtype, const void *src, wf_dtype src_dtype, int64_t n)
 {
     if (dst_dtype == src_dtype) {
-        memcpy(dst, src, (size_t)n * wf_dtype_bytes(dst_dtype));
+        memcpy(dst, src, wf_format_row_bytes(dst_dtype, n));
         return;
     }
     switch (src_dtype) {

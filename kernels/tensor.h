@@ -10,17 +10,32 @@
 #include <stddef.h>
 #include <stdint.h>
 
-// Number formats, a row each: X(NAME, short, long, bits, block rows, block columns, load, store).
+// Number formats, a row each: X(NAME, short, long, bits, block, load, store).
 //
-//   NAME          wf_dtype WF_NAME; checkpoints (safetensors) say NAME
-//   short, long   words: in messages and plans; in a model's config.json. A job file takes both
+//   NAME          wf_dtype WF_NAME
+//   short, long   words: in messages, plans and job files; in a model's config.json
 //   bits          of one number
-//   block         rows and columns of a weight that share one f32 scale, 0: all; both -1: no scales
+//   block         neighbouring numbers of a row that share a scale, 0: the whole row; what a matrix
+//                 has that does not say otherwise (wf_weight.block). -1: numbers need no scales
 //   load, store   number i of an array as f32, and back (convert.h, where they are defined)
-#define WF_FORMATS(X)                                                                              \
-    X(F32, "f32", "float32", 32, -1, -1, wf_f32_load, wf_f32_store)                                \
-    X(BF16, "bf16", "bfloat16", 16, -1, -1, wf_bf16_load, wf_bf16_store)                           \
-    X(F16, "f16", "float16", 16, -1, -1, wf_f16_load, wf_f16_store)
+//
+// Plain numbers are values; checkpoints (safetensors) say NAME.
+#define WF_PLAIN_FORMATS(X)                                                                        \
+    X(F32, "f32", "float32", 32, -1, wf_f32_load, wf_f32_store)                                    \
+    X(BF16, "bf16", "bfloat16", 16, -1, wf_bf16_load, wf_bf16_store)                               \
+    X(F16, "f16", "float16", 16, -1, wf_f16_load, wf_f16_store)
+
+// Scaled numbers are values only with their block's scale: value = (number - zero) * scale, where
+// zero is 0 in matrices without zero points. FP8 is e4m3 without infinities, greatest 448; INT8 and
+// INT4 are two's complement; MXFP4 is e2m1, greatest 6, with scales that are powers of two. Of
+// 4-bit numbers the first of a byte is its low half.
+#define WF_SCALED_FORMATS(X)                                                                       \
+    X(FP8, "fp8", "float8_e4m3fn", 8, 0, wf_fp8_load, wf_fp8_store)                                \
+    X(INT8, "int8", "int8", 8, 0, wf_int8_load, wf_int8_store)                                     \
+    X(INT4, "int4", "int4", 4, 128, wf_int4_load, wf_int4_store)                                   \
+    X(MXFP4, "mxfp4", "mxfp4", 4, 32, wf_mxfp4_load, wf_mxfp4_store)
+
+#define WF_FORMATS(X) WF_PLAIN_FORMATS(X) WF_SCALED_FORMATS(X)
 
 typedef enum wf_dtype {
 #define WF_FORMAT_ENUM(name, ...) WF_##name,
@@ -32,31 +47,37 @@ typedef enum wf_dtype {
 // A row of the table.
 typedef struct wf_format {
     const char *stored, *name, *long_name; // "BF16", "bf16", "bfloat16"
-    int32_t bits, block_rows, block_cols;
+    int32_t bits, block;
 } wf_format;
 
 // Static. NULL: no format has this number.
 const wf_format *wf_format_of(wf_dtype dtype);
 
-// Bytes of a matrix in a format, with its scales.
-uint64_t wf_format_bytes(wf_dtype dtype, int64_t n_rows, int64_t n_cols);
+// Whether its numbers need scales.
+bool wf_format_scaled(wf_dtype dtype);
+// Bytes of a row of numbers, without scales. Rows of 4-bit numbers begin at a byte.
+uint64_t wf_format_row_bytes(wf_dtype dtype, int64_t n_cols);
 // Bytes of one number; asserts that the format has whole bytes.
 size_t wf_dtype_bytes(wf_dtype dtype);
 const char *wf_dtype_name(wf_dtype dtype);
 // By any of its three names; false: none is called so.
 bool wf_dtype_named(const char *name, wf_dtype *out);
 
-// What a computation keeps its numbers in.
+// What a computation keeps its numbers in. Where `weight` is plain, so are all matrices; where it
+// is scaled, some (embeddings, what a checkpoint leaves out) stay in `plain`.
 typedef struct wf_numerics {
     wf_dtype weight; // matrices
     wf_dtype kv;     // keys and values of tokens so far
     wf_dtype act;    // activations: what operations hand to each other
     wf_dtype sum;    // what the ranks of a group add up
+    wf_dtype plain;  // matrices beside scaled ones
+    int32_t block;   // of scaled weights, as in wf_weight
+    bool zeros;
 } wf_numerics;
 
 static inline wf_numerics wf_numerics_of(wf_dtype all)
 {
-    return (wf_numerics){all, all, all, all};
+    return (wf_numerics){all, all, all, all, all, 0, false};
 }
 
 // A matrix of n_rows x n_cols elements: row i starts at data + i * stride * wf_dtype_bytes(dtype).
@@ -86,11 +107,18 @@ static inline wf_matrix wf_matrix_head(wf_matrix m, int64_t n_rows)
 //   base + page * page_stride + (0: K | kv_stride: V) + kv_head * head_stride + token * head_dim
 //
 // Strides are in elements. A contiguous slot is the same thing with an identity page table.
+//
+// Scaled KV (FP8, INT8) has a scale for each token and head, made when it is appended, so that
+// nothing needs calibration: a tile of page_tokens * head_dim numbers is followed by page_tokens
+// f32 scales, which head_stride makes room for (wf_kv_tile).
 typedef struct wf_kv {
     void *base;
     wf_dtype dtype;
     int32_t page_tokens, n_kv_heads, head_dim;
     int64_t page_stride, kv_stride, head_stride;
 } wf_kv;
+
+// Elements of a head's page with its scales: the least head_stride.
+int64_t wf_kv_tile(wf_dtype dtype, int32_t page_tokens, int32_t head_dim);
 
 #endif

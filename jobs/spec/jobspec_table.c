@@ -8,7 +8,7 @@
 
 #define FORMAT_WORDS(name, words, long_words, ...) {words, WF_##name}, {long_words, WF_##name},
 static const wf_option_word dtype_words[] = {{"auto", WF_MODEL_DTYPE_AUTO},
-                                             WF_FORMATS(FORMAT_WORDS){"half", WF_F16},
+                                             WF_PLAIN_FORMATS(FORMAT_WORDS){"half", WF_F16},
                                              {"float", WF_F32},
                                              {NULL, 0}};
 static const wf_option_word weights_words[] = {

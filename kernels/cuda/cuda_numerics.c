@@ -6,7 +6,7 @@
 
 wf_status wf_cuda_numerics(wf_numerics *n)
 {
-    n->act = n->sum = n->weight;
+    n->act = n->sum = wf_format_scaled(n->weight) ? n->plain : n->weight;
     if (n->kv == n->weight || n->weight == WF_F32) return WF_OK;
     return wf_fail(WF_CONFIG,
                    "model.kv_dtype: on cuda %s weights need KV memory in %s, not %s: its attention "

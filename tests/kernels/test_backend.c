@@ -149,6 +149,31 @@ static void order(void **state)
     }
 }
 
+static void scaled_weights_check_their_blocks(wf_backend *be)
+{
+    const float src[64] = {0};
+    const wf_weight_shape shape = {
+        .dtype = WF_INT4, .n_groups = 1, .n_rows = 3, .n_cols = 64, .block = 32};
+    const wf_weight_block good = {.n_rows = 3, .src = src, .src_dtype = WF_INT4, .src_stride = 64};
+    wf_weight *w;
+    assert_int_equal(be->ops->weight_create(be, &shape, &w), WF_OK);
+    assert_int_equal(be->ops->weight_load(be, w, &good), WF_OK);
+    wf_weight_block scales = good;
+    scales.part = WF_WEIGHT_SCALE, scales.src_dtype = WF_F32, scales.src_stride = 2;
+    assert_int_equal(be->ops->weight_load(be, w, &scales), WF_OK);
+    wf_weight_block bad[] = {good, good, good, scales, scales, scales};
+    bad[0].src_dtype = WF_F32;
+    bad[1].src_stride = 65;
+    bad[2].part = (wf_weight_part)7;
+    bad[3].src_stride = 1;
+    bad[4].src_dtype = WF_BF16;
+    bad[5].part = WF_WEIGHT_ZERO, bad[5].src_dtype = WF_INT8;
+    for (size_t b = 0; b < sizeof bad / sizeof *bad; b++)
+        assert_int_equal(be->ops->weight_load(be, w, &bad[b]), WF_INTERNAL);
+    assert_non_null(strstr(wf_error(), "no zero points"));
+    be->ops->weight_destroy(be, w);
+}
+
 static void weights_check_their_blocks(void **state)
 {
     (void)state;
@@ -174,6 +199,7 @@ static void weights_check_their_blocks(void **state)
             assert_int_equal(be->ops->weight_load(be, w, &bad[b]), WF_INTERNAL);
         assert_non_null(strstr(wf_error(), "f16 have no scales"));
         be->ops->weight_destroy(be, w);
+        scaled_weights_check_their_blocks(be);
         be->ops->weight_destroy(be, NULL);
         wf_backend_destroy(be);
     }
@@ -182,7 +208,10 @@ static void weights_check_their_blocks(void **state)
 static void weights_check_their_shape(void **state)
 {
     (void)state;
-    const wf_weight_shape bad[] = {{WF_F16, 0, 6, 10}, {WF_N_DTYPES, 1, 6, 10}, {WF_F32, 1, -1, 2}};
+    const wf_weight_shape bad[] = {{WF_F16, 0, 6, 10, 0, 0},    {WF_N_DTYPES, 1, 6, 10, 0, 0},
+                                   {WF_F32, 1, -1, 2, 0, 0},    {WF_F32, 1, 6, 64, 32, 0},
+                                   {WF_F32, 1, 6, 64, 0, true}, {WF_FP8, 1, 6, 96, 48, 0},
+                                   {WF_INT4, 1, 6, 96, 64, 0},  {WF_INT4, 1, 6, 7, 0, 0}};
     for (int i = 0; i < 2; i++) {
         wf_backend *be;
         wf_weight *w = NULL;
@@ -215,6 +244,14 @@ static void numerics_are_completed_or_refused(void **state)
         assert_int_equal(n.act, rows[i].act);
         assert_int_equal(n.sum, rows[i].act);
     }
+    wf_numerics scaled = {.weight = WF_FP8, .kv = WF_BF16, .plain = WF_BF16};
+    assert_int_equal(wf_backend_numerics("ref", &scaled), WF_OK);
+    scaled.kv = WF_INT4;
+    assert_int_equal(wf_backend_numerics("ref", &scaled), WF_CONFIG);
+    assert_non_null(strstr(wf_error(), "KV in int4, only f32, bf16, f16"));
+    scaled = (wf_numerics){.weight = WF_INT8, .kv = WF_BF16, .plain = WF_FP8};
+    assert_int_equal(wf_backend_numerics("ref", &scaled), WF_CONFIG);
+    assert_non_null(strstr(wf_error(), "model.dtype: back end ref has no kernels that read"));
     wf_numerics n = {.weight = WF_BF16, .kv = WF_F32};
     wf_backend_config odd = {.numerics = n};
     wf_backend *be = NULL;

@@ -161,27 +161,64 @@ void op_expect_same_bits(const float *got, const float *want, int64_t n)
 
 wf_weight *op_weight(wf_backend *be, wf_dtype dtype, int64_t n_rows, int64_t n_cols, uint64_t seed)
 {
-    wf_weight *w;
-    float *values = malloc((size_t)(n_rows * n_cols) * sizeof *values);
-    assert_non_null(values);
-    for (int64_t i = 0; i < n_rows * n_cols; i++)
-        values[i] = op_random(seed, i, dtype);
     const wf_weight_shape shape = {
         .dtype = dtype, .n_groups = 1, .n_rows = n_rows, .n_cols = n_cols};
-    op_ok(be->ops->weight_create(be, &shape, &w));
-    remember(be, NULL, w, NULL);
-    // In two blocks that do not meet at a multiple of anything.
-    int64_t half = n_rows / 3;
+    return op_weight_of(be, &shape, seed);
+}
+
+// In two blocks of rows that do not meet at a multiple of anything, the second first.
+static void load_part(wf_backend *be, wf_weight *w, wf_weight_part part, const void *values,
+                      wf_dtype dtype, int64_t n_cols)
+{
+    int64_t half = w->n_rows / 3;
     const wf_weight_block first = {
-        .n_rows = half, .src = values, .src_dtype = WF_F32, .src_stride = n_cols};
+        .part = part, .n_rows = half, .src = values, .src_dtype = dtype, .src_stride = n_cols};
     wf_weight_block second = first;
     second.i_row = half;
-    second.n_rows = n_rows - half;
-    second.src = values + half * n_cols;
+    second.n_rows = w->n_rows - half;
+    second.src = (const char *)values + (size_t)half * wf_format_row_bytes(dtype, n_cols);
     op_ok(be->ops->weight_load(be, w, &second));
     op_ok(be->ops->weight_load(be, w, &first));
-    free(values);
+}
+
+static void load_scales(wf_backend *be, wf_weight *w, uint64_t seed, float greatest)
+{
+    int64_t n_scales = wf_weight_row_blocks(w), n = w->n_rows * n_scales;
+    float *scales = host_block((size_t)n * sizeof *scales);
+    int8_t *zeros = host_block((size_t)n);
+    for (int64_t i = 0; i < n; i++) {
+        scales[i] = (1.0f + 0.5f * op_random(seed + 1, i, WF_F32)) / greatest;
+        if (w->dtype == WF_MXFP4) scales[i] = ldexpf(0.125f, op_random_int(seed + 1, i, 3));
+        zeros[i] = (int8_t)(op_random_int(seed + 2, i, 16) - 7); // published ones reach 8
+    }
+    load_part(be, w, WF_WEIGHT_SCALE, scales, WF_F32, n_scales);
+    if (w->zeros) load_part(be, w, WF_WEIGHT_ZERO, zeros, WF_INT8, n_scales);
+}
+
+wf_weight *op_weight_of(wf_backend *be, const wf_weight_shape *shape, uint64_t seed)
+{
+    static const float greatest[WF_N_DTYPES] = {
+        [WF_FP8] = 448.0f, [WF_INT8] = 127.0f, [WF_INT4] = 8.0f, [WF_MXFP4] = 6.0f};
+    bool scaled = wf_format_scaled(shape->dtype);
+    wf_dtype from = scaled ? shape->dtype : WF_F32;
+    wf_weight *w;
+    void *values = host_block((size_t)shape->n_rows * wf_format_row_bytes(from, shape->n_cols));
+    for (int64_t i = 0; i < shape->n_rows * shape->n_cols; i++)
+        wf_store_f32(values, from, i,
+                     scaled ? op_random(seed, i, WF_F32) * greatest[from]
+                            : op_random(seed, i, shape->dtype));
+    op_ok(be->ops->weight_create(be, shape, &w));
+    remember(be, NULL, w, NULL);
+    if (scaled) load_scales(be, w, seed, greatest[from]);
+    load_part(be, w, WF_WEIGHT_DATA, values, from, shape->n_cols);
     return w;
+}
+
+bool op_reads(wf_dtype dtype)
+{
+    wf_numerics n = wf_numerics_of(WF_BF16);
+    n.weight = dtype;
+    return wf_backend_numerics(op.name, &n) == WF_OK;
 }
 
 float *op_vector(wf_backend *be, int64_t n, uint64_t seed, float shift)
@@ -305,6 +342,7 @@ static int run_round(const char *name, const char *isa, wf_dtype dtype,
     wf_backend_config config = {.n_threads = 2, .numerics = wf_numerics_of(dtype), .isa = isa};
     wf_backend_info info;
     wf_status st = wf_backend_create(name, &config, &op.be);
+    op.name = name;
     if (st != WF_OK) {
         print_message("skipped: %s\n", wf_error());
         return st == WF_DEVICE || st == WF_NOT_BUILT ? -1 : 1;

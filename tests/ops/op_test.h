@@ -25,7 +25,8 @@
 // The back ends under test; set before each group of tests runs.
 typedef struct op_env {
     wf_backend *ref, *be;
-    wf_dtype act; // activations of `be`; inputs are rounded to it for both
+    const char *name; // of `be`
+    wf_dtype act;     // activations of `be`; inputs are rounded to it for both
 } op_env;
 
 extern op_env op;
@@ -67,6 +68,13 @@ void op_expect_same_bits(const float *got, const float *want, int64_t n);
 
 // A weight of random elements in `dtype`.
 wf_weight *op_weight(wf_backend *be, wf_dtype dtype, int64_t n_rows, int64_t n_cols, uint64_t seed);
+// The same with scales and zero points where the shape has them, all of it random; values lie
+// within
+// [-3, 3).
+wf_weight *op_weight_of(wf_backend *be, const wf_weight_shape *shape, uint64_t seed);
+
+// Whether the back end under test says that it computes with weights in this format.
+bool op_reads(wf_dtype dtype);
 
 // f32 vector on the device, op_random(seed) + shift.
 float *op_vector(wf_backend *be, int64_t n, uint64_t seed, float shift);
