@@ -171,6 +171,22 @@ const wf_command wf_commands[] = {
      .options = wf_diff_options_table,
      .run = wf_cmd_diff,
      .reads_results = true},
+    {.name = "export",
+     .arguments = "OUTPUT",
+     .summary = "Writes results as JSON lines, CSV, Parquet, OpenAI lines, or a timeline",
+     .details =
+         "OUTPUT is a job's output folder, also while the job runs, a job array's, or a results\n"
+         "file. jsonl, csv and parquet: every column of every row, in the order of the input;\n"
+         "openai: OpenAI batch results; vllm: the result file of vLLM's serving benchmark;\n"
+         "perfetto: steps, requests, queue and KV for ui.perfetto.dev or chrome://tracing. FILE "
+         "is\n"
+         "there when all of it was written: killed, the same command starts anew. Parquet and\n"
+         "OpenAI lines are written by weft-text (io/python/README.md).\n",
+     .min_arguments = 1,
+     .max_arguments = 1,
+     .options = wf_export_options_table,
+     .run = wf_cmd_export,
+     .reads_results = true},
     {.name = "show",
      .arguments = "OUTPUT",
      .summary = "Shows single requests: times, end and tokens",

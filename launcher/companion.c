@@ -39,12 +39,12 @@ typedef struct {
 
 // ---- starting -----------------------------------------------------------------------------------
 
-static wf_status spawn(const char *const argv[], bool quiet, child *c)
+static wf_status spawn(const char *const argv[], int in, bool quiet, child *c)
 {
     int ends[2];
     *c = (child){.fd = -1};
     if (pipe2(ends, O_CLOEXEC) != 0) return wf_fail_errno(WF_IO, "no pipe for " NAME);
-    int error = wf_spawn_plain(argv, quiet ? ends[1] : -1, ends[1], &c->pid);
+    int error = wf_spawn_plain(argv, in, quiet ? ends[1] : -1, ends[1], &c->pid);
     close(ends[1]);
     c->fd = ends[0];
     if (error == 0) return WF_OK;
@@ -96,7 +96,7 @@ static bool is_module(void)
     static const char *const argv[] = {"python3", "-c", "import weft_text", NULL};
     char bytes[512];
     child c;
-    if (spawn(argv, true, &c) != WF_OK) return false;
+    if (spawn(argv, -1, true, &c) != WF_OK) return false;
     while (read(c.fd, bytes, sizeof bytes) > 0) {
     }
     close(c.fd);
@@ -224,14 +224,14 @@ static wf_status words_make(const companion *found, const char *const arguments[
     return WF_OK;
 }
 
-wf_status wf_companion_run(const char *const arguments[], const wf_drain *drain)
+static wf_status companion_run(const char *const arguments[], int in, const wf_drain *drain)
 {
     companion found;
     const char **argv = NULL;
     child c;
     WF_TRY(find(&found));
     WF_TRY(words_make(&found, arguments, &argv));
-    wf_status st = spawn(argv, false, &c);
+    wf_status st = spawn(argv, in, false, &c);
     free(argv);
     WF_TRY(st);
     bool ended = listen(&c, drain);
@@ -243,4 +243,14 @@ wf_status wf_companion_run(const char *const arguments[], const wf_drain *drain)
     if (c.failure[0]) return wf_fail(st, "%s", c.failure);
     return wf_fail(st, NAME " %s: %s (exit code %d)%s", arguments[0], wf_status_words(st),
                    exit_code, st == WF_INTERNAL ? "; what it said stands above" : "");
+}
+
+wf_status wf_companion_run(const char *const arguments[], const wf_drain *drain)
+{
+    return companion_run(arguments, -1, drain);
+}
+
+wf_status wf_companion_run_fed(const char *const arguments[], int in)
+{
+    return companion_run(arguments, in, NULL);
 }

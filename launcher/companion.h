@@ -19,4 +19,7 @@ wf_status wf_companion_check(void);
 // ended and WF_DRAINED is returned. `drain` may be NULL. WF_FAILED_ROWS: done, but rows are bad.
 wf_status wf_companion_run(const char *const arguments[], const wf_drain *drain);
 
+// The same with `in`, borrowed, as its standard input.
+wf_status wf_companion_run_fed(const char *const arguments[], int in);
+
 #endif

@@ -51,19 +51,19 @@ static void put_numbers(wf_json_writer *w, const char *key, wf_h5_type type, con
 }
 
 // Numbers as a list, or as a list of lists where there are several to a value; bytes as text.
-static void put_ragged(wf_json_writer *w, const wf_result *row, int i_col)
+void wf_row_put_ragged(const wf_result *row, int i_col, const char *key, wf_json_writer *w)
 {
     const wf_column_desc *desc = &wf_column_descs[i_col];
     const void *values = wf_column_values(i_col, row);
     size_t n = wf_column_count(desc->cut, row);
     if (wf_column_descs[desc->cut].at == WF_NOWHERE) {
-        wf_json_put_string(w, desc->json, values);
+        wf_json_put_string(w, key, values);
     } else if (desc->type == WF_H5_U8) {
-        if (n > 0) wf_json_put_bytes(w, desc->json, values, n);
+        if (n > 0) wf_json_put_bytes(w, key, values, n);
     } else if (values && desc->width == WF_NOWHERE) {
-        put_numbers(w, desc->json, desc->type, values, 0, n);
+        put_numbers(w, key, desc->type, values, 0, n);
     } else if (values) {
-        wf_json_open_array(w, desc->json);
+        wf_json_open_array(w, key);
         for (size_t i = 0; i < n; i++)
             put_numbers(w, NULL, desc->type, values, i * row->n_top, row->n_top);
         wf_json_close(w);
@@ -74,6 +74,7 @@ void wf_row_put_json(const wf_result *row, wf_json_writer *w)
 {
     for (int i = 0; i < WF_N_COLS; i++) {
         if (wf_column_descs[i].kind == WF_COLUMN_VALUE) put_value(w, row, i);
-        if (wf_column_descs[i].kind == WF_COLUMN_RAGGED) put_ragged(w, row, i);
+        if (wf_column_descs[i].kind == WF_COLUMN_RAGGED)
+            wf_row_put_ragged(row, i, wf_column_descs[i].json, w);
     }
 }

@@ -49,7 +49,7 @@ static wf_status start(const char *const argv[], child *c)
 {
     int ends[N_PIPES][2];
     WF_TRY(pipes_make(ends));
-    int error = wf_spawn_plain(argv, ends[OUT][1], ends[ERR][1], &c->pid);
+    int error = wf_spawn_plain(argv, -1, ends[OUT][1], ends[ERR][1], &c->pid);
     for (int i = 0; i < N_PIPES; i++) {
         close(ends[i][1]);
         c->fd[i] = ends[i][0];

@@ -1,7 +1,12 @@
 """Weft from Python: generate(), read_results(), read_requests(), on the demo model."""
 
+import json
 import os
+import shutil
+import subprocess
 import unittest
+
+import h5py
 
 from companion_case import DEMO_MODEL, WEFT, Companion
 
@@ -35,6 +40,78 @@ class Api(Companion):
         self.assertEqual(list(weft.read_requests(shard)),
                          [{"id": 0, "arrival_ns": 0, "max_new_tokens": 9,
                            "prompt_token_ids": [256, *b"add:1+2="]}])
+
+    def run_job(self):
+        """An output folder with log-probabilities, a bad row and two samples of a row."""
+        rows = [{"prompt_token_ids": list(f"add:{i}+7=".encode()), "max_new_tokens": 3 + i % 5,
+                 "meta": {"i": i, "text": "a,\n\"é"}, "temperature": 0.5} for i in range(30)]
+        rows[4]["prompt_token_ids"], rows[9]["n"] = [9999], 2
+        self.write_lines("x.jsonl", rows)
+        self.write_lines("job.yaml", [
+            f"model: {{path: {DEMO_MODEL}}}", f"requests: [{self.path('x.h5')}]",
+            "sampling: {logprobs: 2}", "parallel: {backend: cpu}",
+            "engine: {kv_memory: 32MiB, max_rows: 4}"])
+        self.weft("pack", self.path("x.jsonl"), "-o", self.path("x.h5"), "--vocab", "10000")
+        self.weft("run", self.path("job.yaml"), "--out", self.path("out"), code=3)
+        return self.path("out")
+
+    def weft(self, *words, code=0):
+        done = subprocess.run([WEFT, *words], capture_output=True, text=True)
+        self.assertEqual(done.returncode, code, done.stderr)
+        return done.stderr
+
+    def test_every_column_is_there_in_one_call(self):
+        import weft_text as weft
+
+        out = self.run_job()
+        self.weft("export", out, "-o", self.path("rows.jsonl"))
+        lines = self.read_lines("rows.jsonl")
+        for _ in range(2):  # merged, and from segments as rows ended
+            frame = weft.read_results(out, every=True).to_pandas()
+            self.assertEqual(set(frame.columns), set().union(*lines))
+            for name in ("shard_uid", "row", "sample", "finish_ns", "status", "prompt_len"):
+                self.assertEqual(frame[name].tolist(), [line[name] for line in lines])
+            for name in ("token_ids", "token_time_ns"):
+                self.assertEqual([part.tolist() for part in frame[name]],
+                                 [line[name] for line in lines])
+            self.assertEqual(json.loads(frame["meta"][3])["text"], "a,\n\"é")
+            if os.path.exists(os.path.join(out, "results.h5")):
+                os.remove(os.path.join(out, "results.h5"))
+        self.assertEqual(len(list(weft.read_results(out, every=True))), 31)
+        requests = weft.read_requests(self.path("x.h5"), every=True).to_pandas()
+        self.assertEqual(requests["prompt_token_ids"][4].tolist(), [9999])
+        self.assertEqual(requests["max_new_tokens"].tolist(), [3 + i % 5 for i in range(30)])
+        self.assertEqual(json.loads(requests["meta"][7])["i"], 7)
+
+    def test_export_to_parquet_and_openai(self):
+        import pyarrow
+        import pyarrow.parquet
+
+        out, file = self.run_job(), self.path("rows.parquet")
+        self.weft("export", out, "-o", self.path("rows.jsonl"))
+        self.weft("export", out, "-o", file)
+        self.weft("export", out, "-o", file, code=64)
+        self.weft("export", out, "-o", file, "--replace")
+        table = pyarrow.parquet.read_table(file)
+        self.assertEqual(table.schema.field("token_ids").type, pyarrow.list_(pyarrow.int32()))
+        self.assertEqual(table.schema.field("row").type, pyarrow.uint64())
+        lines = self.read_lines("rows.jsonl")
+        for name in table.column_names:
+            got, want = table[name].to_pylist(), [line.get(name) for line in lines]
+            if name in ("logprobs", "top_logprobs"):  # of 32 bits
+                got = pyarrow.array(got, type=table.schema.field(name).type)
+                want = pyarrow.array(want, type=table.schema.field(name).type)
+            self.assertEqual(got, want, name)
+        # what is cut short is said, and no file is made of it
+        damaged = self.path("damaged.h5")
+        shutil.copy(os.path.join(out, "results.h5"), damaged)
+        with h5py.File(damaged, "r+") as results:
+            results["requests/finish_ns"][20] = -2**63
+        said = self.weft("export", damaged, "-o", self.path("d.parquet"), code=65)
+        self.assertIn("/requests/finish_ns:20", said)
+        self.assertFalse(os.path.exists(self.path("d.parquet")))
+        self.weft("export", out, "-f", "openai", "-o", self.path("o.jsonl"), "--tokenizer", DEMO_MODEL)
+        self.assertEqual(len(self.read_lines("o.jsonl")), 30)
 
     def test_job_file_and_prompts_file(self):
         import weft_text as weft

@@ -71,7 +71,7 @@ def demo_jobs(weft):
         yield Jobs(weft, folder)
 
 
-def prompts(n, first=0, **more):
+def prompts(n_rows, first=0, **more):
     """Questions that the demo model can answer."""
     return [{"prompt_token_ids": list(f"add:{100 + i}+{7 * i % 100}=".encode()),
-             "max_new_tokens": 2 + i % 11, **more} for i in range(first, first + n)]
+             "max_new_tokens": 2 + i % 11, **more} for i in range(first, first + n_rows)]

@@ -5,6 +5,7 @@
     for answer in weft.generate(model="models/m", prompts=["Hello", {"prompt": "Hi", "n": 2}]):
         print(answer["prompt"], answer["text"])
     weft.read_results("out/first").to_pandas()     # of a job, whoever ran it
+    weft.read_results("out/first", every=True).to_pandas()      # times, logprobs: every column
     weft.read_requests("prompts.csv")               # rows of a prompts file, or of a request shard
 
 generate() runs `weft generate` and reads what that wrote; nothing is computed in this process.

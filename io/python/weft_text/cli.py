@@ -13,6 +13,7 @@ from weft_text.encode import Settings, encode_source
 from weft_text.errors import EXIT_FAILED_ROWS, EXIT_IO, EXIT_USAGE, TextError, counted
 from weft_text.prepare import prepare
 from weft_text.source_read import JsonLines, file_sha256, open_source
+from weft_text.table_rows import table_write
 
 
 @contextlib.contextmanager
@@ -60,6 +61,12 @@ def run_decode(args):
     if args.output != "-":
         print(f"{args.output}: {counted(done.n_lines, 'line')}, "
               f"{counted(done.n_failed, 'failed row')}", file=sys.stderr)
+    return 0
+
+
+def run_table(args):
+    n_rows = table_write(sys.stdin.buffer, args.output, args.columns, args.replace)
+    print(f"{args.output}: {counted(n_rows, 'row')}", file=sys.stderr)
     return 0
 
 
@@ -132,11 +139,20 @@ def add_decode(commands):
     sub.set_defaults(run=run_decode)
 
 
+def add_table(commands):
+    sub = commands.add_parser("table", help="what weft export does to write Parquet: rows from "
+                                            "standard input, as JSON lines")
+    sub.add_argument("-o", "--output", required=True, help=".parquet to write")
+    sub.add_argument("--columns", required=True, metavar="NAME:KIND,...")
+    sub.add_argument("--replace", action="store_true", help="replace an existing file")
+    sub.set_defaults(run=run_table)
+
+
 def make_parser():
     parser = Parser(prog="weft-text", description=__doc__)
     parser.add_argument("--version", action="version", version=f"weft-text {__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
-    for add in (add_encode, add_prepare, add_decode):
+    for add in (add_encode, add_prepare, add_decode, add_table):
         add(commands)
     return parser
 

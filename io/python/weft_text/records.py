@@ -3,7 +3,8 @@
     answers = read_results("out/first")      # a folder, an array's folder, results.h5, segments
     requests = read_requests("p.parquet")    # a prompts file, or a request shard *.h5
 
-Both may be iterated again and again: each time the files are read anew.
+Both may be iterated again and again: each time the files are read anew. With every=True they hold
+every column of the files, read at once: the way to a frame of a large job.
 """
 
 import os
@@ -11,6 +12,7 @@ import os
 import h5py
 
 from weft_text.decode import DecodeSettings, Results, lines
+from weft_text.every_column import request_columns, result_columns
 from weft_text.errors import EXIT_NO_INPUT, EXIT_USAGE, TextError
 from weft_text.sampling import SAMPLING, missing_value
 from weft_text.source_read import open_source
@@ -28,19 +30,43 @@ class Records:
         return self._make()
 
     def to_pandas(self):
-        try:
-            import pandas
-        except ImportError as error:
-            raise TextError("to_pandas() needs pandas: pip install 'weft-text[pandas]'",
-                            EXIT_USAGE) from error
-        return pandas.DataFrame.from_records(list(self))
+        return import_pandas().DataFrame.from_records(list(self))
 
 
-def read_results(place, tokenizer=None, times=True, token_ids=False, columns=True):
+class Columns(Records):
+    """Every column of files that are read at once."""
+
+    def __init__(self, read):
+        super().__init__(self._rows)
+        self._read = read  # returns {name: [rows]}
+
+    def _rows(self):
+        columns = {name: column.tolist() if hasattr(column, "tolist") else column
+                   for name, column in self._read().items()}
+        for values in zip(*columns.values()):
+            yield dict(zip(columns, values))
+
+    def to_pandas(self):
+        return import_pandas().DataFrame(self._read())
+
+
+def import_pandas():
+    try:
+        import pandas
+    except ImportError as error:
+        raise TextError("to_pandas() needs pandas: pip install 'weft-text[pandas]'",
+                        EXIT_USAGE) from error
+    return pandas
+
+
+def read_results(place, tokenizer=None, times=True, token_ids=False, columns=True, every=False):
     """The answers of a job, as weft-text decode writes them to JSON lines, but never OpenAI's.
 
     tokenizer: needed where the prompts were not encoded by weft run. columns: the prompts file's.
+    every: instead, all columns of the results, as weft export writes them, without text.
     """
+    if every:
+        return Columns(lambda: result_columns(place))
     results = Results(place, columns)
     codec = results.codec(tokenizer)
     settings = DecodeSettings(times=times, token_ids=token_ids)
@@ -53,11 +79,16 @@ def read_results(place, tokenizer=None, times=True, token_ids=False, columns=Tru
     return Records(make)
 
 
-def read_requests(path):
-    """The rows of a prompts file; of a shard what it holds of each, tokens as prompt_token_ids."""
+def read_requests(path, every=False):
+    """The rows of a prompts file; of a shard what it holds of each, tokens as prompt_token_ids.
+
+    every: of a shard, all its columns, also those that hold what rows leave open.
+    """
     if os.path.splitext(path)[1] == ".h5":
         if not os.path.isfile(path):
             raise TextError(f"{path}: is missing", EXIT_NO_INPUT)
+        if every:
+            return Columns(lambda: request_columns(path))
         return Records(lambda: shard_rows(path))
     source = open_source(path)
     return Records(lambda: source_rows(source))

@@ -1,0 +1,38 @@
+// Results in forms that other programs read: rows as JSON lines or CSV, and a timeline.
+//
+// Rows come in the order of the input (ordered.h) with every column that the results have, by the
+// names of the columns' table: those of `weft show --json`. A list, and a list of lists, is JSON in
+// a cell of CSV. Nothing is held but a block of rows. HDF5 thread. Local.
+#ifndef WF_RESULTS_EXPORT_H
+#define WF_RESULTS_EXPORT_H
+
+#include <stdint.h>
+#include <stdio.h>
+
+#include "io/base/status.h"
+#include "io/base/text.h"
+#include "io/results/results_file.h"
+
+typedef struct wf_export_count {
+    uint64_t rows;                  // written
+    uint64_t steps, events;         // of a timeline
+    uint64_t row_every, step_every; // of a timeline: one of so many is drawn
+} wf_export_count;
+
+// WF_IO when `out` cannot be written.
+wf_status wf_export_jsonl(wf_results *results, FILE *out, wf_export_count *count);
+wf_status wf_export_csv(wf_results *results, FILE *out, wf_export_count *count);
+
+// The columns of both, for a reader that wants types: "shard_uid:text,row:u64,token_ids:i32[]".
+void wf_export_columns(const wf_results *results, wf_text *out);
+
+// Chrome's trace events as JSON, which Perfetto, chrome://tracing and speedscope open: a process
+// for each group with its steps as slices, requests as asynchronous events (queue, prefill,
+// decode), and counters of rows, of those waiting and of KV pages. Times are those of the wall
+// clock, from the start of the first run. Of more than about max_events (0: 400,000) every k-th
+// request and step is drawn, and counters show the most of the steps between; otherData says so.
+// Source: Trace Event Format, Google 2016.
+wf_status wf_export_trace(wf_results *results, uint64_t max_events, FILE *out,
+                          wf_export_count *count);
+
+#endif

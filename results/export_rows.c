@@ -1,0 +1,182 @@
+// Rows as JSON lines and as CSV. See export.h.
+#include "results/export.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "io/base/json_writer.h"
+#include "results/ordered.h"
+#include "results/row_json.h"
+
+typedef struct rows_writer {
+    const wf_results *results;
+    wf_result_columns columns;
+    FILE *out;
+    wf_status (*row)(const struct rows_writer *w, const wf_result *row);
+} rows_writer;
+
+static const char *const shard_columns[] = {"shard_uid", "shard_path"};
+
+static const wf_result_shard *shard_of(const rows_writer *w, const wf_result *row)
+{
+    return &wf_results_job(w->results)->shards[row->shard];
+}
+
+static wf_status jsonl_row(const rows_writer *w, const wf_result *row)
+{
+    wf_json_writer *json = NULL;
+    const char *text;
+    size_t n;
+    WF_TRY(wf_json_writer_create(0, &json));
+    wf_json_open_object(json, NULL);
+    wf_json_put_string(json, shard_columns[0], shard_of(w, row)->uid);
+    wf_json_put_string(json, shard_columns[1], shard_of(w, row)->path);
+    wf_row_put_json(row, json);
+    wf_json_close(json);
+    wf_status st = wf_json_writer_finish(json, &text, &n);
+    if (st == WF_OK) fwrite(text, 1, n, w->out);
+    wf_json_writer_destroy(&json);
+    return st;
+}
+
+// ---- CSV ----------------------------------------------------------------------------------------
+
+// A column that stands in rows, which has a name in JSON and is in these results.
+static bool is_shown(const rows_writer *w, int i_col)
+{
+    const wf_column_desc *desc = &wf_column_descs[i_col];
+    bool is_of_rows = desc->kind == WF_COLUMN_VALUE || desc->kind == WF_COLUMN_RAGGED;
+    return is_of_rows && desc->json && wf_column_present(i_col, &w->columns);
+}
+
+// RFC 4180.
+static void put_cell(const char *text, size_t n, FILE *out)
+{
+    if (strcspn(text, ",\"\r\n") >= n) {
+        fwrite(text, 1, n, out);
+        return;
+    }
+    fputc('"', out);
+    for (size_t i = 0; i < n; i++) {
+        if (text[i] == '"') fputc('"', out);
+        fputc(text[i], out);
+    }
+    fputc('"', out);
+}
+
+static void csv_value(const wf_result *row, int i_col, FILE *out)
+{
+    const wf_column_desc *desc = &wf_column_descs[i_col];
+    int64_t value = wf_row_value(row, desc);
+    if (i_col == WF_COL_status)
+        fputs(wf_result_status_words((wf_result_status)row->status), out);
+    else if (i_col == WF_COL_finish_reason)
+        fputs(wf_finish_words((wf_finish)row->finish_reason), out);
+    else if (desc->type == WF_H5_U64)
+        fprintf(out, "%" PRIu64, (uint64_t)value);
+    else
+        fprintf(out, "%" PRId64, value);
+}
+
+// Text as it is; numbers as JSON, in a cell.
+static wf_status csv_ragged(const wf_result *row, int i_col, FILE *out)
+{
+    const wf_column_desc *desc = &wf_column_descs[i_col];
+    const void *values = wf_column_values(i_col, row);
+    if (!values) return WF_OK;
+    if (desc->type == WF_H5_U8) {
+        put_cell(values, wf_column_count(desc->cut, row), out);
+        return WF_OK;
+    }
+    wf_json_writer *json = NULL;
+    const char *text;
+    size_t n;
+    WF_TRY(wf_json_writer_create(0, &json));
+    wf_row_put_ragged(row, i_col, NULL, json);
+    wf_status st = wf_json_writer_finish(json, &text, &n);
+    if (st == WF_OK) put_cell(text, n - strlen("\n"), out);
+    wf_json_writer_destroy(&json);
+    return st;
+}
+
+static wf_status csv_row(const rows_writer *w, const wf_result *row)
+{
+    const wf_result_shard *shard = shard_of(w, row);
+    put_cell(shard->uid, strlen(shard->uid), w->out);
+    fputc(',', w->out);
+    put_cell(shard->path, strlen(shard->path), w->out);
+    for (int i = 0; i < WF_N_COLS; i++) {
+        if (!is_shown(w, i)) continue;
+        fputc(',', w->out);
+        if (wf_column_descs[i].kind == WF_COLUMN_VALUE)
+            csv_value(row, i, w->out);
+        else
+            WF_TRY(csv_ragged(row, i, w->out));
+    }
+    fputc('\n', w->out);
+    return WF_OK;
+}
+
+static void csv_header(const rows_writer *w)
+{
+    fprintf(w->out, "%s,%s", shard_columns[0], shard_columns[1]);
+    for (int i = 0; i < WF_N_COLS; i++)
+        if (is_shown(w, i)) fprintf(w->out, ",%s", wf_column_descs[i].json);
+    fputc('\n', w->out);
+}
+
+// ---- both ---------------------------------------------------------------------------------------
+
+static const char *type_words(int i_col)
+{
+    const wf_column_desc *desc = &wf_column_descs[i_col];
+    bool is_word = i_col == WF_COL_status || i_col == WF_COL_finish_reason;
+    bool is_text = desc->kind == WF_COLUMN_RAGGED && desc->type == WF_H5_U8;
+    return is_word || is_text ? "text" : wf_h5_type_words(desc->type);
+}
+
+void wf_export_columns(const wf_results *results, wf_text *out)
+{
+    const rows_writer w = {.results = results, .columns = wf_results_columns(results)};
+    wf_text_printf(out, "%s:text,%s:text", shard_columns[0], shard_columns[1]);
+    for (int i = 0; i < WF_N_COLS; i++) {
+        const wf_column_desc *desc = &wf_column_descs[i];
+        if (!is_shown(&w, i)) continue;
+        wf_text_printf(out, ",%s:%s", desc->json, type_words(i));
+        if (desc->kind == WF_COLUMN_RAGGED && desc->type != WF_H5_U8)
+            wf_text_puts(out, desc->width == WF_NOWHERE ? "[]" : "[][]");
+    }
+}
+
+static wf_status rows_write(wf_results *results, const rows_writer *w, wf_export_count *count)
+{
+    wf_ordered *rows = NULL;
+    const wf_result *row;
+    wf_status st;
+    WF_TRY(wf_ordered_create(results, NULL, 0, &rows));
+    WF_TRY_TO(done, wf_ordered_next(rows, &row));
+    while (row) {
+        WF_TRY_TO(done, w->row(w, row));
+        if (ferror(w->out)) break;
+        count->rows++;
+        WF_TRY_TO(done, wf_ordered_next(rows, &row));
+    }
+    if (fflush(w->out) != 0 || ferror(w->out))
+        st = wf_fail_errno(WF_IO, "the rows cannot be written");
+done:
+    wf_ordered_destroy(&rows);
+    return st;
+}
+
+wf_status wf_export_jsonl(wf_results *results, FILE *out, wf_export_count *count)
+{
+    const rows_writer w = {results, wf_results_columns(results), out, jsonl_row};
+    return rows_write(results, &w, count);
+}
+
+wf_status wf_export_csv(wf_results *results, FILE *out, wf_export_count *count)
+{
+    const rows_writer w = {results, wf_results_columns(results), out, csv_row};
+    csv_header(&w);
+    return rows_write(results, &w, count);
+}
