@@ -128,6 +128,14 @@ wf_status wf_check_embed(const wf_embed_args *a, wf_dtype act)
     return check_shape("embed", "y", &a->y, a->y.n_rows, a->table->n_cols);
 }
 
+static wf_status check_runs(const char *op, int64_t n_cols, int32_t runs)
+{
+    if (runs < 0 || runs > 8 || (runs & (runs - 1)) != 0 || (runs > 1 && n_cols % runs != 0))
+        return wf_fail(WF_INTERNAL, "%s: %" PRId64 " columns cannot be cut into %d runs", op,
+                       n_cols, runs);
+    return WF_OK;
+}
+
 wf_status wf_check_gemm(const wf_gemm_args *a, wf_dtype act)
 {
     WF_TRY(check_typed("gemm", "x", &a->x, act));
@@ -135,10 +143,7 @@ wf_status wf_check_gemm(const wf_gemm_args *a, wf_dtype act)
     WF_TRY(check_shape("gemm", "x", &a->x, a->y.n_rows, a->w->n_cols));
     WF_TRY(check_single("gemm", a->w));
     if (a->w->n_cols < 1) return wf_fail(WF_INTERNAL, "gemm: the weight is empty");
-    int32_t runs = a->k_runs;
-    if (runs < 0 || runs > 8 || (runs & (runs - 1)) != 0 || (runs > 1 && a->w->n_cols % runs != 0))
-        return wf_fail(WF_INTERNAL, "gemm: %" PRId64 " columns cannot be cut into %d runs",
-                       a->w->n_cols, runs);
+    WF_TRY(check_runs("gemm", a->w->n_cols, a->k_runs));
     return check_shape("gemm", "y", &a->y, a->x.n_rows, a->w->n_rows);
 }
 
@@ -221,6 +226,63 @@ wf_status wf_check_gelu(const wf_activation_args *a, wf_dtype act)
     WF_TRY(check_typed("gelu", "x", &a->x, act));
     WF_TRY(check_typed("gelu", "y", &a->y, act));
     return check_shape("gelu", "x", &a->x, a->y.n_rows, a->y.n_cols);
+}
+
+wf_status wf_check_route(const wf_route_args *a, wf_dtype act)
+{
+    (void)act;
+    int64_t n = a->logits.n_cols;
+    WF_TRY(check_typed("route", "logits", &a->logits, WF_F32));
+    if (n < 1 || n > WF_MAX_EXPERTS || a->n_choices < 1 || a->n_choices > n ||
+        a->n_choices > WF_MAX_CHOICES)
+        return wf_fail(WF_INTERNAL, "route: %d of %" PRId64 " experts", a->n_choices, n);
+    if (a->n_groups < 0 ||
+        (a->n_groups > 1 && (n % a->n_groups != 0 || a->n_best_groups < 1 ||
+                             a->n_best_groups * (n / a->n_groups) < a->n_choices)))
+        return wf_fail(WF_INTERNAL,
+                       "route: %d experts of %d out of %d groups of %" PRId64 " in all",
+                       a->n_choices, a->n_best_groups, a->n_groups, n);
+    return WF_OK;
+}
+
+wf_status wf_check_pack_pairs(const wf_pack_pairs_args *a, wf_dtype act)
+{
+    (void)act;
+    if (a->n_pairs < 0 || a->first_expert < 0 || a->n_experts < 1 || a->n_experts > WF_MAX_EXPERTS)
+        return wf_fail(WF_INTERNAL, "pack_pairs: %d pairs of experts %d + %d", a->n_pairs,
+                       a->first_expert, a->n_experts);
+    return WF_OK;
+}
+
+wf_status wf_check_experts_gemm(const wf_experts_gemm_args *a, wf_dtype act)
+{
+    const char *op = "experts_gemm";
+    int64_t n = a->w->n_rows / (a->gate == WF_GATE_NONE ? 1 : 2);
+    WF_TRY(check_typed(op, "x", &a->x, act));
+    WF_TRY(check_typed(op, "y", &a->y, a->y.dtype == WF_F32 ? WF_F32 : act));
+    WF_TRY(check_shape(op, "x", &a->x, a->x.n_rows, a->w->n_cols));
+    WF_TRY(check_shape(op, "y", &a->y, a->y.n_rows, n));
+    WF_TRY(check_runs(op, a->w->n_cols, a->k_runs));
+    if (a->begin == NULL) WF_TRY(check_single(op, a->w));
+    if (a->w->n_cols < 1 || a->n_choices < 1 || (a->gate != WF_GATE_NONE && a->k_runs > 1) ||
+        (a->gate != WF_GATE_NONE && a->w->n_rows % 2 != 0) ||
+        (a->pair == NULL ? a->x.n_rows : a->x.n_rows * a->n_choices) < a->y.n_rows)
+        return wf_fail(WF_INTERNAL,
+                       "%s: %" PRId64 " rows of x, %d choices, weights %" PRId64 " x %" PRId64
+                       ", %d runs",
+                       op, a->x.n_rows, a->n_choices, a->w->n_rows, a->w->n_cols, a->k_runs);
+    return WF_OK;
+}
+
+wf_status wf_check_combine(const wf_combine_args *a, wf_dtype act)
+{
+    WF_TRY(check_typed("combine", "x", &a->x, a->x.dtype == WF_F32 ? WF_F32 : act));
+    WF_TRY(check_typed("combine", "y", &a->y, a->y.dtype == WF_F32 ? WF_F32 : act));
+    WF_TRY(check_shape("combine", "x", &a->x, a->y.n_rows * a->n_choices, a->y.n_cols));
+    WF_TRY(check_runs("combine", 8, a->k_runs));
+    if (a->shared.data == NULL) return WF_OK;
+    WF_TRY(check_typed("combine", "shared", &a->shared, a->x.dtype));
+    return check_shape("combine", "shared", &a->shared, a->y.n_rows, a->y.n_cols);
 }
 
 wf_status wf_check_gather(const wf_gather_args *a, wf_dtype act)

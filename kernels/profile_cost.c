@@ -1,6 +1,8 @@
 // Least bytes and operations of every operation (profile_cost.h).
 #include "kernels/profile_cost.h"
 
+#include <math.h>
+
 #include "kernels/backend.h"
 
 static double bytes_of(const wf_matrix *m)
@@ -81,6 +83,41 @@ wf_op_cost wf_cost_silu_mul(const wf_activation_args *a)
 wf_op_cost wf_cost_gelu(const wf_activation_args *a)
 {
     return activation_cost(a);
+}
+
+wf_op_cost wf_cost_route(const wf_route_args *a)
+{
+    return (wf_op_cost){.rows = a->logits.n_rows,
+                        .bytes =
+                            bytes_of(&a->logits) + 8.0 * (double)a->logits.n_rows * a->n_choices};
+}
+
+wf_op_cost wf_cost_pack_pairs(const wf_pack_pairs_args *a)
+{
+    return (wf_op_cost){.rows = a->n_pairs, .bytes = 12.0 * a->n_pairs};
+}
+
+// The experts that are touched, once, if tokens choose evenly.
+wf_op_cost wf_cost_experts_gemm(const wf_experts_gemm_args *a)
+{
+    double n = a->w->n_groups, chosen = a->n_choices < n ? a->n_choices / n : 1.0;
+    double tokens = (double)a->y.n_rows / a->n_choices;
+    double touched = a->begin ? 1.0 - pow(1.0 - chosen, tokens) : 1.0;
+    double x_row = (double)a->x.n_cols * (double)wf_dtype_bytes(a->x.dtype);
+    return (wf_op_cost){.rows = a->y.n_rows,
+                        .n_out = a->w->n_rows,
+                        .n_in = a->w->n_cols,
+                        .bytes = (a->pair ? tokens : (double)a->y.n_rows) * x_row +
+                                 touched * (double)wf_weight_bytes(a->w) + bytes_of(&a->y),
+                        .flops = 2.0 * (double)a->y.n_rows * (double)a->w->n_rows *
+                                 (double)a->w->n_cols};
+}
+
+wf_op_cost wf_cost_combine(const wf_combine_args *a)
+{
+    double runs = a->k_runs > 1 ? a->k_runs : 1;
+    return (wf_op_cost){.rows = a->y.n_rows,
+                        .bytes = runs * (bytes_of(&a->x) + bytes_of(&a->shared)) + bytes_of(&a->y)};
 }
 
 wf_op_cost wf_cost_gather(const wf_gather_args *a)

@@ -111,6 +111,8 @@ static void cpu_destroy(wf_backend *be)
     wf_ref_free(be, cpu->scratch);
     free(cpu->task_begin);
     free(cpu->sums);
+    free(cpu->packed);
+    free(cpu->ungated);
     free(cpu);
 }
 
@@ -185,6 +187,8 @@ const wf_backend_ops wf_cpu_ops = {
     .attention = wf_cpu_attention,
     .silu_mul = wf_cpu_silu_mul,
     .gelu = wf_cpu_gelu,
+    .experts_gemm = wf_cpu_experts_gemm,
+    .combine = wf_cpu_combine,
     .kv_copy = wf_cpu_kv_copy,
     .sample = wf_cpu_sample,
     .best = wf_cpu_best,

@@ -14,6 +14,8 @@ typedef struct wf_cpu {
     int64_t task_room;
     float *sums; // gemm by runs of k: sums that wait, own; grows to the most seen
     size_t n_sums;
+    float *packed, *ungated; // experts: rows side by side; sums before the gate. Own, as sums
+    size_t n_packed, n_ungated;
 } wf_cpu;
 
 // A weight in panels (cpu_isa.h).

@@ -38,7 +38,8 @@ wf_status wf_ref_weight_load(wf_backend *be, wf_weight *w, const wf_weight_block
 wf_status wf_ref_weight_random(wf_backend *be, wf_weight *w, uint64_t seed, float std);
 void wf_ref_weight_destroy(wf_backend *be, wf_weight *w);
 
-// Element (row, col) of a weight of this back end, as f32. Borrows.
+// Element (row, col) of a weight of this back end, as f32; rows count through all its matrices.
+// Borrows.
 float wf_ref_weight_at(const wf_weight *w, int64_t row, int64_t col);
 
 #define WF_REF_OP(op, args) wf_status wf_ref_##op(wf_backend *be, wf_stream *s, const args *a);

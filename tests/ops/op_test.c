@@ -161,8 +161,14 @@ void op_expect_same_bits(const float *got, const float *want, int64_t n)
 
 wf_weight *op_weight(wf_backend *be, wf_dtype dtype, int64_t n_rows, int64_t n_cols, uint64_t seed)
 {
+    return op_weights(be, dtype, 1, n_rows, n_cols, seed);
+}
+
+wf_weight *op_weights(wf_backend *be, wf_dtype dtype, int32_t n_groups, int64_t n_rows,
+                      int64_t n_cols, uint64_t seed)
+{
     const wf_weight_shape shape = {
-        .dtype = dtype, .n_groups = 1, .n_rows = n_rows, .n_cols = n_cols};
+        .dtype = dtype, .n_groups = n_groups, .n_rows = n_rows, .n_cols = n_cols};
     return op_weight_of(be, &shape, seed);
 }
 
@@ -171,19 +177,27 @@ static void load_part(wf_backend *be, wf_weight *w, wf_weight_part part, const v
                       wf_dtype dtype, int64_t n_cols)
 {
     int64_t half = w->n_rows / 3;
-    const wf_weight_block first = {
-        .part = part, .n_rows = half, .src = values, .src_dtype = dtype, .src_stride = n_cols};
-    wf_weight_block second = first;
-    second.i_row = half;
-    second.n_rows = w->n_rows - half;
-    second.src = (const char *)values + (size_t)half * wf_format_row_bytes(dtype, n_cols);
-    op_ok(be->ops->weight_load(be, w, &second));
-    op_ok(be->ops->weight_load(be, w, &first));
+    size_t row_bytes = wf_format_row_bytes(dtype, n_cols);
+    for (int32_t g = 0; g < w->n_groups; g++) {
+        const wf_weight_block first = {.part = part,
+                                       .i_group = g,
+                                       .n_rows = half,
+                                       .src = (const char *)values +
+                                              (size_t)(g * w->n_rows) * row_bytes,
+                                       .src_dtype = dtype,
+                                       .src_stride = n_cols};
+        wf_weight_block second = first;
+        second.i_row = half;
+        second.n_rows = w->n_rows - half;
+        second.src = (const char *)first.src + (size_t)half * row_bytes;
+        op_ok(be->ops->weight_load(be, w, &second));
+        op_ok(be->ops->weight_load(be, w, &first));
+    }
 }
 
 static void load_scales(wf_backend *be, wf_weight *w, uint64_t seed, float greatest)
 {
-    int64_t n_scales = wf_weight_row_blocks(w), n = w->n_rows * n_scales;
+    int64_t n_scales = wf_weight_row_blocks(w), n = w->n_groups * w->n_rows * n_scales;
     float *scales = host_block((size_t)n * sizeof *scales);
     int8_t *zeros = host_block((size_t)n);
     for (int64_t i = 0; i < n; i++) {
@@ -202,8 +216,9 @@ wf_weight *op_weight_of(wf_backend *be, const wf_weight_shape *shape, uint64_t s
     bool scaled = wf_format_scaled(shape->dtype);
     wf_dtype from = scaled ? shape->dtype : WF_F32;
     wf_weight *w;
-    void *values = host_block((size_t)shape->n_rows * wf_format_row_bytes(from, shape->n_cols));
-    for (int64_t i = 0; i < shape->n_rows * shape->n_cols; i++)
+    int64_t n_rows = shape->n_groups * shape->n_rows;
+    void *values = host_block((size_t)n_rows * wf_format_row_bytes(from, shape->n_cols));
+    for (int64_t i = 0; i < n_rows * shape->n_cols; i++)
         wf_store_f32(values, from, i,
                      scaled ? op_random(seed, i, WF_F32) * greatest[from]
                             : op_random(seed, i, shape->dtype));

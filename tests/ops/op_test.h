@@ -76,6 +76,10 @@ wf_weight *op_weight_of(wf_backend *be, const wf_weight_shape *shape, uint64_t s
 // Whether the back end under test says that it computes with weights in this format.
 bool op_reads(wf_dtype dtype);
 
+// The same, several matrices of a shape.
+wf_weight *op_weights(wf_backend *be, wf_dtype dtype, int32_t n_groups, int64_t n_rows,
+                      int64_t n_cols, uint64_t seed);
+
 // f32 vector on the device, op_random(seed) + shift.
 float *op_vector(wf_backend *be, int64_t n, uint64_t seed, float shift);
 
