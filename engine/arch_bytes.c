@@ -35,6 +35,7 @@ void wf_arch_bytes(const wf_arch *arch, const wf_numerics *num, int32_t tp_size,
     uint64_t each = wf_dtype_bytes(num->weight), kv = 0;
     uint64_t rotary =
         (uint64_t)(max_context ? max_context : arch->max_context) * (uint64_t)arch->rotary_dim;
+    if (arch->alibi) rotary += (uint64_t)(arch->layer[0].n_heads / tp_size);
     counts whole = count_all(arch, 1), mine = count_all(arch, tp_size);
     for (int32_t i = 0; i < arch->n_layers; i++)
         kv += (uint64_t)wf_block_kv_numbers(arch, i, tp_size);

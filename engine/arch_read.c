@@ -141,6 +141,7 @@ static void read_flags(wf_arch_reader *r, wf_arch *a)
 {
     const wf_family *f = r->family;
     a->bias_head = f->bias_head;
+    a->alibi = f->alibi;
     a->gated = f->activation == WF_ACT_SILU_GATED;
     wf_arch_read_flag_or(r, WF_KEY_ATTN_BIAS, f->bias_qkv, &a->bias_qkv);
     wf_arch_read_flag_or(r, WF_KEY_ATTN_BIAS, f->bias_o, &a->bias_o);

@@ -4,7 +4,7 @@
 //   model_arch.c   the order of reading, what must hold between values
 //   arch_read.c    the reader; sizes, flags, activation, dtype
 //   arch_rope.c    rotary positions
-//   arch_window.c  which layers see a window, and what that leaves of the context
+//   arch_window.c  which layers see a window
 //   arch_tokens.c  the tokens that end a text
 //   arch_keys.c    keys that are not understood
 //
@@ -53,7 +53,7 @@ void wf_arch_read_flag_or(wf_arch_reader *r, wf_config_key key, bool otherwise, 
 void wf_arch_read_values(wf_arch_reader *r, wf_arch *a);
 void wf_arch_read_rope(wf_arch_reader *r, wf_arch *a);    // needs head_dim
 void wf_arch_read_tokens(wf_arch_reader *r, wf_arch *a);  // needs n_vocab
-void wf_arch_read_windows(wf_arch_reader *r, wf_arch *a); // needs n_layers; lowers max_context
+void wf_arch_read_windows(wf_arch_reader *r, wf_arch *a); // of all layers, which are there
 
 // Refuses keys that nobody here reads and that are not known to be harmless.
 void wf_arch_check_keys(wf_arch_reader *r);

@@ -59,6 +59,30 @@ static wf_status rope_and_append(wf_forward *f, const wf_forward_step *st, const
                                                       .norm_eps = a->norm_eps});
 }
 
+// The layer's window, where the step or the model's context reaches beyond it. Steps are alike for
+// every batch where results must be.
+static int32_t window_of(const wf_forward *f, const wf_forward_step *st, const wf_layer *l)
+{
+    int32_t most = f->cfg.deterministic ? f->m->max_context : st->batch.max_context;
+    return l->share.window < most ? l->share.window : 0;
+}
+
+static wf_status attend(wf_forward *f, const wf_forward_step *st, const wf_layer *l, wf_matrix qkv,
+                        wf_kv kv, wf_matrix out)
+{
+    return f->be->ops->attention(f->be, f->stream,
+                                 &(wf_attention_args){.batch = &st->batch,
+                                                      .qkv = qkv,
+                                                      .n_heads = l->share.n_heads,
+                                                      .scale = l->share.scale,
+                                                      .kv = kv,
+                                                      .out = out,
+                                                      .window = window_of(f, st, l),
+                                                      .softcap = l->share.softcap,
+                                                      .sinks = l->sinks.vector,
+                                                      .slopes = f->m->slopes});
+}
+
 // y = o(attention(n)), this rank's part of the sum.
 static wf_status run(wf_forward *f, const wf_forward_step *st, int32_t i_layer, void *n, void *y)
 {
@@ -72,13 +96,7 @@ static wf_status run(wf_forward *f, const wf_forward_step *st, int32_t i_layer, 
     wf_kv kv = layer_kv(f, i_layer);
     WF_TRY(wf_block_gemm(f, in, &l->qkv, qkv));
     WF_TRY(rope_and_append(f, st, l, qkv, kv));
-    WF_TRY(f->be->ops->attention(f->be, f->stream,
-                                 &(wf_attention_args){.batch = &st->batch,
-                                                      .qkv = qkv,
-                                                      .n_heads = l->share.n_heads,
-                                                      .scale = a->attn_scale,
-                                                      .kv = kv,
-                                                      .out = heads}));
+    WF_TRY(attend(f, st, l, qkv, kv, heads));
     return wf_block_gemm_part(f, heads, &l->o, y);
 }
 

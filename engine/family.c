@@ -222,12 +222,17 @@ const char *wf_family_tensor_name(const wf_family *family, wf_role role, int i_l
 {
     const char *pattern = family->names[role];
     assert(pattern);
-    const char *hole = strstr(pattern, "{L}");
+    const char *hole = strstr(pattern, "{L}"), *end = pattern + strlen(pattern);
+    if (end[-1] == '=') {
+        end--;
+        if (suffix[0] == '.') suffix = strcmp(suffix, ".bias") == 0 ? "_bias" : "";
+    }
     if (hole) {
-        snprintf(text, text_bytes, "%.*s%d%s%s", (int)(hole - pattern), pattern, i_layer, hole + 3,
-                 suffix);
+        const char *rest = hole + 3;
+        snprintf(text, text_bytes, "%.*s%d%.*s%s", (int)(hole - pattern), pattern, i_layer,
+                 (int)(end - rest), rest, suffix);
     } else {
-        snprintf(text, text_bytes, "%s%s", pattern, suffix);
+        snprintf(text, text_bytes, "%.*s%s", (int)(end - pattern), pattern, suffix);
     }
     return text;
 }

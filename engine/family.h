@@ -7,7 +7,9 @@
 // adding a row (engine/family.c) and a fixture; what no row can say yet becomes a new column, with
 // a value for every row.
 //
-// Names: "{L}" stands for the layer's number; ".weight" and ".bias" are appended. All Local, pure.
+// Names: "{L}" stands for the layer's number; ".weight" and ".bias" are appended. A name that ends
+// in
+// "=" is the tensor's own, and its bias has "_bias" appended. All Local, pure.
 #ifndef WF_ENGINE_FAMILY_H
 #define WF_ENGINE_FAMILY_H
 
@@ -67,6 +69,7 @@ typedef enum wf_config_key {
     WF_KEY_WINDOW,       // sliding attention window; null: none
     WF_KEY_USE_WINDOW,   // false, as when it is missing: the window is not used
     WF_KEY_FIRST_WINDOW, // layers below this number have no window
+    WF_KEY_WINDOW_TURN,  // every so many-th layer has no window
     WF_N_CONFIG_KEYS
 } wf_config_key;
 
@@ -82,6 +85,7 @@ typedef struct wf_family {
     wf_qkv_order qkv_order;
     bool ffn_is_4_hidden;          // when config.json does not say
     bool types_by_layer;           // layer_types decides which layers slide, else all are alike
+    bool alibi;                    // no positions but slopes of scores
     const char *names[WF_N_ROLES]; // NULL: the family has none
     const char *keys[WF_N_CONFIG_KEYS][2]; // alternatives; both NULL: not read
     double absent[WF_N_CONFIG_KEYS];       // values of keys that are missing; 0: as for null

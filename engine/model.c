@@ -83,6 +83,7 @@ static wf_status load_all(wf_loader *l, wf_model *m)
         WF_TRY(load_place(l, m, i));
     WF_TRY(load_place(l, m, -1));
     if (m->arch.tied) m->head.matrix = m->embed.matrix;
+    if (m->arch.alibi) WF_TRY(wf_loader_slopes(l, m->tp_rank, m->tp_size, &m->slopes));
     return wf_loader_rotary(l, m->max_context, &m->cos, &m->sin);
 }
 
@@ -161,6 +162,7 @@ void wf_model_destroy(wf_model **model)
         free_place(m, i);
     free_vector(m->be, m->cos);
     free_vector(m->be, m->sin);
+    free_vector(m->be, m->slopes);
     free(m->layers);
     free(m);
     *model = NULL;

@@ -50,6 +50,7 @@ typedef struct wf_layer {
     wf_param attn_norm;      // [hidden]
     wf_param qkv;            // [(n_heads + 2 n_kv_heads) * head_dim, hidden], rows q | k | v
     wf_param q_norm, k_norm; // [head_dim]; of every head, before it is rotated; or none
+    wf_param sinks;          // [n_heads] logits (ops.h), or none
     wf_param o;              // [hidden, n_heads * head_dim]
     wf_param mlp_norm;       // [hidden]; none: WF_JOIN_SHARED
     wf_param gate_up; // gated: [2 * ffn, hidden], rows gate | up; else [ffn, hidden], rows up
@@ -79,6 +80,7 @@ typedef struct wf_model {
     wf_param final_norm;            // [hidden]
     wf_param head;                  // [vocab_slice, hidden]; the matrix is embed's when tied
     float *cos, *sin;               // [max_context][arch.rotary_dim / 2] f32, on the device
+    float *slopes;                  // [most heads of a layer] f32, on the device; NULL: no ALiBi
     wf_model_report report;
 } wf_model;
 

@@ -44,11 +44,11 @@ wf_status wf_arch_read(const wf_hf_folder *folder, bool trust, wf_arch *out)
     wf_arch_read_tokens(&r, &a);
     wf_arch_check_keys(&r);
     if (r.n_problems == 0) check_together(&r, &a);
-    if (r.n_problems == 0) wf_arch_read_windows(&r, &a);
-    if (r.n_problems > 0) return wf_fail(WF_DATA, "%s", r.problems);
-    a.attn_scale = (float)(1.0 / sqrt((double)a.head_dim));
+    r.every.scale = (float)(1.0 / sqrt((double)a.head_dim));
     for (int32_t i = 0; i < a.n_layers; i++)
         a.layer[i] = r.every;
+    if (r.n_problems == 0) wf_arch_read_windows(&r, &a);
+    if (r.n_problems > 0) return wf_fail(WF_DATA, "%s", r.problems);
     *out = a;
     return WF_OK;
 }

@@ -8,7 +8,7 @@
 // could change tokens and is not read here: a model that is nearly understood gives nearly right
 // tokens.
 //
-// A sliding attention window limits max_context to the window, where it changes nothing.
+// Sliding layers have a window, the others none: a model may mix both.
 // All Local, pure but for reading the folder's documents.
 #ifndef WF_ENGINE_MODEL_ARCH_H
 #define WF_ENGINE_MODEL_ARCH_H
@@ -47,6 +47,9 @@ typedef struct wf_arch_layer {
     wf_block_kind mixer, feed_forward;
     wf_join join;
     int32_t n_heads, n_kv_heads; // attention
+    int32_t window;              // tokens that a token sees, itself included; 0: all
+    float scale;                 // of scores: 1 / sqrt(head_dim), where nothing else is said
+    float softcap;               // of scaled scores (ops.h); 0: none
     int32_t ffn;                 // dense
 } wf_arch_layer;
 
@@ -56,13 +59,13 @@ typedef struct wf_arch {
     int32_t n_layers, hidden, head_dim, n_vocab;
     int32_t max_context; // tokens, prompt and output together
     float norm_eps;
-    float attn_scale; // 1 / sqrt(head_dim)
     wf_rope rope;
     int32_t rotary_dim; // <= head_dim, even; the rest of a head is not rotated
     bool tied;          // the head is the embedding table: so configured, and there is no other
     bool gated;         // gate and up, else up alone
     bool gelu_exact;    // the erf form of GELU, where not gated
     bool bias_qkv, bias_o, bias_mlp, bias_head;
+    bool alibi;     // scores fall with the distance, by a slope for each head (rotary.h)
     wf_dtype dtype; // of the checkpoint, as its configuration says (f32 when it does not)
     int32_t bos;    // -1: none
     int32_t n_eos;

@@ -320,6 +320,19 @@ wf_status wf_loader_rotary(wf_loader *l, int32_t n_positions, float **cos, float
     return WF_OK;
 }
 
+// All layers have as many heads.
+wf_status wf_loader_slopes(wf_loader *l, int32_t tp_rank, int32_t tp_size, float **out)
+{
+    float *slopes;
+    int32_t n = l->arch->layer[0].n_heads, n_mine = n / tp_size;
+    if (l->dry) return WF_OK;
+    WF_TRY(wf_alloc((size_t)n, sizeof *slopes, &slopes));
+    wf_alibi_slopes(n, slopes);
+    wf_status st = place_vector(l, slopes + tp_rank * n_mine, n_mine, out);
+    free(slopes);
+    return st;
+}
+
 wf_status wf_loader_make_real(wf_loader *l)
 {
     l->dry = false;

@@ -36,6 +36,9 @@ wf_status wf_loader_fill(wf_loader *loader, const wf_slice *slice, wf_param *out
 // The rotary tables of n_positions.
 wf_status wf_loader_rotary(wf_loader *loader, int32_t n_positions, float **cos, float **sin);
 
+// The slopes of this rank's heads, the same for every layer.
+wf_status wf_loader_slopes(wf_loader *loader, int32_t tp_rank, int32_t tp_size, float **slopes);
+
 // After the dry visit: begins to read.
 wf_status wf_loader_make_real(wf_loader *loader);
 

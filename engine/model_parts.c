@@ -42,6 +42,7 @@ static int64_t size_of(const wf_place *p, wf_extent extent, int32_t tp_size)
         [WF_EXTENT_Q] = q,
         [WF_EXTENT_KV] = kv,
         [WF_EXTENT_QKV] = q + 2 * kv,
+        [WF_EXTENT_HEADS] = l.n_heads,
         [WF_EXTENT_HEAD_DIM] = p->arch->head_dim,
         [WF_EXTENT_FFN] = ffn,
         [WF_EXTENT_GATE_UP] = 2 * ffn,

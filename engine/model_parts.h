@@ -21,6 +21,7 @@ typedef enum wf_extent {
     WF_EXTENT_Q,   // n_heads * head_dim
     WF_EXTENT_KV,  // n_kv_heads * head_dim
     WF_EXTENT_QKV, // q + 2 kv
+    WF_EXTENT_HEADS,
     WF_EXTENT_HEAD_DIM,
     WF_EXTENT_FFN,
     WF_EXTENT_GATE_UP // 2 ffn

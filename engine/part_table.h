@@ -22,6 +22,7 @@
     X(LAYER, QKV,        qkv,        QKV,      HIDDEN, QKV,     QKV,   ATTENTION)                  \
     X(LAYER, Q_NORM,     q_norm,     HEAD_DIM, VECTOR, WHOLE,   NORM,  ATTENTION)                  \
     X(LAYER, K_NORM,     k_norm,     HEAD_DIM, VECTOR, WHOLE,   NORM,  ATTENTION)                  \
+    X(LAYER, SINKS,      sinks,      HEADS,    VECTOR, ROWS,    NEVER, ATTENTION)                  \
     X(LAYER, O,          o,          HIDDEN,   Q,      COLUMNS, O,     ATTENTION)                  \
     X(LAYER, MLP_NORM,   mlp_norm,   HIDDEN,   VECTOR, WHOLE,   NORM,  ANY)                        \
     X(LAYER, GATE,       gate_up,    FFN,      HIDDEN, ROWS,    MLP,   DENSE)                      \

@@ -40,6 +40,17 @@ void wf_rotary_inv_freq(const wf_rope *rope, int32_t rotary_dim, float *inv_freq
     }
 }
 
+void wf_alibi_slopes(int32_t n_heads, float *slopes)
+{
+    int32_t n = 1;
+    while (2 * n <= n_heads)
+        n *= 2;
+    for (int32_t i = 0; i < n_heads; i++) {
+        int32_t power = i < n ? 2 * (i + 1) : 2 * (i - n) + 1; // in sixteenths of n
+        slopes[i] = (float)exp2(-4.0 * power / n);
+    }
+}
+
 wf_status wf_rotary_tables(const wf_rope *rope, int32_t rotary_dim, int32_t first,
                            int32_t n_positions, float *cos_out, float *sin_out)
 {

@@ -1,4 +1,4 @@
-// Rotary position tables: cos and sin of position * inverse frequency.
+// Positions: rotary tables, cos and sin of position * inverse frequency, and the slopes of ALiBi.
 //
 // The numbers are those of Hugging Face transformers (modeling_rope_utils): inverse frequencies in
 // f32, the angle rounded to f32 before its cosine is taken, because weights were trained with them.
@@ -35,6 +35,10 @@ typedef struct wf_rope {
 
 // inv_freq[i], i < rotary_dim / 2.
 void wf_rotary_inv_freq(const wf_rope *rope, int32_t rotary_dim, float *inv_freq);
+
+// The slopes of ALiBi (arXiv 2108.12409), of n_heads >= 1 heads: 2^(-8 i / n) where n is a power of
+// two, else those of the next lower one and every other one of the next higher.
+void wf_alibi_slopes(int32_t n_heads, float *slopes);
 
 // cos and sin, [n_positions][rotary_dim / 2] each, of positions first .. first + n_positions - 1.
 wf_status wf_rotary_tables(const wf_rope *rope, int32_t rotary_dim, int32_t first,

@@ -2,6 +2,7 @@
 #include "kernels/op_check.h"
 
 #include <inttypes.h>
+#include <math.h>
 
 static wf_status check_matrix(const char *op, const char *name, const wf_matrix *m)
 {
@@ -210,6 +211,9 @@ wf_status wf_check_attention(const wf_attention_args *a, wf_dtype act)
     WF_TRY(check_typed("attention", "out", &a->out, act));
     if (a->qkv.n_cols < n_cols)
         return wf_fail(WF_INTERNAL, "attention: qkv has too few columns for %d heads", a->n_heads);
+    if (a->window < 0 || !(a->softcap >= 0.0f) || isinf(a->softcap))
+        return wf_fail(WF_INTERNAL, "attention: window %d, softcap %g", a->window,
+                       (double)a->softcap);
     WF_TRY(check_shape("attention", "qkv", &a->qkv, a->batch->n_tokens, a->qkv.n_cols));
     return check_shape("attention", "out", &a->out, a->batch->n_tokens, n_cols);
 }

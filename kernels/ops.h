@@ -100,16 +100,30 @@ typedef struct wf_rope_args {
     float norm_eps;
 } wf_rope_args;
 
-// Causal attention of packed rows over their pages: out[t,h] = softmax(scale q K^T) V over
-// positions 0..token_pos[t]. Query head h reads KV head h / (n_heads / n_kv_heads).
+// Causal attention of packed rows over their pages: out[t,h] = sum over p of w[p] V[p], where
+//   x[p] = scale q . K[p]; with a softcap c, c tanh(x / c); with slopes, + slopes[h] (p - pos)
+//   w[p] = exp(x[p]) / (sum over p of exp(x[p]) + exp(sinks[h]))
+// over positions 0..pos, pos = token_pos[t]; with a window the last `window` of them. Pages wholly
+// before the window of a sequence's first token may hold anything finite. Query head h reads KV
+// head h / (n_heads / n_kv_heads).
 typedef struct wf_attention_args {
     const wf_batch *batch;
     wf_matrix qkv; // rotated q in the first n_heads * head_dim columns
     int32_t n_heads;
     float scale;
     wf_kv kv;
-    wf_matrix out; // [T, n_heads * head_dim] act
+    wf_matrix out;       // [T, n_heads * head_dim] act
+    int32_t window;      // positions that a token sees, its own included; 0: all
+    float softcap;       // 0: none
+    const float *sinks;  // [n_heads] logits that take weight and have no value; NULL: none
+    const float *slopes; // [n_heads] ALiBi, arXiv 2108.12409; NULL: none
 } wf_attention_args;
+
+// Whether anything but the plain softmax is asked for.
+static inline bool wf_attention_varies(const wf_attention_args *a)
+{
+    return a->window > 0 || a->softcap > 0.0f || a->sinks != NULL || a->slopes != NULL;
+}
 
 // y = silu(gate) * up (x = [gate | up], [M, 2F]) or y = gelu(x) (x = [M, F]), in the tanh form or,
 // `exact`, x Phi(x).

@@ -61,13 +61,19 @@ wf_op_cost wf_cost_rope_kv_append(const wf_rope_args *a)
     return (wf_op_cost){.rows = a->qkv.n_rows, .bytes = (double)a->qkv.n_rows * row};
 }
 
-// K and V of every sequence once, q and out; two products of head_dim per pair and head.
+// K and V of every sequence once, q and out; two products of head_dim per pair and head. With a
+// window no more than each sequence and each token can see.
 wf_op_cost wf_cost_attention(const wf_attention_args *a)
 {
     double kv_row = 2.0 * a->kv.n_kv_heads * a->kv.head_dim * (double)wf_dtype_bytes(a->kv.dtype);
+    double n_kv = (double)a->batch->n_kv, n_pairs = (double)a->batch->n_pairs;
+    if (a->window > 0) {
+        n_pairs = fmin(n_pairs, (double)a->batch->n_tokens * a->window);
+        n_kv = fmin(n_kv, (double)a->batch->n_seqs * (a->window - 1) + a->batch->n_tokens);
+    }
     return (wf_op_cost){.rows = a->out.n_rows,
-                        .bytes = 2.0 * bytes_of(&a->out) + (double)a->batch->n_kv * kv_row,
-                        .flops = 4.0 * (double)a->batch->n_pairs * a->n_heads * a->kv.head_dim};
+                        .bytes = 2.0 * bytes_of(&a->out) + n_kv * kv_row,
+                        .flops = 4.0 * n_pairs * a->n_heads * a->kv.head_dim};
 }
 
 static wf_op_cost activation_cost(const wf_activation_args *a)

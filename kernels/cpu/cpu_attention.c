@@ -1,5 +1,6 @@
 // Attention: cuts the batch into tasks of up to 96 rows of one sequence and KV head, which threads
 // take one by one (isa_attention.c computes).
+#include <math.h>
 #include <omp.h>
 #include <stdlib.h>
 
@@ -63,13 +64,14 @@ static void run_task(const wf_cpu *cpu, const wf_attention_args *a, int32_t task
 }
 
 // About how long one thread needs: scores at 40 flops per nanosecond, a prompt sees half its
-// length.
+// length, and nothing beyond its window.
 static double work_ns(const wf_attention_args *a)
 {
     double pairs = 0.0;
     for (int32_t i = 0; i < a->batch->n_seqs; i++) {
         int32_t n_new = a->batch->cu_seqlens[i + 1] - a->batch->cu_seqlens[i];
-        pairs += (double)n_new * ((double)a->batch->seq_past[i] + 0.5 * (double)n_new);
+        double seen = (double)a->batch->seq_past[i] + 0.5 * (double)n_new;
+        pairs += (double)n_new * (a->window > 0 ? fmin(seen, (double)a->window) : seen);
     }
     return pairs * (double)a->n_heads * (double)a->kv.head_dim / 10.0;
 }

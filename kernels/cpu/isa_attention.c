@@ -13,7 +13,8 @@
 //
 // with log2(e) in the scale. Positions beyond a row's own weigh nothing, so a row's bits depend on
 // its query and its context alone: not on its chunk, its neighbours, the page size or the thread.
-// (A sum can only differ in the sign of a zero; the end adds +0 to be rid of that.)
+// (A sum can only differ in the sign of a zero; the end adds +0 to be rid of that.) The same goes
+// for positions before a row's window: the task begins at the tile where its first row's does.
 // Source: Milakov, Gimelshein, arXiv 1805.02867; Dao et al., arXiv 2205.14135.
 // Work: 4 head_dim flops per score. Tolerance against ref: 2e-6 relative to max |v|.
 #include "kernels/cpu/isa.h"
@@ -32,9 +33,13 @@ typedef struct work {
     float v[TILE * MAX_DIM];      // [position][dim_pad]
     float p[WF_TILE_ROWS * TILE]; // [row of the row tile][position]
     float max[MAX_ROWS], sum[MAX_ROWS];
-    int32_t pos[MAX_ROWS]; // of each row's query
-    int64_t key[TILE];     // element offset of each position's K
-    int64_t next[TILE];    // the same in the next tile, which is fetched ahead
+    int32_t pos[MAX_ROWS];   // of each row's query
+    int32_t first[MAX_ROWS]; // position that it sees
+    float slope[MAX_ROWS];   // added to a score for each position that it is further on
+    float cap;               // of scores; 0: none
+    bool bent;               // by cap or slopes
+    int64_t key[TILE];       // element offset of each position's K
+    int64_t next[TILE];      // the same in the next tile, which is fetched ahead
 } work;
 
 _Static_assert(sizeof(work) <= WF_CPU_SCRATCH_BYTES, "an attention task fits the scratch");
@@ -62,9 +67,13 @@ static void load_queries(const wf_attention_part *part, work *w)
         for (int d = 0; d < dim; d++)
             packed[d * tile_rows] = q[d] * scale;
         w->pos[i] = a->batch->seq_past[part->i_seq] + token;
-        w->max[i] = -INFINITY;
+        w->first[i] = a->window > 0 && w->pos[i] >= a->window ? w->pos[i] - a->window + 1 : 0;
+        w->slope[i] = a->slopes ? a->slopes[head] * WF_LOG2E : 0.0f;
+        w->max[i] = -1e30f; // finite, so that a difference of two is never NaN
         w->sum[i] = 0.0f;
     }
+    w->cap = a->softcap * WF_LOG2E;
+    w->bent = a->softcap > 0.0f || a->slopes != NULL;
     memset(w->o, 0, (size_t)(n_rows * dim_pad(kv)) * sizeof *w->o);
 }
 
@@ -234,11 +243,36 @@ WF_INLINE void outputs_direct(const wf_kv *kv, wf_dtype dtype, work *w, int n_k,
     }
 }
 
+// Scores in w->p bent as the layer wants them.
+static void bend(work *w, int i_row, int32_t begin, int n_rows)
+{
+    static const float lanes[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    v16 cap = v16_set1(w->cap), share = v16_set1(w->cap > 0.0f ? 1.0f / w->cap : 0.0f);
+    for (int r = 0; r < n_rows; r++)
+        for (int j = 0; j < TILE; j += 16) {
+            v16 s = v16_load(w->p + r * TILE + j);
+            v16 on = v16_add(v16_load(lanes), v16_set1((float)(begin + j - w->pos[i_row + r])));
+            if (w->cap > 0.0f) s = v16_mul(cap, v16_tanh(v16_mul(s, share)));
+            s = v16_fma(on, v16_set1(w->slope[i_row + r]), s);
+            v16_store(w->p + r * TILE + j, s);
+        }
+}
+
+// Positions before a row's window are not seen.
+static void hide(work *w, int i_row, int32_t begin, int n_rows)
+{
+    for (int r = 0; r < n_rows; r++)
+        for (int i = 0; i < MIN(w->first[i_row + r] - begin, TILE); i++)
+            w->p[r * TILE + i] = -INFINITY;
+}
+
 // Scores in w->p become weights 2^(s - max); each row's maximum and sum move on. `rescale` gets
 // what the rows' sums so far are worth. A row sees the positions up to its own.
 WF_INLINE void soften(work *w, int i_row, int32_t begin, float rescale[16], const int n_rows)
 {
     float before[16] = {0}, max[16] = {0};
+    if (w->bent) bend(w, i_row, begin, n_rows);
+    if (w->first[i_row + n_rows - 1] > begin) hide(w, i_row, begin, n_rows);
     for (int r = 0; r < n_rows; r++) {
         float *p = w->p + r * TILE;
         int n_valid = w->pos[i_row + r] - begin + 1;
@@ -275,7 +309,7 @@ WF_INLINE void row_tile(work *w, int i_row, int dim, int pad, int32_t begin, con
                         const int n_vecs)
 {
     int n_k = MIN(w->pos[i_row + n_rows - 1] - begin + 1, TILE); // the last row sees most
-    if (n_k <= 0) return;
+    if (n_k <= 0 || w->first[i_row] - begin >= TILE) return;
     for (int at = 0; at < n_k; at += 16 * n_vecs)
         scores(w, i_row, dim, at, n_rows, n_vecs);
     float rescale[16];
@@ -325,8 +359,10 @@ static void store_outputs(const wf_attention_part *part, const work *w)
         int token = row / group, head = part->kv_head * group + row % group;
         float *out = (float *)a->out.data + (int64_t)head * dim +
                      (a->batch->cu_seqlens[part->i_seq] + token) * a->out.stride;
+        float sum = w->sum[i];
+        if (a->sinks) sum += exp2f(a->sinks[head] * WF_LOG2E - w->max[i]);
         for (int d = 0; d < dim; d++)
-            out[d] = w->o[i * pad + d] / w->sum[i] + 0.0f;
+            out[d] = w->o[i * pad + d] / sum + 0.0f;
     }
 }
 
@@ -351,11 +387,11 @@ WF_INLINE void run(const wf_attention_part *part, wf_dtype dtype)
     work *w = (work *)(void *)part->scratch;
     int n_rows = part->end_row - part->i_row, dim = kv->head_dim;
     load_queries(part, w);
-    int32_t end = w->pos[n_rows - 1] + 1;
+    int32_t end = w->pos[n_rows - 1] + 1, start = w->first[0] / TILE * TILE;
     bool direct = n_rows <= 4 && dim % 32 == 0;
     memset(w->next, 0, sizeof w->next); // what lies beyond the context is fetched, too
-    find_keys(part, w->next, 0, MIN(end, TILE));
-    for (int32_t begin = 0; begin < end; begin += TILE) {
+    find_keys(part, w->next, start, MIN(end - start, TILE));
+    for (int32_t begin = start; begin < end; begin += TILE) {
         int n = MIN(end - begin, TILE);
         memcpy(w->key, w->next, sizeof w->key);
         if (begin + n < end) find_keys(part, w->next, begin + n, MIN(end - begin - n, TILE));

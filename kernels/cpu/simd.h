@@ -65,6 +65,21 @@ WF_INLINE v16 v16_sigmoid(v16 x)
     return v16_div(v16_set1(1.0f), v16_add(v16_set1(1.0f), e));
 }
 
+// Near 0 the odd series, good to 6e-8; else from e^-2|x|.
+WF_INLINE v16 v16_tanh(v16 x)
+{
+    v16 size = v16_max(x, v16_sub(v16_zero(), x)), square = v16_mul(x, x), one = v16_set1(1.0f);
+    v16 p = v16_set1(62.0f / 2835.0f);
+    p = v16_fma(p, square, v16_set1(-17.0f / 315.0f));
+    p = v16_fma(p, square, v16_set1(2.0f / 15.0f));
+    p = v16_fma(p, square, v16_set1(-1.0f / 3.0f));
+    v16 small = v16_fma(v16_mul(p, square), x, x);
+    v16 e = v16_exp2_below_128(v16_mul(size, v16_set1(-2.0f * WF_LOG2E)));
+    v16 large = v16_div(v16_sub(one, e), v16_add(one, e));
+    large = v16_select_ge(x, v16_zero(), large, v16_sub(v16_zero(), large));
+    return v16_select_ge(v16_set1(0.25f), size, small, large);
+}
+
 // The normal's upper tail at |x|, erfc(|x| / sqrt(2)) / 2: with z = |x| / sqrt(2) and
 // t = 1 / (1 + 0.4 z), it is t / 2 * 2^(p(t) - z^2 log2 e). p is a minimax fit on 0 <= z <= 10,
 // good to 1.3e-7; beyond, the tail is 0. NaN stays NaN.

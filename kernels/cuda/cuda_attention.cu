@@ -8,33 +8,48 @@
 #define GENERAL_WARPS  8
 #define GENERAL_PIECES 8 // head_dim <= 256 = 32 lanes * 8
 
+struct general_args {
+    wf_batch b;
+    wf_attention_args in; // its batch is `b`
+};
+
+// A score as it enters the softmax (ops.h); `back`: positions behind the query's.
+__device__ __forceinline__ float bend(const wf_attention_args &in, float score, int head, int back)
+{
+    if (in.softcap > 0.0f) score = in.softcap * tanhf(score / in.softcap);
+    return in.slopes ? score - in.slopes[head] * (float)back : score;
+}
+
 // Each warp takes every 8th position and keeps its own running maximum, sum and output; lanes split
 // head_dim. Then the warps are combined, in order. f32 throughout, so that it can serve as a check.
 static __global__ void __launch_bounds__(GENERAL_WARPS * 32)
-    general_kernel(wf_batch b, wf_matrix qkv, int32_t group, float scale, wf_kv kv, wf_matrix out,
-                   int32_t first_token)
+    general_kernel(const __grid_constant__ general_args a)
 {
     __shared__ float maxima[GENERAL_WARPS], sums[GENERAL_WARPS], parts[GENERAL_WARPS][256];
     wait_for_previous();
-    int64_t t = first_token + blockIdx.x;
-    int head = (int)blockIdx.y, kv_head = head / group, dim = kv.head_dim;
+    const wf_batch &b = a.b;
+    const wf_kv &kv = a.in.kv;
+    const wf_matrix &qkv = a.in.qkv, &out = a.in.out;
+    int64_t t = blockIdx.x;
+    int head = (int)blockIdx.y, kv_head = head / (a.in.n_heads / kv.n_kv_heads), dim = kv.head_dim;
     int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
-    int pos = b.token_pos[t];
+    int pos = b.token_pos[t], window = a.in.window;
+    int first = window > 0 && pos >= window ? pos - window + 1 : 0;
     const int32_t *pages = b.page_table + (int64_t)b.seq_row[b.token_seq[t]] * b.page_stride;
     float q[GENERAL_PIECES], o[GENERAL_PIECES] = {}, max = -INFINITY, sum = 0.0f;
     for (int i = 0; i < GENERAL_PIECES; i++) {
         int d = i * 32 + lane;
-        q[i] = d < dim
-                   ? load_any(qkv.data, qkv.dtype, t * qkv.stride + (int64_t)head * dim + d) * scale
-                   : 0.0f;
+        q[i] = d < dim ? load_any(qkv.data, qkv.dtype, t * qkv.stride + (int64_t)head * dim + d) *
+                             a.in.scale
+                       : 0.0f;
     }
-    for (int p = warp; p <= pos; p += GENERAL_WARPS) {
+    for (int p = first + warp; p <= pos; p += GENERAL_WARPS) {
         int64_t at = pages[p / kv.page_tokens] * kv.page_stride + kv_head * kv.head_stride +
                      (int64_t)(p % kv.page_tokens) * dim;
         float dot = 0.0f;
         for (int i = 0; i < GENERAL_PIECES; i++)
             if (i * 32 + lane < dim) dot += q[i] * load_any(kv.base, kv.dtype, at + i * 32 + lane);
-        dot = warp_sum(dot);
+        dot = bend(a.in, warp_sum(dot), head, pos - p);
         float raised = fmaxf(max, dot), keep = expf(max - raised), weight = expf(dot - raised);
         max = raised;
         sum = sum * keep + weight;
@@ -52,6 +67,7 @@ static __global__ void __launch_bounds__(GENERAL_WARPS * 32)
         top = fmaxf(top, maxima[w]);
     for (int w = 0; w < GENERAL_WARPS; w++)
         total += sums[w] * expf(maxima[w] - top);
+    if (a.in.sinks) total += expf(a.in.sinks[head] - top);
     for (int d = (int)threadIdx.x; d < dim; d += GENERAL_WARPS * 32) {
         float x = 0.0f;
         for (int w = 0; w < GENERAL_WARPS; w++)
@@ -75,12 +91,11 @@ wf_status wf_cuda_attention(wf_backend *be, wf_stream *s, const wf_attention_arg
     wf_stream *st = stream_of(be, s);
     WF_TRY(wf_check_attention(a, cu->numerics.act));
     if (a->batch->n_tokens == 0) return WF_OK;
-    if (fast(cu, &a->kv)) {
+    if (fast(cu, &a->kv) && !wf_attention_varies(a)) {
         if (a->batch->n_decode > 0) WF_TRY(wf_attention_decode(cu, st, a));
         return a->batch->n_seqs > a->batch->n_decode ? wf_attention_prefill(cu, st, a) : WF_OK;
     }
     return wf_cuda_launch(cu, st, "attention", general_kernel,
                           dim3((unsigned)a->batch->n_tokens, (unsigned)a->n_heads),
-                          dim3(GENERAL_WARPS * 32), 0, *a->batch, a->qkv,
-                          a->n_heads / a->kv.n_kv_heads, a->scale, a->kv, a->out, 0);
+                          dim3(GENERAL_WARPS * 32), 0, general_args{*a->batch, *a});
 }

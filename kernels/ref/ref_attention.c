@@ -1,6 +1,7 @@
 // rope_kv_append: q and k normed where asked, rotated by their position; k and v appended to the
 // pages.
-// attention: out[t][h] = softmax(scale q K^T) V over positions 0..token_pos[t], in two passes.
+// attention: out[t][h] = softmax(scale q K^T) V over the positions that a token sees, in two
+// passes, with what ops.h says may be done to the scores and their sum.
 #include <math.h>
 #include <stdlib.h>
 
@@ -74,22 +75,39 @@ wf_status wf_ref_rope_kv_append(wf_backend *be, wf_stream *s, const wf_rope_args
     return WF_OK;
 }
 
-// weights[p] = exp(score - max) for p <= pos; returns their sum.
+// First position that packed token t sees.
+static int32_t first_seen(const wf_attention_args *a, int32_t t)
+{
+    int32_t pos = a->batch->token_pos[t];
+    return a->window > 0 && pos >= a->window ? pos - a->window + 1 : 0;
+}
+
+// A score as it enters the softmax; `back`: how far its position lies behind the query's.
+static double bend(const wf_attention_args *a, double score, int32_t head, int32_t back)
+{
+    double cap = (double)a->softcap;
+    if (cap > 0.0) score = cap * tanh(score / cap);
+    return a->slopes ? score - (double)a->slopes[head] * back : score;
+}
+
+// weights[p] = exp(score - max) of the positions that are seen; returns their sum, and the sink's.
 static double softmax_weights(const wf_attention_args *a, int32_t t, int32_t head, double *weights)
 {
     const wf_kv *kv = &a->kv;
     int32_t kv_head = head / (a->n_heads / kv->n_kv_heads), pos = a->batch->token_pos[t];
+    int32_t first = first_seen(a, t);
     const float *q = (const float *)a->qkv.data + t * a->qkv.stride + (int64_t)head * kv->head_dim;
-    double max = -INFINITY, sum = 0.0;
-    for (int32_t p = 0; p <= pos; p++) {
+    double max = a->sinks ? (double)a->sinks[head] : -INFINITY, sum;
+    for (int32_t p = first; p <= pos; p++) {
         int64_t at = kv_offset(a->batch, kv, t, p, kv_head);
         double dot = 0.0;
         for (int32_t d = 0; d < kv->head_dim; d++)
             dot += (double)q[d] * (double)wf_load_f32(kv->base, kv->dtype, at + d);
-        weights[p] = dot * (double)a->scale;
+        weights[p] = bend(a, dot * (double)a->scale, head, pos - p);
         max = fmax(max, weights[p]);
     }
-    for (int32_t p = 0; p <= pos; p++) {
+    sum = a->sinks ? exp((double)a->sinks[head] - max) : 0.0;
+    for (int32_t p = first; p <= pos; p++) {
         weights[p] = exp(weights[p] - max);
         sum += weights[p];
     }
@@ -111,7 +129,7 @@ wf_status wf_ref_attention(wf_backend *be, wf_stream *s, const wf_attention_args
             float *out = (float *)a->out.data + t * a->out.stride + (int64_t)h * kv->head_dim;
             for (int32_t d = 0; d < kv->head_dim; d++) {
                 double total = 0.0;
-                for (int32_t p = 0; p <= a->batch->token_pos[t]; p++) {
+                for (int32_t p = first_seen(a, t); p <= a->batch->token_pos[t]; p++) {
                     int64_t at = kv_offset(a->batch, kv, t, p, kv_head) + kv->kv_stride;
                     total += weights[p] * (double)wf_load_f32(kv->base, kv->dtype, at + d);
                 }

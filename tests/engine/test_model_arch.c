@@ -52,7 +52,7 @@ static void llama_with_defaults(void **state)
     assert_int_equal(a.layer[0].ffn, 96);
     assert_int_equal(a.max_context, 512);
     assert_true(a.norm_eps == 1e-6f && a.rope.theta == 10000.0);
-    assert_true(fabsf(a.attn_scale - 0.35355339f) < 1e-7f);
+    assert_true(fabsf(a.layer[0].scale - 0.35355339f) < 1e-7f);
     assert_int_equal(a.rope.type, WF_ROPE_DEFAULT);
     assert_false(a.tied || a.bias_qkv || a.bias_o || a.bias_mlp || a.bias_head);
     assert_true(a.gated);
@@ -155,7 +155,9 @@ static void other_families(void **state)
     assert_ok(read_arch("{\"model_type\":\"mistral\",\"num_key_value_heads\":8," SIZES
                         ",\"sliding_window\":100}",
                         NULL, &a));
-    assert_int_equal(a.max_context, 100);
+    assert_int_equal(a.max_context, 512);
+    assert_int_equal(a.layer[0].window, 100);
+    assert_int_equal(a.layer[a.n_layers - 1].window, 100);
     assert_ok(read_arch("{\"model_type\":\"mistral\",\"num_key_value_heads\":8," SIZES
                         ",\"sliding_window\":null}",
                         NULL, &a));
@@ -270,6 +272,13 @@ static void same_facts(const wf_arch *a, wf_json_ref facts)
     assert_int_equal(a->layer[0].n_kv_heads, number_of(facts, "n_kv_heads"));
     assert_int_equal(a->head_dim, number_of(facts, "head_dim"));
     assert_int_equal(a->max_context, number_of(facts, "context"));
+    wf_json_ref windows = wf_json_find(facts, "windows");
+    assert_int_equal(wf_json_count(windows), a->n_layers);
+    for (int32_t i = 0; i < a->n_layers; i++) {
+        int64_t window;
+        assert_ok(wf_json_read_i64(wf_json_at(windows, (size_t)i), 0, INT32_MAX, &window));
+        assert_int_equal(a->layer[i].window, window);
+    }
     assert_ok(wf_json_get_f64(facts, "norm_eps", 0, 1, &eps));
     assert_true(a->norm_eps == (float)eps);
     same_frequencies(a, wf_json_find(facts, "inv_freq"));

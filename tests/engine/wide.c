@@ -96,6 +96,7 @@ static void write_folder(const char *folder, wf_arch *arch)
     assert_ok(wf_hf_folder_open(WEFT_SOURCE_DIR "/tests/golden/" WIDE_GOLDEN, true, &from));
     assert_ok(wf_arch_read(from, false, arch));
     arch->layer[1] = wide_layer;
+    arch->layer[1].scale = arch->layer[0].scale;
     size_t n = wf_hf_folder_count(from);
     assert_true(n <= MOST_TENSORS);
     for (size_t i = 0; i < n; i++)

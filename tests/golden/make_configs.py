@@ -244,7 +244,7 @@ def facts_of(folder):
     model = AutoModelForCausalLM.from_pretrained(folder)
     config, eos = model.config, model.generation_config.eos_token_id
     heads = config.num_attention_heads
-    widths = [w for w in windows_of(model) if w]
+    context = config.max_position_embeddings
     return {
         "n_heads": heads,
         "n_kv_heads": getattr(config, "num_key_value_heads", heads),
@@ -252,7 +252,8 @@ def facts_of(folder):
         "norm_eps": next(getattr(config, k) for k in
                          ("rms_norm_eps", "layer_norm_eps", "layer_norm_epsilon")
                          if hasattr(config, k)),
-        "context": min([config.max_position_embeddings] + widths),
+        "context": context,
+        "windows": [w if w and w < context else 0 for w in windows_of(model)],
         "inv_freq": rotary_of(model),
         "eos": [] if eos is None else eos if isinstance(eos, list) else [eos],
     }

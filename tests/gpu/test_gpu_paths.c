@@ -146,7 +146,12 @@ static op_tensor attention(wf_backend *be, wf_dtype act, const attention_case *c
                          .cos = cos_table,
                          .sin = sin_table,
                          .kv = kv};
-    wf_attention_args a = {b, qkv.view, c->n_heads, 2.0f / sqrtf((float)c->head_dim), kv, out.view};
+    wf_attention_args a = {.batch = b,
+                           .qkv = qkv.view,
+                           .n_heads = c->n_heads,
+                           .scale = 2.0f / sqrtf((float)c->head_dim),
+                           .kv = kv,
+                           .out = out.view};
     op_ok(be->ops->rope_kv_append(be, NULL, &rope));
     op_ok(be->ops->attention(be, NULL, &a));
     return out;
@@ -224,7 +229,8 @@ static void chunks_do_not_matter(void **state)
     wf_kv kv = op_kv(op.be, op.act, 64, KV_HEADS, DIM, (op_seq[]){{LENGTH, 1}, {300, 1}}, 2, 1);
     op_tensor q = op_matrix(op.be, op.act, b->n_tokens, Q + 2 * KV_HEADS * DIM, 0, 71);
     op_tensor out = op_matrix(op.be, op.act, b->n_tokens, Q, 0, 0);
-    wf_attention_args a = {b, q.view, HEADS, 0.3f, kv, out.view};
+    wf_attention_args a = {
+        .batch = b, .qkv = q.view, .n_heads = HEADS, .scale = 0.3f, .kv = kv, .out = out.view};
     op_ok(op.be->ops->attention(op.be, NULL, &a));
     const float *want = op_read(&out);
     size_t size = wf_dtype_bytes(op.act);

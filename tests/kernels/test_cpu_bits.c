@@ -93,12 +93,15 @@ static const feeding feedings[] = {
 typedef struct attention_kind {
     int32_t n_heads, n_kv_heads, head_dim;
     wf_dtype dtype;
+    int32_t window;
+    bool bent; // a cap, sinks and slopes
 } attention_kind;
 
 // Decode rows of 1, 2, 3, 4 and 5 heads to a KV head, head sizes of whole vectors and not.
 static const attention_kind kinds[] = {
-    {6, 2, 32, WF_BF16}, {8, 2, 32, WF_BF16}, {4, 4, 64, WF_F16},
-    {4, 2, 96, WF_F32},  {6, 2, 72, WF_F32},  {5, 1, 24, WF_F16},
+    {6, 2, 32, WF_BF16, 0, false}, {8, 2, 32, WF_BF16, 0, false},  {4, 4, 64, WF_F16, 0, false},
+    {4, 2, 96, WF_F32, 0, false},  {6, 2, 72, WF_F32, 0, false},   {5, 1, 24, WF_F16, 0, false},
+    {8, 2, 32, WF_BF16, 70, true}, {4, 4, 64, WF_F16, 128, false}, {5, 1, 24, WF_F16, 9, true},
 };
 
 // One step: tokens [past, past + n_new) of the prompt as sequence `n_beside`, after that many
@@ -124,7 +127,18 @@ static void attend(const feeding *f, const attention_kind *kind, int32_t past, i
             ((float *)q.view.data)[(f->n_beside + i) * n_cols + j] =
                 5.0f * op_random(9, (past + i) * n_cols + j, WF_F32);
     op_tensor o = op_matrix(op.be, WF_F32, b->n_tokens, n_cols, 0, 0);
-    wf_attention_args a = {b, q.view, kind->n_heads, 0.2f, kv, o.view};
+    wf_attention_args a = {.batch = b,
+                           .qkv = q.view,
+                           .n_heads = kind->n_heads,
+                           .scale = 0.2f,
+                           .kv = kv,
+                           .out = o.view,
+                           .window = kind->window};
+    if (kind->bent) {
+        a.softcap = 3.0f;
+        a.sinks = op_vector(op.be, kind->n_heads, 76, 0.5f);
+        a.slopes = op_vector(op.be, kind->n_heads, 77, 1.0f);
+    }
     op_ok(op.be->ops->attention(op.be, NULL, &a));
     memcpy(out + past * n_cols, op_read(&o) + f->n_beside * n_cols,
            (size_t)(n_new * n_cols) * sizeof *out);

@@ -103,6 +103,10 @@ static void attention_costs_what_its_contexts_hold(void **state)
     wf_op_cost c = wf_cost_attention(&a);
     expect_near(c.flops, 4.0 * 123 * 8 * 8);
     expect_near(c.bytes, 2.0 * sizeof out + 112.0 * 2 * 2 * 8 * 2);
+    a.window = 20; // of 2 sequences and 3 tokens
+    c = wf_cost_attention(&a);
+    expect_near(c.flops, 4.0 * 3 * 20 * 8 * 8);
+    expect_near(c.bytes, 2.0 * sizeof out + (2.0 * 19 + 3) * 2 * 2 * 8 * 2);
 }
 
 int main(void)

@@ -42,8 +42,24 @@ typedef struct rope_way {
 static const rope_way ways[] = {{false, false}, {true, false}, {false, true}, {true, true}};
 #define N_WAYS (sizeof ways / sizeof *ways)
 
+// Ways of attention: windows within a tile, of whole tiles and beyond every context.
+typedef struct bent_way {
+    int32_t window;
+    float softcap;
+    bool sinks, slopes;
+} bent_way;
+static const bent_way plain;
+static const bent_way bent_ways[] = {
+    {1, 0.0f, false, false},    {17, 0.0f, false, false}, {64, 0.0f, true, false},
+    {65, 1.5f, false, false},   {0, 0.7f, false, false},  {0, 0.0f, true, false},
+    {0, 0.0f, false, true},     {40, 50.0f, true, true},  {128, 0.0f, false, true},
+    {1000, 0.0f, false, false},
+};
+#define N_BENT_WAYS (sizeof bent_ways / sizeof *bent_ways)
+
 // Both operations, as a step does them.
-static ran run_case(wf_backend *be, wf_dtype act, const attention_case *c, rope_way way)
+static ran run_case(wf_backend *be, wf_dtype act, const attention_case *c, rope_way way,
+                    bent_way bent)
 {
     bool interleaved = way.interleaved;
     int32_t rotary_dim = interleaved ? c->head_dim / 2 / 2 * 2 : c->head_dim;
@@ -75,6 +91,10 @@ static ran run_case(wf_backend *be, wf_dtype act, const attention_case *c, rope_
         .scale = 3.0f / sqrtf((float)c->head_dim),
         .kv = r.view,
         .out = r.out.view,
+        .window = bent.window,
+        .softcap = bent.softcap,
+        .sinks = bent.sinks ? op_vector(be, c->n_heads, 76, 2.0f) : NULL,
+        .slopes = bent.slopes ? op_vector(be, c->n_heads, 77, 1.0f) : NULL,
     };
     op_ok(be->ops->attention(be, NULL, &attention));
     r.kv = malloc(op_kv_bytes(&r.view));
@@ -106,25 +126,33 @@ static void expect_close_kv(const ran *got, const ran *want)
     }
 }
 
+static void expect_case(const attention_case *c, rope_way way, bent_way bent)
+{
+    ran want = run_case(op.ref, WF_F32, c, way, bent), got = run_case(op.be, op.act, c, way, bent);
+    op_expect_close(&got.qkv, &want.qkv, 5e-7, 1e-6);
+    expect_close_kv(&got, &want);
+    // Where K and V are rounded, the two caches may differ by a step in places.
+    // Rounded activations round q as well, and the weights before V.
+    static const double steps[WF_N_DTYPES] = {[WF_F32] = 0, [WF_BF16] = 4e-3, [WF_F16] = 5e-4};
+    double step = fmax(steps[c->dtype], 1.5 * steps[op.act]);
+    op_expect_close(&got.out, &want.out, 3e-6 + step, 1e-5);
+    free(want.kv);
+    free(got.kv);
+    op_release();
+}
+
 static void agrees_with_ref(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < N_WAYS * N_CASES; i++) {
-        const attention_case *c = &cases[i / N_WAYS];
-        rope_way way = ways[i % N_WAYS];
-        ran want = run_case(op.ref, WF_F32, c, way);
-        ran got = run_case(op.be, op.act, c, way);
-        op_expect_close(&got.qkv, &want.qkv, 5e-7, 1e-6);
-        expect_close_kv(&got, &want);
-        // Where K and V are rounded, the two caches may differ by a step in places.
-        // Rounded activations round q as well, and the weights before V.
-        static const double steps[WF_N_DTYPES] = {[WF_F32] = 0, [WF_BF16] = 4e-3, [WF_F16] = 5e-4};
-        double step = fmax(steps[c->dtype], 1.5 * steps[op.act]);
-        op_expect_close(&got.out, &want.out, 3e-6 + step, 1e-5);
-        free(want.kv);
-        free(got.kv);
-        op_release();
-    }
+    for (size_t i = 0; i < N_WAYS * N_CASES; i++)
+        expect_case(&cases[i / N_WAYS], ways[i % N_WAYS], plain);
+}
+
+static void bent_agrees_with_ref(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < N_BENT_WAYS * N_CASES; i += 3) // every way meets every third case
+        expect_case(&cases[i / N_BENT_WAYS], ways[0], bent_ways[i % N_BENT_WAYS]);
 }
 
 // One query over equal keys is the mean of the values; over one key far above the rest, that value.
@@ -159,7 +187,8 @@ static void knows_the_answer(void **state)
             wf_store_f32(one, op.act, d, 1.0f);
         op_ok(op.be->ops->upload(op.be, NULL, qkv.view.data, one, DIM * wf_dtype_bytes(op.act)));
         op_tensor out = op_matrix(op.be, op.act, 1, DIM, 0, 0);
-        wf_attention_args a = {b, qkv.view, 1, 1.0f, kv, out.view};
+        wf_attention_args a = {
+            .batch = b, .qkv = qkv.view, .n_heads = 1, .scale = 1.0f, .kv = kv, .out = out.view};
         op_ok(op.be->ops->attention(op.be, NULL, &a));
         const float *got = op_read(&out);
         for (int d = 0; d < DIM; d++)
@@ -177,7 +206,13 @@ static void wrong_shapes(void **state)
     wf_kv kv = op_kv(op.be, WF_F32, 64, 2, 8, &seq, 1, 1);
     op_tensor qkv = op_matrix(op.be, op.act, 2, 64, 0, 5),
               out = op_matrix(op.be, op.act, 2, 32, 0, 0);
-    wf_attention_args good = {b, qkv.view, 4, 1.0f, kv, out.view}, bad = good;
+    wf_attention_args good = {.batch = b,
+                              .qkv = qkv.view,
+                              .n_heads = 4,
+                              .scale = 1.0f,
+                              .kv = kv,
+                              .out = out.view},
+                      bad = good;
     op_ok(op.be->ops->attention(op.be, NULL, &good));
     bad.n_heads = 3; // not a multiple of the KV heads
     assert_int_equal(op.be->ops->attention(op.be, NULL, &bad), WF_INTERNAL);
@@ -187,12 +222,19 @@ static void wrong_shapes(void **state)
     bad = good;
     bad.out.n_cols = 31;
     assert_int_equal(op.be->ops->attention(op.be, NULL, &bad), WF_INTERNAL);
+    bad = good;
+    bad.window = -1;
+    assert_int_equal(op.be->ops->attention(op.be, NULL, &bad), WF_INTERNAL);
+    bad = good;
+    bad.softcap = INFINITY;
+    assert_int_equal(op.be->ops->attention(op.be, NULL, &bad), WF_INTERNAL);
 }
 
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(agrees_with_ref),
+        cmocka_unit_test(bent_agrees_with_ref),
         cmocka_unit_test(knows_the_answer),
         cmocka_unit_test(wrong_shapes),
     };
