@@ -238,6 +238,16 @@ void wf_batcher_let_go(wf_batcher *b, wf_batcher_over_fn over, void *context)
     }
 }
 
+void wf_batcher_show(wf_batcher *b, int32_t most, wf_batcher_show_fn show, void *context)
+{
+    for (int32_t r = 0; r < b->n_rows && most > 0; r++) {
+        const wf_seat *s = wf_batcher_seat_of(b, r);
+        if (!s || s->state != WF_SEAT_ACTIVE) continue;
+        show(context, s->request.tag, s->request.n_prompt, s->n_past);
+        most--;
+    }
+}
+
 // ---- queries ------------------------------------------------------------------------------------
 
 wf_kvpool *wf_batcher_pool(wf_batcher *b)

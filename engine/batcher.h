@@ -144,6 +144,11 @@ void wf_batcher_commit(wf_batcher *b, const wf_schedule *s, const wf_gain *gains
 typedef bool (*wf_batcher_over_fn)(void *context, void *tag, int32_t n_prompt_left);
 void wf_batcher_let_go(wf_batcher *b, wf_batcher_over_fn over, void *context);
 
+// Tells of up to `most` rows of the batch, the first ones: what was submitted, and how many of its
+// prompt's tokens are in the KV cache when all planned steps are done.
+typedef void (*wf_batcher_show_fn)(void *context, void *tag, int32_t n_prompt, int32_t n_past);
+void wf_batcher_show(wf_batcher *b, int32_t most, wf_batcher_show_fn show, void *context);
+
 // Requests waiting: all that no step has named since they were submitted or put back, with a seat
 // or without; the other rows in use; and whether nothing at all is left.
 int64_t wf_batcher_n_waiting(const wf_batcher *b);

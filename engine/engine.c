@@ -316,6 +316,31 @@ void wf_engine_let_go(wf_engine *e, wf_engine_over_fn over, void *context)
     wf_batcher_let_go(e->batcher, is_over, &l);
 }
 
+typedef struct showing {
+    wf_engine_row *rows;
+    size_t n;
+} showing;
+
+static void show_row(void *context, void *tag, int32_t n_prompt, int32_t n_past)
+{
+    showing *to = context;
+    const wf_sequence *s = tag;
+    if (s->ended) return; // its owner may have forgotten it
+    to->rows[to->n++] =
+        (wf_engine_row){.user = s->out.user,
+                        .n_prompt = (uint32_t)n_prompt,
+                        .n_prompt_done = (uint32_t)(n_past < n_prompt ? n_past : n_prompt),
+                        .n_tokens = s->out.n_tokens,
+                        .n_limit = (uint32_t)s->n_limit};
+}
+
+size_t wf_engine_rows(wf_engine *e, size_t most, wf_engine_row *rows)
+{
+    showing to = {.rows = rows};
+    wf_batcher_show(e->batcher, most < INT32_MAX ? (int32_t)most : INT32_MAX, show_row, &to);
+    return to.n;
+}
+
 static void finish(wf_engine *e, wf_sequence *s)
 {
     s->ended = true;

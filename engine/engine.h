@@ -129,6 +129,17 @@ typedef struct wf_engine_flight {
 typedef bool (*wf_engine_over_fn)(void *context, const wf_engine_flight *flight);
 void wf_engine_let_go(wf_engine *e, wf_engine_over_fn over, void *context);
 
+// A row of the batch, as one who watches looks at it. A prompt that was put back begins anew and
+// has what was generated at its end.
+typedef struct wf_engine_row {
+    uint64_t user;
+    uint32_t n_prompt, n_prompt_done; // tokens
+    uint32_t n_tokens, n_limit;       // generated so far, and at most
+} wf_engine_row;
+
+// Up to `most` rows of the batch, the first ones; returns how many. First rank only.
+size_t wf_engine_rows(wf_engine *e, size_t most, wf_engine_row *rows);
+
 // Runs what the first rank publishes; returns WF_OK when it stops. `entered` and `left` count the
 // steps for whoever watches this rank; NULL: nobody does.
 wf_status wf_engine_follow(wf_engine *e, _Atomic int64_t *entered, _Atomic int64_t *left);

@@ -86,6 +86,19 @@ const wf_command wf_commands[] = {
      .options = wf_status_options_table,
      .run = wf_cmd_status,
      .reads_results = true},
+    {.name = "top",
+     .arguments = "OUTPUT",
+     .summary = "Shows a job as it runs: requests in flight, rate, queue and KV of every rank",
+     .details =
+         "OUTPUT as for status; the job may run elsewhere, its output folder must be seen from\n"
+         "here. A bar is a request: prompt tokens computed, tokens generated, tokens to come. q "
+         "or\n"
+         "Ctrl-C leaves. On a pipe it prints a line at each look, until the job is over. NO_COLOR\n"
+         "is heeded; where the locale is not UTF-8, bars are plain characters.\n",
+     .min_arguments = 1,
+     .max_arguments = 1,
+     .options = wf_top_options_table,
+     .run = wf_cmd_top},
     {.name = "why",
      .arguments = "OUTPUT",
      .summary = "Says why a job stopped, and what to type next",

@@ -10,6 +10,9 @@
 // Longest nap while nothing is due: bounds how late a drain is seen.
 #define NAP_NS (20 * WF_NS_PER_MS)
 
+// Between two looks at the rows of the batch for the status file.
+#define SHOW_NS (500 * WF_NS_PER_MS)
+
 // A request on its way: the row, and how many of its samples are still in the engine.
 typedef struct flight {
     const wf_request *request; // owned
@@ -36,6 +39,8 @@ typedef struct serve {
     bool waits;         // `next` is taken and may not begin yet
     wf_lease next;      // the range taken last
     wf_lease_kind kind; // of the rows in the feed
+
+    int64_t show_ns; // when the rows of the batch are shown next
 
     // What a drain predicts from.
     int64_t step_end_ns;       // when the last step was committed, 0: it was not followed at once
@@ -372,6 +377,29 @@ static void show_load(serve *s)
                           memory_order_relaxed);
 }
 
+// The first rows of the batch, for whoever watches; now and then, for a step costs less than this
+// many of them.
+static void show_flights(serve *s)
+{
+    wf_engine_row rows[WF_FLIGHTS_SHOWN];
+    wf_rank_flight flights[WF_FLIGHTS_SHOWN];
+    int64_t now_ns = now(s);
+    if (now_ns < s->show_ns) return;
+    s->show_ns = now_ns + SHOW_NS;
+    size_t n = wf_engine_rows(s->c->engine, WF_FLIGHTS_SHOWN, rows);
+    for (size_t i = 0; i < n; i++) {
+        const sample *x = (const sample *)(uintptr_t)rows[i].user;
+        flights[i] = (wf_rank_flight){.shard = x->of->request->shard,
+                                      .row = x->of->request->row,
+                                      .sample = x->index,
+                                      .n_prompt = rows[i].n_prompt,
+                                      .n_done = rows[i].n_prompt_done,
+                                      .n_tokens = rows[i].n_tokens,
+                                      .n_limit = rows[i].n_limit};
+    }
+    wf_progress_flights(s->c->progress, flights, n);
+}
+
 static void set_operation(serve *s, wf_operation operation)
 {
     atomic_store_explicit(&s->counters->operation, (int)operation, memory_order_relaxed);
@@ -419,6 +447,7 @@ static wf_status step(serve *s, bool closed)
     }
     WF_TRY(take_finished(s));
     show_load(s);
+    show_flights(s);
     if (ran || recorded) return WF_OK;
     s->step_end_ns = 0;
     nap(s);

@@ -53,10 +53,12 @@ struct wf_progress {
     int64_t next_beat_ns, next_log_ns, next_draw_ns;
 
     pthread_t thread;
-    pthread_mutex_t lock; // stop, error
+    pthread_mutex_t lock; // stop, error, flights
     pthread_cond_t wake;
     bool stop;
     char error[WF_ERROR_MAX];
+    size_t n_flights;
+    wf_rank_flight flight[WF_FLIGHTS_SHOWN];
 };
 
 static int64_t or_default(int64_t value, int64_t otherwise)
@@ -116,6 +118,8 @@ static void beat(wf_progress *p)
     p->over = p->own.exit_code >= 0;
     pthread_mutex_lock(&p->lock);
     memcpy(p->own.error, p->error, sizeof p->own.error);
+    p->own.n_flights = p->n_flights;
+    memcpy(p->own.flight, p->flight, p->n_flights * sizeof *p->flight);
     pthread_mutex_unlock(&p->lock);
     char cause[WF_ERROR_MAX]; // why the job ends, perhaps: a status file is not to hide it
     snprintf(cause, sizeof cause, "%s", wf_error());
@@ -443,6 +447,14 @@ void wf_progress_error(wf_progress *progress, const char *text)
     pthread_mutex_lock(&progress->lock);
     snprintf(progress->error, sizeof progress->error, "%s", text);
     pthread_mutex_unlock(&progress->lock);
+}
+
+void wf_progress_flights(wf_progress *p, const wf_rank_flight *flights, size_t n)
+{
+    pthread_mutex_lock(&p->lock);
+    p->n_flights = n < WF_FLIGHTS_SHOWN ? n : WF_FLIGHTS_SHOWN;
+    memcpy(p->flight, flights, p->n_flights * sizeof *flights);
+    pthread_mutex_unlock(&p->lock);
 }
 
 void wf_progress_farewell(wf_progress *p, wf_status end, const char *text)

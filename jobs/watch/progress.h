@@ -79,6 +79,9 @@ void wf_progress_stop(wf_progress **progress);
 // For the step loop to update; borrowed until stop.
 wf_counters *wf_progress_counters(wf_progress *progress);
 
+// Rows in the batch, at most WF_FLIGHTS_SHOWN, for the status file. Copies.
+void wf_progress_flights(wf_progress *progress, const wf_rank_flight *flights, size_t n);
+
 // The run's t0 has passed (after load and warm-up): rates and ETA count from here.
 void wf_progress_begin(wf_progress *progress);
 

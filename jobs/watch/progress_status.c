@@ -9,7 +9,7 @@
 #include "io/base/json.h"
 #include "io/base/json_writer.h"
 
-enum { STATUS_MAX_BYTES = 64 << 10 };
+enum { STATUS_MAX_BYTES = 64 << 10, N_OF_FLIGHT = 7 };
 
 static const char *const operation_words[] = {
 #define OPERATION_WORDS(name, words) words,
@@ -58,6 +58,22 @@ static wf_status status_path(const char *out_dir, int rank, char path[PATH_MAX])
     return wf_fail(WF_IO, "%s: the path is longer than %d bytes", out_dir, PATH_MAX - 1);
 }
 
+// One list a row, in this order: a status file is small, and written every two seconds.
+static void flights_put(wf_json_writer *w, const wf_rank_status *status)
+{
+    wf_json_open_array(w, "flights");
+    for (size_t i = 0; i < status->n_flights; i++) {
+        const wf_rank_flight *f = &status->flight[i];
+        const int64_t values[N_OF_FLIGHT] = {f->shard,  (int64_t)f->row, f->sample, f->n_prompt,
+                                             f->n_done, f->n_tokens,     f->n_limit};
+        wf_json_open_array(w, NULL);
+        for (int k = 0; k < N_OF_FLIGHT; k++)
+            wf_json_put_i64(w, NULL, values[k]);
+        wf_json_close(w);
+    }
+    wf_json_close(w);
+}
+
 wf_status wf_rank_status_write(const char *out_dir, const wf_rank_status *status)
 {
     char path[PATH_MAX];
@@ -78,6 +94,7 @@ wf_status wf_rank_status_write(const char *out_dir, const wf_rank_status *status
     WF_BEAT_TABLE(PUT)
     WF_COUNTER_TABLE(PUT)
 #undef PUT
+    flights_put(w, status);
     wf_json_close(w);
     wf_status st = wf_json_writer_finish(w, &text, &n_bytes);
     if (st == WF_OK) st = wf_file_write_whole(path, text, n_bytes, WF_PUBLISH_FAST);
@@ -114,6 +131,32 @@ static wf_status get_word(wf_json_ref ref, const char *key, const char *const *k
     return wf_json_fail(wf_json_find(ref, key), "unknown word \"%s\"", words);
 }
 
+static wf_status flight_parse(wf_json_ref ref, wf_rank_flight *out)
+{
+    int64_t values[N_OF_FLIGHT];
+    for (size_t k = 0; k < N_OF_FLIGHT; k++)
+        WF_TRY(wf_json_read_i64(wf_json_at(ref, k), 0, INT64_MAX, &values[k]));
+    *out = (wf_rank_flight){.shard = (uint32_t)values[0],
+                            .row = (uint64_t)values[1],
+                            .sample = (uint16_t)values[2],
+                            .n_prompt = values[3],
+                            .n_done = values[4],
+                            .n_tokens = values[5],
+                            .n_limit = values[6]};
+    return WF_OK;
+}
+
+// Files of older versions have none.
+static wf_status flights_parse(wf_json_ref ref, wf_rank_status *out)
+{
+    wf_json_ref list = wf_json_find(ref, "flights");
+    size_t n = wf_json_count(list);
+    out->n_flights = n < WF_FLIGHTS_SHOWN ? n : WF_FLIGHTS_SHOWN;
+    for (size_t i = 0; i < out->n_flights; i++)
+        WF_TRY(flight_parse(wf_json_at(list, i), &out->flight[i]));
+    return WF_OK;
+}
+
 static wf_status status_parse(wf_json_ref ref, wf_rank_status *out)
 {
     WF_TRY(get_int(ref, "rank", &out->rank));
@@ -130,7 +173,7 @@ static wf_status status_parse(wf_json_ref ref, wf_rank_status *out)
     WF_TRY(get_word(ref, "drain", drain_words, WF_N_DRAIN_CAUSES, &drain));
     out->operation = (wf_operation)operation;
     out->drain = (wf_drain_cause)drain;
-    return WF_OK;
+    return flights_parse(ref, out);
 }
 
 wf_status wf_rank_status_read(const char *out_dir, int rank, wf_rank_status *out)

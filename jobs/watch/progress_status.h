@@ -10,6 +10,7 @@
 #include <limits.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "io/base/status.h"
@@ -91,6 +92,17 @@ const char *wf_drain_words(wf_drain_cause cause);
     X(beat_unix_ns, "wall clock of this file")                                                     \
     X(deadline_unix_ns, "wall clock by which it drains, 0: no limit")
 
+// A row in the batch, as the step loop saw it lately.
+typedef struct wf_rank_flight {
+    uint32_t shard;
+    uint16_t sample;
+    uint64_t row;
+    int64_t n_prompt, n_done;  // prompt tokens, and of them those computed
+    int64_t n_tokens, n_limit; // generated, and at most
+} wf_rank_flight;
+
+enum { WF_FLIGHTS_SHOWN = 32 }; // of a batch, the first ones
+
 // Written by one thread, read by the heartbeat: relaxed atomics are enough, each stands alone.
 typedef struct wf_counters {
 #define WF_COUNTER_FIELD(field, meaning) _Atomic int64_t field;
@@ -112,6 +124,8 @@ typedef struct wf_rank_status {
 #define WF_COUNTER_FIELD(field, meaning) int64_t field;
     WF_COUNTER_TABLE(WF_COUNTER_FIELD)
 #undef WF_COUNTER_FIELD
+    size_t n_flights;
+    wf_rank_flight flight[WF_FLIGHTS_SHOWN];
 } wf_rank_status;
 
 // Steps as the results count them, the one that goes on included.

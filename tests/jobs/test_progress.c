@@ -111,7 +111,9 @@ static wf_rank_status example_status(void)
                         .step_left = 99,
                         .requests_done = 5,
                         .tokens = INT64_C(1) << 40,
-                        .lag_ns = -1};
+                        .lag_ns = -1,
+                        .n_flights = 2,
+                        .flight = {{1, 2, UINT64_C(1) << 40, 5, 4, 3, 9}, {.n_limit = 1}}};
     return s;
 }
 
@@ -131,6 +133,13 @@ static void test_status_file_round_trip(void **state)
     WF_BEAT_TABLE(SAME)
     WF_COUNTER_TABLE(SAME)
 #undef SAME
+    assert_int_equal(back.n_flights, 2);
+    for (size_t i = 0; i < 2; i++) {
+        const wf_rank_flight *x = &back.flight[i], *y = &s.flight[i];
+        assert_true(x->shard == y->shard && x->row == y->row && x->sample == y->sample);
+        assert_true(x->n_prompt == y->n_prompt && x->n_done == y->n_done);
+        assert_true(x->n_tokens == y->n_tokens && x->n_limit == y->n_limit);
+    }
 }
 
 static void test_bad_status_files(void **state)
