@@ -13,7 +13,8 @@ static void count_place(const wf_arch *a, int32_t i_layer, int32_t tp_size, coun
     const wf_place place = {.arch = a, .i_layer = i_layer, .tp_size = tp_size};
     wf_slice s;
     for (int at = 0; wf_slice_next(&place, &at, &s);) {
-        uint64_t rows = (uint64_t)s.n_rows, numbers = s.tied ? 0 : rows * (uint64_t)s.n_cols;
+        uint64_t rows = (uint64_t)(s.n_groups * s.n_rows),
+                 numbers = s.tied ? 0 : rows * (uint64_t)s.n_cols;
         bool looked_up = s.part[0]->role == WF_ROLE_EMBED && !a->tied; // not multiplied
         out->matrices += numbers;
         out->step += looked_up ? 0 : numbers;

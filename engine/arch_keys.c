@@ -31,7 +31,8 @@ static const harmless_key harmless[] = {
     {"initializer_range", ANY}, {"gradient_checkpointing", ANY}, {"attention_dropout", ANY},
     {"hidden_dropout", ANY}, {"classifier_dropout", ANY}, {"hidden_dropout_prob", ANY},
     {"attention_probs_dropout_prob", ANY}, {"attn_pdrop", ANY}, {"embd_pdrop", ANY},
-    {"resid_pdrop", ANY}, {"pretraining_tp", ANY}, {"max_sequence_length", ANY}, {"n_ctx", ANY},
+    {"resid_pdrop", ANY}, {"pretraining_tp", ANY}, {"router_aux_loss_coef", ANY}, {"router_jitter_noise", ANY},
+    {"output_router_logits", ANY}, {"max_sequence_length", ANY}, {"n_ctx", ANY},
     // How it is computed, not what.
     {"use_cache", ANY}, {"torchscript", ANY}, {"use_bfloat16", ANY}, {"return_dict", ANY},
     {"output_attentions", ANY}, {"output_hidden_states", ANY}, {"chunk_size_feed_forward", ANY},

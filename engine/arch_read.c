@@ -103,7 +103,9 @@ static void read_sizes(wf_arch_reader *r, wf_arch *a)
     wf_arch_read_size_or(r, WF_KEY_N_KV_HEADS, 1 << 14, l->n_heads, &l->n_kv_heads);
     wf_arch_read_size_or(r, WF_KEY_HEAD_DIM, WF_MAX_HEAD_DIM,
                          l->n_heads ? a->hidden / l->n_heads : 0, &a->head_dim);
-    if (r->family->ffn_is_4_hidden)
+    if (r->family->keys[WF_KEY_N_EXPERTS][0] && !r->family->keys[WF_KEY_EXPERT_FFN][0])
+        l->ffn = 0; // all of it is of experts
+    else if (r->family->ffn_is_4_hidden)
         wf_arch_read_size_or(r, WF_KEY_FFN, 1 << 22, 4 * a->hidden, &l->ffn);
     else
         wf_arch_read_size(r, WF_KEY_FFN, 1 << 22, &l->ffn);
@@ -120,7 +122,7 @@ static void read_tied(wf_arch_reader *r, wf_arch *a)
     char head[160];
     size_t i;
     wf_arch_noted(r, wf_json_get_bool_or(r->root, "tie_word_embeddings", false, &a->tied));
-    wf_family_tensor_name(r->family, WF_ROLE_HEAD, 0, ".weight", head, sizeof head);
+    wf_family_tensor_name(r->family, WF_ROLE_HEAD, 0, 0, ".weight", head, sizeof head);
     if (!a->tied || wf_hf_folder_find(r->folder, head, &i) != WF_OK) return;
     wf_arch_warn("%s: config.json ties the head to the embeddings, and %s is in the weights: it is "
                  "used, as transformers does where the two differ",
@@ -143,7 +145,10 @@ static void read_flags(wf_arch_reader *r, wf_arch *a)
     a->bias_head = f->bias_head;
     a->alibi = f->alibi;
     a->gated = f->activation == WF_ACT_SILU_GATED;
+    a->expert_gate = WF_GATE_SILU;
+    a->expert_parts = 1;
     wf_arch_read_flag_or(r, WF_KEY_ATTN_BIAS, f->bias_qkv, &a->bias_qkv);
+    wf_arch_read_flag_or(r, WF_KEY_QKV_BIAS, a->bias_qkv, &a->bias_qkv);
     wf_arch_read_flag_or(r, WF_KEY_ATTN_BIAS, f->bias_o, &a->bias_o);
     wf_arch_read_flag_or(r, WF_KEY_MLP_BIAS, f->bias_mlp, &a->bias_mlp);
     read_join(r);

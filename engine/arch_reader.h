@@ -5,6 +5,7 @@
 //   arch_read.c    the reader; sizes, flags, activation, dtype
 //   arch_rope.c    rotary positions
 //   arch_window.c  which layers see a window
+//   arch_experts.c experts: which layers have them, how they are chosen, where a group has them
 //   arch_tokens.c  the tokens that end a text
 //   arch_keys.c    keys that are not understood
 //
@@ -18,8 +19,10 @@ typedef struct wf_arch_reader {
     const wf_hf_folder *folder;
     wf_json_ref root; // of config.json
     const wf_family *family;
-    bool trust;          // what is not understood is passed over, aloud
-    wf_arch_layer every; // layer, where nothing says that one differs
+    bool trust;                     // what is not understood is passed over, aloud
+    wf_arch_layer every;            // layer, where nothing says that one differs
+    wf_arch_layer expert;           // its columns of experts, where layers have them
+    bool dense[WF_ARCH_MAX_LAYERS]; // layers that have none
     char problems[WF_ERROR_MAX];
     size_t used;
     int n_problems;
@@ -54,6 +57,11 @@ void wf_arch_read_values(wf_arch_reader *r, wf_arch *a);
 void wf_arch_read_rope(wf_arch_reader *r, wf_arch *a);    // needs head_dim
 void wf_arch_read_tokens(wf_arch_reader *r, wf_arch *a);  // needs n_vocab
 void wf_arch_read_windows(wf_arch_reader *r, wf_arch *a); // of all layers, which are there
+
+void wf_arch_read_experts(wf_arch_reader *r, wf_arch *a); // needs n_layers
+
+// Layer i as it was read: `every`, and what makes it another.
+wf_arch_layer wf_arch_layer_read(const wf_arch_reader *r, int32_t i_layer);
 
 // Refuses keys that nobody here reads and that are not known to be harmless.
 void wf_arch_check_keys(wf_arch_reader *r);

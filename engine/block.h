@@ -12,13 +12,14 @@
 
 typedef struct wf_forward_step wf_forward_step; // forward_internal.h
 
-#define WF_BLOCK_SCRATCH 2 // buffers a block may have for its own; its layers share them
+#define WF_BLOCK_SCRATCH 5 // buffers a block may have for its own; its layers share them
 
 // One rank's share of a layer, for sizes.
 typedef struct wf_block_shape {
     const wf_arch *arch;
     wf_arch_layer layer;
     size_t n_tokens, act_bytes; // of a step, at most; of an activation
+    size_t sum_bytes, k_runs;   // of what the group adds up; its runs of K, 0: none
 } wf_block_shape;
 
 typedef struct wf_block {

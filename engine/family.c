@@ -42,6 +42,19 @@
 // Of the configuration classes of transformers 5.
 #define LLAMA_ABSENT [WF_KEY_NORM_EPS] = 1e-6, [WF_KEY_ROPE_THETA] = 10000, [WF_KEY_ROTARY_PCT] = 1
 
+// Experts beside Llama's names; LLAMA_NAMES has those of a dense layer.
+#define QWEN_EXPERT_NAMES                                                                          \
+    [WF_ROLE_ROUTER] = "model.layers.{L}.mlp.gate",                                                \
+    [WF_ROLE_EXPERT_GATE] = "model.layers.{L}.mlp.experts.{E}.gate_proj",                          \
+    [WF_ROLE_EXPERT_UP] = "model.layers.{L}.mlp.experts.{E}.up_proj",                              \
+    [WF_ROLE_EXPERT_DOWN] = "model.layers.{L}.mlp.experts.{E}.down_proj"
+
+#define QWEN_EXPERT_KEYS                                                                           \
+    [WF_KEY_N_EXPERTS] = {"num_experts", "num_local_experts"},                                     \
+    [WF_KEY_N_CHOICES] = {"num_experts_per_tok"}, [WF_KEY_EXPERT_FFN] = {"moe_intermediate_size"}, \
+    [WF_KEY_NORM_TOPK] = {"norm_topk_prob"}, [WF_KEY_EXPERT_STEP] = {"decoder_sparse_step"},       \
+    [WF_KEY_DENSE_LAYERS] = {"mlp_only_layers"}
+
 static const wf_family families[] = {
     {
         .name = "llama",
@@ -99,6 +112,71 @@ static const wf_family families[] = {
         .absent = {LLAMA_ABSENT, [WF_KEY_N_KV_HEADS] = 32, [WF_KEY_HEAD_DIM] = 128,
                    [WF_KEY_WINDOW] = 4096, [WF_KEY_FIRST_WINDOW] = 28},
         .unread = {"mlp_bias"},
+        .ignored = {".rotary_emb.inv_freq"},
+    },
+    {
+        .name = "mixtral",
+        .model_types = {"mixtral"},
+        .norm = WF_NORM_RMS,
+        .activation = WF_ACT_SILU_GATED,
+        .activation_names = {SILU_NAMES},
+        .renormalise = true,
+        .names = {LLAMA_NAMES, [WF_ROLE_ROUTER] = "model.layers.{L}.block_sparse_moe.gate",
+                  [WF_ROLE_EXPERT_GATE] = "model.layers.{L}.block_sparse_moe.experts.{E}.w1",
+                  [WF_ROLE_EXPERT_UP] = "model.layers.{L}.block_sparse_moe.experts.{E}.w3",
+                  [WF_ROLE_EXPERT_DOWN] = "model.layers.{L}.block_sparse_moe.experts.{E}.w2"},
+        .keys = {LLAMA_KEYS, [WF_KEY_WINDOW] = {"sliding_window"},
+                 [WF_KEY_N_EXPERTS] = {"num_local_experts"},
+                 [WF_KEY_N_CHOICES] = {"num_experts_per_tok"}},
+        .absent = {[WF_KEY_NORM_EPS] = 1e-5,
+                   [WF_KEY_ROPE_THETA] = 1e6,
+                   [WF_KEY_ROTARY_PCT] = 1,
+                   [WF_KEY_N_KV_HEADS] = 8,
+                   [WF_KEY_N_EXPERTS] = 8,
+                   [WF_KEY_N_CHOICES] = 2},
+        .unread = {"attention_bias", "mlp_bias"},
+        .ignored = {".rotary_emb.inv_freq"},
+    },
+    {
+        .name = "qwen2_moe",
+        .model_types = {"qwen2_moe"},
+        .norm = WF_NORM_RMS,
+        .bias_qkv = true,
+        .activation = WF_ACT_SILU_GATED,
+        .activation_names = {SILU_NAMES},
+        .names = {LLAMA_NAMES, QWEN_EXPERT_NAMES,
+                  [WF_ROLE_SHARED_GATE] = "model.layers.{L}.mlp.shared_expert.gate_proj",
+                  [WF_ROLE_SHARED_UP] = "model.layers.{L}.mlp.shared_expert.up_proj",
+                  [WF_ROLE_SHARED_DOWN] = "model.layers.{L}.mlp.shared_expert.down_proj",
+                  [WF_ROLE_SHARED_ROUTER] = "model.layers.{L}.mlp.shared_expert_gate"},
+        .keys = {LLAMA_KEYS, QWEN_EXPERT_KEYS,
+                 [WF_KEY_SHARED_FFN] = {"shared_expert_intermediate_size"},
+                 [WF_KEY_QKV_BIAS] = {"qkv_bias"}, [WF_KEY_WINDOW] = {"sliding_window"},
+                 [WF_KEY_USE_WINDOW] = {"use_sliding_window"},
+                 [WF_KEY_FIRST_WINDOW] = {"max_window_layers"}},
+        .types_by_layer = true,
+        .absent = {LLAMA_ABSENT, [WF_KEY_N_KV_HEADS] = 16, [WF_KEY_WINDOW] = 4096,
+                   [WF_KEY_FIRST_WINDOW] = 28, [WF_KEY_N_EXPERTS] = 60, [WF_KEY_N_CHOICES] = 4,
+                   [WF_KEY_EXPERT_FFN] = 1408, [WF_KEY_SHARED_FFN] = 5632,
+                   [WF_KEY_EXPERT_STEP] = 1},
+        .unread = {"attention_bias", "mlp_bias"},
+        .ignored = {".rotary_emb.inv_freq"},
+    },
+    {
+        .name = "qwen3_moe",
+        .model_types = {"qwen3_moe"},
+        .norm = WF_NORM_RMS,
+        .activation = WF_ACT_SILU_GATED,
+        .activation_names = {SILU_NAMES},
+        .names = {LLAMA_NAMES, QWEN_EXPERT_NAMES,
+                  [WF_ROLE_Q_NORM] = "model.layers.{L}.self_attn.q_norm",
+                  [WF_ROLE_K_NORM] = "model.layers.{L}.self_attn.k_norm"},
+        .keys = {LLAMA_KEYS, QWEN_EXPERT_KEYS, [WF_KEY_ATTN_BIAS] = {"attention_bias"},
+                 [WF_KEY_WINDOW] = {"sliding_window"},
+                 [WF_KEY_USE_WINDOW] = {"use_sliding_window"}},
+        .absent = {LLAMA_ABSENT, [WF_KEY_N_KV_HEADS] = 4, [WF_KEY_N_EXPERTS] = 128,
+                   [WF_KEY_N_CHOICES] = 8, [WF_KEY_EXPERT_FFN] = 768, [WF_KEY_EXPERT_STEP] = 1},
+        .unread = {"mlp_bias", "max_window_layers"},
         .ignored = {".rotary_emb.inv_freq"},
     },
     {
@@ -217,22 +295,24 @@ wf_status wf_family_find(const char *place, const char *model_type, const wf_fam
                    meant ? "'?" : "", known);
 }
 
-const char *wf_family_tensor_name(const wf_family *family, wf_role role, int i_layer,
+const char *wf_family_tensor_name(const wf_family *family, wf_role role, int i_layer, int i_expert,
                                   const char *suffix, char *text, size_t text_bytes)
 {
     const char *pattern = family->names[role];
+    size_t at = 0;
     assert(pattern);
-    const char *hole = strstr(pattern, "{L}"), *end = pattern + strlen(pattern);
+    const char *end = pattern + strlen(pattern);
     if (end[-1] == '=') {
         end--;
         if (suffix[0] == '.') suffix = strcmp(suffix, ".bias") == 0 ? "_bias" : "";
     }
-    if (hole) {
-        const char *rest = hole + 3;
-        snprintf(text, text_bytes, "%.*s%d%.*s%s", (int)(hole - pattern), pattern, i_layer,
-                 (int)(end - rest), rest, suffix);
-    } else {
-        snprintf(text, text_bytes, "%.*s%s", (int)(end - pattern), pattern, suffix);
+    for (const char *c = pattern; c < end && at < text_bytes;) {
+        bool hole = c[0] == '{' && (c[1] == 'L' || c[1] == 'E') && c[2] == '}';
+        int n = hole ? snprintf(text + at, text_bytes - at, "%d", c[1] == 'L' ? i_layer : i_expert)
+                     : snprintf(text + at, text_bytes - at, "%c", *c);
+        at += (size_t)n;
+        c += hole ? 3 : 1;
     }
+    if (at < text_bytes) snprintf(text + at, text_bytes - at, "%s", suffix);
     return text;
 }

@@ -7,9 +7,9 @@
 // adding a row (engine/family.c) and a fixture; what no row can say yet becomes a new column, with
 // a value for every row.
 //
-// Names: "{L}" stands for the layer's number; ".weight" and ".bias" are appended. A name that ends
-// in
-// "=" is the tensor's own, and its bias has "_bias" appended. All Local, pure.
+// Names: "{L}" stands for the layer's number, "{E}" for the expert's; ".weight" and ".bias" are
+// appended. A name that ends in "=" is the tensor's own, and its bias has "_bias" appended. All
+// Local, pure.
 #ifndef WF_ENGINE_FAMILY_H
 #define WF_ENGINE_FAMILY_H
 
@@ -64,12 +64,20 @@ typedef enum wf_config_key {
     WF_KEY_ROTARY_DIM,
     WF_KEY_ROTARY_PCT,   // share of head_dim, where ROTARY_DIM says nothing
     WF_KEY_ATTN_BIAS,    // overrides bias_qkv and bias_o
+    WF_KEY_QKV_BIAS,     // overrides bias_qkv alone
     WF_KEY_MLP_BIAS,     // overrides bias_mlp
     WF_KEY_PARALLEL,     // overrides parallel_residual
     WF_KEY_WINDOW,       // sliding attention window; null: none
     WF_KEY_USE_WINDOW,   // false, as when it is missing: the window is not used
     WF_KEY_FIRST_WINDOW, // layers below this number have no window
     WF_KEY_WINDOW_TURN,  // every so many-th layer has no window
+    WF_KEY_N_EXPERTS,    // of layers that have experts; 0: the family has none
+    WF_KEY_N_CHOICES,    // experts that a token takes
+    WF_KEY_EXPERT_FFN,   // of one expert; no such key: as FFN
+    WF_KEY_SHARED_FFN,   // of the expert that every token takes
+    WF_KEY_NORM_TOPK,    // overrides renormalise
+    WF_KEY_EXPERT_STEP,  // every how manyth layer has experts, from this number - 1 on
+    WF_KEY_DENSE_LAYERS, // list of layers that have none all the same
     WF_N_CONFIG_KEYS
 } wf_config_key;
 
@@ -86,6 +94,7 @@ typedef struct wf_family {
     bool ffn_is_4_hidden;          // when config.json does not say
     bool types_by_layer;           // layer_types decides which layers slide, else all are alike
     bool alibi;                    // no positions but slopes of scores
+    bool renormalise;              // weights of the chosen experts are made to add up to 1
     const char *names[WF_N_ROLES]; // NULL: the family has none
     const char *keys[WF_N_CONFIG_KEYS][2]; // alternatives; both NULL: not read
     double absent[WF_N_CONFIG_KEYS];       // values of keys that are missing; 0: as for null
@@ -101,9 +110,10 @@ const wf_family *wf_family_at(size_t i);
 // `place` (e.g. the path of config.json) opens the message.
 wf_status wf_family_find(const char *place, const char *model_type, const wf_family **out);
 
-// Writes the tensor's name: the role's pattern with the layer filled in, and `suffix` (".weight").
+// Writes the tensor's name: the role's pattern with layer and expert filled in, and `suffix`
+// (".weight").
 // The family must have the role. Returns `text`, cut to fit.
-const char *wf_family_tensor_name(const wf_family *family, wf_role role, int i_layer,
+const char *wf_family_tensor_name(const wf_family *family, wf_role role, int i_layer, int i_expert,
                                   const char *suffix, char *text, size_t text_bytes);
 
 #endif

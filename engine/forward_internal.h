@@ -50,6 +50,7 @@ typedef struct wf_forward_shape {
     size_t parallel, split; // 0 or 1: buffers of a second branch, of vocabulary slices
     size_t whole;           // 0 or 1: of all logits beside the slices
     size_t n_top, probs;    // probs: rows that get logprobs, R or 0
+    size_t k_runs;          // of sums over the group, 0: none
 } wf_forward_shape;
 
 #define WF_N_FORWARD_BUFFERS (sizeof(wf_forward_buffers) / sizeof(void *))

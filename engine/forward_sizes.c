@@ -21,6 +21,22 @@ bool wf_forward_two_branches(const wf_arch *a)
     return false;
 }
 
+// Says which of a layer's sums have columns that runs cannot share.
+static void odd_columns(const wf_arch *a, const wf_arch_layer *l, char *text, size_t text_bytes)
+{
+    const struct {
+        const char *of;
+        int32_t n;
+    } sums[] = {{"attention", l->n_heads * a->head_dim},
+                {"feed-forward", l->ffn},
+                {"feed-forward of an expert", l->expert_ffn},
+                {"feed-forward of the shared expert", l->shared_ffn}};
+    for (size_t i = 0; i < sizeof sums / sizeof *sums && !text[0]; i++)
+        if (sums[i].n % WF_K_RUNS != 0)
+            snprintf(text, text_bytes, "its %s of %d columns cannot be cut into %d equal runs",
+                     sums[i].of, sums[i].n, WF_K_RUNS);
+}
+
 // Every rank adds its runs of eighths of K, in f32, as the ranks of a larger group would add
 // theirs. Both branches of a parallel residual are in one sum, and stay out of this.
 char *wf_forward_size_gap(const wf_arch *a, int32_t tp, char *text, size_t text_bytes)
@@ -30,14 +46,11 @@ char *wf_forward_size_gap(const wf_arch *a, int32_t tp, char *text, size_t text_
         snprintf(text, text_bytes, "both branches of its parallel residual are in one sum");
     if (WF_K_RUNS % tp != 0)
         snprintf(text, text_bytes, "%d is not divided by parallel.tensor %d", WF_K_RUNS, tp);
-    for (int32_t i = 0; i < a->n_layers && !text[0]; i++) {
-        const wf_arch_layer *l = &a->layer[i];
-        int32_t heads = l->n_heads * a->head_dim;
-        if (heads % WF_K_RUNS != 0 || l->ffn % WF_K_RUNS != 0)
-            snprintf(text, text_bytes, "its %s of %d columns cannot be cut into %d equal runs",
-                     heads % WF_K_RUNS != 0 ? "attention" : "feed-forward",
-                     heads % WF_K_RUNS != 0 ? heads : l->ffn, WF_K_RUNS);
-    }
+    if (wf_arch_expert_parts(a, tp) > 1)
+        snprintf(text, text_bytes, "its experts are spread over ranks (parallel.experts: %d)",
+                 a->expert_parts);
+    for (int32_t i = 0; i < a->n_layers && !text[0]; i++)
+        odd_columns(a, &a->layer[i], text, text_bytes);
     return text;
 }
 
@@ -67,6 +80,7 @@ wf_forward_shape wf_forward_shape_of(const wf_arch *a, int32_t tp, const wf_forw
                               .N = (size_t)c->max_rows + c->pad,
                               .act = act_bytes,
                               .sum = size_free(a, tp, c) ? 4 : act_bytes,
+                              .k_runs = (size_t)wf_forward_k_runs(a, tp, c),
                               .hidden = (size_t)a->hidden,
                               .slice_cols = (size_t)wf_arch_vocab_slice(a, tp),
                               .tp = (size_t)tp,
@@ -103,7 +117,11 @@ static void widen(const wf_block_shape *shape, wf_block_kind kind, size_t most[W
 wf_forward_bytes wf_forward_bytes_of(const wf_arch *arch, const wf_forward_shape *s)
 {
     wf_forward_bytes bytes = {0};
-    wf_block_shape shape = {.arch = arch, .n_tokens = s->T, .act_bytes = s->act};
+    wf_block_shape shape = {.arch = arch,
+                            .n_tokens = s->T,
+                            .act_bytes = s->act,
+                            .sum_bytes = s->sum,
+                            .k_runs = s->k_runs};
     own_bytes(s, bytes.own);
     for (int32_t i = 0; i < arch->n_layers; i++) {
         shape.layer = wf_arch_layer_share(arch, i, (int32_t)s->tp);

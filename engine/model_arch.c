@@ -41,12 +41,13 @@ wf_status wf_arch_read(const wf_hf_folder *folder, bool trust, wf_arch *out)
     a.family = r.family;
     wf_arch_read_values(&r, &a);
     wf_arch_read_rope(&r, &a);
+    wf_arch_read_experts(&r, &a);
     wf_arch_read_tokens(&r, &a);
     wf_arch_check_keys(&r);
     if (r.n_problems == 0) check_together(&r, &a);
     r.every.scale = (float)(1.0 / sqrt((double)a.head_dim));
     for (int32_t i = 0; i < a.n_layers; i++)
-        a.layer[i] = r.every;
+        a.layer[i] = wf_arch_layer_read(&r, i);
     if (r.n_problems == 0) wf_arch_read_windows(&r, &a);
     if (r.n_problems > 0) return wf_fail(WF_DATA, "%s", r.problems);
     *out = a;
@@ -63,18 +64,21 @@ static int32_t common_divisor(int32_t a, int32_t b)
     return a;
 }
 
-// The greatest size that a layer can be split into, and all its divisors can.
-static int32_t most_ranks(const wf_arch_layer *l)
+// The greatest size that a layer can be split into, and all its divisors can. Experts that are
+// spread are looked at by wf_arch_spread_experts.
+static int32_t most_ranks(const wf_arch *a, const wf_arch_layer *l)
 {
-    return common_divisor(common_divisor(l->n_heads, l->n_kv_heads), l->ffn);
+    int32_t most = common_divisor(common_divisor(l->n_heads, l->n_kv_heads), l->ffn);
+    most = common_divisor(most, l->shared_ffn);
+    return a->expert_parts > 1 ? most : common_divisor(most, l->expert_ffn);
 }
 
 static wf_status fail_tp(const wf_arch *arch, const wf_arch_layer *l, int32_t tp_size)
 {
     char sizes[96] = "";
-    int32_t common = most_ranks(&arch->layer[0]);
+    int32_t common = most_ranks(arch, &arch->layer[0]);
     for (int32_t i = 1; i < arch->n_layers; i++)
-        common = common_divisor(common, most_ranks(&arch->layer[i]));
+        common = common_divisor(common, most_ranks(arch, &arch->layer[i]));
     for (int32_t i = 1; i <= common; i++) {
         size_t at = strlen(sizes);
         if (common % i == 0) snprintf(sizes + at, sizeof sizes - at, "%s%d", at ? ", " : "", i);
@@ -82,14 +86,15 @@ static wf_status fail_tp(const wf_arch *arch, const wf_arch_layer *l, int32_t tp
     return wf_fail(WF_CONFIG,
                    "parallel.tensor: %d does not divide the model's %d heads, %d key/value heads "
                    "and FFN size %d; sizes that do: %s",
-                   tp_size, l->n_heads, l->n_kv_heads, l->ffn, sizes);
+                   tp_size, l->n_heads, l->n_kv_heads,
+                   l->feed_forward == WF_BLOCK_EXPERTS ? l->expert_ffn : l->ffn, sizes);
 }
 
 wf_status wf_arch_check_tp(const wf_arch *arch, int32_t tp_size)
 {
     for (int32_t i = 0; i < arch->n_layers; i++) {
         const wf_arch_layer *l = &arch->layer[i];
-        if (tp_size < 1 || most_ranks(l) % tp_size != 0) return fail_tp(arch, l, tp_size);
+        if (tp_size < 1 || most_ranks(arch, l) % tp_size != 0) return fail_tp(arch, l, tp_size);
     }
     return WF_OK;
 }
@@ -100,6 +105,9 @@ wf_arch_layer wf_arch_layer_share(const wf_arch *arch, int32_t i_layer, int32_t 
     share.n_heads /= tp_size;
     share.n_kv_heads /= tp_size;
     share.ffn /= tp_size;
+    share.shared_ffn /= tp_size;
+    share.n_experts /= wf_arch_expert_parts(arch, tp_size);
+    share.expert_ffn /= tp_size / wf_arch_expert_parts(arch, tp_size);
     return share;
 }
 

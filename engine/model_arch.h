@@ -16,7 +16,7 @@
 #include "engine/family.h"
 #include "engine/rotary.h"
 #include "io/weights/hf_folder.h"
-#include "kernels/tensor.h"
+#include "kernels/ops.h"
 
 #define WF_ARCH_MAX_EOS    8
 #define WF_ARCH_MAX_LAYERS 1024
@@ -25,7 +25,8 @@
 // in engine/block_<name>.c (block.h).
 #define WF_BLOCK_TABLE(X)                                                                          \
     X(ATTENTION, attention)                                                                        \
-    X(DENSE, dense)
+    X(DENSE, dense)                                                                                \
+    X(EXPERTS, experts)
 
 typedef enum wf_block_kind {
 #define WF_BLOCK_ENUM(NAME, name) WF_BLOCK_##NAME,
@@ -51,7 +52,17 @@ typedef struct wf_arch_layer {
     float scale;                 // of scores: 1 / sqrt(head_dim), where nothing else is said
     float softcap;               // of scaled scores (ops.h); 0: none
     int32_t ffn;                 // dense
+    // experts: how many, of which a token takes; of each; of the one that all take, 0: none
+    int32_t n_experts, n_choices, expert_ffn, shared_ffn;
 } wf_arch_layer;
+
+// How tokens choose experts (wf_route_args).
+typedef struct wf_arch_router {
+    wf_score score;
+    int32_t n_groups, n_best_groups;
+    bool renormalise;
+    float scale;
+} wf_arch_router;
 
 // Values alone: copied by assignment.
 typedef struct wf_arch {
@@ -64,10 +75,13 @@ typedef struct wf_arch {
     bool tied;          // the head is the embedding table: so configured, and there is no other
     bool gated;         // gate and up, else up alone
     bool gelu_exact;    // the erf form of GELU, where not gated
-    bool bias_qkv, bias_o, bias_mlp, bias_head;
-    bool alibi;     // scores fall with the distance, by a slope for each head (rotary.h)
-    wf_dtype dtype; // of the checkpoint, as its configuration says (f32 when it does not)
-    int32_t bos;    // -1: none
+    bool bias_qkv, bias_o, bias_mlp, bias_head, bias_router, bias_experts;
+    bool alibi; // scores fall with the distance, by a slope for each head (rotary.h)
+    wf_arch_router router;
+    wf_gate expert_gate;
+    int32_t expert_parts; // into how many a group cuts the experts (wf_arch_spread_experts)
+    wf_dtype dtype;       // of the checkpoint, as its configuration says (f32 when it does not)
+    int32_t bos;          // -1: none
     int32_t n_eos;
     int32_t eos[WF_ARCH_MAX_EOS]; // generation_config.json's, else config.json's; no repeats
     wf_arch_layer layer[WF_ARCH_MAX_LAYERS]; // the first n_layers
@@ -80,6 +94,22 @@ wf_status wf_arch_read(const wf_hf_folder *folder, bool trust, wf_arch *out);
 // Checks that heads, KV heads and FFN of every layer divide by tp_size; the message (WF_CONFIG)
 // names the numbers and the sizes that would do.
 wf_status wf_arch_check_tp(const wf_arch *arch, int32_t tp_size);
+
+// Cuts the experts of a group of tp_size ranks into `parts`: each part of the group has its share
+// of the experts, and its ranks split the FFN of each of them. 1: all ranks have all experts;
+// tp_size: each has some of them whole. 0 chooses: the least that leaves FFNs in whole pieces of 16
+// bytes. Errors (WF_CONFIG): it divides the experts or the group not; a model without experts.
+wf_status wf_arch_spread_experts(wf_arch *arch, int32_t parts, int32_t tp_size);
+
+// What experts there are and where a group has them, in words; "" of a model without. Returns text.
+char *wf_arch_experts_words(const wf_arch *arch, int32_t tp_size, char *text, size_t text_bytes);
+
+// How many parts there are in a group: of one rank, one. Pure.
+int32_t wf_arch_expert_parts(const wf_arch *arch, int32_t tp_size);
+
+// The first expert of layer i that a rank has. Pure.
+int32_t wf_arch_first_expert(const wf_arch *arch, int32_t i_layer, int32_t tp_rank,
+                             int32_t tp_size);
 
 // What each of tp_size ranks, a number that passes wf_arch_check_tp, has of layer i.
 wf_arch_layer wf_arch_layer_share(const wf_arch *arch, int32_t i_layer, int32_t tp_size);

@@ -58,12 +58,19 @@ static wf_status check_tensor(checker *c, const wf_slice *s, int i_part, const c
     return check_shape(&found, n_cols > 0 ? 2 : 1, shape);
 }
 
-static wf_status check_slice(checker *c, const wf_slice *s)
+static wf_status check_group(checker *c, const wf_slice *s)
 {
     for (int i = 0; i < s->n_parts; i++) {
         if (!s->tied) WF_TRY(check_tensor(c, s, i, ".weight", wf_slice_tensor_cols(s, i)));
         if (s->bias) WF_TRY(check_tensor(c, s, i, ".bias", 0));
     }
+    return WF_OK;
+}
+
+static wf_status check_slice(checker *c, wf_slice *s)
+{
+    for (s->i_group = 0; s->i_group < s->n_groups; s->i_group++)
+        WF_TRY(check_group(c, s));
     return WF_OK;
 }
 

@@ -157,7 +157,8 @@ static wf_status load_piece(wf_loader *l, const wf_slice *s, const source *from,
         WF_TRY(block(l, &b, &rows));
         if (l->dry) continue;
         const char *values = (const char *)rows + (size_t)s->col * each;
-        const wf_weight_block part = {.i_row = dst_row + row,
+        const wf_weight_block part = {.i_group = s->i_group,
+                                      .i_row = dst_row + row,
                                       .n_rows = n,
                                       .src = values,
                                       .src_dtype = from->dtype,
@@ -172,13 +173,17 @@ static wf_status load_zeros(wf_loader *l, const wf_slice *s, int64_t dst_row, wf
 {
     if (dst_row == s->n_rows) return WF_OK;
     memset(l->staging, 0, (size_t)s->n_cols * wf_dtype_bytes(l->dtype));
-    wf_weight_block zeros = {
-        .n_rows = 1, .src = l->staging, .src_dtype = l->dtype, .src_stride = s->n_cols};
+    wf_weight_block zeros = {.i_group = s->i_group,
+                             .n_rows = 1,
+                             .src = l->staging,
+                             .src_dtype = l->dtype,
+                             .src_stride = s->n_cols};
     for (zeros.i_row = dst_row; zeros.i_row < s->n_rows; zeros.i_row++)
         WF_TRY(l->be->ops->weight_load(l->be, weight, &zeros));
     return WF_OK;
 }
 
+// One group's.
 static wf_status load_matrix(wf_loader *l, const wf_slice *s, wf_weight *weight)
 {
     int64_t dst_row = 0;
@@ -194,6 +199,14 @@ static wf_status load_matrix(wf_loader *l, const wf_slice *s, wf_weight *weight)
     return l->dry ? WF_OK : load_zeros(l, s, dst_row, weight);
 }
 
+static wf_status load_matrices(wf_loader *l, const wf_slice *s, wf_weight *weight)
+{
+    wf_slice group = *s;
+    for (; group.i_group < s->n_groups; group.i_group++)
+        WF_TRY(load_matrix(l, &group, weight));
+    return WF_OK;
+}
+
 // A seed of its own for every matrix of every rank.
 static uint64_t seed_of(const wf_loader *l, const wf_slice *s)
 {
@@ -206,7 +219,8 @@ static uint64_t seed_of(const wf_loader *l, const wf_slice *s)
 // What is added to the residual stream is kept small: there are two such matrices a layer.
 static wf_status make_random(wf_loader *l, const wf_slice *s, wf_weight *weight)
 {
-    bool adds = s->part[0]->split == WF_SPLIT_COLUMNS;
+    wf_split split = s->part[0]->split;
+    bool adds = split == WF_SPLIT_COLUMNS || split == WF_SPLIT_EXPERT_COLUMNS;
     float std = adds ? RANDOM_STD / sqrtf(2.0f * (float)l->arch->n_layers) : RANDOM_STD;
     return l->be->ops->weight_random(l->be, weight, seed_of(l, s), std);
 }
@@ -214,13 +228,13 @@ static wf_status make_random(wf_loader *l, const wf_slice *s, wf_weight *weight)
 static wf_status fill_matrix(wf_loader *l, const wf_slice *s, wf_weight **out)
 {
     WF_TRY(begin_part(l));
-    if (l->dry) return load_matrix(l, s, NULL);
+    if (l->dry) return load_matrices(l, s, NULL);
     const wf_weight_shape shape = {
-        .dtype = l->dtype, .n_groups = 1, .n_rows = s->n_rows, .n_cols = s->n_cols};
+        .dtype = l->dtype, .n_groups = s->n_groups, .n_rows = s->n_rows, .n_cols = s->n_cols};
     WF_TRY(l->be->ops->weight_create(l->be, &shape, out));
     l->report.weight_bytes += wf_weight_bytes(&shape);
     // The model owns the weight from here.
-    return l->folder ? load_matrix(l, s, *out) : make_random(l, s, *out);
+    return l->folder ? load_matrices(l, s, *out) : make_random(l, s, *out);
 }
 
 // Elements [first, first + n) of a vector, as f32 at dst.
@@ -243,6 +257,7 @@ static wf_status load_elements(wf_loader *l, const source *from, wf_piece piece,
     return WF_OK;
 }
 
+// One group's.
 static wf_status load_vector(wf_loader *l, const wf_slice *s, const char *suffix, float *dst)
 {
     int64_t at = 0;
@@ -276,12 +291,15 @@ static wf_status fill_vector(wf_loader *l, const wf_slice *s, const char *suffix
 {
     wf_status st = WF_OK;
     float *values;
+    int64_t n = s->n_groups * s->n_rows;
+    wf_slice group = *s;
     WF_TRY(begin_part(l));
-    WF_TRY(wf_alloc((size_t)s->n_rows, sizeof *values, &values));
-    for (int64_t i = 0; !l->folder && i < s->n_rows; i++)
+    WF_TRY(wf_alloc((size_t)n, sizeof *values, &values));
+    for (int64_t i = 0; !l->folder && i < n; i++)
         values[i] = otherwise;
-    if (l->folder) st = load_vector(l, s, suffix, values);
-    if (st == WF_OK && !l->dry) st = place_vector(l, values, s->n_rows, out);
+    for (; l->folder && st == WF_OK && group.i_group < s->n_groups; group.i_group++)
+        st = load_vector(l, &group, suffix, values + group.i_group * s->n_rows);
+    if (st == WF_OK && !l->dry) st = place_vector(l, values, n, out);
     free(values);
     return st;
 }

@@ -46,6 +46,10 @@ static int64_t size_of(const wf_place *p, wf_extent extent, int32_t tp_size)
         [WF_EXTENT_HEAD_DIM] = p->arch->head_dim,
         [WF_EXTENT_FFN] = ffn,
         [WF_EXTENT_GATE_UP] = 2 * ffn,
+        [WF_EXTENT_ONE] = 1,
+        [WF_EXTENT_EXPERTS] = layer_of(p, 1).n_experts,
+        [WF_EXTENT_EXPERT_FFN] = l.expert_ffn,
+        [WF_EXTENT_SHARED_FFN] = l.shared_ffn,
     };
     return sizes[extent];
 }
@@ -58,6 +62,8 @@ static bool has_bias(const wf_arch *a, wf_bias bias)
         [WF_BIAS_O] = a->bias_o,
         [WF_BIAS_MLP] = a->bias_mlp,
         [WF_BIAS_HEAD] = a->bias_head,
+        [WF_BIAS_ROUTER] = a->bias_router,
+        [WF_BIAS_EXPERT] = a->bias_experts,
     };
     return has[bias];
 }
@@ -70,23 +76,46 @@ static bool is_there(const wf_place *p, const wf_part *part)
            part->block == (int)l.feed_forward;
 }
 
+static bool of_experts(const wf_part *part)
+{
+    return part->split == WF_SPLIT_EXPERT_ROWS || part->split == WF_SPLIT_EXPERT_COLUMNS;
+}
+
+static bool by_columns(const wf_part *part)
+{
+    return part->split == WF_SPLIT_COLUMNS || part->split == WF_SPLIT_EXPERT_COLUMNS;
+}
+
 static int64_t rows_here(const wf_place *p, const wf_part *part)
 {
-    bool whole = part->split == WF_SPLIT_WHOLE || part->split == WF_SPLIT_COLUMNS;
+    bool whole = part->split == WF_SPLIT_WHOLE || by_columns(part);
     return size_of(p, part->rows, whole ? 1 : p->tp_size);
+}
+
+// Which of the shares of a split tensor this rank has.
+static int32_t share_of(const wf_place *p, const wf_part *part)
+{
+    return of_experts(part) ? p->tp_rank % (p->tp_size / wf_arch_expert_parts(p->arch, p->tp_size))
+                            : p->tp_rank;
 }
 
 static void add(wf_slice *s, const wf_part *part)
 {
     const wf_place *p = &s->place;
-    bool by_columns = part->split == WF_SPLIT_COLUMNS;
+    bool columns = by_columns(part);
+    int32_t share = share_of(p, part);
     assert(s->n_parts < WF_SLICE_MOST);
     s->part[s->n_parts++] = part;
     s->n_rows += rows_here(p, part);
-    s->n_cols = size_of(p, part->cols, by_columns ? p->tp_size : 1);
-    s->col = by_columns ? p->tp_rank * s->n_cols : 0;
+    s->n_cols = size_of(p, part->cols, columns ? p->tp_size : 1);
+    s->col = columns ? share * s->n_cols : 0;
+    s->n_groups = 1;
+    if (of_experts(part)) {
+        s->n_groups = layer_of(p, p->tp_size).n_experts;
+        s->first_group = wf_arch_first_expert(p->arch, p->i_layer, p->tp_rank, p->tp_size);
+    }
     s->bias = has_bias(p->arch, part->bias);
-    s->bias_elsewhere = by_columns && p->tp_rank != 0;
+    s->bias_elsewhere = columns && share != 0;
     s->tied = part->role == WF_ROLE_HEAD && p->arch->tied;
 }
 
@@ -157,7 +186,8 @@ wf_piece wf_slice_piece(const wf_slice *s, int i_part, int i_piece)
     int64_t n = rows_here(p, part), half = n / 2;
     switch (part->split) {
     case WF_SPLIT_ROWS:
-        return (wf_piece){p->tp_rank * n, n};
+    case WF_SPLIT_EXPERT_ROWS:
+        return (wf_piece){share_of(p, part) * n, n};
     case WF_SPLIT_QKV:
         return qkv_piece(s, i_piece);
     case WF_SPLIT_GATE_UP:
@@ -166,6 +196,7 @@ wf_piece wf_slice_piece(const wf_slice *s, int i_part, int i_piece)
         return vocab_piece(p);
     case WF_SPLIT_WHOLE:
     case WF_SPLIT_COLUMNS:
+    case WF_SPLIT_EXPERT_COLUMNS:
         break;
     }
     return (wf_piece){0, n};
@@ -175,7 +206,7 @@ const char *wf_slice_tensor_name(const wf_slice *s, int i_part, const char *suff
                                  size_t text_bytes)
 {
     return wf_family_tensor_name(s->place.arch->family, s->part[i_part]->role, s->place.i_layer,
-                                 suffix, text, text_bytes);
+                                 s->first_group + s->i_group, suffix, text, text_bytes);
 }
 
 int64_t wf_slice_tensor_rows(const wf_slice *s, int i_part)

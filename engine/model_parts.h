@@ -24,7 +24,11 @@ typedef enum wf_extent {
     WF_EXTENT_HEADS,
     WF_EXTENT_HEAD_DIM,
     WF_EXTENT_FFN,
-    WF_EXTENT_GATE_UP // 2 ffn
+    WF_EXTENT_GATE_UP, // 2 ffn
+    WF_EXTENT_ONE,
+    WF_EXTENT_EXPERTS, // how many there are
+    WF_EXTENT_EXPERT_FFN,
+    WF_EXTENT_SHARED_FFN
 } wf_extent;
 
 // Which part of it a rank keeps.
@@ -34,7 +38,11 @@ typedef enum wf_split {
     WF_SPLIT_COLUMNS, // columns of its heads or units; the group adds up, rank 0 adds the bias
     WF_SPLIT_QKV,     // its heads' rows of each of q, k and v, in the family's order
     WF_SPLIT_GATE_UP, // rows of its units out of both halves
-    WF_SPLIT_VOCAB    // rows of its tokens; rows beyond the vocabulary are zero
+    WF_SPLIT_VOCAB,   // rows of its tokens; rows beyond the vocabulary are zero
+    // Tensors of which each expert has one, of a rank's experts (wf_arch.expert_parts): its rows or
+    // columns, as above.
+    WF_SPLIT_EXPERT_ROWS,
+    WF_SPLIT_EXPERT_COLUMNS
 } wf_split;
 
 typedef enum wf_bias {
@@ -44,6 +52,8 @@ typedef enum wf_bias {
     WF_BIAS_O,
     WF_BIAS_MLP,
     WF_BIAS_HEAD,
+    WF_BIAS_ROUTER,
+    WF_BIAS_EXPERT,
     WF_N_BIASES
 } wf_bias;
 
@@ -71,11 +81,13 @@ typedef struct wf_slice {
     wf_place place;
     const wf_part *part[WF_SLICE_MOST];
     int n_parts;
-    int64_t n_rows;      // of all parts, padding included
-    int64_t col, n_cols; // of the tensors' columns; n_cols 0: a vector
-    bool bias;           // has one
-    bool bias_elsewhere; // which another rank keeps
-    bool tied;           // its matrix is the embedding table's
+    int32_t first_group, n_groups; // experts that it has one matrix for each of; else 0, 1
+    int32_t i_group;               // of these, the one whose tensors are named
+    int64_t n_rows;                // of all parts, padding included; of one group
+    int64_t col, n_cols;           // of the tensors' columns; n_cols 0: a vector
+    bool bias;                     // has one
+    bool bias_elsewhere;           // which another rank keeps
+    bool tied;                     // its matrix is the embedding table's
 } wf_slice;
 
 // The slices of a place, in the order of loading: start with *at 0; false: no more.

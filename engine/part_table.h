@@ -29,6 +29,14 @@
     X(LAYER, UP,         gate_up,    FFN,      HIDDEN, ROWS,    MLP,   DENSE)                      \
     X(LAYER, GATE_UP,    gate_up,    GATE_UP,  HIDDEN, GATE_UP, MLP,   DENSE)                      \
     X(LAYER, DOWN,       down,       HIDDEN,   FFN,    COLUMNS, MLP,   DENSE)                      \
+    X(LAYER, ROUTER,     router,     EXPERTS,  HIDDEN, WHOLE,   ROUTER, EXPERTS)                   \
+    X(LAYER, EXPERT_GATE, expert_up, EXPERT_FFN, HIDDEN, EXPERT_ROWS, EXPERT, EXPERTS)             \
+    X(LAYER, EXPERT_UP,  expert_up,  EXPERT_FFN, HIDDEN, EXPERT_ROWS, EXPERT, EXPERTS)             \
+    X(LAYER, EXPERT_DOWN, expert_down, HIDDEN, EXPERT_FFN, EXPERT_COLUMNS, EXPERT, EXPERTS)        \
+    X(LAYER, SHARED_GATE, shared_up, SHARED_FFN, HIDDEN, ROWS,  NEVER, EXPERTS)                    \
+    X(LAYER, SHARED_UP,  shared_up,  SHARED_FFN, HIDDEN, ROWS,  NEVER, EXPERTS)                    \
+    X(LAYER, SHARED_DOWN, shared_down, HIDDEN, SHARED_FFN, COLUMNS, NEVER, EXPERTS)                \
+    X(LAYER, SHARED_ROUTER, shared_router, ONE, HIDDEN, WHOLE,  NEVER, EXPERTS)                    \
     X(MODEL, EMBED,      embed,      VOCAB,    HIDDEN, VOCAB,   NEVER, ANY)                        \
     X(MODEL, FINAL_NORM, final_norm, HIDDEN,   VECTOR, WHOLE,   NORM,  ANY)                        \
     X(MODEL, HEAD,       head,       VOCAB,    HIDDEN, VOCAB,   HEAD,  ANY)

@@ -244,8 +244,7 @@ static wf_status model_read(const wf_jobspec *spec, wf_inputs_model *model, wf_s
         snprintf(what, sizeof what, "%s", wf_error());
         WF_TRY(wf_hf_folder_open(spec->model.path, false, &folder));
         wf_warn("%s", what);
-        st = wf_arch_read(folder, spec->model.trust_config, &model->arch);
-        if (st == WF_OK) st = wf_arch_check_tp(&model->arch, spec->parallel.tensor);
+        st = wf_inputs_arch_read(spec, folder, &model->arch);
         if (st == WF_OK) st = wf_inputs_check_tokens(spec, &model->arch);
     }
     wf_hf_folder_close(&folder);
@@ -298,7 +297,7 @@ static wf_status ask(const wf_cli *cli, const wf_jobspec *spec, answers *a)
 
 static wf_status plan_print(const wf_jobspec *spec, const answers *a)
 {
-    char remarks[320];
+    char remarks[320], experts[160];
     printf("job       %s\nmodel     %s (%s, %d layers, %s)\nback end  %s: %s\n", spec->job,
            spec->model.path, a->model.arch.family->name, a->model.arch.n_layers,
            wf_dtype_name(a->info.numerics.weight), a->info.name, a->info.device);
@@ -306,6 +305,8 @@ static wf_status plan_print(const wf_jobspec *spec, const answers *a)
     printf("placement %d rank%s on %d node%s (%s)\n", a->e.n_ranks, WF_S(a->e.n_ranks),
            a->e.n_nodes, WF_S(a->e.n_nodes), a->e.why);
     print_groups(a->plan);
+    if (wf_arch_experts_words(&a->model.arch, spec->parallel.tensor, experts, sizeof experts)[0])
+        printf("experts   %s\n", experts);
     if (wf_plan_model_remarks(spec, &a->model.arch, remarks, sizeof remarks)[0])
         printf("  note: %s\n", remarks);
     print_memory(&a->memory, &a->kv, a->info.numerics.kv);

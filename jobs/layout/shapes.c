@@ -47,6 +47,9 @@ wf_status wf_layout_model_of(const wf_arch *arch, const char *name, wf_layout_mo
                        "layers are alike",
                        name, i);
     }
+    if (first->feed_forward != WF_BLOCK_DENSE)
+        return wf_fail(WF_CONFIG, "%s: layouts are planned of models whose feed-forwards are dense",
+                       name);
     *out = (wf_layout_model){.name = name,
                              .n_layers = arch->n_layers,
                              .hidden = arch->hidden,

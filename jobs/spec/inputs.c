@@ -119,12 +119,18 @@ wf_status wf_inputs_check_tokens(const wf_jobspec *spec, const wf_arch *arch)
     return WF_OK;
 }
 
+wf_status wf_inputs_arch_read(const wf_jobspec *spec, const wf_hf_folder *folder, wf_arch *out)
+{
+    WF_TRY(wf_arch_read(folder, spec->model.trust_config, out));
+    WF_TRY(wf_arch_spread_experts(out, spec->parallel.experts, spec->parallel.tensor));
+    return wf_arch_check_tp(out, spec->parallel.tensor);
+}
+
 wf_status wf_inputs_model_open(const wf_jobspec *spec, wf_hf_folder **folder, wf_inputs_model *out)
 {
     bool random = spec->model.weights == WF_SPEC_WEIGHTS_RANDOM;
     WF_TRY(wf_hf_folder_open(spec->model.path, !random, folder));
-    wf_status st = wf_arch_read(*folder, spec->model.trust_config, &out->arch);
-    if (st == WF_OK) st = wf_arch_check_tp(&out->arch, spec->parallel.tensor);
+    wf_status st = wf_inputs_arch_read(spec, *folder, &out->arch);
     if (st == WF_OK && !random) st = wf_model_check(&out->arch, *folder);
     if (st == WF_OK) st = wf_inputs_check_tokens(spec, &out->arch);
     if (st == WF_OK)

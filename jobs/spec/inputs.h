@@ -33,6 +33,10 @@ typedef struct wf_inputs_model {
     char identity[WF_HF_IDENTITY_MAX];
 } wf_inputs_model;
 
+// The architecture that a folder's configuration says, split as the job asks. As wf_arch_read,
+// wf_arch_spread_experts, wf_arch_check_tp.
+wf_status wf_inputs_arch_read(const wf_jobspec *spec, const wf_hf_folder *folder, wf_arch *out);
+
 // Opens the model's folder, with its weights unless they are random, and checks what can be checked
 // without reading weights: configuration, split over ranks, tensors there with type and shape, and
 // what the job says of tokens. Fills `out` but for the identity. The folder is the caller's. As

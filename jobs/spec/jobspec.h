@@ -89,6 +89,7 @@ typedef struct wf_jobspec {
     } arrivals;
     struct {
         int tensor;
+        int experts;  // parts of a group that experts are spread over; 0: auto
         int replicas; // 0: auto
         wf_spec_backend backend;
         wf_spec_layout layout;

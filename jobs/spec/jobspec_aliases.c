@@ -48,6 +48,9 @@ const wf_option_alias wf_jobspec_aliases[] = {
     // Where.
     {"tensor_parallel_size", "parallel.tensor", NULL},
     {"tp_size", "parallel.tensor", NULL},
+    {"expert_parallel_size", "parallel.experts", NULL},
+    {"ep_size", "parallel.experts", NULL},
+    {"enable_expert_parallel", "parallel.experts", "as many parts as parallel.tensor"},
     {"data_parallel_size", "parallel.replicas", NULL},
     {"dp_size", "parallel.replicas", NULL},
     {"pipeline_parallel_size", NULL, NO_PIPELINE},

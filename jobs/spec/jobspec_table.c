@@ -257,6 +257,17 @@ const wf_option wf_jobspec_table[] = {
      .unit = "ranks",
      .default_text = "1",
      .help = "ranks that share one copy of the model; it must divide the attention heads"},
+    {.name = "parallel.experts",
+     .type = WF_OPTION_I32,
+     .offset = AT(parallel.experts),
+     .min = 1,
+     .max = 1024,
+     .words = auto_words,
+     .unit = "parts",
+     .default_text = "auto",
+     .help = "models with experts: parts of a group of parallel.tensor ranks that have a share of "
+             "the experts each, whose ranks split each of these; 1: every rank has a slice of "
+             "every expert; auto: 1 where slices are even"},
     {.name = "parallel.replicas",
      .type = WF_OPTION_I32,
      .offset = AT(parallel.replicas),

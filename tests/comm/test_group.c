@@ -104,34 +104,62 @@ static void splitting_makes_groups_of_their_own(void **state)
     assert_null(half);
 }
 
+// The golden's tokens, on this group, from the model that `r` has.
+static void expect_golden_tokens(rig *r, const golden *g, const char *how)
+{
+    rig_request requests[16];
+    static rig_output outputs[16];
+    wf_engine_config c = rig_config();
+    for (int i = 0; i < g->n_cases; i++)
+        requests[i] = (rig_request){.prompt = g->cases[i].prompt,
+                                    .n_prompt = (uint32_t)g->cases[i].n_prompt,
+                                    .max_new = (uint32_t)g->cases[i].n_greedy,
+                                    .at_step = 2 * i};
+    c.kv_bytes >>= world->rank; // the group takes the least
+    rig_run(r, &c, requests, g->n_cases, outputs, NULL);
+    for (int i = 0; i < g->n_cases && world->rank == 0; i++)
+        for (int32_t k = 0; k < g->cases[i].n_greedy; k++)
+            if (outputs[i].token[k] != g->cases[i].greedy[k])
+                fail_msg("%s on %d ranks%s, case %d: token %d is %d, expected %d", g->name,
+                         world->size, how, i, k, outputs[i].token[k], g->cases[i].greedy[k]);
+}
+
 static void a_group_of_any_size_gives_the_tokens_of_transformers(void **state)
 {
     (void)state;
     for (size_t m = 0; m < rig_n_goldens; m++) {
         golden g;
         rig r;
-        rig_request requests[16];
-        static rig_output outputs[16];
-        wf_engine_config c = rig_config();
         if (world->size > rig_goldens[m].most_ranks) continue;
         golden_load(rig_goldens[m].name, &g);
         rig_create(backend, rig_goldens[m].name, world, &r);
-        for (int i = 0; i < g.n_cases; i++)
-            requests[i] = (rig_request){.prompt = g.cases[i].prompt,
-                                        .n_prompt = (uint32_t)g.cases[i].n_prompt,
-                                        .max_new = (uint32_t)g.cases[i].n_greedy,
-                                        .at_step = 2 * i};
-        c.kv_bytes >>= world->rank; // the group takes the least
-        rig_run(&r, &c, requests, g.n_cases, outputs, NULL);
-        for (int i = 0; i < g.n_cases && world->rank == 0; i++)
-            for (int32_t k = 0; k < g.cases[i].n_greedy; k++)
-                if (outputs[i].token[k] != g.cases[i].greedy[k])
-                    fail_msg("%s on %d ranks, case %d: token %d is %d, expected %d",
-                             rig_goldens[m].name, world->size, i, k, outputs[i].token[k],
-                             g.cases[i].greedy[k]);
+        expect_golden_tokens(&r, &g, "");
         rig_destroy(&r);
         golden_free(&g);
     }
+}
+
+// Whole experts on each rank, and shares of some of them on each half of the group.
+static void experts_are_spread_over_the_group(void **state)
+{
+    (void)state;
+    static const char *const models[] = {"mixtral-mini", "qwen3-moe-mini", "qwen2-moe-mini"};
+    for (size_t m = 0; m < sizeof models / sizeof *models; m++)
+        for (int32_t parts = 2; parts <= world->size; parts *= 2) {
+            golden g;
+            rig r;
+            char how[32];
+            snprintf(how, sizeof how, ", experts in %d parts", parts);
+            golden_load(models[m], &g);
+            rig_create_spread(backend, models[m], world, parts, &r);
+            const wf_layer *l = &r.model->layers[r.model->arch.n_layers - 1];
+            assert_int_equal(l->share.n_experts * parts,
+                             r.model->arch.layer[r.model->arch.n_layers - 1].n_experts);
+            assert_int_equal(l->expert_up.matrix->n_groups, l->share.n_experts);
+            expect_golden_tokens(&r, &g, how);
+            rig_destroy(&r);
+            golden_free(&g);
+        }
 }
 
 static void layers_that_differ_are_split_each_by_its_own_numbers(void **state)
@@ -305,6 +333,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(published_plans_arrive_in_order),
         cmocka_unit_test(splitting_makes_groups_of_their_own),
         cmocka_unit_test(a_group_of_any_size_gives_the_tokens_of_transformers),
+        cmocka_unit_test(experts_are_spread_over_the_group),
         cmocka_unit_test(layers_that_differ_are_split_each_by_its_own_numbers),
         cmocka_unit_test(deterministic_results_are_those_of_any_group_size),
         cmocka_unit_test(a_drawn_row_leaves_the_greedy_rows_beside_it_alone),

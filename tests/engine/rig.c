@@ -9,10 +9,11 @@
 #include "io/weights/hf_folder.h"
 
 const rig_golden rig_goldens[] = {
-    {"llama-mini", 4, true}, {"llama-gqa", 4, true},        {"llama-rope3", 4, true},
-    {"llama-f16", 4, true},  {"llama-two-heads", 2, false}, {"llama-rope-parameters", 4, true},
-    {"qwen2-mini", 4, true}, {"qwen3-mini", 4, true},       {"mistral-mini", 4, true},
-    {"gptj-mini", 4, false}, {"neox-mini", 4, false},       {"llama-head100", 4, true},
+    {"llama-mini", 4, true},   {"llama-gqa", 4, true},        {"llama-rope3", 4, true},
+    {"llama-f16", 4, true},    {"llama-two-heads", 2, false}, {"llama-rope-parameters", 4, true},
+    {"qwen2-mini", 4, true},   {"qwen3-mini", 4, true},       {"mistral-mini", 4, true},
+    {"gptj-mini", 4, false},   {"neox-mini", 4, false},       {"llama-head100", 4, true},
+    {"mixtral-mini", 4, true}, {"qwen3-moe-mini", 4, true},   {"qwen2-moe-mini", 4, true},
 };
 const size_t rig_n_goldens = sizeof rig_goldens / sizeof *rig_goldens;
 
@@ -83,7 +84,7 @@ void golden_free(golden *g)
 }
 
 static void create(const char *backend, const char *golden_name, wf_comm *comm, bool deterministic,
-                   wf_dtype dtype, int kv_dtype, rig *out)
+                   wf_dtype dtype, int kv_dtype, int32_t expert_parts, rig *out)
 {
     char path[512];
     wf_hf_folder *folder = NULL;
@@ -96,6 +97,7 @@ static void create(const char *backend, const char *golden_name, wf_comm *comm, 
     snprintf(path, sizeof path, "%s/tests/golden/%s", WEFT_SOURCE_DIR, golden_name);
     must(wf_hf_folder_open(path, true, &folder), "folder");
     must(wf_arch_read(folder, false, &arch), "architecture");
+    must(wf_arch_spread_experts(&arch, expert_parts, out->comm->size), "experts");
     const char *shared = getenv("WEFT_TEST_DEVICE"); // of ranks that share one
     wf_backend_config bc = {.device = shared ? atoi(shared) : out->comm->rank,
                             .n_threads = 2,
@@ -110,25 +112,31 @@ static void create(const char *backend, const char *golden_name, wf_comm *comm, 
 
 void rig_create(const char *backend, const char *golden_name, wf_comm *comm, rig *out)
 {
-    create(backend, golden_name, comm, false, WF_F32, WF_MODEL_DTYPE_AUTO, out);
+    create(backend, golden_name, comm, false, WF_F32, WF_MODEL_DTYPE_AUTO, 1, out);
+}
+
+void rig_create_spread(const char *backend, const char *golden_name, wf_comm *comm,
+                       int32_t expert_parts, rig *out)
+{
+    create(backend, golden_name, comm, false, WF_F32, WF_MODEL_DTYPE_AUTO, expert_parts, out);
 }
 
 void rig_create_dtype(const char *backend, const char *golden_name, wf_comm *comm, wf_dtype dtype,
                       rig *out)
 {
-    create(backend, golden_name, comm, false, dtype, WF_MODEL_DTYPE_AUTO, out);
+    create(backend, golden_name, comm, false, dtype, WF_MODEL_DTYPE_AUTO, 1, out);
 }
 
 void rig_create_kv(const char *backend, const char *golden_name, wf_dtype dtype, wf_dtype kv_dtype,
                    rig *out)
 {
-    create(backend, golden_name, NULL, false, dtype, (int)kv_dtype, out);
+    create(backend, golden_name, NULL, false, dtype, (int)kv_dtype, 1, out);
 }
 
 void rig_create_deterministic(const char *backend, const char *golden_name, wf_comm *comm,
                               wf_dtype dtype, rig *out)
 {
-    create(backend, golden_name, comm, true, dtype, WF_MODEL_DTYPE_AUTO, out);
+    create(backend, golden_name, comm, true, dtype, WF_MODEL_DTYPE_AUTO, 1, out);
 }
 
 void rig_destroy(rig *r)

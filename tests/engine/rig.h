@@ -40,6 +40,9 @@ void golden_free(golden *g);
 
 // comm NULL: a group of one. rig_create computes in f32.
 void rig_create(const char *backend, const char *golden_name, wf_comm *comm, rig *out);
+// Experts in so many parts of the group (wf_arch_spread_experts); rig_create: in one.
+void rig_create_spread(const char *backend, const char *golden_name, wf_comm *comm,
+                       int32_t expert_parts, rig *out);
 void rig_create_dtype(const char *backend, const char *golden_name, wf_comm *comm, wf_dtype dtype,
                       rig *out);
 // A group of one, KV memory in a format of its own.

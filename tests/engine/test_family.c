@@ -17,7 +17,7 @@ static void known_and_unknown(void **state)
         {"", "'' is not a family"},
         {"a_type_with_a_very_long_name_that_no_one_could_have_meant_to_write", "is not a family"},
     };
-    static const char *const others[] = {"llama4", "mixtral", "qwen4", "gpt_neo", "lama"};
+    static const char *const others[] = {"llama4", "qwen4_moe", "qwen4", "gpt_neo", "lama"};
     const wf_family *family = NULL;
     for (size_t i = 0; i < N_ROWS(known); i++) {
         assert_ok(wf_family_find("config.json", known[i], &family));
@@ -40,13 +40,19 @@ static void tensor_names(void **state)
     char name[96];
     assert_ok(wf_family_find("", "llama", &llama));
     assert_ok(wf_family_find("", "gpt_neox", &neox));
-    assert_string_equal(wf_family_tensor_name(llama, WF_ROLE_Q, 31, ".weight", name, sizeof name),
-                        "model.layers.31.self_attn.q_proj.weight");
-    assert_string_equal(wf_family_tensor_name(llama, WF_ROLE_HEAD, 3, ".weight", name, sizeof name),
-                        "lm_head.weight");
-    assert_string_equal(wf_family_tensor_name(neox, WF_ROLE_QKV, 0, ".bias", name, sizeof name),
+    assert_string_equal(
+        wf_family_tensor_name(llama, WF_ROLE_Q, 31, 0, ".weight", name, sizeof name),
+        "model.layers.31.self_attn.q_proj.weight");
+    assert_string_equal(
+        wf_family_tensor_name(llama, WF_ROLE_HEAD, 3, 0, ".weight", name, sizeof name),
+        "lm_head.weight");
+    assert_string_equal(wf_family_tensor_name(neox, WF_ROLE_QKV, 0, 0, ".bias", name, sizeof name),
                         "gpt_neox.layers.0.attention.query_key_value.bias");
-    assert_string_equal(wf_family_tensor_name(neox, WF_ROLE_EMBED, 0, "", name, 8), "gpt_neo");
+    assert_ok(wf_family_find("", "mixtral", &llama));
+    assert_string_equal(
+        wf_family_tensor_name(llama, WF_ROLE_EXPERT_UP, 3, 117, ".weight", name, sizeof name),
+        "model.layers.3.block_sparse_moe.experts.117.w3.weight");
+    assert_string_equal(wf_family_tensor_name(neox, WF_ROLE_EMBED, 0, 0, "", name, 8), "gpt_neo");
 }
 
 // What every row must hold for the loader and the forward pass to make sense of it.

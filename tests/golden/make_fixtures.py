@@ -198,6 +198,99 @@ MISTRAL = {
     "vocab_size": 260,
 }
 
+# More experts than a token of a short prompt touches, sizes that only 2 and 4 ranks share.
+MIXTRAL = {
+    "architectures": ["MixtralForCausalLM"],
+    "attention_dropout": 0.0,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+    "hidden_act": "silu",
+    "hidden_size": 32,
+    "initializer_range": 0.02,
+    "intermediate_size": 32,
+    "max_position_embeddings": 512,
+    "model_type": "mixtral",
+    "num_attention_heads": 4,
+    "num_experts_per_tok": 2,
+    "num_hidden_layers": 2,
+    "num_key_value_heads": 4,
+    "num_local_experts": 8,
+    "output_router_logits": False,
+    "rms_norm_eps": 1e-5,
+    "rope_theta": 1000000.0,
+    "router_aux_loss_coef": 0.02,
+    "sliding_window": None,
+    "tie_word_embeddings": False,
+    "torch_dtype": "bfloat16",
+    "use_cache": True,
+    "vocab_size": 260,
+}
+
+# Layers with experts and one without.
+QWEN3_MOE = {
+    "architectures": ["Qwen3MoeForCausalLM"],
+    "attention_bias": False,
+    "bos_token_id": 1,
+    "decoder_sparse_step": 1,
+    "eos_token_id": 2,
+    "head_dim": 16,
+    "hidden_act": "silu",
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "max_position_embeddings": 512,
+    "max_window_layers": 3,
+    "mlp_only_layers": [1],
+    "model_type": "qwen3_moe",
+    "moe_intermediate_size": 16,
+    "norm_topk_prob": True,
+    "num_attention_heads": 4,
+    "num_experts": 16,
+    "num_experts_per_tok": 4,
+    "num_hidden_layers": 3,
+    "num_key_value_heads": 4,
+    "output_router_logits": False,
+    "rms_norm_eps": 1e-6,
+    "rope_scaling": None,
+    "rope_theta": 1000000.0,
+    "router_aux_loss_coef": 0.001,
+    "sliding_window": None,
+    "tie_word_embeddings": False,
+    "torch_dtype": "bfloat16",
+    "use_cache": True,
+    "use_sliding_window": False,
+    "vocab_size": 260,
+}
+
+# An expert for all, with a gate of its own; weights that do not add up to 1; an odd count.
+QWEN2_MOE = {
+    "architectures": ["Qwen2MoeForCausalLM"],
+    "bos_token_id": 1,
+    "decoder_sparse_step": 2,
+    "eos_token_id": 2,
+    "hidden_act": "silu",
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "max_position_embeddings": 512,
+    "model_type": "qwen2_moe",
+    "moe_intermediate_size": 24,
+    "norm_topk_prob": False,
+    "num_attention_heads": 4,
+    "num_experts": 12,
+    "num_experts_per_tok": 3,
+    "num_hidden_layers": 2,
+    "num_key_value_heads": 4,
+    "output_router_logits": False,
+    "rms_norm_eps": 1e-6,
+    "rope_theta": 1000000.0,
+    "router_aux_loss_coef": 0.001,
+    "shared_expert_intermediate_size": 64,
+    "tie_word_embeddings": False,
+    "torch_dtype": "bfloat16",
+    "use_cache": True,
+    "use_sliding_window": False,
+    "vocab_size": 260,
+}
+
 # name: config, stored dtype, safetensors files
 FIXTURES = {
     "llama-mini": (llama(), torch.float32, 1),
@@ -229,6 +322,9 @@ FIXTURES = {
     "mistral-mini": (MISTRAL, torch.bfloat16, 1),
     "gptj-mini": (GPTJ, torch.float16, 1),
     "neox-mini": (NEOX, torch.bfloat16, 1),
+    "mixtral-mini": (MIXTRAL, torch.bfloat16, 1),
+    "qwen3-moe-mini": (QWEN3_MOE, torch.bfloat16, 1),
+    "qwen2-moe-mini": (QWEN2_MOE, torch.bfloat16, 1),
 }
 
 # A head of their own in the weights, although the configuration ties it.
@@ -237,6 +333,33 @@ UNTIED = {"llama-two-heads"}
 # Published checkpoints of a family may name a tensor otherwise than the library's present classes.
 HUB_NAMES = {"neox-mini": {"lm_head.weight": "embed_out.weight"}}
 
+# Checkpoints have a tensor for each expert, the library's present classes one for all: the block's
+# name, and those of an expert's gate, up and down.
+EXPERT_NAMES = {
+    "mixtral": (".mlp.", ".block_sparse_moe.", ("w1", "w3", "w2")),
+    "qwen2_moe": (".mlp.", ".mlp.", ("gate_proj", "up_proj", "down_proj")),
+    "qwen3_moe": (".mlp.", ".mlp.", ("gate_proj", "up_proj", "down_proj")),
+}
+
+
+def unpack_experts(state, model_type):
+    """The tensors as they are published."""
+    if model_type not in EXPERT_NAMES:
+        return state
+    block, published, (gate, up, down) = EXPERT_NAMES[model_type]
+    out = {}
+    for name, value in state.items():
+        parts = {"gate_up_proj": (gate, up), "down_proj": (down,)}.get(name.split(".")[-1])
+        if value.dim() == 3 and parts:
+            stem = name[: name.rindex(".")].replace(block, published)
+            for e in range(value.shape[0]):
+                for part, half in zip(parts, value[e].chunk(len(parts))):
+                    out[f"{stem}.{e}.{part}.weight"] = half.contiguous()
+        else:
+            inside = ".mlp.gate." in name or ".mlp.experts." in name
+            out[name.replace(block, published) if inside else name] = value
+    return out
+
 
 def draw_weights(model, dtype, seed, untied=False):
     """Random weights for every parameter: norms about 1, biases small, matrices wide."""
@@ -244,7 +367,7 @@ def draw_weights(model, dtype, seed, untied=False):
     state = {}
     for name, weight in model.named_parameters(remove_duplicate=not untied):
         noise = torch.randn(weight.shape, generator=generator)
-        if weight.dim() == 2:
+        if weight.dim() >= 2:
             wide = "embed" in name or "wte" in name
             value = noise * (0.5 if wide else 0.3)
         elif name.endswith("bias"):
@@ -332,7 +455,8 @@ def make(name, out):
         for file in os.listdir(folder):
             if file != "config.json":
                 os.remove(os.path.join(folder, file))
-        write_weights(folder, draw_weights(empty, dtype, seed, name in UNTIED), n_files)
+        state = draw_weights(empty, dtype, seed, name in UNTIED)
+        write_weights(folder, unpack_experts(state, config["model_type"]), n_files)
         model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32,
                                                      attn_implementation="eager").eval()
         cases = make_cases(model, config["vocab_size"], seed)

@@ -1,0 +1,137 @@
+// Experts: which layers have them and how they are chosen, from config.json; and where the ranks of
+// a group have them.
+#include "engine/arch_reader.h"
+
+#include <stdio.h>
+
+// Layers whose numbers stand in a list of config.json have no experts.
+static void read_dense_layers(wf_arch_reader *r, const wf_arch *a)
+{
+    if (!wf_arch_has(r, WF_KEY_DENSE_LAYERS)) return;
+    wf_json_ref list = wf_arch_place(r, WF_KEY_DENSE_LAYERS);
+    if (wf_json_kind_of(list) == WF_JSON_NULL || wf_arch_noted(r, wf_json_read_array(list))) return;
+    for (size_t i = 0; i < wf_json_count(list); i++) {
+        int64_t layer;
+        if (wf_arch_noted(r,
+                          wf_json_read_i64(wf_json_at(list, i), 0, WF_ARCH_MAX_LAYERS - 1, &layer)))
+            return;
+        if (layer < a->n_layers) r->dense[layer] = true;
+    }
+}
+
+void wf_arch_read_experts(wf_arch_reader *r, wf_arch *a)
+{
+    wf_arch_layer *l = &r->expert;
+    const wf_family *f = r->family;
+    int32_t step = 1;
+    if (!f->keys[WF_KEY_N_EXPERTS][0]) return;
+    a->router = (wf_arch_router){.score = WF_SCORE_SOFTMAX, .scale = 1.0f};
+    wf_arch_read_size_or(r, WF_KEY_N_EXPERTS, WF_MAX_EXPERTS, 0, &l->n_experts);
+    wf_arch_read_size_or(r, WF_KEY_N_CHOICES, WF_MAX_CHOICES, 0, &l->n_choices);
+    if (f->keys[WF_KEY_EXPERT_FFN][0])
+        wf_arch_read_size_or(r, WF_KEY_EXPERT_FFN, 1 << 22, 0, &l->expert_ffn);
+    else
+        wf_arch_read_size(r, WF_KEY_FFN, 1 << 22, &l->expert_ffn);
+    if (f->keys[WF_KEY_SHARED_FFN][0])
+        wf_arch_read_size_or(r, WF_KEY_SHARED_FFN, 1 << 22, 0, &l->shared_ffn);
+    wf_arch_read_flag_or(r, WF_KEY_NORM_TOPK, f->renormalise, &a->router.renormalise);
+    if (f->keys[WF_KEY_EXPERT_STEP][0])
+        wf_arch_read_size_or(r, WF_KEY_EXPERT_STEP, WF_ARCH_MAX_LAYERS, 1, &step);
+    for (int32_t i = 0; i < a->n_layers; i++)
+        r->dense[i] = (i + 1) % step != 0;
+    read_dense_layers(r, a);
+    if (r->n_problems > 0) return;
+    if (l->n_experts < 1 || l->n_choices < 1 || l->n_choices > l->n_experts || l->expert_ffn < 1)
+        wf_arch_complain(r,
+                         "%d of %d experts of size %d: at least one of each, and no more are "
+                         "taken than there are",
+                         l->n_choices, l->n_experts, l->expert_ffn);
+}
+
+wf_arch_layer wf_arch_layer_read(const wf_arch_reader *r, int32_t i_layer)
+{
+    wf_arch_layer l = r->every;
+    if (r->expert.n_experts == 0 || r->dense[i_layer]) return l;
+    l.feed_forward = WF_BLOCK_EXPERTS;
+    l.ffn = 0;
+    l.n_experts = r->expert.n_experts;
+    l.n_choices = r->expert.n_choices;
+    l.expert_ffn = r->expert.expert_ffn;
+    l.shared_ffn = r->expert.shared_ffn;
+    return l;
+}
+
+// ---- where they are -----------------------------------------------------------------------------
+
+int32_t wf_arch_expert_parts(const wf_arch *arch, int32_t tp_size)
+{
+    return tp_size > 1 && arch->expert_parts > 1 ? arch->expert_parts : 1;
+}
+
+int32_t wf_arch_first_expert(const wf_arch *arch, int32_t i_layer, int32_t tp_rank, int32_t tp_size)
+{
+    int32_t parts = wf_arch_expert_parts(arch, tp_size);
+    return arch->layer[i_layer].n_experts / parts * (tp_rank / (tp_size / parts));
+}
+
+static const wf_arch_layer *first_with_experts(const wf_arch *arch)
+{
+    for (int32_t i = 0; i < arch->n_layers; i++)
+        if (arch->layer[i].feed_forward == WF_BLOCK_EXPERTS) return &arch->layer[i];
+    return NULL;
+}
+
+// Whether FFNs that the ranks of a part split are whole pieces of `unit` columns.
+static bool fits(const wf_arch_layer *l, int32_t parts, int32_t tp_size, int32_t unit)
+{
+    return tp_size % parts == 0 && l->n_experts % parts == 0 &&
+           l->expert_ffn % (tp_size / parts * unit) == 0;
+}
+
+static int32_t choose_parts(const wf_arch_layer *l, int32_t tp_size)
+{
+    for (int32_t unit = 8; unit > 0; unit -= 7) // any piece at all rather than none
+        for (int32_t parts = 1; parts <= tp_size; parts++)
+            if (fits(l, parts, tp_size, unit)) return parts;
+    return 1;
+}
+
+wf_status wf_arch_spread_experts(wf_arch *arch, int32_t parts, int32_t tp_size)
+{
+    const wf_arch_layer *l = first_with_experts(arch);
+    arch->expert_parts = 1;
+    if (l == NULL && parts > 1)
+        return wf_fail(WF_CONFIG, "parallel.experts: %d: %s models have no experts", parts,
+                       arch->family->name);
+    if (l == NULL) return WF_OK;
+    if (parts > 0 && !fits(l, parts, tp_size, 1))
+        return wf_fail(WF_CONFIG,
+                       "parallel.experts: %d must divide parallel.tensor %d and the model's %d "
+                       "experts, and %d / %d ranks their size %d; auto chooses",
+                       parts, tp_size, l->n_experts, tp_size, parts, l->expert_ffn);
+    arch->expert_parts = parts > 0 ? parts : choose_parts(l, tp_size);
+    return WF_OK;
+}
+
+char *wf_arch_experts_words(const wf_arch *arch, int32_t tp_size, char *text, size_t text_bytes)
+{
+    const wf_arch_layer *l = first_with_experts(arch);
+    int32_t parts = wf_arch_expert_parts(arch, tp_size), n_with = 0;
+    text[0] = '\0';
+    if (l == NULL) return text;
+    for (int32_t i = 0; i < arch->n_layers; i++)
+        n_with += arch->layer[i].feed_forward == WF_BLOCK_EXPERTS;
+    int at =
+        snprintf(text, text_bytes, "%d in each of %d layers, %d of them for a token%s",
+                 l->n_experts, n_with, l->n_choices, l->shared_ffn > 0 ? " and one for all" : "");
+    if (tp_size == 1 || at < 0 || (size_t)at >= text_bytes) return text;
+    if (parts == 1)
+        snprintf(text + at, text_bytes - (size_t)at, "; each split over %d ranks", tp_size);
+    else if (parts == tp_size)
+        snprintf(text + at, text_bytes - (size_t)at, "; %d on each of %d ranks",
+                 l->n_experts / parts, tp_size);
+    else
+        snprintf(text + at, text_bytes - (size_t)at, "; %d on each %d of %d ranks, split over them",
+                 l->n_experts / parts, tp_size / parts, tp_size);
+    return text;
+}
