@@ -5,6 +5,7 @@
 typedef struct counts {
     uint64_t matrices, vectors; // numbers
     uint64_t step;              // of the matrices: read by a decode step
+    uint64_t experts;           // of these, of experts
 } counts;
 
 // What rank 0 of tp_size keeps of a layer, or, i_layer -1, outside of layers.
@@ -18,6 +19,9 @@ static void count_place(const wf_arch *a, int32_t i_layer, int32_t tp_size, coun
         bool looked_up = s.part[0]->role == WF_ROLE_EMBED && !a->tied; // not multiplied
         out->matrices += numbers;
         out->step += looked_up ? 0 : numbers;
+        bool expert =
+            s.part[0]->split == WF_SPLIT_EXPERT_ROWS || s.part[0]->split == WF_SPLIT_EXPERT_COLUMNS;
+        out->experts += expert ? numbers : 0;
         out->vectors += (s.n_cols == 0 ? rows : 0) + (s.bias ? rows : 0);
     }
 }
@@ -45,5 +49,6 @@ void wf_arch_bytes(const wf_arch *arch, const wf_numerics *num, int32_t tp_size,
         .weight_bytes = mine.matrices * each + (mine.vectors + rotary) * sizeof(float),
         .kv_bytes_per_token = kv * wf_dtype_bytes(num->kv),
         .step_read_bytes = mine.step * each + mine.vectors * sizeof(float),
+        .experts_bytes = mine.experts * each,
     };
 }

@@ -2,6 +2,7 @@
 // a group have them.
 #include "engine/arch_reader.h"
 
+#include <math.h>
 #include <stdio.h>
 
 // Layers whose numbers stand in a list of config.json have no experts.
@@ -111,6 +112,12 @@ wf_status wf_arch_spread_experts(wf_arch *arch, int32_t parts, int32_t tp_size)
                        parts, tp_size, l->n_experts, tp_size, parts, l->expert_ffn);
     arch->expert_parts = parts > 0 ? parts : choose_parts(l, tp_size);
     return WF_OK;
+}
+
+double wf_arch_experts_touched(const wf_arch *arch, int32_t n_rows)
+{
+    const wf_arch_layer *l = first_with_experts(arch);
+    return l ? 1.0 - pow(1.0 - (double)l->n_choices / l->n_experts, n_rows) : 0.0;
 }
 
 char *wf_arch_experts_words(const wf_arch *arch, int32_t tp_size, char *text, size_t text_bytes)

@@ -120,11 +120,15 @@ typedef struct wf_arch_memory {
     uint64_t weight_bytes; // per rank: matrices in num->weight; norms, biases, rotary tables in f32
     uint64_t kv_bytes_per_token; // per rank, all layers, K and V in num->kv
     uint64_t step_read_bytes; // weights one decode step reads, per rank (embedding rows left out)
+    uint64_t experts_bytes;   // of these, experts: read as far as tokens choose them
 } wf_arch_memory;
 
 // `max_context` sizes the rotary tables (0: the model's). tp_size must pass wf_arch_check_tp.
 void wf_arch_bytes(const wf_arch *arch, const wf_numerics *num, int32_t tp_size,
                    int32_t max_context, wf_arch_memory *out);
+
+// The share of a layer's experts that n_rows tokens choose, if they choose evenly. Pure.
+double wf_arch_experts_touched(const wf_arch *arch, int32_t n_rows);
 
 // Rows of the vocabulary on each rank: ceil(n_vocab / tp_size). Rank r holds tokens from
 // r * slice; the last ranks may hold fewer real ones, the rest of their rows is padding.

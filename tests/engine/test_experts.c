@@ -6,6 +6,8 @@
 #include "engine/model_check.h"
 #include "engine/model_parts.h"
 
+#include <math.h>
+
 static char folder[64];
 
 static int make_folder(void **state)
@@ -73,6 +75,8 @@ static void published_models(void **state)
     assert_true(a.router.renormalise && a.router.score == WF_SCORE_SOFTMAX);
     wf_arch_bytes(&a, &num, 1, 0, &m);
     assert_in_range(m.n_params, 30500000000, 30560000000); // its name says 30.5B
+    assert_true(fabs(wf_arch_experts_touched(&a, 1) - 8.0 / 128) < 1e-12);
+    assert_in_range(m.step_read_bytes - m.experts_bytes, 2400000000, 2500000000);
     assert_string_equal(wf_arch_experts_words(&a, 1, words, sizeof words),
                         "128 in each of 48 layers, 8 of them for a token");
     assert_ok(read_arch(mixtral_8x7b, &a));

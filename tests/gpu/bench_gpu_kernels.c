@@ -1,6 +1,6 @@
 // Micro benchmarks of a back end's operations, as CSV on standard output.
 //
-//   bench_gpu_kernels [gemm|decode|prefill|rows|sample|all]
+//   bench_gpu_kernels [gemm|experts|decode|prefill|rows|sample|all]
 //   bench_gpu_kernels asked    cases of attention, one a line of standard input (`bench_asked`)
 //
 // Every figure is the median of several replays of a captured run of the operation over buffers
@@ -112,13 +112,19 @@ static void report(const char *op, const char *shape, int64_t rows, timing t, do
     fflush(stdout);
 }
 
-static wf_weight *random_weight(int64_t n, int64_t k)
+static wf_weight *random_weights(int32_t n_groups, int64_t n, int64_t k)
 {
     wf_weight *w;
-    const wf_weight_shape shape = {.dtype = WF_BF16, .n_groups = 1, .n_rows = n, .n_cols = k};
+    const wf_weight_shape shape = {
+        .dtype = WF_BF16, .n_groups = n_groups, .n_rows = n, .n_cols = k};
     must(ops->weight_create(be, &shape, &w));
     must(ops->weight_random(be, w, 7, 0.05f));
     return w;
+}
+
+static wf_weight *random_weight(int64_t n, int64_t k)
+{
+    return random_weights(1, n, k);
 }
 
 // A matrix of random numbers: rows of a random weight.
@@ -191,6 +197,163 @@ static void bench_gemm(void)
                 report("gemm", shapes[s].name, rows[r], t, bytes * (double)rows[r], "TFLOP/s",
                        flop_rate);
         }
+}
+
+// ---- experts ------------------------------------------------------------------------------------
+
+typedef struct experts_shape {
+    const char *name;
+    int32_t n_experts, n_choices;
+    int64_t hidden, ffn;
+    bool bias;
+    wf_gate gate;
+} experts_shape;
+
+typedef struct experts_run {
+    const experts_shape *shape;
+    int n_copies;
+    wf_weight *up[MAX_COPIES], *down[MAX_COPIES];
+    float *bias;
+    wf_matrix logits, x, act, out, y;
+    int32_t *expert, *begin, *pair, *row;
+    float *weight;
+} experts_run;
+
+static void run_route(void *data, int i)
+{
+    const experts_run *r = data;
+    (void)i;
+    must(ops->route(be, stream,
+                    &(wf_route_args){.logits = r->logits,
+                                     .n_choices = r->shape->n_choices,
+                                     .renormalise = true,
+                                     .scale = 1.0f,
+                                     .expert = r->expert,
+                                     .weight = r->weight}));
+    must(ops->pack_pairs(be, stream,
+                         &(wf_pack_pairs_args){.expert = r->expert,
+                                               .n_pairs = (int32_t)r->act.n_rows,
+                                               .n_experts = r->shape->n_experts,
+                                               .begin = r->begin,
+                                               .pair = r->pair,
+                                               .row = r->row}));
+}
+
+static void run_up(void *data, int i)
+{
+    const experts_run *r = data;
+    must(ops->experts_gemm(be, stream,
+                           &(wf_experts_gemm_args){.x = r->x,
+                                                   .begin = r->begin,
+                                                   .pair = r->pair,
+                                                   .n_choices = r->shape->n_choices,
+                                                   .w = r->up[i % r->n_copies],
+                                                   .bias = r->bias,
+                                                   .gate = r->shape->gate,
+                                                   .y = r->act}));
+}
+
+static void run_down(void *data, int i)
+{
+    const experts_run *r = data;
+    must(ops->experts_gemm(be, stream,
+                           &(wf_experts_gemm_args){.x = r->act,
+                                                   .begin = r->begin,
+                                                   .n_choices = r->shape->n_choices,
+                                                   .w = r->down[i % r->n_copies],
+                                                   .bias = r->bias,
+                                                   .y = r->out}));
+}
+
+static void run_combine(void *data, int i)
+{
+    const experts_run *r = data;
+    (void)i;
+    must(ops->combine(be, stream,
+                      &(wf_combine_args){.x = r->out,
+                                         .n_choices = r->shape->n_choices,
+                                         .row = r->row,
+                                         .weight = r->weight,
+                                         .y = r->y}));
+}
+
+// How many experts the tokens chose.
+static int32_t count_touched(const experts_run *r)
+{
+    int32_t begin[WF_MAX_EXPERTS + 1], n = 0;
+    run_route((void *)(uintptr_t)r, 0);
+    must(ops->download(be, stream, begin, r->begin, (size_t)(r->shape->n_experts + 1) * 4));
+    drain();
+    for (int32_t e = 0; e < r->shape->n_experts; e++)
+        n += begin[e + 1] > begin[e];
+    return n;
+}
+
+// A product of `n` numbers of one expert's matrix, held against the longer of its bytes and flops.
+static void report_product(const experts_run *r, const char *op, int64_t rows, timing t, double n)
+{
+    double touched = count_touched(r), bytes = 2.0 * n * touched;
+    double flops = 2.0 * n * (double)r->act.n_rows;
+    bool by_bytes = bytes / copy_rate > flops / flop_rate;
+    report(op, r->shape->name, rows, t, by_bytes ? bytes : flops, by_bytes ? "TB/s" : "TFLOP/s",
+           by_bytes ? copy_rate : flop_rate);
+}
+
+static void experts_case(experts_run *r, int64_t rows)
+{
+    const experts_shape *s = r->shape;
+    int64_t pairs = rows * s->n_choices;
+    float *logits = malloc((size_t)(rows * s->n_experts) * sizeof *logits);
+    for (int64_t i = 0; i < rows * s->n_experts; i++) // a permutation of a prime's residues
+        logits[i] = (float)((uint64_t)(i + 1) * 2654435761u % 1000003u) * 1e-6f;
+    r->logits = wf_matrix_of(device_ints((int32_t *)(void *)logits, (size_t)(rows * s->n_experts)),
+                             WF_F32, rows, s->n_experts);
+    r->x = random_matrix(rows, s->hidden);
+    r->act = wf_matrix_of(device_bytes((size_t)(pairs * s->ffn) * 2), WF_BF16, pairs, s->ffn);
+    r->out = wf_matrix_of(device_bytes((size_t)(pairs * s->hidden) * 2), WF_BF16, pairs, s->hidden);
+    r->y = wf_matrix_of(device_bytes((size_t)(rows * s->hidden) * 2), WF_BF16, rows, s->hidden);
+    r->expert = device_bytes((size_t)pairs * 4);
+    r->pair = device_bytes((size_t)pairs * 4);
+    r->row = device_bytes((size_t)pairs * 4);
+    r->weight = device_bytes((size_t)pairs * 4);
+    r->begin = device_bytes((size_t)(s->n_experts + 1) * 4);
+    double matrix = (double)(s->hidden * s->ffn), act = (double)(pairs * s->hidden) * 2.0;
+    report("route", s->name, rows, time_calls(run_route, r, 32),
+           (double)(rows * s->n_experts) * 4.0, "TB/s", copy_rate);
+    report_product(r, "experts up", rows, time_calls(run_up, r, 4 * r->n_copies), 2.0 * matrix);
+    report_product(r, "experts down", rows, time_calls(run_down, r, 4 * r->n_copies), matrix);
+    report("combine", s->name, rows, time_calls(run_combine, r, 32), act, "TB/s", copy_rate);
+    void *own[] = {r->logits.data, r->x.data, r->act.data, r->out.data, r->y.data,
+                   r->expert,      r->pair,   r->row,      r->weight,   r->begin};
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+        ops->free(be, own[i]);
+    free(logits);
+}
+
+static void bench_experts(void)
+{
+    static const experts_shape shapes[] = {
+        {"qwen3-30b-a3b", 128, 8, 2048, 768, false, WF_GATE_SILU},
+        {"gpt-oss-20b", 32, 4, 2880, 2880, true, WF_GATE_CLAMPED},
+        {"mixtral-8x7b", 8, 2, 4096, 14336, false, WF_GATE_SILU}};
+    static const int64_t rows[] = {1, 2, 8, 32, 64, 128, 256, 512, 2048, 8192};
+    for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++) {
+        const experts_shape *shape = &shapes[s];
+        experts_run r = {.shape = shape, .n_copies = 4};
+        for (int i = 0; i < r.n_copies; i++) {
+            r.up[i] = random_weights(shape->n_experts, 2 * shape->ffn, shape->hidden);
+            r.down[i] = random_weights(shape->n_experts, shape->hidden, shape->ffn);
+        }
+        if (shape->bias) // zeros
+            r.bias = device_bytes((size_t)(shape->n_experts * 2 * shape->ffn) * 4);
+        for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+            experts_case(&r, rows[i]);
+        for (int i = 0; i < r.n_copies; i++) {
+            ops->weight_destroy(be, r.up[i]);
+            ops->weight_destroy(be, r.down[i]);
+        }
+        if (r.bias) ops->free(be, r.bias);
+    }
 }
 
 // ---- attention ----------------------------------------------------------------------------------
@@ -486,7 +649,8 @@ int main(int argc, char **argv)
         const char *name;
         void (*run)(void);
     } parts[] = {{"rows", bench_rows},       {"sample", bench_sample}, {"decode", bench_decode},
-                 {"prefill", bench_prefill}, {"gemm", bench_gemm},     {"asked", bench_asked}};
+                 {"prefill", bench_prefill}, {"gemm", bench_gemm},     {"experts", bench_experts},
+                 {"asked", bench_asked}};
     wf_backend_config config = {.numerics = wf_numerics_of(WF_BF16)};
     wf_backend_info info;
     const char *part = argc > 1 ? argv[1] : "all";

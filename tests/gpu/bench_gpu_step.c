@@ -4,14 +4,14 @@
 //                                                               job, check
 //
 // rows@context: that many requests whose context grows around `context`; prints the time
-// between two steps' tokens once all rows decode, beside the floor of reading weights and KV at the
-// measured copy bandwidth (argument of the environment: WEFT_COPY_TBS, default 4.2).
-// job: 256 requests of lognormal prompts and uniform outputs, all at time 0 (the peers' benchmark);
-// lengths come from a file of "prompt output" lines named by WEFT_JOB_LENGTHS.
-// gap: the device's idle time between a captured step's last kernel and the next one's first, by
-// the device's clock, read by a kernel before and one after each replay (their own launches count
-// as idle). check: captured, padded and plain steps give the same tokens.
-// WEFT_BENCH_CAPTURE=off: steps are not captured.
+// between two steps' tokens once all rows decode, beside the floor of reading weights (of experts
+// those that tokens choose if they choose evenly) and KV at the measured copy bandwidth (argument
+// of the environment: WEFT_COPY_TBS, default 4.2). job: 256 requests of lognormal prompts and
+// uniform outputs, all at time 0 (the peers' benchmark); lengths come from a file of "prompt
+// output" lines named by WEFT_JOB_LENGTHS. gap: the device's idle time between a captured step's
+// last kernel and the next one's first, by the device's clock, read by a kernel before and one
+// after each replay (their own launches count as idle). check: captured, padded and plain steps
+// give the same tokens. WEFT_BENCH_CAPTURE=off: steps are not captured.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -233,8 +233,9 @@ static void bench_steps(const bench *b, int32_t rows, int32_t context)
     wf_arch_memory m;
     const wf_numerics num = wf_numerics_of(b->model->dtype);
     wf_arch_bytes(a, &num, 1, b->model->arch.max_context, &m);
+    double unread = (double)m.experts_bytes * (1.0 - wf_arch_experts_touched(a, rows));
     double bytes =
-        (double)m.step_read_bytes + (double)rows * context * (double)m.kv_bytes_per_token;
+        (double)m.step_read_bytes - unread + (double)rows * context * (double)m.kv_bytes_per_token;
     double floor_ms = bytes / b->copy_rate * 1e3, ms = sum / n * 1e-6;
     printf("step,%d,%d,%.3f,%.3f,%.3f,%.3f,%d,%.3f,%.3f,%.1f\n", rows, context, ms,
            (double)gap[n / 2] * 1e-6, (double)gap[0] * 1e-6, (double)gap[n - 1 - n / 100] * 1e-6, n,
