@@ -36,7 +36,7 @@ look() { # NAME TOOL PROGRAM ARGUMENTS...
 
 look_at_all() { # TOOL
     local op some
-    for op in attention norm activation rows; do
+    for op in attention norm activation rows experts; do
         look $op "$1" "$ops/test_op_$op" cuda bf16 &
     done
     for some in every_count_of_rows odd_shapes embeds_rows random_weights_agree; do
