@@ -11,6 +11,7 @@
 #include "io/results/runfile_owner.h"
 #include "launcher/commands.h"
 #include "launcher/folders.h"
+#include "launcher/goodput.h"
 #include "results/check/check.h"
 #include "results/html/page.h"
 #include "results/merge.h"
@@ -93,31 +94,6 @@ static wf_status limit_read(const wf_cli *cli, const char *option, int64_t *out)
     return WF_OK;
 }
 
-// "ttft:200,tpot:50", ms, as vLLM's benchmark takes them.
-static wf_status goodput_read(const wf_cli *cli, wf_goodput_limits *out)
-{
-    const struct {
-        const char *name;
-        int64_t *ns;
-    } limits[] = {{"ttft:", &out->ttft_ns}, {"tpot:", &out->tpot_ns}, {"e2el:", &out->e2el_ns}};
-    const char *at = wf_cli_value(cli, "goodput");
-    while (at && *at) {
-        char number[32];
-        double ms = 0;
-        size_t n = strcspn(at, ", "), k = 0;
-        while (k < 3 && strncmp(at, limits[k].name, strlen(limits[k].name)) != 0)
-            k++;
-        if (k == 3 || n - 5 >= sizeof number)
-            return wf_cli_fail(cli, "--goodput: '%.*s': ttft:MS, tpot:MS or e2el:MS", (int)n, at);
-        snprintf(number, sizeof number, "%.*s", (int)n - 5, at + 5);
-        if (wf_parse_f64(number, 1e-6, 1e9, &ms) != WF_OK)
-            return wf_cli_fail(cli, "--goodput: '%.*s': %s", (int)n, at, wf_error());
-        *limits[k].ns = (int64_t)(ms * 1e6 + 0.5);
-        at += n + strspn(at + n, ", ");
-    }
-    return WF_OK;
-}
-
 // At most one of the forms.
 static wf_status form_read(const wf_cli *cli, wf_report_form *out)
 {
@@ -189,7 +165,8 @@ wf_status wf_cmd_report(const wf_cli *cli)
                                  .with_resumed = wf_cli_has(cli, "with-resumed")};
     options.by = wf_cli_value(cli, "by");
     WF_TRY(form_read(cli, &options.form));
-    WF_TRY(goodput_read(cli, &options.limits));
+    if (wf_goodput_parse(wf_cli_value(cli, "goodput"), &options.limits) != WF_OK)
+        return wf_cli_fail(cli, "--goodput: %s", wf_error());
     WF_TRY(limit_read(cli, "ttft", &options.limits.ttft_ns));
     WF_TRY(limit_read(cli, "tpot", &options.limits.tpot_ns));
     WF_TRY(limit_read(cli, "e2el", &options.limits.e2el_ns));

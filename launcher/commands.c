@@ -63,6 +63,21 @@ const wf_command wf_commands[] = {
      .max_arguments = 1,
      .options = wf_submit_options,
      .run = wf_cmd_submit},
+    {.name = "study",
+     .arguments = "STUDY.yaml",
+     .summary = "Runs a job over a grid of settings, and tells throughput, latency and efficiency",
+     .details =
+         "Every combination of the grid is an ordinary run with an output folder of its own below\n"
+         "DIR/points, so the same command goes on where it stopped. It ends with DIR/study.csv "
+         "and\n"
+         "DIR/study.html: throughput and efficiency against the scale, latency against the load.\n"
+         "With --find-goodput it searches, by bisection, the highest load that meets the limits.\n"
+         "Exit code 3 where runs are not complete.\n",
+     .min_arguments = 1,
+     .max_arguments = 1,
+     .options = wf_study_options,
+     .more_help = wf_study_help,
+     .run = wf_cmd_study},
     {.name = "cancel",
      .arguments = "OUTPUT",
      .summary = "Stops a submitted job: what it has finished is sealed, and it is not requeued",

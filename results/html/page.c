@@ -2,6 +2,7 @@
 #include "results/html/page.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "results/html/markup.h"
@@ -230,16 +231,27 @@ static wf_status put_several(wf_text *out, const wf_html_output *outputs, size_t
     return WF_OK;
 }
 
-wf_status wf_html_page(const wf_html_output *outputs, size_t n, wf_text *out)
+void wf_html_page_begin(const char *title, wf_text *out)
 {
     wf_text_puts(out, "<!DOCTYPE html>\n<html lang=\"en\" xmlns=\"http://www.w3.org/1999/xhtml\">\n"
                       "<head>\n<meta charset=\"utf-8\"/>\n<meta name=\"viewport\" "
                       "content=\"width=device-width, initial-scale=1\"/>\n<title>");
-    wf_html_put(out, name_of(&outputs[0]));
-    wf_text_printf(out, "%s</title>\n<style>\n%s</style>\n</head>\n<body>\n",
-                   n > 1 ? " and others" : "", wf_html_style);
+    wf_html_put(out, title);
+    wf_text_printf(out, "</title>\n<style>\n%s</style>\n</head>\n<body>\n", wf_html_style);
+}
+
+void wf_html_page_end(wf_text *out)
+{
+    wf_text_puts(out, "</body>\n</html>\n");
+}
+
+wf_status wf_html_page(const wf_html_output *outputs, size_t n, wf_text *out)
+{
+    char title[256];
+    snprintf(title, sizeof title, "%s%s", name_of(&outputs[0]), n > 1 ? " and others" : "");
+    wf_html_page_begin(title, out);
     if (n == 1) put_title(out, "h1", outputs);
     WF_TRY(n == 1 ? put_output(out, outputs, true) : put_several(out, outputs, n));
-    wf_text_puts(out, "</body>\n</html>\n");
+    wf_html_page_end(out);
     return out->st;
 }

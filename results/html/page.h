@@ -11,6 +11,10 @@
 #include "io/base/text.h"
 #include "results/html/collect.h"
 
+// What every page begins with, up to its first heading, and ends with.
+void wf_html_page_begin(const char *title, wf_text *out);
+void wf_html_page_end(wf_text *out);
+
 wf_status wf_html_page(const wf_html_output *outputs, size_t n, wf_text *out);
 
 #endif
