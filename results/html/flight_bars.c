@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "results/html/flight_zoom.h"
 #include "results/html/markup.h"
 #include "results/html/series.h"
 #include "results/html/svg.h"
@@ -109,6 +110,7 @@ wf_status wf_flight_draw(const wf_html_output *o, wf_text *out)
     size_t every = (o->n_rows + WF_FLIGHT_BARS - 1) / WF_FLIGHT_BARS;
     const double whole[2] = {0, (double)o->length_ns / 1e9};
     flight_draw(o, "Requests in flight", 0, every, (o->n_rows + every - 1) / every, whole, out);
+    WF_TRY(wf_flight_zoom_put(o, out));
     if (every == 1) return WF_OK;
     size_t first = busiest(o);
     double x[2] = {(double)o->rows[first].arrival_ns / 1e9, 0};

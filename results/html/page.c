@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "results/html/flight_zoom.h"
 #include "results/html/markup.h"
 #include "results/html/pictures.h"
 #include "results/html/style.h"
@@ -252,6 +253,7 @@ wf_status wf_html_page(const wf_html_output *outputs, size_t n, wf_text *out)
     wf_html_page_begin(title, out);
     if (n == 1) put_title(out, "h1", outputs);
     WF_TRY(n == 1 ? put_output(out, outputs, true) : put_several(out, outputs, n));
+    wf_flight_zoom_script(out);
     wf_html_page_end(out);
     return out->st;
 }

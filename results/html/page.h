@@ -1,5 +1,6 @@
-// The report as one HTML file that needs no other: SVG inline, no script, no network; light and
-// dark as the reader's system, narrow screens and paper. It is well-formed XML too.
+// The report as one HTML file that needs no other: SVG inline, no network, one small script that
+// zooms the picture of requests in flight (flight_zoom.h) and is not missed; light and dark as the
+// reader's system, narrow screens and paper. It is well-formed XML too.
 //
 // Of one output: what was run, the verdict, figures, pictures, failures, machine, how to do it
 // again. Of several: their figures side by side with ratios to the first, their distributions in

@@ -45,6 +45,8 @@ const char *const wf_html_style =
     "stroke-linejoin:round}.area{fill:var(--k);opacity:.12}.bar{stroke:var(--k);fill:none}\n"
     ".dot{fill:var(--k);stroke:var(--card);stroke-width:1}.mark{stroke:var(--k);fill:none;"
     "stroke-dasharray:4 3}\n"
+    ".zoom canvas{display:block;width:100%;height:min(70vh,640px);cursor:grab;touch-action:none}"
+    ".zoom canvas:active{cursor:grabbing}.plain{display:none}\n"
     "table{border-collapse:collapse;width:100%;font-size:13.5px}\n"
     "th,td{padding:5px 12px 5px 0;text-align:right;white-space:nowrap;"
     "border-bottom:1px solid var(--line)}\n"
@@ -67,5 +69,6 @@ const char *const wf_html_style =
     "dl{grid-template-columns:1fr;gap:0}dd{margin-bottom:8px}}\n"
     "@media print{:root{--paper:#fff;--card:#fff;--ink:#000;--soft:#555;--line:#ccc;--grid:#eee;"
     "--c1:#2f6690;--c2:#d0774a;--c3:#5b8c5a;--c4:#8a6fb0;--wait:#c9c5ba}body{max-width:none;"
-    "padding:0;font-size:11pt}h2{break-after:avoid}.frame{overflow:visible}"
+    "padding:0;font-size:11pt}.plain{display:block}figure.zoom{display:none}h2{break-after:avoid}."
+    "frame{overflow:visible}"
     "*{print-color-adjust:exact;-webkit-print-color-adjust:exact}}\n";

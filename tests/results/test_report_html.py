@@ -2,6 +2,7 @@
 
 usage: test_report_html.py WEFT       skips where there is no h5py
 """
+import base64
 import html
 import os
 import re
@@ -47,10 +48,34 @@ def close(said, value):
 
 
 def check_alone(text):
-    """Nothing is fetched and nothing runs."""
-    assert not re.search(r"<script|<link|<img|@import|url\(|\bsrc=|\bhref=", text), "not alone"
+    """Nothing is fetched, and one script runs."""
+    assert text.count("<script>") == 1 and not re.search(r"fetch\(|XMLHttp|eval\(|import\(", text)
+    assert not re.search(r"<script [^>]*src|<link|<img|@import|url\(|\bsrc=|\bhref=", text), "not alone"
     assert re.findall(r"https?://[^\"]*", text) == ["http://www.w3.org/1999/xhtml"]
     assert "prefers-color-scheme:dark" in text and "@media print" in text and "max-width:720px" in text
+
+
+def check_flights(text, rows):
+    """The data of the zoomable picture: every request, each time within a unit."""
+    found = re.search(r'data-unit="(\d+)" data-length="\d+" data-every="1".*?<script '
+                      r'type="text/plain">([^<]*)</script>', text, re.S)
+    unit, data, numbers = int(found[1]), base64.b64decode(found[2]), [0]
+    shift = 0
+    for byte in data:
+        numbers[-1] |= (byte & 127) << shift
+        shift += 7
+        if byte < 128:
+            numbers.append(0)
+            shift = 0
+    flights = [numbers[i:i + 4] for i in range(0, len(numbers) - 1, 4)]
+    columns = [rows.column[k] for k in ("arrival_ns", "admitted_ns", "first_token_ns", "finish_ns",
+                                        "status")]
+    own = sorted(zip(*(c.tolist() for c in columns)))
+    assert len(flights) == len(own)
+    for (delta, *parts), (*times, status) in zip(flights, own):
+        assert delta % 2 == (status != 0)
+        for said, a, b in zip(parts, times, times[1:]):
+            assert said == 0 if a < 0 or b < 0 else abs((said - 1) * unit - (b - a)) < 2 * unit
 
 
 def check_numbers(root, rows):
@@ -92,6 +117,7 @@ def main(weft):
                              "ttft:40,tpot:3,e2el:120")
         check_alone(text)
         check_numbers(root, rows)
+        check_flights(text, rows)
         check_pictures(root, rows.values()["completed"])
         assert html.escape(os.path.basename(folder), quote=False).split("'")[0] in text
         assert "ignore_eos: true" in text and "weft run job.yaml" in text
