@@ -91,8 +91,9 @@ wf_status wf_cuda_attention(wf_backend *be, wf_stream *s, const wf_attention_arg
     wf_stream *st = stream_of(be, s);
     WF_TRY(wf_check_attention(a, cu->numerics.act));
     if (a->batch->n_tokens == 0) return WF_OK;
-    if (fast(cu, &a->kv) && !wf_attention_varies(a)) {
-        if (a->batch->n_decode > 0) WF_TRY(wf_attention_decode(cu, st, a));
+    if (fast(cu, &a->kv)) {
+        auto decode = wf_attention_varies(a) ? wf_attention_decode_bent : wf_attention_decode;
+        if (a->batch->n_decode > 0) WF_TRY(decode(cu, st, a));
         return a->batch->n_seqs > a->batch->n_decode ? wf_attention_prefill(cu, st, a) : WF_OK;
     }
     return wf_cuda_launch(cu, st, "attention", general_kernel,

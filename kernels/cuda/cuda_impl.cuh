@@ -191,6 +191,9 @@ void wf_gemm_book_close(wf_cuda *cu);     // writes what is new
 // Attention's parts: rows [0, n_decode) and the sequences after them.
 wf_status wf_attention_decode(wf_cuda *cu, wf_stream *s, const wf_attention_args *a);
 wf_status wf_attention_prefill(wf_cuda *cu, wf_stream *s, const wf_attention_args *a);
+// The same of layers with a window, a softcap, slopes or sinks.
+wf_status wf_attention_decode_bent(wf_cuda *cu, wf_stream *s, const wf_attention_args *a);
+wf_status wf_attention_prefill_bent(wf_cuda *cu, wf_stream *s, const wf_attention_args *a);
 // Prefill's way on Hopper (cuda_attention_hopper.cu), for shapes and alignments that fit.
 bool wf_attention_hopper_fits(const wf_cuda *cu, const wf_attention_args *a);
 wf_status wf_attention_hopper(wf_cuda *cu, wf_stream *s, const wf_attention_args *a);

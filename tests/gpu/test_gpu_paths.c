@@ -122,6 +122,20 @@ static const attention_case cases[] = {
 };
 #define N_CASES (sizeof cases / sizeof *cases)
 
+// What is done to scores beside scaling them (ops.h): now, and all ways.
+typedef struct bent_way {
+    int32_t window;
+    float softcap;
+    bool sinks, slopes;
+} bent_way;
+static bent_way bent;
+static const bent_way bent_ways[] = {
+    {1, 0.0f, false, false},    {100, 0.0f, false, false}, {128, 0.0f, true, false},
+    {0, 5.0f, false, false},    {0, 0.0f, true, false},    {0, 0.0f, false, true},
+    {333, 50.0f, false, false}, {513, 1.0f, true, true},
+};
+#define N_BENT_WAYS (sizeof bent_ways / sizeof *bent_ways)
+
 static op_tensor attention(wf_backend *be, wf_dtype act, const attention_case *c)
 {
     wf_batch *b = op_batch(be, c->seqs, c->n_seqs, 1, c->page_tokens);
@@ -151,7 +165,11 @@ static op_tensor attention(wf_backend *be, wf_dtype act, const attention_case *c
                            .n_heads = c->n_heads,
                            .scale = 2.0f / sqrtf((float)c->head_dim),
                            .kv = kv,
-                           .out = out.view};
+                           .out = out.view,
+                           .window = bent.window,
+                           .softcap = bent.softcap,
+                           .sinks = bent.sinks ? op_vector(be, c->n_heads, 76, 2.0f) : NULL,
+                           .slopes = bent.slopes ? op_vector(be, c->n_heads, 77, 1.0f) : NULL};
     op_ok(be->ops->rope_kv_append(be, NULL, &rope));
     op_ok(be->ops->attention(be, NULL, &a));
     return out;
@@ -197,6 +215,16 @@ static void crowds(void **state)
     expect_attention(&deep);
 }
 
+static void bent_contexts(void **state)
+{
+    for (size_t i = 0; i < N_BENT_WAYS; i++) {
+        bent = bent_ways[i];
+        long_contexts(state);
+        crowds(state);
+    }
+    bent = (bent_way){0};
+}
+
 // The same row alone and among others: the same bits.
 static void expect_same_attention(void)
 {
@@ -215,6 +243,9 @@ static void batch_does_not_matter(void **state)
 {
     (void)state;
     when_deterministic(expect_same_attention);
+    bent = bent_ways[N_BENT_WAYS - 1];
+    when_deterministic(expect_same_attention);
+    bent = (bent_way){0};
 }
 
 // A prompt whole and cut into chunks, alone and beside others: the same bits, whatever the options.
@@ -334,6 +365,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(rows_do_not_matter),
         cmocka_unit_test(long_contexts),
         cmocka_unit_test(crowds),
+        cmocka_unit_test(bent_contexts),
         cmocka_unit_test(batch_does_not_matter),
         cmocka_unit_test(chunks_do_not_matter),
         cmocka_unit_test(replays),
