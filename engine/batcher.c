@@ -26,6 +26,8 @@ static wf_status check_config(const wf_batcher_config *c)
     // ones.
     if (c->share && c->reorder != WF_REORDER_INDEX)
         return wf_fail(WF_CONFIG, "engine: pages are shared with reorder index alone");
+    if (c->share && c->window > 0)
+        return wf_fail(WF_CONFIG, "engine: pages that are used in turn cannot be shared");
     if (c->reorder == WF_REORDER_COPY && c->slot_pages < 1)
         return wf_fail(WF_CONFIG, "engine: reorder copy needs slots of at least one page");
     return WF_OK;
@@ -54,6 +56,15 @@ static wf_status alloc_arrays(wf_batcher *b)
     return WF_OK;
 }
 
+// What the window of a chunk's first token and the chunk touch. Slots hold a whole context.
+int32_t wf_batcher_most_pages(const wf_batcher_config *c)
+{
+    if (c->window == 0 || c->reorder == WF_REORDER_COPY) return c->max_pages;
+    int64_t chunk = c->step_tokens < c->window ? c->step_tokens : c->window;
+    int64_t n = (c->window - 1 + chunk + c->page_tokens - 1) / c->page_tokens + 1;
+    return n < c->max_pages ? (int32_t)n : c->max_pages;
+}
+
 wf_status wf_batcher_create(const wf_batcher_config *config, wf_batcher **out)
 {
     *out = NULL;
@@ -63,6 +74,7 @@ wf_status wf_batcher_create(const wf_batcher_config *config, wf_batcher **out)
     b->cfg = *config;
     b->fusion = wf_fusion_policy_of(config->fusion);
     b->reorder = wf_reorder_policy_of(config->reorder);
+    b->most_pages = wf_batcher_most_pages(config);
     int32_t n_pages = config->reorder == WF_REORDER_COPY ? 0 : config->n_pages;
     wf_status st;
     WF_TRY_TO(fail, alloc_arrays(b));
@@ -97,10 +109,10 @@ wf_status wf_batcher_submit(wf_batcher *b, const wf_batcher_request *r)
 {
     const wf_page_policy *pages = b->reorder->pages;
     // The last token generated is never fed, so it needs no place in the cache.
-    int32_t need = wf_batcher_pages_for(b, (int64_t)r->n_prompt + r->n_limit - 1);
-    int32_t have = pages->most(b);
+    int64_t n_tokens = (int64_t)r->n_prompt + r->n_limit - 1;
+    int32_t need = wf_batcher_pages_held(b, n_tokens), have = pages->most(b);
     if (have > b->cfg.max_pages) have = b->cfg.max_pages;
-    if (need > have)
+    if (need > have || wf_batcher_pages_for(b, n_tokens) > b->cfg.max_pages)
         return wf_fail(WF_REQ_MEMORY,
                        "prompt of %d tokens and up to %d new ones need %d KV pages "
                        "of %d tokens, %s "

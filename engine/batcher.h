@@ -15,6 +15,9 @@
 // again and counts as far as the proposal was right (speculative decoding, arXiv 2211.17192). A
 // step draws at most max_rows tokens, proposed ones included: these are for small batches.
 //
+// With a window a request holds no more pages than it takes to see it and to compute a chunk: it
+// uses them in turn, and its chunks are no longer than the window.
+//
 // Source: Flover (arXiv 2305.13484) for fusing all live requests into one step and for the three
 // ways of reordering; Orca (OSDI'22) for iteration-level scheduling; Sarathi-Serve (OSDI'24) for
 // chunked prefill beside decode rows. All functions are Local.
@@ -58,6 +61,7 @@ typedef struct wf_batcher_config {
     wf_fusion fusion;
     int64_t window_ns; // fusion window
     int32_t instances; // fusion instances
+    int32_t window;    // that a token sees of its request, in the layer that sees most; 0: all
     int32_t n_draft;   // most tokens proposed for a row ahead of a step; 0: nobody proposes any
     wf_batcher_share_fn share; // NULL: requests share nothing; with reorder index alone
     void *share_context;
@@ -113,6 +117,9 @@ typedef struct wf_schedule {
     int32_t n_rows, kv_pages; // rows and pages in use during the step
     int32_t n_shared;         // of the page-table entries, those of pages that were computed before
 } wf_schedule;
+
+// Pages that a request holds at most, however long it is.
+int32_t wf_batcher_most_pages(const wf_batcher_config *config);
 
 // Errors: WF_CONFIG (limits that contradict each other), WF_NO_MEMORY. Caller owns *out.
 wf_status wf_batcher_create(const wf_batcher_config *config, wf_batcher **out);

@@ -115,13 +115,28 @@ struct wf_batcher {
     int32_t n_closing, n_dead;
     wf_limbo *limbo; // [max_rows]
     int32_t n_limbo;
-    int32_t turn; // fusion instances: row that runs next
+    int32_t
+        most_pages; // that a seat holds; it uses them in turn where they are fewer than max_pages
+    int32_t turn;   // fusion instances: row that runs next
     int64_t next_order;
 };
 
 static inline int32_t wf_batcher_pages_for(const wf_batcher *b, int64_t n_tokens)
 {
     return (int32_t)((n_tokens + b->cfg.page_tokens - 1) / b->cfg.page_tokens);
+}
+
+// A seat whose context goes on beyond its pages: page c is that of column c + most_pages, too.
+static inline bool wf_batcher_in_turn(const wf_batcher *b)
+{
+    return b->most_pages < b->cfg.max_pages;
+}
+
+// The pages that a request holds at n_tokens.
+static inline int32_t wf_batcher_pages_held(const wf_batcher *b, int64_t n_tokens)
+{
+    int32_t n = wf_batcher_pages_for(b, n_tokens);
+    return wf_batcher_in_turn(b) && n > b->most_pages ? b->most_pages : n;
 }
 
 static inline int32_t wf_batcher_seat_index(const wf_batcher *b, const wf_seat *s)

@@ -40,7 +40,7 @@ static void pooled_set(wf_batcher *b, wf_seat *s, int32_t n_tokens, wf_schedule 
     for (; s->n_set * b->cfg.page_tokens < n_tokens; s->n_set++, out->n_pages++) {
         out->page_row[out->n_pages] = s->row;
         out->page_col[out->n_pages] = s->n_set;
-        out->page[out->n_pages] = s->pages[s->n_set];
+        out->page[out->n_pages] = s->pages[s->n_set % b->most_pages];
     }
 }
 

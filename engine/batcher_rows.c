@@ -85,6 +85,7 @@ static wf_seat *youngest(const wf_batcher *b)
 static void ensure_page(wf_batcher *b, wf_seat *s, wf_schedule *out)
 {
     if (s->n_past < s->n_pages * b->cfg.page_tokens) return;
+    if (wf_batcher_in_turn(b) && s->n_pages == b->most_pages) return;
     while (!b->reorder->pages->take(b, s)) {
         wf_seat *victim = youngest(b);
         put_back(b, victim, out);
@@ -163,7 +164,7 @@ void wf_batcher_admit(wf_batcher *b, int64_t now_ns, bool closed)
     if (wf_waitqueue_count(b->queue) == 0 || !b->fusion->may_join(b, now_ns, closed)) return;
     while (b->n_rows < most && wf_waitqueue_count(b->queue) > 0) {
         wf_waiting w = *wf_waitqueue_front(b->queue);
-        int32_t need = wf_batcher_pages_for(b, (int64_t)w.n_prompt + w.n_done);
+        int32_t need = wf_batcher_pages_held(b, (int64_t)w.n_prompt + w.n_done);
         int32_t n_shared = find_shared(b, &w);
         if (!b->reorder->pages->has(b, need - n_shared)) return;
         wf_waitqueue_pop_front(b->queue);

@@ -77,6 +77,7 @@ static bool emit_chunk(wf_batcher *b, wf_seat *s, wf_schedule *out)
 {
     int32_t left = s->request.n_prompt - s->n_past;
     int32_t n = least(left, b->cfg.step_tokens - out->n_tokens);
+    if (wf_batcher_in_turn(b)) n = least(n, b->cfg.window);
     if (!s->joined) out->n_shared += s->n_shared;
     wf_seq *q = emit(b, s, WF_SEQ_CHUNK, n, n, out);
     q->n_samples = n == left && s->n_gen == 0;
@@ -88,11 +89,19 @@ static bool emit_chunk(wf_batcher *b, wf_seat *s, wf_schedule *out)
 
 // ---- verifying ----------------------------------------------------------------------------------
 
+// Columns up to here may be written: the seat's pages, but for those that its next token sees.
+static int32_t writable(const wf_batcher *b, const wf_seat *s)
+{
+    bool in_turn = wf_batcher_in_turn(b) && s->n_pages == b->most_pages;
+    int32_t first = in_turn && s->n_past >= b->cfg.window ? s->n_past - b->cfg.window + 1 : 0;
+    return first / b->cfg.page_tokens + s->n_pages;
+}
+
 // Proposed tokens to feed after the last one: as many as may count, and as its pages hold.
 static int32_t draft_of(const wf_batcher *b, const wf_seat *s)
 {
     int32_t may_count = s->request.n_limit - s->n_gen - 1;
-    int32_t in_pages = s->n_pages * b->cfg.page_tokens - s->n_past - 1;
+    int32_t in_pages = writable(b, s) * b->cfg.page_tokens - s->n_past - 1;
     return least(b->cfg.n_draft, least(may_count, in_pages));
 }
 

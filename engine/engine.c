@@ -75,7 +75,8 @@ static wf_status create_planner(wf_engine *e)
                            .reorder = e->cfg.reorder,
                            .fusion = e->cfg.fusion,
                            .window_ns = e->cfg.window_ns,
-                           .instances = e->cfg.instances};
+                           .instances = e->cfg.instances,
+                           .window = e->limits.window};
     WF_TRY(wf_batcher_create(&c, &e->batcher));
     for (int i = 0; i < WF_EXECUTOR_SLOTS; i++)
         WF_TRY(wf_schedule_create(e->batcher, &e->flights[i].schedule));

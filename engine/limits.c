@@ -38,6 +38,15 @@ static int32_t slot_pages(const wf_engine_config *c, int32_t max_pages)
     return pages < max_pages ? pages : max_pages;
 }
 
+static int32_t most_pages(const wf_engine_config *c, int32_t max_pages, int32_t window)
+{
+    return wf_batcher_most_pages(&(wf_batcher_config){.step_tokens = c->step_tokens,
+                                                      .page_tokens = c->page_tokens,
+                                                      .max_pages = max_pages,
+                                                      .reorder = c->reorder,
+                                                      .window = window});
+}
+
 wf_status wf_engine_limits(const wf_engine_config *c, const wf_arch *arch, int32_t group_size,
                            bool captures, wf_limits *out)
 {
@@ -55,7 +64,10 @@ wf_status wf_engine_limits(const wf_engine_config *c, const wf_arch *arch, int32
                                  .pad = pads(c, captures),
                                  .deterministic = c->deterministic,
                                  .capture = c->capture == WF_CAPTURE_AUTO};
+    int32_t window = wf_arch_window(arch);
     *out = (wf_limits){.max_context = max_context,
+                       .window = window,
+                       .most_pages = most_pages(c, max_pages, window),
                        .plan = wf_forward_plan_limits(&forward, group_size),
                        .forward = forward};
     return WF_OK;

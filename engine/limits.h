@@ -10,6 +10,8 @@
 
 typedef struct wf_limits {
     int32_t max_context;       // of a request, prompt and output: tokens
+    int32_t window;            // the model's (wf_arch_window)
+    int32_t most_pages;        // that a request holds, however long it is
     wf_plan_limits plan;       // of step plans
     wf_forward_config forward; // n_pages 0: memory decides that
 } wf_limits;

@@ -111,6 +111,16 @@ wf_arch_layer wf_arch_layer_share(const wf_arch *arch, int32_t i_layer, int32_t 
     return share;
 }
 
+int32_t wf_arch_window(const wf_arch *arch)
+{
+    int32_t most = 0;
+    for (int32_t i = 0; i < arch->n_layers; i++) {
+        if (arch->layer[i].window == 0) return 0;
+        if (arch->layer[i].window > most) most = arch->layer[i].window;
+    }
+    return most;
+}
+
 int32_t wf_arch_vocab_slice(const wf_arch *arch, int32_t tp_size)
 {
     return (arch->n_vocab + tp_size - 1) / tp_size;

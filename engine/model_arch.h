@@ -114,6 +114,9 @@ int32_t wf_arch_first_expert(const wf_arch *arch, int32_t i_layer, int32_t tp_ra
 // What each of tp_size ranks, a number that passes wf_arch_check_tp, has of layer i.
 wf_arch_layer wf_arch_layer_share(const wf_arch *arch, int32_t i_layer, int32_t tp_size);
 
+// The window of the layer that sees most; 0: one sees all, and no KV is ever done with.
+int32_t wf_arch_window(const wf_arch *arch);
+
 // What the fullest rank (rank 0) of tp_size keeps. Vocabulary slices are padded to equal rows.
 typedef struct wf_arch_memory {
     uint64_t n_params;     // of the whole model, tied weights once

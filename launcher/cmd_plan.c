@@ -194,6 +194,9 @@ static void print_memory(const wf_plan_memory *m, const wf_plan_kv *kv, wf_dtype
     printf("  KV        %10.3f GiB: %" PRIu64 " page%s, %" PRIu64 " tokens per group, in %s\n",
            (double)kv->bytes / GIB, kv->n_pages, WF_S(kv->n_pages), kv->n_tokens,
            wf_dtype_name(kv_dtype));
+    if (kv->most_pages > 0)
+        printf("            every layer has a window: a request holds at most %d pages\n",
+               kv->most_pages);
 }
 
 // Rows that a run would find and fail.

@@ -318,7 +318,8 @@ wf_status wf_plan_kv_capacity(const wf_plan_memory *m, wf_plan_kv *out)
     WF_TRY(check_slots(m, n_pages, page_bytes));
     *out = (wf_plan_kv){.bytes = n_pages * page_bytes,
                         .n_pages = n_pages,
-                        .n_tokens = n_pages * (uint64_t)m->page_tokens};
+                        .n_tokens = n_pages * (uint64_t)m->page_tokens,
+                        .most_pages = m->most_pages};
     return WF_OK;
 }
 
@@ -326,6 +327,7 @@ uint64_t wf_plan_concurrency(const wf_plan_kv *kv, int page_tokens, double mean_
 {
     if (!(mean_tokens > 0) || page_tokens < 1) return 0;
     double pages = ceil(mean_tokens / page_tokens);
+    if (kv->most_pages > 0) pages = fmin(pages, kv->most_pages);
     return (uint64_t)((double)kv->n_pages / pages);
 }
 

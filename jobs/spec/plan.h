@@ -65,12 +65,14 @@ typedef struct wf_plan_memory {
     uint64_t kv_bytes;
     int page_tokens;
     int n_slots, slot_pages; // of reorder: copy: all of them must fit; 0: no slots
+    int most_pages;          // that a request holds, where windows bound them; 0: nothing does
 } wf_plan_memory;
 
 typedef struct wf_plan_kv {
     uint64_t bytes; // whole pages
     uint64_t n_pages;
     uint64_t n_tokens;
+    int most_pages; // as above
 } wf_plan_kv;
 
 // KV memory of a rank, and so of its group (all its ranks hold the same tokens, each its heads).

@@ -94,6 +94,9 @@ wf_status wf_plan_model_memory(const wf_jobspec *spec, const wf_arch *arch,
         .page_tokens = spec->engine.page_tokens,
         .n_slots = limits.forward.max_rows,
         .slot_pages = limits.forward.slot_pages,
+        .most_pages = limits.most_pages < limits.forward.max_pages && limits.forward.slot_pages == 0
+                          ? limits.most_pages
+                          : 0,
     };
     if (out->kv_share > 0 || out->kv_bytes > 0) return WF_OK;
     if (!device->host || (double)left_of(out) * AUTO_SHARE < (double)AUTO_HOST_BYTES)

@@ -9,11 +9,12 @@
 #include "io/weights/hf_folder.h"
 
 const rig_golden rig_goldens[] = {
-    {"llama-mini", 4, true},   {"llama-gqa", 4, true},        {"llama-rope3", 4, true},
-    {"llama-f16", 4, true},    {"llama-two-heads", 2, false}, {"llama-rope-parameters", 4, true},
-    {"qwen2-mini", 4, true},   {"qwen3-mini", 4, true},       {"mistral-mini", 4, true},
-    {"gptj-mini", 4, false},   {"neox-mini", 4, false},       {"llama-head100", 4, true},
-    {"mixtral-mini", 4, true}, {"qwen3-moe-mini", 4, true},   {"qwen2-moe-mini", 4, true},
+    {"llama-mini", 4, true},     {"llama-gqa", 4, true},        {"llama-rope3", 4, true},
+    {"llama-f16", 4, true},      {"llama-two-heads", 2, false}, {"llama-rope-parameters", 4, true},
+    {"qwen2-mini", 4, true},     {"qwen3-mini", 4, true},       {"mistral-mini", 4, true},
+    {"gptj-mini", 4, false},     {"neox-mini", 4, false},       {"llama-head100", 4, true},
+    {"mixtral-mini", 4, true},   {"qwen3-moe-mini", 4, true},   {"qwen2-moe-mini", 4, true},
+    {"mistral-window", 4, true}, {"qwen2-window", 4, true},
 };
 const size_t rig_n_goldens = sizeof rig_goldens / sizeof *rig_goldens;
 

@@ -80,7 +80,9 @@ static void check_pages(world *w, const wf_schedule *s)
         used[w->kept[i]] = READ;
     for (int32_t i = 0; i < s->n_seqs; i++) {
         const wf_seq *q = &s->seqs[i];
-        for (int32_t c = 0; c < pages(w, q->n_past + q->n_new); c++) {
+        int32_t first = w->cfg.window > 0 ? q->n_past - w->cfg.window + 1 : 0; // that is seen
+        for (int32_t c = first > 0 ? first / w->cfg.page_tokens : 0;
+             c < pages(w, q->n_past + q->n_new); c++) {
             int32_t page = w->table[q->row * w->cfg.max_pages + c];
             bool writes = (c + 1) * w->cfg.page_tokens > q->n_past;
             assert_in_range(page, 0, w->cfg.n_pages - 1);
@@ -465,6 +467,28 @@ static void random_jobs_end_when_tokens_are_proposed(void **state)
     assert_true(n_verified > 5000);
 }
 
+// Where tokens see a window, requests go on in the pages that they have: none is seen when it is
+// written over (check_pages), and no request holds more than it may.
+static void random_jobs_end_within_their_windows(void **state)
+{
+    (void)state;
+    int n_in_turn = 0;
+    for (uint64_t seed = 1; seed <= 2400; seed++) {
+        world w;
+        make_world(&w, seed, (wf_reorder)(seed % 3), (wf_fusion)(seed / 3 % 4));
+        wf_batcher_config c = w.cfg;
+        c.window = 1 + (int32_t)draw(20);
+        if (draw(2)) c.n_draft = 1 + (int32_t)draw(6);
+        if (c.reorder != WF_REORDER_COPY)
+            c.n_pages = wf_batcher_most_pages(&c) + (int32_t)draw(10); // fewer than a context's
+        remake_batcher(&w, &c);
+        run_world(&w);
+        n_in_turn += wf_batcher_most_pages(&c) < c.max_pages;
+        free_world(&w);
+    }
+    assert_true(n_in_turn > 500);
+}
+
 static void plan_batch(world *w, int n, int32_t n_prompt, int32_t n_limit)
 {
     for (int i = 0; i < n; i++) {
@@ -608,6 +632,7 @@ int main(void)
         cmocka_unit_test(random_jobs_end_and_leave_nothing_behind),
         cmocka_unit_test(random_jobs_end_when_requests_are_let_go),
         cmocka_unit_test(random_jobs_end_when_tokens_are_proposed),
+        cmocka_unit_test(random_jobs_end_within_their_windows),
         cmocka_unit_test(random_jobs_end_when_pages_are_shared),
         cmocka_unit_test(a_shared_page_is_free_when_all_have_gone),
         cmocka_unit_test(static_batch_waits_until_full_and_lets_nobody_join),

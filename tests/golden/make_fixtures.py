@@ -320,6 +320,15 @@ FIXTURES = {
     "qwen2-mini": (QWEN2, torch.bfloat16, 1),
     "qwen3-mini": (QWEN3, torch.bfloat16, 1),
     "mistral-mini": (MISTRAL, torch.bfloat16, 1),
+    # Prompts and outputs longer than the window, which divides neither pages nor tiles.
+    "mistral-window": (
+        {**MISTRAL, "hidden_size": 48, "head_dim": 12, "intermediate_size": 80, "sliding_window": 21},
+        torch.bfloat16, 1),
+    "qwen2-window": (
+        {**QWEN2, "hidden_size": 48, "num_attention_heads": 4, "num_hidden_layers": 3,
+         "intermediate_size": 80, "use_sliding_window": True, "sliding_window": 40,
+         "max_window_layers": 1},
+        torch.bfloat16, 1),
     "gptj-mini": (GPTJ, torch.float16, 1),
     "neox-mini": (NEOX, torch.bfloat16, 1),
     "mixtral-mini": (MIXTRAL, torch.bfloat16, 1),

@@ -199,6 +199,11 @@ static void test_kv_capacity(void **state)
     assert_int_equal(kv.bytes, 100 * MIB);
     assert_int_equal(wf_plan_concurrency(&kv, 64, 100.0), 800); // two pages each
     assert_int_equal(wf_plan_concurrency(&kv, 64, 0.0), 0);
+    m.most_pages = 4; // of models whose layers all have windows
+    assert_ok(wf_plan_kv_capacity(&m, &kv));
+    assert_int_equal(wf_plan_concurrency(&kv, 64, 100.0), 800);
+    assert_int_equal(wf_plan_concurrency(&kv, 64, 1e6), 400);
+    m.most_pages = 0;
 
     m.kv_share = 0;
     m.kv_bytes = 65536 + 65535; // only whole pages count
