@@ -357,6 +357,14 @@ wf_status wf_check_sample(const wf_sample_args *a, wf_dtype act)
     return WF_OK;
 }
 
+wf_status wf_check_softcap(const wf_softcap_args *a, wf_dtype act)
+{
+    (void)act;
+    if (!(a->cap > 0.0f) || isinf(a->cap))
+        return wf_fail(WF_INTERNAL, "softcap: %g is no cap", (double)a->cap);
+    return check_typed("softcap", "x", &a->x, WF_F32);
+}
+
 wf_status wf_check_best(const wf_best_args *a, wf_dtype act)
 {
     (void)act;

@@ -307,6 +307,12 @@ typedef struct wf_sample_args {
     float *top_logprob; // [n][n_top]
 } wf_sample_args;
 
+// x = cap tanh(x / cap), element by element.
+typedef struct wf_softcap_args {
+    wf_matrix x; // f32
+    float cap;   // > 0
+} wf_softcap_args;
+
 // A greatest logit and its token.
 typedef struct wf_best {
     float logit;
@@ -356,6 +362,7 @@ typedef struct wf_best_pick_args {
     X(reorder, wf_reorder_args)                                                                    \
     X(kv_copy, wf_kv_copy_args)                                                                    \
     X(count, wf_count_args)                                                                        \
+    X(softcap, wf_softcap_args)                                                                    \
     X(sample, wf_sample_args)                                                                      \
     X(best, wf_best_args)                                                                          \
     X(best_pick, wf_best_pick_args)

@@ -160,6 +160,11 @@ wf_op_cost wf_cost_sample(const wf_sample_args *a)
     return (wf_op_cost){.rows = a->logits.n_rows, .bytes = bytes_of(&a->logits)};
 }
 
+wf_op_cost wf_cost_softcap(const wf_softcap_args *a)
+{
+    return (wf_op_cost){.rows = a->x.n_rows, .bytes = 2.0 * bytes_of(&a->x)};
+}
+
 wf_op_cost wf_cost_best(const wf_best_args *a)
 {
     return (wf_op_cost){.rows = a->logits.n_rows, .bytes = bytes_of(&a->logits)};

@@ -182,6 +182,7 @@ const wf_backend_ops wf_cpu_ops = {
     .gemm = wf_cpu_gemm,
     .rmsnorm = wf_cpu_rmsnorm,
     .layernorm = wf_cpu_layernorm,
+    .softcap = wf_cpu_softcap,
     .add = wf_cpu_add,
     .rope_kv_append = wf_cpu_rope_kv_append,
     .attention = wf_cpu_attention,

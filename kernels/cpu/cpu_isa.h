@@ -61,6 +61,7 @@ typedef struct wf_cpu_isa {
     // Rows begin..end of the operation.
     void (*rmsnorm)(const wf_rmsnorm_args *a, int64_t begin, int64_t end);
     void (*layernorm)(const wf_layernorm_args *a, int64_t begin, int64_t end);
+    void (*softcap)(const wf_softcap_args *a, int64_t begin, int64_t end);
     void (*add)(const wf_add_args *a, int64_t begin, int64_t end);
     void (*silu_mul)(const wf_activation_args *a, int64_t begin, int64_t end);
     void (*gelu)(const wf_activation_args *a, int64_t begin, int64_t end);

@@ -36,6 +36,14 @@ wf_status wf_cpu_layernorm(wf_backend *be, wf_stream *s, const wf_layernorm_args
     return WF_OK;
 }
 
+wf_status wf_cpu_softcap(wf_backend *be, wf_stream *s, const wf_softcap_args *a)
+{
+    (void)s;
+    WF_TRY(wf_check_softcap(a, WF_F32));
+    FOR_ROW_PARTS(be, a->x.n_rows, 3 * a->x.n_cols, softcap, a);
+    return WF_OK;
+}
+
 wf_status wf_cpu_add(wf_backend *be, wf_stream *s, const wf_add_args *a)
 {
     (void)s;

@@ -15,6 +15,7 @@ void WF_ISA(gemm)(const wf_gemm_part *part);
 void WF_ISA(attention)(const wf_attention_part *part);
 void WF_ISA(rmsnorm)(const wf_rmsnorm_args *a, int64_t begin, int64_t end);
 void WF_ISA(layernorm)(const wf_layernorm_args *a, int64_t begin, int64_t end);
+void WF_ISA(softcap)(const wf_softcap_args *a, int64_t begin, int64_t end);
 void WF_ISA(add)(const wf_add_args *a, int64_t begin, int64_t end);
 void WF_ISA(silu_mul)(const wf_activation_args *a, int64_t begin, int64_t end);
 void WF_ISA(gelu)(const wf_activation_args *a, int64_t begin, int64_t end);

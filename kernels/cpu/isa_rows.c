@@ -94,6 +94,19 @@ void WF_ISA(layernorm)(const wf_layernorm_args *a, int64_t begin, int64_t end)
     }
 }
 
+void WF_ISA(softcap)(const wf_softcap_args *a, int64_t begin, int64_t end)
+{
+    const v16 cap = v16_set1(a->cap), share = v16_set1(1.0f / a->cap);
+    int64_t n = a->x.n_cols;
+    for (int64_t i = begin; i < end; i++) {
+        float *x = row_of(&a->x, i);
+        for (int64_t j = 0; j < n; j += 16) {
+            int m = lanes(n, j);
+            v16_store_n(x + j, v16_mul(cap, v16_tanh(v16_mul(v16_load_n(x + j, m), share))), m);
+        }
+    }
+}
+
 void WF_ISA(add)(const wf_add_args *a, int64_t begin, int64_t end)
 {
     for (int64_t i = begin; i < end; i++)

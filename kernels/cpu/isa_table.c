@@ -14,6 +14,7 @@ const wf_cpu_isa WF_ISA_TABLE(WF_ISA_NAME) = {
     .attention = WF_ISA(attention),
     .rmsnorm = WF_ISA(rmsnorm),
     .layernorm = WF_ISA(layernorm),
+    .softcap = WF_ISA(softcap),
     .add = WF_ISA(add),
     .silu_mul = WF_ISA(silu_mul),
     .gelu = WF_ISA(gelu),

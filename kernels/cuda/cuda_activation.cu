@@ -1,5 +1,5 @@
 // silu_mul: y = silu(gate) * up, x = [gate | up]. gelu: the tanh form or x Phi(x).
-// add: y += x.
+// add: y += x. softcap: x = cap tanh(x / cap), in place and always f32.
 //
 // x, y: act. A thread does VEC neighbours (16 bytes) where rows allow it, else one. Computed in
 // f32. Bytes, 2-byte act: silu_mul 6 F per row, gelu 4 F, add 6 H. Tolerance: rounding of act.
@@ -76,4 +76,23 @@ wf_status wf_cuda_add(wf_backend *be, wf_stream *s, const wf_add_args *a)
 {
     WF_TRY(wf_check_add(a, cuda_of(be)->numerics.act));
     return activation<ADD>(be, s, "add", a->x, a->y);
+}
+
+static __global__ void softcap_kernel(wf_matrix x, float cap)
+{
+    let_next_start();
+    wait_for_previous();
+    int64_t i = (int64_t)blockIdx.x * blockDim.x + threadIdx.x;
+    if (i >= x.n_rows * x.n_cols) return;
+    float *at = (float *)x.data + i / x.n_cols * x.stride + i % x.n_cols;
+    *at = cap * tanhf(*at / cap);
+}
+
+wf_status wf_cuda_softcap(wf_backend *be, wf_stream *s, const wf_softcap_args *a)
+{
+    WF_TRY(wf_check_softcap(a, cuda_of(be)->numerics.act));
+    int64_t n = a->x.n_rows * a->x.n_cols;
+    if (n == 0) return WF_OK;
+    return wf_cuda_launch(cuda_of(be), stream_of(be, s), "softcap", softcap_kernel,
+                          dim3((unsigned)div_up64(n, 256)), dim3(256), 0, a->x, a->cap);
 }

@@ -37,3 +37,16 @@ wf_status wf_ref_gelu(wf_backend *be, wf_stream *s, const wf_activation_args *a)
     }
     return WF_OK;
 }
+
+wf_status wf_ref_softcap(wf_backend *be, wf_stream *s, const wf_softcap_args *a)
+{
+    (void)be;
+    (void)s;
+    WF_TRY(wf_check_softcap(a, WF_F32));
+    for (int64_t i = 0; i < a->x.n_rows; i++) {
+        float *x = (float *)a->x.data + i * a->x.stride;
+        for (int64_t j = 0; j < a->x.n_cols; j++)
+            x[j] = (float)((double)a->cap * tanh((double)x[j] / (double)a->cap));
+    }
+    return WF_OK;
+}

@@ -32,6 +32,25 @@ static void activations(void **state)
         }
 }
 
+// In place, up to where it is flat.
+static void softcaps(void **state)
+{
+    (void)state;
+    static const float caps[] = {0.02f, 0.5f, 30.0f};
+    wf_backend *backs[2] = {op.be, op.ref};
+    for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
+        for (size_t k = 0; k < sizeof caps / sizeof *caps; k++) {
+            op_tensor x[2];
+            for (int i = 0; i < 2; i++) {
+                x[i] = op_matrix(backs[i], WF_F32, shapes[s][0], shapes[s][1], 3, 62);
+                wf_softcap_args a = {.x = x[i].view, .cap = caps[k]};
+                op_ok(backs[i]->ops->softcap(backs[i], NULL, &a));
+            }
+            op_expect_close(&x[0], &x[1], 1e-7, 1e-6);
+            op_release();
+        }
+}
+
 // Far from 0, where exponentials over- and underflow, and what is not a number.
 static void extremes(void **state)
 {
@@ -71,6 +90,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(activations),
+        cmocka_unit_test(softcaps),
         cmocka_unit_test(extremes),
     };
     return OP_MAIN(argc, argv, tests);
