@@ -33,6 +33,7 @@ const wf_cli_option wf_import_options_table[] = {
     {"batch", 0, "N", "drawn: requests that arrive together (1)"},
     {"input-tokens", 0, "LAW", "drawn: 512, uniform:128:512 or lognormal:MEDIAN:SIGMA"},
     {"output-tokens", 0, "LAW", "drawn: the same for the tokens to generate"},
+    {"lengths", 0, "FILE", "servegen: the histograms of its windows, if not beside them"},
     {"map", 0, "COLUMN=MEANING", "what a column means, in place of the format's; repeatable"},
     {"skip-bad", 0, NULL, "leaves out rows that cannot be read, and says which and why"},
     {"drop-zeros", 0, NULL, "leaves out rows with a length of 0, which is otherwise raised to 1"},
@@ -222,6 +223,7 @@ wf_status wf_cmd_import(const wf_cli *cli)
                                  .drop_zeros = wf_cli_has(cli, "drop-zeros"),
                                  .replace = wf_cli_has(cli, "replace"),
                                  .generator = wf_cli_line(cli, line, sizeof line)};
+    options.lengths = wf_cli_value(cli, "lengths");
     options.maps = wf_cli_values(cli, "map", &options.n_maps);
     wf_import_report report = {0};
     WF_TRY(stream_read(cli, &options));

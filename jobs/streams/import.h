@@ -37,6 +37,7 @@ typedef struct wf_import_options {
     uint32_t max_new;          // longer outputs are cut to this, 0: not
     bool skip_bad;             // rows that cannot be read are left out; else they are a failure
     bool drop_zeros;           // rows with a length of 0 are left out; else it becomes 1
+    const char *lengths;       // of windows: their histograms; NULL: beside the log
     const char *const *maps;   // [n_maps] "column=meaning", see import_format.h
     size_t n_maps;
     bool replace;          // existing shards give way

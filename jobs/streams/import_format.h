@@ -47,7 +47,8 @@ typedef struct wf_trace_column {
 
 typedef struct wf_trace_format {
     const char *name, *help;
-    bool json; // JSON lines; else comma-separated values under a header line
+    bool json;    // JSON lines; else comma-separated values under a header line
+    bool windows; // no rows, but windows that rows are drawn from (windows.h)
     wf_trace_column column[WF_TRACE_MAX_COLUMNS];
     int n_columns;
     char maps[512]; // the names that --map gave

@@ -7,6 +7,7 @@
 
 #include "io/base/rng.h"
 #include "jobs/streams/import_draw.h"
+#include "jobs/streams/windows.h"
 
 static void count(wf_import_scan *s, wf_import_what what, uint64_t line, bool happened)
 {
@@ -121,12 +122,9 @@ static wf_status index_row(wf_import_scan *s, const wf_line *line, uint64_t i_ro
 }
 
 // Drawn rows are bounded, and counted where that changes them, as a log's.
-static wf_status draw_rows(wf_import_scan *s)
+static void bound_drawn(wf_import_scan *s)
 {
     const wf_import_options *o = s->options;
-    if (o->first_row > 0 || o->n_maps > 0)
-        return wf_fail(WF_USAGE, "%s is drawn: --first and --map go with a log", o->format);
-    WF_TRY(wf_synth_draw(o->format, &o->synth, o->n_rows, o->seed, &s->index));
     for (size_t i = 0; i < s->index.n; i++) {
         wf_line_entry *e = &s->index.entry[i];
         count(s, WF_IMPORT_prompt_cut, e->number, o->max_prompt > 0 && e->n_prompt > o->max_prompt);
@@ -135,7 +133,34 @@ static wf_status draw_rows(wf_import_scan *s)
         e->n_new = bounded(e->n_new, o->max_new);
     }
     s->report->format = o->format;
+}
+
+static wf_status check_drawn(const wf_import_scan *s)
+{
+    const wf_import_options *o = s->options;
+    if (o->first_row == 0 && o->n_maps == 0) return WF_OK;
+    return wf_fail(WF_USAGE, "%s is drawn: --first and --map go with a log", o->format);
+}
+
+static wf_status draw_rows(wf_import_scan *s)
+{
+    const wf_import_options *o = s->options;
+    WF_TRY(check_drawn(s));
+    WF_TRY(wf_synth_draw(o->format, &o->synth, o->n_rows, o->seed, &s->index));
+    bound_drawn(s);
     return WF_OK;
+}
+
+// The lines are not looked at again: they are no rows.
+static wf_status draw_windows(wf_import_scan *s)
+{
+    WF_TRY(check_drawn(s));
+    WF_TRY(wf_windows_draw(s->options, s->lines, &s->index));
+    WF_TRY(wf_lines_finish(s->lines, s->sha256));
+    wf_lines_close(&s->lines);
+    bound_drawn(s);
+    if (s->index.n > 0) return WF_OK;
+    return wf_fail(WF_DATA, "%s: no request is drawn of its windows", s->options->input);
 }
 
 wf_status wf_import_scan_run(wf_import_scan *s)
@@ -148,6 +173,7 @@ wf_status wf_import_scan_run(wf_import_scan *s)
         WF_TRY(wf_trace_format_find(s->options->format, s->options->maps, s->options->n_maps,
                                     &s->format));
     WF_TRY(wf_lines_open(s->options->input, &s->lines));
+    if (s->format.windows) return draw_windows(s);
     WF_TRY(take_first(s, &line));
     if (!s->format.json) WF_TRY(wf_lines_next(s->lines, &line, &more));
     for (uint64_t i_row = 0; more; i_row++) {
