@@ -1,5 +1,7 @@
 // weft import, pack: request shards from arrival logs and from JSON lines.
 #include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "engine/model_arch.h"
 #include "io/base/clock.h"
@@ -8,6 +10,7 @@
 #include "jobs/streams/import.h"
 #include "jobs/streams/pack.h"
 #include "launcher/commands.h"
+#include "launcher/companion.h"
 
 enum { DEFAULT_VOCABULARY = 256 };
 
@@ -54,12 +57,24 @@ const wf_cli_option wf_pack_options_table[] = {
     {NULL, 0, NULL, NULL},
 };
 
+// What the text companion reads, by the model's tokenizer.
+static const struct {
+    const char *name, *help;
+} texts[] = {
+    {"sharegpt", "ShareGPT: JSON of conversations; the first question, as long an answer (text)"},
+    {"openai", "OpenAI batch lines (text)"},
+};
+
+enum { N_TEXTS = sizeof texts / sizeof texts[0] };
+
 void wf_import_formats_print(FILE *file)
 {
     fputs("\nformats:\n", file);
     fprintf(file, "  %-25s %s\n", "auto", "whichever of these the log's first line is of");
     for (size_t i = 0; i < wf_import_n_formats(); i++)
         fprintf(file, "  %-25s %s\n", wf_import_format_name(i), wf_import_format_help(i));
+    for (size_t i = 0; i < N_TEXTS; i++)
+        fprintf(file, "  %-25s %s\n", texts[i].name, texts[i].help);
     fputs("\nstreams that are drawn, in place of a log:\n", file);
     for (size_t i = 0; i < wf_synth_n_names(); i++)
         fprintf(file, "  %-25s %s\n", wf_synth_name(i), wf_synth_help(i));
@@ -151,6 +166,53 @@ static wf_status synth_options_read(const wf_cli *cli, wf_synth_options *o)
     return WF_OK;
 }
 
+static bool is_text(const char *name)
+{
+    for (size_t i = 0; i < N_TEXTS; i++)
+        if (strcmp(texts[i].name, name) == 0) return true;
+    return false;
+}
+
+// Texts have no times and lengths that could be cut: what there is to say of them, and no more.
+static wf_status text_options_check(const wf_cli *cli, const char *name)
+{
+    static const char words[] = " output model rows max-new skip-bad replace ";
+    for (const wf_cli_option *o = wf_import_options_table; o->name; o++) {
+        char word[64];
+        snprintf(word, sizeof word, " %s ", o->name);
+        if (wf_cli_has(cli, o->name) && !strstr(words, word))
+            return wf_cli_fail(cli, "--%s does not go with %s", o->name, name);
+    }
+    if (!wf_cli_value(cli, "model"))
+        return wf_cli_fail(cli, "%s is text: --model DIR, whose tokenizer it is encoded with",
+                           name);
+    return WF_OK;
+}
+
+static wf_status text_import(const wf_cli *cli)
+{
+    const char *name = wf_cli_argument(cli, 0), *output;
+    const char *rows = wf_cli_value(cli, "rows"), *most = wf_cli_value(cli, "max-new");
+    WF_TRY(output_read(cli, &output));
+    WF_TRY(text_options_check(cli, name));
+    const char *model = wf_cli_value(cli, "model");
+    const char *words[20] = {
+        "encode", wf_cli_argument(cli, 1), "-o", output, "--tokenizer", model, "--format", name};
+    size_t n = 8;
+    const struct {
+        const char *option, *value; // value NULL: not given
+    } pairs[] = {{"--rows", rows},
+                 {strcmp(name, "sharegpt") == 0 ? "--most-new" : "--max-new-tokens", most}};
+    for (size_t i = 0; i < 2; i++) {
+        if (!pairs[i].value) continue;
+        words[n++] = pairs[i].option;
+        words[n++] = pairs[i].value;
+    }
+    if (wf_cli_has(cli, "skip-bad")) words[n++] = "--skip-bad";
+    if (wf_cli_has(cli, "replace")) words[n++] = "--replace";
+    return wf_companion_run(words, NULL);
+}
+
 // "azure LOG", "LOG" or "poisson".
 static wf_status stream_read(const wf_cli *cli, wf_import_options *o)
 {
@@ -223,6 +285,7 @@ wf_status wf_cmd_import(const wf_cli *cli)
                                  .drop_zeros = wf_cli_has(cli, "drop-zeros"),
                                  .replace = wf_cli_has(cli, "replace"),
                                  .generator = wf_cli_line(cli, line, sizeof line)};
+    if (wf_cli_n_arguments(cli) > 1 && is_text(wf_cli_argument(cli, 0))) return text_import(cli);
     options.lengths = wf_cli_value(cli, "lengths");
     options.maps = wf_cli_values(cli, "map", &options.n_maps);
     wf_import_report report = {0};

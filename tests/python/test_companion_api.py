@@ -113,6 +113,49 @@ class Api(Companion):
         self.weft("export", out, "-f", "openai", "-o", self.path("o.jsonl"), "--tokenizer", DEMO_MODEL)
         self.assertEqual(len(self.read_lines("o.jsonl")), 30)
 
+    def test_import_of_conversations(self):
+        import weft_text as weft
+
+        def said(*turns):
+            return [{"from": who, "value": text} for who, text in turns]
+
+        log = [{"id": "a", "conversations": said(("human", "Hi"), ("gpt", "Hello"), ("human", "x"))},
+               {"id": "b", "conversations": said(("gpt", "I"), ("user", "\u00e9?"), ("gpt", "12345678"))},
+               {"id": "c", "conversations": said(("human", "alone"))},
+               {"id": "d", "conversations": "none"}, {"id": "e"}]
+        for style in (json.dumps(log), json.dumps(log, indent=1),
+                      "\ufeff" + "\n".join(map(json.dumps, log)) + "\n"):
+            with open(self.path("s.json"), "w", encoding="utf-8") as file:
+                file.write(style)
+            words = ["import", "sharegpt", self.path("s.json"), "-o", self.path("s.h5"), "--model",
+                     DEMO_MODEL, "--replace"]
+            self.assertIn("3 bad rows", self.weft(*words, code=65))
+            told = self.weft(*words, "--skip-bad", "--max-new", "6")
+            self.assertIn("no question with an answer", told)
+            rows = list(weft.read_requests(self.path("s.h5")))
+            self.assertEqual([r["prompt_token_ids"] for r in rows],
+                             [[256, *b"Hi"], [256, *"\u00e9?".encode()]])
+            self.assertEqual([r["max_new_tokens"] for r in rows], [5, 6])
+            self.assertTrue(all(r["ignore_eos"] for r in rows))
+            self.weft(*words, "--rows", "1")
+            self.assertEqual(len(list(weft.read_requests(self.path("s.h5")))), 1)
+        with open(self.path("s.json"), "w", encoding="utf-8") as file:
+            file.write('[{"id": 1, "conversations": []},\n {"id": 2')
+        self.assertIn("s.json:2: is no JSON", self.weft(*words, "--skip-bad", code=65))
+        self.assertIn("--jitter does not go with", self.weft(*words, "--jitter", "1s", code=64))
+
+    def test_import_of_openai_lines(self):
+        import weft_text as weft
+
+        lines = [{"custom_id": str(i), "method": "POST", "url": "/v1/completions",
+                  "body": {"model": "m", "prompt": f"add:{i}+1=", "max_tokens": 4}} for i in range(3)]
+        self.write_lines("o.jsonl", lines)
+        self.weft("import", "openai", self.path("o.jsonl"), "-o", self.path("o.h5"), "--model",
+                  DEMO_MODEL)
+        rows = list(weft.read_requests(self.path("o.h5")))
+        self.assertEqual(bytes(rows[2]["prompt_token_ids"][1:]), b"add:2+1=")
+        self.assertIn("--model", self.weft("import", "openai", "x", "-o", "y.h5", code=64))
+
     def test_job_file_and_prompts_file(self):
         import weft_text as weft
 

@@ -12,6 +12,7 @@ from weft_text.decode import DecodeSettings, decode_results
 from weft_text.encode import Settings, encode_source
 from weft_text.errors import EXIT_FAILED_ROWS, EXIT_IO, EXIT_USAGE, TextError, counted
 from weft_text.prepare import prepare
+from weft_text.sharegpt_read import ShareGpt
 from weft_text.source_read import JsonLines, file_sha256, open_source
 from weft_text.table_rows import table_write
 
@@ -35,15 +36,19 @@ def settings_of(args, file_format="auto", vocab_size=0):
 
 def run_encode(args):
     settings = settings_of(args, args.format, args.vocab_size or 0)
+    settings.n_rows, settings.skip_bad = args.rows or 0, args.skip_bad
+    settings.most_new = args.most_new or 0
     with contextlib.ExitStack() as stack:
         source = stack.enter_context(opened(args.prompts))
+        if args.format == "sharegpt":
+            source = ShareGpt(source.path)
         rejects = args.rejects and stack.enter_context(atomic_file(args.rejects, replace=True))
         done = encode_source(source, args.output, settings, args.replace, rejects=rejects,
                              source_sha256=file_sha256(source.path))
     print(f"{args.output}: {counted(done.n_rows, 'request')}, "
           f"{counted(done.n_tokens, 'prompt token')}, {counted(done.n_bad, 'bad row')}, "
           f"uid {done.uid}", file=sys.stderr)
-    return EXIT_FAILED_ROWS if done.n_bad else 0
+    return EXIT_FAILED_ROWS if done.n_bad and not args.skip_bad else 0
 
 
 def run_prepare(args):
@@ -102,10 +107,16 @@ def add_encode(commands):
                                      "standard input")
     sub.add_argument("-o", "--output", required=True, help="the shard to write, *.h5")
     add_row_options(sub)
-    sub.add_argument("--format", choices=("auto", "jsonl", "openai"), default="auto",
-                     help="auto: lines with a 'body' are OpenAI batch lines")
+    sub.add_argument("--format", choices=("auto", "jsonl", "openai", "sharegpt"), default="auto",
+                     help="auto: lines with a 'body' are OpenAI batch lines; sharegpt: "
+                          "conversations, of which the first question is taken, to be answered "
+                          "with as many tokens as its answer has")
+    sub.add_argument("--rows", type=positive, help="take so many rows")
+    sub.add_argument("--most-new", type=positive, help="sharegpt: longer answers count as so many "
+                                                       "tokens")
     sub.add_argument("--vocab-size", type=positive, help="of the model, if not the tokenizer's")
     sub.add_argument("--rejects", help="file for bad rows; without it one bad row stops the run")
+    sub.add_argument("--skip-bad", action="store_true", help="tell bad rows and leave them out")
     sub.add_argument("--replace", action="store_true", help="replace an existing shard")
     sub.set_defaults(run=run_encode)
 

@@ -7,6 +7,7 @@ the shard also holds, under /source, which rows were bad and why, and the names 
 what answers.py needs to put every row of the file beside its answer.
 """
 
+import itertools
 import json
 import sys
 import time
@@ -18,6 +19,7 @@ from weft_text.column_kinds import ColumnKinds
 from weft_text.errors import LineError, TextError
 from weft_text.line_parse import PROMPT_KEYS, LineParser, near_key
 from weft_text.seen_ids import SeenIds
+from weft_text.sharegpt_read import with_lengths
 from weft_text.shard_write import ShardWriter
 from weft_text.source_read import cells_to_values, whole_numbers
 from weft_text.text_codec import open_codec
@@ -37,6 +39,9 @@ class Settings:
     prompt_key: str = "prompt"
     file_format: str = "auto"
     vocab_size: int = 0  # 0: the tokenizer's
+    n_rows: int = 0  # takes so many; 0: all
+    skip_bad: bool = False  # bad rows are told and left out
+    most_new: int = 0  # of ShareGPT: longer answers count as so many tokens; 0: as they are
 
 
 @dataclass
@@ -148,11 +153,18 @@ def check_columns(source, prompt_key):
             raise TextError(f"{source.path}: unknown column '{name}'; did you mean '{near}'?")
 
 
-def encode_rows(source, encoder, kinds, prompt_key):
+def rows_of(source, codec, settings):
+    rows = source.rows()
+    if settings.n_rows:
+        rows = itertools.islice(rows, settings.n_rows)
+    return with_lengths(rows, codec, settings.most_new) if source.kind == "sharegpt" else rows
+
+
+def encode_rows(source, encoder, kinds, settings):
     is_text, is_table = source.kind in ("csv", "tsv"), source.columns is not None
     if is_table:
-        check_columns(source, prompt_key)
-    for row in source.rows():
+        check_columns(source, settings.prompt_key)
+    for row in rows_of(source, encoder.codec, settings):
         fields = row.fields
         if fields is not None:
             kinds.add(fields)
@@ -178,12 +190,13 @@ def encode_source(source, output, settings, replace=False, keep_bad=False, rejec
     bad.file = rejects
     with ShardWriter(output, vocab_size, replace, source=source.path,
                      generator=f"weft-text {__version__}", **attributes) as shard:
-        encode_rows(source, Encoder(codec, parser, shard, bad), kinds, settings.prompt_key)
+        encode_rows(source, Encoder(codec, parser, shard, bad), kinds, settings)
         if shard.n_rows == 0:
             raise TextError(f"{source.path}: has no usable row; nothing was written")
-        if bad.count and not keep_bad and not rejects:
+        if bad.count and not keep_bad and not rejects and not settings.skip_bad:
             raise TextError(f"{source.path}: {bad.count} bad rows; nothing was written "
-                            "(--rejects FILE sets them aside and goes on)")
+                            "(--rejects FILE sets them aside and goes on, --skip-bad leaves them "
+                            "out)")
         if keep_bad:
             shard.notes["/source/bad_rows"] = as_json(bad.kept)
             shard.notes["/source/columns"] = as_json(kinds.listed())
