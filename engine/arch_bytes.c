@@ -19,9 +19,7 @@ static void count_place(const wf_arch *a, int32_t i_layer, int32_t tp_size, coun
         bool looked_up = s.part[0]->role == WF_ROLE_EMBED && !a->tied; // not multiplied
         out->matrices += numbers;
         out->step += looked_up ? 0 : numbers;
-        bool expert =
-            s.part[0]->split == WF_SPLIT_EXPERT_ROWS || s.part[0]->split == WF_SPLIT_EXPERT_COLUMNS;
-        out->experts += expert ? numbers : 0;
+        out->experts += s.experts ? numbers : 0;
         out->vectors += (s.n_cols == 0 ? rows : 0) + (s.bias ? rows : 0);
     }
 }

@@ -20,6 +20,16 @@ static void read_dense_layers(wf_arch_reader *r, const wf_arch *a)
     }
 }
 
+// A clamped gate has numbers that the operation knows.
+static void read_gate(wf_arch_reader *r, wf_arch *a)
+{
+    double alpha, limit;
+    a->expert_gate = r->family->clamped_gate ? WF_GATE_CLAMPED : WF_GATE_SILU;
+    if (!r->family->clamped_gate) return;
+    wf_arch_read_real(r, WF_KEY_GATE_ALPHA, WF_CLAMPED_ALPHA, WF_CLAMPED_ALPHA, &alpha);
+    wf_arch_read_real(r, WF_KEY_GATE_LIMIT, WF_CLAMPED_LIMIT, WF_CLAMPED_LIMIT, &limit);
+}
+
 void wf_arch_read_experts(wf_arch_reader *r, wf_arch *a)
 {
     wf_arch_layer *l = &r->expert;
@@ -35,6 +45,9 @@ void wf_arch_read_experts(wf_arch_reader *r, wf_arch *a)
         wf_arch_read_size(r, WF_KEY_FFN, 1 << 22, &l->expert_ffn);
     if (f->keys[WF_KEY_SHARED_FFN][0])
         wf_arch_read_size_or(r, WF_KEY_SHARED_FFN, 1 << 22, 0, &l->shared_ffn);
+    a->bias_router = f->bias_router;
+    a->bias_experts = f->bias_experts;
+    read_gate(r, a);
     wf_arch_read_flag_or(r, WF_KEY_NORM_TOPK, f->renormalise, &a->router.renormalise);
     if (f->keys[WF_KEY_EXPERT_STEP][0])
         wf_arch_read_size_or(r, WF_KEY_EXPERT_STEP, WF_ARCH_MAX_LAYERS, 1, &step);
@@ -131,6 +144,8 @@ char *wf_arch_experts_words(const wf_arch *arch, int32_t tp_size, char *text, si
     int at =
         snprintf(text, text_bytes, "%d in each of %d layers, %d of them for a token%s",
                  l->n_experts, n_with, l->n_choices, l->shared_ffn > 0 ? " and one for all" : "");
+    if (wf_family_packs_experts(arch->family) && (size_t)at < text_bytes)
+        at += snprintf(text + at, text_bytes - (size_t)at, "; MXFP4 in the file, bf16 in memory");
     if (tp_size == 1 || at < 0 || (size_t)at >= text_bytes) return text;
     if (parts == 1)
         snprintf(text + at, text_bytes - (size_t)at, "; each split over %d ranks", tp_size);

@@ -32,6 +32,8 @@ static const harmless_key harmless[] = {
     {"hidden_dropout", ANY}, {"classifier_dropout", ANY}, {"hidden_dropout_prob", ANY},
     {"attention_probs_dropout_prob", ANY}, {"attn_pdrop", ANY}, {"embd_pdrop", ANY},
     {"resid_pdrop", ANY}, {"pretraining_tp", ANY}, {"router_aux_loss_coef", ANY}, {"router_jitter_noise", ANY},
+    {"initial_context_length", ANY}, // what the rotary table says again
+   
     {"output_router_logits", ANY}, {"max_sequence_length", ANY}, {"n_ctx", ANY},
     // How it is computed, not what.
     {"use_cache", ANY}, {"torchscript", ANY}, {"use_bfloat16", ANY}, {"return_dict", ANY},
@@ -176,6 +178,7 @@ static void check_quantised(wf_arch_reader *r)
     if (wf_json_kind_of(of) <= WF_JSON_NULL) return;
     if (wf_json_get_string_or(of, "quant_method", "quantised", &method) != WF_OK)
         method = "quantised";
+    if (wf_family_packs_experts(r->family) && strcmp(method, "mxfp4") == 0) return;
     wf_arch_noted(r, wf_json_fail(of,
                                   "'%.32s': quantised checkpoints are not read; use the float "
                                   "checkpoint",

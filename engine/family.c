@@ -180,6 +180,39 @@ static const wf_family families[] = {
         .ignored = {".rotary_emb.inv_freq"},
     },
     {
+        .name = "gpt_oss",
+        .model_types = {"gpt_oss"},
+        .norm = WF_NORM_RMS,
+        .bias_qkv = true,
+        .bias_o = true,
+        .activation = WF_ACT_SILU_GATED,
+        .activation_names = {SILU_NAMES},
+        .bias_router = true,
+        .bias_experts = true,
+        .clamped_gate = true,
+        .says_rope = true,
+        .renormalise = true, // the softmax of the chosen ones
+        .names = {LLAMA_NAMES, [WF_ROLE_SINKS] = "model.layers.{L}.self_attn.sinks=",
+                  [WF_ROLE_ROUTER] = "model.layers.{L}.mlp.router",
+                  [WF_ROLE_EXPERT_GATE_UP] = "model.layers.{L}.mlp.experts.gate_up_proj=",
+                  [WF_ROLE_EXPERT_DOWN] = "model.layers.{L}.mlp.experts.down_proj="},
+        .keys = {LLAMA_KEYS, [WF_KEY_ATTN_BIAS] = {"attention_bias"},
+                 [WF_KEY_WINDOW] = {"sliding_window"}, [WF_KEY_N_EXPERTS] = {"num_local_experts"},
+                 [WF_KEY_N_CHOICES] = {"num_experts_per_tok", "experts_per_token"},
+                 [WF_KEY_GATE_ALPHA] = {"swiglu_alpha"}, [WF_KEY_GATE_LIMIT] = {"swiglu_limit"}},
+        .types_by_layer = true,
+        .absent = {[WF_KEY_NORM_EPS] = 1e-5,
+                   [WF_KEY_ROPE_THETA] = 150000,
+                   [WF_KEY_ROTARY_PCT] = 1,
+                   [WF_KEY_N_KV_HEADS] = 8,
+                   [WF_KEY_HEAD_DIM] = 64,
+                   [WF_KEY_WINDOW] = 128,
+                   [WF_KEY_N_EXPERTS] = 128,
+                   [WF_KEY_N_CHOICES] = 4,
+                   [WF_KEY_GATE_ALPHA] = 1.702,
+                   [WF_KEY_GATE_LIMIT] = 7},
+    },
+    {
         .name = "gptj",
         .model_types = {"gptj"},
         .norm = WF_NORM_LAYER,
@@ -253,6 +286,12 @@ static const wf_family families[] = {
 };
 
 enum { N_FAMILIES = sizeof families / sizeof families[0] };
+
+bool wf_family_packs_experts(const wf_family *family)
+{
+    const char *name = family->names[WF_ROLE_EXPERT_GATE_UP];
+    return name && !strstr(name, "{E}");
+}
 
 size_t wf_family_count(void)
 {

@@ -78,6 +78,8 @@ typedef enum wf_config_key {
     WF_KEY_NORM_TOPK,    // overrides renormalise
     WF_KEY_EXPERT_STEP,  // every how manyth layer has experts, from this number - 1 on
     WF_KEY_DENSE_LAYERS, // list of layers that have none all the same
+    WF_KEY_GATE_ALPHA,   // of clamped gates (ops.h): must be what the operation has
+    WF_KEY_GATE_LIMIT,
     WF_N_CONFIG_KEYS
 } wf_config_key;
 
@@ -91,9 +93,12 @@ typedef struct wf_family {
     wf_activation activation; // where config.json names none
     wf_activation_name activation_names[5]; // ended by a NULL name; all gated or none
     wf_qkv_order qkv_order;
-    bool ffn_is_4_hidden;          // when config.json does not say
-    bool types_by_layer;           // layer_types decides which layers slide, else all are alike
-    bool alibi;                    // no positions but slopes of scores
+    bool ffn_is_4_hidden; // when config.json does not say
+    bool types_by_layer;  // layer_types decides which layers slide, else all are alike
+    bool alibi;           // no positions but slopes of scores
+    bool bias_router, bias_experts;
+    bool says_rope;                // config.json must say how it rotates: there is no plain default
+    bool clamped_gate;             // of experts: WF_GATE_CLAMPED (ops.h)
     bool renormalise;              // weights of the chosen experts are made to add up to 1
     const char *names[WF_N_ROLES]; // NULL: the family has none
     const char *keys[WF_N_CONFIG_KEYS][2]; // alternatives; both NULL: not read
@@ -101,6 +106,9 @@ typedef struct wf_family {
     const char *unread[4];  // keys that the reference implementation does not look at either
     const char *ignored[6]; // ends of tensor names that hold no weights
 } wf_family;
+
+// Whether its checkpoints have one tensor of all experts' codes (model_packed.h).
+bool wf_family_packs_experts(const wf_family *family);
 
 size_t wf_family_count(void);
 const wf_family *wf_family_at(size_t i);

@@ -10,6 +10,10 @@
 static void check_together(wf_arch_reader *r, wf_arch *a)
 {
     const wf_arch_layer *l = &r->every;
+    if (r->family->says_rope && !wf_json_has(r->root, "rope_scaling") &&
+        !wf_json_has(r->root, "rope_parameters"))
+        wf_arch_complain(r, "rope_scaling: missing; %s models say how they rotate",
+                         r->family->name);
     if (!wf_arch_has(r, WF_KEY_HEAD_DIM) && a->hidden % l->n_heads != 0) {
         wf_arch_complain(r, "hidden size %d does not divide by %d heads, and there is no head_dim",
                          a->hidden, l->n_heads);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/model_packed.h"
 #include "engine/model_parts.h"
 #include "io/base/arena.h"
 #include "io/base/text.h"
@@ -58,6 +59,55 @@ static wf_status check_tensor(checker *c, const wf_slice *s, int i_part, const c
     return check_shape(&found, n_cols > 0 ? 2 : 1, shape);
 }
 
+// A tensor of all experts.
+static wf_status check_packed_tensor(checker *c, const wf_slice *s, int i_part, const char *suffix,
+                                     int rank, const int64_t *shape)
+{
+    char name[WF_TENSOR_NAME_BYTES];
+    size_t i;
+    wf_slice_tensor_name(s, i_part, suffix, name, sizeof name);
+    WF_TRY(wf_hf_folder_find(c->folder, name, &i));
+    wf_hf_tensor found = wf_hf_folder_at(c->folder, i);
+    bool codes = strcmp(suffix, ".bias") != 0;
+    wf_dtype dtype;
+    c->used[i] = 1;
+    if (!codes) WF_TRY(wf_model_dtype_of(&found, &dtype));
+    if (codes && strcmp(wf_st_dtype_name(found.tensor->dtype), "U8") != 0)
+        return wf_fail(WF_DATA, "%s: %s: dtype %s; codes and scales of MXFP4 are U8",
+                       wf_safetensors_path(found.file), name,
+                       wf_st_dtype_name(found.tensor->dtype));
+    return check_shape(&found, rank, shape);
+}
+
+// The same tensors in 16 bits, which have rows for columns.
+static wf_status refuse_unpacked(checker *c, const wf_slice *s, int i_part)
+{
+    char name[WF_TENSOR_NAME_BYTES];
+    size_t i;
+    wf_slice_tensor_name(s, i_part, ".weight", name, sizeof name);
+    if (wf_hf_folder_find(c->folder, name, &i) != WF_OK) return WF_OK;
+    return wf_fail(WF_DATA,
+                   "%s: %s: experts of a %s model are read from the checkpoint as published, in "
+                   "MXFP4 (%s_blocks), not from unpacked ones",
+                   wf_safetensors_path(wf_hf_folder_at(c->folder, i).file), name,
+                   c->arch->family->name, name);
+}
+
+static wf_status check_packed(checker *c, const wf_slice *s, int i_part)
+{
+    int64_t rows = wf_slice_tensor_rows(s, i_part),
+            blocks = wf_slice_tensor_cols(s, i_part) / WF_MXFP4_BLOCK;
+    const int64_t shape[] = {s->n_groups, rows, blocks, WF_MXFP4_BLOCK / 2};
+    if (wf_slice_tensor_cols(s, i_part) % WF_MXFP4_BLOCK != 0)
+        return wf_fail(WF_DATA, "%s: rows of experts of %d numbers are not whole blocks of %d",
+                       wf_hf_folder_path(c->folder), (int)wf_slice_tensor_cols(s, i_part),
+                       WF_MXFP4_BLOCK);
+    WF_TRY(refuse_unpacked(c, s, i_part));
+    WF_TRY(check_packed_tensor(c, s, i_part, "_blocks", 4, shape));
+    WF_TRY(check_packed_tensor(c, s, i_part, "_scales", 3, shape));
+    return s->bias ? check_packed_tensor(c, s, i_part, ".bias", 2, shape) : WF_OK;
+}
+
 static wf_status check_group(checker *c, const wf_slice *s)
 {
     for (int i = 0; i < s->n_parts; i++) {
@@ -69,6 +119,7 @@ static wf_status check_group(checker *c, const wf_slice *s)
 
 static wf_status check_slice(checker *c, wf_slice *s)
 {
+    if (wf_slice_packed(s, 0)) return check_packed(c, s, 0);
     for (s->i_group = 0; s->i_group < s->n_groups; s->i_group++)
         WF_TRY(check_group(c, s));
     return WF_OK;

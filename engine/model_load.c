@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "engine/model_check.h"
+#include "engine/model_packed.h"
 #include "io/base/arena.h"
 #include "io/base/fault.h"
 #include "io/base/hash.h"
@@ -199,11 +200,94 @@ static wf_status load_matrix(wf_loader *l, const wf_slice *s, wf_weight *weight)
     return l->dry ? WF_OK : load_zeros(l, s, dst_row, weight);
 }
 
+// Bytes of one of a part's tensors of all experts.
+static wf_status read_bytes(wf_loader *l, const wf_slice *s, const char *suffix, int64_t row,
+                            int64_t n, int64_t row_bytes, const void **out)
+{
+    source from;
+    char name[WF_TENSOR_NAME_BYTES];
+    size_t i;
+    wf_slice_tensor_name(s, 0, suffix, name, sizeof name);
+    WF_TRY(wf_hf_folder_find(l->folder, name, &i));
+    from.tensor = wf_hf_folder_at(l->folder, i);
+    const wf_read_block b = {.tensor = from.tensor,
+                             .from = WF_INT8,
+                             .to = WF_INT8,
+                             .row = wf_slice_packed_row(s, 0) + row,
+                             .n_rows = n,
+                             .row_cols = row_bytes,
+                             .n_cols = row_bytes};
+    return block(l, &b, out);
+}
+
+// Unpacked rows, gate and up in turn where they are pairs, take their places: `row` counts from the
+// first that this rank has.
+static wf_status place_unpacked(wf_loader *l, const wf_slice *s, const uint16_t *rows, int64_t row,
+                                int64_t n, wf_weight *weight)
+{
+    int64_t n_cols = wf_slice_tensor_cols(s, 0), apart = 1, first = row;
+    if (s->part[0]->split == WF_SPLIT_EXPERT_PAIRS) apart = 2;
+    for (int64_t half = 0; half < apart; half++) {
+        const wf_weight_block part = {.i_group = s->i_group,
+                                      .i_row = first / apart + half * s->n_rows / 2,
+                                      .n_rows = n / apart,
+                                      .src = rows + half * n_cols + s->col,
+                                      .src_dtype = WF_BF16,
+                                      .src_stride = apart * n_cols};
+        WF_TRY(l->be->ops->weight_load(l->be, weight, &part));
+    }
+    return WF_OK;
+}
+
+static wf_status unpack_rows(wf_loader *l, const wf_slice *s, const uint8_t *codes,
+                             const uint8_t *scales, int64_t row, int64_t n, wf_weight *weight)
+{
+    char name[WF_TENSOR_NAME_BYTES];
+    int64_t n_cols = wf_slice_tensor_cols(s, 0), at_once;
+    at_once = (int64_t)l->staging_bytes / (2 * n_cols) & ~(int64_t)1;
+    for (int64_t i = 0, m; i < n; i += m) {
+        m = n - i < at_once ? n - i : at_once;
+        int64_t bad = wf_mxfp4_unpack(codes + i * n_cols / 2, scales + i * n_cols / WF_MXFP4_BLOCK,
+                                      m * n_cols, l->staging);
+        if (bad >= 0)
+            return wf_fail(WF_DATA,
+                           "%s: %s: a scale of expert %d is no number; the checkpoint is "
+                           "damaged, download it again",
+                           wf_hf_folder_path(l->folder),
+                           wf_slice_tensor_name(s, 0, "_scales", name, sizeof name),
+                           s->first_group + s->i_group);
+        WF_TRY(place_unpacked(l, s, l->staging, row + i, m, weight));
+    }
+    return WF_OK;
+}
+
+// One group's rows out of the tensors of all: scales first, as many as go with a block of codes.
+static wf_status load_packed(wf_loader *l, const wf_slice *s, wf_weight *weight)
+{
+    wf_piece piece = wf_slice_piece(s, 0, 0);
+    int64_t n_cols = wf_slice_tensor_cols(s, 0);
+    int64_t per_block = (int64_t)l->block_bytes / (n_cols / 2) & ~(int64_t)1;
+    uint8_t *scales;
+    const void *bytes;
+    wf_status st = WF_OK;
+    WF_TRY(wf_alloc((size_t)(piece.n * n_cols / WF_MXFP4_BLOCK), 1, &scales));
+    for (int64_t row = 0, n; row < piece.n && st == WF_OK; row += n) {
+        n = piece.n - row < per_block ? piece.n - row : per_block;
+        int64_t of_row = n_cols / WF_MXFP4_BLOCK;
+        st = read_bytes(l, s, "_scales", piece.first + row, n, of_row, &bytes);
+        if (st == WF_OK && !l->dry) memcpy(scales, bytes, (size_t)(n * of_row));
+        if (st == WF_OK) st = read_bytes(l, s, "_blocks", piece.first + row, n, n_cols / 2, &bytes);
+        if (st == WF_OK && !l->dry) st = unpack_rows(l, s, bytes, scales, row, n, weight);
+    }
+    free(scales);
+    return st;
+}
+
 static wf_status load_matrices(wf_loader *l, const wf_slice *s, wf_weight *weight)
 {
     wf_slice group = *s;
     for (; group.i_group < s->n_groups; group.i_group++)
-        WF_TRY(load_matrix(l, &group, weight));
+        WF_TRY((wf_slice_packed(s, 0) ? load_packed : load_matrix)(l, &group, weight));
     return WF_OK;
 }
 
@@ -266,10 +350,25 @@ static wf_status load_vector(wf_loader *l, const wf_slice *s, const char *suffix
         WF_TRY(find(l, s, i, suffix, &from));
         for (int k = 0; k < wf_slice_n_pieces(s, i); k++) {
             wf_piece piece = wf_slice_piece(s, i, k);
+            if (wf_slice_packed(s, i)) piece.first += wf_slice_packed_row(s, i);
             WF_TRY(load_elements(l, &from, piece, dst + at));
             at += piece.n;
         }
     }
+    return WF_OK;
+}
+
+// gate 0, up 0, gate 1 ... become all gates, then all ups.
+static wf_status part_pairs(float *values, int64_t n)
+{
+    float *pairs;
+    WF_TRY(wf_alloc((size_t)(2 * n), sizeof *pairs, &pairs));
+    memcpy(pairs, values, (size_t)(2 * n) * sizeof *pairs);
+    for (int64_t i = 0; i < n; i++) {
+        values[i] = pairs[2 * i];
+        values[n + i] = pairs[2 * i + 1];
+    }
+    free(pairs);
     return WF_OK;
 }
 
@@ -297,8 +396,11 @@ static wf_status fill_vector(wf_loader *l, const wf_slice *s, const char *suffix
     WF_TRY(wf_alloc((size_t)n, sizeof *values, &values));
     for (int64_t i = 0; !l->folder && i < n; i++)
         values[i] = otherwise;
-    for (; l->folder && st == WF_OK && group.i_group < s->n_groups; group.i_group++)
+    for (; l->folder && st == WF_OK && group.i_group < s->n_groups; group.i_group++) {
         st = load_vector(l, &group, suffix, values + group.i_group * s->n_rows);
+        if (st == WF_OK && s->part[0]->split == WF_SPLIT_EXPERT_PAIRS)
+            st = part_pairs(values + group.i_group * s->n_rows, s->n_rows / 2);
+    }
     if (st == WF_OK && !l->dry) st = place_vector(l, values, n, out);
     free(values);
     return st;

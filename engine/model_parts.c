@@ -2,6 +2,7 @@
 #include "engine/model_parts.h"
 
 #include <assert.h>
+#include <string.h>
 
 #define IN_LAYER     true
 #define IN_MODEL     false
@@ -49,6 +50,7 @@ static int64_t size_of(const wf_place *p, wf_extent extent, int32_t tp_size)
         [WF_EXTENT_ONE] = 1,
         [WF_EXTENT_EXPERTS] = layer_of(p, 1).n_experts,
         [WF_EXTENT_EXPERT_FFN] = l.expert_ffn,
+        [WF_EXTENT_EXPERT_PAIRS] = 2 * (int64_t)l.expert_ffn,
         [WF_EXTENT_SHARED_FFN] = l.shared_ffn,
     };
     return sizes[extent];
@@ -78,7 +80,8 @@ static bool is_there(const wf_place *p, const wf_part *part)
 
 static bool of_experts(const wf_part *part)
 {
-    return part->split == WF_SPLIT_EXPERT_ROWS || part->split == WF_SPLIT_EXPERT_COLUMNS;
+    return part->split == WF_SPLIT_EXPERT_ROWS || part->split == WF_SPLIT_EXPERT_PAIRS ||
+           part->split == WF_SPLIT_EXPERT_COLUMNS;
 }
 
 static bool by_columns(const wf_part *part)
@@ -110,7 +113,8 @@ static void add(wf_slice *s, const wf_part *part)
     s->n_cols = size_of(p, part->cols, columns ? p->tp_size : 1);
     s->col = columns ? share * s->n_cols : 0;
     s->n_groups = 1;
-    if (of_experts(part)) {
+    s->experts = of_experts(part);
+    if (s->experts) {
         s->n_groups = layer_of(p, p->tp_size).n_experts;
         s->first_group = wf_arch_first_expert(p->arch, p->i_layer, p->tp_rank, p->tp_size);
     }
@@ -132,6 +136,12 @@ bool wf_slice_next(const wf_place *place, int *at, wf_slice *out)
         if (is_there(place, part)) add(out, part);
     }
     return true;
+}
+
+bool wf_slice_packed(const wf_slice *s, int i_part)
+{
+    const wf_part *part = s->part[i_part];
+    return of_experts(part) && !strstr(s->place.arch->family->names[part->role], "{E}");
 }
 
 wf_param *wf_slice_param(const wf_slice *s, wf_model *model)
@@ -187,6 +197,7 @@ wf_piece wf_slice_piece(const wf_slice *s, int i_part, int i_piece)
     switch (part->split) {
     case WF_SPLIT_ROWS:
     case WF_SPLIT_EXPERT_ROWS:
+    case WF_SPLIT_EXPERT_PAIRS:
         return (wf_piece){share_of(p, part) * n, n};
     case WF_SPLIT_QKV:
         return qkv_piece(s, i_piece);

@@ -28,6 +28,7 @@ typedef enum wf_extent {
     WF_EXTENT_ONE,
     WF_EXTENT_EXPERTS, // how many there are
     WF_EXTENT_EXPERT_FFN,
+    WF_EXTENT_EXPERT_PAIRS, // 2 expert_ffn
     WF_EXTENT_SHARED_FFN
 } wf_extent;
 
@@ -42,6 +43,7 @@ typedef enum wf_split {
     // Tensors of which each expert has one, of a rank's experts (wf_arch.expert_parts): its rows or
     // columns, as above.
     WF_SPLIT_EXPERT_ROWS,
+    WF_SPLIT_EXPERT_PAIRS, // rows of its units, gate and up in turn
     WF_SPLIT_EXPERT_COLUMNS
 } wf_split;
 
@@ -82,6 +84,7 @@ typedef struct wf_slice {
     const wf_part *part[WF_SLICE_MOST];
     int n_parts;
     int32_t first_group, n_groups; // experts that it has one matrix for each of; else 0, 1
+    bool experts;                  // is of experts
     int32_t i_group;               // of these, the one whose tensors are named
     int64_t n_rows;                // of all parts, padding included; of one group
     int64_t col, n_cols;           // of the tensors' columns; n_cols 0: a vector
@@ -92,6 +95,9 @@ typedef struct wf_slice {
 
 // The slices of a place, in the order of loading: start with *at 0; false: no more.
 bool wf_slice_next(const wf_place *place, int *at, wf_slice *out);
+
+// Whether a part's tensor is one of all experts, in codes (model_packed.h): its name has no "{E}".
+bool wf_slice_packed(const wf_slice *slice, int i_part);
 
 // Where the slice is kept.
 wf_param *wf_slice_param(const wf_slice *slice, wf_model *model);

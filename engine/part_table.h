@@ -32,6 +32,7 @@
     X(LAYER, ROUTER,     router,     EXPERTS,  HIDDEN, WHOLE,   ROUTER, EXPERTS)                   \
     X(LAYER, EXPERT_GATE, expert_up, EXPERT_FFN, HIDDEN, EXPERT_ROWS, EXPERT, EXPERTS)             \
     X(LAYER, EXPERT_UP,  expert_up,  EXPERT_FFN, HIDDEN, EXPERT_ROWS, EXPERT, EXPERTS)             \
+    X(LAYER, EXPERT_GATE_UP, expert_up, EXPERT_PAIRS, HIDDEN, EXPERT_PAIRS, EXPERT, EXPERTS)       \
     X(LAYER, EXPERT_DOWN, expert_down, HIDDEN, EXPERT_FFN, EXPERT_COLUMNS, EXPERT, EXPERTS)        \
     X(LAYER, SHARED_GATE, shared_up, SHARED_FFN, HIDDEN, ROWS,  NEVER, EXPERTS)                    \
     X(LAYER, SHARED_UP,  shared_up,  SHARED_FFN, HIDDEN, ROWS,  NEVER, EXPERTS)                    \

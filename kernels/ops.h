@@ -172,11 +172,14 @@ typedef struct wf_pack_pairs_args {
     int32_t *row;   // [P] packed row of each pair, -1: another rank has its expert
 } wf_pack_pairs_args;
 
-// How gate and up become one (their biases are added before).
+// How gate and up become one (their biases are added before). CLAMPED is gpt-oss's, with its
+// numbers.
+#define WF_CLAMPED_ALPHA 1.702
+#define WF_CLAMPED_LIMIT 7.0
 typedef enum wf_gate {
     WF_GATE_NONE,
     WF_GATE_SILU,   // silu(gate) * up
-    WF_GATE_CLAMPED // g sigmoid(1.702 g) (u + 1), g = min(gate, 7), u = up within -7 .. 7 (gpt-oss)
+    WF_GATE_CLAMPED // g sigmoid(alpha g) (u + 1), g = min(gate, limit), u = up within +-limit
 } wf_gate;
 
 // y[r] = x[pair[r] / C] W[e]^T (+ bias[e]) for every packed row r of expert e; with pair NULL

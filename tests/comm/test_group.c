@@ -143,9 +143,11 @@ static void a_group_of_any_size_gives_the_tokens_of_transformers(void **state)
 static void experts_are_spread_over_the_group(void **state)
 {
     (void)state;
-    static const char *const models[] = {"mixtral-mini", "qwen3-moe-mini", "qwen2-moe-mini"};
+    static const char *const models[] = {"mixtral-mini", "qwen3-moe-mini", "qwen2-moe-mini",
+                                         "gpt-oss-mini"};
     for (size_t m = 0; m < sizeof models / sizeof *models; m++)
-        for (int32_t parts = 2; parts <= world->size; parts *= 2) {
+        // The last has experts for two parts alone.
+        for (int32_t parts = 2; parts <= world->size && (m < 3 || parts < 4); parts *= 2) {
             golden g;
             rig r;
             char how[32];

@@ -4,6 +4,7 @@
 
 #include "engine/model.h"
 #include "engine/model_check.h"
+#include "engine/model_packed.h"
 #include "engine/model_parts.h"
 
 #include <math.h>
@@ -243,6 +244,11 @@ static void checkpoints_of_another_count(void **state)
          "layers.1.mlp.gate.weight"},
         {"qwen3-moe-mini", "\"mlp_only_layers\": [\n    1\n  ]", "\"mlp_only_layers\": [0, 1]",
          "layers.0.mlp"},
+        {"gpt-oss-mini", "\"num_local_experts\": 6", "\"num_local_experts\": 5", "mlp.router"},
+        {"gpt-oss-mini", "\"intermediate_size\": 64", "\"intermediate_size\": 96",
+         "gate_up_proj_blocks: shape [6, 128, 2, 16], expected [6, 192, 2, 16]"},
+        {"gpt-oss-mini", "\"swiglu_limit\": 7.0", "\"swiglu_limit\": 8.0", "swiglu_limit"},
+        {"gpt-oss-mini", "\"quant_method\": \"mxfp4\"", "\"quant_method\": \"fp8\"", "fp8"},
         {"qwen2-moe-mini", "\"shared_expert_intermediate_size\": 64",
          "\"shared_expert_intermediate_size\": 32", "shared_expert"},
     };
@@ -253,12 +259,39 @@ static void checkpoints_of_another_count(void **state)
     }
 }
 
+// Against the definition: sign, two bits of exponent, one of mantissa, times 2^(scale - 127).
+static void codes_are_unpacked(void **state)
+{
+    (void)state;
+    static const float magnitude[8] = {0, 0.5f, 1, 1.5f, 2, 3, 4, 6};
+    static const uint8_t scales[4] = {127, 0, 254, 120};
+    uint8_t codes[64];
+    uint16_t out[128];
+    for (int i = 0; i < 64; i++)
+        codes[i] = (uint8_t)(i * 37 + 11);
+    assert_int_equal(wf_mxfp4_unpack(codes, scales, 128, out), -1);
+    for (int i = 0; i < 128; i++) {
+        int code = codes[i / 2] >> (i % 2 * 4) & 15;
+        float want = ldexpf(code & 8 ? -magnitude[code & 7] : magnitude[code & 7],
+                            (int)scales[i / 32] - 127);
+        uint32_t bits = (uint32_t)out[i] << 16;
+        float is;
+        memcpy(&is, &bits, 4);
+        if (isinf(want))
+            assert_true(isinf(is)); // 4 and 6 times 2^127
+        else
+            assert_true(is == want && signbit(is) == signbit(want));
+    }
+    assert_int_equal(wf_mxfp4_unpack(codes, (const uint8_t[]){1, 255}, 64, out), 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(published_models),       cmocka_unit_test(layers_with_experts_and_without),
         cmocka_unit_test(impossible_experts),     cmocka_unit_test(a_group_shares_experts),
         cmocka_unit_test(all_of_it_is_somewhere), cmocka_unit_test(checkpoints_of_another_count),
+        cmocka_unit_test(codes_are_unpacked),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

@@ -28,6 +28,7 @@ import torch
 import transformers
 from safetensors.torch import save_file
 from transformers import AutoConfig, AutoModelForCausalLM
+from transformers.integrations.mxfp4 import convert_moe_packed_tensors
 
 PROMPT_LENGTHS = (1, 7, 33, 64, 90)
 N_GREEDY = (24, 48, 32, 24, 24)
@@ -291,6 +292,40 @@ QWEN2_MOE = {
     "vocab_size": 260,
 }
 
+# Layers with a window, shorter than some prompts, and without; sinks; experts in MXFP4.
+GPT_OSS = {
+    "architectures": ["GptOssForCausalLM"],
+    "attention_bias": True,
+    "attention_dropout": 0.0,
+    "eos_token_id": 2,
+    "experts_per_token": 2,
+    "head_dim": 16,
+    "hidden_act": "silu",
+    "hidden_size": 64,
+    "initial_context_length": 512,
+    "initializer_range": 0.02,
+    "intermediate_size": 64,
+    "layer_types": ["sliding_attention", "full_attention"],
+    "max_position_embeddings": 512,
+    "model_type": "gpt_oss",
+    "num_attention_heads": 4,
+    "num_experts_per_tok": 2,
+    "num_hidden_layers": 2,
+    "num_key_value_heads": 4,
+    "num_local_experts": 6,
+    "output_router_logits": False,
+    "rms_norm_eps": 1e-5,
+    "rope_scaling": {"rope_type": "default"},
+    "rope_theta": 150000,
+    "router_aux_loss_coef": 0.9,
+    "sliding_window": 24,
+    "swiglu_limit": 7.0,
+    "tie_word_embeddings": False,
+    "torch_dtype": "bfloat16",
+    "use_cache": True,
+    "vocab_size": 260,
+}
+
 # name: config, stored dtype, safetensors files
 FIXTURES = {
     "llama-mini": (llama(), torch.float32, 1),
@@ -334,6 +369,7 @@ FIXTURES = {
     "mixtral-mini": (MIXTRAL, torch.bfloat16, 1),
     "qwen3-moe-mini": (QWEN3_MOE, torch.bfloat16, 1),
     "qwen2-moe-mini": (QWEN2_MOE, torch.bfloat16, 1),
+    "gpt-oss-mini": (GPT_OSS, torch.bfloat16, 1),
 }
 
 # A head of their own in the weights, although the configuration ties it.
@@ -370,16 +406,45 @@ def unpack_experts(state, model_type):
     return out
 
 
+def to_mxfp4(rows):
+    """Codes and scales of rows of numbers, 32 of which share a scale: the nearest there is."""
+    values = torch.tensor([0, 0.5, 1, 1.5, 2, 3, 4, 6])
+    blocks = rows.float().reshape(*rows.shape[:-1], -1, 32)
+    exponent = torch.floor(torch.log2(blocks.abs().amax(-1).clamp(min=1e-30))) - 2
+    scaled = blocks / torch.exp2(exponent)[..., None]
+    codes = (scaled.abs()[..., None] - values).abs().argmin(-1) + 8 * (scaled < 0)
+    return ((codes[..., 0::2] + 16 * codes[..., 1::2]).to(torch.uint8),
+            (exponent + 127).to(torch.uint8))
+
+
+def pack_experts(state):
+    """gpt-oss as it is published, and what `transformers` unpacks of it: two states."""
+    packed, unpacked = {}, {}
+    for name, value in state.items():
+        if value.dim() < 3:
+            packed[name] = unpacked[name] = value
+            continue
+        blocks, scales = to_mxfp4(value.transpose(1, 2))
+        packed[name + "_blocks"], packed[name + "_scales"] = blocks, scales
+        unpacked[name] = convert_moe_packed_tensors(blocks, scales).to(value.dtype).contiguous()
+    return packed, unpacked
+
+
+MXFP4 = {"quant_method": "mxfp4",
+         "modules_to_not_convert": ["model.layers.*.self_attn", "model.layers.*.mlp.router",
+                                    "model.embed_tokens", "lm_head"]}
+
+
 def draw_weights(model, dtype, seed, untied=False):
     """Random weights for every parameter: norms about 1, biases small, matrices wide."""
     generator = torch.Generator().manual_seed(seed)
     state = {}
     for name, weight in model.named_parameters(remove_duplicate=not untied):
         noise = torch.randn(weight.shape, generator=generator)
-        if weight.dim() >= 2:
+        if weight.dim() >= 2 and not name.endswith("bias"):
             wide = "embed" in name or "wte" in name
             value = noise * (0.5 if wide else 0.3)
-        elif name.endswith("bias"):
+        elif name.endswith("bias") or name.endswith("sinks"):
             value = noise * 0.3
         else:
             value = 1 + noise * 0.2
@@ -465,6 +530,8 @@ def make(name, out):
             if file != "config.json":
                 os.remove(os.path.join(folder, file))
         state = draw_weights(empty, dtype, seed, name in UNTIED)
+        if config["model_type"] == "gpt_oss":
+            state = pack_experts(state)[1]
         write_weights(folder, unpack_experts(state, config["model_type"]), n_files)
         model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32,
                                                      attn_implementation="eager").eval()
@@ -477,6 +544,9 @@ def make(name, out):
         state = draw_weights(empty, dtype, seed)
         names = HUB_NAMES[name]
         write_weights(folder, {names.get(n, n): t for n, t in state.items()}, n_files)
+    if config["model_type"] == "gpt_oss":
+        write_weights(folder, pack_experts(draw_weights(empty, dtype, seed))[0], n_files)
+        write_json(os.path.join(folder, "config.json"), {**config, "quantization_config": MXFP4})
     head = {"model": name, "transformers": transformers.__version__,
             "torch": torch.__version__.split("+")[0], "seed": seed, "n_cases": len(cases),
             "min_gap": min(case["gap"] for case in cases)}
