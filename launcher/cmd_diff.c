@@ -7,8 +7,8 @@
 const wf_cli_option wf_diff_options_table[] = {
     {"max", 'm', "N", "tells at most N rows (20); all are counted"},
     {"tie", 't', "NAT",
-     "tokens that part where either side's log-probabilities of both are apart\n"
-     "by at most NAT are a tie, which is no difference"},
+     "tokens that part where either side's log-probabilities of both are apart by at most NAT are "
+     "a tie, which is no difference"},
     {"common", 'c', NULL, "rows that only one of them has are no difference"},
     {"json", 'j', NULL, "as one JSON object"},
     {"quiet", 'q', NULL, "prints nothing: the exit code tells"},

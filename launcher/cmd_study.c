@@ -22,7 +22,7 @@ const wf_cli_option wf_study_options[] = {
     {"out", 'o', "DIR", "folder of the study (out/NAME)"},
     {"set", 's', "KEY=VALUE", "sets a key of the job file in all runs; may be repeated"},
     {"find-goodput", 'f', NULL,
-     "searches the highest load of `rising` that meets the limits, between its least and\n"
+     "searches the highest load of `rising` that meets the limits, from its least to its "
      "highest value"},
     {"goodput", 'g', "LIMITS", "limits in ms, ttft:200,tpot:50, in place of the file's"},
     {"ratio", 'r', "N", "with --find-goodput: how far apart loads are (1.1)"},

@@ -68,9 +68,9 @@ const wf_command wf_commands[] = {
      .summary = "Runs a job over a grid of settings, and tells throughput, latency and efficiency",
      .details =
          "Every combination of the grid is an ordinary run with an output folder of its own below\n"
-         "DIR/points, so the same command goes on where it stopped. It ends with DIR/study.csv "
-         "and\n"
-         "DIR/study.html: throughput and efficiency against the scale, latency against the load.\n"
+         "DIR/points, so the same command goes on where it stopped. It ends with study.csv,\n"
+         "study.h5 and study.html in DIR: throughput and efficiency against the scale, latency\n"
+         "against the load.\n"
          "With --find-goodput it searches, by bisection, the highest load that meets the limits.\n"
          "Exit code 3 where runs are not complete.\n",
      .min_arguments = 1,

@@ -9,6 +9,7 @@
 
 #include "io/base/arena.h"
 #include "io/base/text.h"
+#include "io/results/table_file.h"
 #include "results/html/study_page.h"
 
 void wf_study_row_print(const wf_study_result *r)
@@ -138,6 +139,65 @@ static void csv_put(const table *t, const wf_study_rows *rows, wf_text *out)
     }
 }
 
+// ---- the same table as HDF5 ---------------------------------------------------------------------
+
+// The cell at *at, unquoted in place; *at goes behind it and what ends it.
+static char *cell_cut(char **at)
+{
+    char *from = *at, *to = *at, *cell = *at;
+    bool quoted = *from == '"';
+    from += quoted;
+    while (*from && (quoted || (*from != ',' && *from != '\n'))) {
+        if (quoted && *from == '"' && from[1] != '"') break;
+        from += quoted && *from == '"';
+        *to++ = *from++;
+    }
+    from += quoted && *from == '"';
+    *at = *from ? from + 1 : from;
+    *to = '\0';
+    return cell;
+}
+
+// `csv` is cut up. Rows without a run end early: their last cells are empty.
+static void cells_cut(char *csv, size_t n_columns, size_t n_lines, const char **cells)
+{
+    for (size_t line = 0; line < n_lines; line++) {
+        char *end = csv, *next;
+        bool quoted = false;
+        while (*end && (quoted || *end != '\n'))
+            quoted ^= *end++ == '"';
+        next = *end ? end + 1 : end;
+        *end = '\0';
+        for (size_t k = 0; k < n_columns; k++)
+            cells[k * n_lines + line] = csv < end || k == 0 ? cell_cut(&csv) : "";
+        csv = next;
+    }
+}
+
+static wf_status h5_write(const wf_study_runner *runner, char *csv, size_t n_rows)
+{
+    size_t n_columns = 1, n_lines = n_rows + 1;
+    const char **cells = NULL;
+    wf_table_column *columns = NULL;
+    char *path = NULL;
+    wf_status st;
+    for (const char *c = csv; *c && *c != '\n'; c++)
+        n_columns += *c == ','; // no name of a column has one
+    WF_TRY_TO(done, wf_alloc(n_columns * n_lines, sizeof *cells, &cells));
+    WF_TRY_TO(done, wf_alloc(n_columns, sizeof *columns, &columns));
+    cells_cut(csv, n_columns, n_lines, cells);
+    for (size_t k = 0; k < n_columns; k++)
+        columns[k] = (wf_table_column){cells[k * n_lines], cells + k * n_lines + 1};
+    WF_TRY_TO(done, wf_path_join(runner->out, "study.h5", &path));
+    WF_TRY_TO(done, wf_table_file_write(path, runner->study->name, columns, n_columns, n_rows));
+    printf("%s\n", path);
+done:
+    free(cells);
+    free(columns);
+    free(path);
+    return st;
+}
+
 wf_status wf_study_table_write(const wf_study_runner *runner, const wf_study_rows *rows,
                                const char *command)
 {
@@ -149,6 +209,7 @@ wf_status wf_study_table_write(const wf_study_runner *runner, const wf_study_row
     WF_TRY_TO(done, file_put(runner->out, "study.csv", &csv));
     WF_TRY_TO(done, wf_html_study_page(&t.study, &page));
     WF_TRY_TO(done, file_put(runner->out, "study.html", &page));
+    st = h5_write(runner, csv.bytes, rows->n); // cuts the text up
 done:
     wf_text_free(&csv);
     wf_text_free(&page);

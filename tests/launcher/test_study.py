@@ -56,6 +56,24 @@ def runs_of(studies, out):
     return sorted(n for n in os.listdir(studies.path(f"{out}/points")) if not n.endswith(".log"))
 
 
+def check_h5(path, table):
+    """The columns of study.csv, numbers as numbers."""
+    try:
+        import h5py
+    except ImportError:
+        print("study.h5 is not looked at: no h5py (python3-h5py)")
+        return
+    with h5py.File(path, "r") as file:
+        assert set(file["table"]) == set(table[0]), set(file["table"]) ^ set(table[0])
+        for name, column in file["table"].items():
+            for said, row in zip(column[:], table):
+                if column.dtype.kind == "f":
+                    assert said == float(row[name]) if row[name] else said != said, (name, said)
+                else:
+                    assert said.decode() == row[name], (name, said, row[name])
+        assert file["table/output_throughput"].dtype.kind == "f"
+
+
 def a_grid(studies):
     studies.write("study.yaml", STUDY)
     plan = studies.run("study", "study.yaml", "--dry-run").stdout
@@ -85,6 +103,7 @@ def a_grid(studies):
     assert "Efficiency by scale" in titles and "p99 of TTFT by load" in titles, titles
     assert "http" not in page.replace("http://www.w3.org/1999/xhtml", "")
 
+    check_h5(studies.path("out/s/study.h5"), table)
     before = {n: os.stat(studies.path(f"out/s/points/{n}/results.h5")).st_ino for n in names}
     studies.run("study", "study.yaml", "--collect")
     assert before == {n: os.stat(studies.path(f"out/s/points/{n}/results.h5")).st_ino
