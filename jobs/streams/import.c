@@ -48,6 +48,19 @@ static void fill_prompt(const import *m, const wf_trace_row *row, uint64_t i_row
     fill_tokens(m, WF_DRAW_PROMPT, i_row, m->prompt + at, n - at);
 }
 
+// Piece by piece from its end: each is a round's own, from its first token on.
+static void fill_round(const import *m, uint64_t i_row, size_t n)
+{
+    uint64_t row = i_row;
+    while (n > 0) {
+        wf_round_piece p = wf_rounds_piece(&m->scan.rounds, row, n, &row);
+        bool common = p.row == WF_ROUND_NONE;
+        fill_tokens(m, common ? WF_DRAW_BLOCK : WF_DRAW_PROMPT, common ? p.origin : p.row,
+                    m->prompt + p.from, p.to - p.from);
+        n = p.from;
+    }
+}
+
 static wf_status append_request(import *m, const wf_line_entry *e)
 {
     wf_line line;
@@ -69,7 +82,10 @@ static wf_status append_request(import *m, const wf_line_entry *e)
         .sampling.ignore_eos = true,
     };
     WF_TRY(wf_grow(request.n_prompt, sizeof *m->prompt, &m->prompt_capacity, &m->prompt));
-    fill_prompt(m, &row, e->row, request.n_prompt);
+    if (m->scan.format.session)
+        fill_round(m, e->row, request.n_prompt);
+    else
+        fill_prompt(m, &row, e->row, request.n_prompt);
     request.prompt = m->prompt;
     WF_TRY(wf_shard_writer_append(m->writer, &request));
     wf_arena_reset(m->scan.arena, mark);

@@ -25,6 +25,7 @@ static const struct {
     {"arrival_us", WF_TRACE_ARRIVAL, 1000, "us"},
     {"arrival_ns", WF_TRACE_ARRIVAL, 1, "ns"},
     {"arrival_time", WF_TRACE_ARRIVAL, 0, "100ns"},
+    {"arrival_events", WF_TRACE_ARRIVAL, WF_TRACE_EVENTS, "100ns"},
     {"input_tokens", WF_TRACE_PROMPT, 0, NULL},
     {"output_tokens", WF_TRACE_NEW, 0, NULL},
     {"meta", WF_TRACE_META, 0, NULL},
@@ -101,6 +102,22 @@ static const wf_trace_format formats[] = {
      .column = {{"arrival_time_ns", "arrival_ns", .optional = false},
                 {"input_toks", "input_tokens", .optional = false},
                 {"output_toks", "output_tokens", .optional = false}}},
+    {.name = "tracelab",
+     .help =
+         "TraceLab: JSON lines, a round of an agent's session each; prompts go on from the round "
+         "before",
+     .json = true,
+     .session = "session_id",
+     .origin = "provider",
+     .prefix = "prefix_tokens",
+     .tools = "tools",
+     .column = {{"timing_events", "arrival_events", .optional = false},
+                {"input_tokens_total", "input_tokens", .optional = false},
+                {"output_tokens", "output_tokens", .optional = false},
+                {"session_id", "meta", .optional = false},
+                {"round_index", "meta", .optional = true},
+                {"model", "meta", .optional = true},
+                {"first_input_event_type", "meta", .optional = true}}},
     {.name = "servegen",
      .help = "ServeGen: windows of a client (start, rate, CV, distribution, two parameters); drawn",
      .windows = true},
@@ -167,6 +184,8 @@ static wf_status map_apply(wf_trace_format *f, const char *map, size_t *used)
     c.name = copy;
     c.meaning = copy + (equals - map) + 1;
     WF_TRY(column_complete(&c));
+    if (c.unit == WF_TRACE_EVENTS)
+        return wf_fail(WF_USAGE, "--map %.80s: known are " MEANINGS, map);
     wf_trace_column *to = place_of(f, c.role);
     if (to == NULL) return wf_fail(WF_USAGE, "--map: more than %d columns", WF_TRACE_MAX_COLUMNS);
     *to = c;

@@ -21,6 +21,8 @@ typedef struct wf_trace_row {
     uint32_t meta_bytes;
     const char *meta; // the columns that are kept, as a JSON object, borrowed from the arena
     unsigned mended;
+    uint64_t session, origin; // of formats with sessions: hashes of their names
+    uint64_t n_prefix;        // and how much of the prompt the round before it had
 } wf_trace_row;
 
 typedef enum wf_trace_role {
@@ -38,16 +40,25 @@ typedef struct wf_trace_column {
     bool optional;
     // Follow from the meaning:
     wf_trace_role role;
-    int64_t unit; // ARRIVAL: nanoseconds of one, 0: a date and time; BLOCKS: tokens of a block
+    int64_t unit; // ARRIVAL: nanoseconds of one, 0: a date and time, WF_TRACE_EVENTS; BLOCKS:
+                  // tokens of a block
     const char *time_unit; // ARRIVAL: stored as source_time_unit
 } wf_trace_column;
+
+// ARRIVAL: a list of events with times; the last that goes into the model before something comes
+// out.
+#define WF_TRACE_EVENTS (-1)
 
 #define WF_TRACE_MAX_COLUMNS 16 // that mean something
 #define WF_TRACE_MAX_FIELDS  64 // of a line
 
 typedef struct wf_trace_format {
     const char *name, *help;
-    bool json;    // JSON lines; else comma-separated values under a header line
+    bool json; // JSON lines; else comma-separated values under a header line
+    // A row is a round of a session (rounds.h): the keys of its session, of what all sessions of
+    // one kind begin with, of the tokens it shares with the round before, and of its tools, whose
+    // longest time is kept; NULL: none of it.
+    const char *session, *origin, *prefix, *tools;
     bool windows; // no rows, but windows that rows are drawn from (windows.h)
     wf_trace_column column[WF_TRACE_MAX_COLUMNS];
     int n_columns;

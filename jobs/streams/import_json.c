@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "io/base/clock.h"
+#include "io/base/hash.h"
 #include "io/base/json_writer.h"
 #include "jobs/streams/import_format.h"
 #include "jobs/streams/import_number.h"
@@ -22,6 +23,72 @@ static wf_status take_blocks(wf_json_ref list, wf_arena *arena, wf_trace_row *ro
     }
     row->block = block;
     row->n_blocks = (uint32_t)n;
+    return WF_OK;
+}
+
+static bool is_input(const char *type)
+{
+    return strcmp(type, "user_message") == 0 || strcmp(type, "tool_result") == 0;
+}
+
+// A round arrives when the last of what it is given is there; one that is given nothing, with its
+// first event.
+static wf_status take_events(const wf_trace_column *c, wf_json_ref list, const char *place,
+                             wf_trace_row *row)
+{
+    static const wf_trace_column date = {.name = "timestamp", .role = WF_TRACE_ARRIVAL, .unit = 0};
+    wf_json_ref event;
+    bool any = false;
+    WF_TRY(wf_json_read_array(list));
+    wf_json_iter it = wf_json_iterate(list);
+    while (wf_json_next(&it, &event)) {
+        const char *type, *at;
+        WF_TRY(wf_json_get_string(event, "event_type", &type));
+        WF_TRY(wf_json_get_string(event, date.name, &at));
+        if (any && !is_input(type)) return WF_OK;
+        WF_TRY(wf_trace_take_text(&date, (wf_trace_field){at, strlen(at)}, place, row));
+        any = true;
+    }
+    return any ? WF_OK : wf_fail(WF_DATA, "%s: %s is empty: when did it arrive?", place, c->name);
+}
+
+static wf_status hash_take(wf_json_ref root, const char *key, uint64_t *out)
+{
+    const char *text = "";
+    if (!key) return WF_OK;
+    WF_TRY(wf_json_get_string_or(root, key, "", &text));
+    *out = wf_hash64_of(text, strlen(text), 0);
+    return WF_OK;
+}
+
+// What a row says of its session, beside its columns.
+static wf_status take_session(const wf_trace_format *format, wf_json_ref root, wf_trace_row *row)
+{
+    int64_t n_prefix = 0;
+    if (!format->session) return WF_OK;
+    WF_TRY(hash_take(root, format->session, &row->session));
+    WF_TRY(hash_take(root, format->origin, &row->origin));
+    WF_TRY(wf_json_get_i64_or(root, format->prefix, 0, WF_TRACE_MAX_LENGTH, 0, &n_prefix));
+    if ((uint64_t)n_prefix > row->n_prompt)
+        return wf_json_fail(wf_json_find(root, format->prefix),
+                            "%lld tokens are shared of a prompt of %lld", (long long)n_prefix,
+                            (long long)row->n_prompt);
+    row->n_prefix = (uint64_t)n_prefix;
+    return WF_OK;
+}
+
+// Tools run beside each other: the longest is what the next round waits for. -1: there are none.
+static wf_status tools_longest(wf_json_ref list, double *out_ms)
+{
+    wf_json_ref tool;
+    *out_ms = -1;
+    if (wf_json_kind_of(list) != WF_JSON_ARRAY) return WF_OK;
+    wf_json_iter it = wf_json_iterate(list);
+    while (wf_json_next(&it, &tool)) {
+        double ms;
+        WF_TRY(wf_json_get_f64_or(tool, "tool_wall_latency_ms", 0, 1e15, 0, &ms));
+        if (ms > *out_ms) *out_ms = ms;
+    }
     return WF_OK;
 }
 
@@ -60,6 +127,7 @@ static wf_status take_value(const wf_trace_column *c, wf_json_ref value, const c
                             wf_arena *arena, wf_trace_row *row)
 {
     if (c->role == WF_TRACE_BLOCKS) return take_blocks(value, arena, row);
+    if (c->unit == WF_TRACE_EVENTS) return take_events(c, value, place, row);
     if (wf_json_kind_of(value) == WF_JSON_STRING) {
         const char *text;
         WF_TRY(wf_json_read_string(value, &text));
@@ -86,6 +154,11 @@ static wf_status take_meta(const wf_trace_format *format, wf_json_ref root, wf_a
         st = wf_json_copy(wf_json_find(root, c->name), meta, c->name);
     }
     if (meta == NULL) return st;
+    if (st == WF_OK && format->tools) {
+        double ms = -1;
+        st = tools_longest(wf_json_find(root, format->tools), &ms);
+        if (ms >= 0) wf_json_put_f64(meta, "tool_wall_ms", ms);
+    }
     if (st == WF_OK) {
         wf_json_close(meta);
         st = wf_json_writer_finish(meta, &text, &n);
@@ -109,6 +182,7 @@ static wf_status take_columns(const wf_trace_format *format, wf_json_ref root, c
         if (!there || c->role == WF_TRACE_META) continue;
         WF_TRY(take_value(c, wf_json_find(root, c->name), place, arena, row));
     }
+    WF_TRY(take_session(format, root, row));
     return take_meta(format, root, arena, row);
 }
 

@@ -115,6 +115,8 @@ static wf_status index_row(wf_import_scan *s, const wf_line *line, uint64_t i_ro
                                .n_prompt = bounded(row.n_prompt, o->max_prompt),
                                .n_new = bounded(row.n_new, o->max_new)};
         st = wf_line_index_add(&s->index, &entry);
+        if (st == WF_OK && s->format.session)
+            st = wf_rounds_add(&s->rounds, i_row, row.session, row.origin, row.n_prefix);
         if (st == WF_OK && s->look != NULL) st = s->look(s->context, &row, &s->format);
     }
     wf_arena_reset(s->arena, mark);
@@ -191,6 +193,7 @@ wf_status wf_import_scan_run(wf_import_scan *s)
 void wf_import_scan_end(wf_import_scan *s)
 {
     wf_line_index_free(&s->index);
+    wf_rounds_free(&s->rounds);
     wf_lines_close(&s->lines);
     wf_arena_destroy(&s->arena);
 }

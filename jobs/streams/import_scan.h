@@ -6,6 +6,7 @@
 #include "jobs/streams/import.h"
 #include "jobs/streams/import_format.h"
 #include "jobs/streams/line_index.h"
+#include "jobs/streams/rounds.h"
 
 typedef struct wf_import_scan {
     const wf_import_options *options;
@@ -15,6 +16,7 @@ typedef struct wf_import_scan {
     wf_lines *lines; // NULL: the stream is synthetic, and has no rows but those of the index
     wf_arena *arena; // of one row
     wf_line_index index;
+    wf_rounds rounds; // of formats with sessions
     char sha256[WF_SHA256_HEX];
     // Is shown every row that is taken; NULL: nobody looks.
     wf_status (*look)(void *context, const wf_trace_row *row, const wf_trace_format *format);

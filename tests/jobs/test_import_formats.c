@@ -4,6 +4,7 @@
 #include "io/base/file.h"
 #include "io/shard/shard.h"
 #include "jobs/streams/import.h"
+#include "jobs/streams/rounds.h"
 
 typedef struct {
     int64_t arrival_ns;
@@ -60,6 +61,17 @@ static void check_rows(const wf_import_options *o, const expected *want, uint32_
     wf_arena_destroy(&arena);
 }
 
+// A line of TraceLab's, of its keys those that matter. What comes out after `at` is later.
+#define ROUND(session, round, n_input, n_prefix, n_output, event, at, tools)                       \
+    "{\"provider\": \"claude\", \"session_id\": \"" session "\", \"round_index\": " #round         \
+    ", \"input_tokens_total\": " #n_input ", \"prefix_tokens\": " #n_prefix                        \
+    ", \"output_tokens\": " #n_output ", \"timing_events\": [{\"event_type\": \"" event            \
+    "\", \"timestamp\": \"2026-06-01T05:" at "Z\"}, {\"event_type\": \"text\", \"timestamp\": "    \
+    "\"2026-06-01T05:50:00Z\"}, {\"event_type\": \"tool_result\", \"timestamp\": "                 \
+    "\"2026-06-01T05:51:00Z\"}], \"tools\": [" tools "], \"first_input_event_type\": \"" event     \
+    "\"}\n"
+#define TOOLS "{\"tool_wall_latency_ms\": 860}, {\"tool_wall_latency_ms\": 19291}"
+
 // Each log is imported by its name, and by "auto".
 static void test_formats(void **state)
 {
@@ -106,6 +118,14 @@ static void test_formats(void **state)
          "{\"input_toks\": 32, \"output_toks\": 8, \"arrival_time_ns\": 5010, \"input_tok_ids\": "
          "[3]}\n",
          {{0, 16, 8, NULL}, {5000, 32, 8, NULL}}},
+        {"tracelab",
+         ROUND("s", 0, 12, 5, 3, "user_message", "40:20.151", "")
+             ROUND("s", 1, 20, 15, 4, "tool_result", "40:50.938", TOOLS),
+         {{0, 12, 3,
+           "{\"session_id\":\"s\",\"round_index\":0,\"first_input_event_type\":\"user_message\"}"},
+          {INT64_C(30787000000), 20, 4,
+           "{\"session_id\":\"s\",\"round_index\":1,\"first_input_event_type\":\"tool_result\","
+           "\"tool_wall_ms\":19291.0}"}}},
     };
     wf_import_report r;
     for (size_t i = 0; i < N_ROWS(cases); i++) {
@@ -141,6 +161,86 @@ static void test_blocks_are_shared(void **state)
     assert_memory_not_equal(rows[0].prompt + 4, rows[1].prompt + 4, 4 * sizeof(int32_t));
     wf_shard_close(&s);
     wf_arena_destroy(&arena);
+}
+
+static void same(const wf_request *a, const wf_request *b, size_t n)
+{
+    assert_memory_equal(a->prompt, b->prompt, n * sizeof(int32_t));
+    assert_true(a->prompt[n] != b->prompt[n]); // of a large vocabulary, drawn apart
+}
+
+// A round's prompt is that of the round before it as far as the log says, and no further, also
+// where rounds of two sessions lie between each other and where a context was cut back.
+static void test_rounds_go_on(void **state)
+{
+    wf_import_options o = {.format = "tracelab", .vocab = 1 << 30};
+    wf_import_report r;
+    wf_arena *arena = NULL;
+    wf_request rows[16];
+    uint32_t n = 0;
+    assert_ok(import_text(state, &o,
+                          ROUND("s", 0, 12, 5, 3, "user_message", "40:20.1",
+                                "") ROUND("t", 0, 9, 5, 3, "user_message", "40:21", "")
+                              ROUND("s", 1, 20, 14, 4, "tool_result", "40:22", "")
+                                  ROUND("t", 1, 12, 9, 4, "tool_result", "40:23", "")
+                                      ROUND("s", 2, 30, 19, 4, "tool_result", "40:24", "")
+                                          ROUND("s", 3, 30, 7, 4, "tool_result", "40:25", "")
+                                              ROUND("u", 0, 6, 0, 1, "user_message", "40:26", ""),
+                          &r));
+    assert_ok(wf_arena_create(0, &arena));
+    wf_shard *s = open_rows(&o, arena, rows, &n);
+    assert_int_equal(n, 7);
+    same(&rows[0], &rows[1], 5); // what every session of this provider begins with
+    assert_memory_equal(rows[0].prompt, rows[2].prompt, 12 * sizeof(int32_t)); // 14: and an answer
+    same(&rows[1], &rows[2], 5);
+    assert_memory_equal(rows[1].prompt, rows[3].prompt, 9 * sizeof(int32_t));
+    same(&rows[2], &rows[4], 19);
+    same(&rows[4], &rows[5], 7);
+    assert_memory_equal(rows[0].prompt, rows[5].prompt, 7 * sizeof(int32_t));
+    assert_true(rows[6].prompt[0] != rows[0].prompt[0]);
+    wf_shard_close(&s);
+    wf_arena_destroy(&arena);
+}
+
+// A thousand sessions of a few rounds, by a map that has grown.
+static void test_many_sessions(void **state)
+{
+    (void)state;
+    enum { N_SESSIONS = 1000, N_EACH = 3 };
+    wf_rounds rounds = {0};
+    for (uint64_t i = 0; i < N_SESSIONS * N_EACH; i++)
+        assert_ok(wf_rounds_add(&rounds, 2 * i, (i % N_SESSIONS) << 20, 0, 10)); // they collide
+    for (uint64_t i = 0; i < N_SESSIONS * N_EACH; i++) {
+        uint64_t parent = i < N_SESSIONS ? WF_ROUND_NONE : 2 * (i - N_SESSIONS);
+        assert_true(rounds.round[2 * i].parent == parent);
+    }
+    wf_rounds_free(&rounds);
+}
+
+static void test_bad_rounds(void **state)
+{
+    static const char *const cases[][2] = {
+        {ROUND("s", 0, 12, 13, 3, "user_message", "40:20", ""),
+         "13 tokens are shared of a prompt of 12"},
+        {ROUND("s", 0, 12, -1, 3, "user_message", "40:20", ""), "prefix_tokens"},
+        {ROUND("s", 0, 12, 5, 3, "user_message", "xx:20", ""), "timing_events"},
+        {"{\"session_id\": \"s\", \"input_tokens_total\": 1, \"output_tokens\": 1, "
+         "\"timing_events\": []}\n",
+         "timing_events is empty"},
+        {"{\"session_id\": 7, \"input_tokens_total\": 1, \"output_tokens\": 1, "
+         "\"timing_events\": [{\"event_type\": \"user_message\", \"timestamp\": "
+         "\"2026-06-01T05:40:20Z\"}]}\n",
+         "session_id"}};
+    wf_import_report r;
+    for (size_t i = 0; i < N_ROWS(cases); i++) {
+        wf_import_options o = {.format = "tracelab"};
+        assert_int_equal(import_text(state, &o, cases[i][0], &r), WF_DATA);
+        assert_contains(wf_error(), "log:1");
+        if (i != 2) assert_contains(wf_error(), cases[i][1]);
+    }
+    static const char *const maps[] = {"x=arrival_events"};
+    wf_import_options o = {.format = "csv", .maps = maps, .n_maps = 1};
+    assert_int_equal(import_text(state, &o, "x,input_tokens,output_tokens\n1,1,1\n", &r), WF_USAGE);
 }
 
 static void test_maps(void **state)
@@ -233,6 +333,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_formats),
         cmocka_unit_test(test_blocks_are_shared),
+        cmocka_unit_test(test_rounds_go_on),
+        cmocka_unit_test(test_many_sessions),
+        cmocka_unit_test(test_bad_rounds),
         cmocka_unit_test(test_maps),
         cmocka_unit_test(test_bad_rows_are_left_out_and_named),
         cmocka_unit_test(test_refusals_say_what_helps),
