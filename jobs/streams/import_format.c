@@ -118,6 +118,12 @@ static const wf_trace_format formats[] = {
                 {"round_index", "meta", .optional = true},
                 {"model", "meta", .optional = true},
                 {"first_input_event_type", "meta", .optional = true}}},
+    {.name = "weka",
+     .help =
+         "Weka's KV cache tester: conversations of agents, a JSON file each, or a folder of them; "
+         "--rate of conversations",
+     .session = "id",
+     .conversations = true},
     {.name = "servegen",
      .help = "ServeGen: windows of a client (start, rate, CV, distribution, two parameters); drawn",
      .windows = true},

@@ -59,7 +59,8 @@ typedef struct wf_trace_format {
     // one kind begin with, of the tokens it shares with the round before, and of its tools, whose
     // longest time is kept; NULL: none of it.
     const char *session, *origin, *prefix, *tools;
-    bool windows; // no rows, but windows that rows are drawn from (windows.h)
+    bool windows;       // no rows, but windows that rows are drawn from (windows.h)
+    bool conversations; // no rows, but conversations with all their requests (weka.h)
     wf_trace_column column[WF_TRACE_MAX_COLUMNS];
     int n_columns;
     char maps[512]; // the names that --map gave

@@ -7,6 +7,7 @@
 
 #include "io/base/rng.h"
 #include "jobs/streams/import_draw.h"
+#include "jobs/streams/weka.h"
 #include "jobs/streams/windows.h"
 
 static void count(wf_import_scan *s, wf_import_what what, uint64_t line, bool happened)
@@ -141,7 +142,7 @@ static wf_status check_drawn(const wf_import_scan *s)
 {
     const wf_import_options *o = s->options;
     if (o->first_row == 0 && o->n_maps == 0) return WF_OK;
-    return wf_fail(WF_USAGE, "%s is drawn: --first and --map go with a log", o->format);
+    return wf_fail(WF_USAGE, "%s has no rows of a log: --first and --map go with one", o->format);
 }
 
 static wf_status draw_rows(wf_import_scan *s)
@@ -165,6 +166,14 @@ static wf_status draw_windows(wf_import_scan *s)
     return wf_fail(WF_DATA, "%s: no request is drawn of its windows", s->options->input);
 }
 
+static wf_status read_conversations(wf_import_scan *s)
+{
+    WF_TRY(check_drawn(s));
+    WF_TRY(wf_weka_read(s->options, s->report, &s->index, &s->rounds, s->sha256));
+    bound_drawn(s);
+    return WF_OK;
+}
+
 wf_status wf_import_scan_run(wf_import_scan *s)
 {
     wf_line line;
@@ -174,6 +183,7 @@ wf_status wf_import_scan_run(wf_import_scan *s)
     if (strcmp(s->options->format, "auto") != 0) // an unknown name fails before the log is opened
         WF_TRY(wf_trace_format_find(s->options->format, s->options->maps, s->options->n_maps,
                                     &s->format));
+    if (s->format.conversations) return read_conversations(s);
     WF_TRY(wf_lines_open(s->options->input, &s->lines));
     if (s->format.windows) return draw_windows(s);
     WF_TRY(take_first(s, &line));
