@@ -283,10 +283,15 @@ static wf_status study_do(studying *s)
 static wf_status verdict(const studying *s)
 {
     size_t n = 0;
-    for (size_t i = 0; i < s->rows.n; i++)
-        n += s->rows.row[i].name && !s->rows.row[i].complete &&
-             strncmp(s->rows.row[i].said, "not run", 7) != 0;
-    if (n == 0 || s->runner.how == WF_STUDY_SUBMIT) return WF_OK;
+    bool submits = s->runner.how == WF_STUDY_SUBMIT;
+    for (size_t i = 0; i < s->rows.n; i++) {
+        const wf_study_result *r = &s->rows.row[i];
+        n += submits ? r->failed : !r->complete && strncmp(r->said, "not run", 7) != 0;
+    }
+    if (n == 0) return WF_OK;
+    if (submits)
+        return wf_fail(WF_FAILED_ROWS, "%zu run%s of the study %s not submitted: see above", n,
+                       WF_S(n), n == 1 ? "was" : "were");
     return wf_fail(WF_FAILED_ROWS, "%zu run%s of the study %s not complete: see the table", n,
                    WF_S(n), WF_ARE(n));
 }

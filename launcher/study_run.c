@@ -215,8 +215,11 @@ static wf_status start(const wf_study_runner *r, size_t i_point, const char *ris
     if (st == WF_OK && (exit_code == wf_status_exit_code(WF_DRAINED) || told))
         st = wf_fail(WF_DRAINED, "%s was drained: the same command goes on", out->name);
     last_words(log, why);
-    if (st == WF_OK && !went_well(exit_code))
+    out->failed = st == WF_OK && !went_well(exit_code);
+    if (out->failed)
         snprintf(out->said, sizeof out->said, "exit code %d: %s", exit_code, why);
+    else if (st == WF_OK && r->how == WF_STUDY_SUBMIT)
+        snprintf(out->said, sizeof out->said, "job %s", why);
     free(log);
     return st;
 }

@@ -33,6 +33,7 @@ typedef struct wf_study_result {
     char *rising;      // own: the rising axis' value where it is not the point's; NULL: it is
     char *head, *line; // own: of the report as CSV; NULL: there is none
     size_t i_point;
+    bool failed; // could not be started, or ended with an exit code that says so
     bool has_figures, complete;
     bool good; // enough of its requests met the limits; without limits: it has figures
     wf_figures figures;

@@ -201,6 +201,28 @@ scenario_text() {
     [ "$(wc -l <"$lab_work/answers.jsonl")" = 40 ] || lab_fail "text: not 40 answers"
 }
 
+# A study's runs as jobs of their own: submitted at once, told together when they have ended.
+collected() { lab_exec "$weft" study "$lab_work/study.yaml" --out "$lab_work/study" --collect >/dev/null 2>&1; }
+scenario_study() {
+    job_write study_job 0
+    cat >"$lab_work/study.yaml" <<YAML
+study: lab
+job: study_job.yaml
+grid: {engine.max_rows: [4, 16], parallel.tensor: [1, 2]}
+set: {slurm.nodes: 1, slurm.cpus_per_task: 1}
+scale: parallel.tensor
+YAML
+    lab_exec "$weft" study "$lab_work/study.yaml" --out "$lab_work/study" --submit >"$lab_work/study.said"
+    [ "$(grep -c ' job [0-9]' "$lab_work/study.said")" = 4 ] || lab_fail "study: $(cat "$lab_work/study.said")"
+    lab_until 90 collected || lab_fail "study: was not complete"
+    [ "$(grep -c ',1,' "$lab_work/study/study.csv")" -ge 4 ] || lab_fail "study: $(cat "$lab_work/study/study.csv")"
+    lab_check "$lab_work/study/points/max_rows-16_tensor-2" 40
+    # what cannot be submitted is said
+    lab_exec "$weft" study "$lab_work/study.yaml" --out "$lab_work/study_bad" --submit \
+        --set slurm.partition=none >"$lab_work/study.said" 2>&1 && lab_fail "study: a partition that is not there"
+    has "$lab_work/study.said" "4 runs of the study were not submitted"
+}
+
 # The script starts no step itself where each group is a world of its own: an array with copied
 # weights, and one that is cancelled, comes back as a single world and is completed.
 scenario_groups() {
@@ -338,7 +360,7 @@ scenario_limit_groups() {
 # -------------------------------------------------------------------------------------------------
 
 scenarios=("$@")
-[ $# -gt 0 ] || scenarios=(two_nodes requeue early outside chain array groups text cancel two_jobs owner hostile refusals)
+[ $# -gt 0 ] || scenarios=(two_nodes requeue early outside chain array groups study text cancel two_jobs owner hostile refusals)
 LAB_CPUS=8 LAB_GPUS=2 lab_up 2
 for span in 0 8 20 150; do lab_shard "$lab_work/span$span.h5" 10 "${span/#0/0.01}"; done
 lab_shard "$lab_work/many.h5" 500 0
