@@ -16,6 +16,13 @@ const wf_figure wf_figure_table[] = {
     {"total_output_tokens", WF_FIGURE_COUNT, WF_FIGURES_AMOUNTS, AT(output_tokens), .csv = true,
      .line = "tokens", .text = ", @ generated", .unit = "tokens",
      .definition = "generated tokens of completed results"},
+    {"cached_tokens", WF_FIGURE_COUNT, WF_FIGURES_AMOUNTS, AT(cached_tokens), WF_FIGURE_OF_CACHE,
+     .csv = true, .line = "cached", .text = "@ prompt tokens not computed", .unit = "tokens",
+     .definition = "prompt tokens of completed results whose keys and values were in the prefix "
+                   "cache as they joined"},
+    {"cache_hit_rate", WF_FIGURE_SHARE, WF_FIGURES_AMOUNTS, AT(cache_hit_rate), WF_FIGURE_OF_CACHE,
+     .csv = true, .line = "cached", .text = " (@%)", .unit = "1",
+     .definition = "cached_tokens / total_input_tokens"},
     {"preempted", WF_FIGURE_COUNT, WF_FIGURES_AMOUNTS, AT(n_preempted), .unit = "requests",
      .definition = "results that were put back for lack of memory at least once"},
     {"preemptions", WF_FIGURE_COUNT, WF_FIGURES_AMOUNTS, AT(preemptions), .unit = "1",

@@ -239,6 +239,7 @@ static void count_done(wf_figures *f, const wf_result *row)
     f->n_done++;
     f->n_finish[reason < WF_METRICS_REASONS ? reason : WF_METRICS_REASONS - 1]++;
     f->prompt_tokens += row->prompt_len;
+    f->cached_tokens += row->n_cached;
     f->output_tokens += row->n_tokens;
 }
 
@@ -336,6 +337,8 @@ static void finish_rates(const wf_metrics *m, wf_figures *f)
     f->output_throughput = rate((double)f->output_tokens, f->duration_ns);
     f->total_token_throughput = rate((double)(f->prompt_tokens + f->output_tokens), f->duration_ns);
     f->has_goodput = m->limits.ttft_ns || m->limits.tpot_ns || m->limits.e2el_ns;
+    if (f->prompt_tokens > 0)
+        f->cache_hit_rate = (double)f->cached_tokens / (double)f->prompt_tokens;
     f->good_share = f->n_latency > 0 ? (double)f->n_good / (double)f->n_latency : 0;
     f->request_goodput = rate((double)f->n_good, f->latency_duration_ns);
 }

@@ -95,6 +95,7 @@ static void statistics_of(const wf_distribution *d, double values[N_STATISTICS])
 static bool is_said(const wf_figure *row, const wf_figures *f)
 {
     if (row->when == WF_FIGURE_OF_GROUPS && f->most_groups < 2) return false;
+    if (row->when == WF_FIGURE_OF_CACHE && f->cached_tokens == 0) return false;
     return row->line && row->kind != WF_FIGURE_TIMES && wf_figure_is_there(row, f);
 }
 

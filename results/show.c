@@ -123,8 +123,10 @@ static void print_text(const show *s, const wf_result *row)
     }
     fprintf(out, "  %-13s run %u, group %u, put back %u times\n", "served by", row->run, row->group,
             row->preempted);
+    const wf_result_columns columns = wf_results_columns(s->results);
     for (int i = 0; i < WF_N_COLS; i++)
-        if (wf_column_descs[i].label) print_value(row, &wf_column_descs[i], out);
+        if (wf_column_descs[i].label && wf_column_present(i, &columns))
+            print_value(row, &wf_column_descs[i], out);
     if (row->meta_bytes > 0) {
         fprintf(out, "  %-13s ", "meta");
         print_escaped(row->meta, row->meta_bytes, out);

@@ -11,18 +11,21 @@
 #define WF_COUNT(member) offsetof(wf_result, member)
 
 const wf_column_desc wf_column_descs[WF_N_COLS] = {
-#define VALUE_DESC(field, ctype, h5_type, unit, label_text, words)                                 \
+#define VALUE_DESC(field, ctype, h5_type, if_there, unit, label_text, words)                       \
     [WF_COL_##field] = {.name = "/requests/" #field,                                               \
                         .type = WF_H5_##h5_type,                                                   \
                         .kind = WF_COLUMN_VALUE,                                                   \
                         .at = offsetof(wf_result, field),                                          \
-                        .when = WF_ALWAYS,                                                         \
+                        .when = (if_there),                                                        \
                         .width = WF_ONE,                                                           \
                         .label = (label_text),                                                     \
                         .json = #field,                                                            \
                         .units = (unit),                                                           \
                         .description = (words)},
-    WF_RESULT_TABLE(VALUE_DESC)
+#define ALWAYS_DESC(field, ctype, h5_type, unit, label_text, words)                                \
+    VALUE_DESC(field, ctype, h5_type, WF_ALWAYS, unit, label_text, words)
+    WF_RESULT_TABLE(ALWAYS_DESC) WF_RESULT_OPTIONAL_TABLE(VALUE_DESC)
+#undef ALWAYS_DESC
 #undef VALUE_DESC
 #define CUT_DESC(cut_name, count, unit, words)                                                     \
     [WF_COL_##cut_name] = {.name = "/requests/" #cut_name,                                         \

@@ -5,8 +5,9 @@
 //        v                            v
 //   /requests/row[n] ...   /requests/output_offset[n+1] + /tokens/id[sum], /tokens/time_ns[sum] ...
 //
-// A new column is a row of WF_RESULT_TABLE, WF_RAGGED_TABLE or WF_STEP_TABLE (result.h) and the
-// place that fills it in; one that not every file has also gets a member of wf_result_columns, one
+// A new column is a row of WF_RESULT_TABLE, WF_RESULT_OPTIONAL_TABLE, WF_RAGGED_TABLE or
+// WF_STEP_TABLE (result.h) and the place that fills it in; one that not every file has also gets a
+// member of wf_result_columns, one
 // that is cut as no other a row of WF_CUT_TABLE. The checker (results/check) keeps a list of its
 // own on purpose. Local.
 #ifndef WF_IO_RESULTS_PAYLOAD_H
@@ -31,17 +32,20 @@ enum {
 #define WF_COL_VALUE(field, ctype, type, units, label, description) WF_COL_##field,
     WF_RESULT_TABLE(WF_COL_VALUE)
 #undef WF_COL_VALUE
+#define WF_COL_VALUE(field, ctype, type, when, units, label, description) WF_COL_##field,
+        WF_RESULT_OPTIONAL_TABLE(WF_COL_VALUE)
+#undef WF_COL_VALUE
 #define WF_COL_CUT(cut, count, units, description) WF_COL_##cut,
-        WF_CUT_TABLE(WF_COL_CUT)
+            WF_CUT_TABLE(WF_COL_CUT)
 #undef WF_COL_CUT
 #define WF_COL_ARRAY(field, ctype, type, dataset, cut, when, width, json, units, description)      \
     WF_COL_##field,
-            WF_RAGGED_TABLE(WF_COL_ARRAY)
+                WF_RAGGED_TABLE(WF_COL_ARRAY)
 #undef WF_COL_ARRAY
 #define WF_COL_STEP(field, ctype, type, units, description) WF_COL_step_##field,
-                WF_STEP_TABLE(WF_COL_STEP)
+                    WF_STEP_TABLE(WF_COL_STEP)
 #undef WF_COL_STEP
-                    WF_N_COLS
+                        WF_N_COLS
 };
 
 typedef enum wf_column_kind {

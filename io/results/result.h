@@ -50,6 +50,12 @@ const char *wf_result_status_words(wf_result_status status); // "done"
     X(group, uint16_t, U16, "1", NULL, "group that served it")                                     \
     X(preempted, uint16_t, U16, "1", NULL, "times it was put back")
 
+// X(field, C type, H5 type, when, units, label, description): likewise, of files that have it;
+// `when` as below. 0 where a file has it not.
+#define WF_RESULT_OPTIONAL_TABLE(X)                                                                \
+    X(n_cached, uint32_t, U32, WF_IF(n_cached), "tokens", "cached",                                \
+      "prompt tokens whose keys and values were there as it joined")
+
 // X(field, C type, H5 type, dataset, cut, when, width, JSON name, units, description): as many
 // values per result as its part of `cut` (WF_CUT_TABLE, payload.h) has. In a wf_result the values
 // are borrowed; NULL: missing, which the file says by NaN or -1. `when`: WF_ALWAYS, or
@@ -75,6 +81,9 @@ typedef struct wf_result {
 #define WF_RESULT_VALUE(field, ctype, type, units, label, description) ctype field;
     WF_RESULT_TABLE(WF_RESULT_VALUE)
 #undef WF_RESULT_VALUE
+#define WF_RESULT_VALUE(field, ctype, type, when, units, label, description) ctype field;
+    WF_RESULT_OPTIONAL_TABLE(WF_RESULT_VALUE)
+#undef WF_RESULT_VALUE
 #define WF_RESULT_ARRAY(field, ctype, type, dataset, cut, when, width, json, units, description)   \
     const ctype *field;
     WF_RAGGED_TABLE(WF_RESULT_ARRAY)
@@ -90,6 +99,7 @@ typedef struct wf_result_columns {
     uint32_t steps;
     uint32_t logprobs;
     uint32_t n_top; // k of top_id and top_logprob
+    uint32_t n_cached;
 } wf_result_columns;
 
 // X(field, C type, H5 type, units, description): one row of /steps per engine step.

@@ -81,7 +81,8 @@ static wf_status read_ragged(wf_results *r, int i_col, size_t n)
 static wf_status read_all(wf_results *r, uint64_t start, size_t n)
 {
     for (int i = 0; i < WF_N_COLS; i++)
-        if (wf_column_descs[i].kind == WF_COLUMN_VALUE) WF_TRY(read_column(r, i, start, n));
+        if (wf_column_descs[i].kind == WF_COLUMN_VALUE && r->sets[i])
+            WF_TRY(read_column(r, i, start, n));
     WF_TRY(read_all_offsets(r, start, n));
     for (int i = 0; i < WF_N_COLS; i++)
         if (wf_column_descs[i].kind == WF_COLUMN_RAGGED && r->sets[i]) WF_TRY(read_ragged(r, i, n));
@@ -138,6 +139,10 @@ static wf_status build_view(wf_results *r, const wf_result_file *file, uint64_t 
 #define VIEW_VALUE(field, ctype, type, units, label, description)                                  \
     v->field = ((const ctype *)r->buffers[WF_COL_##field].data)[i];
     WF_RESULT_TABLE(VIEW_VALUE)
+#undef VIEW_VALUE
+#define VIEW_VALUE(field, ctype, type, when, units, label, description)                            \
+    v->field = r->sets[WF_COL_##field] ? ((const ctype *)r->buffers[WF_COL_##field].data)[i] : 0;
+    WF_RESULT_OPTIONAL_TABLE(VIEW_VALUE)
 #undef VIEW_VALUE
     if (v->shard >= file->n_shards) {
         return wf_fail(WF_DATA, "%s:/requests/shard:%" PRIu64 ": %u, but there are %zu shards",

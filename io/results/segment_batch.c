@@ -144,6 +144,11 @@ wf_status wf_result_batch_put(wf_result_batch *batch, const wf_result *row)
     push(batch, WF_COL_##field, &row->field, 1);
     WF_RESULT_TABLE(PUSH_VALUE)
 #undef PUSH_VALUE
+#define PUSH_VALUE(field, ctype, type, when, units, label, description)                            \
+    if (wf_column_present(WF_COL_##field, &batch->columns))                                        \
+        push(batch, WF_COL_##field, &row->field, 1);
+    WF_RESULT_OPTIONAL_TABLE(PUSH_VALUE)
+#undef PUSH_VALUE
     for (int i = 0; i < WF_N_COLS; i++)
         if (wf_column_descs[i].kind == WF_COLUMN_RAGGED && wf_column_present(i, &batch->columns))
             push_ragged(batch, i, row);

@@ -13,7 +13,7 @@
 typedef enum { L_ROWS, L_OFFSETS, L_ERROR, L_META, L_TOKENS, L_STEPS, L_RUNS } length_of;
 
 // Whether a column must be there.
-typedef enum { MUST, TIMES, LOGPROB, TOP, STEPS, GROUPS } presence;
+typedef enum { MUST, TIMES, LOGPROB, TOP, CACHED, STEPS, GROUPS } presence;
 
 typedef struct {
     const char *name;
@@ -41,6 +41,7 @@ static const column_row columns[] = {
     {"/requests/run", T_U16, L_ROWS, MUST, C_RUN},
     {"/requests/group", T_U16, L_ROWS, MUST, C_GROUP},
     {"/requests/preempted", T_U16, L_ROWS, MUST, C_NONE},
+    {"/requests/n_cached", T_U32, L_ROWS, CACHED, C_CACHED},
     {"/requests/error_offset", T_U64, L_OFFSETS, MUST, C_ERROR_OFFSET},
     {"/requests/error", T_U8, L_ERROR, MUST, C_NONE},
     {"/requests/meta_offset", T_U64, L_OFFSETS, MUST, C_META_OFFSET},
@@ -171,9 +172,11 @@ static bool group_there(const check_file *f, presence p)
                        : p == LOGPROB ? "/tokens/logprob"
                        : p == TOP     ? "/tokens/top_id"
                        : p == GROUPS  ? "/runs/n_groups"
+                       : p == CACHED  ? "/requests/n_cached"
                                       : "/steps";
     if (p == MUST) return true;
-    if (p != STEPS && p != GROUPS && H5Lexists(f->id, "/tokens", H5P_DEFAULT) <= 0) return false;
+    if (p != STEPS && p != GROUPS && p != CACHED && H5Lexists(f->id, "/tokens", H5P_DEFAULT) <= 0)
+        return false;
     return H5Lexists(f->id, name, H5P_DEFAULT) > 0;
 }
 

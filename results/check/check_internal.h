@@ -25,6 +25,7 @@ typedef enum {
     C_FIRST,
     C_FINISH,
     C_PROMPT_LEN,
+    C_CACHED,
     C_RUN,
     C_GROUP,
     C_ERROR_OFFSET,

@@ -16,7 +16,7 @@ enum { DONE = 0, FAILED = 1, STOP = 1, LENGTH = 2, CONTEXT = 3, ERROR = 4 };
 typedef struct {
     check_file *f;
     uint64_t start, n, first_token, n_tokens;
-    uint32_t *shard, *prompt_len;
+    uint32_t *shard, *prompt_len, *cached;
     uint64_t *row, *id, *error_offset, *meta_offset, *output_offset;
     uint16_t *sample, *error_code, *run, *group;
     uint8_t *status, *reason;
@@ -49,6 +49,7 @@ static const array_row arrays[] = {
     {C_FIRST, T_I64, offsetof(block, first)},
     {C_FINISH, T_I64, offsetof(block, finish)},
     {C_PROMPT_LEN, T_U32, offsetof(block, prompt_len)},
+    {C_CACHED, T_U32, offsetof(block, cached)},
     {C_RUN, T_U16, offsetof(block, run)},
     {C_GROUP, T_U16, offsetof(block, group)},
     {C_ERROR_OFFSET, T_U64, offsetof(block, error_offset)},
@@ -101,6 +102,7 @@ static bool read_arrays(block *b)
 {
     for (int i = 0; i < N_ARRAYS; i++) {
         const array_row *a = &arrays[i];
+        if (a->column == C_CACHED && b->f->sets[C_CACHED].id < 0) continue; // zeros
         uint64_t n = b->n + (is_offset(a->column) ? 1 : 0);
         if (!check_read(b->f->c, &b->f->sets[a->column], b->start, n, *array_of(b, a)))
             return false;
@@ -234,6 +236,14 @@ static void check_token_times(const block *b, uint64_t i, uint64_t from, uint64_
     }
 }
 
+// A token of its prompt is computed at least, and nothing of a request that never joined.
+static void check_cached(const block *b, uint64_t i)
+{
+    uint32_t most = b->prompt_len[i] > 0 && b->admitted[i] >= 0 ? b->prompt_len[i] - 1 : 0;
+    if (b->cached[i] > most)
+        row_problem(b, C_CACHED, i, "%u, at most %u can be", b->cached[i], most);
+}
+
 // Against the request itself.
 static void check_request(const block *b, uint64_t i, uint32_t shard, uint64_t n_tokens)
 {
@@ -325,6 +335,7 @@ static wf_status check_row(block *b, uint64_t i)
     check_server(b, i);
     check_token_ids(b, i, from, n_tokens);
     check_token_times(b, i, from, n_tokens);
+    check_cached(b, i);
     check_request(b, i, shard, n_tokens);
     if (counts) add_digest(b, i, shard, from, n_tokens);
     return WF_OK;

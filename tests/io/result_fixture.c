@@ -42,6 +42,7 @@ wf_result result_fixture_row(uint32_t shard, uint64_t row, result_buffers *b)
                    .first_token_ns = failed ? -1 : arrival + 30000000,
                    .finish_ns = failed ? -1 : arrival + 30000000,
                    .prompt_len = (uint32_t)(1 + row % 50),
+                   .n_cached = failed ? 0 : (uint32_t)(row % 50 / 2),
                    .n_tokens = failed ? 0 : (uint32_t)(1 + row % 39),
                    .preempted = (uint16_t)(row % 2)};
     if (failed) {
@@ -97,6 +98,7 @@ void result_fixture_assert(const wf_result *row, wf_result_columns columns)
     assert_int_equal(row->finish_ns, want.finish_ns);
     assert_int_equal(row->prompt_len, want.prompt_len);
     assert_int_equal(row->preempted, want.preempted);
+    assert_int_equal(row->n_cached, columns.n_cached ? want.n_cached : 0);
     assert_int_equal(row->n_tokens, want.n_tokens);
     assert_int_equal(row->meta_bytes, want.meta_bytes);
     if (want.meta_bytes) assert_memory_equal(row->meta, want.meta, want.meta_bytes);

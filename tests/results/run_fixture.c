@@ -25,7 +25,7 @@ static void make_shard(run_fixture *f, int i, uint64_t rows)
 
 void run_fixture_make(run_fixture *f)
 {
-    f->columns = (wf_result_columns){.token_times = 1, .steps = 1};
+    f->columns = (wf_result_columns){.token_times = 1, .steps = 1, .n_cached = 1};
     f->n = 1;
     fixture_folder_make(f->folder);
     char out[300];
@@ -86,6 +86,7 @@ wf_result run_fixture_row(uint32_t shard, uint64_t row, run_row_buffers *b)
                    .first_token_ns = failed ? -1 : q.arrival_ns + 20000000,
                    .finish_ns = failed ? -1 : q.arrival_ns + 20000000,
                    .prompt_len = q.n_prompt,
+                   .n_cached = failed ? 0 : q.n_prompt / 2,
                    .n_tokens = failed ? 0 : q.max_new_tokens,
                    .preempted = row % 20 == 0};
     if (!failed && row % 3 == 0) { // ended early

@@ -349,6 +349,7 @@ static const struct {
     {"del f['tokens/id'].attrs['xxh64']", "/tokens/id: has no attribute 'xxh64'"},
     {"f.attrs['digest'] = np.bytes_('0123456789abcdef')", "its digest is "},
     {"del f.attrs['digest']", "carries no digest, its journal says "},
+    {"f['requests/n_cached'][5] = f['requests/prompt_len'][5]; redo(f)", "/requests/n_cached:5: "},
     {"f['requests/preempted'][9] += 1; redo(f)", "the digest of its columns is "},
 };
 

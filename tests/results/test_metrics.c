@@ -76,6 +76,7 @@ static void figures_follow_the_definitions(void **state)
                          .first_token_ns = 2300 * MS,
                          .finish_ns = 2300 * MS,
                          .prompt_len = 5,
+                         .n_cached = 3,
                          .n_tokens = 1,
                          .token_id = ids,
                          .token_time_ns = times_b,
@@ -101,6 +102,8 @@ static void figures_follow_the_definitions(void **state)
     assert_int_equal(f.n_finish[WF_FINISH_LENGTH], 1);
     assert_int_equal(f.n_finish[WF_FINISH_STOP], 1);
     assert_int_equal(f.prompt_tokens, 12);
+    assert_int_equal(f.cached_tokens, 3);
+    assert_near(f.cache_hit_rate, 0.25);
     assert_int_equal(f.output_tokens, 4);
     assert_int_equal(f.n_preempted, 1);
     assert_int_equal(f.preemptions, 2);
