@@ -26,8 +26,11 @@ static wf_status check_config(const wf_batcher_config *c)
     // ones.
     if (c->share && c->reorder != WF_REORDER_INDEX)
         return wf_fail(WF_CONFIG, "engine: pages are shared with reorder index alone");
-    if (c->share && c->window > 0)
+    if (c->share && wf_batcher_most_pages(c) < c->max_pages)
         return wf_fail(WF_CONFIG, "engine: pages that are used in turn cannot be shared");
+    if (c->share && c->shared_pages < c->max_pages)
+        return wf_fail(WF_CONFIG, "engine: a step that names %d shared pages has no room for %d",
+                       c->shared_pages, c->max_pages);
     if (c->reorder == WF_REORDER_COPY && c->slot_pages < 1)
         return wf_fail(WF_CONFIG, "engine: reorder copy needs slots of at least one page");
     return WF_OK;
@@ -38,6 +41,7 @@ static wf_status alloc_arrays(wf_batcher *b)
     size_t n = (size_t)b->cfg.max_rows;
     b->seats = aligned_alloc(alignof(wf_seat), n * sizeof *b->seats);
     b->page_block = malloc(n * (size_t)b->cfg.max_pages * sizeof *b->page_block);
+    b->found = malloc((size_t)b->cfg.max_pages * sizeof *b->found);
     b->free_seats = malloc(n * sizeof *b->free_seats);
     b->row_seat = malloc(n * sizeof *b->row_seat);
     b->prefill = malloc(n * sizeof *b->prefill);
@@ -45,7 +49,7 @@ static wf_status alloc_arrays(wf_batcher *b)
     b->closing = malloc(n * sizeof *b->closing);
     b->limbo = malloc(n * sizeof *b->limbo);
     if (!b->seats || !b->page_block || !b->free_seats || !b->row_seat || !b->prefill ||
-        !b->verify || !b->closing || !b->limbo)
+        !b->verify || !b->closing || !b->limbo || !b->found)
         return wf_fail(WF_NO_MEMORY, "engine: no memory for %zu rows", n);
     memset(b->seats, 0, n * sizeof *b->seats);
     for (int32_t i = 0; i < b->cfg.max_rows; i++) {
@@ -92,6 +96,7 @@ void wf_batcher_destroy(wf_batcher *b)
     if (!b) return;
     wf_waitqueue_destroy(b->queue);
     wf_kvpool_destroy(b->pool);
+    free(b->found);
     free(b->limbo);
     free(b->closing);
     free(b->verify);

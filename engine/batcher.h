@@ -43,12 +43,26 @@ typedef enum wf_fusion {
     WF_FUSION_STATIC     // a full batch, nobody joins until its longest has ended
 } wf_fusion;
 
-// Pages of the pool that hold the first tokens of a request's prompt already: writes at most `most`
-// of them, in order, and returns how many. Whoever answers has a hold on them (kvpool.h); the
-// batcher takes its own before anything else happens. Asked when the request is about to join, not
-// when it is submitted: a queue that held pages could wait for itself for ever.
+// Whether prompts that begin alike share the KV of their common pages (prefix.h).
+typedef enum wf_prefix_cache {
+    WF_PREFIX_AUTO, // where results are the same bits with and without
+    WF_PREFIX_ON,   // with reorder index
+    WF_PREFIX_OFF
+} wf_prefix_cache;
+
+// Pages of the pool that hold the first tokens of a request's prompt already, or will when the
+// steps planned so far have run: writes at most `most` of them, in order, and returns how many.
+// They are held by somebody or idle (kvpool.h); the batcher takes a hold of its own before anything
+// else happens. Asked when the request gets a seat, not when it is submitted (a queue that held
+// pages could wait for itself for ever), and once more before its first chunk: what sat down with
+// it may have been computed since.
 // For a request with penalties the answer is none: its tokens are counted as they are fed (ops.h).
 typedef int32_t (*wf_batcher_share_fn)(void *context, void *tag, int32_t most, int32_t *pages);
+
+// Told as a chunk is planned that the request's pages [first, first + n) will be full of tokens of
+// its prompt, and are written no more, once the step has run; `pages` are all that it holds.
+typedef void (*wf_batcher_full_fn)(void *context, void *tag, int32_t first, int32_t n,
+                                   const int32_t *pages);
 
 typedef struct wf_batcher_config {
     int32_t max_rows;    // rows in one fused step
@@ -64,6 +78,8 @@ typedef struct wf_batcher_config {
     int32_t window;    // that a token sees of its request, in the layer that sees most; 0: all
     int32_t n_draft;   // most tokens proposed for a row ahead of a step; 0: nobody proposes any
     wf_batcher_share_fn share; // NULL: requests share nothing; with reorder index alone
+    wf_batcher_full_fn full;   // NULL: nobody wants to know; with `share`
+    int32_t shared_pages;      // with `share`: most shared pages a step may name; >= max_pages
     void *share_context;
 } wf_batcher_config;
 
@@ -133,7 +149,7 @@ void wf_schedule_destroy(wf_schedule *s); // takes NULL
 // WF_NO_MEMORY when the queue cannot grow. O(1).
 wf_status wf_batcher_submit(wf_batcher *b, const wf_batcher_request *request);
 
-// The pool that pages come from, for who answers `share`: it holds there what it offers. Borrowed.
+// The pool that pages come from, for who answers `share`. Borrowed.
 wf_kvpool *wf_batcher_pool(wf_batcher *b);
 
 // Plans the next step into *s; s->n_seqs == 0 means there is nothing to compute now. `closed` says

@@ -3,6 +3,7 @@
 //   batcher.c          life cycle, submission, the order of one plan, what came of a step, queries
 //   batcher_policy.c   who may join (fusion), what becomes of rows that ended (reorder)
 //   batcher_pages.c    KV pages of a seat: from the pool, or a slot of its own
+//   batcher_share.c    pages that other prompts begin with as well
 //   batcher_rows.c     seats and rows: admission, leaving, putting back, filling holes
 //   batcher_seqs.c     the sequences of a step
 //   schedule.c         the arrays of a step
@@ -103,6 +104,7 @@ struct wf_batcher {
     wf_kvpool *pool;
     wf_seat *seats;      // [max_rows]
     int32_t *page_block; // [max_rows][max_pages]
+    int32_t *found;      // [max_pages] what `share` answered last
     int32_t *free_seats; // [max_rows], n_free_seats valid
     int32_t n_free_seats;
     int32_t *row_seat; // [max_rows] seat of each row, -1: hole
@@ -163,6 +165,20 @@ const wf_reorder_policy *wf_reorder_policy_of(wf_reorder reorder);
 // ---- batcher_pages.c ----------------------------------------------------------------------------
 
 extern const wf_page_policy wf_pages_pooled, wf_pages_in_slots;
+
+// ---- batcher_share.c ----------------------------------------------------------------------------
+
+// Finds and holds pages with w's first tokens, in b->found; returns how many. The other drops them.
+int32_t wf_batcher_hold_shared(wf_batcher *b, const wf_waiting *w);
+void wf_batcher_drop_shared(wf_batcher *b, int32_t n);
+
+// Before its first chunk: looks again, and takes what was computed since in place of pages of its
+// own.
+void wf_batcher_share_more(wf_batcher *b, wf_seat *s);
+
+// Its prompt is planned from n_past to s->n_past: tells whoever wants to know which pages that
+// fills.
+void wf_batcher_tell_full(wf_batcher *b, const wf_seat *s, int32_t n_past);
 
 // ---- batcher_rows.c -----------------------------------------------------------------------------
 

@@ -29,9 +29,11 @@ static bool pooled_take(wf_batcher *b, wf_seat *s)
     return true;
 }
 
+// The last first: of pages that are idle from now on, the deepest are given out before those that
+// more prompts begin with.
 static void pooled_release(wf_batcher *b, const wf_seat *s)
 {
-    for (int32_t i = 0; i < s->n_pages; i++)
+    for (int32_t i = s->n_pages; i-- > 0;)
         wf_kvpool_drop(b->pool, s->pages[i]);
 }
 

@@ -124,16 +124,7 @@ void wf_batcher_fill_holes(wf_batcher *b, wf_schedule *out)
 
 // ---- admission ----------------------------------------------------------------------------------
 
-// Pages that hold its first tokens already, written to the seat it would take. One token at least
-// is left to compute: what follows the prompt is drawn from it.
-static int32_t find_shared(const wf_batcher *b, const wf_waiting *w)
-{
-    if (!b->cfg.share) return 0;
-    int32_t most = (w->n_prompt - 1) / b->cfg.page_tokens;
-    wf_seat *next = &b->seats[b->free_seats[b->n_free_seats - 1]];
-    return b->cfg.share(b->cfg.share_context, w->tag, most, next->pages);
-}
-
+// The n_shared pages in b->found are held for it.
 static void seat_request(wf_batcher *b, const wf_waiting *w, int32_t n_shared, int32_t n_pages)
 {
     int32_t i_seat = b->free_seats[--b->n_free_seats];
@@ -149,8 +140,7 @@ static void seat_request(wf_batcher *b, const wf_waiting *w, int32_t n_shared, i
                    .order = b->next_order++,
                    .pages = s->pages,
                    .n_pages = n_shared};
-    for (int32_t i = 0; i < n_shared; i++)
-        wf_kvpool_hold(b->pool, s->pages[i]);
+    memcpy(s->pages, b->found, (size_t)n_shared * sizeof *s->pages);
     while (s->n_pages < n_pages)
         b->reorder->pages->take(b, s);
     b->row_seat[b->n_rows++] = i_seat;
@@ -165,8 +155,11 @@ void wf_batcher_admit(wf_batcher *b, int64_t now_ns, bool closed)
     while (b->n_rows < most && wf_waitqueue_count(b->queue) > 0) {
         wf_waiting w = *wf_waitqueue_front(b->queue);
         int32_t need = wf_batcher_pages_held(b, (int64_t)w.n_prompt + w.n_done);
-        int32_t n_shared = find_shared(b, &w);
-        if (!b->reorder->pages->has(b, need - n_shared)) return;
+        int32_t n_shared = wf_batcher_hold_shared(b, &w);
+        if (!b->reorder->pages->has(b, need - n_shared)) {
+            wf_batcher_drop_shared(b, n_shared);
+            return;
+        }
         wf_waitqueue_pop_front(b->queue);
         seat_request(b, &w, n_shared, need);
     }

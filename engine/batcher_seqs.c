@@ -75,12 +75,13 @@ static void emit_dead(wf_batcher *b, wf_seat *s, wf_schedule *out)
 // The next prompt chunk of `s`; true when its prompt is finished by it.
 static bool emit_chunk(wf_batcher *b, wf_seat *s, wf_schedule *out)
 {
-    int32_t left = s->request.n_prompt - s->n_past;
+    int32_t n_past = s->n_past, left = s->request.n_prompt - n_past;
     int32_t n = least(left, b->cfg.step_tokens - out->n_tokens);
     if (wf_batcher_in_turn(b)) n = least(n, b->cfg.window);
     if (!s->joined) out->n_shared += s->n_shared;
     wf_seq *q = emit(b, s, WF_SEQ_CHUNK, n, n, out);
     q->n_samples = n == left && s->n_gen == 0;
+    wf_batcher_tell_full(b, s, n_past);
     if (q->n_samples > 0) plan_sample(b, s);
     out->n_prompt_tokens += n;
     count_seq(out, q);
@@ -159,11 +160,14 @@ static void emit_row(wf_batcher *b, int32_t row, wf_schedule *out)
 }
 
 // Tokens are left in the step, and room to name the pages that it shares: a step names those of
-// one request at least.
-static bool has_room(const wf_batcher *b, const wf_seat *s, const wf_schedule *out)
+// one request at least. Takes over what prompts before it in this very step have filled: each
+// layer's keys and values are written before anyone reads them.
+static bool has_room(wf_batcher *b, wf_seat *s, const wf_schedule *out)
 {
+    if (out->n_tokens >= b->cfg.step_tokens) return false;
+    wf_batcher_share_more(b, s);
     int32_t n_shared = s->joined ? 0 : s->n_shared;
-    return out->n_tokens < b->cfg.step_tokens && out->n_shared + n_shared <= b->cfg.max_pages;
+    return n_shared == 0 || out->n_shared + n_shared <= b->cfg.shared_pages;
 }
 
 void wf_batcher_emit_all(wf_batcher *b, wf_schedule *out)
@@ -185,6 +189,7 @@ void wf_batcher_emit_one(wf_batcher *b, int32_t row, wf_schedule *out)
     wf_seat *s = wf_batcher_seat_of(b, row);
     if (!s) return; // it was just put back
     if (s->n_past < s->request.n_prompt) {
+        wf_batcher_share_more(b, s);
         if (emit_chunk(b, s, out)) wf_batcher_forget_prefill(b, wf_batcher_seat_index(b, s));
         return;
     }

@@ -7,6 +7,7 @@
 
 #include "engine/limits.h"
 #include "engine/planfill.h"
+#include "engine/prefix.h"
 #include "engine/sequence.h"
 #include "engine/warmup.h"
 #include "io/base/clock.h"
@@ -34,7 +35,7 @@ struct wf_engine {
     wf_sequence *done_first, *done_last;
     wf_sequence *all;    // that were submitted and not released
     int64_t n_sequences; // submitted and not taken
-    int64_t n_tokens, origin_ns;
+    int64_t n_tokens, n_cached, origin_ns;
     int32_t kv_pages_total, kv_pages;
     int64_t move_bytes, page_bytes; // bytes moved per row, per page
 };
@@ -64,6 +65,32 @@ static wf_status agree_on_pages(wf_engine *e, int64_t page_bytes, int32_t slot_p
     return WF_OK;
 }
 
+// What auto means here. A chunk that begins behind shared pages is another chunk than the whole
+// prompt: where that changes no bit (`exact`), sharing changes none.
+static void resolve_prefix_cache(wf_engine *e, bool exact)
+{
+    bool can = exact && e->limits.forward.shared_pages > 0;
+    if (e->cfg.prefix_cache == WF_PREFIX_AUTO)
+        e->cfg.prefix_cache = can ? WF_PREFIX_ON : WF_PREFIX_OFF;
+}
+
+static bool shares(const wf_engine *e)
+{
+    return e->cfg.prefix_cache == WF_PREFIX_ON;
+}
+
+static int32_t share_pages(void *context, void *tag, int32_t most, int32_t *pages)
+{
+    wf_engine *e = context;
+    return wf_prefix_share(wf_batcher_pool(e->batcher), tag, most, pages);
+}
+
+static void pages_are_full(void *context, void *tag, int32_t first, int32_t n, const int32_t *pages)
+{
+    wf_engine *e = context;
+    wf_prefix_full(wf_batcher_pool(e->batcher), tag, first, n, pages);
+}
+
 static wf_status create_planner(wf_engine *e)
 {
     wf_batcher_config c = {.max_rows = e->cfg.max_rows,
@@ -76,7 +103,11 @@ static wf_status create_planner(wf_engine *e)
                            .fusion = e->cfg.fusion,
                            .window_ns = e->cfg.window_ns,
                            .instances = e->cfg.instances,
-                           .window = e->limits.window};
+                           .window = e->limits.window,
+                           .share = shares(e) ? share_pages : NULL,
+                           .full = pages_are_full,
+                           .share_context = e,
+                           .shared_pages = e->limits.forward.shared_pages};
     WF_TRY(wf_batcher_create(&c, &e->batcher));
     for (int i = 0; i < WF_EXECUTOR_SLOTS; i++)
         WF_TRY(wf_schedule_create(e->batcher, &e->flights[i].schedule));
@@ -125,6 +156,7 @@ static wf_status create_forward(wf_engine *e, wf_backend *be, const wf_model *m)
         return wf_fail(WF_CONFIG, "engine: max_context %d is beyond the model's %d",
                        e->cfg.max_context, m->max_context);
     WF_TRY(find_limits(e, m->tp_size, be->ops->capture_begin != NULL));
+    resolve_prefix_cache(e, info.host_memory || e->cfg.deterministic);
     e->page_bytes =
         (int64_t)wf_forward_page_bytes(&m->arch, m->tp_size, e->cfg.page_tokens, info.numerics.kv);
     WF_TRY(agree_on_pages(e, e->page_bytes, e->limits.forward.slot_pages));
@@ -160,6 +192,7 @@ wf_status wf_engine_create_on(const wf_engine_base *base, const wf_engine_config
     e->executor = base->executor;
     e->kv_pages_total = base->n_pages;
     WF_TRY_TO(fail, find_limits(e, base->comm->size, false));
+    resolve_prefix_cache(e, false); // what another's executor computes is not known here
     if (base->comm->rank == 0) WF_TRY_TO(fail, create_planner(e));
     *out = e;
     return WF_OK;
@@ -248,7 +281,8 @@ wf_status wf_engine_submit(wf_engine *e, const wf_engine_input *input)
             "prompt of %u tokens leaves no room in the context of %d; shorten it or raise "
             "engine.max_context",
             input->n_prompt, e->cfg.max_context);
-    WF_TRY(wf_sequence_create(input, e->arch, e->cfg.max_context, &s));
+    int32_t page_tokens = shares(e) ? e->cfg.page_tokens : 0;
+    WF_TRY(wf_sequence_create(input, e->arch, e->cfg.max_context, page_tokens, &s));
     wf_status st =
         wf_batcher_submit(e->batcher, &(wf_batcher_request){.tag = s,
                                                             .n_prompt = (int32_t)input->n_prompt,
@@ -357,14 +391,16 @@ static void finish(wf_engine *e, wf_sequence *s)
 // Books of the sequences that a new schedule names.
 static wf_status open_sequences(wf_engine *e, const wf_schedule *s, int64_t now_ns)
 {
-    (void)e;
     for (int32_t i = 0; i < s->n_seqs; i++) {
         wf_sequence *q = s->seqs[i].tag;
         if (!q) continue;
         q->n_refs++;
         if (!s->seqs[i].join) continue;
         WF_TRY(wf_sequence_open(q));
-        if (q->out.admitted_ns < 0) q->out.admitted_ns = now_ns;
+        if (q->out.admitted_ns >= 0) continue;
+        q->out.admitted_ns = now_ns;
+        q->out.n_cached = (uint32_t)s->seqs[i].n_past;
+        e->n_cached += s->seqs[i].n_past;
     }
     for (int32_t i = 0; i < s->n_put_back; i++)
         ((wf_sequence *)s->put_back[i])->out.preempted++;
@@ -516,7 +552,9 @@ wf_engine_load wf_engine_get_load(const wf_engine *e)
                             .n_rows = wf_batcher_n_rows(e->batcher),
                             .kv_pages = e->kv_pages,
                             .kv_pages_total = e->kv_pages_total,
-                            .n_tokens = e->n_tokens};
+                            .n_tokens = e->n_tokens,
+                            .n_cached = e->n_cached,
+                            .shares = shares(e)};
 }
 
 int64_t wf_engine_wake_ns(const wf_engine *e)

@@ -37,8 +37,9 @@ typedef struct wf_engine_config {
     bool processed_logprobs; // of what tokens are drawn from; else of the logits as they come
     bool penalties;          // requests may use penalties
     wf_capture capture;
-    bool deterministic;    // results are the same bits for a group of 1, 2, 4 or 8 ranks
-    const wf_clock *clock; // borrowed; NULL: the real one
+    wf_prefix_cache prefix_cache; // auto: on where the back end's bits do not depend on chunks
+    bool deterministic;           // results are the same bits for a group of 1, 2, 4 or 8 ranks
+    const wf_clock *clock;        // borrowed; NULL: the real one
 } wf_engine_config;
 
 // A request for the engine. Everything is copied. `user` comes back with the output.
@@ -63,6 +64,7 @@ typedef struct wf_engine_output {
     const int32_t *top_id;    // [n_tokens][n_top] or NULL
     const float *top_logprob; // [n_tokens][n_top]
     int64_t submitted_ns, admitted_ns;
+    uint32_t n_cached;  // prompt tokens whose KV was there when it first joined the batch
     uint16_t preempted; // times it was put back
 } wf_engine_output;
 
@@ -71,6 +73,8 @@ typedef struct wf_engine_load {
     int32_t n_rows;
     int32_t kv_pages, kv_pages_total;
     int64_t n_tokens; // generated and delivered since the start
+    int64_t n_cached; // prompt tokens of requests that joined, whose KV was there
+    bool shares;      // prompts share pages
 } wf_engine_load;
 
 // be, model and comm are borrowed and must outlive the engine. Errors: WF_CONFIG (limits that

@@ -9,6 +9,7 @@ wf_plan_limits wf_forward_plan_limits(const wf_forward_config *c, int32_t tp)
                             .step_tokens = c->step_tokens,
                             .page_tokens = c->page_tokens,
                             .slot_pages = c->slot_pages,
+                            .shared_pages = c->shared_pages,
                             .group_size = tp,
                             .n_top = c->n_top,
                             .pad = c->pad};

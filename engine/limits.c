@@ -11,6 +11,9 @@ static wf_status check(const wf_engine_config *c, const wf_arch *arch, int32_t g
     if (c->fusion == WF_FUSION_INSTANCES && group_size > 1)
         return wf_fail(WF_CONFIG, "engine: fusion instances needs parallel.tensor 1, not %d",
                        group_size);
+    if (c->prefix_cache == WF_PREFIX_ON && c->reorder != WF_REORDER_INDEX)
+        return wf_fail(WF_CONFIG, "engine: prefix_cache on needs reorder index: rows that are "
+                                  "moved or computed on write over pages that others read");
     if (c->max_context > arch->max_context)
         return wf_fail(WF_CONFIG, "engine: max_context %d is beyond the model's %d", c->max_context,
                        arch->max_context);
@@ -47,24 +50,41 @@ static int32_t most_pages(const wf_engine_config *c, int32_t max_pages, int32_t 
                                                       .window = window});
 }
 
+// Most shared pages that one step names: those of many prompts, a few hundred KiB of plan. 0 where
+// none can be shared: where they are used in turn, others would be written over.
+static int32_t shared_pages(const wf_engine_config *c, int32_t max_pages, int32_t window)
+{
+    enum { MOST = 65536 };
+    int64_t all = (int64_t)c->max_rows * max_pages;
+    if (c->prefix_cache == WF_PREFIX_OFF || c->reorder != WF_REORDER_INDEX) return 0;
+    if (most_pages(c, max_pages, window) < max_pages) return 0;
+    return (int32_t)(all <= MOST ? all : max_pages > MOST ? max_pages : MOST);
+}
+
 wf_status wf_engine_limits(const wf_engine_config *c, const wf_arch *arch, int32_t group_size,
                            bool captures, wf_limits *out)
 {
     WF_TRY(check(c, arch, group_size));
     int32_t max_context = c->max_context > 0 ? c->max_context : arch->max_context;
     int32_t max_pages = div_up(max_context, c->page_tokens);
+    int32_t window = wf_arch_window(arch);
     wf_forward_config forward = {.max_rows = c->max_rows,
                                  .step_tokens = c->step_tokens,
                                  .page_tokens = c->page_tokens,
                                  .max_pages = max_pages,
                                  .slot_pages = slot_pages(c, max_pages),
+                                 .shared_pages = shared_pages(c, max_pages, window),
                                  .n_top = c->n_top,
                                  .processed_logprobs = c->processed_logprobs,
                                  .penalties = c->penalties,
                                  .pad = pads(c, captures),
                                  .deterministic = c->deterministic,
                                  .capture = c->capture == WF_CAPTURE_AUTO};
-    int32_t window = wf_arch_window(arch);
+    if (c->prefix_cache == WF_PREFIX_ON && forward.shared_pages == 0)
+        return wf_fail(WF_CONFIG,
+                       "engine: prefix_cache on: every layer of this model sees a window of %d "
+                       "tokens at most, and a request uses its pages in turn; use auto or off",
+                       window);
     *out = (wf_limits){.max_context = max_context,
                        .window = window,
                        .most_pages = most_pages(c, max_pages, window),

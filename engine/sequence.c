@@ -1,6 +1,8 @@
 // A request inside the engine.
 #include "engine/sequence.h"
 
+#include "engine/prefix.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -38,16 +40,19 @@ static wf_status set_sampling(wf_sequence *s, const wf_engine_input *in)
 }
 
 wf_status wf_sequence_create(const wf_engine_input *in, const wf_arch *arch, int32_t max_context,
-                             wf_sequence **out)
+                             int32_t page_tokens, wf_sequence **out)
 {
     *out = NULL;
     size_t n_ids = (size_t)in->n_prompt + in->n_stop + WF_ARCH_MAX_EOS;
-    wf_sequence *s = calloc(1, sizeof *s + n_ids * sizeof(int32_t));
+    size_t n_pages = page_tokens > 0 ? in->n_prompt / (size_t)page_tokens : 0;
+    wf_sequence *s = calloc(1, sizeof *s + n_pages * sizeof(wf_hash128) + n_ids * sizeof(int32_t));
     if (!s)
         return wf_fail(WF_NO_MEMORY, "engine: no memory for a prompt of %u tokens", in->n_prompt);
-    s->prompt = (int32_t *)(s + 1);
+    if (page_tokens > 0) s->page_name = (wf_hash128 *)(s + 1);
+    s->prompt = (int32_t *)((wf_hash128 *)(s + 1) + n_pages);
     s->stop = s->prompt + in->n_prompt;
     memcpy(s->prompt, in->prompt, in->n_prompt * sizeof *s->prompt);
+    if (page_tokens > 0) wf_prefix_names(s->prompt, (int32_t)n_pages, page_tokens, s->page_name);
     int64_t room = (int64_t)max_context - in->n_prompt;
     bool by_context = room < (int64_t)in->max_new_tokens;
     s->n_limit = (int32_t)(by_context ? room : (int64_t)in->max_new_tokens);

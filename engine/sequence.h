@@ -6,6 +6,7 @@
 #define WF_ENGINE_SEQUENCE_H
 
 #include "engine/engine.h"
+#include "io/base/hash.h"
 
 typedef struct wf_sequence wf_sequence;
 
@@ -18,22 +19,24 @@ struct wf_sequence {
     bool ended, released;
     wf_row_sampling sampling;
     uint32_t n_stop;
-    int32_t *stop;      // [n_stop] ids that end it, EOS included
-    int32_t *prompt;    // [out.n_prompt]
-    int32_t *draft;     // tokens proposed to come after the last; NULL: nobody proposes any
-    int32_t *token;     // [n_limit] from here on NULL until wf_sequence_open()
-    int64_t *time_ns;   // [n_limit]
-    float *logprob;     // [n_limit], where asked for
-    int32_t *top_id;    // [n_limit][n_logprobs]
-    float *top_logprob; // [n_limit][n_logprobs]
-    wf_sequence *next;  // in the list of finished ones
-    wf_sequence **link; // what points at it in the list of all; NULL: in none
-    wf_sequence *after; // in the list of all
+    int32_t *stop;         // [n_stop] ids that end it, EOS included
+    int32_t *prompt;       // [out.n_prompt]
+    wf_hash128 *page_name; // of the prompt's full pages (prefix.h); NULL: nothing is shared
+    int32_t *draft;        // tokens proposed to come after the last; NULL: nobody proposes any
+    int32_t *token;        // [n_limit] from here on NULL until wf_sequence_open()
+    int64_t *time_ns;      // [n_limit]
+    float *logprob;        // [n_limit], where asked for
+    int32_t *top_id;       // [n_limit][n_logprobs]
+    float *top_logprob;    // [n_limit][n_logprobs]
+    wf_sequence *next;     // in the list of finished ones
+    wf_sequence **link;    // what points at it in the list of all; NULL: in none
+    wf_sequence *after;    // in the list of all
 };
 
-// Copies an input. Errors: WF_REQ_SAMPLING (more stop ids than min_tokens can mask), WF_NO_MEMORY.
+// Copies an input; page_tokens > 0: names its full pages of so many tokens. Errors: WF_REQ_SAMPLING
+// (more stop ids than min_tokens can mask), WF_NO_MEMORY.
 wf_status wf_sequence_create(const wf_engine_input *input, const wf_arch *arch, int32_t max_context,
-                             wf_sequence **out);
+                             int32_t page_tokens, wf_sequence **out);
 void wf_sequence_destroy(wf_sequence *s); // leaves the list it is in
 
 // Puts it at the head of the list of all that an engine has, wherever they are: waiting, in a row,

@@ -117,6 +117,7 @@ static wf_status put_finished(serve *s, const wf_engine_output *o, const sample 
     result.finish_ns = o->time_ns[o->n_tokens - 1];
     result.n_tokens = o->n_tokens;
     result.preempted = o->preempted;
+    result.n_cached = o->n_cached;
     result.token_id = o->token;
     result.token_time_ns = o->time_ns;
     result.logprob = o->logprob;
@@ -373,6 +374,7 @@ static void show_load(serve *s)
     atomic_store_explicit(&s->counters->kv_pages, load.kv_pages, memory_order_relaxed);
     atomic_store_explicit(&s->counters->kv_pages_total, load.kv_pages_total, memory_order_relaxed);
     atomic_store_explicit(&s->counters->tokens, load.n_tokens, memory_order_relaxed);
+    atomic_store_explicit(&s->counters->cached_tokens, load.n_cached, memory_order_relaxed);
     atomic_store_explicit(&s->counters->requests_sealed, (int64_t)written.rows_sealed,
                           memory_order_relaxed);
 }

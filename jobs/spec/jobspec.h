@@ -108,6 +108,7 @@ typedef struct wf_jobspec {
         wf_fusion fusion;
         int64_t window_ns;
         int instances;
+        wf_prefix_cache prefix_cache;
         bool deterministic;
         int slot_tokens; // reorder: copy; 0: the context
         wf_spec_nvls nvls;

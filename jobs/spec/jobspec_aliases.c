@@ -5,7 +5,6 @@
 
 #define OF_A_SHARD  "for rows of prompts files that do not say; a shard says it of each request"
 #define NO_PIPELINE "layers are not spread over ranks; parallel.tensor splits each layer"
-#define NO_PREFIX   "prompts share no KV memory here"
 #define NO_STRINGS                                                                                 \
     "stop strings belong to a request's row, where weft-text cuts; sampling.stop_token_ids takes " \
     "token ids"
@@ -32,8 +31,8 @@ const wf_option_alias wf_jobspec_aliases[] = {
     {"enforce_eager", "engine.capture", "off launches every kernel"},
     {"disable_cuda_graph", "engine.capture", "off launches every kernel"},
     {"batch_invariant", "engine.deterministic", NULL},
-    {"enable_prefix_caching", NULL, NO_PREFIX},
-    {"disable_radix_cache", NULL, NO_PREFIX},
+    {"enable_prefix_caching", "engine.prefix_cache", NULL},
+    {"disable_radix_cache", "engine.prefix_cache", "off shares nothing"},
     {"swap_space", NULL, "rows that are put back are computed again; nothing is swapped"},
     {"cpu_offload_gb", NULL, "weights stay on the device; raise parallel.tensor"},
     // The model.

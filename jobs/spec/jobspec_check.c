@@ -50,6 +50,12 @@ static wf_status check_engine(const wf_jobspec *spec, wf_options *o)
                                    "index",
                                    word_of("engine.reorder", spec->engine.reorder)));
     }
+    if (spec->engine.prefix_cache == WF_PREFIX_ON && spec->engine.reorder != WF_REORDER_INDEX) {
+        WF_TRY(wf_options_complain(o, "engine.prefix_cache",
+                                   "on needs engine.reorder index, not %s, which moves or writes "
+                                   "over pages that others would read",
+                                   word_of("engine.reorder", spec->engine.reorder)));
+    }
     if (spec->engine.slot_tokens > 0 && spec->engine.max_context > 0 &&
         spec->engine.slot_tokens > spec->engine.max_context) {
         WF_TRY(wf_options_complain(o, "engine.slot_tokens",

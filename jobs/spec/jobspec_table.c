@@ -34,6 +34,8 @@ static const wf_option_word fusion_words[] = {{"temporal", WF_FUSION_TEMPORAL},
                                               {"instances", WF_FUSION_INSTANCES},
                                               {"static", WF_FUSION_STATIC},
                                               {NULL, 0}};
+static const wf_option_word prefix_words[] = {
+    {"auto", WF_PREFIX_AUTO}, {"on", WF_PREFIX_ON}, {"off", WF_PREFIX_OFF}, {NULL, 0}};
 static const wf_option_word nvls_words[] = {
     {"off", WF_SPEC_NVLS_OFF}, {"auto", WF_SPEC_NVLS_AUTO}, {NULL, 0}};
 static const wf_option_word capture_words[] = {
@@ -389,6 +391,15 @@ const wf_option wf_jobspec_table[] = {
      .max = 1024,
      .default_text = "8",
      .help = "fusion: instances: contexts of one request each"},
+    {.name = "engine.prefix_cache",
+     .type = WF_OPTION_ENUM,
+     .offset = AT(engine.prefix_cache),
+     .words = prefix_words,
+     .default_text = "auto",
+     .help =
+         "prompts that begin alike share KV memory, and what they share is computed once; auto: "
+         "where that changes no bit: on the CPU, and on a GPU with deterministic; needs "
+         "reorder: index"},
     {.name = "engine.deterministic",
      .type = WF_OPTION_BOOL,
      .offset = AT(engine.deterministic),

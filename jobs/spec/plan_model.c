@@ -40,6 +40,7 @@ wf_engine_config wf_plan_engine_config(const wf_jobspec *spec, const wf_plan_nee
                               .fusion = spec->engine.fusion,
                               .window_ns = spec->engine.window_ns,
                               .instances = spec->engine.instances,
+                              .prefix_cache = spec->engine.prefix_cache,
                               .deterministic = spec->engine.deterministic,
                               .steps_ahead = -1,
                               .capture = spec->engine.capture,

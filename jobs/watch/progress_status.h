@@ -66,6 +66,7 @@ const char *wf_drain_words(wf_drain_cause cause);
     X(requests_failed, "requests that failed in this run")                                         \
     X(requests_sealed, "requests in sealed segments")                                              \
     X(prompt_tokens, "prompt tokens computed")                                                     \
+    X(cached_tokens, "prompt tokens that were in the prefix cache")                                \
     X(tokens, "tokens generated")                                                                  \
     X(in_flight, "requests in the batch")                                                          \
     X(waiting, "requests that have arrived and wait for admission")                                \

@@ -308,6 +308,8 @@ static void rank_add(wf_watch_view *v, const wf_watch_rank *r)
     v->requests_failed += s->requests_failed;
     v->requests_sealed += s->requests_sealed;
     v->tokens += s->tokens;
+    v->prompt_tokens += s->prompt_tokens;
+    v->cached_tokens += s->cached_tokens;
     if (s->requests_total > v->requests_total) v->requests_total = s->requests_total;
     if (s->elapsed_ns > v->elapsed_ns) v->elapsed_ns = s->elapsed_ns;
     if (over) return;
@@ -328,6 +330,7 @@ static void rank_add(wf_watch_view *v, const wf_watch_rank *r)
 static void sums_clear(wf_watch_view *v)
 {
     v->requests_done = v->requests_failed = v->tokens = v->elapsed_ns = 0;
+    v->prompt_tokens = v->cached_tokens = 0;
     v->requests_sealed = 0;
     v->in_flight = v->waiting = v->kv_pages = v->kv_pages_total = 0;
     v->requests_per_s = v->tokens_per_s = -1;

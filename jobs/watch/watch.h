@@ -104,10 +104,11 @@ typedef struct wf_watch_view {
     int64_t requests_here;                                  // of those done, by this run
     int64_t requests_sealed; // of those done: what nothing that happens to the ranks can take away
     int64_t in_flight, waiting, kv_pages, kv_pages_total;
-    int64_t tokens;                      // generated in this run
-    int64_t elapsed_ns;                  // since this run's time zero
-    double requests_per_s, tokens_per_s; // now; below 0: not known
-    int64_t eta_ns;                      // below 0: not known
+    int64_t tokens;                       // generated in this run
+    int64_t prompt_tokens, cached_tokens; // of it: computed; found in the prefix cache
+    int64_t elapsed_ns;                   // since this run's time zero
+    double requests_per_s, tokens_per_s;  // now; below 0: not known
+    int64_t eta_ns;                       // below 0: not known
     int64_t deadline_ns; // until the ranks drain, from now; INT64_MAX: no limit known
     size_t n_pulse[WF_N_PULSES];
 } wf_watch_view;

@@ -138,6 +138,15 @@ static void put_rate(const wf_watch_view *v, wf_text *out)
                    wf_words_scaled(mean_per_s(v->tokens, v), b), took);
 }
 
+static void put_cached(const wf_watch_view *v, wf_text *out)
+{
+    char cached[WF_WORDS_MAX], computed[WF_WORDS_MAX];
+    if (v->cached_tokens == 0) return;
+    wf_text_printf(out, "  prompts   %s tokens computed, %s more found in the prefix cache\n",
+                   wf_words_count(v->prompt_tokens, computed),
+                   wf_words_count(v->cached_tokens, cached));
+}
+
 // Until the job is drained: by the ranks' own deadline, else the queue's limit.
 static int64_t time_left(const wf_standing *s)
 {
@@ -241,6 +250,7 @@ void wf_standing_text(const wf_standing *s, wf_text *out)
                        v->n_bad_rows);
     put_sealed(s, out);
     put_rate(v, out);
+    put_cached(v, out);
     if (v->n_pulse[WF_PULSE_BEATS] > 0) put_eta(s, out);
     put_pulses(v, out);
     put_ranks(s, out);
@@ -301,6 +311,8 @@ void wf_standing_json(const wf_standing *s, wf_json_writer *w)
     wf_json_put_i64(w, "in_flight", v->in_flight);
     wf_json_put_i64(w, "waiting", v->waiting);
     wf_json_put_i64(w, "tokens", v->tokens);
+    wf_json_put_i64(w, "prompt_tokens", v->prompt_tokens);
+    wf_json_put_i64(w, "cached_tokens", v->cached_tokens);
     put_known(w, "elapsed_s", (double)v->elapsed_ns / (double)WF_NS_PER_S);
     put_known(w, "requests_per_s", v->requests_per_s);
     put_known(w, "tokens_per_s", v->tokens_per_s);

@@ -164,6 +164,36 @@ static void experts_are_spread_over_the_group(void **state)
         }
 }
 
+// The pages are each rank's own; who shares which comes with the plan.
+static void prompts_that_begin_alike_share_pages_on_every_rank(void **state)
+{
+    (void)state;
+    enum { N = 6, COMMON = 40 };
+    static int32_t prompt[N][COMMON + N];
+    static rig_output without[N], with[N];
+    rig_request requests[N];
+    rig_totals off, on;
+    rig r;
+    wf_engine_config c = rig_config();
+    for (int i = 0; i < N; i++) {
+        for (int k = 0; k < COMMON + i; k++)
+            prompt[i][k] = k < COMMON ? 1 + k % 90 : 7 + i;
+        requests[i] = (rig_request){
+            .prompt = prompt[i], .n_prompt = COMMON + (uint32_t)i, .max_new = 8, .at_step = i / 2};
+    }
+    rig_create(backend, "llama-gqa", world, &r);
+    c.prefix_cache = WF_PREFIX_OFF;
+    rig_run(&r, &c, requests, N, without, &off);
+    c.prefix_cache = WF_PREFIX_ON;
+    rig_run(&r, &c, requests, N, with, &on);
+    for (int i = 0; i < N && world->rank == 0; i++) {
+        assert_int_equal(with[i].n_cached, i > 0 ? 32 : 0);
+        assert_memory_equal(with[i].token, without[i].token, 8 * sizeof(int32_t));
+    }
+    assert_int_equal(off.n_prompt_tokens - on.n_prompt_tokens, world->rank == 0 ? 32 * (N - 1) : 0);
+    rig_destroy(&r);
+}
+
 static void layers_that_differ_are_split_each_by_its_own_numbers(void **state)
 {
     (void)state;
@@ -336,6 +366,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(splitting_makes_groups_of_their_own),
         cmocka_unit_test(a_group_of_any_size_gives_the_tokens_of_transformers),
         cmocka_unit_test(experts_are_spread_over_the_group),
+        cmocka_unit_test(prompts_that_begin_alike_share_pages_on_every_rank),
         cmocka_unit_test(layers_that_differ_are_split_each_by_its_own_numbers),
         cmocka_unit_test(deterministic_results_are_those_of_any_group_size),
         cmocka_unit_test(a_drawn_row_leaves_the_greedy_rows_beside_it_alone),

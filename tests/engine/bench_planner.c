@@ -30,7 +30,8 @@ static wf_sequence *make_sequence(void)
     wf_sequence *s = NULL;
     wf_engine_input in = {
         .n_prompt = 64, .max_new_tokens = 4096, .prompt = prompt, .sampling = &sampling};
-    if (wf_sequence_create(&in, &arch, 8192, &s) != WF_OK || wf_sequence_open(s) != WF_OK) exit(1);
+    if (wf_sequence_create(&in, &arch, 8192, 0, &s) != WF_OK || wf_sequence_open(s) != WF_OK)
+        exit(1);
     return s;
 }
 

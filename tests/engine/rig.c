@@ -180,6 +180,7 @@ static void keep(const wf_engine_output *o, rig_output *out)
     out->n_tokens = o->n_tokens;
     out->n_top = o->n_top;
     out->preempted = o->preempted;
+    out->n_cached = o->n_cached;
     for (uint32_t i = 0; i < o->n_tokens; i++) {
         out->token[i] = o->token[i];
         out->logprob[i] = o->logprob ? o->logprob[i] : 0.0f;
@@ -196,6 +197,7 @@ static void add_record(const wf_step_record *r, rig_totals *t)
     t->n_put_back += r->n_put_back;
     t->n_discarded += r->n_discarded;
     t->n_moved += r->rows_moved;
+    t->n_prompt_tokens += r->n_prompt_tokens;
     if (r->n_decode > t->most_decode) t->most_decode = r->n_decode;
 }
 

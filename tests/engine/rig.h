@@ -61,6 +61,7 @@ typedef struct rig_output {
     int32_t top_id[32]; // of the first token
     float top_logprob[32];
     uint16_t preempted;
+    uint32_t n_cached;
 } rig_output;
 
 typedef struct rig_request {
@@ -75,7 +76,7 @@ typedef struct rig_request {
 
 // Totals of a run.
 typedef struct rig_totals {
-    int64_t n_steps, n_put_back, n_discarded, n_moved, most_decode, n_graphs;
+    int64_t n_steps, n_put_back, n_discarded, n_moved, most_decode, n_graphs, n_prompt_tokens;
 } rig_totals;
 
 wf_engine_config rig_config(void);

@@ -24,11 +24,12 @@ static uint32_t draw(uint32_t below) // xorshift64*
 // A simulated request: what the batcher may assume, and what the device would hold.
 typedef struct sim {
     int32_t n_prompt, n_limit;
-    int32_t eos_at;    // ends when that many tokens were generated
-    int32_t delivered; // tokens committed
-    int32_t on_device; // tokens in the KV cache of its present stay
-    int32_t drawn;     // tokens drawn so far, in flight included
-    int32_t n_shared;  // tokens that it shares when it joins
+    int32_t eos_at;           // ends when that many tokens were generated
+    int32_t delivered;        // tokens committed
+    int32_t on_device;        // tokens in the KV cache of its present stay
+    int32_t drawn;            // tokens drawn so far, in flight included
+    int32_t n_shared;         // tokens that it shares when it joins
+    int32_t family, n_common; // its prompt begins with so many tokens of that family
     bool over, in_batch;
     int32_t row;
 } sim;
@@ -45,8 +46,8 @@ typedef struct world {
     bool seen_over[512];
     int64_t leave_at; // before this step every third request is let go; 0: never
     int n_asked, n_gone, n_verified;
-    int32_t kept[3], n_kept; // pages of a prompt that others share
-    int n_shares;
+    int64_t *kv;      // [n_pages][page_tokens] with shared pages: what the device would hold
+    int64_t n_shared; // prompt tokens that were not computed
 } world;
 
 static int32_t pages(const world *w, int32_t n_tokens)
@@ -70,14 +71,66 @@ static void apply_moves(world *w, const wf_schedule *s)
         w->table[s->page_row[i] * w->cfg.max_pages + s->page_col[i]] = s->page[i];
 }
 
-// No page may belong to two rows of one step, but for shared ones, which nobody writes.
+// ---- pages with what is in them: the prompts of a family begin alike ----------------------------
+
+// What the device would keep of a position: it hangs on all tokens up to there.
+static int64_t content(const world *w, const sim *x, int32_t pos)
+{
+    int64_t who = pos < x->n_common ? -1 - x->family : x - w->sims;
+    return (who << 32) + pos + 1;
+}
+
+static wf_hash128 name_of(const world *w, const sim *x, int32_t i_page)
+{
+    int64_t last = content(w, x, (i_page + 1) * w->cfg.page_tokens - 1);
+    return (wf_hash128){.high = (uint64_t)last, .low = (uint64_t)last * 31};
+}
+
+static int32_t share_named(void *context, void *tag, int32_t most, int32_t *out)
+{
+    world *w = context;
+    sim *x = tag;
+    int32_t n = 0;
+    assert_true(most * w->cfg.page_tokens < x->n_prompt); // a token is left to compute
+    while (n < most && (out[n] = wf_kvpool_find(wf_batcher_pool(w->b), name_of(w, x, n))) >= 0)
+        n++;
+    x->n_shared = n * w->cfg.page_tokens;
+    return n;
+}
+
+static void name_full(void *context, void *tag, int32_t first, int32_t n, const int32_t *own)
+{
+    world *w = context;
+    for (int32_t i = first; i < first + n; i++) {
+        assert_true((i + 1) * w->cfg.page_tokens <= ((sim *)tag)->n_prompt);
+        wf_kvpool_name(wf_batcher_pool(w->b), own[i], name_of(w, tag, i));
+    }
+}
+
+// Every row writes its tokens, then every row reads all that it has: its own and no other's.
+static void check_content(world *w, const wf_schedule *s)
+{
+    for (int pass = 0; pass < 2; pass++)
+        for (int32_t i = 0; i < s->n_seqs; i++) {
+            const wf_seq *q = &s->seqs[i];
+            const int32_t *table = w->table + q->row * w->cfg.max_pages;
+            for (int32_t pos = pass ? 0 : q->n_past; pos < q->n_past + q->n_new; pos++) {
+                int32_t page = table[pos / w->cfg.page_tokens];
+                int64_t *at = &w->kv[page * w->cfg.page_tokens + pos % w->cfg.page_tokens];
+                if (pass)
+                    assert_int_equal(*at, content(w, q->tag, pos));
+                else
+                    *at = content(w, q->tag, pos);
+            }
+        }
+}
+
+// No page may belong to two rows of one step, but for shared ones, which one of them may write.
 static void check_pages(world *w, const wf_schedule *s)
 {
     enum { NOBODY, READ, WRITTEN };
     if (w->cfg.reorder == WF_REORDER_COPY) return;
     char *used = calloc((size_t)w->cfg.n_pages, 1);
-    for (int32_t i = 0; i < w->n_kept; i++)
-        used[w->kept[i]] = READ;
     for (int32_t i = 0; i < s->n_seqs; i++) {
         const wf_seq *q = &s->seqs[i];
         int32_t first = w->cfg.window > 0 ? q->n_past - w->cfg.window + 1 : 0; // that is seen
@@ -86,38 +139,13 @@ static void check_pages(world *w, const wf_schedule *s)
             int32_t page = w->table[q->row * w->cfg.max_pages + c];
             bool writes = (c + 1) * w->cfg.page_tokens > q->n_past;
             assert_in_range(page, 0, w->cfg.n_pages - 1);
-            assert_true(used[page] == NOBODY || (w->cfg.share && used[page] == READ && !writes));
-            used[page] = writes ? WRITTEN : READ;
+            assert_true(used[page] == NOBODY ||
+                        (w->cfg.share && !(writes && used[page] == WRITTEN)));
+            if (used[page] != WRITTEN) used[page] = writes ? WRITTEN : READ;
         }
     }
     free(used);
-}
-
-// Offers pages of the first prompt that was kept; often, not always.
-static int32_t share_kept(void *context, void *tag, int32_t most, int32_t *out)
-{
-    world *w = context;
-    sim *x = tag;
-    int32_t n = w->n_kept < most ? w->n_kept : most;
-    if (draw(4) == 0) n = 0;
-    memcpy(out, w->kept, (size_t)n * sizeof *out);
-    x->n_shared = n * w->cfg.page_tokens;
-    w->n_shares += n > 0;
-    return n;
-}
-
-// Keeps the whole pages of the first prompt that is computed, as a cache of prefixes would.
-static void keep_prompt(world *w, const wf_schedule *s)
-{
-    for (int32_t i = 0; i < s->n_seqs && w->cfg.share && w->n_kept == 0; i++) {
-        const wf_seq *q = &s->seqs[i];
-        const sim *x = q->tag;
-        if (!x || q->n_past + q->n_new != x->n_prompt) continue;
-        for (; w->n_kept < x->n_prompt / w->cfg.page_tokens && w->n_kept < 3; w->n_kept++) {
-            w->kept[w->n_kept] = w->table[q->row * w->cfg.max_pages + w->n_kept];
-            wf_kvpool_hold(wf_batcher_pool(w->b), w->kept[w->n_kept]);
-        }
-    }
+    if (w->cfg.share) check_content(w, s);
 }
 
 // Its last token, which is known, and tokens that may all count. What it gains, its commit says.
@@ -132,7 +160,7 @@ static void check_verify(const wf_seq *q, sim *x)
     x->drawn++;
 }
 
-static void check_seq(const wf_seq *q)
+static void check_seq(world *w, const wf_seq *q)
 {
     sim *x = q->tag;
     if (q->discard) {
@@ -145,6 +173,7 @@ static void check_seq(const wf_seq *q)
         x->in_batch = true;
         x->row = q->row;
         x->on_device = x->n_shared;
+        w->n_shared += x->n_shared;
     }
     assert_true(x->in_batch);
     assert_int_equal(q->row, x->row); // the row the device has it in
@@ -178,7 +207,7 @@ static void check_schedule(world *w, wf_schedule *s)
         for (int32_t k = 0; k < i; k++)
             assert_int_not_equal(s->seqs[k].row, q->row);
         assert_in_range(q->row, 0, w->cfg.max_rows - 1);
-        check_seq(q);
+        check_seq(w, q);
         n_tokens += q->n_new;
         n_decode += q->kind == WF_SEQ_DECODE;
         n_samples += q->n_samples;
@@ -266,7 +295,8 @@ static bool every_third(void *context, void *tag, int32_t n_prompt_left)
     return true;
 }
 
-static void run_world(world *w)
+// *out_prompt: prompt tokens computed.
+static void run_world_counting(world *w, int64_t *out_prompt)
 {
     for (int64_t step = 0; w->n_over < w->n_sims; step++) {
         assert_true(step < 200000); // else it hangs
@@ -276,7 +306,7 @@ static void run_world(world *w)
         wf_schedule *s = w->ring[w->n_planned % 2];
         wf_batcher_plan(w->b, step, w->n_submitted == w->n_sims, s);
         check_schedule(w, s);
-        keep_prompt(w, s);
+        *out_prompt += s->n_prompt_tokens;
         if (s->n_seqs > 0) w->n_planned++;
         int64_t may_fly = s->n_seqs > 0 ? w->steps_ahead : 0;
         while (w->n_planned - w->n_committed > may_fly)
@@ -284,13 +314,17 @@ static void run_world(world *w)
     }
     while (w->n_committed < w->n_planned)
         commit_oldest(w);
-    while (w->n_kept > 0)
-        wf_kvpool_drop(wf_batcher_pool(w->b), w->kept[--w->n_kept]);
     wf_schedule *s = w->ring[w->n_planned % 2];
     wf_batcher_plan(w->b, INT64_MAX / 2, true, s);
     assert_int_equal(s->n_seqs, 0);
     assert_int_equal(s->kv_pages, 0); // every page came back
     assert_true(wf_batcher_idle(w->b));
+}
+
+static void run_world(world *w)
+{
+    int64_t n_prompt = 0;
+    run_world_counting(w, &n_prompt);
 }
 
 static void make_world(world *w, uint64_t seed, wf_reorder reorder, wf_fusion fusion)
@@ -341,6 +375,7 @@ static void free_world(world *w)
     wf_schedule_destroy(w->ring[0]);
     wf_schedule_destroy(w->ring[1]);
     wf_batcher_destroy(w->b);
+    free(w->kv);
     free(w->table);
     free(w->sims);
 }
@@ -373,80 +408,66 @@ static void random_jobs_end_and_leave_nothing_behind(void **state)
             }
 }
 
-// Requests whose prompts begin as another's do share its pages, and leave them as they are.
+static void make_families(world *w)
+{
+    wf_batcher_config c = w->cfg;
+    c.share = share_named;
+    c.full = name_full;
+    c.share_context = w;
+    c.shared_pages = c.max_pages + (int32_t)draw(20);
+    remake_batcher(w, &c);
+    w->kv = calloc((size_t)(c.n_pages * c.page_tokens), sizeof *w->kv);
+    for (int i = 0; i < w->n_sims; i++) {
+        w->sims[i].family = (int32_t)draw(3);
+        w->sims[i].n_common = (int32_t)draw((uint32_t)w->sims[i].n_prompt + 1);
+    }
+}
+
+// Requests whose prompts begin as another's do share its pages, and read what they would have
+// computed: while pages are few, rows are put back, and idle pages are given to others.
 static void random_jobs_end_when_pages_are_shared(void **state)
 {
     (void)state;
-    int n_shares = 0;
-    for (uint64_t seed = 1; seed <= 1200; seed++) {
+    int64_t n_shared = 0;
+    for (uint64_t seed = 1; seed <= 1600; seed++) {
         world w;
         make_world(&w, seed, WF_REORDER_INDEX, (wf_fusion)(seed % 4));
-        wf_batcher_config c = w.cfg;
-        c.share = share_kept;
-        c.share_context = &w;
-        c.n_pages += 3; // those that are kept
-        remake_batcher(&w, &c);
+        w.leave_at = draw(3) == 0 ? 1 + draw(40) : 0;
+        make_families(&w);
         run_world(&w);
-        n_shares += w.n_shares;
+        n_shared += w.n_shared;
         free_world(&w);
     }
-    assert_true(n_shares > 5000);
+    assert_true(n_shared > 20000);
 }
 
-// One page, counted: held by the one who keeps it, by A, by B, and free when all have gone.
-static int32_t share_first(void *context, void *tag, int32_t most, int32_t *out)
-{
-    (void)tag;
-    assert_true(most >= 1);
-    out[0] = *(const int32_t *)context;
-    return 1;
-}
-
-static void a_shared_page_is_free_when_all_have_gone(void **state)
+// A prompt that all requests begin with is computed once, also by those that come in one plan.
+static void a_common_prompt_is_computed_once(void **state)
 {
     (void)state;
-    int32_t page;
-    wf_batcher_config c = {.max_rows = 2,
-                           .step_tokens = 16,
-                           .page_tokens = 4,
-                           .n_pages = 6,
-                           .max_pages = 3,
-                           .share = share_first,
-                           .share_context = &page};
-    wf_batcher *b;
-    wf_schedule *s;
-    int tag[2];
-    assert_int_equal(wf_batcher_create(&c, &b), WF_OK);
-    assert_int_equal(wf_schedule_create(b, &s), WF_OK);
-    wf_kvpool *pool = wf_batcher_pool(b);
-    page = wf_kvpool_take(pool); // computed by somebody before
-    for (int i = 0; i < 2; i++)
-        assert_int_equal(wf_batcher_submit(b, &(wf_batcher_request){&tag[i], 6, 1 + i, 0}), WF_OK);
-    wf_batcher_plan(b, 0, true, s);
-    assert_int_equal(s->n_seqs, 2);
-    assert_int_equal(s->n_tokens, 4); // two of six tokens each
-    assert_int_equal(s->n_joins, 2);
-    assert_int_equal(s->n_shared, 2);
-    assert_int_equal(s->kv_pages, 3);
-    for (int i = 0; i < 2; i++) {
-        assert_true(s->seqs[i].join && s->seqs[i].n_past == 4 && s->seqs[i].n_new == 2);
-        assert_int_equal(s->page_col[2 * i], 0);
-        assert_int_equal(s->page[2 * i], page);
-        assert_int_not_equal(s->page[2 * i + 1], page);
+    for (int limit = 0; limit < 2; limit++) {
+        world w;
+        int64_t n_computed = 0;
+        make_world(&w, 1, WF_REORDER_INDEX, WF_FUSION_TEMPORAL);
+        free(w.sims);
+        w.n_sims = 50;
+        w.sims = calloc(50, sizeof *w.sims);
+        w.cfg = (wf_batcher_config){.max_rows = 16,
+                                    .step_tokens = limit ? 20 : 200,
+                                    .page_tokens = 4,
+                                    .max_pages = 12,
+                                    .n_pages = 400};
+        free(w.table);
+        w.table = calloc(16 * 12, sizeof *w.table);
+        for (int i = 0; i < 50; i++)
+            w.sims[i] = (sim){.n_prompt = 35, .n_limit = 3, .eos_at = 1000};
+        make_families(&w);
+        for (int i = 0; i < 50; i++)
+            w.sims[i].family = 0, w.sims[i].n_common = 32;
+        run_world_counting(&w, &n_computed);
+        assert_int_equal(n_computed, 35 + 49 * 3);
+        free_world(&w);
     }
-    wf_kvpool_drop(pool, page); // whoever kept it has enough of it
-    assert_int_equal(wf_kvpool_n_free(pool), 3);
-    wf_gain gains[2] = {{1, true}, {1, false}};
-    wf_batcher_commit(b, s, gains);
-    wf_batcher_plan(b, 0, true, s); // A leaves, B goes on
-    assert_int_equal(wf_kvpool_n_free(pool), 4);
-    gains[0].over = true;
-    wf_batcher_commit(b, s, gains);
-    wf_batcher_plan(b, 0, true, s);
-    assert_int_equal(s->n_seqs, 0);
-    assert_int_equal(wf_kvpool_n_free(pool), 6);
-    wf_schedule_destroy(s);
-    wf_batcher_destroy(b);
 }
 
 // Rows for which tokens are proposed gain several at a step, whatever the policies.
@@ -582,50 +603,6 @@ static void window_closes_by_time_or_when_full(void **state)
     free_world(&w);
 }
 
-static void what_never_fits_is_refused_with_the_numbers(void **state)
-{
-    (void)state;
-    wf_batcher_config c = {.max_rows = 2,
-                           .step_tokens = 8,
-                           .page_tokens = 4,
-                           .n_pages = 5,
-                           .max_pages = 100,
-                           .slot_pages = 3};
-    wf_batcher *b;
-    assert_int_equal(wf_batcher_create(&c, &b), WF_OK);
-    int tag;
-    wf_batcher_request fits = {.tag = &tag, .n_prompt = 16, .n_limit = 5};
-    wf_batcher_request too_big = {.tag = &tag, .n_prompt = 16, .n_limit = 6};
-    assert_int_equal(wf_batcher_submit(b, &fits), WF_OK);
-    assert_int_equal(wf_batcher_submit(b, &too_big), WF_REQ_MEMORY);
-    assert_non_null(strstr(wf_error(), "need 6 KV pages of 4 tokens, there are 5"));
-    wf_batcher_destroy(b);
-    c.reorder = WF_REORDER_COPY;
-    assert_int_equal(wf_batcher_create(&c, &b), WF_OK);
-    assert_int_equal(wf_batcher_submit(b, &fits), WF_REQ_MEMORY);
-    assert_non_null(strstr(wf_error(), "a slot has 3"));
-    wf_batcher_destroy(b);
-}
-
-static void contradictory_limits_are_refused(void **state)
-{
-    (void)state;
-    const wf_batcher_config good = {
-        .max_rows = 4, .step_tokens = 8, .page_tokens = 4, .n_pages = 5, .max_pages = 9};
-    wf_batcher_config bad[6] = {good, good, good, good, good, good};
-    bad[0].step_tokens = 3;
-    bad[1].max_rows = 0;
-    bad[2].fusion = WF_FUSION_INSTANCES, bad[2].instances = 5;
-    bad[3].reorder = WF_REORDER_COPY;
-    bad[4].reorder = WF_REORDER_COPY, bad[4].slot_pages = 9, bad[4].share = share_first;
-    bad[5].reorder = WF_REORDER_OFF, bad[5].share = share_first;
-    for (int i = 0; i < 6; i++) {
-        wf_batcher *b = NULL;
-        assert_int_equal(wf_batcher_create(&bad[i], &b), WF_CONFIG);
-        assert_null(b);
-    }
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -634,12 +611,10 @@ int main(void)
         cmocka_unit_test(random_jobs_end_when_tokens_are_proposed),
         cmocka_unit_test(random_jobs_end_within_their_windows),
         cmocka_unit_test(random_jobs_end_when_pages_are_shared),
-        cmocka_unit_test(a_shared_page_is_free_when_all_have_gone),
+        cmocka_unit_test(a_common_prompt_is_computed_once),
         cmocka_unit_test(static_batch_waits_until_full_and_lets_nobody_join),
         cmocka_unit_test(who_has_a_seat_and_was_not_computed_waits),
         cmocka_unit_test(window_closes_by_time_or_when_full),
-        cmocka_unit_test(what_never_fits_is_refused_with_the_numbers),
-        cmocka_unit_test(contradictory_limits_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

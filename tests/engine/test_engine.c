@@ -285,6 +285,77 @@ static void tokens_do_not_depend_on_the_way_of_running(void **state)
     golden_free(&x.g);
 }
 
+// ---- prompts that begin alike -------------------------------------------------------------------
+
+enum { COMMON = 70, N_COMMON = 20 }; // tokens of the common prompt; four pages and some
+
+// A common prompt, then 0 to 19 tokens of one's own; some drawn, one with penalties.
+typedef struct alike {
+    int32_t prompt[N_COMMON][COMMON + N_COMMON];
+    wf_sampling sampling[N_COMMON];
+    rig_request requests[N_COMMON];
+} alike;
+
+static void make_alike(alike *x)
+{
+    for (int i = 0; i < N_COMMON; i++) {
+        wf_sampling *p = &x->sampling[i];
+        *p = wf_sampling_default();
+        p->ignore_eos = true;
+        p->logprobs = 2;
+        if (i % 2) p->temperature = 0.9f;
+        if (i == 5) p->frequency_penalty = 0.5f;
+        for (int k = 0; k < COMMON + i; k++)
+            x->prompt[i][k] = k < COMMON ? 1 + k * 7 % 90 : 1 + (k * 13 + i * 29) % 90;
+        x->requests[i] = (rig_request){.prompt = x->prompt[i],
+                                       .n_prompt = COMMON + (uint32_t)i,
+                                       .max_new = 3u + (uint32_t)(i * 5 % 12),
+                                       .sampling = p,
+                                       .at_step = i < 10 ? 0 : i};
+    }
+}
+
+static void assert_same_bits(const rig_output *a, const rig_output *b, const char *what)
+{
+    assert_tokens(a, b->token, b->n_tokens, what);
+    if (memcmp(a->logprob, b->logprob, a->n_tokens * sizeof *a->logprob) != 0)
+        fail_msg("%s: log-probabilities differ", what);
+}
+
+// All but the one with penalties, and the first of all, have the common pages for nothing; with
+// few pages idle ones are given to others and rows are put back.
+static void prompts_that_begin_alike_are_computed_once(void **state)
+{
+    (void)state;
+    static alike x;
+    static rig_output without[N_COMMON], with[N_COMMON];
+    static const uint64_t kv_kib[] = {8192, 250};
+    rig r;
+    make_alike(&x);
+    rig_create_deterministic(backend, "llama-gqa", NULL, WF_F32, &r);
+    for (int ahead = 0; ahead < 2; ahead++)
+        for (int few = 0; few < 2; few++) {
+            rig_totals off, on;
+            wf_engine_config c = rig_config();
+            c.kv_bytes = kv_kib[few] << 10;
+            c.steps_ahead = ahead;
+            c.deterministic = true;
+            c.prefix_cache = WF_PREFIX_OFF;
+            rig_run(&r, &c, x.requests, N_COMMON, without, &off);
+            c.prefix_cache = WF_PREFIX_AUTO;
+            rig_run(&r, &c, x.requests, N_COMMON, with, &on);
+            for (int i = 0; i < N_COMMON; i++) {
+                assert_same_bits(&with[i], &without[i], few ? "few pages" : "many pages");
+                assert_int_equal(without[i].n_cached, 0);
+                if (!few) assert_int_equal(with[i].n_cached, i == 0 || i == 5 ? 0 : 64);
+            }
+            assert_true(on.n_prompt_tokens < off.n_prompt_tokens);
+            if (!few) assert_int_equal(off.n_prompt_tokens - on.n_prompt_tokens, 64 * 18);
+            if (few) assert_true(off.n_put_back > 0);
+        }
+    rig_destroy(&r);
+}
+
 // Letting some requests go, in the batch and in the queue, changes nothing for the others.
 static void others_do_not_notice_who_is_let_go(void **state)
 {
@@ -429,13 +500,17 @@ static void modes_that_cannot_be_are_refused(void **state)
     struct {
         wf_engine_config c;
         const char *says;
-    } cases[] = {
-        {good, "step_tokens"}, {good, "kv_memory"}, {good, "slots"}, {good, "max_context"}};
+    } cases[] = {{good, "step_tokens"},
+                 {good, "kv_memory"},
+                 {good, "slots"},
+                 {good, "max_context"},
+                 {good, "prefix_cache"}};
     cases[0].c.step_tokens = 2;
     cases[1].c.kv_bytes = 100;
     cases[2].c.reorder = WF_REORDER_COPY;
     cases[2].c.max_rows = cases[2].c.step_tokens = 4000;
     cases[3].c.max_context = 1 << 30;
+    cases[4].c.prefix_cache = WF_PREFIX_ON, cases[4].c.reorder = WF_REORDER_OFF;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         wf_engine *e = NULL;
         assert_int_equal(wf_engine_create(r.be, r.model, r.comm, &cases[i].c, &e), WF_CONFIG);
@@ -466,6 +541,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(greedy_tokens_and_logits_are_those_of_transformers),
         cmocka_unit_test(kv_has_a_format_of_its_own),
         cmocka_unit_test(tokens_do_not_depend_on_the_way_of_running),
+        cmocka_unit_test(prompts_that_begin_alike_are_computed_once),
         cmocka_unit_test(others_do_not_notice_who_is_let_go),
         cmocka_unit_test(ends_are_told_apart),
         cmocka_unit_test(eos_ends_unless_ignored_and_min_tokens_holds_it_back),
