@@ -7,26 +7,28 @@
 #include "kernels/profile_cost.h"
 
 #define RING       16384 // stamped operations that may be in flight
-#define MOST_LINES 512
+#define MOST_LINES 1024
 #define SEEN_BITS  4096
 
 typedef enum phase { PHASE_DECODE, PHASE_MIXED, N_PHASES } phase;
 
 static const char *const phase_names[] = {"decode", "mixed"};
 
-// A line of the table: an operation, a phase, and the weight's shape where it has one.
+// A line of the table: an operation, a phase, the weight's shape where it has one, and the power of
+// two above its rows: what a call takes beside its least depends on them.
 typedef struct line {
     const char *op;
     phase phase;
     int64_t n_out, n_in;
+    int bucket;
     int64_t n_calls;
-    double ns, bytes, flops, least_ns;
-    uint8_t seen[SEEN_BITS / 8]; // numbers of rows
+    double rows, ns, bytes, flops, least_ns; // of all calls
+    uint8_t seen[SEEN_BITS / 8];             // numbers of rows
 } line;
 
 typedef struct call {
     line *line;
-    double bytes, flops;
+    double rows, bytes, flops;
     bool counts;
 } call;
 
@@ -40,6 +42,8 @@ struct wf_profile {
     call *calls;     // [RING]
     int32_t n_calls;
     phase phase;
+    wf_backend_info info;
+    int64_t n_steps;
     double bytes_per_ns, flops_per_ns;
     double busy_ns, wall_ns; // of all operations; from the first of a ringful to its last
     int32_t n_lines;
@@ -53,15 +57,32 @@ static wf_profile *profile_of(wf_backend *be)
 
 // ---- one operation ------------------------------------------------------------------------------
 
+// Whether two lines are of one operation, whatever the rows.
+static bool same_operation(const line *a, const line *b)
+{
+    return a->op == b->op && a->phase == b->phase && a->n_out == b->n_out && a->n_in == b->n_in;
+}
+
+static int bucket_of(int64_t rows)
+{
+    int bucket = 0;
+    while (bucket < 62 && (INT64_C(1) << bucket) < rows)
+        bucket++;
+    return bucket;
+}
+
 static line *find_line(wf_profile *p, const char *op, const wf_op_cost *c)
 {
-    for (int32_t i = 0; i < p->n_lines; i++) {
-        line *l = &p->lines[i];
-        if (l->op == op && l->phase == p->phase && l->n_out == c->n_out && l->n_in == c->n_in)
-            return l;
-    }
+    const line wanted = {.op = op,
+                         .phase = p->phase,
+                         .n_out = c->n_out,
+                         .n_in = c->n_in,
+                         .bucket = bucket_of(c->rows)};
+    for (int32_t i = 0; i < p->n_lines; i++)
+        if (same_operation(&p->lines[i], &wanted) && p->lines[i].bucket == wanted.bucket)
+            return &p->lines[i];
     if (p->n_lines == MOST_LINES) return &p->lines[MOST_LINES - 1];
-    p->lines[p->n_lines] = (line){.op = op, .phase = p->phase, .n_out = c->n_out, .n_in = c->n_in};
+    p->lines[p->n_lines] = wanted;
     return &p->lines[p->n_lines++];
 }
 
@@ -79,6 +100,7 @@ static void add_call(wf_profile *p, const call *c, double ns)
     p->busy_ns += ns;
     if (!c->counts) return;
     c->line->n_calls++;
+    c->line->rows += c->rows;
     c->line->ns += ns;
     c->line->bytes += c->bytes;
     c->line->flops += c->flops;
@@ -103,7 +125,7 @@ static wf_status begin(wf_profile *p, wf_stream *s, const char *op, const wf_op_
     if (p->n_calls == RING) WF_TRY(drain(p));
     p->stream = s;
     line *l = find_line(p, op, c);
-    p->calls[p->n_calls] = (call){l, c->bytes, c->flops, seen_before(l, c->rows)};
+    p->calls[p->n_calls] = (call){l, (double)c->rows, c->bytes, c->flops, seen_before(l, c->rows)};
     p->inner->range(p->be, op);
     return p->inner->stamp(p->be, s, &p->stamp[2 * p->n_calls]);
 }
@@ -131,6 +153,7 @@ static wf_status first_op(wf_backend *be, wf_stream *s, const wf_token_ids_args 
 {
     bool decode = a->batch->n_decode == a->batch->n_tokens;
     profile_of(be)->phase = decode ? PHASE_DECODE : PHASE_MIXED;
+    profile_of(be)->n_steps++;
     return profiled_token_ids(be, s, a);
 }
 
@@ -215,12 +238,11 @@ static wf_status measure_product(wf_profile *p, wf_dtype act, int64_t n, double 
 
 static wf_status measure_limits(wf_profile *p)
 {
-    wf_backend_info info;
     double ns = 0.0;
-    WF_TRY(p->inner->info(p->be, &info));
-    WF_TRY(measure_copy(p, info.host_memory ? 1 << 20 : 8 << 20));
+    WF_TRY(p->inner->info(p->be, &p->info));
+    WF_TRY(measure_copy(p, p->info.host_memory ? 1 << 20 : 8 << 20));
     for (int64_t n = 512; n <= 8192 && ns < 2e6; n *= 2) // until it takes 2 ms
-        WF_TRY(measure_product(p, info.numerics.act, n, &ns));
+        WF_TRY(measure_product(p, p->info.numerics.act, n, &ns));
     return WF_OK;
 }
 
@@ -273,21 +295,41 @@ void wf_profile_stop(wf_profile *p)
 
 static int by_time(const void *a, const void *b)
 {
-    const line *x = *(const line *const *)a, *y = *(const line *const *)b;
+    const line *x = a, *y = b;
     return (x->ns < y->ns) - (x->ns > y->ns);
 }
 
-// The lines that have calls, dearest first; returns how many, and the time of all.
-static int32_t sorted(const wf_profile *p, const line *out[MOST_LINES], double *out_ns)
+// Adds a line to those of the table: to its operation's where rows do not matter.
+static int32_t add_line(line *table, int32_t n, const line *l, bool by_rows)
+{
+    int32_t i = 0;
+    while (i < n && (by_rows || !same_operation(&table[i], l)))
+        i++;
+    if (i == n) {
+        table[n] = *l;
+        return n + 1;
+    }
+    table[i].n_calls += l->n_calls;
+    table[i].rows += l->rows;
+    table[i].ns += l->ns;
+    table[i].bytes += l->bytes;
+    table[i].flops += l->flops;
+    table[i].least_ns += l->least_ns;
+    return n;
+}
+
+// The lines that have calls, dearest first, into table[MOST_LINES]; returns how many, and the time
+// of all.
+static int32_t tabulate(const wf_profile *p, bool by_rows, line *table, double *out_ns)
 {
     int32_t n = 0;
     *out_ns = 0.0;
     for (int32_t i = 0; i < p->n_lines; i++) {
         if (p->lines[i].n_calls == 0) continue;
-        out[n++] = &p->lines[i];
+        n = add_line(table, n, &p->lines[i], by_rows);
         *out_ns += p->lines[i].ns;
     }
-    qsort(out, (size_t)n, sizeof *out, by_time);
+    qsort(table, (size_t)n, sizeof *table, by_time);
     return n;
 }
 
@@ -304,44 +346,57 @@ static void print_line(FILE *file, const char *format, const line *l, double tot
     fprintf(file, format, l->op, shape_of(l, shape), phase_names[l->phase], (long long)l->n_calls,
             l->ns * 1e-6, 100.0 * l->ns / total_ns, l->ns / (double)l->n_calls * 1e-3,
             l->bytes * 1e-9, l->flops * 1e-9, l->bytes / l->ns, l->flops / l->ns * 1e-3,
-            100.0 * l->least_ns / l->ns);
+            100.0 * l->least_ns / l->ns, l->rows / (double)l->n_calls);
+}
+
+static wf_status make_table(wf_profile *p, bool by_rows, line **out, int32_t *out_n, double *out_ns)
+{
+    WF_TRY(drain(p));
+    *out = calloc(MOST_LINES, sizeof **out);
+    if (!*out) return wf_fail(WF_NO_MEMORY, "profile: out of memory");
+    *out_n = tabulate(p, by_rows, *out, out_ns);
+    return WF_OK;
 }
 
 wf_status wf_profile_print(wf_profile *p, FILE *file)
 {
-    const line *lines[MOST_LINES];
+    line *lines = NULL;
+    int32_t n = 0;
     double total_ns;
-    WF_TRY(drain(p));
-    int32_t n = sorted(p, lines, &total_ns);
+    WF_TRY(make_table(p, false, &lines, &n, &total_ns));
     fprintf(file, "profile: limits measured here: copies %.1f GB/s, products %.2f TFLOP/s\n",
             p->bytes_per_ns, p->flops_per_ns * 1e-3);
-    fprintf(file, "%-15s %-13s %-7s %8s %10s %6s %10s %10s %12s %9s %9s %8s\n", "operation",
+    fprintf(file, "%-15s %-13s %-7s %8s %10s %6s %10s %10s %12s %9s %9s %8s %8s\n", "operation",
             "weight", "step", "calls", "ms", "share", "us/call", "GB", "GFLOP", "GB/s", "TFLOP/s",
-            "of limit");
+            "of limit", "rows");
     for (int32_t i = 0; i < n; i++)
-        print_line(
-            file,
-            "%-15s %-13s %-7s %8lld %10.2f %5.1f%% %10.2f %10.3f %12.2f %9.1f %9.3f %7.1f%%\n",
-            lines[i], total_ns);
+        print_line(file,
+                   "%-15s %-13s %-7s %8lld %10.2f %5.1f%% %10.2f %10.3f %12.2f %9.1f %9.3f %7.1f%% "
+                   "%8.1f\n",
+                   &lines[i], total_ns);
     fprintf(
         file, "between operations (launches, communication, planning): %.2f ms, %.1f%% of all\n",
         (p->wall_ns - p->busy_ns) * 1e-6, 100.0 * (p->wall_ns - p->busy_ns) / (p->wall_ns + 1.0));
+    free(lines);
     return WF_OK;
 }
 
 wf_status wf_profile_write_csv(wf_profile *p, FILE *file)
 {
-    const line *lines[MOST_LINES];
-    double total_ns;
-    WF_TRY(drain(p));
-    int32_t n = sorted(p, lines, &total_ns);
-    fprintf(file,
-            "operation,weight,step,calls,ms,share_percent,us_per_call,gbyte,gflop,gbyte_per_s,"
-            "tflop_per_s,percent_of_limit\n");
-    fprintf(file, "limit,,,,,,,,,%.3f,%.4f,100\n", p->bytes_per_ns, p->flops_per_ns * 1e-3);
+    line *lines = NULL;
+    int32_t n = 0;
+    double total_ns, between_ns = p->wall_ns - p->busy_ns;
+    WF_TRY(make_table(p, true, &lines, &n, &total_ns));
+    fprintf(file, "operation,weight,step,calls,ms,share_percent,us_per_call,gbyte,gflop,"
+                  "gbyte_per_s,tflop_per_s,percent_of_limit,rows_per_call\n");
+    fprintf(file, "device,\"%s\",%s,,,,,%.3f,,,,,\n", p->info.device,
+            p->info.host_memory ? "host" : "device", (double)p->info.total_bytes * 1e-9);
+    fprintf(file, "limit,,,,,,,,,%.3f,%.4f,100,\n", p->bytes_per_ns, p->flops_per_ns * 1e-3);
     for (int32_t i = 0; i < n; i++)
-        print_line(file, "%s,%s,%s,%lld,%.4f,%.3f,%.4f,%.9f,%.9f,%.3f,%.4f,%.2f\n", lines[i],
+        print_line(file, "%s,%s,%s,%lld,%.4f,%.3f,%.4f,%.9f,%.9f,%.3f,%.4f,%.2f,%.1f\n", &lines[i],
                    total_ns);
-    fprintf(file, "between,,,,%.4f,,,,,,,\n", (p->wall_ns - p->busy_ns) * 1e-6);
+    fprintf(file, "between,,,%lld,%.4f,,%.4f,,,,,,\n", (long long)p->n_steps, between_ns * 1e-6,
+            p->n_steps > 0 ? between_ns * 1e-3 / (double)p->n_steps : 0.0);
+    free(lines);
     return WF_OK;
 }

@@ -25,7 +25,9 @@ wf_status wf_profile_start(wf_backend *be, wf_profile **out);
 // Puts the back end's own table back. Nothing may be in flight. Takes NULL.
 void wf_profile_stop(wf_profile *p);
 
-// The table, dearest first, for people or as CSV. What is in flight is waited for.
+// The table, dearest first, for people or as CSV. What is in flight is waited for. For people an
+// operation is one line; in the file it is one for each power of two of its rows, so that what a
+// step would take can be told from it (kernels/simulated/costs.h).
 wf_status wf_profile_print(wf_profile *p, FILE *file);
 wf_status wf_profile_write_csv(wf_profile *p, FILE *file);
 

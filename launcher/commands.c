@@ -48,6 +48,21 @@ const wf_command wf_commands[] = {
      .options = wf_plan_options,
      .more_help = wf_plan_search_help,
      .run = wf_cmd_plan},
+    {.name = "simulate",
+     .arguments = "JOB.yaml",
+     .summary = "Runs a job in simulated time, on devices that need not be here",
+     .details =
+         "The scheduler, the step plans, arrivals, leases and results are those of weft run; the\n"
+         "device takes the time that its operations took when they were measured, and computes\n"
+         "nothing. A request ends at its max_new_tokens. Results are read as a real run's, by\n"
+         "report, show, diff, plots:\n"
+         "  weft run job.yaml --profile -o measured               # on the device\n"
+         "  weft simulate job.yaml --costs measured/profile.csv --groups 64 -o simulated\n"
+         "  weft simulate job.yaml --machine h200 -s arrivals.speed=2 -o simulated2\n",
+     .min_arguments = 1,
+     .max_arguments = 1,
+     .options = wf_simulate_options,
+     .run = wf_cmd_simulate},
     {.name = "submit",
      .arguments = "JOB.yaml",
      .summary = "Hands a job to Slurm, which drains, requeues and resumes it until it is done",

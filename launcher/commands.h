@@ -10,6 +10,7 @@ extern const wf_cli_option wf_import_options_table[];
 extern const wf_cli_option wf_pack_options_table[];
 extern const wf_cli_option wf_generate_options[];
 extern const wf_cli_option wf_plan_options[];
+extern const wf_cli_option wf_simulate_options[];
 extern const wf_cli_option wf_status_options_table[];
 extern const wf_cli_option wf_top_options_table[];
 extern const wf_cli_option wf_why_options_table[];
@@ -33,6 +34,7 @@ wf_status wf_describe_print(const wf_import_options *options, bool as_json); // 
 wf_status wf_cmd_pack(const wf_cli *cli);
 wf_status wf_cmd_generate(const wf_cli *cli);
 wf_status wf_cmd_plan(const wf_cli *cli);
+wf_status wf_cmd_simulate(const wf_cli *cli);
 wf_status wf_cmd_status(const wf_cli *cli);
 wf_status wf_cmd_top(const wf_cli *cli);
 wf_status wf_cmd_why(const wf_cli *cli);

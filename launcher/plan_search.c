@@ -5,14 +5,14 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "io/base/file.h"
 #include "io/base/parse.h"
 #include "io/base/text.h"
 #include "jobs/layout/search.h"
 #include "jobs/layout/shapes.h"
 #include "launcher/jobfile.h"
+#include "launcher/machine_option.h"
 
-enum { MOST_MACHINE_BYTES = 1 << 16, MOST_CONTEXT = 1 << 24, USUAL_CONTEXT = 2048 };
+enum { MOST_CONTEXT = 1 << 24, USUAL_CONTEXT = 2048 };
 
 // What is searched for, as the command line and the job file say.
 typedef struct {
@@ -70,24 +70,6 @@ static wf_status model_read(const wf_cli *cli, question *q)
     }
     if (S_ISDIR(st.st_mode)) return folder_read(what, false, q);
     return job_read(cli, q);
-}
-
-static wf_status machine_read(const wf_cli *cli, question *q)
-{
-    const char *name = wf_cli_value(cli, "machine");
-    char names[128];
-    if (!name) {
-        return wf_cli_fail(cli, "--search: which --machine? known: %s; or a .yaml file",
-                           wf_machine_names(names, sizeof names));
-    }
-    wf_machine_source source = {.name = name, .path = name};
-    source.set = wf_cli_values(cli, "machine-set", &source.n_set);
-    if (wf_text_ends_with(name, ".yaml")) {
-        WF_TRY(wf_file_read(name, MOST_MACHINE_BYTES, &q->machine_text, NULL));
-        source.name = NULL;
-        source.text = q->machine_text;
-    }
-    return wf_machine_make(&source, &q->machine);
 }
 
 static wf_status format_find(const wf_cli *cli, question *q)
@@ -235,7 +217,7 @@ static wf_status answer(const wf_cli *cli, const question *q, bool decode)
 wf_status wf_plan_search(const wf_cli *cli)
 {
     question q = {0};
-    wf_status st = machine_read(cli, &q);
+    wf_status st = wf_machine_option(cli, &q.machine, &q.machine_text);
     if (st == WF_OK) st = model_read(cli, &q);
     if (st == WF_OK) st = format_find(cli, &q);
     if (st == WF_OK) st = numbers_read(cli, &q);

@@ -9,6 +9,10 @@
 // Longest nap of the thread: reading ahead goes on meanwhile.
 #define NAP_NS (20 * WF_NS_PER_MS)
 
+// Longest wait for a row to be read while simulated time stands still. The reader fails rows that
+// it cannot read long before.
+#define PATIENCE_NS (600 * WF_NS_PER_S)
+
 typedef struct arrival {
     const wf_request *request;
     int64_t taken_ns;
@@ -93,7 +97,21 @@ static void note(wf_feeder *f, wf_status st)
 
 void wf_feeder_look(wf_feeder *f)
 {
-    if (!f->c.thread && f->status == WF_OK) note(f, look(f, 0));
+    if (!f->c.thread && f->status == WF_OK) note(f, look(f, f->c.patient ? PATIENCE_NS : 0));
+}
+
+int64_t wf_feeder_next(void *feeder)
+{
+    const wf_feeder *f = feeder;
+    int64_t next_ns = f->status == WF_OK ? wf_feed_next_ns(f->c.feed) : INT64_MAX;
+    return next_ns == INT64_MAX ? INT64_MAX : next_ns + f->c.origin_ns;
+}
+
+bool wf_feeder_fire(void *feeder)
+{
+    const wf_feeder *f = feeder;
+    wf_feeder_look(feeder);
+    return wf_feeder_next(feeder) > wf_clock_now(f->c.clock);
 }
 
 static void *feeder_main(void *context)

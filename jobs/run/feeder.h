@@ -25,6 +25,7 @@ typedef struct wf_feeder_config {
     int64_t origin_ns;        // of the clock: run time 0
     _Atomic int64_t *waiting; // of the status file, kept up to date; NULL: nobody asks
     bool thread;
+    bool patient; // without a thread: a row that is due is waited for until it has been read
 } wf_feeder_config;
 
 // WF_NO_MEMORY, WF_IO (no thread). own.
@@ -33,6 +34,11 @@ void wf_feeder_destroy(wf_feeder **feeder); // NULL inside is fine
 
 // Takes what is due by now into the inbox.
 void wf_feeder_look(wf_feeder *feeder);
+
+// For whoever moves a simulated clock (io/base/simtime.h): when the next row is due, of the clock,
+// INT64_MAX never; and wf_feeder_look(), false where a row is still due. `feeder` is a wf_feeder.
+int64_t wf_feeder_next(void *feeder);
+bool wf_feeder_fire(void *feeder);
 
 // The next request that has arrived, in the order of arrival, and when it was taken, in run time.
 // False: none has. The request is the caller's: wf_feed_free().

@@ -70,23 +70,36 @@ static wf_serve_config serve_config(const wf_runner *r, wf_feeder *feeder)
                              .run = (uint16_t)r->run,
                              .group = (uint16_t)r->i_group,
                              .max_rows = r->spec->engine.max_rows,
-                             .clock = &wf_clock_real,
+                             .clock = wf_runner_clock(r),
                              .origin_ns = r->origin_ns,
+                             .simulated = r->c->simulation != NULL,
                              .drain = r->c->drain,
                              .max_failures = r->spec->output.max_failures};
+}
+
+// Arrivals of a simulated run are taken when its clock moves over them.
+static void follow_arrivals(wf_runner *r, wf_feeder *feeder)
+{
+    const wf_runner_simulation *s = r->c->simulation;
+    if (s && feeder)
+        wf_simtime_on(s->time, wf_runner_member(r),
+                      &(wf_simtime_event){wf_feeder_next, wf_feeder_fire, feeder});
 }
 
 static wf_status serve(wf_runner *r)
 {
     wf_feeder *feeder = NULL;
     const wf_feeder_config timed = {.feed = r->feed,
-                                    .clock = &wf_clock_real,
+                                    .clock = wf_runner_clock(r),
                                     .origin_ns = r->origin_ns,
                                     .waiting = &wf_progress_counters(r->progress)->waiting,
-                                    .thread = true};
+                                    .thread = !r->c->simulation,
+                                    .patient = r->c->simulation != NULL};
     if (!r->leases) WF_TRY(wf_feeder_create(&timed, &feeder));
+    follow_arrivals(r, feeder);
     wf_serve_config c = serve_config(r, feeder);
     wf_status st = wf_serve(&c, &r->served);
+    if (r->c->simulation) wf_simtime_leave(r->c->simulation->time, wf_runner_member(r));
     wf_feeder_destroy(&feeder);
     return st;
 }

@@ -20,10 +20,12 @@
 #include "engine/comm/comm.h"
 #include "io/results/segment.h"
 #include "io/shard/reader.h"
+#include "io/weights/hf_folder.h"
 #include "jobs/run/drain.h"
 #include "jobs/run/folder.h"
 #include "jobs/spec/jobspec.h"
 #include "jobs/spec/plan.h"
+#include "kernels/simulated/sim_backend.h"
 
 typedef struct wf_runner_part {
     int group, n_groups;
@@ -31,6 +33,18 @@ typedef struct wf_runner_part {
     int first_rank; // the job's number of this world's first rank
     int n_sharing;  // ranks of the job on this host, all groups; they share its memory
 } wf_runner_part;
+
+// A run in simulated time, on a device that computes nothing (kernels/simulated/sim_backend.h):
+// this process is the first rank of a group whose others do as it does. Weights are not read, no
+// token ends a request before its bound, and a step waits for rows that have not been read yet.
+typedef struct wf_runner_simulation {
+    const wf_costs *costs;
+    wf_simtime *time; // the group is member part->group of it, or 0
+} wf_runner_simulation;
+
+// What stands for the model's identity in a simulated run, so that no other run goes on in its
+// folder.
+void wf_simulated_identity(const wf_costs *costs, char out[WF_HF_IDENTITY_MAX]);
 
 // All borrowed.
 typedef struct wf_runner_config {
@@ -44,6 +58,7 @@ typedef struct wf_runner_config {
     int n_threads;              // of the CPU back end on this rank
     wf_folder_start start;
     const char *host;
+    const wf_runner_simulation *simulation; // NULL: a real run
     bool profiled; // some rank of the world measures its operations: no rank captures steps
     FILE *profile; // measure every operation of this rank, and print the table there; or NULL
     wf_run_info versions; // only its version_* members are used

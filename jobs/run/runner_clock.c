@@ -73,9 +73,20 @@ static wf_status start_clock_of_part(wf_runner *r)
     return WF_OK;
 }
 
+// A simulated run begins where its clock stands, at the earliest arrival that is left.
+static wf_status start_simulated_clock(wf_runner *r)
+{
+    if (r->run == 0 || r->first_ns == INT64_MAX) r->first_ns = 0;
+    r->origin_ns = wf_clock_now(wf_runner_clock(r)) - r->first_ns;
+    return WF_OK;
+}
+
 wf_status wf_runner_start_clock(wf_runner *r)
 {
-    WF_TRY(r->c->part ? start_clock_of_part(r) : start_clock_of_world(r));
+    if (r->c->simulation)
+        WF_TRY(start_simulated_clock(r));
+    else
+        WF_TRY(r->c->part ? start_clock_of_part(r) : start_clock_of_world(r));
     if (r->engine) wf_engine_start(r->engine, r->origin_ns);
     return WF_OK;
 }

@@ -65,6 +65,19 @@ static inline int wf_runner_epoch(const wf_runner *r)
     return r->c->part ? (int)r->c->part->epoch : 0;
 }
 
+// Of whose time, in a simulated run.
+static inline int wf_runner_member(const wf_runner *r)
+{
+    return r->c->part ? r->c->part->group : 0;
+}
+
+// What the group's requests, steps and results live by.
+static inline const wf_clock *wf_runner_clock(const wf_runner *r)
+{
+    const wf_runner_simulation *s = r->c->simulation;
+    return s ? wf_simtime_clock(s->time, wf_runner_member(r)) : &wf_clock_real;
+}
+
 // Requests are kept back until they arrive.
 static inline bool wf_runner_is_timed(const wf_runner *r)
 {

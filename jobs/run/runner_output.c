@@ -54,7 +54,7 @@ static wf_run_info run_info(const wf_runner *r)
     info.resumed = r->run > 0;
     info.timed = wf_runner_is_timed(r);
     info.restart = r->c->start.restart;
-    info.start_unix_ns = wf_clock_unix_ns() - (wf_clock_ns() - r->origin_ns);
+    info.start_unix_ns = wf_clock_unix_ns() - (wf_clock_now(wf_runner_clock(r)) - r->origin_ns);
     info.clock_start_ns = r->first_ns == INT64_MAX ? 0 : r->first_ns;
     info.clock_offset_ns = r->clock_offset_ns;
     info.lag_limit_ns = wf_runner_is_timed(r) ? r->spec->arrivals.lag_tolerance_ns : -1;

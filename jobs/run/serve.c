@@ -172,16 +172,17 @@ static wf_sampling sampling_of(const serve *s, const wf_request *r)
 
 static wf_status join_stops(serve *s, const wf_request *r, uint32_t *out_n)
 {
-    size_t n = r->n_stop + s->c->n_stop;
+    size_t n = s->c->simulated ? 0 : r->n_stop + s->c->n_stop;
     if (n > s->stop_capacity) {
         int32_t *grown = realloc(s->stop, n * sizeof *grown);
         if (!grown) return wf_fail(WF_NO_MEMORY, "serve: out of memory");
         s->stop = grown;
         s->stop_capacity = n;
     }
+    *out_n = (uint32_t)n;
+    if (n == 0) return WF_OK;
     if (r->n_stop > 0) memcpy(s->stop, r->stop, r->n_stop * sizeof *s->stop);
     if (s->c->n_stop > 0) memcpy(s->stop + r->n_stop, s->c->stop, s->c->n_stop * sizeof *s->stop);
-    *out_n = (uint32_t)n;
     return WF_OK;
 }
 
@@ -344,13 +345,22 @@ static wf_status submit_arrived(serve *s)
     return wf_feeder_status(s->c->feeder);
 }
 
+// How long a row is waited for that has not been read yet.
+static int64_t patience_ns(const serve *s)
+{
+    if (s->c->simulated) return 600 * WF_NS_PER_S;
+    return s->n_open ? 0 : NAP_NS;
+}
+
 // Offline, as far as there is room: what the leases give.
 static wf_status submit_leased(serve *s)
 {
+    // Until now: groups that live in one simulated time look at the leases in its order.
+    if (!s->no_more_leases) wf_clock_sleep(s->c->clock, wf_clock_now(s->c->clock));
     WF_TRY(lease_more(s));
     WF_TRY(wf_feed_pump(s->c->feed, 0));
     while (has_room(s) && wf_feed_left(s->c->feed) > 0) {
-        if (!wf_feed_peek(s->c->feed)) WF_TRY(wf_feed_pump(s->c->feed, s->n_open ? 0 : NAP_NS));
+        if (!wf_feed_peek(s->c->feed)) WF_TRY(wf_feed_pump(s->c->feed, patience_ns(s)));
         if (!wf_feed_peek(s->c->feed)) return WF_OK; // not read yet: the step must not wait for it
         WF_TRY(submit_request(s, wf_feed_pop(s->c->feed), now(s)));
         WF_TRY(lease_more(s));

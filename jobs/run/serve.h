@@ -42,6 +42,7 @@ typedef struct wf_serve_config {
     int32_t max_rows;
     const wf_clock *clock; // that the engine and the drain live by as well
     int64_t origin_ns;     // of the clock: run time 0
+    bool simulated;        // tokens mean nothing, so none ends a request; rows are waited for
     const wf_drain *drain; // may be NULL
     int64_t max_failures;  // -1: no bound
 } wf_serve_config;
