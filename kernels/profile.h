@@ -6,9 +6,10 @@
 // wf_profile_start() measures the two limits (a large copy, a large product) and replaces the
 // table; operations are then stamped before and after on the device's own clock. Whoever profiles
 // must not capture steps, on any rank of the group: a replay has no operations, and steps that are
-// captured are padded. An operation's first call with a new number of rows is not counted, since it
-// may look for the best plan. Operations on little data can pass the limits, which are those of
-// memory, not of caches. Communication is not an operation: it is part of what lies between them.
+// captured are padded. What a stamp itself takes is measured first and taken off. An operation's
+// first call with a new number of rows is not counted, since it may look for the best plan.
+// Operations on little data can pass the limits, which are those of memory, not of caches.
+// Communication is not an operation: it is part of what lies between them.
 // All functions are Local.
 #ifndef WF_KERNELS_PROFILE_H
 #define WF_KERNELS_PROFILE_H
