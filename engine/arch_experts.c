@@ -30,13 +30,53 @@ static void read_gate(wf_arch_reader *r, wf_arch *a)
     wf_arch_read_real(r, WF_KEY_GATE_LIMIT, WF_CLAMPED_LIMIT, WF_CLAMPED_LIMIT, &limit);
 }
 
+// A number that may be 0.
+static void read_count(wf_arch_reader *r, wf_config_key key, int32_t *out)
+{
+    int64_t value = (int64_t)r->family->absent[key];
+    if (wf_arch_has(r, key))
+        wf_arch_noted(r, wf_json_read_i64(wf_arch_place(r, key), 0, WF_ARCH_MAX_LAYERS, &value));
+    *out = (int32_t)value;
+}
+
+static void read_router(wf_arch_reader *r, wf_arch *a)
+{
+    const wf_family *f = r->family;
+    wf_arch_router *out = &a->router;
+    double scale = 1.0;
+    out->score = f->sigmoid_router ? WF_SCORE_SIGMOID : WF_SCORE_SOFTMAX;
+    wf_arch_read_flag_or(r, WF_KEY_NORM_TOPK, f->renormalise, &out->renormalise);
+    if (f->keys[WF_KEY_ROUTED_SCALE][0])
+        wf_arch_read_real(r, WF_KEY_ROUTED_SCALE, 0.0, 1e6, &scale);
+    out->scale = (float)scale;
+    if (f->keys[WF_KEY_NEXT_LAYERS][0]) read_count(r, WF_KEY_NEXT_LAYERS, &a->n_next_layers);
+    if (!f->keys[WF_KEY_ROUTER_GROUPS][0]) return;
+    wf_arch_read_size_or(r, WF_KEY_ROUTER_GROUPS, 32, 1, &out->n_groups);
+    wf_arch_read_size_or(r, WF_KEY_BEST_GROUPS, 32, 1, &out->n_best_groups);
+    int32_t n = r->expert.n_experts, each = n / out->n_groups;
+    if (out->n_groups > 1 && (n % out->n_groups != 0 || out->n_best_groups > out->n_groups ||
+                              out->n_best_groups * each < r->expert.n_choices))
+        wf_arch_complain(r, "%d experts in %d groups, %d of them the best ones: cannot give %d", n,
+                         out->n_groups, out->n_best_groups, r->expert.n_choices);
+}
+
+static void refuse_head_norms(wf_arch_reader *r)
+{
+    bool normed;
+    wf_arch_read_flag_or(r, WF_KEY_HEAD_NORM, false, &normed);
+    if (normed)
+        wf_arch_noted(r, wf_json_fail(wf_arch_place(r, WF_KEY_HEAD_NORM),
+                                      "norms of q and k are not known here for %s models",
+                                      r->family->name));
+}
+
 void wf_arch_read_experts(wf_arch_reader *r, wf_arch *a)
 {
     wf_arch_layer *l = &r->expert;
     const wf_family *f = r->family;
-    int32_t step = 1;
+    int32_t step = 1, first = 0, n_shared;
     if (!f->keys[WF_KEY_N_EXPERTS][0]) return;
-    a->router = (wf_arch_router){.score = WF_SCORE_SOFTMAX, .scale = 1.0f};
+    refuse_head_norms(r);
     wf_arch_read_size_or(r, WF_KEY_N_EXPERTS, WF_MAX_EXPERTS, 0, &l->n_experts);
     wf_arch_read_size_or(r, WF_KEY_N_CHOICES, WF_MAX_CHOICES, 0, &l->n_choices);
     if (f->keys[WF_KEY_EXPERT_FFN][0])
@@ -45,14 +85,19 @@ void wf_arch_read_experts(wf_arch_reader *r, wf_arch *a)
         wf_arch_read_size(r, WF_KEY_FFN, 1 << 22, &l->expert_ffn);
     if (f->keys[WF_KEY_SHARED_FFN][0])
         wf_arch_read_size_or(r, WF_KEY_SHARED_FFN, 1 << 22, 0, &l->shared_ffn);
+    if (f->keys[WF_KEY_N_SHARED][0]) {
+        wf_arch_read_size_or(r, WF_KEY_N_SHARED, 64, 0, &n_shared);
+        l->shared_ffn = n_shared * l->expert_ffn;
+    }
+    read_router(r, a);
     a->bias_router = f->bias_router;
     a->bias_experts = f->bias_experts;
     read_gate(r, a);
-    wf_arch_read_flag_or(r, WF_KEY_NORM_TOPK, f->renormalise, &a->router.renormalise);
     if (f->keys[WF_KEY_EXPERT_STEP][0])
         wf_arch_read_size_or(r, WF_KEY_EXPERT_STEP, WF_ARCH_MAX_LAYERS, 1, &step);
+    if (f->keys[WF_KEY_FIRST_EXPERTS][0]) read_count(r, WF_KEY_FIRST_EXPERTS, &first);
     for (int32_t i = 0; i < a->n_layers; i++)
-        r->dense[i] = (i + 1) % step != 0;
+        r->dense[i] = (i + 1) % step != 0 || i < first;
     read_dense_layers(r, a);
     if (r->n_problems > 0) return;
     if (l->n_experts < 1 || l->n_choices < 1 || l->n_choices > l->n_experts || l->expert_ffn < 1)

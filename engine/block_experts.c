@@ -79,6 +79,7 @@ static wf_status choose(wf_forward *f, const wf_forward_step *st, int32_t i_laye
     WF_TRY(f->be->ops->route(f->be, f->stream,
                              &(wf_route_args){.logits = logits,
                                               .score = router->score,
+                                              .choice_bias = l->choice_bias.vector,
                                               .n_choices = l->share.n_choices,
                                               .n_groups = router->n_groups,
                                               .n_best_groups = router->n_best_groups,

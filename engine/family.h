@@ -62,23 +62,30 @@ typedef enum wf_config_key {
     WF_KEY_ACTIVATION,
     WF_KEY_ROPE_THETA,
     WF_KEY_ROTARY_DIM,
-    WF_KEY_ROTARY_PCT,   // share of head_dim, where ROTARY_DIM says nothing
-    WF_KEY_ATTN_BIAS,    // overrides bias_qkv and bias_o
-    WF_KEY_QKV_BIAS,     // overrides bias_qkv alone
-    WF_KEY_MLP_BIAS,     // overrides bias_mlp
-    WF_KEY_PARALLEL,     // overrides parallel_residual
-    WF_KEY_WINDOW,       // sliding attention window; null: none
-    WF_KEY_USE_WINDOW,   // false, as when it is missing: the window is not used
-    WF_KEY_FIRST_WINDOW, // layers below this number have no window
-    WF_KEY_WINDOW_TURN,  // every so many-th layer has no window
-    WF_KEY_N_EXPERTS,    // of layers that have experts; 0: the family has none
-    WF_KEY_N_CHOICES,    // experts that a token takes
-    WF_KEY_EXPERT_FFN,   // of one expert; no such key: as FFN
-    WF_KEY_SHARED_FFN,   // of the expert that every token takes
-    WF_KEY_NORM_TOPK,    // overrides renormalise
-    WF_KEY_EXPERT_STEP,  // every how manyth layer has experts, from this number - 1 on
-    WF_KEY_DENSE_LAYERS, // list of layers that have none all the same
-    WF_KEY_GATE_ALPHA,   // of clamped gates (ops.h): must be what the operation has
+    WF_KEY_ROTARY_PCT,    // share of head_dim, where ROTARY_DIM says nothing
+    WF_KEY_ATTN_BIAS,     // overrides bias_qkv and bias_o
+    WF_KEY_QKV_BIAS,      // overrides bias_qkv alone
+    WF_KEY_MLP_BIAS,      // overrides bias_mlp
+    WF_KEY_PARALLEL,      // overrides parallel_residual
+    WF_KEY_WINDOW,        // sliding attention window; null: none
+    WF_KEY_USE_WINDOW,    // false, as when it is missing: the window is not used
+    WF_KEY_FIRST_WINDOW,  // layers below this number have no window
+    WF_KEY_WINDOW_TURN,   // every so many-th layer has no window
+    WF_KEY_N_EXPERTS,     // of layers that have experts; 0: the family has none
+    WF_KEY_N_CHOICES,     // experts that a token takes
+    WF_KEY_EXPERT_FFN,    // of one expert; no such key: as FFN
+    WF_KEY_SHARED_FFN,    // of the expert that every token takes
+    WF_KEY_NORM_TOPK,     // overrides renormalise
+    WF_KEY_EXPERT_STEP,   // every how manyth layer has experts, from this number - 1 on
+    WF_KEY_DENSE_LAYERS,  // list of layers that have none all the same
+    WF_KEY_FIRST_EXPERTS, // layers below this number have none
+    WF_KEY_N_SHARED,      // experts that all tokens take, together one: times EXPERT_FFN
+    WF_KEY_ROUTED_SCALE,  // of the weights of the chosen ones
+    WF_KEY_ROUTER_GROUPS, // and how many of them a token may choose from
+    WF_KEY_BEST_GROUPS,
+    WF_KEY_NEXT_LAYERS, // layers behind the last that predict further tokens: not used
+    WF_KEY_HEAD_NORM,   // false, as when it is missing: q and k are not normed
+    WF_KEY_GATE_ALPHA,  // of clamped gates (ops.h): must be what the operation has
     WF_KEY_GATE_LIMIT,
     WF_N_CONFIG_KEYS
 } wf_config_key;
@@ -97,6 +104,7 @@ typedef struct wf_family {
     bool types_by_layer;  // layer_types decides which layers slide, else all are alike
     bool alibi;           // no positions but slopes of scores
     bool bias_router, bias_experts;
+    bool sigmoid_router;           // scores are sigmoids, else a softmax
     bool says_rope;                // config.json must say how it rotates: there is no plain default
     bool clamped_gate;             // of experts: WF_GATE_CLAMPED (ops.h)
     bool renormalise;              // weights of the chosen experts are made to add up to 1

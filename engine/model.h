@@ -58,6 +58,7 @@ typedef struct wf_layer {
     // Experts: of each of this rank's n_experts, rows gate | up, and down; of the one that all
     // tokens take, and what it is weighted by, maybe none.
     wf_param router;                 // [all experts, hidden]
+    wf_param choice_bias;            // [all experts]; none: NULL
     wf_param expert_up, expert_down; // n_experts of [2 * expert_ffn, hidden], [hidden, expert_ffn]
     wf_param shared_up, shared_down; // [2 * shared_ffn, hidden], [hidden, shared_ffn]
     wf_param shared_router;          // [1, hidden]

@@ -79,9 +79,10 @@ typedef struct wf_arch {
     bool alibi; // scores fall with the distance, by a slope for each head (rotary.h)
     wf_arch_router router;
     wf_gate expert_gate;
-    int32_t expert_parts; // into how many a group cuts the experts (wf_arch_spread_experts)
-    wf_dtype dtype;       // of the checkpoint, as its configuration says (f32 when it does not)
-    int32_t bos;          // -1: none
+    int32_t n_next_layers; // in the checkpoint behind the last, not used
+    int32_t expert_parts;  // into how many a group cuts the experts (wf_arch_spread_experts)
+    wf_dtype dtype;        // of the checkpoint, as its configuration says (f32 when it does not)
+    int32_t bos;           // -1: none
     int32_t n_eos;
     int32_t eos[WF_ARCH_MAX_EOS]; // generation_config.json's, else config.json's; no repeats
     wf_arch_layer layer[WF_ARCH_MAX_LAYERS]; // the first n_layers

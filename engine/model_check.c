@@ -134,14 +134,24 @@ static wf_status check_place(checker *c, int32_t i_layer)
     return WF_OK;
 }
 
-// Buffers that hold no weights.
+// Of a layer behind the last that predicts further tokens.
+static bool of_next_layer(const wf_arch *arch, const char *name)
+{
+    const char *pattern = arch->family->names[WF_ROLE_ATTN_NORM], *hole = strstr(pattern, "{L}");
+    size_t n = hole ? (size_t)(hole - pattern) : 0;
+    if (arch->n_next_layers == 0 || n == 0 || strncmp(name, pattern, n) != 0) return false;
+    long layer = strtol(name + n, NULL, 10);
+    return layer >= arch->n_layers && layer < arch->n_layers + arch->n_next_layers;
+}
+
+// Buffers that hold no weights, and layers that are not used.
 static bool may_be_unused(const wf_arch *arch, const char *name)
 {
     for (size_t i = 0; i < sizeof arch->family->ignored / sizeof *arch->family->ignored; i++) {
         const char *end = arch->family->ignored[i];
         if (end && wf_text_ends_with(name, end)) return true;
     }
-    return false;
+    return of_next_layer(arch, name);
 }
 
 static wf_status check_unused(const checker *c)

@@ -30,6 +30,7 @@
     X(LAYER, GATE_UP,    gate_up,    GATE_UP,  HIDDEN, GATE_UP, MLP,   DENSE)                      \
     X(LAYER, DOWN,       down,       HIDDEN,   FFN,    COLUMNS, MLP,   DENSE)                      \
     X(LAYER, ROUTER,     router,     EXPERTS,  HIDDEN, WHOLE,   ROUTER, EXPERTS)                   \
+    X(LAYER, CHOICE_BIAS, choice_bias, EXPERTS, VECTOR, WHOLE,  NEVER, EXPERTS)                    \
     X(LAYER, EXPERT_GATE, expert_up, EXPERT_FFN, HIDDEN, EXPERT_ROWS, EXPERT, EXPERTS)             \
     X(LAYER, EXPERT_UP,  expert_up,  EXPERT_FFN, HIDDEN, EXPERT_ROWS, EXPERT, EXPERTS)             \
     X(LAYER, EXPERT_GATE_UP, expert_up, EXPERT_PAIRS, HIDDEN, EXPERT_PAIRS, EXPERT, EXPERTS)       \

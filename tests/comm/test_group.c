@@ -144,10 +144,10 @@ static void experts_are_spread_over_the_group(void **state)
 {
     (void)state;
     static const char *const models[] = {"mixtral-mini", "qwen3-moe-mini", "qwen2-moe-mini",
-                                         "gpt-oss-mini"};
+                                         "glm4-moe-mini", "gpt-oss-mini"};
     for (size_t m = 0; m < sizeof models / sizeof *models; m++)
         // The last has experts for two parts alone.
-        for (int32_t parts = 2; parts <= world->size && (m < 3 || parts < 4); parts *= 2) {
+        for (int32_t parts = 2; parts <= world->size && (m < 4 || parts < 4); parts *= 2) {
             golden g;
             rig r;
             char how[32];

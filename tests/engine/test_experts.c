@@ -112,6 +112,27 @@ static void layers_with_experts_and_without(void **state)
     assert_true(a.router.renormalise && !a.bias_qkv);
 }
 
+#define GLM(more) "{\"model_type\":\"glm4_moe\"," SIZES more "}"
+
+static void sigmoids_and_groups(void **state)
+{
+    (void)state;
+    wf_arch a;
+    assert_ok(read_arch(GLM(",\"n_group\":8,\"topk_group\":4,\"routed_scaling_factor\":2.5,"
+                            "\"first_k_dense_replace\":2,\"n_shared_experts\":2"),
+                        &a));
+    assert_int_equal(a.router.score, WF_SCORE_SIGMOID);
+    assert_int_equal(a.router.n_groups, 8);
+    assert_int_equal(a.router.n_best_groups, 4);
+    assert_true(a.router.scale == 2.5f && a.router.renormalise);
+    assert_int_equal(a.layer[1].feed_forward, WF_BLOCK_DENSE);
+    assert_int_equal(a.layer[2].feed_forward, WF_BLOCK_EXPERTS);
+    assert_int_equal(a.layer[2].shared_ffn, 2 * 1408);
+    assert_int_equal(a.rotary_dim, 4);
+    assert_ok(read_arch(GLM(",\"first_k_dense_replace\":0"), &a));
+    assert_int_equal(a.layer[0].feed_forward, WF_BLOCK_EXPERTS);
+}
+
 static void impossible_experts(void **state)
 {
     (void)state;
@@ -127,6 +148,11 @@ static void impossible_experts(void **state)
         {QWEN(",\"mlp_only_layers\":[-1]"), "mlp_only_layers"},
         {QWEN(",\"mlp_only_layers\":3"), "mlp_only_layers"},
         {QWEN(",\"norm_topk_prob\":1"), "norm_topk_prob"},
+        {GLM(",\"n_group\":3"), "128 experts in 3 groups"},
+        {GLM(",\"n_group\":64,\"topk_group\":3"), "n_group"},
+        {GLM(",\"n_group\":32,\"topk_group\":1"), "cannot give 8"},
+        {GLM(",\"use_qk_norm\":true"), "use_qk_norm"},
+        {GLM(",\"routed_scaling_factor\":-1"), "routed_scaling_factor"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         wf_arch a;
@@ -259,6 +285,16 @@ static void checkpoints_of_another_count(void **state)
     }
 }
 
+// Layers that predict further tokens stand behind the last and are not used.
+static void layers_that_are_not_used(void **state)
+{
+    (void)state;
+    const char *model = "glm4-moe-mini", *n = "\"num_hidden_layers\": 3";
+    assert_ok(check_with(model, n, "\"num_hidden_layers\": 2"));
+    assert_int_equal(check_with(model, n, "\"num_hidden_layers\": 1"), WF_DATA);
+    assert_contains(wf_error(), "model.layers.2.");
+}
+
 // Against the definition: sign, two bits of exponent, one of mantissa, times 2^(scale - 127).
 static void codes_are_unpacked(void **state)
 {
@@ -288,9 +324,14 @@ static void codes_are_unpacked(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(published_models),       cmocka_unit_test(layers_with_experts_and_without),
-        cmocka_unit_test(impossible_experts),     cmocka_unit_test(a_group_shares_experts),
-        cmocka_unit_test(all_of_it_is_somewhere), cmocka_unit_test(checkpoints_of_another_count),
+        cmocka_unit_test(published_models),
+        cmocka_unit_test(layers_with_experts_and_without),
+        cmocka_unit_test(impossible_experts),
+        cmocka_unit_test(sigmoids_and_groups),
+        cmocka_unit_test(layers_that_are_not_used),
+        cmocka_unit_test(a_group_shares_experts),
+        cmocka_unit_test(all_of_it_is_somewhere),
+        cmocka_unit_test(checkpoints_of_another_count),
         cmocka_unit_test(codes_are_unpacked),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);

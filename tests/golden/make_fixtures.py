@@ -326,6 +326,43 @@ GPT_OSS = {
     "vocab_size": 260,
 }
 
+# Sigmoids with a bias and groups, an expert for all, a dense layer before.
+GLM4_MOE = {
+    "architectures": ["Glm4MoeForCausalLM"],
+    "attention_bias": True,
+    "attention_dropout": 0.0,
+    "eos_token_id": [2, 5],
+    "first_k_dense_replace": 1,
+    "head_dim": 16,
+    "hidden_act": "silu",
+    "hidden_size": 32,
+    "initializer_range": 0.02,
+    "intermediate_size": 64,
+    "max_position_embeddings": 512,
+    "model_type": "glm4_moe",
+    "moe_intermediate_size": 16,
+    "n_group": 4,
+    "n_routed_experts": 16,
+    "n_shared_experts": 2,
+    "norm_topk_prob": True,
+    "num_attention_heads": 4,
+    "num_experts_per_tok": 3,
+    "num_hidden_layers": 3,
+    "num_key_value_heads": 4,
+    "num_nextn_predict_layers": 1,
+    "partial_rotary_factor": 0.5,
+    "rms_norm_eps": 1e-5,
+    "rope_scaling": None,
+    "rope_theta": 1000000,
+    "routed_scaling_factor": 2.5,
+    "tie_word_embeddings": False,
+    "topk_group": 2,
+    "torch_dtype": "bfloat16",
+    "use_cache": True,
+    "use_qk_norm": False,
+    "vocab_size": 260,
+}
+
 # name: config, stored dtype, safetensors files
 FIXTURES = {
     "llama-mini": (llama(), torch.float32, 1),
@@ -370,6 +407,7 @@ FIXTURES = {
     "qwen3-moe-mini": (QWEN3_MOE, torch.bfloat16, 1),
     "qwen2-moe-mini": (QWEN2_MOE, torch.bfloat16, 1),
     "gpt-oss-mini": (GPT_OSS, torch.bfloat16, 1),
+    "glm4-moe-mini": (GLM4_MOE, torch.bfloat16, 1),
 }
 
 # A head of their own in the weights, although the configuration ties it.
@@ -381,6 +419,7 @@ HUB_NAMES = {"neox-mini": {"lm_head.weight": "embed_out.weight"}}
 # Checkpoints have a tensor for each expert, the library's present classes one for all: the block's
 # name, and those of an expert's gate, up and down.
 EXPERT_NAMES = {
+    "glm4_moe": (".mlp.", ".mlp.", ("gate_proj", "up_proj", "down_proj")),
     "mixtral": (".mlp.", ".block_sparse_moe.", ("w1", "w3", "w2")),
     "qwen2_moe": (".mlp.", ".mlp.", ("gate_proj", "up_proj", "down_proj")),
     "qwen3_moe": (".mlp.", ".mlp.", ("gate_proj", "up_proj", "down_proj")),
@@ -449,6 +488,10 @@ def draw_weights(model, dtype, seed, untied=False):
         else:
             value = 1 + noise * 0.2
         state[name] = value.to(dtype).contiguous()
+    for name, buffer in model.named_buffers():
+        if name.endswith("e_score_correction_bias"):
+            noise = torch.randn(buffer.shape, generator=generator)
+            state[name] = (noise * 0.2).to(dtype).contiguous()
     return state
 
 
