@@ -92,11 +92,20 @@ static void agreement_with_fixtures(void **state)
 
 enum { N = 24, LONGEST = 300 };
 
-static const char config_json[] =
+static const char dense_json[] =
     "{\"model_type\": \"llama\", \"hidden_act\": \"silu\", \"hidden_size\": 1024,"
     "\"intermediate_size\": 2816, \"num_hidden_layers\": 4, \"num_attention_heads\": 8,"
     "\"num_key_value_heads\": 2, \"rms_norm_eps\": 1e-05, \"max_position_embeddings\": 2048,"
     "\"vocab_size\": 5000, \"tie_word_embeddings\": false, \"torch_dtype\": \"bfloat16\"}\n";
+
+// Experts of which a step of many tokens touches all, one of a few only some.
+static const char experts_json[] =
+    "{\"model_type\": \"qwen3_moe\", \"hidden_act\": \"silu\", \"hidden_size\": 512,"
+    "\"moe_intermediate_size\": 192, \"num_experts\": 64, \"num_experts_per_tok\": 4,"
+    "\"norm_topk_prob\": true, \"intermediate_size\": 1024, \"num_hidden_layers\": 3,"
+    "\"num_attention_heads\": 8, \"num_key_value_heads\": 2, \"head_dim\": 64,"
+    "\"rms_norm_eps\": 1e-06, \"max_position_embeddings\": 2048, \"vocab_size\": 5000,"
+    "\"tie_word_embeddings\": false, \"torch_dtype\": \"bfloat16\"}\n";
 
 typedef struct requests {
     int32_t prompt[N][LONGEST];
@@ -176,9 +185,8 @@ static int n_same(rig *r, const requests *q, const way *w, const rig_output *wan
     return n;
 }
 
-static void deterministic_is_bitwise(void **state)
+static void check_bits(const char *config_json)
 {
-    (void)state;
     static requests q;
     static rig_output want[N];
     char folder[] = "/tmp/weft-parity-XXXXXX", path[64];
@@ -206,10 +214,23 @@ static void deterministic_is_bitwise(void **state)
     rmdir(folder);
 }
 
+static void deterministic_is_bitwise(void **state)
+{
+    (void)state;
+    check_bits(dense_json);
+}
+
+static void deterministic_is_bitwise_with_experts(void **state)
+{
+    (void)state;
+    check_bits(experts_json);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(agreement_with_fixtures),
-                                       cmocka_unit_test(deterministic_is_bitwise)};
+                                       cmocka_unit_test(deterministic_is_bitwise),
+                                       cmocka_unit_test(deterministic_is_bitwise_with_experts)};
     wf_backend *be = NULL;
     wf_backend_config config = {.numerics = wf_numerics_of(WF_BF16)};
     if (argc > 1) backend = argv[1];
