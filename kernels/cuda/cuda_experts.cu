@@ -10,7 +10,6 @@
 #include "kernels/cuda/cuda_num.cuh"
 
 #define LANES     32
-#define PER_LANE  (WF_MAX_EXPERTS / LANES)
 #define ROUTE     128 // threads of a block: tokens times 32
 #define PACK      256
 #define FULL_MASK 0xffffffffu
@@ -28,16 +27,27 @@ __device__ __forceinline__ candidate better(candidate a, candidate b)
     return first ? a : b;
 }
 
+// Numbers in the order of unsigned integers, and back.
+__device__ __forceinline__ uint32_t order_of(float x)
+{
+    uint32_t bits = __float_as_uint(x);
+    return bits & 0x80000000u ? ~bits : bits | 0x80000000u;
+}
+__device__ __forceinline__ float of_order(uint32_t order)
+{
+    return __uint_as_float(order & 0x80000000u ? order & 0x7fffffffu : ~order);
+}
+
 // The greatest over the warp, the lowest id on ties.
 __device__ __forceinline__ candidate warp_best(candidate c)
 {
-    for (int i = 16; i > 0; i >>= 1)
-        c = better(c, candidate{__shfl_xor_sync(FULL_MASK, c.value, i),
-                                __shfl_xor_sync(FULL_MASK, c.id, i)});
-    return c;
+    uint32_t mine = order_of(c.value), best = __reduce_max_sync(FULL_MASK, mine);
+    uint32_t id = mine == best ? (uint32_t)c.id : (uint32_t)INT32_MAX;
+    return {of_order(best), (int)__reduce_min_sync(FULL_MASK, id)};
 }
 
 // The greatest of the experts [begin, end) but `without`.
+template <int PER_LANE>
 __device__ __forceinline__ candidate best_of(const float *choice, int begin, int end, int without)
 {
     candidate c = {-INFINITY, INT32_MAX};
@@ -50,6 +60,7 @@ __device__ __forceinline__ candidate best_of(const float *choice, int begin, int
     return warp_best(c);
 }
 
+template <int PER_LANE>
 __device__ __forceinline__ void scores_of(const wf_route_args &a, const float *logit, float *score)
 {
     int lane = (int)threadIdx.x % LANES, n = (int)a.logits.n_cols;
@@ -76,16 +87,17 @@ __device__ __forceinline__ void scores_of(const wf_route_args &a, const float *l
 }
 
 // Leaves the experts of the best groups; lane g keeps what group g is worth.
+template <int PER_LANE>
 __device__ __forceinline__ void keep_best_groups(const wf_route_args &a, float *choice)
 {
     int lane = (int)threadIdx.x % LANES, each = (int)a.logits.n_cols / a.n_groups;
     uint32_t kept = 0;
     candidate mine = {-INFINITY, lane};
     for (int g = 0; g < a.n_groups; g++) {
-        candidate best = best_of(choice, g * each, (g + 1) * each, -1);
+        candidate best = best_of<PER_LANE>(choice, g * each, (g + 1) * each, -1);
         float worth = best.value;
         if (a.score == WF_SCORE_SIGMOID && each > 1)
-            worth += best_of(choice, g * each, (g + 1) * each, best.id).value;
+            worth += best_of<PER_LANE>(choice, g * each, (g + 1) * each, best.id).value;
         if (lane == g) mine.value = worth;
     }
     for (int i = 0; i < a.n_best_groups; i++) {
@@ -100,6 +112,7 @@ __device__ __forceinline__ void keep_best_groups(const wf_route_args &a, float *
     }
 }
 
+template <int PER_LANE> // experts of a lane
 static __global__ void __launch_bounds__(ROUTE) route_kernel(wf_route_args a)
 {
     int lane = (int)threadIdx.x % LANES, n = (int)a.logits.n_cols;
@@ -109,15 +122,15 @@ static __global__ void __launch_bounds__(ROUTE) route_kernel(wf_route_args a)
     let_next_start();
     wait_for_previous();
     if (t >= a.logits.n_rows) return;
-    scores_of(a, (const float *)a.logits.data + t * a.logits.stride, score);
+    scores_of<PER_LANE>(a, (const float *)a.logits.data + t * a.logits.stride, score);
 #pragma unroll
     for (int i = 0; i < PER_LANE; i++) {
         int e = i * LANES + lane;
         choice[i] = score[i] + (a.choice_bias != nullptr && e < n ? a.choice_bias[e] : 0.0f);
     }
-    if (a.n_groups > 1) keep_best_groups(a, choice);
+    if (a.n_groups > 1) keep_best_groups<PER_LANE>(a, choice);
     for (int c = 0; c < a.n_choices; c++) {
-        candidate best = best_of(choice, 0, n, -1);
+        candidate best = best_of<PER_LANE>(choice, 0, n, -1);
         float taken = 0.0f;
         if (best.id >= n) best.id = 0; // nothing but NaN
 #pragma unroll
@@ -142,7 +155,10 @@ wf_status wf_cuda_route(wf_backend *be, wf_stream *s, const wf_route_args *a)
     if (a->n_groups > LANES)
         return wf_fail(WF_INTERNAL, "route: %d groups, at most %d", a->n_groups, LANES);
     if (a->logits.n_rows == 0) return WF_OK;
-    return wf_cuda_launch(cu, stream_of(be, s), "route", route_kernel,
+    auto kernel = a->logits.n_cols <= 128   ? route_kernel<4>
+                  : a->logits.n_cols <= 256 ? route_kernel<8>
+                                            : route_kernel<WF_MAX_EXPERTS / LANES>;
+    return wf_cuda_launch(cu, stream_of(be, s), "route", kernel,
                           dim3((unsigned)div_up64(a->logits.n_rows, ROUTE / LANES)), dim3(ROUTE), 0,
                           *a);
 }
