@@ -7,10 +7,10 @@
 //   param      member of wf_layer or wf_model (model.h); rows with one param lie below each other
 //   rows ...   wf_extent, wf_extent, wf_split, wf_bias (model_parts.h)
 //   block      of layers with this block (wf_block_kind), ANY: of all
-// Tensors of which each expert has one (EXPERT_ splits) become one weight of many matrices; a family
-// whose name of them has no "{E}" has one tensor of all, in codes (model_packed.h).
-// A family that has no name for a role has no such tensor: q, k and v or one fused qkv; gate and
-// up, one fused gate_up, or up alone; without mlp_norm the MLP reads the attention's norm.
+// Tensors of which each expert has one (EXPERT_ splits) become one weight of many matrices; a
+// family whose name of them has no "{E}" has one tensor of all, in codes (model_packed.h). A family
+// that has no name for a role has no such tensor: q, k and v or one fused qkv; gate and up, one
+// fused gate_up, or up alone; without mlp_norm the MLP reads the attention's norm.
 #ifndef WF_ENGINE_PART_TABLE_H
 #define WF_ENGINE_PART_TABLE_H
 
