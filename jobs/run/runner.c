@@ -51,6 +51,14 @@ static wf_status form_groups(wf_runner *r)
 
 // ---- stage: run ---------------------------------------------------------------------------------
 
+// This group's part of the requests in flight: as even as it goes, one at least.
+static int32_t concurrency(const wf_runner *r)
+{
+    int n = r->spec->arrivals.concurrency, n_groups = wf_runner_n_groups(r);
+    int part = n / n_groups + (r->i_group < n % n_groups);
+    return n == 0 || wf_runner_is_timed(r) ? 0 : part > 0 ? part : 1;
+}
+
 static wf_serve_config serve_config(const wf_runner *r, wf_feeder *feeder)
 {
     return (wf_serve_config){.engine = r->engine,
@@ -70,6 +78,7 @@ static wf_serve_config serve_config(const wf_runner *r, wf_feeder *feeder)
                              .run = (uint16_t)r->run,
                              .group = (uint16_t)r->i_group,
                              .max_rows = r->spec->engine.max_rows,
+                             .concurrency = concurrency(r),
                              .clock = wf_runner_clock(r),
                              .origin_ns = r->origin_ns,
                              .simulated = r->c->simulation != NULL,

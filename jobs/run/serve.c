@@ -109,6 +109,7 @@ static wf_status put_failed(serve *s, const wf_request *r, uint16_t index, wf_st
 static wf_status put_finished(serve *s, const wf_engine_output *o, const sample *x)
 {
     wf_result result = result_of(s, x->of->request, x->index);
+    if (s->c->concurrency > 0) result.arrival_ns = x->of->submitted_ns;
     result.status = WF_RESULT_DONE;
     result.finish_reason = (uint8_t)o->finish;
     result.submitted_ns = x->of->submitted_ns;
@@ -270,9 +271,11 @@ static wf_status submit_request(serve *s, const wf_request *r, int64_t submitted
     return st;
 }
 
-// Offline there is back-pressure: enough waits in the engine to fill the next batch, no more.
+// Offline there is back-pressure: enough waits in the engine to fill the next batch, no more. A
+// closed loop has its own bound.
 static bool has_room(const serve *s)
 {
+    if (s->c->concurrency > 0) return s->n_rows < (uint64_t)s->c->concurrency;
     return s->n_open < 2 * (int64_t)s->c->max_rows;
 }
 

@@ -86,6 +86,7 @@ typedef struct wf_jobspec {
         double burstiness;        // gamma: shape of the gaps; 1 is poisson
         int64_t seed;             // `seed` of the job when not given
         int64_t lag_tolerance_ns; // a later submission is reported
+        int concurrency;          // offline: requests in flight at most, of the job; 0: no bound
     } arrivals;
     struct {
         int tensor;

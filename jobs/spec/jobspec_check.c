@@ -90,6 +90,13 @@ wf_status wf_jobspec_check_keys(const wf_jobspec *spec, wf_options *o)
                                    "needed by arrivals.mode %s: give the requests per second",
                                    word_of("arrivals.mode", spec->arrivals.mode)));
     }
+    if (spec->arrivals.concurrency > 0 && spec->engine.fusion == WF_FUSION_STATIC &&
+        spec->arrivals.concurrency < spec->engine.max_rows) {
+        WF_TRY(wf_options_complain(o, "arrivals.concurrency",
+                                   "%d never fill the batch of engine.max_rows %d that "
+                                   "engine.fusion static waits for: lower max_rows",
+                                   spec->arrivals.concurrency, spec->engine.max_rows));
+    }
     if (spec->parallel.layout == WF_SPEC_LAYOUT_GROUPS && has_arrivals(spec, WF_SPEC_TIMED)) {
         WF_TRY(wf_options_complain(o, "parallel.layout",
                                    "groups has no common clock, which arrivals.mode %s needs: use "
@@ -199,6 +206,8 @@ wf_status wf_jobspec_remarks(const wf_jobspec *spec, char **out)
         unused(&text, "arrivals.burstiness", "arrivals.mode", mode);
     if (!wf_jobspec_decides(spec, "arrivals.seed") && spec->arrivals.seed != spec->seed)
         unused(&text, "arrivals.seed", "arrivals.mode", mode);
+    if (!wf_jobspec_decides(spec, "arrivals.concurrency") && spec->arrivals.concurrency > 0)
+        unused(&text, "arrivals.concurrency", "arrivals.mode", mode);
     if (spec->engine.reorder != WF_REORDER_COPY && spec->engine.slot_tokens > 0)
         unused(&text, "engine.slot_tokens", "engine.reorder", spec->engine.reorder);
     if (!differs(spec->sampling.temperature, 0) && spec->sampling.n > 1) {

@@ -251,6 +251,19 @@ const wf_option wf_jobspec_table[] = {
      .default_text = "10ms",
      .help = "timed arrivals: a request handed over later than this is counted in the report"},
 
+    {.name = "arrivals.concurrency",
+     .type = WF_OPTION_I32,
+     .offset = AT(arrivals.concurrency),
+     .min = 1,
+     .max = 1e9,
+     .words = none_words,
+     .unit = "requests",
+     .default_text = "none",
+     .help = "offline: so many requests are in flight, and the next arrives as one ends: a closed "
+             "loop, whose latencies count from there; the job's, spread over its groups, one each "
+             "at least",
+     .decides = WF_SPEC_MODE(WF_SPEC_OFFLINE) | WF_SPEC_UNLESS_DEFAULT},
+
     {.name = "parallel.tensor",
      .type = WF_OPTION_I32,
      .offset = AT(parallel.tensor),

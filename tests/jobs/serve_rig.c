@@ -188,6 +188,7 @@ wf_status serve_rig_run(serve_rig *r)
                                .stop = &r->stop,
                                .n_stop = r->stop != 0,
                                .max_rows = r->max_rows,
+                               .concurrency = r->concurrency,
                                .clock = &r->clock.clock,
                                .origin_ns = RUN_MS(0),
                                .drain = r->drain,

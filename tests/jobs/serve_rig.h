@@ -20,6 +20,7 @@ typedef struct serve_rig {
     int n_own_seeds;     // the first rows have seed 5
     int bad_row;         // has a token beyond the vocabulary; -1: none
     int32_t max_rows;    // of the engine
+    int32_t concurrency; // 0: no bound
     bool offline;        // leases, no arrivals
     sim_step_ns step_ns; // its context is the rig
     sim_token token;

@@ -207,6 +207,10 @@ static const refuse_row refuse_rows[] = {
      "engine.fusion: instances works with parallel.tensor 1 only", NULL},
     {MINIMAL "engine: {fusion: instances, reorder: off}\n", NULL, WF_CONFIG,
      "engine.reorder: off has nothing to reorder", NULL},
+    {MINIMAL "engine: {prefix_cache: on, reorder: off}\n", NULL, WF_CONFIG,
+     "engine.prefix_cache: on needs engine.reorder index, not off", NULL},
+    {MINIMAL "engine: {fusion: static}\narrivals: {concurrency: 8}\n", NULL, WF_CONFIG,
+     "arrivals.concurrency: 8 never fill the batch of engine.max_rows 256", NULL},
     {MINIMAL "engine: {reorder: copy, slot_tokens: 100, max_context: 50}\n", NULL, WF_CONFIG,
      "engine.slot_tokens: 100 is more than engine.max_context 50", NULL},
     {MINIMAL "arrivals: {mode: poisson}\n", NULL, WF_CONFIG,
@@ -453,6 +457,8 @@ static void test_remarks(void **state)
         const char *text, *remarks;
     } rows[] = {
         {MINIMAL, ""},
+        {MINIMAL "arrivals: {mode: replay, concurrency: 2}\n",
+         "arrivals.concurrency is not used by arrivals.mode replay\n"},
         {MINIMAL "arrivals: {speed: 2}\n", "arrivals.speed is not used by arrivals.mode offline\n"},
         {MINIMAL "arrivals: {mode: replay, speed: 2, rate: 5, seed: 1}\n",
          "arrivals.rate is not used by arrivals.mode replay\n"

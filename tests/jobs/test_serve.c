@@ -156,6 +156,28 @@ static void offline_rows_come_as_there_is_room(void **state)
     assert_int_equal(r.step[r.n_steps - 1].n_waiting, 0);
 }
 
+// Three at a time, though eight would fit: the next arrives as one ends, and is in the next step.
+static void a_closed_loop_keeps_so_many_in_flight(void **state)
+{
+    prepare(12, 0, 4);
+    r.offline = true;
+    r.concurrency = 3;
+    r.step_ns = look_at_load;
+    most_open = 0;
+    serve_rig_make(&r, *state);
+    assert_ok(serve_rig_run(&r));
+    assert_int_equal(r.outcome.n_done, 12);
+    assert_int_equal(most_open, 3);
+    assert_int_equal(r.n_steps, 16);
+    for (size_t i = 0; i < r.n_steps; i++)
+        assert_int_equal(r.step[i].n_decode + r.step[i].n_prefill, 3);
+    for (int i = 0; i < 12; i++) {
+        assert_int_equal(r.row[i].arrival_ns, i / 3 * 40 * MS);
+        assert_int_equal(r.row[i].first_token_ns, (i / 3 * 40 + 10) * MS);
+        assert_int_equal(r.row[i].finish_ns, (i / 3 * 40 + 40) * MS);
+    }
+}
+
 // ---- leaving ------------------------------------------------------------------------------------
 
 static void look_at_drain(void *context)
@@ -262,17 +284,12 @@ static void a_drain_that_leaves_nothing_is_none(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(requests_are_submitted_when_they_arrive),
-        TEST(a_long_step_makes_nobody_late),
-        TEST(equal_seeds_draw_equal_numbers),
-        TEST(a_row_that_cannot_run_fails_alone),
-        TEST(too_many_failures_end_the_job),
-        TEST(offline_rows_come_as_there_is_room),
-        TEST(a_drain_finishes_what_has_begun),
-        TEST(what_cannot_end_in_time_is_given_up),
-        TEST(stop_tokens_are_foreseen),
-        TEST(a_second_signal_leaves_at_once),
-        TEST(the_deadline_drains),
+        TEST(requests_are_submitted_when_they_arrive), TEST(a_long_step_makes_nobody_late),
+        TEST(equal_seeds_draw_equal_numbers),          TEST(a_row_that_cannot_run_fails_alone),
+        TEST(too_many_failures_end_the_job),           TEST(offline_rows_come_as_there_is_room),
+        TEST(a_closed_loop_keeps_so_many_in_flight),   TEST(a_drain_finishes_what_has_begun),
+        TEST(what_cannot_end_in_time_is_given_up),     TEST(stop_tokens_are_foreseen),
+        TEST(a_second_signal_leaves_at_once),          TEST(the_deadline_drains),
         TEST(a_drain_that_leaves_nothing_is_none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
