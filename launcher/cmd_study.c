@@ -27,6 +27,7 @@ const wf_cli_option wf_study_options[] = {
     {"goodput", 'g', "LIMITS", "limits in ms, ttft:200,tpot:50, in place of the file's"},
     {"ratio", 'r', "N", "with --find-goodput: how far apart loads are (1.1)"},
     {"launch", 'l', "WORDS", "what starts weft run where ranks are several (mpirun -n {ranks})"},
+    {"simulate", 0, "WORDS", "runs nothing for real: words for weft simulate, \"--machine h200\""},
     {"submit", 0, NULL, "submits every run to Slurm, and waits for none"},
     {"collect", 0, NULL, "starts nothing: makes the table of what has been run"},
     {"dry-run", 'n', NULL, "prints the commands and does nothing"},
@@ -50,7 +51,8 @@ void wf_study_help(FILE *file)
           "  goodput: ttft:200,tpot:50        #   `share` of the requests meet these limits, or,\n"
           "  share: 0.9                       #   without any, where throughput grows no more\n"
           "  scale: parallel.replicas         # efficiency is told against it\n"
-          "  launch: mpirun -n {ranks}        # ranks: parallel.tensor times parallel.replicas\n",
+          "  launch: mpirun -n {ranks}        # ranks: parallel.tensor times parallel.replicas\n"
+          "  simulate: --machine h200         # runs nothing for real: words for weft simulate\n",
           file);
 }
 
@@ -225,7 +227,8 @@ static wf_status limits_read(studying *s)
 
 static wf_status studying_begin(studying *s)
 {
-    const char *ratio = wf_cli_value(s->cli, "ratio"), *out = wf_cli_value(s->cli, "out");
+    const char *ratio = wf_cli_value(s->cli, "ratio"), *out = wf_cli_value(s->cli, "out"),
+               *simulate = wf_cli_value(s->cli, "simulate");
     WF_TRY(wf_study_read(wf_cli_argument(s->cli, 0), &s->study));
     s->runner.study = &s->study;
     s->ratio = RATIO_DEFAULT;
@@ -233,6 +236,9 @@ static wf_status studying_begin(studying *s)
         return wf_cli_fail(s->cli, "--ratio: %s", wf_error());
     WF_TRY(how_read(s->cli, &s->runner.how));
     s->runner.launch = wf_cli_value(s->cli, "launch");
+    s->runner.simulate = simulate ? simulate : s->study.simulate;
+    if (s->runner.simulate[0] && wf_cli_has(s->cli, "submit"))
+        return wf_cli_fail(s->cli, "--submit: what is simulated needs no Slurm");
     s->runner.extra = wf_cli_values(s->cli, "set", &s->runner.n_extra);
     WF_TRY(limits_read(s));
     WF_TRY(search_check(s));

@@ -86,7 +86,8 @@ const wf_command wf_commands[] = {
          "DIR/points, so the same command goes on where it stopped. It ends with study.csv,\n"
          "study.h5 and study.html in DIR: throughput and efficiency against the scale, latency\n"
          "against the load.\n"
-         "With --find-goodput it searches, by bisection, the highest load that meets the limits.\n"
+         "With --find-goodput it searches, by bisection, the highest load that meets the limits;\n"
+         "with --simulate all of it is in simulated time (weft help simulate).\n"
          "Exit code 3 where runs are not complete.\n",
      .min_arguments = 1,
      .max_arguments = 1,

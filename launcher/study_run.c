@@ -40,20 +40,20 @@ static wf_status set_add(wf_paths *words, const char *key, const char *value)
 }
 
 // "mpirun -n {ranks}" as words.
-static wf_status launch_add(const char *launch, long ranks, wf_paths *words)
+static wf_status words_split(const char *text, long ranks, wf_paths *words)
 {
-    for (const char *at = launch + strspn(launch, " "); *at; at += strspn(at, " ")) {
+    for (const char *at = text + strspn(text, " "); *at; at += strspn(at, " ")) {
         size_t n = strcspn(at, " ");
         char word[256], *mark;
         snprintf(word, sizeof word, "%.*s", (int)n, at);
         mark = strstr(word, "{ranks}");
-        wf_text text = {0};
+        wf_text out = {0};
         char *whole = NULL;
         if (mark)
-            wf_text_printf(&text, "%.*s%ld%s", (int)(mark - word), word, ranks, mark + 7);
+            wf_text_printf(&out, "%.*s%ld%s", (int)(mark - word), word, ranks, mark + 7);
         else
-            wf_text_puts(&text, word);
-        wf_status st = wf_text_take(&text, &whole);
+            wf_text_puts(&out, word);
+        wf_status st = wf_text_take(&out, &whole);
         if (st == WF_OK) st = wf_paths_add(words, whole);
         free(whole);
         WF_TRY(st);
@@ -99,10 +99,12 @@ static wf_status words_add(const wf_study_runner *r, size_t i_point, const char 
     const char *launch = r->launch ? r->launch : r->study->launch;
     long ranks = wf_study_ranks(r->study, at);
     char *name = NULL, *folder = NULL;
-    if (r->how == WF_STUDY_RUN && !launch[0] && ranks > 1) launch = "mpirun -n {ranks}";
-    if (r->how == WF_STUDY_RUN && ranks > 1) WF_TRY(launch_add(launch, ranks, words));
+    bool here = r->how == WF_STUDY_RUN, simulated = r->simulate[0] != '\0';
+    if (!launch[0] && ranks > 1) launch = "mpirun -n {ranks}";
+    if (here && !simulated && ranks > 1) WF_TRY(words_split(launch, ranks, words));
     WF_TRY(self_add(words));
-    WF_TRY(wf_paths_add(words, r->how == WF_STUDY_SUBMIT ? "submit" : "run"));
+    WF_TRY(wf_paths_add(words, simulated ? "simulate" : here ? "run" : "submit"));
+    WF_TRY(words_split(r->simulate, ranks, words));
     WF_TRY(wf_paths_add(words, r->study->job));
     WF_TRY(wf_study_point_name(r->study, i_point, rising, &name));
     wf_status st = folder_of(r, name, "", &folder);

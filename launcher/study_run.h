@@ -23,7 +23,8 @@ typedef struct wf_study_runner {
     const char *out;          // its folder
     const char *const *extra; // [n_extra] "key=value" over all
     size_t n_extra;
-    const char *launch; // in place of the study's; NULL: the study's
+    const char *simulate; // words for weft simulate; "": runs are real
+    const char *launch;   // in place of the study's; NULL: the study's
     wf_goodput_limits limits;
     wf_study_how how;
 } wf_study_runner;

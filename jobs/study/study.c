@@ -157,6 +157,11 @@ static wf_status launch_read(const reading *r, const wf_yaml_node *node)
     return word_read(r, node, &r->study->launch);
 }
 
+static wf_status simulate_read(const reading *r, const wf_yaml_node *node)
+{
+    return word_read(r, node, &r->study->simulate);
+}
+
 static wf_status share_read(const reading *r, const wf_yaml_node *node)
 {
     if (node->kind != WF_YAML_SCALAR ||
@@ -196,10 +201,13 @@ static wf_status scale_read(const reading *r, const wf_yaml_node *node)
 static const struct {
     const char *key;
     wf_status (*read)(const reading *r, const wf_yaml_node *node);
-} keys[] = {{"study", name_read},     {"job", job_read},     {"prepare", prepare_read},
-            {"set", set_read},        {"grid", grid_read},   {"seeds", seeds_read},
-            {"goodput", limits_read}, {"share", share_read}, {"launch", launch_read},
-            {"rising", rising_read},  {"scale", scale_read}}; // in the order in which they are read
+} keys[] = {
+    {"study", name_read},      {"job", job_read},
+    {"prepare", prepare_read}, {"set", set_read},
+    {"grid", grid_read},       {"seeds", seeds_read},
+    {"goodput", limits_read},  {"share", share_read},
+    {"launch", launch_read},   {"simulate", simulate_read},
+    {"rising", rising_read},   {"scale", scale_read}}; // in the order in which they are read
 
 enum { N_KEYS = sizeof keys / sizeof keys[0] };
 
@@ -248,6 +256,7 @@ wf_status wf_study_read(const char *path, wf_study *out)
     if (!out->name) WF_TRY_TO(done, wf_strdup(wf_path_name(path), &out->name));
     if (!out->limits) WF_TRY_TO(done, wf_strdup("", &out->limits));
     if (!out->launch) WF_TRY_TO(done, wf_strdup("", &out->launch));
+    if (!out->simulate) WF_TRY_TO(done, wf_strdup("", &out->simulate));
 done:
     wf_yaml_destroy(&doc);
     free(text);
@@ -256,7 +265,7 @@ done:
 
 void wf_study_free(wf_study *s)
 {
-    char *const words[] = {s->name, s->job, s->limits, s->launch};
+    char *const words[] = {s->name, s->job, s->limits, s->launch, s->simulate};
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
         free(words[i]);
     for (size_t i = 0; i < s->n_axes; i++) {

@@ -14,6 +14,7 @@
 //   share: 0.9                           # of the requests that must meet them
 //   scale: parallel.replicas             # efficiency is told against it
 //   launch: mpirun -n {ranks}            # before weft run; ranks: tensor times replicas
+//   simulate: --machine h200             # instead of running: words for weft simulate
 //
 // Paths in `job`, `prepare` and the job are as the job file has them: of the working folder, but
 // `job` is looked for beside this file first. Mistakes are WF_CONFIG, "study.yaml:3:7: what".
@@ -36,6 +37,7 @@ typedef struct wf_study {
     char *name, *job; // job: the path as it is opened
     char *limits;     // goodput; "" when none
     char *launch;     // "" when runs are started as they are
+    char *simulate;   // "" when they are real
     double share;
     wf_study_axis *axes; // [n_axes] of the grid; the last one is `seed` where there are seeds
     size_t n_axes;

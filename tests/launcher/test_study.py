@@ -145,6 +145,40 @@ def saturation_and_search(studies):
     assert "even the highest" in open(studies.path("out/u/study.html"), encoding="utf-8").read()
 
 
+def loads(low, high, ratio):
+    """As the search has them: three digits, the last is the highest."""
+    found, load = [], low
+    while load < high:
+        value = float(f"{load:.3g}")
+        if value < high and (not found or value > found[-1]):
+            found.append(value)
+        load *= ratio
+    return found + [high]
+
+
+def the_search_agrees_with_a_sweep(studies):
+    """In simulated time, where a run is always the same: every load run, and the search."""
+    rates = [f"{load:.10g}" for load in loads(100, 3000, 1.25)]
+    study = STUDY.replace("study: s", "study: sim").replace("[2, 8]", "[1, 2]")
+    study += "simulate: --machine h200\nshare: 0.9\n"
+    studies.write("sweep.yaml", study.replace("[100, 400]", f"[{', '.join(rates)}]")
+                  .replace("rising: arrivals.rate\n", ""))
+    studies.write("search.yaml", study.replace("[100, 400]", "[100, 3000]"))
+    limits = ["--goodput", "ttft:1"]
+    studies.run("study", "sweep.yaml", "--out", "out/sweep", *limits)
+    said = studies.run("study", "search.yaml", "--out", "out/search", "--find-goodput", "--ratio",
+                       "1.25", *limits).stdout
+    n_probes = said.count("requests/s")
+    assert n_probes < len(rates), (n_probes, len(rates))
+    for rows in ("1", "2"):
+        good = [float(r["good_share"]) >= 0.9 for r in studies.table("out/sweep")
+                if r["engine.max_rows"] == rows]
+        n_good = good.index(False)
+        assert len(good) == len(rates) and 0 < n_good and not any(good[n_good:]), good
+        assert f"engine.max_rows {rows}, the highest arrivals.rate {rates[n_good - 1]} meets" in said, \
+            (said, rates[n_good - 1])
+
+
 def failures(studies):
     studies.write("bad.yaml", STUDY.replace("[2, 8]", "[0, 8]").replace("[100, 400]", "[400]"))
     done = studies.run("study", "bad.yaml", "--out", "out/bad", code=3)
@@ -169,6 +203,7 @@ def main(weft):
         a_grid(studies)
         told_to_leave(studies)
         saturation_and_search(studies)
+        the_search_agrees_with_a_sweep(studies)
         failures(studies)
 
 
