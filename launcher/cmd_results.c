@@ -82,6 +82,7 @@ const wf_cli_option wf_report_options_table[] = {
     {"ttft", 0, "TIME", "goodput: the first token within TIME, e.g. 500ms"},
     {"tpot", 0, "TIME", "goodput: further tokens every TIME"},
     {"e2el", 0, "TIME", "goodput: the whole answer within TIME"},
+    {"warmup", 'w', "TIME", "leaves out what begins in the first TIME of each run, e.g. 60s"},
     {"with-resumed", 0, NULL, "counts rows that a resumed timed run did again"},
     {NULL, 0, NULL, NULL},
 };
@@ -167,6 +168,7 @@ wf_status wf_cmd_report(const wf_cli *cli)
     WF_TRY(form_read(cli, &options.form));
     if (wf_goodput_parse(wf_cli_value(cli, "goodput"), &options.limits) != WF_OK)
         return wf_cli_fail(cli, "--goodput: %s", wf_error());
+    WF_TRY(limit_read(cli, "warmup", &options.warmup_ns));
     WF_TRY(limit_read(cli, "ttft", &options.limits.ttft_ns));
     WF_TRY(limit_read(cli, "tpot", &options.limits.tpot_ns));
     WF_TRY(limit_read(cli, "e2el", &options.limits.e2el_ns));

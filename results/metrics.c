@@ -258,12 +258,29 @@ static wf_status note_end(run_state *run, const wf_result *row)
     return WF_OK;
 }
 
+// When figures begin.
+static int64_t begin_of(const wf_metrics_run *run)
+{
+    return run->start_ns + run->warmup_ns;
+}
+
+// Of timed runs by arrival; else all arrive at once, and what counts is when a row joined.
+static bool is_warmup(const wf_metrics_run *run, const wf_result *row)
+{
+    int64_t ns = run->timed || row->admitted_ns < 0 ? row->arrival_ns : row->admitted_ns;
+    return run->warmup_ns > 0 && row->status == WF_RESULT_DONE && ns < begin_of(run);
+}
+
 wf_status wf_metrics_add(wf_metrics *m, const wf_result *row)
 {
     run_state *run = find_run(m, row->run);
     wf_figures *f = &m->sum;
     f->n_rows++;
     if (!run) return WF_OK;
+    if (is_warmup(&run->info, row)) {
+        f->n_warmup++;
+        return WF_OK;
+    }
     f->n_preempted += row->preempted > 0;
     f->preemptions += row->preempted;
     run->seen = true;
@@ -281,6 +298,8 @@ wf_status wf_metrics_add(wf_metrics *m, const wf_result *row)
 wf_status wf_metrics_add_step(wf_metrics *m, const wf_step_record *step)
 {
     wf_figures *f = &m->sum;
+    const run_state *run = find_run(m, step->run);
+    if (run && run->info.warmup_ns > 0 && step->start_ns < begin_of(&run->info)) return WF_OK;
     f->n_steps++;
     m->decode_sum += step->n_decode;
     m->prompt_sum += step->n_prompt_tokens;
@@ -301,7 +320,7 @@ static void add_balance(const run_state *run, int64_t duration_ns, wf_figures *f
 {
     uint64_t n_before = f->n_groups;
     for (size_t g = 0; g < run->n_groups && duration_ns > 0; g++) {
-        int64_t ns = run->group_end_ns[g] - run->info.start_ns;
+        int64_t ns = run->group_end_ns[g] - begin_of(&run->info);
         if (run->group_end_ns[g] == 0 || ns < 0) continue;
         if (f->n_groups == 0 || ns < f->group_ns[0]) f->group_ns[0] = ns;
         if (ns > f->group_ns[1]) f->group_ns[1] = ns;
@@ -316,7 +335,7 @@ static void finish_durations(wf_metrics *m, wf_figures *f)
     for (size_t i = 0; i < m->n_runs; i++) {
         const run_state *run = &m->runs[i];
         if (!run->seen) continue;
-        int64_t duration = run->end_ns - run->info.start_ns;
+        int64_t duration = run->end_ns - begin_of(&run->info);
         if (duration < 0) duration = 0; // every row of the run failed at once
         f->duration_ns += duration;
         add_balance(run, duration, f);

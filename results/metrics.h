@@ -33,6 +33,7 @@ typedef struct wf_goodput_limits {
 typedef struct wf_metrics_run {
     uint16_t run;
     int64_t start_ns;     // when it began to submit, run time
+    int64_t warmup_ns;    // what began within so long of it is left out, failures excepted
     bool timed;           // has schedule lag
     bool latency;         // its rows count for latency (a resumed timed replay's do not)
     int64_t lag_limit_ns; // -1: none
@@ -41,6 +42,7 @@ typedef struct wf_metrics_run {
 enum { WF_METRICS_REASONS = 8 }; // finish reasons counted apart; others with the last
 
 typedef struct wf_figures {
+    uint64_t n_warmup;                            // done rows that were left out
     uint64_t n_rows, n_done, n_failed, n_latency; // n_latency: done rows whose latency counts
     uint64_t n_finish[WF_METRICS_REASONS];        // done rows by wf_finish
     uint64_t prompt_tokens, output_tokens;        // of done rows

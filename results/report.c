@@ -235,6 +235,9 @@ wf_status wf_report_make_many(const char *const *paths, size_t n, const wf_repor
     WF_TRY_TO(done, wf_results_open_many(paths, n, NULL, &results));
     WF_TRY_TO(done, describe_places(results, n, options, &report));
     WF_TRY_TO(done, wf_report_runs(results, options->with_resumed, &runs, &n_runs));
+    for (size_t i = 0; i < n_runs; i++)
+        runs[i].warmup_ns = options->warmup_ns;
+    report.warmup_ns = options->warmup_ns;
     WF_TRY_TO(done, wf_metrics_create(runs, n_runs, &options->limits, 0, &to.metrics));
     if (options->by)
         WF_TRY_TO(done, wf_parts_create(options->by, runs, n_runs, &options->limits, &to.parts));

@@ -32,6 +32,7 @@ typedef struct wf_report_listener {
 typedef struct wf_report_options {
     wf_report_form form;
     wf_goodput_limits limits; // all 0: no goodput
+    int64_t warmup_ns;        // of each run: what begins within it is left out of the figures
     bool with_resumed;        // count resumed rows for latency too
     const char *place;        // what the places are called together; NULL: the first one's name
     bool partial;             // more is to come that is in none of them
@@ -52,6 +53,7 @@ typedef struct wf_report {
     uint64_t n_bad_rows;   // rows of prompts files that are no requests in them
     size_t n_shards, n_runs, n_groups;
     size_t n_started;   // groups that the run with the most was started with; 0: not known
+    int64_t warmup_ns;  // as asked for
     uint64_t n_resumed; // done rows left out of latency
     bool has_samples;   // some rows have several results
     wf_report_parts parts;

@@ -200,6 +200,10 @@ static void print_latency(const wf_report *r, FILE *out)
 {
     const wf_figures *f = &r->figures;
     char a[32], b[32];
+    if (r->warmup_ns > 0) {
+        fprintf(out, "\n  the first %.10g s are left out: %s request%s that began in them\n",
+                (double)r->warmup_ns / 1e9, grouped(f->n_warmup, a), WF_S(f->n_warmup));
+    }
     if (r->n_resumed > 0) {
         fprintf(out,
                 "\n  latencies of %s of %s requests: those of resumed runs are left out "
@@ -328,6 +332,10 @@ static void put_reasons(wf_json_writer *w, const wf_report *r)
     wf_json_put_u64(w, "shard_rows", r->n_shard_rows);
     wf_json_put_u64(w, "bad_prompt_rows", r->n_bad_rows);
     wf_json_put_u64(w, "resumed_left_out", r->n_resumed);
+    if (r->warmup_ns > 0) {
+        wf_json_put_f64(w, "warmup", (double)r->warmup_ns / 1e9);
+        wf_json_put_u64(w, "warmup_left_out", f->n_warmup);
+    }
     wf_json_open_object(w, "finish_reasons");
     for (int i = 0; i < WF_METRICS_REASONS; i++)
         if (f->n_finish[i]) wf_json_put_u64(w, wf_finish_words((wf_finish)i), f->n_finish[i]);

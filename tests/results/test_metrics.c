@@ -164,6 +164,47 @@ static void resumed_runs_do_not_count_for_latency(void **state)
     wf_metrics_destroy(&m);
 }
 
+// What began within 2 s of the run's start: by arrival where there are arrivals, else by when it
+// joined. Failed rows stay; time counts from the end of the warm-up.
+static void warm_up_is_left_out(void **state)
+{
+    (void)state;
+    static const int64_t begin_ms[] = {1000, 2900, 3000, 3500};
+    for (int timed = 0; timed < 2; timed++) {
+        const wf_metrics_run run = {.start_ns = 1000 * MS,
+                                    .warmup_ns = 2000 * MS,
+                                    .timed = timed,
+                                    .latency = true,
+                                    .lag_limit_ns = -1};
+        wf_metrics *m = NULL;
+        wf_figures f;
+        assert_ok(wf_metrics_create(&run, 1, NULL, 0, &m));
+        for (size_t i = 0; i < N_ROWS(begin_ms); i++) {
+            int64_t ns = begin_ms[i] * MS;
+            wf_step_record step = {.start_ns = ns, .n_decode = 3};
+            wf_result r = {.status = WF_RESULT_DONE,
+                           .finish_reason = WF_FINISH_LENGTH,
+                           .arrival_ns = timed ? ns : 0,
+                           .admitted_ns = timed ? ns + 5000 * MS : ns,
+                           .first_token_ns = ns + 5100 * MS,
+                           .finish_ns = ns + 5500 * MS,
+                           .n_tokens = 10};
+            assert_ok(wf_metrics_add(m, &r));
+            assert_ok(wf_metrics_add_step(m, &step));
+        }
+        wf_result failed = {.status = WF_RESULT_FAILED, .admitted_ns = -1, .finish_ns = -1};
+        assert_ok(wf_metrics_add(m, &failed));
+        wf_metrics_finish(m, NULL, &f);
+        assert_int_equal(f.n_warmup, 2);
+        assert_int_equal(f.n_done, 2);
+        assert_int_equal(f.n_failed, 1);
+        assert_int_equal(f.n_steps, 2);
+        assert_int_equal(f.e2el.n, 2);
+        assert_int_equal(f.duration_ns, 6000 * MS); // 3.0 to 9.0 s
+        wf_metrics_destroy(&m);
+    }
+}
+
 // The same gaps exactly and from the histogram, over ten decades.
 static void many_gaps_stay_within_a_thousandth(void **state)
 {
@@ -279,6 +320,7 @@ int main(void)
         cmocka_unit_test(figures_follow_the_definitions),
         cmocka_unit_test(balance_is_of_groups_in_their_runs),
         cmocka_unit_test(resumed_runs_do_not_count_for_latency),
+        cmocka_unit_test(warm_up_is_left_out),
         cmocka_unit_test(many_gaps_stay_within_a_thousandth),
         cmocka_unit_test(steps_are_summed),
     };

@@ -248,6 +248,20 @@ static void resumed_rows_are_left_out(void **state)
     wf_report_destroy(&report);
 }
 
+static void the_warm_up_that_is_left_out_is_said(void **state)
+{
+    (void)state;
+    uint16_t run = run_fixture_start(&fixture);
+    run_fixture_write(&fixture, run, 0, 0, 0, 0, 100, 1);
+    wf_report_options options = {.warmup_ns = 20 * INT64_C(3600) * 1000000000};
+    print_as(WF_REPORT_TEXT, options);
+    assert_contains(text, "the first 72000 s are left out: 91 requests that began in them");
+    print_as(WF_REPORT_JSON, options);
+    assert_contains(text, "\"warmup\": 72000");
+    assert_contains(text, "\"warmup_left_out\": 91");
+    assert_contains(text, "\"completed\": 0");
+}
+
 // A start that was killed before it sealed anything does not make the next one "resumed".
 static void a_start_without_results_does_not_matter(void **state)
 {
@@ -281,6 +295,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(every_figure_is_in_every_form, setup, teardown),
         cmocka_unit_test_setup_teardown(resumed_rows_are_left_out, setup, teardown),
         cmocka_unit_test_setup_teardown(a_start_without_results_does_not_matter, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_warm_up_that_is_left_out_is_said, setup, teardown),
         cmocka_unit_test_setup_teardown(no_results_is_said, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
