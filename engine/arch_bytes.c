@@ -16,7 +16,8 @@ static void count_place(const wf_arch *a, int32_t i_layer, int32_t tp_size, coun
     for (int at = 0; wf_slice_next(&place, &at, &s);) {
         uint64_t rows = (uint64_t)(s.n_groups * s.n_rows),
                  numbers = s.tied ? 0 : rows * (uint64_t)s.n_cols;
-        bool looked_up = s.part[0]->role == WF_ROLE_EMBED && !a->tied; // not multiplied
+        wf_role role = s.part[0]->role;
+        bool looked_up = (role == WF_ROLE_EMBED && !a->tied) || role == WF_ROLE_POSITIONS;
         out->matrices += numbers;
         out->step += looked_up ? 0 : numbers;
         out->experts += s.experts ? numbers : 0;
@@ -36,8 +37,8 @@ void wf_arch_bytes(const wf_arch *arch, const wf_numerics *num, int32_t tp_size,
                    int32_t max_context, wf_arch_memory *out)
 {
     uint64_t each = wf_dtype_bytes(num->weight), kv = 0;
-    uint64_t rotary =
-        (uint64_t)(max_context ? max_context : arch->max_context) * (uint64_t)arch->rotary_dim;
+    uint64_t rotary = (uint64_t)(max_context ? max_context : arch->max_context) *
+                      (uint64_t)arch->rotary_dim * (uint64_t)arch->n_ropes;
     if (arch->alibi) rotary += (uint64_t)(arch->layer[0].n_heads / tp_size);
     counts whole = count_all(arch, 1), mine = count_all(arch, tp_size);
     for (int32_t i = 0; i < arch->n_layers; i++)

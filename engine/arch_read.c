@@ -2,6 +2,7 @@
 // activation, the dtype.
 #include "engine/arch_reader.h"
 
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -121,7 +122,8 @@ static void read_tied(wf_arch_reader *r, wf_arch *a)
 {
     char head[160];
     size_t i;
-    wf_arch_noted(r, wf_json_get_bool_or(r->root, "tie_word_embeddings", false, &a->tied));
+    wf_arch_noted(r,
+                  wf_json_get_bool_or(r->root, "tie_word_embeddings", r->family->tied, &a->tied));
     wf_family_tensor_name(r->family, WF_ROLE_HEAD, 0, 0, ".weight", head, sizeof head);
     if (!a->tied || wf_hf_folder_find(r->folder, head, &i) != WF_OK) return;
     wf_arch_warn("%s: config.json ties the head to the embeddings, and %s is in the weights: it is "
@@ -132,10 +134,11 @@ static void read_tied(wf_arch_reader *r, wf_arch *a)
 
 static void read_join(wf_arch_reader *r)
 {
-    bool parallel, shared = r->family->names[WF_ROLE_MLP_NORM] == NULL;
-    wf_arch_read_flag_or(r, WF_KEY_PARALLEL, r->family->parallel_residual, &parallel);
+    const wf_family *f = r->family;
+    bool parallel, shared = f->names[WF_ROLE_MLP_NORM] == NULL;
+    wf_arch_read_flag_or(r, WF_KEY_PARALLEL, f->parallel_residual, &parallel);
     r->every.join = !parallel ? WF_JOIN_SERIAL : shared ? WF_JOIN_SHARED : WF_JOIN_PARALLEL;
-    if (shared && !parallel)
+    if (shared && !parallel && !f->names[WF_ROLE_MLP_AFTER])
         wf_arch_complain(r, "one norm for attention and MLP needs a parallel residual");
 }
 
@@ -144,27 +147,47 @@ static void read_flags(wf_arch_reader *r, wf_arch *a)
     const wf_family *f = r->family;
     a->bias_head = f->bias_head;
     a->alibi = f->alibi;
-    a->gated = f->activation == WF_ACT_SILU_GATED;
     a->expert_gate = WF_GATE_SILU;
     a->expert_parts = 1;
+    a->gated = f->gated;
     wf_arch_read_flag_or(r, WF_KEY_ATTN_BIAS, f->bias_qkv, &a->bias_qkv);
     wf_arch_read_flag_or(r, WF_KEY_QKV_BIAS, a->bias_qkv, &a->bias_qkv);
     wf_arch_read_flag_or(r, WF_KEY_ATTN_BIAS, f->bias_o, &a->bias_o);
     wf_arch_read_flag_or(r, WF_KEY_MLP_BIAS, f->bias_mlp, &a->bias_mlp);
+    wf_arch_read_flag_or(r, WF_KEY_HEAD_NORM,
+                         f->names[WF_ROLE_Q_NORM] && !f->keys[WF_KEY_HEAD_NORM][0], &a->head_norms);
     read_join(r);
     read_tied(r, a);
+}
+
+// A factor, 1 where neither the file nor the family's row has one.
+static float read_scale(wf_arch_reader *r, wf_config_key key, double otherwise)
+{
+    double value;
+    wf_arch_read_real(r, key, 1e-9, 1e9, &value);
+    return (float)(value > 0.0 ? value : otherwise);
+}
+
+static void read_scales(wf_arch_reader *r, wf_arch *a)
+{
+    double usual = a->head_dim > 0 ? 1.0 / sqrt((double)a->head_dim) : 1.0;
+    r->every.scale = read_scale(r, WF_KEY_ATTN_SCALE, usual);
+    a->embed_scale = read_scale(r, WF_KEY_EMBED_SCALE, 1.0);
+    a->residual_scale = read_scale(r, WF_KEY_RESIDUAL_SCALE, 1.0);
+    a->logit_scale =
+        read_scale(r, WF_KEY_LOGIT_SCALE, 1.0) / read_scale(r, WF_KEY_LOGIT_DIVISOR, 1.0);
 }
 
 static void read_activation(wf_arch_reader *r, wf_arch *a)
 {
     const char *name;
     char known[96] = "";
-    a->gelu_exact = r->family->activation == WF_ACT_GELU_EXACT;
+    a->curve = r->family->curve;
     if (!wf_arch_has(r, WF_KEY_ACTIVATION)) return; // the family's
     wf_json_ref place = wf_arch_place(r, WF_KEY_ACTIVATION);
     if (wf_arch_noted(r, wf_json_read_string(place, &name))) return;
     for (const wf_activation_name *one = r->family->activation_names; one->name; one++) {
-        a->gelu_exact = one->kind == WF_ACT_GELU_EXACT;
+        a->curve = one->curve;
         if (strcmp(name, one->name) == 0) return;
         size_t at = strlen(known);
         snprintf(known + at, sizeof known - at, "%s%s", at ? ", " : "", one->name);
@@ -196,6 +219,7 @@ void wf_arch_read_values(wf_arch_reader *r, wf_arch *a)
 {
     read_sizes(r, a);
     read_flags(r, a);
+    read_scales(r, a);
     read_activation(r, a);
     read_dtype(r, a);
 }

@@ -54,7 +54,7 @@ void wf_arch_read_flag_or(wf_arch_reader *r, wf_config_key key, bool otherwise, 
 
 // Parts of the architecture, in the order in which they are read.
 void wf_arch_read_values(wf_arch_reader *r, wf_arch *a);
-void wf_arch_read_rope(wf_arch_reader *r, wf_arch *a);    // needs head_dim
+void wf_arch_read_rope(wf_arch_reader *r, wf_arch *a);    // needs head_dim; raises max_context
 void wf_arch_read_tokens(wf_arch_reader *r, wf_arch *a);  // needs n_vocab
 void wf_arch_read_windows(wf_arch_reader *r, wf_arch *a); // of all layers, which are there
 

@@ -4,6 +4,7 @@
 // from the root of the file, else from the family's row.
 #include "engine/arch_reader.h"
 
+#include <math.h>
 #include <string.h>
 
 #define MAX_THETA 1e15
@@ -24,48 +25,160 @@ static bool rope_type_of(const char *name, wf_rope_type *out)
     return false;
 }
 
-static void read_numbers(wf_arch_reader *r, wf_json_ref of, wf_arch *a)
+static void read_llama3(wf_arch_reader *r, wf_json_ref of, wf_rope *rope)
 {
-    wf_rope *rope = &a->rope;
-    if (rope->type == WF_ROPE_DEFAULT) return;
-    wf_arch_noted(r, wf_json_get_f64(of, "factor", 1.0, 1e6, &rope->factor));
-    if (rope->type != WF_ROPE_LLAMA3) return;
     wf_arch_noted(r, wf_json_get_f64(of, "low_freq_factor", 1e-3, 1e6, &rope->low_freq));
     wf_arch_noted(r, wf_json_get_f64(of, "high_freq_factor", 1e-3, 1e6, &rope->high_freq));
-    wf_arch_noted(r, wf_json_get_f64_or(of, "original_max_position_embeddings", 1, 1e9,
-                                        a->max_context, &rope->original_max_context));
     if (rope->high_freq <= rope->low_freq) {
         wf_arch_noted(r, wf_json_fail(wf_json_find(of, "high_freq_factor"),
                                       "must be greater than low_freq_factor"));
     }
 }
 
-static void read_type(wf_arch_reader *r, wf_json_ref of, wf_arch *a)
+// The context that the frequencies were made for: the key of the family's row before the table's
+// own, else all of the model's.
+static void read_first_context(wf_arch_reader *r, wf_json_ref of, const wf_arch *a, wf_rope *rope)
+{
+    if (wf_arch_has(r, WF_KEY_FIRST_CONTEXT)) {
+        wf_arch_read_real(r, WF_KEY_FIRST_CONTEXT, 1, 1e9, &rope->original_max_context);
+        return;
+    }
+    wf_arch_noted(r, wf_json_get_f64_or(of, "original_max_position_embeddings", 1, 1e9,
+                                        a->max_context, &rope->original_max_context));
+}
+
+// A member that is null or 0 where it is missing.
+static double read_or(wf_arch_reader *r, wf_json_ref of, const char *name, double max,
+                      double otherwise)
+{
+    double value = 0.0;
+    if (wf_json_kind_of(wf_json_find(of, name)) > WF_JSON_NULL)
+        wf_arch_noted(r, wf_json_get_f64(of, name, 0.0, max, &value));
+    return value > 0.0 ? value : otherwise;
+}
+
+static double yarn_scale(double factor, double by)
+{
+    return factor <= 1.0 ? 1.0 : 0.1 * by * log(factor) + 1.0;
+}
+
+static void read_yarn(wf_arch_reader *r, wf_json_ref of, wf_rope *rope)
+{
+    double scale = read_or(r, of, "mscale", 1e3, 0.0);
+    double scale_all = read_or(r, of, "mscale_all_dim", 1e3, 0.0);
+    double factor = yarn_scale(rope->factor, 1.0);
+    if (scale > 0.0 && scale_all > 0.0)
+        factor = yarn_scale(rope->factor, scale) / yarn_scale(rope->factor, scale_all);
+    rope->attention_factor = read_or(r, of, "attention_factor", 1e3, factor);
+    rope->beta_fast = read_or(r, of, "beta_fast", 1e6, 32.0);
+    rope->beta_slow = read_or(r, of, "beta_slow", 1e6, 1.0);
+    wf_arch_noted(r, wf_json_get_bool_or(of, "truncate", true, &rope->truncate));
+}
+
+static void read_factors(wf_arch_reader *r, wf_json_ref of, const char *name, const wf_arch *a,
+                         float out[WF_ROPE_MAX_PAIRS])
+{
+    wf_json_ref list = wf_json_find(of, name);
+    int32_t n_pairs = a->rotary_dim / 2;
+    if (wf_arch_noted(r, wf_json_read_array(list))) return;
+    if (wf_json_count(list) != (size_t)n_pairs || n_pairs > WF_ROPE_MAX_PAIRS) {
+        wf_arch_noted(r, wf_json_fail(list, "%zu factors for %d pairs of rotary dimensions",
+                                      wf_json_count(list), n_pairs));
+        return;
+    }
+    for (int32_t i = 0; i < n_pairs; i++) {
+        double value = 1.0;
+        wf_arch_noted(r, wf_json_read_f64(wf_json_at(list, (size_t)i), 1e-6, 1e9, &value));
+        out[i] = (float)value;
+    }
+}
+
+static void read_longrope(wf_arch_reader *r, wf_json_ref of, const wf_arch *a, wf_rope *rope)
+{
+    double first = rope->original_max_context;
+    double factor = rope->factor > 1.0 ? sqrt(1.0 + log(rope->factor) / log(first)) : 1.0;
+    rope->attention_factor = read_or(r, of, "attention_factor", 1e3, factor);
+    read_factors(r, of, "short_factor", a, rope->short_factor);
+    read_factors(r, of, "long_factor", a, rope->long_factor);
+}
+
+// The factor is what the context grew by where it is left out, but for kinds that must have one.
+static void read_factor(wf_arch_reader *r, wf_json_ref of, const wf_arch *a, wf_rope *rope)
+{
+    bool grown = rope->type == WF_ROPE_YARN || rope->type == WF_ROPE_LONGROPE;
+    if (!grown || wf_json_kind_of(wf_json_find(of, "factor")) > WF_JSON_NULL)
+        wf_arch_noted(r, wf_json_get_f64(of, "factor", 1.0, 1e6, &rope->factor));
+    else
+        rope->factor = a->max_context / rope->original_max_context;
+}
+
+static void read_numbers(wf_arch_reader *r, wf_json_ref of, wf_arch *a, wf_rope *rope)
+{
+    if (rope->type == WF_ROPE_DEFAULT) return;
+    rope->original_max_context = a->max_context;
+    if (rope->type != WF_ROPE_LINEAR && rope->type != WF_ROPE_DYNAMIC)
+        read_first_context(r, of, a, rope);
+    read_factor(r, of, a, rope);
+    if (rope->type == WF_ROPE_LLAMA3) read_llama3(r, of, rope);
+    if (rope->type == WF_ROPE_YARN) read_yarn(r, of, rope);
+    if (rope->type == WF_ROPE_LONGROPE) read_longrope(r, of, a, rope);
+    // How far these are made to reach, where the file gives the first context alone.
+    double reach = rope->factor * rope->original_max_context;
+    bool reaches = rope->type == WF_ROPE_DYNAMIC || rope->type == WF_ROPE_YARN;
+    if (reaches && reach > a->max_context && reach < 1 << 28) a->max_context = (int32_t)reach;
+}
+
+static void read_type(wf_arch_reader *r, wf_json_ref of, wf_rope *rope)
 {
     const char *key = wf_json_has(of, "rope_type") ? "rope_type" : "type";
     const char *name;
     if (wf_arch_noted(r, wf_json_get_string_or(of, key, "default", &name))) return;
-    if (rope_type_of(name, &a->rope.type)) {
-        read_numbers(r, of, a);
+    if (rope_type_of(name, &rope->type)) return;
+    // Phi-3's word, before longrope was the library's.
+    if (strcmp(name, "su") == 0) {
+        rope->type = WF_ROPE_LONGROPE;
         return;
     }
     wf_arch_noted(r, wf_json_fail(wf_json_find(of, key),
                                   "'%.32s' is not a rotary type known here (default, linear, "
-                                  "llama3)",
+                                  "llama3, dynamic, yarn, longrope)",
                                   name));
 }
 
-static void check_members(wf_arch_reader *r, wf_json_ref of)
+// Members that every kind has are read wherever they stand; the others only in tables of theirs.
+static void check_members(wf_arch_reader *r, wf_json_ref of, wf_rope_type type)
 {
-    static const char *const known[] = {"rope_type",        "type",
-                                        "rope_theta",       "partial_rotary_factor",
-                                        "factor",           "low_freq_factor",
-                                        "high_freq_factor", "original_max_position_embeddings"};
+    enum {
+        ALL = 1 << WF_N_ROPES,
+        LLAMA3 = 1 << WF_ROPE_LLAMA3,
+        YARN = 1 << WF_ROPE_YARN,
+        LONG = 1 << WF_ROPE_LONGROPE
+    };
+    static const struct {
+        const char *name;
+        int types;
+    } known[] = {{"rope_type", ALL},
+                 {"type", ALL},
+                 {"rope_theta", ALL},
+                 {"partial_rotary_factor", ALL},
+                 {"factor", ALL},
+                 {"original_max_position_embeddings", ALL},
+                 {"low_freq_factor", LLAMA3},
+                 {"high_freq_factor", LLAMA3},
+                 {"attention_factor", YARN | LONG},
+                 {"beta_fast", YARN},
+                 {"beta_slow", YARN},
+                 {"mscale", YARN},
+                 {"mscale_all_dim", YARN},
+                 {"truncate", YARN},
+                 {"short_factor", LONG},
+                 {"long_factor", LONG}};
     wf_json_iter it = wf_json_iterate(of);
     for (wf_json_ref item; wf_json_next(&it, &item);) {
         bool found = wf_json_kind_of(item) == WF_JSON_NULL;
         for (size_t i = 0; i < sizeof known / sizeof *known && !found; i++)
-            found = strcmp(item.key, known[i]) == 0;
+            found = strcmp(item.key, known[i].name) == 0 &&
+                    (known[i].types == ALL || (known[i].types & 1 << type) != 0);
         if (wf_json_kind_of(item) == WF_JSON_OBJECT) {
             wf_arch_noted(r, wf_json_fail(item, "rotary parameters that differ by layer are not "
                                                 "known here"));
@@ -110,26 +223,73 @@ static void check_whole(wf_arch_reader *r, wf_json_ref of)
     }
 }
 
-static void read_table(wf_arch_reader *r, wf_json_ref of, double *share, wf_arch *a)
+// What does not need the number of rotated dimensions.
+static void read_table(wf_arch_reader *r, wf_json_ref of, double *share, wf_rope *rope)
 {
     if (wf_json_kind_of(of) <= WF_JSON_NULL) return;
     if (wf_arch_noted(r, wf_json_read_object(of))) return;
-    check_members(r, of);
+    read_type(r, of, rope);
+    check_members(r, of, rope->type);
     check_whole(r, of);
-    read_type(r, of, a);
-    override(r, of, "rope_theta", 1.0, MAX_THETA, &a->rope.theta);
+    override(r, of, "rope_theta", 1.0, MAX_THETA, &rope->theta);
     override(r, of, "partial_rotary_factor", 0.0, 1.0, share);
+}
+
+// Layers whose q and k are not rotated (SmolLM3).
+static void read_layers(wf_arch_reader *r, wf_arch *a)
+{
+    wf_json_ref list = wf_arch_place(r, WF_KEY_ROPE_LAYERS);
+    int32_t every = 0;
+    for (int32_t i = 0; i < a->n_layers; i++)
+        a->layer[i].i_rope = 0;
+    if (!r->family->keys[WF_KEY_ROPE_LAYERS][0]) return;
+    wf_arch_read_size_or(r, WF_KEY_NOPE_EVERY, 1 << 20, 0, &every);
+    bool listed = wf_json_kind_of(list) > WF_JSON_NULL;
+    if (listed && wf_arch_noted(r, wf_json_read_array(list))) return;
+    if (listed && wf_json_count(list) != (size_t)a->n_layers) {
+        wf_arch_noted(
+            r, wf_json_fail(list, "%zu numbers for %d layers", wf_json_count(list), a->n_layers));
+        return;
+    }
+    for (int32_t i = 0; i < a->n_layers; i++) {
+        int64_t rotated = every == 0 || (i + 1) % every != 0;
+        if (listed) wf_arch_noted(r, wf_json_read_i64(wf_json_at(list, (size_t)i), 0, 1, &rotated));
+        a->layer[i].i_rope = rotated ? 0 : -1;
+    }
+}
+
+// Positions of a table that is learned: nothing is rotated.
+static void read_learned(wf_arch_reader *r, wf_arch *a)
+{
+    a->n_positions = a->max_context + r->family->first_position;
+    for (int32_t i = 0; i < a->n_layers; i++)
+        a->layer[i].i_rope = -1;
+}
+
+static void read_rotary(wf_arch_reader *r, wf_arch *a)
+{
+    double share;
+    wf_rope *rope = &a->rope[0];
+    bool table = r->family->keys[WF_KEY_ROPE_THETA][0] != NULL;
+    wf_json_ref of = table_of(r);
+    rope->factor = 1.0;
+    wf_arch_read_real(r, WF_KEY_ROPE_THETA, 1.0, MAX_THETA, &rope->theta);
+    wf_arch_read_real(r, WF_KEY_ROTARY_PCT, 0.0, 1.0, &share);
+    if (table) {
+        check_whole(r, r->root);
+        read_table(r, of, &share, rope);
+    }
+    wf_arch_read_size_or(r, WF_KEY_ROTARY_DIM, 1024, (int32_t)((double)a->head_dim * share),
+                         &a->rotary_dim);
+    if (table && wf_json_kind_of(of) == WF_JSON_OBJECT) read_numbers(r, of, a, rope);
+    a->n_ropes = 1;
+    read_layers(r, a);
 }
 
 void wf_arch_read_rope(wf_arch_reader *r, wf_arch *a)
 {
-    double share;
-    wf_arch_read_real(r, WF_KEY_ROPE_THETA, 1.0, MAX_THETA, &a->rope.theta);
-    wf_arch_read_real(r, WF_KEY_ROTARY_PCT, 0.0, 1.0, &share);
-    if (r->family->keys[WF_KEY_ROPE_THETA][0]) {
-        check_whole(r, r->root);
-        read_table(r, table_of(r), &share, a);
-    }
-    wf_arch_read_size_or(r, WF_KEY_ROTARY_DIM, 1024, (int32_t)((double)a->head_dim * share),
-                         &a->rotary_dim);
+    if (r->family->position == WF_POSITION_LEARNED)
+        read_learned(r, a);
+    else
+        read_rotary(r, a);
 }

@@ -3,6 +3,8 @@
 
 #include "engine/forward_internal.h"
 
+#include <assert.h>
+
 const wf_block *wf_block_of(wf_block_kind kind)
 {
     static const wf_block *const rows[WF_N_BLOCKS] = {
@@ -31,32 +33,58 @@ wf_status wf_block_sum(wf_forward *f, wf_matrix m)
     return f->comm->ops->all_reduce(f->comm, f->stream, m.data, m.n_rows * m.n_cols, m.dtype);
 }
 
-static wf_status layernorm(wf_forward *f, const wf_param *w, wf_matrix in, wf_matrix residual,
-                           wf_matrix y)
+static wf_status layernorm(wf_forward *f, const wf_param *w, const wf_rmsnorm_args *a, bool whole)
 {
-    if (residual.data) WF_TRY(wf_block_sum(f, in));
+    if (!whole) WF_TRY(wf_block_sum(f, a->x));
     return f->be->ops->layernorm(f->be, f->stream,
-                                 &(wf_layernorm_args){.x = in,
-                                                      .residual = residual,
+                                 &(wf_layernorm_args){.x = a->x,
+                                                      .residual = a->residual,
                                                       .weight = w->vector,
                                                       .bias = w->bias,
-                                                      .eps = f->m->arch.norm_eps,
-                                                      .y = y});
+                                                      .eps = a->eps,
+                                                      .y = a->y,
+                                                      .scale = a->scale});
 }
 
-wf_status wf_block_norm(wf_forward *f, const wf_param *w, wf_matrix x, void *added, void *out)
+wf_matrix wf_block_addend(const wf_forward *f, wf_addend added, wf_matrix x)
 {
-    wf_matrix y = x, residual = {0}, in = x;
-    y.data = out;
-    if (added) {
-        residual = x;
-        in = wf_matrix_of(added, f->num.sum, x.n_rows, x.n_cols);
+    return wf_matrix_of(added.data, added.whole ? f->num.act : f->num.sum, x.n_rows, x.n_cols);
+}
+
+wf_status wf_block_norm(wf_forward *f, const wf_param *w, wf_matrix x, wf_addend added, void *out)
+{
+    bool whole = added.whole || !added.data;
+    wf_rmsnorm_args a = {.x = x,
+                         .weight = w->vector,
+                         .eps = f->m->arch.norm_eps,
+                         .y = x,
+                         .scale = f->m->arch.residual_scale};
+    a.y.data = out;
+    if (added.data) {
+        a.residual = x;
+        a.x = wf_block_addend(f, added, x);
     }
-    if (f->m->arch.family->norm == WF_NORM_LAYER) return layernorm(f, w, in, residual, y);
-    wf_rmsnorm_args a = {
-        .x = in, .residual = residual, .weight = w->vector, .eps = f->m->arch.norm_eps, .y = y};
-    return added ? wf_comm_all_reduce_rmsnorm(f->comm, f->be, f->stream, &a)
-                 : f->be->ops->rmsnorm(f->be, f->stream, &a);
+    if (f->m->arch.family->norm == WF_NORM_LAYER) return layernorm(f, w, &a, whole);
+    return whole ? f->be->ops->rmsnorm(f->be, f->stream, &a)
+                 : wf_comm_all_reduce_rmsnorm(f->comm, f->be, f->stream, &a);
+}
+
+wf_status wf_block_norm_sum(wf_forward *f, const wf_param *w, wf_matrix x, void *part, void *out)
+{
+    wf_matrix sum = wf_block_addend(f, (wf_addend){.data = part}, x);
+    WF_TRY(wf_block_sum(f, sum));
+    wf_rmsnorm_args a = {.x = sum, .weight = w->vector, .eps = f->m->arch.norm_eps, .y = x};
+    a.y.data = out;
+    if (f->m->arch.family->norm == WF_NORM_LAYER) return layernorm(f, w, &a, true);
+    return f->be->ops->rmsnorm(f->be, f->stream, &a);
+}
+
+wf_status wf_block_add(wf_forward *f, wf_matrix x, wf_addend added)
+{
+    if (!added.data) return WF_OK;
+    assert(added.whole);
+    return f->be->ops->add(f->be, f->stream,
+                           &(wf_add_args){.x = wf_block_addend(f, added, x), .y = x});
 }
 
 wf_status wf_block_gemm(wf_forward *f, wf_matrix x, const wf_param *w, wf_matrix y)

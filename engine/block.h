@@ -20,6 +20,7 @@ typedef struct wf_block_shape {
     wf_arch_layer layer;
     size_t n_tokens, act_bytes; // of a step, at most; of an activation
     size_t sum_bytes, k_runs;   // of what the group adds up; its runs of K, 0: none
+    size_t tp;                  // ranks of the group
 } wf_block_shape;
 
 typedef struct wf_block {
@@ -45,8 +46,24 @@ int64_t wf_block_kv_numbers(const wf_arch *arch, int32_t i_layer, int32_t tp_siz
 // m becomes the sum of all ranks' m.
 wf_status wf_block_sum(wf_forward *f, wf_matrix m);
 
-// y = norm(x), or with `added`, this rank's part of a sum: x += the group's sum first.
-wf_status wf_block_norm(wf_forward *f, const wf_param *w, wf_matrix x, void *added, void *y);
+// What is still to be added to x: this rank's part of a sum over the group, in the format of sums,
+// or, `whole`, all of it, as activations. data NULL: nothing.
+typedef struct wf_addend {
+    void *data;
+    bool whole;
+} wf_addend;
+
+// Of a matrix like x.
+wf_matrix wf_block_addend(const wf_forward *f, wf_addend added, wf_matrix x);
+
+// y = norm(x), x += added first, times the model's residual_scale.
+wf_status wf_block_norm(wf_forward *f, const wf_param *w, wf_matrix x, wf_addend added, void *y);
+
+// y = norm of the group's sum of `part`, a matrix like x.
+wf_status wf_block_norm_sum(wf_forward *f, const wf_param *w, wf_matrix x, void *part, void *y);
+
+// x += added, which is whole, where no norm follows.
+wf_status wf_block_add(wf_forward *f, wf_matrix x, wf_addend added);
 
 // y = x W^T (+ bias).
 wf_status wf_block_gemm(wf_forward *f, wf_matrix x, const wf_param *w, wf_matrix y);

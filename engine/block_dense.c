@@ -25,9 +25,9 @@ static wf_status run(wf_forward *f, const wf_forward_step *st, int32_t i_layer, 
     wf_matrix up = wf_block_matrix(f, own[UP], st->n_tokens, up_cols(a, &l->share));
     wf_activation_args act = {.x = up,
                               .y = wf_block_matrix(f, own[ACT], st->n_tokens, (size_t)l->share.ffn),
-                              .exact = a->gelu_exact};
+                              .curve = a->curve};
     WF_TRY(wf_block_gemm(f, in, &l->gate_up, up));
-    WF_TRY((a->gated ? f->be->ops->silu_mul : f->be->ops->gelu)(f->be, f->stream, &act));
+    WF_TRY((a->gated ? f->be->ops->gate_mul : f->be->ops->activate)(f->be, f->stream, &act));
     return wf_block_gemm_part(f, act.y, &l->down, y);
 }
 

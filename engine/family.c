@@ -21,14 +21,14 @@
     [WF_ROLE_HEAD] = "lm_head"
 
 #define SILU_NAMES                                                                                 \
-    {"silu", WF_ACT_SILU_GATED},                                                                   \
+    {"silu", WF_CURVE_SILU},                                                                       \
     {                                                                                              \
-        "swish", WF_ACT_SILU_GATED                                                                 \
+        "swish", WF_CURVE_SILU                                                                     \
     }
 #define GELU_TANH_NAMES                                                                            \
-    {"gelu_new", WF_ACT_GELU_TANH}, {"gelu_pytorch_tanh", WF_ACT_GELU_TANH},                       \
+    {"gelu_new", WF_CURVE_GELU_TANH}, {"gelu_pytorch_tanh", WF_CURVE_GELU_TANH},                   \
     {                                                                                              \
-        "gelu_fast", WF_ACT_GELU_TANH                                                              \
+        "gelu_fast", WF_CURVE_GELU_TANH                                                            \
     }
 
 #define LLAMA_KEYS                                                                                 \
@@ -60,7 +60,8 @@ static const wf_family families[] = {
         .name = "llama",
         .model_types = {"llama"},
         .norm = WF_NORM_RMS,
-        .activation = WF_ACT_SILU_GATED,
+        .gated = true,
+        .curve = WF_CURVE_SILU,
         .activation_names = {SILU_NAMES},
         .names = {LLAMA_NAMES},
         .keys = {LLAMA_KEYS, [WF_KEY_ATTN_BIAS] = {"attention_bias"},
@@ -72,7 +73,8 @@ static const wf_family families[] = {
         .name = "mistral",
         .model_types = {"mistral"},
         .norm = WF_NORM_RMS,
-        .activation = WF_ACT_SILU_GATED,
+        .gated = true,
+        .curve = WF_CURVE_SILU,
         .activation_names = {SILU_NAMES},
         .names = {LLAMA_NAMES},
         .keys = {LLAMA_KEYS, [WF_KEY_WINDOW] = {"sliding_window"}},
@@ -85,7 +87,8 @@ static const wf_family families[] = {
         .model_types = {"qwen2"},
         .norm = WF_NORM_RMS,
         .bias_qkv = true,
-        .activation = WF_ACT_SILU_GATED,
+        .gated = true,
+        .curve = WF_CURVE_SILU,
         .activation_names = {SILU_NAMES},
         .names = {LLAMA_NAMES},
         .keys = {LLAMA_KEYS, [WF_KEY_WINDOW] = {"sliding_window"},
@@ -101,7 +104,8 @@ static const wf_family families[] = {
         .name = "qwen3",
         .model_types = {"qwen3"},
         .norm = WF_NORM_RMS,
-        .activation = WF_ACT_SILU_GATED,
+        .gated = true,
+        .curve = WF_CURVE_SILU,
         .activation_names = {SILU_NAMES},
         .names = {LLAMA_NAMES, [WF_ROLE_Q_NORM] = "model.layers.{L}.self_attn.q_norm",
                   [WF_ROLE_K_NORM] = "model.layers.{L}.self_attn.k_norm"},
@@ -118,7 +122,8 @@ static const wf_family families[] = {
         .name = "mixtral",
         .model_types = {"mixtral"},
         .norm = WF_NORM_RMS,
-        .activation = WF_ACT_SILU_GATED,
+        .gated = true,
+        .curve = WF_CURVE_SILU,
         .activation_names = {SILU_NAMES},
         .renormalise = true,
         .names = {LLAMA_NAMES, [WF_ROLE_ROUTER] = "model.layers.{L}.block_sparse_moe.gate",
@@ -142,7 +147,8 @@ static const wf_family families[] = {
         .model_types = {"qwen2_moe"},
         .norm = WF_NORM_RMS,
         .bias_qkv = true,
-        .activation = WF_ACT_SILU_GATED,
+        .gated = true,
+        .curve = WF_CURVE_SILU,
         .activation_names = {SILU_NAMES},
         .names = {LLAMA_NAMES, QWEN_EXPERT_NAMES,
                   [WF_ROLE_SHARED_GATE] = "model.layers.{L}.mlp.shared_expert.gate_proj",
@@ -166,7 +172,8 @@ static const wf_family families[] = {
         .name = "qwen3_moe",
         .model_types = {"qwen3_moe"},
         .norm = WF_NORM_RMS,
-        .activation = WF_ACT_SILU_GATED,
+        .gated = true,
+        .curve = WF_CURVE_SILU,
         .activation_names = {SILU_NAMES},
         .names = {LLAMA_NAMES, QWEN_EXPERT_NAMES,
                   [WF_ROLE_Q_NORM] = "model.layers.{L}.self_attn.q_norm",
@@ -185,7 +192,8 @@ static const wf_family families[] = {
         .norm = WF_NORM_RMS,
         .bias_qkv = true,
         .bias_o = true,
-        .activation = WF_ACT_SILU_GATED,
+        .gated = true,
+        .curve = WF_CURVE_SILU,
         .activation_names = {SILU_NAMES},
         .bias_router = true,
         .bias_experts = true,
@@ -216,7 +224,8 @@ static const wf_family families[] = {
         .name = "glm4_moe",
         .model_types = {"glm4_moe"},
         .norm = WF_NORM_RMS,
-        .activation = WF_ACT_SILU_GATED,
+        .gated = true,
+        .curve = WF_CURVE_SILU,
         .activation_names = {SILU_NAMES},
         .sigmoid_router = true,
         .renormalise = true,
@@ -260,8 +269,8 @@ static const wf_family families[] = {
         .bias_head = true,
         .interleaved_rotary = true,
         .parallel_residual = true,
-        .activation = WF_ACT_GELU_TANH,
-        .activation_names = {GELU_TANH_NAMES, {"gelu", WF_ACT_GELU_EXACT}},
+        .curve = WF_CURVE_GELU_TANH,
+        .activation_names = {GELU_TANH_NAMES, {"gelu", WF_CURVE_GELU_EXACT}},
         .ffn_is_4_hidden = true,
         .names = {[WF_ROLE_EMBED] = "transformer.wte",
                   [WF_ROLE_ATTN_NORM] = "transformer.h.{L}.ln_1",
@@ -293,9 +302,9 @@ static const wf_family families[] = {
         .bias_o = true,
         .bias_mlp = true,
         .parallel_residual = true,
-        .activation = WF_ACT_GELU_EXACT,
-        .activation_names = {{"gelu", WF_ACT_GELU_EXACT}, GELU_TANH_NAMES},
-        .qkv_order = WF_QKV_PER_HEAD,
+        .curve = WF_CURVE_GELU_EXACT,
+        .activation_names = {{"gelu", WF_CURVE_GELU_EXACT}, GELU_TANH_NAMES},
+        .qkv_order = WF_QKV_PER_GROUP,
         .names = {[WF_ROLE_EMBED] = "gpt_neox.embed_in",
                   [WF_ROLE_ATTN_NORM] = "gpt_neox.layers.{L}.input_layernorm",
                   [WF_ROLE_QKV] = "gpt_neox.layers.{L}.attention.query_key_value",

@@ -19,25 +19,34 @@
 
 #include "engine/part_table.h"
 #include "io/base/status.h"
+#include "kernels/ops.h"
 
 typedef enum wf_norm_kind { WF_NORM_RMS, WF_NORM_LAYER } wf_norm_kind;
 
-typedef enum wf_activation {
-    WF_ACT_SILU_GATED, // silu(gate) * up
-    WF_ACT_GELU_TANH,  // the tanh form of GELU, no gate
-    WF_ACT_GELU_EXACT  // x Phi(x), no gate
-} wf_activation;
+// Where a token's position enters.
+typedef enum wf_position_kind {
+    WF_POSITION_ROTARY, // q and k are rotated
+    WF_POSITION_LEARNED // a vector of its own is added to the embedding (GPT-2)
+} wf_position_kind;
+
+// What the norms of q and k are, where a family has them.
+typedef enum wf_head_norm {
+    WF_HEAD_NORM_ALIKE, // of each head, all with the same weights (Qwen3)
+    WF_HEAD_NORM_OWN,   // of each head, with weights of its own (Command-R)
+    WF_HEAD_NORM_WIDE   // over all heads together (OLMo 2)
+} wf_head_norm;
 
 // What config.json may call an activation, and what it means there.
 typedef struct wf_activation_name {
     const char *name;
-    wf_activation kind;
+    wf_curve curve;
 } wf_activation_name;
 
 // How a checkpoint's fused qkv rows are ordered (ours: all q heads, all k heads, all v heads).
 typedef enum wf_qkv_order {
-    WF_QKV_BLOCKS,  // as ours
-    WF_QKV_PER_HEAD // q, k, v of head 0, then of head 1 ... (GPT-NeoX)
+    WF_QKV_BLOCKS,   // as ours
+    WF_QKV_PER_GROUP // the q heads that read KV head 0, its k and v, then those of KV head 1 ...
+                     // (Falcon; with as many KV heads as heads: GPT-NeoX, BLOOM)
 } wf_qkv_order;
 
 // The tensors of a checkpoint, by what they do: rows of part_table.h.
@@ -62,11 +71,20 @@ typedef enum wf_config_key {
     WF_KEY_ACTIVATION,
     WF_KEY_ROPE_THETA,
     WF_KEY_ROTARY_DIM,
-    WF_KEY_ROTARY_PCT,    // share of head_dim, where ROTARY_DIM says nothing
-    WF_KEY_ATTN_BIAS,     // overrides bias_qkv and bias_o
-    WF_KEY_QKV_BIAS,      // overrides bias_qkv alone
-    WF_KEY_MLP_BIAS,      // overrides bias_mlp
-    WF_KEY_PARALLEL,      // overrides parallel_residual
+    WF_KEY_ROTARY_PCT,  // share of head_dim, where ROTARY_DIM says nothing
+    WF_KEY_ATTN_BIAS,   // overrides bias_qkv and bias_o
+    WF_KEY_QKV_BIAS,    // overrides bias_qkv alone
+    WF_KEY_MLP_BIAS,    // overrides bias_mlp
+    WF_KEY_PARALLEL,    // overrides parallel_residual
+    WF_KEY_HEAD_NORM,   // false, as when it is missing: q and k are not normed
+    WF_KEY_ATTN_SCALE,  // of scores; null: 1 / sqrt(head_dim)
+    WF_KEY_EMBED_SCALE, // each null or missing: 1
+    WF_KEY_RESIDUAL_SCALE,
+    WF_KEY_LOGIT_SCALE,
+    WF_KEY_LOGIT_DIVISOR,
+    WF_KEY_FIRST_CONTEXT, // that longrope was stretched from
+    WF_KEY_ROPE_LAYERS,   // a number a layer, 0: q and k are not rotated there
+    WF_KEY_NOPE_EVERY,    // without such a list: of every so many layers the last is not rotated
     WF_KEY_WINDOW,        // sliding attention window; null: none
     WF_KEY_USE_WINDOW,    // false, as when it is missing: the window is not used
     WF_KEY_FIRST_WINDOW,  // layers below this number have no window
@@ -84,7 +102,6 @@ typedef enum wf_config_key {
     WF_KEY_ROUTER_GROUPS, // and how many of them a token may choose from
     WF_KEY_BEST_GROUPS,
     WF_KEY_NEXT_LAYERS, // layers behind the last that predict further tokens: not used
-    WF_KEY_HEAD_NORM,   // false, as when it is missing: q and k are not normed
     WF_KEY_GATE_ALPHA,  // of clamped gates (ops.h): must be what the operation has
     WF_KEY_GATE_LIMIT,
     WF_N_CONFIG_KEYS
@@ -94,12 +111,20 @@ typedef struct wf_family {
     const char *name;           // "llama"
     const char *model_types[4]; // of config.json, NULL-ended
     wf_norm_kind norm;
+    bool norm_no_bias; // LayerNorms without one (Command-R)
+    bool norm_plus_1;  // norms multiply by 1 + weight (Gemma)
+    wf_head_norm head_norm;
     bool bias_qkv, bias_o, bias_mlp, bias_head;
-    bool interleaved_rotary;  // pairs (2i, 2i+1), else (i, i + rotary_dim / 2)
-    bool parallel_residual;   // x + attention(norm x) + mlp(norm' x), else one after the other
-    wf_activation activation; // where config.json names none
-    wf_activation_name activation_names[5]; // ended by a NULL name; all gated or none
+    wf_position_kind position;
+    int32_t first_position;  // row of the learned table that position 0 has
+    bool interleaved_rotary; // pairs (2i, 2i+1), else (i, i + rotary_dim / 2)
+    bool parallel_residual;  // x + attention(norm x) + mlp(norm' x), else one after the other
+    bool gated;              // curve(gate) * up, else curve(up)
+    wf_curve curve;          // where config.json names none
+    wf_activation_name activation_names[5]; // ended by a NULL name
     wf_qkv_order qkv_order;
+    bool transposed;      // matrices lie as [inputs, outputs] in the file (GPT-2)
+    bool tied;            // the head is the embedding table, when config.json does not say
     bool ffn_is_4_hidden; // when config.json does not say
     bool types_by_layer;  // layer_types decides which layers slide, else all are alike
     bool alibi;           // no positions but slopes of scores

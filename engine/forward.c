@@ -189,14 +189,15 @@ int32_t wf_forward_n_graphs(const wf_forward *f)
 
 // ---- one step -----------------------------------------------------------------------------------
 
-// One layer: x + mixer + feed-forward, in one of the ways of wf_join. `y` holds what is still to be
-// added to x before and after it: this rank's part, summed over the group where it is added.
-typedef wf_status (*join)(wf_forward *f, const wf_forward_step *st, int32_t i_layer, wf_matrix x);
+// One layer: x + mixer + feed-forward, in one of the ways of wf_join. `added` is what is still to
+// be added to x before and after it.
+typedef wf_status (*join)(wf_forward *f, const wf_forward_step *st, int32_t i_layer, wf_matrix x,
+                          wf_addend *added);
 
-static wf_status run_mixer(wf_forward *f, const wf_forward_step *st, int32_t i_layer)
+static wf_status run_mixer(wf_forward *f, const wf_forward_step *st, int32_t i_layer, void *n)
 {
     const wf_block *mixer = wf_block_of(f->m->layers[i_layer].share.mixer);
-    return mixer->run(f, st, i_layer, f->b.n, f->b.y);
+    return mixer->run(f, st, i_layer, n, f->b.y);
 }
 
 static wf_status run_feed_forward(wf_forward *f, const wf_forward_step *st, int32_t i_layer,
@@ -206,46 +207,69 @@ static wf_status run_feed_forward(wf_forward *f, const wf_forward_step *st, int3
     return ffn->run(f, st, i_layer, n, y);
 }
 
-static wf_status join_serial(wf_forward *f, const wf_forward_step *st, int32_t i_layer, wf_matrix x)
+// What a block reads: norm(x + added), or that itself where no norm stands before the block.
+static wf_status enter(wf_forward *f, const wf_param *norm, wf_matrix x, wf_addend added, void **n)
 {
-    WF_TRY(run_mixer(f, st, i_layer));
-    WF_TRY(wf_block_norm(f, &f->m->layers[i_layer].mlp_norm, x, f->b.y, f->b.n));
-    return run_feed_forward(f, st, i_layer, f->b.n, f->b.y);
+    *n = norm->vector ? f->b.n : x.data;
+    return norm->vector ? wf_block_norm(f, norm, x, added, f->b.n) : wf_block_add(f, x, added);
+}
+
+// What a block has left in y, through the norm behind it where there is one.
+static wf_status leave(wf_forward *f, const wf_param *after, wf_matrix x, wf_addend *added)
+{
+    *added = (wf_addend){.data = after->vector ? f->b.after : f->b.y, .whole = after->vector};
+    return after->vector ? wf_block_norm_sum(f, after, x, f->b.y, f->b.after) : WF_OK;
+}
+
+static wf_status join_serial(wf_forward *f, const wf_forward_step *st, int32_t i_layer, wf_matrix x,
+                             wf_addend *added)
+{
+    void *n;
+    const wf_layer *l = &f->m->layers[i_layer];
+    WF_TRY(enter(f, &l->attn_norm, x, *added, &n));
+    WF_TRY(run_mixer(f, st, i_layer, n));
+    WF_TRY(leave(f, &l->attn_after, x, added));
+    WF_TRY(enter(f, &l->mlp_norm, x, *added, &n));
+    WF_TRY(run_feed_forward(f, st, i_layer, n, f->b.y));
+    return leave(f, &l->mlp_after, x, added);
 }
 
 // One sum over the group for both branches.
 static wf_status join_branches(wf_forward *f, const wf_forward_step *st, int32_t i_layer,
-                               wf_matrix x, void *n2)
+                               wf_matrix x, void *n2, wf_addend *added)
 {
     wf_matrix y = x, y2 = x;
     y.data = f->b.y;
     y2.data = f->b.y2;
-    WF_TRY(run_mixer(f, st, i_layer));
+    *added = (wf_addend){.data = f->b.y};
+    WF_TRY(run_mixer(f, st, i_layer, f->b.n));
     WF_TRY(run_feed_forward(f, st, i_layer, n2, f->b.y2));
     return f->be->ops->add(f->be, f->stream, &(wf_add_args){.x = y2, .y = y});
 }
 
 static wf_status join_parallel(wf_forward *f, const wf_forward_step *st, int32_t i_layer,
-                               wf_matrix x)
+                               wf_matrix x, wf_addend *added)
 {
-    WF_TRY(wf_block_norm(f, &f->m->layers[i_layer].mlp_norm, x, NULL, f->b.n2));
-    return join_branches(f, st, i_layer, x, f->b.n2);
+    const wf_layer *l = &f->m->layers[i_layer];
+    WF_TRY(wf_block_norm(f, &l->attn_norm, x, *added, f->b.n));
+    WF_TRY(wf_block_norm(f, &l->mlp_norm, x, (wf_addend){0}, f->b.n2));
+    return join_branches(f, st, i_layer, x, f->b.n2, added);
 }
 
-static wf_status join_shared(wf_forward *f, const wf_forward_step *st, int32_t i_layer, wf_matrix x)
+static wf_status join_shared(wf_forward *f, const wf_forward_step *st, int32_t i_layer, wf_matrix x,
+                             wf_addend *added)
 {
-    return join_branches(f, st, i_layer, x, f->b.n);
+    WF_TRY(wf_block_norm(f, &f->m->layers[i_layer].attn_norm, x, *added, f->b.n));
+    return join_branches(f, st, i_layer, x, f->b.n, added);
 }
 
-static wf_status layer(wf_forward *f, const wf_forward_step *st, int32_t i_layer)
+static wf_status layer(wf_forward *f, const wf_forward_step *st, int32_t i_layer, wf_addend *added)
 {
     static const join joins[WF_N_JOINS] = {[WF_JOIN_SERIAL] = join_serial,
                                            [WF_JOIN_PARALLEL] = join_parallel,
                                            [WF_JOIN_SHARED] = join_shared};
-    const wf_layer *l = &f->m->layers[i_layer];
     wf_matrix x = wf_block_matrix(f, f->b.x, st->n_tokens, f->s.hidden);
-    WF_TRY(wf_block_norm(f, &l->attn_norm, x, i_layer > 0 ? f->b.y : NULL, f->b.n));
-    return joins[l->share.join](f, st, i_layer, x);
+    return joins[f->m->layers[i_layer].share.join](f, st, i_layer, x, added);
 }
 
 static wf_status download(wf_forward *f, const wf_forward_step *st, wf_forward_slot *s)
@@ -272,10 +296,11 @@ static wf_status compute(void *arg)
 {
     wf_forward *f = ((compute_args *)arg)->f;
     const wf_forward_step *st = ((compute_args *)arg)->st;
+    wf_addend added = {0};
     WF_TRY(wf_forward_embed(f, st));
     for (int32_t i = 0; i < f->m->arch.n_layers; i++)
-        if (f->whole || f->new_shape[i]) WF_TRY(layer(f, st, i));
-    return wf_forward_sample(f, st);
+        if (f->whole || f->new_shape[i]) WF_TRY(layer(f, st, i, &added));
+    return wf_forward_sample(f, st, added);
 }
 
 static wf_status compute_or_replay(wf_forward *f, const wf_forward_step *st)

@@ -2,6 +2,26 @@
 // the step's tokens.
 #include "engine/forward_internal.h"
 
+// x = the tokens' vectors, of one rank each, and what the model does with them first.
+static wf_status embed(wf_forward *f, const wf_forward_step *st)
+{
+    const wf_model *m = f->m;
+    bool normed = m->embed_norm.vector != NULL;
+    wf_matrix x = wf_block_matrix(f, f->b.x, st->n_tokens, f->s.hidden), y = x;
+    if (normed) y.data = f->b.n;
+    WF_TRY(f->be->ops->embed(f->be, f->stream,
+                             &(wf_embed_args){.ids = f->b.ids,
+                                              .table = m->embed.matrix,
+                                              .vocab_begin = m->vocab_begin,
+                                              .y = y,
+                                              .scale = m->arch.embed_scale,
+                                              .positions = m->positions.matrix,
+                                              .pos = st->batch.token_pos,
+                                              .first_position = m->arch.family->first_position}));
+    WF_TRY(wf_block_sum(f, y));
+    return normed ? wf_block_norm(f, &m->embed_norm, y, (wf_addend){0}, f->b.x) : WF_OK;
+}
+
 wf_status wf_forward_embed(wf_forward *f, const wf_forward_step *st)
 {
     wf_token_ids_args ids = {.batch = &st->batch,
@@ -17,13 +37,7 @@ wf_status wf_forward_embed(wf_forward *f, const wf_forward_step *st)
                                                   .counts = f->b.counts,
                                                   .counts_stride = (int64_t)f->s.counts_cols,
                                                   .n_vocab = f->m->arch.n_vocab}));
-    wf_matrix x = wf_block_matrix(f, f->b.x, st->n_tokens, f->s.hidden);
-    WF_TRY(f->be->ops->embed(f->be, f->stream,
-                             &(wf_embed_args){.ids = f->b.ids,
-                                              .table = f->m->embed.matrix,
-                                              .vocab_begin = f->m->vocab_begin,
-                                              .y = x}));
-    return wf_block_sum(f, x);
+    return embed(f, st);
 }
 
 static wf_status gather(wf_forward *f, wf_matrix x, const int32_t *index, wf_matrix y)
@@ -32,17 +46,16 @@ static wf_status gather(wf_forward *f, wf_matrix x, const int32_t *index, wf_mat
 }
 
 // This rank's slice of the sampled rows' logits. Only these rows are summed over the group.
-static wf_status head(wf_forward *f, const wf_forward_step *st, wf_matrix *out)
+static wf_status head(wf_forward *f, const wf_forward_step *st, wf_addend added, wf_matrix *out)
 {
     const int32_t *index = st->at[WF_PLAN_AT_SAMPLE_TOKEN];
-    int64_t cols = (int64_t)f->s.hidden;
+    wf_addend last = {.data = f->b.last_y, .whole = added.whole};
     wf_matrix x = wf_block_matrix(f, f->b.x, st->n_tokens, f->s.hidden);
     wf_matrix last_x = wf_block_matrix(f, f->b.last_x, st->n_samples, f->s.hidden), last_n = last_x;
     last_n.data = f->b.last_n;
     WF_TRY(gather(f, x, index, last_x));
-    WF_TRY(gather(f, wf_matrix_of(f->b.y, f->num.sum, st->n_tokens, cols), index,
-                  wf_matrix_of(f->b.last_y, f->num.sum, st->n_samples, cols)));
-    WF_TRY(wf_block_norm(f, &f->m->final_norm, last_x, f->b.last_y, f->b.last_n));
+    WF_TRY(gather(f, wf_block_addend(f, added, x), index, wf_block_addend(f, last, last_x)));
+    WF_TRY(wf_block_norm(f, &f->m->final_norm, last_x, last, f->b.last_n));
     *out = wf_matrix_of(f->b.slice, WF_F32, st->n_samples, (int64_t)f->s.slice_cols);
     return wf_block_gemm(f, last_n, &f->m->head, *out);
 }
@@ -108,12 +121,12 @@ static wf_status sample(wf_forward *f, const wf_forward_step *st, wf_matrix logi
                                                 .top_logprob = logprobs ? f->b.top_logprob : NULL});
 }
 
-wf_status wf_forward_sample(wf_forward *f, const wf_forward_step *st)
+wf_status wf_forward_sample(wf_forward *f, const wf_forward_step *st, wf_addend added)
 {
     wf_matrix logits;
     void *slices;
     if (st->n_samples == 0) return WF_OK;
-    WF_TRY(head(f, st, &logits));
+    WF_TRY(head(f, st, added, &logits));
     if (st->h[WF_PLAN_GREEDY]) return sample_greedy(f, st, logits);
     WF_TRY(gather_logits(f, st, &logits, &slices));
     return sample(f, st, logits, slices);

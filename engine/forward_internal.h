@@ -18,7 +18,8 @@
     X(x, T * hidden * act) /* residual stream */                                                   \
     X(y, T * hidden * sum) /* what is added to it next */                                          \
     X(y2, parallel * T * hidden * act)                                                             \
-    X(n, T * hidden * act) /* normed */                                                            \
+    X(after, after * T * hidden * act) /* y, normed once more before it is added */                \
+    X(n, T * hidden * act)             /* normed */                                                \
     X(n2, parallel * T * hidden * act)                                                             \
     X(ids, T * 4)                                                                                  \
     X(last_x, R * hidden * act) /* rows that are sampled */                                        \
@@ -48,6 +49,7 @@ typedef struct wf_forward_buffers {
 typedef struct wf_forward_shape {
     size_t T, R, N, act, sum, hidden, slice_cols, tp, table_cols, counts_cols, plan_bytes;
     size_t parallel, split; // 0 or 1: buffers of a second branch, of vocabulary slices
+    size_t after;           // 0 or 1: of norms behind blocks
     size_t whole;           // 0 or 1: of all logits beside the slices
     size_t n_top, probs;    // probs: rows that get logprobs, R or 0
     size_t k_runs;          // of sums over the group, 0: none
@@ -130,6 +132,6 @@ wf_status wf_forward_enter_rows(wf_forward *f, const wf_forward_step *step);
 wf_status wf_forward_embed(wf_forward *f, const wf_forward_step *step);
 
 // From x and what is still to be added to it to the tokens of the step's sampled rows.
-wf_status wf_forward_sample(wf_forward *f, const wf_forward_step *step);
+wf_status wf_forward_sample(wf_forward *f, const wf_forward_step *step, wf_addend added);
 
 #endif

@@ -38,6 +38,11 @@ static void odd_columns(const wf_arch *a, const wf_arch_layer *l, char *text, si
                      sums[i].of, sums[i].n, WF_K_RUNS);
 }
 
+static bool has_norms_after(const wf_arch *a)
+{
+    return a->family->names[WF_ROLE_ATTN_AFTER] || a->family->names[WF_ROLE_MLP_AFTER];
+}
+
 // Every rank adds its runs of eighths of K, in f32, as the ranks of a larger group would add
 // theirs. Both branches of a parallel residual are in one sum, and stay out of this.
 char *wf_forward_size_gap(const wf_arch *a, int32_t tp, char *text, size_t text_bytes)
@@ -88,6 +93,7 @@ wf_forward_shape wf_forward_shape_of(const wf_arch *a, int32_t tp, const wf_forw
                               .table_cols = (size_t)c->max_pages,
                               .counts_cols = c->penalties ? (size_t)((a->n_vocab + 1) & ~1) : 0,
                               .parallel = wf_forward_two_branches(a),
+                              .after = has_norms_after(a),
                               .split = tp > 1,
                               .whole = tp > 1 || keeps_raw(c),
                               .n_top = c->n_top > 0 ? (size_t)c->n_top : 0,
@@ -100,7 +106,8 @@ static void own_bytes(const wf_forward_shape *s, size_t out[WF_N_FORWARD_BUFFERS
     size_t T = s->T, R = s->R, N = s->N, act = s->act, sum = s->sum, hidden = s->hidden,
            slice_cols = s->slice_cols, tp = s->tp, table_cols = s->table_cols,
            counts_cols = s->counts_cols, plan_bytes = s->plan_bytes, parallel = s->parallel,
-           split = s->split, whole = s->whole, n_top = s->n_top, probs = s->probs, i = 0;
+           after = s->after, split = s->split, whole = s->whole, n_top = s->n_top, probs = s->probs,
+           i = 0;
 #define WF_FORWARD_SIZE(name, bytes) out[i++] = (bytes);
     WF_FORWARD_BUFFERS(WF_FORWARD_SIZE)
 #undef WF_FORWARD_SIZE
@@ -122,7 +129,8 @@ wf_forward_bytes wf_forward_bytes_of(const wf_arch *arch, const wf_forward_shape
                             .n_tokens = s->T,
                             .act_bytes = s->act,
                             .sum_bytes = s->sum,
-                            .k_runs = s->k_runs};
+                            .k_runs = s->k_runs,
+                            .tp = s->tp};
     own_bytes(s, bytes.own);
     for (int32_t i = 0; i < arch->n_layers; i++) {
         shape.layer = wf_arch_layer_share(arch, i, (int32_t)s->tp);

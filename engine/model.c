@@ -84,7 +84,9 @@ static wf_status load_all(wf_loader *l, wf_model *m)
     WF_TRY(load_place(l, m, -1));
     if (m->arch.tied) m->head.matrix = m->embed.matrix;
     if (m->arch.alibi) WF_TRY(wf_loader_slopes(l, m->tp_rank, m->tp_size, &m->slopes));
-    return wf_loader_rotary(l, m->max_context, &m->cos, &m->sin);
+    for (int32_t i = 0; i < m->arch.n_ropes; i++)
+        WF_TRY(wf_loader_rotary(l, &m->arch.rope[i], m->max_context, &m->rotary[i]));
+    return WF_OK;
 }
 
 // Ranks of a group load alike: the first one speaks for all.
@@ -160,8 +162,10 @@ void wf_model_destroy(wf_model **model)
     if (!m) return;
     for (int32_t i = -1; i < m->arch.n_layers; i++)
         free_place(m, i);
-    free_vector(m->be, m->cos);
-    free_vector(m->be, m->sin);
+    for (int32_t i = 0; i < m->arch.n_ropes; i++) {
+        free_vector(m->be, m->rotary[i].cos);
+        free_vector(m->be, m->rotary[i].sin);
+    }
     free_vector(m->be, m->slopes);
     free(m->layers);
     free(m);

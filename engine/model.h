@@ -4,7 +4,7 @@
 //                   qkv, gate_up  rows of this rank's heads / FFN units           column-parallel
 //                   o, down       columns of this rank's heads / FFN units        row-parallel
 //                   norms, rotary tables                                          whole on every
-//                   rank
+//                   rank; learned positions on rank 0
 //
 // The outputs of embed, o and down are partial sums: the group adds them up. Biases of o and down
 // are on rank 0 alone, given to its GEMM, so that the sum holds them once.
@@ -43,16 +43,23 @@ typedef struct wf_param {
     float *vector, *bias; // f32
 } wf_param;
 
+// The tables of one kind of rotation, [max_context][arch.rotary_dim / 2] f32, on the device.
+typedef struct wf_rotary {
+    float *cos, *sin;
+} wf_rotary;
+
 // One layer, with the weights that its blocks have. n_heads, n_kv_heads and ffn are this rank's
 // (`share`). Biases are as long as their matrix has rows; those of o and down are on rank 0 alone.
 typedef struct wf_layer {
     wf_arch_layer share;
     wf_param attn_norm;      // [hidden]
     wf_param qkv;            // [(n_heads + 2 n_kv_heads) * head_dim, hidden], rows q | k | v
-    wf_param q_norm, k_norm; // [head_dim]; of every head, before it is rotated; or none
+    wf_param q_norm, k_norm; // of every head, before it is rotated; or none. [head_dim], or, with
+                             // weights of each head, [n_heads * head_dim], [n_kv_heads * head_dim]
     wf_param sinks;          // [n_heads] logits (ops.h), or none
     wf_param o;              // [hidden, n_heads * head_dim]
-    wf_param mlp_norm;       // [hidden]; none: WF_JOIN_SHARED
+    wf_param mlp_norm;       // [hidden]; as attn_norm: or none
+    wf_param attn_after, mlp_after; // [hidden], or none
     wf_param gate_up; // gated: [2 * ffn, hidden], rows gate | up; else [ffn, hidden], rows up
     wf_param down;    // [hidden, ffn]
     // Experts: of each of this rank's n_experts, rows gate | up, and down; of the one that all
@@ -79,15 +86,17 @@ typedef struct wf_model {
     wf_backend *be; // borrowed
     wf_dtype dtype;
     int32_t tp_rank, tp_size;
-    int32_t max_context;            // rows of cos and sin
-    int32_t vocab_begin, vocab_end; // this rank's real tokens, maybe none
-    int32_t vocab_slice;            // rows of embed and head, equal on all ranks
-    wf_param embed;                 // [vocab_slice, hidden]
-    wf_layer *layers;               // [arch.n_layers]
-    wf_param final_norm;            // [hidden]
-    wf_param head;                  // [vocab_slice, hidden]; the matrix is embed's when tied
-    float *cos, *sin;               // [max_context][arch.rotary_dim / 2] f32, on the device
-    float *slopes;                  // [most heads of a layer] f32, on the device; NULL: no ALiBi
+    int32_t max_context;                 // rows of rotary tables
+    int32_t vocab_begin, vocab_end;      // this rank's real tokens, maybe none
+    int32_t vocab_slice;                 // rows of embed and head, equal on all ranks
+    wf_param embed;                      // [vocab_slice, hidden]
+    wf_param positions;                  // [arch.n_positions, hidden] on rank 0, or none
+    wf_param embed_norm;                 // [hidden], or none
+    wf_layer *layers;                    // [arch.n_layers]
+    wf_param final_norm;                 // [hidden]
+    wf_param head;                       // [vocab_slice, hidden]; the matrix is embed's when tied
+    wf_rotary rotary[WF_ARCH_MAX_ROPES]; // the first arch.n_ropes
+    float *slopes;                       // [heads of a layer] f32, on the device; NULL: no ALiBi
     wf_model_report report;
 } wf_model;
 

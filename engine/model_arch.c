@@ -2,7 +2,6 @@
 // that one run shows all of them.
 #include "engine/arch_reader.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -24,6 +23,7 @@ static void check_together(wf_arch_reader *r, wf_arch *a)
     if (a->head_dim < 2 || a->head_dim > WF_MAX_HEAD_DIM || a->head_dim % 2 != 0)
         wf_arch_complain(r, "head_dim %d: must be even, at least 2 and at most %d", a->head_dim,
                          WF_MAX_HEAD_DIM);
+    if (a->n_ropes == 0) return;
     if (a->rotary_dim < 2 || a->rotary_dim > a->head_dim || a->rotary_dim % 2 != 0) {
         wf_arch_complain(r, "%d rotary dimensions: must be even, at least 2, at most head_dim %d",
                          a->rotary_dim, a->head_dim);
@@ -34,7 +34,7 @@ wf_status wf_arch_read(const wf_hf_folder *folder, bool trust, wf_arch *out)
 {
     char place[512];
     const char *type;
-    wf_arch a = {.rope = {.factor = 1.0}};
+    wf_arch a = {0};
     wf_arch_reader r = {.folder = folder,
                         .root = wf_json_root(wf_hf_folder_config(folder)),
                         .trust = trust,
@@ -44,14 +44,13 @@ wf_status wf_arch_read(const wf_hf_folder *folder, bool trust, wf_arch *out)
     WF_TRY(wf_family_find(place, type, &r.family));
     a.family = r.family;
     wf_arch_read_values(&r, &a);
-    wf_arch_read_rope(&r, &a);
     wf_arch_read_experts(&r, &a);
+    for (int32_t i = 0; i < a.n_layers; i++)
+        a.layer[i] = wf_arch_layer_read(&r, i);
+    wf_arch_read_rope(&r, &a);
     wf_arch_read_tokens(&r, &a);
     wf_arch_check_keys(&r);
     if (r.n_problems == 0) check_together(&r, &a);
-    r.every.scale = (float)(1.0 / sqrt((double)a.head_dim));
-    for (int32_t i = 0; i < a.n_layers; i++)
-        a.layer[i] = wf_arch_layer_read(&r, i);
     if (r.n_problems == 0) wf_arch_read_windows(&r, &a);
     if (r.n_problems > 0) return wf_fail(WF_DATA, "%s", r.problems);
     *out = a;

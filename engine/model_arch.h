@@ -20,6 +20,7 @@
 
 #define WF_ARCH_MAX_EOS    8
 #define WF_ARCH_MAX_LAYERS 1024
+#define WF_ARCH_MAX_ROPES  2
 
 // X(NAME, name): the kinds of blocks that layers are made of. The row of a kind is wf_block_<name>
 // in engine/block_<name>.c (block.h).
@@ -35,9 +36,10 @@ typedef enum wf_block_kind {
         WF_N_BLOCKS
 } wf_block_kind;
 
-// How a layer's two blocks join the residual stream x, and where its norms are.
+// How a layer's two blocks join the residual stream x. A norm that the layer has not (model.h) is
+// no norm: n = x; `after` norms what one block adds.
 typedef enum wf_join {
-    WF_JOIN_SERIAL,   // x += mixer(norm x), then x += feed_forward(norm' x)
+    WF_JOIN_SERIAL,   // x += after(mixer(norm x)), then x += after'(feed_forward(norm' x))
     WF_JOIN_PARALLEL, // x += mixer(norm x) + feed_forward(norm' x)
     WF_JOIN_SHARED,   // x += mixer(n) + feed_forward(n), n = norm x
     WF_N_JOINS
@@ -54,6 +56,7 @@ typedef struct wf_arch_layer {
     int32_t ffn;                 // dense
     // experts: how many, of which a token takes; of each; of the one that all take, 0: none
     int32_t n_experts, n_choices, expert_ffn, shared_ffn;
+    int32_t i_rope; // attention: of wf_arch.rope; -1: q and k are not rotated
 } wf_arch_layer;
 
 // How tokens choose experts (wf_route_args).
@@ -70,11 +73,17 @@ typedef struct wf_arch {
     int32_t n_layers, hidden, head_dim, n_vocab;
     int32_t max_context; // tokens, prompt and output together
     float norm_eps;
-    wf_rope rope;
-    int32_t rotary_dim; // <= head_dim, even; the rest of a head is not rotated
-    bool tied;          // the head is the embedding table: so configured, and there is no other
-    bool gated;         // gate and up, else up alone
-    bool gelu_exact;    // the erf form of GELU, where not gated
+    // What the token's embedding, what blocks add to x, and the logits are multiplied by; the last
+    // is in the final norm's weights.
+    float embed_scale, residual_scale, logit_scale;
+    wf_rope rope[WF_ARCH_MAX_ROPES]; // the first n_ropes
+    int32_t n_ropes;
+    int32_t rotary_dim;  // <= head_dim, even; the rest of a head is not rotated
+    int32_t n_positions; // rows of the learned table; 0: none
+    bool head_norms;     // q and k are normed
+    bool tied;           // the head is the embedding table: so configured, and there is no other
+    bool gated;          // curve(gate) * up, else curve(up)
+    wf_curve curve;
     bool bias_qkv, bias_o, bias_mlp, bias_head, bias_router, bias_experts;
     bool alibi; // scores fall with the distance, by a slope for each head (rotary.h)
     wf_arch_router router;

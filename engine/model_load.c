@@ -384,9 +384,18 @@ static wf_status place_vector(wf_loader *l, const float *values, int64_t n, floa
     return upload(l, device, values, bytes);
 }
 
-// The slice's rows of the tensors with this suffix; `otherwise` in a random model.
-static wf_status fill_vector(wf_loader *l, const wf_slice *s, const char *suffix, float otherwise,
-                             float **out)
+// What the file leaves out of a norm's numbers, and what the model multiplies them with.
+static void fold(const wf_loader *l, const wf_slice *s, bool bias, float *values)
+{
+    const wf_part *part = s->part[0];
+    bool plus_1 = !bias && part->bias == WF_BIAS_NORM && l->folder && l->arch->family->norm_plus_1;
+    float scale = part->role == WF_ROLE_FINAL_NORM ? wf_scale_of(l->arch->logit_scale) : 1.0f;
+    for (int64_t i = 0; i < s->n_rows; i++)
+        values[i] = scale * (plus_1 ? 1.0f + values[i] : values[i]);
+}
+
+// The slice's rows of its tensors, or of their biases.
+static wf_status fill_vector(wf_loader *l, const wf_slice *s, bool bias, float **out)
 {
     wf_status st = WF_OK;
     float *values;
@@ -395,12 +404,13 @@ static wf_status fill_vector(wf_loader *l, const wf_slice *s, const char *suffix
     WF_TRY(begin_part(l));
     WF_TRY(wf_alloc((size_t)n, sizeof *values, &values));
     for (int64_t i = 0; !l->folder && i < n; i++)
-        values[i] = otherwise;
+        values[i] = bias ? 0.0f : 1.0f;
     for (; l->folder && st == WF_OK && group.i_group < s->n_groups; group.i_group++) {
-        st = load_vector(l, &group, suffix, values + group.i_group * s->n_rows);
+        st = load_vector(l, &group, bias ? ".bias" : ".weight", values + group.i_group * s->n_rows);
         if (st == WF_OK && s->part[0]->split == WF_SPLIT_EXPERT_PAIRS)
             st = part_pairs(values + group.i_group * s->n_rows, s->n_rows / 2);
     }
+    if (!l->dry) fold(l, s, bias, values);
     if (st == WF_OK && !l->dry) st = place_vector(l, values, n, out);
     free(values);
     return st;
@@ -409,14 +419,14 @@ static wf_status fill_vector(wf_loader *l, const wf_slice *s, const char *suffix
 wf_status wf_loader_fill(wf_loader *l, const wf_slice *s, wf_param *out)
 {
     if (s->n_cols == 0)
-        WF_TRY(fill_vector(l, s, ".weight", 1.0f, &out->vector));
+        WF_TRY(fill_vector(l, s, false, &out->vector));
     else if (!s->tied)
         WF_TRY(fill_matrix(l, s, &out->matrix));
     if (!s->bias || s->bias_elsewhere) return WF_OK;
-    return fill_vector(l, s, ".bias", 0.0f, &out->bias);
+    return fill_vector(l, s, true, &out->bias);
 }
 
-wf_status wf_loader_rotary(wf_loader *l, int32_t n_positions, float **cos, float **sin)
+wf_status wf_loader_rotary(wf_loader *l, const wf_rope *rope, int32_t n_positions, wf_rotary *out)
 {
     void *tables[2];
     size_t half = (size_t)l->arch->rotary_dim / 2, row_bytes = half * sizeof(float);
@@ -424,18 +434,18 @@ wf_status wf_loader_rotary(wf_loader *l, int32_t n_positions, float **cos, float
     int32_t per_block = (int32_t)(l->staging_bytes / (2 * row_bytes));
     if (l->dry) return WF_OK;
     WF_TRY(l->be->ops->alloc(l->be, bytes, &tables[0]));
-    *cos = tables[0];
+    out->cos = tables[0];
     WF_TRY(l->be->ops->alloc(l->be, bytes, &tables[1]));
-    *sin = tables[1];
+    out->sin = tables[1];
     l->report.weight_bytes += 2 * bytes;
     l->report.vector_bytes += 2 * bytes;
     for (int32_t first = 0, n; first < n_positions; first += n) {
         n = n_positions - first < per_block ? n_positions - first : per_block;
         float *c = l->staging, *s = c + (size_t)n * half;
         size_t at = (size_t)first * half;
-        WF_TRY(wf_rotary_tables(&l->arch->rope, l->arch->rotary_dim, first, n, c, s));
-        WF_TRY(upload(l, *cos + at, c, (size_t)n * row_bytes));
-        WF_TRY(upload(l, *sin + at, s, (size_t)n * row_bytes));
+        WF_TRY(wf_rotary_tables(rope, l->arch->rotary_dim, n_positions, first, n, c, s));
+        WF_TRY(upload(l, out->cos + at, c, (size_t)n * row_bytes));
+        WF_TRY(upload(l, out->sin + at, s, (size_t)n * row_bytes));
     }
     return WF_OK;
 }

@@ -33,8 +33,9 @@ void wf_loader_close(wf_loader *loader);
 // One slice, with its bias. A tied matrix is left to the caller. Random: norms 1, biases 0.
 wf_status wf_loader_fill(wf_loader *loader, const wf_slice *slice, wf_param *out);
 
-// The rotary tables of n_positions.
-wf_status wf_loader_rotary(wf_loader *loader, int32_t n_positions, float **cos, float **sin);
+// The tables of one kind of rotation for n_positions, the job's context.
+wf_status wf_loader_rotary(wf_loader *loader, const wf_rope *rope, int32_t n_positions,
+                           wf_rotary *out);
 
 // The slopes of this rank's heads, the same for every layer.
 wf_status wf_loader_slopes(wf_loader *loader, int32_t tp_rank, int32_t tp_size, float **slopes);

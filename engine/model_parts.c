@@ -30,6 +30,12 @@ static wf_arch_layer layer_of(const wf_place *p, int32_t tp_size)
     return p->i_layer < 0 ? (wf_arch_layer){0} : wf_arch_layer_share(p->arch, p->i_layer, tp_size);
 }
 
+// Heads are normed with weights of their own.
+static bool own_norms(const wf_arch *a)
+{
+    return a->family->head_norm != WF_HEAD_NORM_ALIKE;
+}
+
 // On each of tp_size ranks, where it is split.
 static int64_t size_of(const wf_place *p, wf_extent extent, int32_t tp_size)
 {
@@ -44,7 +50,9 @@ static int64_t size_of(const wf_place *p, wf_extent extent, int32_t tp_size)
         [WF_EXTENT_KV] = kv,
         [WF_EXTENT_QKV] = q + 2 * kv,
         [WF_EXTENT_HEADS] = l.n_heads,
-        [WF_EXTENT_HEAD_DIM] = p->arch->head_dim,
+        [WF_EXTENT_Q_NORM] = own_norms(p->arch) ? q : p->arch->head_dim,
+        [WF_EXTENT_K_NORM] = own_norms(p->arch) ? kv : p->arch->head_dim,
+        [WF_EXTENT_POSITIONS] = p->arch->n_positions,
         [WF_EXTENT_FFN] = ffn,
         [WF_EXTENT_GATE_UP] = 2 * ffn,
         [WF_EXTENT_ONE] = 1,
@@ -59,7 +67,7 @@ static int64_t size_of(const wf_place *p, wf_extent extent, int32_t tp_size)
 static bool has_bias(const wf_arch *a, wf_bias bias)
 {
     const bool has[WF_N_BIASES] = {
-        [WF_BIAS_NORM] = a->family->norm == WF_NORM_LAYER,
+        [WF_BIAS_NORM] = a->family->norm == WF_NORM_LAYER && !a->family->norm_no_bias,
         [WF_BIAS_QKV] = a->bias_qkv,
         [WF_BIAS_O] = a->bias_o,
         [WF_BIAS_MLP] = a->bias_mlp,
@@ -70,10 +78,27 @@ static bool has_bias(const wf_arch *a, wf_bias bias)
     return has[bias];
 }
 
+// Of the weights that the family has, those that this model does.
+static bool is_used(const wf_place *p, const wf_arch_layer *l, wf_role role)
+{
+    switch (role) {
+    case WF_ROLE_Q_NORM:
+    case WF_ROLE_K_NORM:
+        return p->arch->head_norms;
+    case WF_ROLE_MLP_NORM:
+        return l->join != WF_JOIN_SHARED;
+    case WF_ROLE_POSITIONS:
+        return p->tp_rank == 0;
+    default:
+        return true;
+    }
+}
+
 static bool is_there(const wf_place *p, const wf_part *part)
 {
     wf_arch_layer l = layer_of(p, 1);
     if (part->in_layer != (p->i_layer >= 0) || !p->arch->family->names[part->role]) return false;
+    if (!is_used(p, &l, part->role)) return false;
     return part->block == WF_BLOCK_ANY || part->block == (int)l.mixer ||
            part->block == (int)l.feed_forward;
 }
@@ -91,7 +116,8 @@ static bool by_columns(const wf_part *part)
 
 static int64_t rows_here(const wf_place *p, const wf_part *part)
 {
-    bool whole = part->split == WF_SPLIT_WHOLE || by_columns(part);
+    bool whole = part->split == WF_SPLIT_WHOLE || by_columns(part) ||
+                 (part->split == WF_SPLIT_HEADS && !own_norms(p->arch));
     return size_of(p, part->rows, whole ? 1 : p->tp_size);
 }
 
@@ -152,27 +178,30 @@ wf_param *wf_slice_param(const wf_slice *s, wf_model *model)
 
 // ---- pieces -------------------------------------------------------------------------------------
 
-// Pieces come block by block (q, k, v), and within a block head by head where heads are apart.
-static int heads_apart(const wf_slice *s)
+// Pieces come block by block (q, k, v), and within a block group by group where groups are apart.
+static int groups_apart(const wf_slice *s)
 {
-    bool per_head = s->place.arch->family->qkv_order == WF_QKV_PER_HEAD;
-    return per_head ? layer_of(&s->place, s->place.tp_size).n_heads : 1;
+    bool per_group = s->place.arch->family->qkv_order == WF_QKV_PER_GROUP;
+    return per_group ? layer_of(&s->place, s->place.tp_size).n_kv_heads : 1;
 }
 
 int wf_slice_n_pieces(const wf_slice *s, int i_part)
 {
     wf_split split = s->part[i_part]->split;
-    return split == WF_SPLIT_QKV ? 3 * heads_apart(s) : split == WF_SPLIT_GATE_UP ? 2 : 1;
+    return split == WF_SPLIT_QKV ? 3 * groups_apart(s) : split == WF_SPLIT_GATE_UP ? 2 : 1;
 }
 
 static wf_piece qkv_piece(const wf_slice *s, int i_piece)
 {
     const wf_place *p = &s->place;
-    int64_t n_apart = heads_apart(s), dim = p->arch->head_dim;
+    int64_t n_apart = groups_apart(s), dim = p->arch->head_dim;
     int64_t block = i_piece / n_apart;
-    if (p->arch->family->qkv_order == WF_QKV_PER_HEAD) {
-        int64_t head = p->tp_rank * n_apart + i_piece % n_apart;
-        return (wf_piece){(3 * head + block) * dim, dim};
+    if (p->arch->family->qkv_order == WF_QKV_PER_GROUP) {
+        wf_arch_layer l = layer_of(p, p->tp_size);
+        int64_t group = p->tp_rank * n_apart + i_piece % n_apart;
+        int64_t n_q = l.n_heads / l.n_kv_heads, first = group * (n_q + 2);
+        return block == 0 ? (wf_piece){first * dim, n_q * dim}
+                          : (wf_piece){(first + n_q + block - 1) * dim, dim};
     }
     int64_t q = size_of(p, WF_EXTENT_Q, 1), kv = size_of(p, WF_EXTENT_KV, 1);
     int64_t begin = block == 0 ? 0 : q + (block - 1) * kv;
@@ -199,6 +228,8 @@ wf_piece wf_slice_piece(const wf_slice *s, int i_part, int i_piece)
     case WF_SPLIT_EXPERT_ROWS:
     case WF_SPLIT_EXPERT_PAIRS:
         return (wf_piece){share_of(p, part) * n, n};
+    case WF_SPLIT_HEADS:
+        return (wf_piece){own_norms(p->arch) ? p->tp_rank * n : 0, n};
     case WF_SPLIT_QKV:
         return qkv_piece(s, i_piece);
     case WF_SPLIT_GATE_UP:

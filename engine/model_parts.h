@@ -18,11 +18,13 @@ typedef enum wf_extent {
     WF_EXTENT_VECTOR, // as columns: there are none
     WF_EXTENT_HIDDEN,
     WF_EXTENT_VOCAB,
-    WF_EXTENT_Q,   // n_heads * head_dim
-    WF_EXTENT_KV,  // n_kv_heads * head_dim
-    WF_EXTENT_QKV, // q + 2 kv
+    WF_EXTENT_Q,         // n_heads * head_dim
+    WF_EXTENT_KV,        // n_kv_heads * head_dim
+    WF_EXTENT_QKV,       // q + 2 kv
+    WF_EXTENT_Q_NORM,    // head_dim, or q where heads have weights of their own
+    WF_EXTENT_K_NORM,    // the same of kv
+    WF_EXTENT_POSITIONS, // rows of the learned table
     WF_EXTENT_HEADS,
-    WF_EXTENT_HEAD_DIM,
     WF_EXTENT_FFN,
     WF_EXTENT_GATE_UP, // 2 ffn
     WF_EXTENT_ONE,
@@ -36,6 +38,7 @@ typedef enum wf_extent {
 typedef enum wf_split {
     WF_SPLIT_WHOLE,
     WF_SPLIT_ROWS,    // rows of its heads or units
+    WF_SPLIT_HEADS,   // the same where heads have weights of their own, else whole
     WF_SPLIT_COLUMNS, // columns of its heads or units; the group adds up, rank 0 adds the bias
     WF_SPLIT_QKV,     // its heads' rows of each of q, k and v, in the family's order
     WF_SPLIT_GATE_UP, // rows of its units out of both halves
@@ -49,7 +52,7 @@ typedef enum wf_split {
 
 typedef enum wf_bias {
     WF_BIAS_NEVER,
-    WF_BIAS_NORM, // where norms are LayerNorms; the rest as wf_arch says
+    WF_BIAS_NORM, // where norms are LayerNorms that have one; the rest as wf_arch says
     WF_BIAS_QKV,
     WF_BIAS_O,
     WF_BIAS_MLP,

@@ -7,10 +7,12 @@
 //   param      member of wf_layer or wf_model (model.h); rows with one param lie below each other
 //   rows ...   wf_extent, wf_extent, wf_split, wf_bias (model_parts.h)
 //   block      of layers with this block (wf_block_kind), ANY: of all
+// A family that has no name for a role has no such tensor: q, k and v or one fused qkv; gate and
+// up, one fused gate_up, or up alone. Norms stand before a block (attn_norm, mlp_norm), behind it
+// (attn_after, mlp_after: of what it adds to x), or both; the MLP beside an attention may read the
+// attention's. Positions are on rank 0 alone.
 // Tensors of which each expert has one (EXPERT_ splits) become one weight of many matrices; a
-// family whose name of them has no "{E}" has one tensor of all, in codes (model_packed.h). A family
-// that has no name for a role has no such tensor: q, k and v or one fused qkv; gate and up, one
-// fused gate_up, or up alone; without mlp_norm the MLP reads the attention's norm.
+// family whose name of them has no "{E}" has one tensor of all, in codes (model_packed.h).
 #ifndef WF_ENGINE_PART_TABLE_H
 #define WF_ENGINE_PART_TABLE_H
 
@@ -22,10 +24,11 @@
     X(LAYER, K,          qkv,        KV,       HIDDEN, ROWS,    QKV,   ATTENTION)                  \
     X(LAYER, V,          qkv,        KV,       HIDDEN, ROWS,    QKV,   ATTENTION)                  \
     X(LAYER, QKV,        qkv,        QKV,      HIDDEN, QKV,     QKV,   ATTENTION)                  \
-    X(LAYER, Q_NORM,     q_norm,     HEAD_DIM, VECTOR, WHOLE,   NORM,  ATTENTION)                  \
-    X(LAYER, K_NORM,     k_norm,     HEAD_DIM, VECTOR, WHOLE,   NORM,  ATTENTION)                  \
+    X(LAYER, Q_NORM,     q_norm,     Q_NORM,   VECTOR, HEADS,   NORM,  ATTENTION)                  \
+    X(LAYER, K_NORM,     k_norm,     K_NORM,   VECTOR, HEADS,   NORM,  ATTENTION)                  \
     X(LAYER, SINKS,      sinks,      HEADS,    VECTOR, ROWS,    NEVER, ATTENTION)                  \
     X(LAYER, O,          o,          HIDDEN,   Q,      COLUMNS, O,     ATTENTION)                  \
+    X(LAYER, ATTN_AFTER, attn_after, HIDDEN,   VECTOR, WHOLE,   NORM,  ANY)                        \
     X(LAYER, MLP_NORM,   mlp_norm,   HIDDEN,   VECTOR, WHOLE,   NORM,  ANY)                        \
     X(LAYER, GATE,       gate_up,    FFN,      HIDDEN, ROWS,    MLP,   DENSE)                      \
     X(LAYER, UP,         gate_up,    FFN,      HIDDEN, ROWS,    MLP,   DENSE)                      \
@@ -41,7 +44,10 @@
     X(LAYER, SHARED_UP,  shared_up,  SHARED_FFN, HIDDEN, ROWS,  NEVER, EXPERTS)                    \
     X(LAYER, SHARED_DOWN, shared_down, HIDDEN, SHARED_FFN, COLUMNS, NEVER, EXPERTS)                \
     X(LAYER, SHARED_ROUTER, shared_router, ONE, HIDDEN, WHOLE,  NEVER, EXPERTS)                    \
+    X(LAYER, MLP_AFTER,  mlp_after,  HIDDEN,   VECTOR, WHOLE,   NORM,  ANY)                        \
     X(MODEL, EMBED,      embed,      VOCAB,    HIDDEN, VOCAB,   NEVER, ANY)                        \
+    X(MODEL, POSITIONS,  positions,  POSITIONS, HIDDEN, WHOLE,  NEVER, ANY)                        \
+    X(MODEL, EMBED_NORM, embed_norm, HIDDEN,   VECTOR, WHOLE,   NORM,  ANY)                        \
     X(MODEL, FINAL_NORM, final_norm, HIDDEN,   VECTOR, WHOLE,   NORM,  ANY)                        \
     X(MODEL, HEAD,       head,       VOCAB,    HIDDEN, VOCAB,   HEAD,  ANY)
 // clang-format on

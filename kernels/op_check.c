@@ -126,6 +126,11 @@ wf_status wf_check_embed(const wf_embed_args *a, wf_dtype act)
 {
     WF_TRY(check_typed("embed", "y", &a->y, act));
     WF_TRY(check_single("embed", a->table));
+    if (a->positions) WF_TRY(check_single("embed", a->positions));
+    if (a->positions && (!a->pos || a->positions->n_cols != a->table->n_cols))
+        return wf_fail(WF_INTERNAL,
+                       "embed: positions of %" PRId64 " columns beside a table of %" PRId64,
+                       a->positions->n_cols, a->table->n_cols);
     return check_shape("embed", "y", &a->y, a->y.n_rows, a->table->n_cols);
 }
 
@@ -189,6 +194,16 @@ static wf_status check_kv(const char *op, const wf_batch *b, const wf_kv *kv, in
     return check_batch(op, b);
 }
 
+wf_status wf_check_head_squares(const wf_head_squares_args *a, wf_dtype act)
+{
+    WF_TRY(check_typed("head_squares", "qkv", &a->qkv, act));
+    if (a->n_heads < 1 || a->head_dim < 1 || a->qkv.n_cols < (int64_t)a->n_heads * a->head_dim)
+        return wf_fail(WF_INTERNAL,
+                       "head_squares: %d heads of %d do not lie in %" PRId64 " columns", a->n_heads,
+                       a->head_dim, a->qkv.n_cols);
+    return WF_OK;
+}
+
 wf_status wf_check_rope_kv_append(const wf_rope_args *a, wf_dtype act)
 {
     int64_t n_cols = (int64_t)(a->n_heads + 2 * a->kv.n_kv_heads) * a->kv.head_dim;
@@ -200,6 +215,9 @@ wf_status wf_check_rope_kv_append(const wf_rope_args *a, wf_dtype act)
                        a->kv.head_dim);
     if ((a->q_norm != NULL) != (a->k_norm != NULL))
         return wf_fail(WF_INTERNAL, "rope_kv_append: a norm of q or k without the other's");
+    if (a->squares && (!a->q_norm || a->norm_centred || a->n_ranks < 1))
+        return wf_fail(WF_INTERNAL, "rope_kv_append: squares of %d ranks without a norm of them",
+                       a->n_ranks);
     return WF_OK;
 }
 
@@ -218,18 +236,24 @@ wf_status wf_check_attention(const wf_attention_args *a, wf_dtype act)
     return check_shape("attention", "out", &a->out, a->batch->n_tokens, n_cols);
 }
 
-wf_status wf_check_silu_mul(const wf_activation_args *a, wf_dtype act)
+static wf_status check_activation(const char *op, const wf_activation_args *a, int64_t n_inputs,
+                                  wf_dtype act)
 {
-    WF_TRY(check_typed("silu_mul", "x", &a->x, act));
-    WF_TRY(check_typed("silu_mul", "y", &a->y, act));
-    return check_shape("silu_mul", "x", &a->x, a->y.n_rows, 2 * a->y.n_cols);
+    WF_TRY(check_typed(op, "x", &a->x, act));
+    WF_TRY(check_typed(op, "y", &a->y, act));
+    if (a->curve < 0 || a->curve >= WF_N_CURVES)
+        return wf_fail(WF_INTERNAL, "%s: no function has number %d", op, (int)a->curve);
+    return check_shape(op, "x", &a->x, a->y.n_rows, n_inputs * a->y.n_cols);
 }
 
-wf_status wf_check_gelu(const wf_activation_args *a, wf_dtype act)
+wf_status wf_check_gate_mul(const wf_activation_args *a, wf_dtype act)
 {
-    WF_TRY(check_typed("gelu", "x", &a->x, act));
-    WF_TRY(check_typed("gelu", "y", &a->y, act));
-    return check_shape("gelu", "x", &a->x, a->y.n_rows, a->y.n_cols);
+    return check_activation("gate_mul", a, 2, act);
+}
+
+wf_status wf_check_activate(const wf_activation_args *a, wf_dtype act)
+{
+    return check_activation("activate", a, 1, act);
 }
 
 wf_status wf_check_route(const wf_route_args *a, wf_dtype act)

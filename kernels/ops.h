@@ -14,6 +14,12 @@
 
 typedef struct wf_weight wf_weight; // a matrix in the back end's own layout (backend.h)
 
+// A scale of arguments, where 0 stands for 1.
+static inline float wf_scale_of(float scale)
+{
+    return scale < 0.0f || scale > 0.0f ? scale : 1.0f;
+}
+
 // The packed batch of one step. Sequences lie end to end without padding; the first n_decode of
 // them have one token each. Lengths known to the host are passed by value as bounds, the arrays are
 // read on the device so that a captured step can be replayed with other lengths. Positions of a
@@ -40,12 +46,17 @@ typedef struct wf_token_ids_args {
     int32_t *ids; // [T]
 } wf_token_ids_args;
 
-// y[i] = table[ids[i] - vocab_begin], 0 where ids[i] is outside this rank's [begin, begin + rows).
+// y[i] = scale * table[ids[i] - vocab_begin], 0 where ids[i] is outside this rank's [begin, begin +
+// rows); plus positions[pos[i] + first_position] where there is such a table.
 typedef struct wf_embed_args {
     const int32_t *ids;
     const wf_weight *table; // [V, H]
     int32_t vocab_begin;
-    wf_matrix y; // [T, H] act
+    wf_matrix y;                // [T, H] act
+    float scale;                // 0: 1
+    const wf_weight *positions; // learned ones, [P, H], or NULL
+    const int32_t *pos;         // [T]
+    int32_t first_position;
 } wf_embed_args;
 
 // y = x W^T (+ bias). W is [N, K]; every y element is one sum over k in ascending order on the CPU.
@@ -62,13 +73,15 @@ typedef struct wf_gemm_args {
     int32_t k_runs;
 } wf_gemm_args;
 
-// y = x / sqrt(mean(x^2) + eps) * weight. With `residual`: residual += x first, y from the sum.
+// y = x / sqrt(mean(x^2) + eps) * weight. With `residual`: residual += scale * x first, y from the
+// sum.
 typedef struct wf_rmsnorm_args {
     wf_matrix x;        // [M, H] act, or f32 (rounded to act first)
     wf_matrix residual; // [M, H] act, in and out; data NULL: none
     const float *weight;
     float eps;
     wf_matrix y; // [M, H] act
+    float scale; // of x where it is added; 0: 1
 } wf_rmsnorm_args;
 
 // y = (x - mean) / sqrt(var + eps) * weight + bias; `residual` as in wf_rmsnorm_args.
@@ -77,6 +90,7 @@ typedef struct wf_layernorm_args {
     const float *weight, *bias;
     float eps;
     wf_matrix y;
+    float scale;
 } wf_layernorm_args;
 
 // y += x, element by element.
@@ -84,11 +98,21 @@ typedef struct wf_add_args {
     wf_matrix x, y;
 } wf_add_args;
 
+// What the norms of q and k over all their heads need: the sum of x^2 of every head x.
+typedef struct wf_head_squares_args {
+    wf_matrix qkv;             // [T, at least n_heads * head_dim] act: q's heads, then k's
+    int32_t n_heads, head_dim; // of q and k together
+    float *squares;            // [T][n_heads]
+} wf_head_squares_args;
+
 // Rotates q and k of every token by its position and appends k and v to the KV cache.
 // qkv rows: [n_heads | n_kv_heads | n_kv_heads] * head_dim; q is rotated in place.
 // Rotary tables: cos/sin [max_context][rotary_dim / 2] f32. interleaved: pairs (2i, 2i+1) (GPT-J),
-// else (i, i + rotary_dim / 2) (Llama). With q_norm, every head x of q and of k becomes
-// x / sqrt(mean(x^2) + norm_eps) * weight first (Qwen3).
+// else (i, i + rotary_dim / 2) (Llama); rotary_dim 0: nothing is rotated. With q_norm, every head x
+// of q and of k becomes x / sqrt(mean(x^2) + norm_eps) * weight first (Qwen3), the mean being that
+// of the head, or, with `squares`, of all heads of q or of k of all ranks, added up rank by rank
+// and head by head (OLMo 2); `norm_centred`: (x - mean(x)) takes the place of x, as in a LayerNorm
+// (Command-R).
 typedef struct wf_rope_args {
     const wf_batch *batch;
     wf_matrix qkv; // [T, (n_heads + 2 n_kv_heads) * head_dim] act
@@ -96,8 +120,12 @@ typedef struct wf_rope_args {
     bool interleaved;
     const float *cos, *sin;
     wf_kv kv;
-    const float *q_norm, *k_norm; // [head_dim] weights of the norms; both NULL: none
+    const float *q_norm, *k_norm; // weights of the norms; both NULL: none
     float norm_eps;
+    int32_t norm_stride; // from a head's weights to the next one's; 0: all heads have the same
+    bool norm_centred;
+    const float *squares; // [n_ranks][T][n_heads + n_kv_heads] of wf_head_squares_args, or NULL
+    int32_t n_ranks;      // of squares
 } wf_rope_args;
 
 // Causal attention of packed rows over their pages: out[t,h] = sum over p of w[p] V[p], where
@@ -125,11 +153,19 @@ static inline bool wf_attention_varies(const wf_attention_args *a)
     return a->window > 0 || a->softcap > 0.0f || a->sinks != NULL || a->slopes != NULL;
 }
 
-// y = silu(gate) * up (x = [gate | up], [M, 2F]) or y = gelu(x) (x = [M, F]), in the tanh form or,
-// `exact`, x Phi(x).
+// The functions of feed-forwards.
+typedef enum wf_curve {
+    WF_CURVE_SILU,
+    WF_CURVE_GELU_TANH,  // the tanh form of GELU
+    WF_CURVE_GELU_EXACT, // x Phi(x)
+    WF_CURVE_RELU,
+    WF_N_CURVES
+} wf_curve;
+
+// gate_mul: y = curve(gate) * up (x = [gate | up], [M, 2F]). activate: y = curve(x) (x = [M, F]).
 typedef struct wf_activation_args {
     wf_matrix x, y; // y: [M, F]
-    bool exact;     // gelu: the erf form
+    wf_curve curve;
 } wf_activation_args;
 
 // ---- experts ----
@@ -352,10 +388,11 @@ typedef struct wf_best_pick_args {
     X(rmsnorm, wf_rmsnorm_args)                                                                    \
     X(layernorm, wf_layernorm_args)                                                                \
     X(add, wf_add_args)                                                                            \
+    X(head_squares, wf_head_squares_args)                                                          \
     X(rope_kv_append, wf_rope_args)                                                                \
     X(attention, wf_attention_args)                                                                \
-    X(silu_mul, wf_activation_args)                                                                \
-    X(gelu, wf_activation_args)                                                                    \
+    X(gate_mul, wf_activation_args)                                                                \
+    X(activate, wf_activation_args)                                                                \
     X(route, wf_route_args)                                                                        \
     X(pack_pairs, wf_pack_pairs_args)                                                              \
     X(experts_gemm, wf_experts_gemm_args)                                                          \

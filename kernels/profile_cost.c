@@ -18,6 +18,7 @@ wf_op_cost wf_cost_token_ids(const wf_token_ids_args *a)
 wf_op_cost wf_cost_embed(const wf_embed_args *a)
 {
     double row = (double)wf_format_row_bytes(a->table->dtype, a->y.n_cols);
+    if (a->positions) row += (double)wf_format_row_bytes(a->positions->dtype, a->y.n_cols);
     return (wf_op_cost){.rows = a->y.n_rows, .bytes = bytes_of(&a->y) + (double)a->y.n_rows * row};
 }
 
@@ -52,6 +53,13 @@ wf_op_cost wf_cost_add(const wf_add_args *a)
     return (wf_op_cost){.rows = a->y.n_rows, .bytes = 3.0 * bytes_of(&a->y)};
 }
 
+wf_op_cost wf_cost_head_squares(const wf_head_squares_args *a)
+{
+    double act = (double)wf_dtype_bytes(a->qkv.dtype);
+    return (wf_op_cost){.rows = a->qkv.n_rows,
+                        .bytes = (double)a->qkv.n_rows * a->n_heads * (a->head_dim * act + 4.0)};
+}
+
 wf_op_cost wf_cost_rope_kv_append(const wf_rope_args *a)
 {
     double act = (double)wf_dtype_bytes(a->qkv.dtype), kv = (double)wf_dtype_bytes(a->kv.dtype);
@@ -81,12 +89,12 @@ static wf_op_cost activation_cost(const wf_activation_args *a)
     return (wf_op_cost){.rows = a->y.n_rows, .bytes = bytes_of(&a->x) + bytes_of(&a->y)};
 }
 
-wf_op_cost wf_cost_silu_mul(const wf_activation_args *a)
+wf_op_cost wf_cost_gate_mul(const wf_activation_args *a)
 {
     return activation_cost(a);
 }
 
-wf_op_cost wf_cost_gelu(const wf_activation_args *a)
+wf_op_cost wf_cost_activate(const wf_activation_args *a)
 {
     return activation_cost(a);
 }

@@ -115,7 +115,7 @@ static void gate_rows(const work *k, int64_t n, int n_threads)
 #pragma omp parallel for num_threads(n_threads) schedule(static) if (n_threads > 1)
     for (int64_t r = 0; r < n; r++)
         if (k->a->gate == WF_GATE_SILU)
-            k->cpu->isa->silu_mul(&act, r, r + 1);
+            k->cpu->isa->gate_mul(&act, r, r + 1);
         else
             clamped_row((const float *)k->y.data + r * k->y.stride, act.y.n_cols,
                         (float *)act.y.data + r * act.y.stride);

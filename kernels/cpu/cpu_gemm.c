@@ -1,6 +1,7 @@
 // GEMM and embedding on panels: splits the work over threads (isa_gemm.c computes).
 #include <omp.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "kernels/convert.h"
 #include "kernels/cpu/cpu_impl.h"
@@ -121,14 +122,14 @@ wf_status wf_cpu_gemm(wf_backend *be, wf_stream *s, const wf_gemm_args *a)
     return WF_OK;
 }
 
-// One column of a panel, spread over a cache line per element.
-static void embed_row(const wf_cpu_weight *w, int64_t row, float *y)
+// y += scale * one column of a panel, spread over a cache line per element.
+static void embed_row(const wf_cpu_weight *w, int64_t row, float scale, float *y)
 {
     int64_t n_cols = w->base.n_cols;
     int64_t at =
         row / WF_PANEL * n_cols * WF_PANEL + wf_panel_at(w->base.dtype, (int)(row % WF_PANEL));
     for (int64_t k = 0; k < n_cols; k++)
-        y[k] = wf_load_f32(w->panels, w->base.dtype, at + k * WF_PANEL);
+        y[k] += scale * wf_load_f32(w->panels, w->base.dtype, at + k * WF_PANEL);
 }
 
 wf_status wf_cpu_embed(wf_backend *be, wf_stream *s, const wf_embed_args *a)
@@ -141,11 +142,10 @@ wf_status wf_cpu_embed(wf_backend *be, wf_stream *s, const wf_embed_args *a)
     for (int64_t i = 0; i < a->y.n_rows; i++) {
         float *y = (float *)a->y.data + i * a->y.stride;
         int64_t row = (int64_t)a->ids[i] - a->vocab_begin;
-        if (row >= 0 && row < w->base.n_rows)
-            embed_row(w, row, y);
-        else
-            for (int64_t k = 0; k < a->y.n_cols; k++)
-                y[k] = 0.0f;
+        memset(y, 0, (size_t)a->y.n_cols * sizeof *y);
+        if (row >= 0 && row < w->base.n_rows) embed_row(w, row, wf_scale_of(a->scale), y);
+        if (a->positions)
+            embed_row((const wf_cpu_weight *)a->positions, a->pos[i] + a->first_position, 1.0f, y);
     }
     return WF_OK;
 }

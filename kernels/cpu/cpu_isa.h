@@ -63,8 +63,9 @@ typedef struct wf_cpu_isa {
     void (*layernorm)(const wf_layernorm_args *a, int64_t begin, int64_t end);
     void (*softcap)(const wf_softcap_args *a, int64_t begin, int64_t end);
     void (*add)(const wf_add_args *a, int64_t begin, int64_t end);
-    void (*silu_mul)(const wf_activation_args *a, int64_t begin, int64_t end);
-    void (*gelu)(const wf_activation_args *a, int64_t begin, int64_t end);
+    void (*gate_mul)(const wf_activation_args *a, int64_t begin, int64_t end);
+    void (*activate)(const wf_activation_args *a, int64_t begin, int64_t end);
+    void (*head_squares)(const wf_head_squares_args *a, int64_t begin, int64_t end);
     void (*rope_kv_append)(const wf_rope_args *a, int32_t begin, int32_t end);
     float (*greatest)(const float *x, int64_t n); // n > 0, no NaN
 } wf_cpu_isa;

@@ -52,19 +52,27 @@ wf_status wf_cpu_add(wf_backend *be, wf_stream *s, const wf_add_args *a)
     return WF_OK;
 }
 
-wf_status wf_cpu_silu_mul(wf_backend *be, wf_stream *s, const wf_activation_args *a)
+wf_status wf_cpu_gate_mul(wf_backend *be, wf_stream *s, const wf_activation_args *a)
 {
     (void)s;
-    WF_TRY(wf_check_silu_mul(a, WF_F32));
-    FOR_ROW_PARTS(be, a->y.n_rows, 3 * a->y.n_cols, silu_mul, a);
+    WF_TRY(wf_check_gate_mul(a, WF_F32));
+    FOR_ROW_PARTS(be, a->y.n_rows, 3 * a->y.n_cols, gate_mul, a);
     return WF_OK;
 }
 
-wf_status wf_cpu_gelu(wf_backend *be, wf_stream *s, const wf_activation_args *a)
+wf_status wf_cpu_activate(wf_backend *be, wf_stream *s, const wf_activation_args *a)
 {
     (void)s;
-    WF_TRY(wf_check_gelu(a, WF_F32));
-    FOR_ROW_PARTS(be, a->y.n_rows, 3 * a->y.n_cols, gelu, a);
+    WF_TRY(wf_check_activate(a, WF_F32));
+    FOR_ROW_PARTS(be, a->y.n_rows, 3 * a->y.n_cols, activate, a);
+    return WF_OK;
+}
+
+wf_status wf_cpu_head_squares(wf_backend *be, wf_stream *s, const wf_head_squares_args *a)
+{
+    (void)s;
+    WF_TRY(wf_check_head_squares(a, WF_F32));
+    FOR_ROW_PARTS(be, a->qkv.n_rows, (int64_t)a->n_heads * a->head_dim, head_squares, a);
     return WF_OK;
 }
 

@@ -1,11 +1,11 @@
 // Operations on rows that read and write each element a few times: norms, activations, rotary
 // positions. All are bound by memory; f32 throughout, sums over 16 lanes in the order of v16_sum.
 //
-//   rmsnorm    y = x / sqrt(mean(x^2) + eps) * weight        (residual += x first, if there is one)
+//   rmsnorm    y = x / sqrt(mean(x^2) + eps) * weight        (residual += scale x first)
 //   layernorm  y = (x - mean) / sqrt(var + eps) * weight + bias
-//   silu_mul   y = gate * sigmoid(gate) * up
-//   gelu       y = x * sigmoid(2 sqrt(2/pi) (x + 0.044715 x^3)), which is the tanh form, or
-//              y = x * Phi(x), the exact one
+//   gate_mul   y = curve(gate) * up
+//   activate   y = curve(x): x sigmoid(x), x sigmoid(2 sqrt(2/pi) (x + 0.044715 x^3)), which is
+//              the tanh form of GELU, x Phi(x), the exact one, or max(x, 0)
 //   rope       (a, b) -> (a cos - b sin, b cos + a sin), heads normed as in rmsnorm before it
 //
 // Tolerance against ref: 4e-6 relative, times sqrt(columns) / 16 for the norms.
@@ -24,18 +24,21 @@ WF_INLINE int lanes(int64_t n, int64_t j)
     return (int)MIN(n - j, 16);
 }
 
-static void add_row(float *y, const float *x, int64_t n)
+// y += scale * x
+static void add_row(float *y, const float *x, float scale, int64_t n)
 {
     for (int64_t j = 0; j < n; j += 16) {
         int m = lanes(n, j);
-        v16_store_n(y + j, v16_add(v16_load_n(y + j, m), v16_load_n(x + j, m)), m);
+        v16 sum = v16_fma(v16_set1(scale), v16_load_n(x + j, m), v16_load_n(y + j, m));
+        v16_store_n(y + j, sum, m);
     }
 }
 
-static const float *norm_input(const wf_matrix *x, const wf_matrix *residual, int64_t i)
+static const float *norm_input(const wf_matrix *x, const wf_matrix *residual, float scale,
+                               int64_t i)
 {
     if (residual->data == NULL) return row_of(x, i);
-    add_row(row_of(residual, i), row_of(x, i), x->n_cols);
+    add_row(row_of(residual, i), row_of(x, i), wf_scale_of(scale), x->n_cols);
     return row_of(residual, i);
 }
 
@@ -59,6 +62,17 @@ static float sum_squares(const float *x, float center, int64_t n)
     return v16_sum(sum);
 }
 
+// y = (x - mean) * scale * weight; y may be x.
+static void scale_row(const float *x, float mean, float scale, const float *weight, int64_t n,
+                      float *y)
+{
+    for (int64_t j = 0; j < n; j += 16) {
+        int m = lanes(n, j);
+        v16 normed = v16_mul(v16_sub(v16_load_n(x + j, m), v16_set1(mean)), v16_set1(scale));
+        v16_store_n(y + j, v16_mul(normed, v16_load_n(weight + j, m)), m);
+    }
+}
+
 // y may be x.
 static void rmsnorm_row(const float *x, const float *weight, float eps, int64_t n, float *y)
 {
@@ -73,7 +87,7 @@ static void rmsnorm_row(const float *x, const float *weight, float eps, int64_t 
 void WF_ISA(rmsnorm)(const wf_rmsnorm_args *a, int64_t begin, int64_t end)
 {
     for (int64_t i = begin; i < end; i++)
-        rmsnorm_row(norm_input(&a->x, &a->residual, i), a->weight, a->eps, a->x.n_cols,
+        rmsnorm_row(norm_input(&a->x, &a->residual, a->scale, i), a->weight, a->eps, a->x.n_cols,
                     row_of(&a->y, i));
 }
 
@@ -81,7 +95,7 @@ void WF_ISA(layernorm)(const wf_layernorm_args *a, int64_t begin, int64_t end)
 {
     int64_t n = a->x.n_cols;
     for (int64_t i = begin; i < end; i++) {
-        const float *x = norm_input(&a->x, &a->residual, i);
+        const float *x = norm_input(&a->x, &a->residual, a->scale, i);
         float *y = row_of(&a->y, i);
         float mean = sum_of(x, n) / (float)n;
         v16 scale = v16_set1(1.0f / sqrtf(sum_squares(x, mean, n) / (float)n + a->eps));
@@ -110,10 +124,41 @@ void WF_ISA(softcap)(const wf_softcap_args *a, int64_t begin, int64_t end)
 void WF_ISA(add)(const wf_add_args *a, int64_t begin, int64_t end)
 {
     for (int64_t i = begin; i < end; i++)
-        add_row(row_of(&a->y, i), row_of(&a->x, i), a->x.n_cols);
+        add_row(row_of(&a->y, i), row_of(&a->x, i), 1.0f, a->x.n_cols);
 }
 
-void WF_ISA(silu_mul)(const wf_activation_args *a, int64_t begin, int64_t end)
+static v16 gelu_tanh(v16 v)
+{
+    const v16 cubic = v16_set1(0.044715f), twice = v16_set1(1.5957691216057308f); // 2 sqrt(2/pi)
+    v16 inner = v16_mul(v, v16_fma(v16_mul(v, v), cubic, v16_set1(1.0f)));
+    return v16_mul(v, v16_sigmoid(v16_mul(inner, twice)));
+}
+
+// x Phi(x): x (1 - tail(x)) from 0 on, x tail(-x) below.
+static v16 gelu_exact(v16 v)
+{
+    v16 tail = v16_normal_tail(v16_max(v16_sub(v16_zero(), v), v));
+    v16 phi = v16_select_ge(v, v16_zero(), v16_sub(v16_set1(1.0f), tail), tail);
+    return v16_mul(v, phi);
+}
+
+WF_INLINE v16 curve_of(v16 v, wf_curve curve)
+{
+    switch (curve) {
+    case WF_CURVE_GELU_TANH:
+        return gelu_tanh(v);
+    case WF_CURVE_GELU_EXACT:
+        return gelu_exact(v);
+    case WF_CURVE_RELU:
+        return v16_max(v16_zero(), v);
+    case WF_CURVE_SILU:
+    case WF_N_CURVES:
+        break;
+    }
+    return v16_mul(v, v16_sigmoid(v));
+}
+
+void WF_ISA(gate_mul)(const wf_activation_args *a, int64_t begin, int64_t end)
 {
     int64_t n = a->y.n_cols;
     for (int64_t i = begin; i < end; i++) {
@@ -121,43 +166,59 @@ void WF_ISA(silu_mul)(const wf_activation_args *a, int64_t begin, int64_t end)
         float *y = row_of(&a->y, i);
         for (int64_t j = 0; j < n; j += 16) {
             int m = lanes(n, j);
-            v16 g = v16_load_n(gate + j, m);
-            v16 silu = v16_mul(g, v16_sigmoid(g));
-            v16_store_n(y + j, v16_mul(silu, v16_load_n(up + j, m)), m);
+            v16 value = curve_of(v16_load_n(gate + j, m), a->curve);
+            v16_store_n(y + j, v16_mul(value, v16_load_n(up + j, m)), m);
         }
     }
 }
 
-// x Phi(x): x (1 - tail(x)) from 0 on, x tail(-x) below.
-static void gelu_exact(const float *x, float *y, int64_t n)
+void WF_ISA(activate)(const wf_activation_args *a, int64_t begin, int64_t end)
 {
-    for (int64_t j = 0; j < n; j += 16) {
-        int m = lanes(n, j);
-        v16 v = v16_load_n(x + j, m);
-        v16 tail = v16_normal_tail(v16_max(v16_sub(v16_zero(), v), v));
-        v16 phi = v16_select_ge(v, v16_zero(), v16_sub(v16_set1(1.0f), tail), tail);
-        v16_store_n(y + j, v16_mul(v, phi), m);
-    }
-}
-
-void WF_ISA(gelu)(const wf_activation_args *a, int64_t begin, int64_t end)
-{
-    const v16 cubic = v16_set1(0.044715f), twice = v16_set1(1.5957691216057308f); // 2 sqrt(2/pi)
     int64_t n = a->y.n_cols;
     for (int64_t i = begin; i < end; i++) {
         const float *x = row_of(&a->x, i);
         float *y = row_of(&a->y, i);
-        if (a->exact) {
-            gelu_exact(x, y, n);
-            continue;
-        }
         for (int64_t j = 0; j < n; j += 16) {
             int m = lanes(n, j);
-            v16 v = v16_load_n(x + j, m);
-            v16 inner = v16_mul(v, v16_fma(v16_mul(v, v), cubic, v16_set1(1.0f)));
-            v16_store_n(y + j, v16_mul(v, v16_sigmoid(v16_mul(inner, twice))), m);
+            v16_store_n(y + j, curve_of(v16_load_n(x + j, m), a->curve), m);
         }
     }
+}
+
+void WF_ISA(head_squares)(const wf_head_squares_args *a, int64_t begin, int64_t end)
+{
+    for (int64_t t = begin; t < end; t++)
+        for (int32_t h = 0; h < a->n_heads; h++)
+            a->squares[t * a->n_heads + h] =
+                sum_squares(row_of(&a->qkv, t) + (int64_t)h * a->head_dim, 0.0f, a->head_dim);
+}
+
+// The mean square over all heads of q or of k, of all ranks: the same order whatever their number.
+static float mean_of_all(const wf_rope_args *a, int32_t t, bool is_k)
+{
+    int32_t n_both = a->n_heads + a->kv.n_kv_heads;
+    int32_t first = is_k ? a->n_heads : 0, end = is_k ? n_both : a->n_heads;
+    float sum = 0.0f;
+    for (int64_t rank = 0; rank < a->n_ranks; rank++)
+        for (int32_t h = first; h < end; h++)
+            sum += a->squares[(rank * a->qkv.n_rows + t) * n_both + h];
+    return sum / ((float)a->n_ranks * (float)(end - first) * (float)a->kv.head_dim);
+}
+
+// One head of q or k, before it is rotated.
+static void norm_head(const wf_rope_args *a, int32_t t, int32_t h, float *x)
+{
+    int32_t n = a->kv.head_dim;
+    bool is_k = h >= a->n_heads;
+    const float *weight = is_k ? a->k_norm + (int64_t)(h - a->n_heads) * a->norm_stride
+                               : a->q_norm + (int64_t)h * a->norm_stride;
+    if (!a->norm_centred && !a->squares) {
+        rmsnorm_row(x, weight, a->norm_eps, n, x);
+        return;
+    }
+    float mean = a->norm_centred ? sum_of(x, n) / (float)n : 0.0f;
+    float square = a->squares ? mean_of_all(a, t, is_k) : sum_squares(x, mean, n) / (float)n;
+    scale_row(x, mean, 1.0f / sqrtf(square + a->norm_eps), weight, n, x);
 }
 
 static void rotate_halves(float *x, const float *cos_row, const float *sin_row, int half)
@@ -230,9 +291,7 @@ void WF_ISA(rope_kv_append)(const wf_rope_args *a, int32_t begin, int32_t end)
         const float *sin_row = a->sin + (int64_t)a->batch->token_pos[t] * half;
         for (int32_t h = 0; h < a->n_heads + a->kv.n_kv_heads; h++) {
             float *x = row + (int64_t)h * a->kv.head_dim;
-            if (a->q_norm)
-                rmsnorm_row(x, h < a->n_heads ? a->q_norm : a->k_norm, a->norm_eps, a->kv.head_dim,
-                            x);
+            if (a->q_norm) norm_head(a, t, h, x);
             if (a->interleaved)
                 rotate_pairs(x, cos_row, sin_row, half);
             else

@@ -16,8 +16,9 @@ const wf_cpu_isa WF_ISA_TABLE(WF_ISA_NAME) = {
     .layernorm = WF_ISA(layernorm),
     .softcap = WF_ISA(softcap),
     .add = WF_ISA(add),
-    .silu_mul = WF_ISA(silu_mul),
-    .gelu = WF_ISA(gelu),
+    .gate_mul = WF_ISA(gate_mul),
+    .activate = WF_ISA(activate),
+    .head_squares = WF_ISA(head_squares),
     .rope_kv_append = WF_ISA(rope_kv_append),
     .greatest = WF_ISA(greatest),
 };

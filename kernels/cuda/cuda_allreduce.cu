@@ -304,7 +304,8 @@ wf_status wf_peers_all_reduce_rmsnorm(wf_peers *p, wf_stream *s, wf_peers_way wa
                                       const wf_rmsnorm_args *args)
 {
     wf_stream *st = stream_of(&p->cu->base, s);
-    norm_args a = {args->x, args->residual, args->y, args->weight, nullptr, args->eps};
+    norm_args a = {args->x,   args->residual,          args->y, args->weight, nullptr,
+                   args->eps, wf_scale_of(args->scale)};
     WF_TRY(wf_check_rmsnorm(args, p->cu->numerics.act));
     if (a.x.n_rows == 0) return WF_OK;
     if (!wf_peers_rmsnorm_fits(p, way, args))

@@ -1,6 +1,7 @@
 // rmsnorm:   y = x / sqrt(mean(x^2) + eps) * weight
 // layernorm: y = (x - mean) / sqrt(var + eps) * weight + bias
-// With a residual, residual += x comes first and the norm is of the sum, before it is rounded.
+// With a residual, residual += scale * x comes first and the norm is of the sum, before it is
+// rounded.
 //
 // x, residual, y: [M, H] act; weight, bias: [H] f32. One block per row; a thread keeps its elements
 // in registers between the passes, VEC at a time (16-byte accesses) where rows allow it. Sums in
@@ -39,9 +40,13 @@ template <typename T, typename X, bool LAYER> static __global__ void norm_long_k
     T *r = (T *)a.residual.data + row * a.residual.stride, *y = (T *)a.y.data + row * a.y.stride;
     bool with = a.residual.data != nullptr;
     float sum = 0.0f, mean = 0.0f;
+    auto value = [&](int64_t i) {
+        float v = to_f32(of_f32<T>(to_f32(x[i])));
+        return with ? fmaf(v, a.scale, to_f32(r[i])) : v;
+    };
     wait_for_previous();
     for (int64_t i = threadIdx.x; i < n_cols; i += blockDim.x) {
-        float v = to_f32(of_f32<T>(to_f32(x[i]))) + (with ? to_f32(r[i]) : 0.0f);
+        float v = value(i);
         sum += LAYER ? v : v * v;
     }
     sum = block_sum(sum, slots[0]);
@@ -49,14 +54,14 @@ template <typename T, typename X, bool LAYER> static __global__ void norm_long_k
         mean = sum / (float)n_cols;
         sum = 0.0f;
         for (int64_t i = threadIdx.x; i < n_cols; i += blockDim.x) {
-            float d = to_f32(of_f32<T>(to_f32(x[i]))) + (with ? to_f32(r[i]) : 0.0f) - mean;
+            float d = value(i) - mean;
             sum += d * d;
         }
         sum = block_sum(sum, slots[1]);
     }
     float scale = 1.0f / sqrtf(sum / (float)n_cols + a.eps);
     for (int64_t i = threadIdx.x; i < n_cols; i += blockDim.x) {
-        float v = to_f32(of_f32<T>(to_f32(x[i]))) + (with ? to_f32(r[i]) : 0.0f);
+        float v = value(i);
         if (with) r[i] = of_f32<T>(v);
         v = (v - mean) * scale * a.weight[i];
         if (LAYER && a.bias != nullptr) v += a.bias[i];
@@ -104,11 +109,15 @@ template <bool LAYER> static wf_status norm(wf_backend *be, wf_stream *s, const 
 wf_status wf_cuda_rmsnorm(wf_backend *be, wf_stream *s, const wf_rmsnorm_args *a)
 {
     WF_TRY(wf_check_rmsnorm(a, cuda_of(be)->numerics.act));
-    return norm<false>(be, s, norm_args{a->x, a->residual, a->y, a->weight, nullptr, a->eps});
+    return norm<false>(
+        be, s,
+        norm_args{a->x, a->residual, a->y, a->weight, nullptr, a->eps, wf_scale_of(a->scale)});
 }
 
 wf_status wf_cuda_layernorm(wf_backend *be, wf_stream *s, const wf_layernorm_args *a)
 {
     WF_TRY(wf_check_layernorm(a, cuda_of(be)->numerics.act));
-    return norm<true>(be, s, norm_args{a->x, a->residual, a->y, a->weight, a->bias, a->eps});
+    return norm<true>(
+        be, s,
+        norm_args{a->x, a->residual, a->y, a->weight, a->bias, a->eps, wf_scale_of(a->scale)});
 }

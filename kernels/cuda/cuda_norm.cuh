@@ -10,7 +10,7 @@
 struct norm_args {
     wf_matrix x, residual, y;
     const float *weight, *bias;
-    float eps;
+    float eps, scale; // scale: of x where it is added
 };
 
 // Threads of the block that norms rows of n_pieces pieces.
@@ -64,7 +64,7 @@ __device__ __forceinline__ void norm_row(const norm_args &a, const norm_weights<
         for (int j = 0; j < VEC; j++) {
             float v = to_f32(in.v[j]);
             if (a.residual.data != nullptr) {
-                v += to_f32(kept.v[j]);
+                v = fmaf(v, a.scale, to_f32(kept.v[j]));
                 kept.v[j] = of_f32<T>(v);
             }
             held[p][j] = v;

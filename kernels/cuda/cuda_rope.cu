@@ -1,5 +1,6 @@
 // rope_kv_append: rotates q and k of every token by its position, appends k and v to the pages;
-// with q_norm, each of their heads is normed first: x / sqrt(mean(x^2) + eps) * weight.
+// with q_norm, each of their heads is normed first: x / sqrt(mean(x^2) + eps) * weight, or
+// (x - mean(x)) in the place of x, or the mean over all heads. head_squares: sums of x^2 of heads.
 //
 // qkv: [T, (n_heads + 2 n_kv_heads) * head_dim] act; cos, sin: [max_context][rotary_dim / 2] f32.
 // Grid (token, part of the row). A thread does VEC pairs (16-byte accesses) where the half is a
@@ -86,15 +87,20 @@ static __global__ void rope_kernel(wf_batch b, wf_matrix qkv, rope_shape s, cons
 
 #define NORM_WARPS 8
 
+// How one head is normed: (x - mean) * scale * weight.
+struct head_norm {
+    const float *weight;
+    float mean, scale;
+};
+
 // VEC numbers of one head at x + d, normed.
 template <typename T, int VEC>
-__device__ __forceinline__ void load_normed(const T *x, const float *weight, float scale, int d,
-                                            float *out)
+__device__ __forceinline__ void load_normed(const T *x, const head_norm &n, int d, float *out)
 {
     vec<T, VEC> in = *(const vec<T, VEC> *)(x + d);
 #pragma unroll
     for (int j = 0; j < VEC; j++)
-        out[j] = to_f32(in.v[j]) * scale * __ldg(weight + d + j);
+        out[j] = (to_f32(in.v[j]) - n.mean) * n.scale * __ldg(n.weight + d + j);
 }
 
 template <typename T, int VEC>
@@ -112,7 +118,69 @@ __device__ __forceinline__ void store_head(T *x, int d, const float *v, bool is_
 struct rope_norms {
     const float *q, *k;
     float eps;
+    int32_t stride; // of weights from head to head
+    bool centred;
+    const float *squares; // or NULL
+    int32_t n_ranks, n_tokens;
 };
+
+// The sum of (x - mean)^2 of one head, by one warp.
+template <typename T, int VEC>
+__device__ __forceinline__ float head_squares_of(const T *x, float mean, int head_dim, int lane)
+{
+    float sum = 0.0f;
+    for (int d = lane * VEC; d < head_dim; d += 32 * VEC) {
+        vec<T, VEC> in = *(const vec<T, VEC> *)(x + d);
+#pragma unroll
+        for (int j = 0; j < VEC; j++) {
+            float v = to_f32(in.v[j]) - mean;
+            sum += v * v;
+        }
+    }
+    return warp_sum(sum);
+}
+
+template <typename T, int VEC>
+__device__ __forceinline__ float head_mean(const T *x, int head_dim, int lane)
+{
+    float sum = 0.0f;
+    for (int d = lane * VEC; d < head_dim; d += 32 * VEC) {
+        vec<T, VEC> in = *(const vec<T, VEC> *)(x + d);
+#pragma unroll
+        for (int j = 0; j < VEC; j++)
+            sum += to_f32(in.v[j]);
+    }
+    return warp_sum(sum) / (float)head_dim;
+}
+
+// The mean square over all heads of q or of k, of all ranks: the same order whatever their number.
+__device__ __forceinline__ float mean_of_all(const rope_shape &s, const rope_norms &norms, int t,
+                                             bool is_k)
+{
+    int n_both = s.n_heads + s.n_kv_heads;
+    int first = is_k ? s.n_heads : 0, end = is_k ? n_both : s.n_heads;
+    float sum = 0.0f;
+    for (int rank = 0; rank < norms.n_ranks; rank++)
+        for (int h = first; h < end; h++)
+            sum += norms.squares[((int64_t)rank * norms.n_tokens + t) * n_both + h];
+    return sum / ((float)norms.n_ranks * (float)(end - first) * (float)s.head_dim);
+}
+
+template <typename T, int VEC>
+__device__ __forceinline__ head_norm norm_of(const T *x, const rope_shape &s,
+                                             const rope_norms &norms, int t, int head, int lane)
+{
+    bool is_k = head >= s.n_heads;
+    head_norm n;
+    n.weight = (is_k ? norms.k + (int64_t)(head - s.n_heads) * norms.stride
+                     : norms.q + (int64_t)head * norms.stride);
+    n.mean = norms.centred ? head_mean<T, VEC>(x, s.head_dim, lane) : 0.0f;
+    float square = norms.squares
+                       ? mean_of_all(s, norms, t, is_k)
+                       : head_squares_of<T, VEC>(x, n.mean, s.head_dim, lane) / (float)s.head_dim;
+    n.scale = 1.0f / sqrtf(square + norms.eps);
+    return n;
+}
 
 template <typename T, int VEC>
 static __global__ void rope_norm_kernel(wf_batch b, wf_matrix qkv, rope_shape s,
@@ -131,26 +199,23 @@ static __global__ void rope_norm_kernel(wf_batch b, wf_matrix qkv, rope_shape s,
     int64_t at = page * kv.page_stride + kv_head * kv.head_stride +
                  (int64_t)(pos % kv.page_tokens) * kv.head_dim;
     T *x = (T *)qkv.data + t * qkv.stride + (int64_t)head * s.head_dim;
-    float v[VEC], w[VEC], sum = 0.0f;
-    for (int d = lane * VEC; d < s.head_dim; d += 32 * VEC) {
+    float v[VEC], w[VEC];
+    for (int d = lane * VEC; is_v && d < s.head_dim; d += 32 * VEC) {
         vec<T, VEC> in = *(vec<T, VEC> *)(x + d);
 #pragma unroll
-        for (int j = 0; j < VEC; j++) {
+        for (int j = 0; j < VEC; j++)
             v[j] = to_f32(in.v[j]);
-            sum += v[j] * v[j];
-        }
-        if (is_v) store_kv<T, VEC>(kv, at + d + kv.kv_stride, v);
+        store_kv<T, VEC>(kv, at + d + kv.kv_stride, v);
     }
     if (is_v) return;
-    const float *weight = is_k ? norms.k : norms.q;
-    float scale = 1.0f / sqrtf(warp_sum(sum) / (float)s.head_dim + norms.eps);
+    head_norm norm = norm_of<T, VEC>(x, s, norms, t, head, lane);
     int half = s.rotary_dim / 2;
     for (int i = lane * VEC; i < half; i += 32 * VEC) {
         int first = s.interleaved ? 2 * i : i, second = s.interleaved ? 2 * i + 1 : i + half;
         const float *c = cos_table + (int64_t)pos * half + i;
         const float *sn = sin_table + (int64_t)pos * half + i;
-        load_normed<T, VEC>(x, weight, scale, first, v);
-        load_normed<T, VEC>(x, weight, scale, second, w);
+        load_normed<T, VEC>(x, norm, first, v);
+        load_normed<T, VEC>(x, norm, second, w);
 #pragma unroll
         for (int j = 0; j < VEC; j++) {
             float u = v[j];
@@ -161,7 +226,7 @@ static __global__ void rope_norm_kernel(wf_batch b, wf_matrix qkv, rope_shape s,
         store_head<T, VEC>(x, second, w, is_k, kv, at);
     }
     for (int d = s.rotary_dim + lane * VEC; d < s.head_dim; d += 32 * VEC) {
-        load_normed<T, VEC>(x, weight, scale, d, v);
+        load_normed<T, VEC>(x, norm, d, v);
         store_head<T, VEC>(x, d, v, is_k, kv, at);
     }
 }
@@ -192,7 +257,8 @@ static wf_status rope_norm(wf_cuda *cu, wf_stream *st, const wf_rope_args *a)
 {
     rope_shape s = {a->n_heads, a->kv.n_kv_heads, a->kv.head_dim, a->rotary_dim, 0,
                     0,          a->interleaved};
-    rope_norms norms = {a->q_norm, a->k_norm, a->norm_eps};
+    rope_norms norms = {a->q_norm,       a->k_norm,  a->norm_eps, a->norm_stride,
+                        a->norm_centred, a->squares, a->n_ranks,  (int32_t)a->qkv.n_rows};
     dim3 grid((unsigned)a->batch->n_tokens,
               (unsigned)div_up64(s.n_heads + 2 * s.n_kv_heads, NORM_WARPS));
     return wf_cuda_launch(cu, st, "rope_kv_append", rope_norm_kernel<T, VEC>, grid,
@@ -220,5 +286,37 @@ wf_status wf_cuda_rope_kv_append(wf_backend *be, wf_stream *s, const wf_rope_arg
         if (a->q_norm)
             return fits<T>(a, 2) ? rope_norm<T, 2>(cu, st, a) : rope_norm<T, 1>(cu, st, a);
         return fits<T>(a, VEC) ? rope<T, VEC>(cu, st, a) : rope<T, 1>(cu, st, a);
+    });
+}
+
+// ---- head_squares: a warp per head --------------------------------------------------------------
+
+template <typename T, int VEC>
+static __global__ void head_squares_kernel(wf_matrix qkv, int32_t n_heads, int32_t head_dim,
+                                           float *squares)
+{
+    let_next_start();
+    wait_for_previous();
+    int64_t t = blockIdx.x;
+    int head = (int)(blockIdx.y * NORM_WARPS + threadIdx.x / 32), lane = (int)threadIdx.x % 32;
+    if (head >= n_heads) return;
+    const T *x = (const T *)qkv.data + t * qkv.stride + (int64_t)head * head_dim;
+    float sum = head_squares_of<T, VEC>(x, 0.0f, head_dim, lane);
+    if (lane == 0) squares[t * n_heads + head] = sum;
+}
+
+wf_status wf_cuda_head_squares(wf_backend *be, wf_stream *s, const wf_head_squares_args *a)
+{
+    wf_cuda *cu = cuda_of(be);
+    WF_TRY(wf_check_head_squares(a, cu->numerics.act));
+    if (a->qkv.n_rows == 0) return WF_OK;
+    dim3 grid((unsigned)a->qkv.n_rows, (unsigned)div_up64(a->n_heads, NORM_WARPS));
+    return with_dtype(cu->numerics.act, [&](auto *t) {
+        typedef std::remove_pointer_t<decltype(t)> T;
+        bool two = a->head_dim % 2 == 0 && rows_aligned(&a->qkv, 2 * sizeof(T));
+        auto kernel = two ? head_squares_kernel<T, 2> : head_squares_kernel<T, 1>;
+        return wf_cuda_launch(cu, stream_of(be, s), "head_squares", kernel, grid,
+                              dim3(32 * NORM_WARPS), 0, a->qkv, a->n_heads, a->head_dim,
+                              a->squares);
     });
 }

@@ -30,28 +30,46 @@ wf_status wf_cuda_token_ids(wf_backend *be, wf_stream *s, const wf_token_ids_arg
 
 // ---- embed: one block per token -----------------------------------------------------------------
 
-static __global__ void embed_kernel(const int32_t *ids, const void *table, wf_dtype dtype,
-                                    int64_t n_table, int64_t n_cols, int32_t vocab_begin,
-                                    wf_matrix y)
+struct embed_shape {
+    int64_t n_table, n_cols;
+    int32_t vocab_begin, first_position;
+    float scale;
+    const void *positions; // or NULL
+    wf_dtype positions_dtype;
+};
+
+static __global__ void embed_kernel(const int32_t *ids, const int32_t *pos, const void *table,
+                                    wf_dtype dtype, embed_shape s, wf_matrix y)
 {
     let_next_start();
     wait_for_previous();
-    int64_t i = blockIdx.x, row = (int64_t)ids[i] - vocab_begin;
-    bool mine = row >= 0 && row < n_table;
-    for (int64_t k = threadIdx.x; k < n_cols; k += blockDim.x)
-        store_any(y.data, y.dtype, i * y.stride + k,
-                  mine ? load_any(table, dtype, row * n_cols + k) : 0.0f);
+    int64_t i = blockIdx.x, row = (int64_t)ids[i] - s.vocab_begin;
+    int64_t position = s.positions ? (int64_t)pos[i] + s.first_position : 0;
+    bool mine = row >= 0 && row < s.n_table;
+    for (int64_t k = threadIdx.x; k < s.n_cols; k += blockDim.x) {
+        float v = mine ? s.scale * load_any(table, dtype, row * s.n_cols + k) : 0.0f;
+        if (s.positions) v += load_any(s.positions, s.positions_dtype, position * s.n_cols + k);
+        store_any(y.data, y.dtype, i * y.stride + k, v);
+    }
 }
 
 wf_status wf_cuda_embed(wf_backend *be, wf_stream *s, const wf_embed_args *a)
 {
     wf_cuda *cu = cuda_of(be);
     const wf_cuda_weight *w = (const wf_cuda_weight *)a->table;
+    const wf_cuda_weight *positions = (const wf_cuda_weight *)a->positions;
     WF_TRY(wf_check_embed(a, cu->numerics.act));
+    embed_shape shape = {w->base.n_rows,
+                         w->base.n_cols,
+                         a->vocab_begin,
+                         a->first_position,
+                         wf_scale_of(a->scale),
+                         positions ? positions->data : nullptr,
+                         positions ? positions->base.dtype : w->base.dtype};
     if (a->y.n_rows == 0 || a->y.n_cols == 0) return WF_OK;
     return wf_cuda_launch(cu, stream_of(be, s), "embed", embed_kernel, dim3((unsigned)a->y.n_rows),
-                          dim3(256), 0, a->ids, (const void *)w->data, w->base.dtype,
-                          w->base.n_rows, w->base.n_cols, a->vocab_begin, a->y);
+                          dim3(256), 0, a->ids, a->pos, (const void *)w->data, w->base.dtype, shape,
+                          a->y);
 }
 
 // ---- gather, scatter: words of W ----------------------------------------------------------------

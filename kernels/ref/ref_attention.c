@@ -30,21 +30,59 @@ static void rotate(float *x, const float *cos_row, const float *sin_row, int32_t
     }
 }
 
-static void norm_head(float *x, const float *weight, double eps, int32_t n)
+static double squares_of(const float *x, double center, int32_t n)
 {
     double sum = 0.0;
     for (int32_t d = 0; d < n; d++)
-        sum += (double)x[d] * (double)x[d];
+        sum += ((double)x[d] - center) * ((double)x[d] - center);
+    return sum;
+}
+
+wf_status wf_ref_head_squares(wf_backend *be, wf_stream *s, const wf_head_squares_args *a)
+{
+    (void)be;
+    (void)s;
+    WF_TRY(wf_check_head_squares(a, WF_F32));
+    for (int64_t t = 0; t < a->qkv.n_rows; t++)
+        for (int32_t h = 0; h < a->n_heads; h++)
+            a->squares[t * a->n_heads + h] = (float)squares_of(
+                (const float *)a->qkv.data + t * a->qkv.stride + (int64_t)h * a->head_dim, 0.0,
+                a->head_dim);
+    return WF_OK;
+}
+
+// The mean square over all heads of q or of k, of all ranks.
+static double mean_of_all(const wf_rope_args *a, int32_t t, bool is_k)
+{
+    int32_t n_both = a->n_heads + a->kv.n_kv_heads;
+    int32_t first = is_k ? a->n_heads : 0, end = is_k ? n_both : a->n_heads;
+    double sum = 0.0;
+    for (int64_t rank = 0; rank < a->n_ranks; rank++)
+        for (int32_t h = first; h < end; h++)
+            sum += (double)a->squares[(rank * a->qkv.n_rows + t) * n_both + h];
+    return sum / ((double)a->n_ranks * (end - first) * a->kv.head_dim);
+}
+
+static void norm_head(const wf_rope_args *a, int32_t t, int32_t h, float *x)
+{
+    int32_t n = a->kv.head_dim;
+    bool is_k = h >= a->n_heads;
+    const float *weight = is_k ? a->k_norm + (int64_t)(h - a->n_heads) * a->norm_stride
+                               : a->q_norm + (int64_t)h * a->norm_stride;
+    double mean = 0.0;
+    for (int32_t d = 0; a->norm_centred && d < n; d++)
+        mean += (double)x[d] / n;
+    double squares = a->squares ? mean_of_all(a, t, is_k) : squares_of(x, mean, n) / n;
     for (int32_t d = 0; d < n; d++)
-        x[d] = (float)((double)x[d] / sqrt(sum / n + eps) * (double)weight[d]);
+        x[d] = (float)(((double)x[d] - mean) / sqrt(squares + (double)a->norm_eps) *
+                       (double)weight[d]);
 }
 
 // Heads of q and k, before they are rotated.
-static void norm_heads(const wf_rope_args *a, float *row)
+static void norm_heads(const wf_rope_args *a, int32_t t, float *row)
 {
     for (int32_t h = 0; h < a->n_heads + a->kv.n_kv_heads; h++)
-        norm_head(row + (int64_t)h * a->kv.head_dim, h < a->n_heads ? a->q_norm : a->k_norm,
-                  (double)a->norm_eps, a->kv.head_dim);
+        norm_head(a, t, h, row + (int64_t)h * a->kv.head_dim);
 }
 
 wf_status wf_ref_rope_kv_append(wf_backend *be, wf_stream *s, const wf_rope_args *a)
@@ -58,7 +96,7 @@ wf_status wf_ref_rope_kv_append(wf_backend *be, wf_stream *s, const wf_rope_args
         int32_t pos = a->batch->token_pos[t];
         const float *cos_row = a->cos + (int64_t)pos * (a->rotary_dim / 2);
         const float *sin_row = a->sin + (int64_t)pos * (a->rotary_dim / 2);
-        if (a->q_norm) norm_heads(a, row);
+        if (a->q_norm) norm_heads(a, t, row);
         for (int32_t h = 0; h < a->n_heads + kv->n_kv_heads && a->rotary_dim > 0; h++)
             rotate(row + (int64_t)h * kv->head_dim, cos_row, sin_row, a->rotary_dim,
                    a->interleaved);

@@ -61,8 +61,8 @@ static void rows_are_complete(void **state)
     (void)state;
     static const wf_config_key needed[] = {WF_KEY_N_LAYERS, WF_KEY_HIDDEN, WF_KEY_N_HEADS,
                                            WF_KEY_FFN,      WF_KEY_VOCAB,  WF_KEY_MAX_CONTEXT};
-    static const wf_role roles[] = {WF_ROLE_EMBED, WF_ROLE_ATTN_NORM,  WF_ROLE_O,
-                                    WF_ROLE_DOWN,  WF_ROLE_FINAL_NORM, WF_ROLE_HEAD};
+    static const wf_role roles[] = {WF_ROLE_EMBED, WF_ROLE_O, WF_ROLE_DOWN, WF_ROLE_FINAL_NORM,
+                                    WF_ROLE_HEAD};
     for (size_t i = 0; i < wf_family_count(); i++) {
         const wf_family *f = wf_family_at(i);
         for (size_t k = 0; k < N_ROWS(needed); k++)
@@ -71,20 +71,22 @@ static void rows_are_complete(void **state)
             assert_non_null(f->names[roles[k]]);
         bool separate = f->names[WF_ROLE_Q] && f->names[WF_ROLE_K] && f->names[WF_ROLE_V];
         assert_int_equal(separate, f->names[WF_ROLE_QKV] == NULL);
-        if (f->activation == WF_ACT_SILU_GATED) {
+        if (f->gated) {
             bool gate = f->names[WF_ROLE_GATE] && f->names[WF_ROLE_UP];
             assert_int_equal(gate, f->names[WF_ROLE_GATE_UP] == NULL);
         } else {
             assert_non_null(f->names[WF_ROLE_UP]);
             assert_null(f->names[WF_ROLE_GATE]);
         }
-        assert_true(f->names[WF_ROLE_MLP_NORM] || f->parallel_residual);
+        assert_true(f->names[WF_ROLE_MLP_NORM] || f->names[WF_ROLE_MLP_AFTER] ||
+                    f->parallel_residual);
+        assert_true(f->names[WF_ROLE_ATTN_NORM] || f->names[WF_ROLE_ATTN_AFTER]);
+        assert_int_equal(f->names[WF_ROLE_ATTN_AFTER] == NULL, f->names[WF_ROLE_MLP_AFTER] == NULL);
+        assert_int_equal(f->names[WF_ROLE_POSITIONS] != NULL, f->position == WF_POSITION_LEARNED);
         assert_int_equal(f->names[WF_ROLE_Q_NORM] == NULL, f->names[WF_ROLE_K_NORM] == NULL);
-        bool gated = f->activation == WF_ACT_SILU_GATED, default_has_a_name = false;
-        for (const wf_activation_name *a = f->activation_names; a->name; a++) {
-            assert_int_equal(a->kind == WF_ACT_SILU_GATED, gated);
-            default_has_a_name |= a->kind == f->activation;
-        }
+        bool default_has_a_name = false;
+        for (const wf_activation_name *a = f->activation_names; a->name; a++)
+            default_has_a_name |= a->curve == f->curve;
         assert_true(default_has_a_name);
     }
 }

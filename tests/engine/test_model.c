@@ -222,8 +222,8 @@ static void check_ends(const wf_model *m, const wf_hf_folder *hf, const naming *
     for (int64_t i = n; i < m->vocab_slice; i++)
         for (int64_t j = 0; j < m->arch.hidden; j++)
             assert_true(wf_ref_weight_at(m->head.matrix, i, j) == 0.0f);
-    assert_true(m->cos[0] == 1.0f && m->sin[0] == 0.0f);
-    assert_true(fabsf(m->cos[m->arch.rotary_dim / 2] - cosf(1.0f)) < 1e-6f);
+    assert_true(m->rotary[0].cos[0] == 1.0f && m->rotary[0].sin[0] == 0.0f);
+    assert_true(fabsf(m->rotary[0].cos[m->arch.rotary_dim / 2] - cosf(1.0f)) < 1e-6f);
 }
 
 static void check_model(const char *path, const naming *names, int32_t tp_size, int dtype)

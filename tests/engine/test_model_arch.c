@@ -51,9 +51,9 @@ static void llama_with_defaults(void **state)
     assert_int_equal(a.rotary_dim, 8);
     assert_int_equal(a.layer[0].ffn, 96);
     assert_int_equal(a.max_context, 512);
-    assert_true(a.norm_eps == 1e-6f && a.rope.theta == 10000.0);
+    assert_true(a.norm_eps == 1e-6f && a.rope[0].theta == 10000.0);
     assert_true(fabsf(a.layer[0].scale - 0.35355339f) < 1e-7f);
-    assert_int_equal(a.rope.type, WF_ROPE_DEFAULT);
+    assert_int_equal(a.rope[0].type, WF_ROPE_DEFAULT);
     assert_false(a.tied || a.bias_qkv || a.bias_o || a.bias_mlp || a.bias_head);
     assert_true(a.gated);
     assert_int_equal(a.dtype, WF_F32);
@@ -77,12 +77,12 @@ static void both_generations_of_keys(void **state)
                   NULL, &b));
     assert_int_equal(a.dtype, WF_BF16);
     assert_int_equal(b.dtype, WF_BF16);
-    assert_int_equal(a.rope.type, WF_ROPE_LLAMA3);
+    assert_int_equal(a.rope[0].type, WF_ROPE_LLAMA3);
     assert_memory_equal(&a.rope, &b.rope, sizeof a.rope);
-    assert_true(a.rope.theta == 500000.0 && a.rope.original_max_context == 8192.0);
+    assert_true(a.rope[0].theta == 500000.0 && a.rope[0].original_max_context == 8192.0);
     assert_ok(read_arch(LLAMA(",\"rope_scaling\":{\"type\":\"linear\",\"factor\":2}"), NULL, &a));
-    assert_int_equal(a.rope.type, WF_ROPE_LINEAR);
-    assert_true(a.rope.factor == 2.0);
+    assert_int_equal(a.rope[0].type, WF_ROPE_LINEAR);
+    assert_true(a.rope[0].factor == 2.0);
     assert_ok(read_arch(LLAMA(",\"rope_scaling\":null,\"head_dim\":16,\"num_key_value_heads\":2,"
                               "\"attention_bias\":true,\"mlp_bias\":true,"
                               "\"tie_word_embeddings\":true,\"rms_norm_eps\":1e-05"),
@@ -131,7 +131,7 @@ static void other_families(void **state)
                        ",\"rotary_emb_base\":20000,\"rotary_pct\":0.5}";
     assert_ok(read_arch(neox, NULL, &a));
     assert_int_equal(a.rotary_dim, 4);
-    assert_true(a.rope.theta == 20000.0 && a.bias_qkv && a.bias_o);
+    assert_true(a.rope[0].theta == 20000.0 && a.bias_qkv && a.bias_o);
     assert_int_equal(a.layer[0].join, WF_JOIN_PARALLEL);
     assert_ok(read_arch("{\"model_type\":\"gpt_neox\",\"hidden_act\":\"gelu_fast\"," SIZES
                         ",\"use_parallel_residual\":false,\"rope_parameters\":"
@@ -139,12 +139,12 @@ static void other_families(void **state)
                         NULL, &a));
     assert_int_equal(a.rotary_dim, 2);
     assert_int_equal(a.layer[0].join, WF_JOIN_SERIAL);
-    assert_false(a.gelu_exact);
+    assert_int_equal(a.curve, WF_CURVE_GELU_TANH);
     assert_ok(
         read_arch("{\"model_type\":\"gpt_neox\",\"hidden_act\":\"gelu\"," SIZES "}", NULL, &a));
-    assert_true(a.gelu_exact && !a.gated);
+    assert_true(a.curve == WF_CURVE_GELU_EXACT && !a.gated);
     assert_ok(read_arch("{\"model_type\":\"gpt_neox\"," SIZES "}", NULL, &a));
-    assert_true(a.gelu_exact); // as transformers has it
+    assert_int_equal(a.curve, WF_CURVE_GELU_EXACT); // as transformers has it
 
     assert_ok(read_arch("{\"model_type\":\"qwen2\",\"num_key_value_heads\":8," SIZES
                         ",\"use_sliding_window\":false,"
@@ -190,11 +190,15 @@ static void refused(void **state)
         {LLAMA(",\"torch_dtype\":\"int8\""), "torch_dtype: 'int8' is not a dtype"},
         {LLAMA(",\"rms_norm_eps\":\"small\""), "rms_norm_eps: expected a number"},
         {LLAMA(",\"rope_theta\":-1"), "rope_theta: -1 is outside"},
-        {LLAMA(",\"rope_scaling\":{\"rope_type\":\"yarn\",\"factor\":4}"),
-         "rope_scaling.rope_type: 'yarn' is not a rotary type known here (default, linear, "
-         "llama3)"},
-        {LLAMA(",\"rope_scaling\":{\"type\":\"dynamic\",\"factor\":4}"),
-         "rope_scaling.type: 'dynamic' is not a rotary type"},
+        {LLAMA(",\"rope_scaling\":{\"rope_type\":\"ntk\",\"factor\":4}"),
+         "rope_scaling.rope_type: 'ntk' is not a rotary type known here (default, linear, "
+         "llama3, dynamic, yarn, longrope)"},
+        {LLAMA(",\"rope_scaling\":{\"rope_type\":\"linear\",\"factor\":4,\"beta_fast\":32}"),
+         "rope_scaling.beta_fast: is no rotary parameter known here"},
+        {LLAMA(",\"rope_scaling\":{\"rope_type\":\"longrope\",\"factor\":4,"
+               "\"short_factor\":[1,1,1],\"long_factor\":[1,1,1,2]}"),
+         "rope_scaling.short_factor: 3 factors for 4 pairs of rotary dimensions"},
+        {LLAMA(",\"rope_scaling\":{\"rope_type\":\"dynamic\"}"), "rope_scaling.factor: missing"},
         {LLAMA(",\"rope_scaling\":{\"rope_type\":\"linear\"}"), "rope_scaling.factor: missing"},
         {LLAMA(",\"rope_scaling\":7"), "rope_scaling: expected an object"},
         {LLAMA(",\"rope_parameters\":{\"full_attention\":{\"rope_type\":\"default\"}}"),
@@ -252,16 +256,20 @@ static int64_t number_of(wf_json_ref facts, const char *key)
     return value;
 }
 
-static void same_frequencies(const wf_arch *a, wf_json_ref wanted)
+static void same_frequencies(const wf_arch *a, wf_json_ref facts)
 {
+    wf_json_ref wanted = wf_json_find(facts, "inv_freq");
     float frequency[1024];
     assert_int_equal(a->rotary_dim / 2, wf_json_count(wanted));
-    wf_rotary_inv_freq(&a->rope, a->rotary_dim, frequency);
+    wf_rotary_inv_freq(&a->rope[0], a->rotary_dim, a->max_context, frequency);
     for (int32_t i = 0; i < a->rotary_dim / 2; i++) {
         double value;
         assert_ok(wf_json_read_f64(wf_json_at(wanted, (size_t)i), 0, 1, &value));
         assert_true(fabs((double)frequency[i] - value) <= 1e-6 * value);
     }
+    double is = a->rope[0].attention_factor > 0 ? a->rope[0].attention_factor : 1.0, wanted_scale;
+    assert_ok(wf_json_get_f64(facts, "rotary_scale", 0, 1e3, &wanted_scale));
+    assert_true(fabs(is - wanted_scale) <= 1e-12 * wanted_scale);
 }
 
 static void same_facts(const wf_arch *a, wf_json_ref facts)
@@ -281,7 +289,7 @@ static void same_facts(const wf_arch *a, wf_json_ref facts)
     }
     assert_ok(wf_json_get_f64(facts, "norm_eps", 0, 1, &eps));
     assert_true(a->norm_eps == (float)eps);
-    same_frequencies(a, wf_json_find(facts, "inv_freq"));
+    same_frequencies(a, facts);
     assert_int_equal(a->n_eos, wf_json_count(eos));
     for (int32_t i = 0; i < a->n_eos; i++) {
         int64_t id;
@@ -316,7 +324,7 @@ static void trusted(void **state)
     trusts = true;
     assert_ok(
         read_arch(LLAMA(",\"auto_map\":{\"AutoConfig\":\"x.X\"},\"use_magic\":true"), NULL, &a));
-    assert_int_equal(read_arch(LLAMA(",\"rope_scaling\":{\"rope_type\":\"yarn\"}"), NULL, &a),
+    assert_int_equal(read_arch(LLAMA(",\"rope_scaling\":{\"rope_type\":\"ntk\"}"), NULL, &a),
                      WF_DATA);
     trusts = false;
 }

@@ -39,7 +39,7 @@ static void inverse_frequencies(void **state)
     };
     for (size_t i = 0; i < N_ROWS(rows); i++) {
         float inv_freq[64];
-        wf_rotary_inv_freq(rows[i].rope, 128, inv_freq);
+        wf_rotary_inv_freq(rows[i].rope, 128, 8192, inv_freq);
         assert_true(fabsf(inv_freq[rows[i].i] / rows[i].inv_freq - 1.0f) < 3e-7f);
     }
 }
@@ -50,7 +50,7 @@ static void tables(void **state)
     static const wf_rope rope = {.type = WF_ROPE_DEFAULT, .theta = 10000.0};
     enum { HALF = 64, N = 1100 };
     static float cos_all[N * HALF], sin_all[N * HALF], cos_part[3 * HALF], sin_part[3 * HALF];
-    assert_ok(wf_rotary_tables(&rope, 2 * HALF, 0, N, cos_all, sin_all));
+    assert_ok(wf_rotary_tables(&rope, 2 * HALF, N, 0, N, cos_all, sin_all));
     for (int i = 0; i < HALF; i++)
         assert_true(cos_all[i] == 1.0f && sin_all[i] == 0.0f);
     assert_true(fabsf(cos_all[HALF] - 0.5403023f) < 1e-7f);
@@ -58,7 +58,7 @@ static void tables(void **state)
     // The angle is rounded to f32 before its cosine: the exact angle would give 0.2012505.
     assert_true(fabsf(cos_all[1000 * HALF + 17] - 0.20124616f) < 1e-6f);
     assert_true(fabsf(sin_all[1000 * HALF + 17] + 0.9795407f) < 1e-6f);
-    assert_ok(wf_rotary_tables(&rope, 2 * HALF, 998, 3, cos_part, sin_part));
+    assert_ok(wf_rotary_tables(&rope, 2 * HALF, N, 998, 3, cos_part, sin_part));
     assert_memory_equal(cos_part, cos_all + 998 * HALF, sizeof cos_part);
     assert_memory_equal(sin_part, sin_all + 998 * HALF, sizeof sin_part);
 }

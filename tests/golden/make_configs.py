@@ -19,10 +19,14 @@ import tempfile
 import torch
 import transformers
 from transformers import AutoConfig, AutoModelForCausalLM
+from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
 SIZES = {"hidden_size": 64, "intermediate_size": 96, "max_position_embeddings": 8192,
          "num_attention_heads": 8, "num_hidden_layers": 3, "vocab_size": 64}
 LINEAR = {"rope_type": "linear", "factor": 2.0}
+YARN = {"rope_type": "yarn", "factor": 4.0}
+LONG = {"rope_type": "longrope", "factor": 16.0, "short_factor": [1.0, 1.1, 1.2, 1.3],
+        "long_factor": [1.0, 2.5, 8.0, 30.5]}
 LLAMA3 = {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0}
 
 
@@ -71,6 +75,20 @@ ASKED = {
     "the old word for the type": (llama(rope_scaling={"type": "linear", "factor": 4.0}), None),
     "llama3": (llama(rope_scaling={**LLAMA3, "original_max_position_embeddings": 256}), None),
     "llama3 without its first context": (llama(rope_scaling=LLAMA3), None),
+    "yarn": (llama(rope_scaling={**YARN, "original_max_position_embeddings": 2048}), None),
+    "yarn says least": (llama(rope_scaling=YARN), None),
+    "yarn by the old word, with all it may say": (
+        qwen2(num_key_value_heads=8, head_dim=16, rope_scaling={
+            "type": "yarn", "factor": 32.0, "beta_fast": 16, "beta_slow": 2, "mscale": 1.2,
+            "mscale_all_dim": 0.7, "original_max_position_embeddings": 512}), None),
+    "yarn with its attention factor, not truncated": (
+        llama(head_dim=64, rope_theta=150000.0, rope_parameters={
+            **YARN, "factor": 32.0, "truncate": False, "attention_factor": 1.5,
+            "original_max_position_embeddings": 1024}), None),
+    "dynamic": (llama(rope_scaling={"type": "dynamic", "factor": 3.0}), None),
+    "longrope": (llama(rope_scaling=LONG), None),
+    "longrope beyond its first context": (
+        llama(rope_scaling={**LONG, "original_max_position_embeddings": 1024}), None),
     "pretraining_tp": (llama(pretraining_tp=2, attention_dropout=0.5), None),
     "mistral says least": (mistral(), None),
     "mistral without a window": (mistral(sliding_window=None), None),
@@ -128,6 +146,8 @@ REFUSED = {
                        "attention_multiplier: is not known here for llama models"),
     "an unknown switch": (llama(use_qk_norm=True), "use_qk_norm: is not known here"),
     "encoder and decoder": (llama(is_encoder_decoder=True), "is_encoder_decoder: only false"),
+    "an unknown rotary type": (llama(rope_scaling={"rope_type": "ntk", "factor": 2.0}),
+                               "rope_scaling.rope_type: 'ntk' is not a rotary type known here"),
     "part of a head": (llama(partial_rotary_factor=0.5), "llama models rotate whole heads"),
     "part of a head, stretched": (llama(partial_rotary_factor=0.5, rope_scaling=LINEAR),
                                   "partial_rotary_factor: llama models rotate whole heads"),
@@ -224,7 +244,18 @@ def rotary_of(model):
     config = model.config
     if config.model_type == "gptj":
         return [10000.0 ** (-2 * i / config.rotary_dim) for i in range(config.rotary_dim // 2)]
-    return model.base_model.rotary_emb.inv_freq.tolist()
+    rope = model.base_model.rotary_emb
+    if rope.rope_type in ("dynamic", "longrope"):
+        return ROPE_INIT_FUNCTIONS[rope.rope_type](config, None, seq_len=context_of(config))[0].tolist()
+    return rope.inv_freq.tolist()
+
+
+def context_of(config):
+    """What Weft lets a job have: how far the frequencies are made to reach, where that is more."""
+    context, rope = config.max_position_embeddings, getattr(config, "rope_parameters", None) or {}
+    if rope.get("rope_type") == "yarn":
+        return max(context, int(rope["factor"] * rope["original_max_position_embeddings"]))
+    return int(rope["factor"] * context) if rope.get("rope_type") == "dynamic" else context
 
 
 def windows_of(model):
@@ -244,7 +275,7 @@ def facts_of(folder):
     model = AutoModelForCausalLM.from_pretrained(folder)
     config, eos = model.config, model.generation_config.eos_token_id
     heads = config.num_attention_heads
-    context = config.max_position_embeddings
+    context = context_of(config)
     return {
         "n_heads": heads,
         "n_kv_heads": getattr(config, "num_key_value_heads", heads),
@@ -255,6 +286,7 @@ def facts_of(folder):
         "context": context,
         "windows": [w if w and w < context else 0 for w in windows_of(model)],
         "inv_freq": rotary_of(model),
+        "rotary_scale": getattr(getattr(model.base_model, "rotary_emb", None), "attention_scaling", 1.0),
         "eos": [] if eos is None else eos if isinstance(eos, list) else [eos],
     }
 

@@ -536,9 +536,10 @@ static void run_rows(void *data, int i)
     (void)i;
     rows_run *r = data;
     if (r->kind == 0)
-        must(ops->rmsnorm(be, stream, &(wf_rmsnorm_args){r->x, r->r, r->weight, 1e-5f, r->y}));
+        must(
+            ops->rmsnorm(be, stream, &(wf_rmsnorm_args){r->x, r->r, r->weight, 1e-5f, r->y, 0.0f}));
     else
-        must(ops->silu_mul(be, stream, &(wf_activation_args){.x = r->up, .y = r->ffn}));
+        must(ops->gate_mul(be, stream, &(wf_activation_args){.x = r->up, .y = r->ffn}));
 }
 
 static void bench_rows(void)
@@ -556,7 +557,7 @@ static void bench_rows(void)
         report("add + rmsnorm", "4096", n, t, (double)n * 4096 * 8, "TB/s", copy_rate);
         r.kind = 1;
         t = time_calls(run_rows, &r, 50);
-        report("silu_mul", "14336", n, t, (double)n * 14336 * 6, "TB/s", copy_rate);
+        report("gate_mul", "14336", n, t, (double)n * 14336 * 6, "TB/s", copy_rate);
     }
 }
 

@@ -177,16 +177,17 @@ static void row_results(float *out)
     op_tensor y = op_matrix(op.be, WF_F32, M, N, 0, 0),
               z = op_matrix(op.be, WF_F32, M, N / 2, 0, 0);
     const float *w = op_vector(op.be, N, 5, 1.0f);
-    wf_rmsnorm_args rms = {x.view, r.view, w, 1e-6f, y.view};
+    wf_rmsnorm_args rms = {x.view, r.view, w, 1e-6f, y.view, 0.0f};
     op_ok(op.be->ops->rmsnorm(op.be, NULL, &rms));
     memcpy(out, op_read(&y), M * N * sizeof *out);
-    wf_layernorm_args layer = {x.view, r.view, w, w, 1e-6f, y.view};
+    wf_layernorm_args layer = {x.view, r.view, w, w, 1e-6f, y.view, 0.0f};
     op_ok(op.be->ops->layernorm(op.be, NULL, &layer));
     memcpy(out + M * N, op_read(&y), M * N * sizeof *out);
-    wf_activation_args gelu = {.x = x.view, .y = y.view}, silu = {.x = x.view, .y = z.view};
-    op_ok(op.be->ops->gelu(op.be, NULL, &gelu));
+    wf_activation_args gelu = {.x = x.view, .y = y.view, .curve = WF_CURVE_GELU_TANH};
+    wf_activation_args silu = {.x = x.view, .y = z.view};
+    op_ok(op.be->ops->activate(op.be, NULL, &gelu));
     memcpy(out + 2 * M * N, op_read(&y), M * N * sizeof *out);
-    op_ok(op.be->ops->silu_mul(op.be, NULL, &silu));
+    op_ok(op.be->ops->gate_mul(op.be, NULL, &silu));
     memcpy(out + 3 * M * N, op_read(&z), M * N / 2 * sizeof *out);
     op_seq seq = {3, 40};
     wf_batch *b = op_batch(op.be, &seq, 1, 1, 16);
@@ -201,8 +202,8 @@ static void row_results(float *out)
                          .kv = kv};
     op_ok(op.be->ops->rope_kv_append(op.be, NULL, &rope));
     memcpy(out + 3 * M * N + M * N / 2, op_read(&qkv), 40 * 160 * sizeof *out);
-    gelu.exact = true;
-    op_ok(op.be->ops->gelu(op.be, NULL, &gelu));
+    gelu.curve = WF_CURVE_GELU_EXACT;
+    op_ok(op.be->ops->activate(op.be, NULL, &gelu));
     memcpy(out + 3 * M * N + M * N / 2 + 40 * 160, op_read(&y), M * N * sizeof *out);
     op_release();
 }

@@ -134,21 +134,28 @@ static void embeds_rows(void **state)
 {
     (void)state;
     const int32_t ids[] = {0, 99, 100, 31, 32, 7, 131, -1, 170, 132, 100, 2000000000};
+    const int32_t pos[] = {0, 1, 2, 18, 3, 4, 5, 6, 7, 8, 9, 18};
     int64_t n = sizeof ids / sizeof *ids;
     for (wf_dtype d = 0; d < WF_N_DTYPES; d++)
         for (int32_t begin = 0; begin <= 100 && op_reads(d); begin += 100) {
             const wf_weight_shape shape = shape_of(d, 70, wf_format_scaled(d) ? 256 : 53);
+            bool more = begin == 0; // scaled, and learned positions are added
             op_tensor y[2];
             wf_backend *backs[2] = {op.be, op.ref};
             for (int i = 0; i < 2; i++) {
                 y[i] = op_matrix(backs[i], i == 0 ? op.act : WF_F32, n, shape.n_cols, 2, 0);
-                wf_embed_args a = {.ids = op_put(backs[i], ids, sizeof ids),
-                                   .table = op_weight_of(backs[i], &shape, 21),
-                                   .vocab_begin = begin,
-                                   .y = y[i].view};
+                wf_embed_args a = {
+                    .ids = op_put(backs[i], ids, sizeof ids),
+                    .table = op_weight_of(backs[i], &shape, 21),
+                    .vocab_begin = begin,
+                    .y = y[i].view,
+                    .scale = more ? 5.5f : 0.0f,
+                    .positions = more ? op_weight(backs[i], WF_BF16, 21, shape.n_cols, 22) : NULL,
+                    .pos = op_put(backs[i], pos, sizeof pos),
+                    .first_position = 2};
                 op_ok(backs[i]->ops->embed(backs[i], NULL, &a));
             }
-            op_expect_close(&y[0], &y[1], 0.0, 0.0);
+            op_expect_close(&y[0], &y[1], more ? 1e-6 : 0.0, 0.0);
         }
 }
 

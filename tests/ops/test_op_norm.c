@@ -6,17 +6,18 @@ static const int64_t shapes[][2] = {{1, 1},   {1, 15},   {2, 16},   {3, 17},    
 
 typedef enum norm_kind { RMS, LAYER, LAYER_NO_BIAS, N_KINDS } norm_kind;
 
-static void run_norm(wf_backend *be, norm_kind kind, op_tensor *x, op_tensor *residual,
+static void run_norm(wf_backend *be, norm_kind kind, float scale, op_tensor *x, op_tensor *residual,
                      op_tensor *y)
 {
     int64_t n = x->view.n_cols;
     const float *weight = op_vector(be, n, 31, 1.0f), *bias = op_vector(be, n, 32, 0.0f);
     wf_matrix sum = residual != NULL ? residual->view : (wf_matrix){0};
     if (kind == RMS) {
-        wf_rmsnorm_args a = {x->view, sum, weight, 1e-5f, y->view};
+        wf_rmsnorm_args a = {x->view, sum, weight, 1e-5f, y->view, scale};
         op_ok(be->ops->rmsnorm(be, NULL, &a));
     } else {
-        wf_layernorm_args a = {x->view, sum, weight, kind == LAYER ? bias : NULL, 1e-5f, y->view};
+        wf_layernorm_args a = {x->view, sum,     weight, kind == LAYER ? bias : NULL,
+                               1e-5f,   y->view, scale};
         op_ok(be->ops->layernorm(be, NULL, &a));
     }
 }
@@ -27,19 +28,19 @@ static void norms(void **state)
     wf_backend *backs[2] = {op.be, op.ref};
     for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
         for (int kind = 0; kind < N_KINDS; kind++)
-            for (int with_residual = 0; with_residual < 2; with_residual++) {
+            for (int way = 0; way < 3; way++) { // alone, added, scaled and added
                 op_tensor x[2], residual[2], y[2];
                 for (int i = 0; i < 2; i++) {
                     wf_dtype act = i == 0 ? op.act : WF_F32;
                     x[i] = op_matrix(backs[i], act, shapes[s][0], shapes[s][1], 3, 41);
                     residual[i] = op_matrix(backs[i], act, shapes[s][0], shapes[s][1], 7, 42);
                     y[i] = op_matrix(backs[i], act, shapes[s][0], shapes[s][1], 1, 0);
-                    run_norm(backs[i], (norm_kind)kind, &x[i], with_residual ? &residual[i] : NULL,
-                             &y[i]);
+                    run_norm(backs[i], (norm_kind)kind, way == 2 ? 0.22f : 0.0f, &x[i],
+                             way > 0 ? &residual[i] : NULL, &y[i]);
                 }
                 op_expect_close(&y[0], &y[1], 4e-6, 4e-6);
                 op_expect_close(&x[0], &x[1], 0.0, 0.0);
-                op_expect_close(&residual[0], &residual[1], 0.0, 1e-7);
+                op_expect_close(&residual[0], &residual[1], way == 2 ? 1e-7 : 0.0, 1e-7);
                 op_release();
             }
 }
