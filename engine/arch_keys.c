@@ -40,7 +40,7 @@ static const harmless_key harmless[] = {
     {"output_attentions", ANY}, {"output_hidden_states", ANY}, {"chunk_size_feed_forward", ANY},
     {"tie_last_hidden_states", ANY}, {"tf_legacy_loss", ANY}, {"attn_implementation", ANY},
     {"_attn_implementation", ANY}, {"_attn_implementation_autoset", ANY},
-    {"_flash_attn_2_enabled", ANY}, {"is_decoder", ANY},
+    {"_flash_attn_2_enabled", ANY}, {"cache_implementation", ANY}, {"is_decoder", ANY},
     // Tokens that no text model's forward pass asks for.
     {"pad_token_id", ANY}, {"sep_token_id", ANY}, {"cls_token_id", ANY}, {"unk_token_id", ANY},
     {"mask_token_id", ANY}, {"decoder_start_token_id", ANY}, {"tokenizer_class", ANY},
@@ -63,7 +63,7 @@ static const harmless_key harmless[] = {
     {"remove_invalid_values", ANY}, {"renormalize_logits", ANY}, {"output_scores", ANY},
     {"output_logits", ANY}, {"return_dict_in_generate", ANY},
     // Switches of what is not done here.
-    {"is_causal", IF_TRUE}, {"rotary", IF_TRUE}, {"scale_attn_weights", IF_TRUE},
+    {"use_bidirectional_attention", IF_FALSE}, {"is_causal", IF_TRUE}, {"rotary", IF_TRUE}, {"scale_attn_weights", IF_TRUE},
     {"is_encoder_decoder", IF_FALSE}, {"tie_encoder_decoder", IF_FALSE},
     {"add_cross_attention", IF_FALSE}, {"use_mrope", IF_FALSE}, {"rope_interleaved", IF_FALSE},
     {"use_sliding_window", IF_FALSE}, {"pruned_heads", IF_EMPTY}, {"per_layer_config", IF_EMPTY},

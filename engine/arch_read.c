@@ -168,6 +168,25 @@ static float read_scale(wf_arch_reader *r, wf_config_key key, double otherwise)
     return (float)(value > 0.0 ? value : otherwise);
 }
 
+// 0 where it is null, and where neither the file nor the family's row has one.
+static float read_cap(wf_arch_reader *r, wf_config_key key)
+{
+    double cap = 0.0;
+    if (!wf_arch_has(r, key) || wf_json_kind_of(wf_arch_place(r, key)) != WF_JSON_NULL)
+        wf_arch_read_real(r, key, 1e-3, 1e6, &cap);
+    return (float)cap;
+}
+
+static void read_caps(wf_arch_reader *r, wf_arch *a)
+{
+    double scalar;
+    wf_arch_read_real(r, WF_KEY_ATTN_SCALAR, 1e-3, 1e9, &scalar);
+    if (scalar > 0.0) r->every.scale = (float)(1.0 / sqrt(scalar));
+    r->every.softcap = read_cap(r, WF_KEY_ATTN_CAP);
+    a->logit_cap = read_cap(r, WF_KEY_LOGIT_CAP);
+    if (r->family->embed_by_width) a->embed_scale = (float)sqrt((double)a->hidden);
+}
+
 static void read_scales(wf_arch_reader *r, wf_arch *a)
 {
     double usual = a->head_dim > 0 ? 1.0 / sqrt((double)a->head_dim) : 1.0;
@@ -220,6 +239,7 @@ void wf_arch_read_values(wf_arch_reader *r, wf_arch *a)
     read_sizes(r, a);
     read_flags(r, a);
     read_scales(r, a);
+    read_caps(r, a);
     read_activation(r, a);
     read_dtype(r, a);
 }

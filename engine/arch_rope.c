@@ -266,12 +266,34 @@ static void read_learned(wf_arch_reader *r, wf_arch *a)
         a->layer[i].i_rope = -1;
 }
 
+// A table may hold one for each kind of layer, where there are two.
+static wf_json_ref part_of(const wf_arch_reader *r, wf_json_ref of, const char *kind)
+{
+    wf_json_ref part = wf_json_find(of, kind);
+    bool apart = r->family->absent[WF_KEY_LOCAL_THETA] > 0.0 && wf_json_has(of, kind);
+    return apart ? part : of;
+}
+
+// What sliding layers are rotated by: a base of their own, and only what a table says of them.
+static void read_local(wf_arch_reader *r, wf_json_ref of, wf_arch *a)
+{
+    double share = 1.0;
+    wf_rope *rope = &a->rope[1];
+    wf_json_ref part = wf_json_find(of, "sliding_attention");
+    if (r->family->absent[WF_KEY_LOCAL_THETA] <= 0.0) return;
+    rope->factor = 1.0;
+    wf_arch_read_real(r, WF_KEY_LOCAL_THETA, 1.0, MAX_THETA, &rope->theta);
+    read_table(r, part, &share, rope);
+    if (wf_json_kind_of(part) == WF_JSON_OBJECT) read_numbers(r, part, a, rope);
+    a->n_ropes = 2;
+}
+
 static void read_rotary(wf_arch_reader *r, wf_arch *a)
 {
     double share;
     wf_rope *rope = &a->rope[0];
     bool table = r->family->keys[WF_KEY_ROPE_THETA][0] != NULL;
-    wf_json_ref of = table_of(r);
+    wf_json_ref all = table_of(r), of = part_of(r, all, "full_attention");
     rope->factor = 1.0;
     wf_arch_read_real(r, WF_KEY_ROPE_THETA, 1.0, MAX_THETA, &rope->theta);
     wf_arch_read_real(r, WF_KEY_ROTARY_PCT, 0.0, 1.0, &share);
@@ -283,6 +305,7 @@ static void read_rotary(wf_arch_reader *r, wf_arch *a)
                          &a->rotary_dim);
     if (table && wf_json_kind_of(of) == WF_JSON_OBJECT) read_numbers(r, of, a, rope);
     a->n_ropes = 1;
+    read_local(r, all, a);
     read_layers(r, a);
 }
 

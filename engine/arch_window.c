@@ -1,4 +1,4 @@
-// Sliding attention: which layers have a window.
+// Sliding attention: which layers have a window, and what else differs with it.
 #include "engine/arch_reader.h"
 
 #include <string.h>
@@ -91,6 +91,9 @@ void wf_arch_read_windows(wf_arch_reader *r, wf_arch *a)
     sliding slides;
     int32_t window = read_window(r);
     find_sliding(r, window, a, &slides);
-    for (int32_t i = 0; i < a->n_layers; i++)
+    for (int32_t i = 0; i < a->n_layers; i++) {
         if (slides.layer[i] && window < a->max_context) a->layer[i].window = window;
+        if (slides.layer[i] && a->n_ropes > 1) a->layer[i].i_rope = 1;
+        if (!slides.layer[i] && r->family->full_not_rotated) a->layer[i].i_rope = -1;
+    }
 }

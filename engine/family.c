@@ -7,18 +7,18 @@
 #include <string.h>
 
 // Llama's naming, shared by its many descendants.
-#define LLAMA_NAMES                                                                                \
-    [WF_ROLE_EMBED] = "model.embed_tokens",                                                        \
-    [WF_ROLE_ATTN_NORM] = "model.layers.{L}.input_layernorm",                                      \
-    [WF_ROLE_Q] = "model.layers.{L}.self_attn.q_proj",                                             \
+#define LLAMA_MATRICES                                                                             \
+    [WF_ROLE_EMBED] = "model.embed_tokens", [WF_ROLE_Q] = "model.layers.{L}.self_attn.q_proj",     \
     [WF_ROLE_K] = "model.layers.{L}.self_attn.k_proj",                                             \
     [WF_ROLE_V] = "model.layers.{L}.self_attn.v_proj",                                             \
     [WF_ROLE_O] = "model.layers.{L}.self_attn.o_proj",                                             \
-    [WF_ROLE_MLP_NORM] = "model.layers.{L}.post_attention_layernorm",                              \
     [WF_ROLE_GATE] = "model.layers.{L}.mlp.gate_proj",                                             \
     [WF_ROLE_UP] = "model.layers.{L}.mlp.up_proj",                                                 \
     [WF_ROLE_DOWN] = "model.layers.{L}.mlp.down_proj", [WF_ROLE_FINAL_NORM] = "model.norm",        \
     [WF_ROLE_HEAD] = "lm_head"
+#define LLAMA_NAMES                                                                                \
+    LLAMA_MATRICES, [WF_ROLE_ATTN_NORM] = "model.layers.{L}.input_layernorm",                      \
+                    [WF_ROLE_MLP_NORM] = "model.layers.{L}.post_attention_layernorm"
 
 #define SILU_NAMES                                                                                 \
     {"silu", WF_CURVE_SILU},                                                                       \
@@ -31,13 +31,27 @@
         "gelu_fast", WF_CURVE_GELU_TANH                                                            \
     }
 
-#define LLAMA_KEYS                                                                                 \
+#define LLAMA_SIZES                                                                                \
     [WF_KEY_N_LAYERS] = {"num_hidden_layers"}, [WF_KEY_HIDDEN] = {"hidden_size"},                  \
     [WF_KEY_N_HEADS] = {"num_attention_heads"}, [WF_KEY_N_KV_HEADS] = {"num_key_value_heads"},     \
     [WF_KEY_HEAD_DIM] = {"head_dim"}, [WF_KEY_FFN] = {"intermediate_size"},                        \
     [WF_KEY_VOCAB] = {"vocab_size"}, [WF_KEY_MAX_CONTEXT] = {"max_position_embeddings"},           \
-    [WF_KEY_NORM_EPS] = {"rms_norm_eps"}, [WF_KEY_ACTIVATION] = {"hidden_act"},                    \
     [WF_KEY_ROPE_THETA] = {"rope_theta"}
+#define LLAMA_KEYS                                                                                 \
+    LLAMA_SIZES, [WF_KEY_NORM_EPS] = {"rms_norm_eps"}, [WF_KEY_ACTIVATION] = {"hidden_act"}
+
+// Norms before and behind each block.
+#define GEMMA_NORMS                                                                                \
+    [WF_ROLE_ATTN_NORM] = "model.layers.{L}.input_layernorm",                                      \
+    [WF_ROLE_ATTN_AFTER] = "model.layers.{L}.post_attention_layernorm",                            \
+    [WF_ROLE_MLP_NORM] = "model.layers.{L}.pre_feedforward_layernorm",                             \
+    [WF_ROLE_MLP_AFTER] = "model.layers.{L}.post_feedforward_layernorm"
+#define GEMMA_KEYS                                                                                 \
+    LLAMA_SIZES,                                                                                   \
+        [WF_KEY_NORM_EPS] = {"rms_norm_eps"}, [WF_KEY_ACTIVATION] = {"hidden_activation"},         \
+        [WF_KEY_ATTN_BIAS] = {"attention_bias"}, [WF_KEY_ATTN_SCALAR] = {"query_pre_attn_scalar"}, \
+        [WF_KEY_WINDOW] = {"sliding_window"}, [WF_KEY_ATTN_CAP] = {"attn_logit_softcapping"},      \
+        [WF_KEY_LOGIT_CAP] = {"final_logit_softcapping"}
 
 // Of the configuration classes of transformers 5.
 #define LLAMA_ABSENT [WF_KEY_NORM_EPS] = 1e-6, [WF_KEY_ROPE_THETA] = 10000, [WF_KEY_ROTARY_PCT] = 1
@@ -259,6 +273,124 @@ static const wf_family families[] = {
                    [WF_KEY_ROUTER_GROUPS] = 1,
                    [WF_KEY_BEST_GROUPS] = 1,
                    [WF_KEY_NEXT_LAYERS] = 1},
+        .ignored = {".rotary_emb.inv_freq"},
+    },
+    {
+        .name = "gemma",
+        .model_types = {"gemma"},
+        .norm = WF_NORM_RMS,
+        .norm_plus_1 = true,
+        .embed_by_width = true,
+        .tied = true,
+        .gated = true,
+        .curve = WF_CURVE_GELU_TANH,
+        .activation_names = {{"gelu", WF_CURVE_GELU_TANH}, GELU_TANH_NAMES},
+        .names = {LLAMA_NAMES},
+        .keys = {LLAMA_KEYS, [WF_KEY_ATTN_BIAS] = {"attention_bias"}},
+        .absent = {LLAMA_ABSENT, [WF_KEY_N_KV_HEADS] = 16, [WF_KEY_HEAD_DIM] = 256},
+        .unread = {"hidden_activation"},
+        .ignored = {".rotary_emb.inv_freq"},
+    },
+    {
+        .name = "gemma2",
+        .model_types = {"gemma2"},
+        .norm = WF_NORM_RMS,
+        .norm_plus_1 = true,
+        .embed_by_width = true,
+        .tied = true,
+        .gated = true,
+        .curve = WF_CURVE_GELU_TANH,
+        .activation_names = {GELU_TANH_NAMES},
+        .names = {LLAMA_MATRICES, GEMMA_NORMS},
+        .keys = {GEMMA_KEYS},
+        .types_by_layer = true,
+        .absent = {LLAMA_ABSENT, [WF_KEY_N_KV_HEADS] = 4, [WF_KEY_HEAD_DIM] = 256,
+                   [WF_KEY_ATTN_SCALAR] = 256, [WF_KEY_WINDOW] = 4096, [WF_KEY_WINDOW_TURN] = 2,
+                   [WF_KEY_ATTN_CAP] = 50, [WF_KEY_LOGIT_CAP] = 30},
+        .unread = {"hidden_act"},
+        .ignored = {".rotary_emb.inv_freq"},
+    },
+    {
+        .name = "gemma3_text",
+        .model_types = {"gemma3_text"},
+        .norm = WF_NORM_RMS,
+        .norm_plus_1 = true,
+        .embed_by_width = true,
+        .tied = true,
+        .gated = true,
+        .curve = WF_CURVE_GELU_TANH,
+        .activation_names = {GELU_TANH_NAMES},
+        .names = {LLAMA_MATRICES, GEMMA_NORMS,
+                  [WF_ROLE_Q_NORM] = "model.layers.{L}.self_attn.q_norm",
+                  [WF_ROLE_K_NORM] = "model.layers.{L}.self_attn.k_norm"},
+        .keys = {GEMMA_KEYS,
+                 [WF_KEY_WINDOW_TURN] = {"sliding_window_pattern", "_sliding_window_pattern"},
+                 [WF_KEY_LOCAL_THETA] = {"rope_local_base_freq"}},
+        .types_by_layer = true,
+        .absent = {[WF_KEY_NORM_EPS] = 1e-6,
+                   [WF_KEY_ROTARY_PCT] = 1,
+                   [WF_KEY_N_KV_HEADS] = 4,
+                   [WF_KEY_HEAD_DIM] = 256,
+                   [WF_KEY_ROPE_THETA] = 1000000,
+                   [WF_KEY_LOCAL_THETA] = 10000,
+                   [WF_KEY_ATTN_SCALAR] = 256,
+                   [WF_KEY_WINDOW] = 4096,
+                   [WF_KEY_WINDOW_TURN] = 6},
+        .unread = {"hidden_act"},
+        .ignored = {".rotary_emb.inv_freq"},
+    },
+    {
+        .name = "olmo3",
+        .model_types = {"olmo3"},
+        .norm = WF_NORM_RMS,
+        .head_norm = WF_HEAD_NORM_WIDE,
+        .gated = true,
+        .curve = WF_CURVE_SILU,
+        .activation_names = {SILU_NAMES},
+        .names = {LLAMA_MATRICES,
+                  [WF_ROLE_ATTN_AFTER] = "model.layers.{L}.post_attention_layernorm",
+                  [WF_ROLE_MLP_AFTER] = "model.layers.{L}.post_feedforward_layernorm",
+                  [WF_ROLE_Q_NORM] = "model.layers.{L}.self_attn.q_norm",
+                  [WF_ROLE_K_NORM] = "model.layers.{L}.self_attn.k_norm"},
+        .keys = {LLAMA_KEYS, [WF_KEY_ATTN_BIAS] = {"attention_bias"},
+                 [WF_KEY_WINDOW] = {"sliding_window"}},
+        .types_by_layer = true,
+        .absent = {[WF_KEY_NORM_EPS] = 1e-5,
+                   [WF_KEY_ROTARY_PCT] = 1,
+                   [WF_KEY_ROPE_THETA] = 500000,
+                   [WF_KEY_LOCAL_THETA] = 500000,
+                   [WF_KEY_WINDOW] = 4096,
+                   [WF_KEY_WINDOW_TURN] = 4},
+        .ignored = {".rotary_emb.inv_freq"},
+    },
+    {
+        .name = "cohere2",
+        .model_types = {"cohere2"},
+        .norm = WF_NORM_LAYER,
+        .norm_no_bias = true,
+        .interleaved_rotary = true,
+        .parallel_residual = true,
+        .full_not_rotated = true,
+        .tied = true,
+        .gated = true,
+        .curve = WF_CURVE_SILU,
+        .activation_names = {SILU_NAMES},
+        .names = {LLAMA_MATRICES, [WF_ROLE_ATTN_NORM] = "model.layers.{L}.input_layernorm"},
+        .keys = {LLAMA_SIZES, [WF_KEY_NORM_EPS] = {"layer_norm_eps"},
+                 [WF_KEY_ACTIVATION] = {"hidden_act"}, [WF_KEY_ATTN_BIAS] = {"attention_bias"},
+                 [WF_KEY_WINDOW] = {"sliding_window"},
+                 [WF_KEY_WINDOW_TURN] = {"sliding_window_pattern"},
+                 [WF_KEY_LOGIT_SCALE] = {"logit_scale"}},
+        .types_by_layer = true,
+        .absent = {[WF_KEY_NORM_EPS] = 1e-5,
+                   [WF_KEY_ROTARY_PCT] = 1,
+                   [WF_KEY_ROPE_THETA] = 10000,
+                   [WF_KEY_WINDOW] = 4096,
+                   [WF_KEY_WINDOW_TURN] = 4,
+                   [WF_KEY_LOGIT_SCALE] = 0.0625},
+        .unread = {"use_embedding_sharing", "use_gated_activation", "use_parallel_block",
+                   "use_parallel_embedding", "rotary_pct", "layer_switch",
+                   "order_of_interleaved_layers", "position_embedding_type", "use_qk_norm"},
         .ignored = {".rotary_emb.inv_freq"},
     },
     {

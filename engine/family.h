@@ -88,6 +88,10 @@ typedef enum wf_config_key {
     WF_KEY_WINDOW,        // sliding attention window; null: none
     WF_KEY_USE_WINDOW,    // false, as when it is missing: the window is not used
     WF_KEY_FIRST_WINDOW,  // layers below this number have no window
+    WF_KEY_ATTN_SCALAR,   // scores are scaled by its inverse square root
+    WF_KEY_ATTN_CAP,      // softcap of scores; null: none
+    WF_KEY_LOGIT_CAP,     // of logits
+    WF_KEY_LOCAL_THETA,   // sliding layers are rotated by a base of their own, unstretched
     WF_KEY_WINDOW_TURN,   // every so many-th layer has no window
     WF_KEY_N_EXPERTS,     // of layers that have experts; 0: the family has none
     WF_KEY_N_CHOICES,     // experts that a token takes
@@ -123,11 +127,13 @@ typedef struct wf_family {
     wf_curve curve;          // where config.json names none
     wf_activation_name activation_names[5]; // ended by a NULL name
     wf_qkv_order qkv_order;
-    bool transposed;      // matrices lie as [inputs, outputs] in the file (GPT-2)
-    bool tied;            // the head is the embedding table, when config.json does not say
-    bool ffn_is_4_hidden; // when config.json does not say
-    bool types_by_layer;  // layer_types decides which layers slide, else all are alike
-    bool alibi;           // no positions but slopes of scores
+    bool transposed;       // matrices lie as [inputs, outputs] in the file (GPT-2)
+    bool tied;             // the head is the embedding table, when config.json does not say
+    bool ffn_is_4_hidden;  // when config.json does not say
+    bool types_by_layer;   // layer_types decides which layers slide, else all are alike
+    bool full_not_rotated; // layers without a window are not rotated (Command-R7B)
+    bool embed_by_width;   // embeddings are scaled by sqrt(hidden), in the model's numbers
+    bool alibi;            // no positions but slopes of scores
     bool bias_router, bias_experts;
     bool sigmoid_router;           // scores are sigmoids, else a softmax
     bool says_rope;                // config.json must say how it rotates: there is no plain default
@@ -136,7 +142,7 @@ typedef struct wf_family {
     const char *names[WF_N_ROLES]; // NULL: the family has none
     const char *keys[WF_N_CONFIG_KEYS][2]; // alternatives; both NULL: not read
     double absent[WF_N_CONFIG_KEYS];       // values of keys that are missing; 0: as for null
-    const char *unread[4];  // keys that the reference implementation does not look at either
+    const char *unread[10]; // keys that the reference implementation does not look at either
     const char *ignored[6]; // ends of tensor names that hold no weights
 } wf_family;
 

@@ -2,6 +2,17 @@
 // the step's tokens.
 #include "engine/forward_internal.h"
 
+#include "kernels/convert.h"
+
+// Gemma holds its scale in the numbers that it computes in.
+static float embed_scale(const wf_forward *f)
+{
+    float scale = f->m->arch.embed_scale, held = 0.0f;
+    if (!f->m->arch.family->embed_by_width) return scale;
+    wf_store_f32(&held, f->num.act, 0, scale);
+    return wf_load_f32(&held, f->num.act, 0);
+}
+
 // x = the tokens' vectors, of one rank each, and what the model does with them first.
 static wf_status embed(wf_forward *f, const wf_forward_step *st)
 {
@@ -14,7 +25,7 @@ static wf_status embed(wf_forward *f, const wf_forward_step *st)
                                               .table = m->embed.matrix,
                                               .vocab_begin = m->vocab_begin,
                                               .y = y,
-                                              .scale = m->arch.embed_scale,
+                                              .scale = embed_scale(f),
                                               .positions = m->positions.matrix,
                                               .pos = st->batch.token_pos,
                                               .first_position = m->arch.family->first_position}));
@@ -57,7 +68,10 @@ static wf_status head(wf_forward *f, const wf_forward_step *st, wf_addend added,
     WF_TRY(gather(f, wf_block_addend(f, added, x), index, wf_block_addend(f, last, last_x)));
     WF_TRY(wf_block_norm(f, &f->m->final_norm, last_x, last, f->b.last_n));
     *out = wf_matrix_of(f->b.slice, WF_F32, st->n_samples, (int64_t)f->s.slice_cols);
-    return wf_block_gemm(f, last_n, &f->m->head, *out);
+    WF_TRY(wf_block_gemm(f, last_n, &f->m->head, *out));
+    if (f->m->arch.logit_cap <= 0.0f) return WF_OK;
+    return f->be->ops->softcap(f->be, f->stream,
+                               &(wf_softcap_args){.x = *out, .cap = f->m->arch.logit_cap});
 }
 
 // Logits over the whole vocabulary: slices of all ranks, put side by side; *slices are the same as

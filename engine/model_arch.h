@@ -76,6 +76,7 @@ typedef struct wf_arch {
     // What the token's embedding, what blocks add to x, and the logits are multiplied by; the last
     // is in the final norm's weights.
     float embed_scale, residual_scale, logit_scale;
+    float logit_cap;                 // softcap (ops.h) of logits; 0: none
     wf_rope rope[WF_ARCH_MAX_ROPES]; // the first n_ropes
     int32_t n_ropes;
     int32_t rotary_dim;  // <= head_dim, even; the rest of a head is not rotated

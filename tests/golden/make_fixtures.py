@@ -28,340 +28,16 @@ import torch
 import transformers
 from safetensors.torch import save_file
 from transformers import AutoConfig, AutoModelForCausalLM
+
+from fixture_models import (
+    COHERE2, GEMMA2, GEMMA3, GLM4_MOE, GPTJ, GPT_OSS, MISTRAL, MIXTRAL, NEOX, OLMO3, QWEN2,
+    QWEN2_MOE, QWEN3, QWEN3_MOE, ROPE_LLAMA3, llama, llama_rope_parameters)
 from transformers.integrations.mxfp4 import convert_moe_packed_tensors
 
 PROMPT_LENGTHS = (1, 7, 33, 64, 90)
 N_GREEDY = (24, 48, 32, 24, 24)
 N_LOGITS = 3
 MIN_GAP = 0.01
-
-LLAMA = {
-    "architectures": ["LlamaForCausalLM"],
-    "attention_bias": False,
-    "bos_token_id": 1,
-    "eos_token_id": 2,
-    "hidden_act": "silu",
-    "hidden_size": 64,
-    "initializer_range": 0.02,
-    "intermediate_size": 64,
-    "max_position_embeddings": 512,
-    "mlp_bias": False,
-    "model_type": "llama",
-    "num_attention_heads": 4,
-    "num_hidden_layers": 2,
-    "num_key_value_heads": 4,
-    "rms_norm_eps": 1e-5,
-    "rope_scaling": None,
-    "rope_theta": 10000.0,
-    "tie_word_embeddings": True,
-    "torch_dtype": "float32",
-    "use_cache": True,
-    "vocab_size": 261,
-}
-
-ROPE_LLAMA3 = {
-    "factor": 8.0,
-    "high_freq_factor": 4.0,
-    "low_freq_factor": 1.0,
-    "original_max_position_embeddings": 32,
-    "rope_type": "llama3",
-}
-
-
-def llama(**changes):
-    return {**LLAMA, **changes}
-
-
-def llama_rope_parameters():
-    """The configuration style of transformers 5: `dtype` and one `rope_parameters` table."""
-    config = llama(hidden_size=48, intermediate_size=96, head_dim=16, num_attention_heads=8,
-                   vocab_size=264, tie_word_embeddings=False, eos_token_id=[2, 5])
-    for key in ("torch_dtype", "rope_theta", "rope_scaling"):
-        del config[key]
-    config["dtype"] = "bfloat16"
-    config["rope_parameters"] = {"rope_theta": 50000.0, "rope_type": "default"}
-    return config
-
-
-GPTJ = {
-    "activation_function": "gelu_new",
-    "architectures": ["GPTJForCausalLM"],
-    "attn_pdrop": 0.0,
-    "bos_token_id": 1,
-    "embd_pdrop": 0.0,
-    "eos_token_id": 2,
-    "layer_norm_epsilon": 1e-5,
-    "model_type": "gptj",
-    "n_embd": 32,
-    "n_head": 4,
-    "n_inner": None,
-    "n_layer": 2,
-    "n_positions": 512,
-    "resid_pdrop": 0.0,
-    "rotary_dim": 4,
-    "tie_word_embeddings": False,
-    "torch_dtype": "float16",
-    "use_cache": True,
-    "vocab_size": 260,
-}
-
-NEOX = {
-    "architectures": ["GPTNeoXForCausalLM"],
-    "attention_bias": True,
-    "attention_dropout": 0.0,
-    "bos_token_id": 0,
-    "eos_token_id": 2,
-    "hidden_act": "gelu",
-    "hidden_dropout": 0.0,
-    "hidden_size": 32,
-    "intermediate_size": 128,
-    "layer_norm_eps": 1e-5,
-    "max_position_embeddings": 512,
-    "model_type": "gpt_neox",
-    "num_attention_heads": 4,
-    "num_hidden_layers": 2,
-    "rotary_emb_base": 10000,
-    "rotary_pct": 0.5,
-    "tie_word_embeddings": False,
-    "torch_dtype": "bfloat16",
-    "use_cache": True,
-    "use_parallel_residual": True,
-    "vocab_size": 260,
-}
-
-QWEN2 = {
-    "architectures": ["Qwen2ForCausalLM"],
-    "bos_token_id": 1,
-    "eos_token_id": 2,
-    "hidden_act": "silu",
-    "hidden_size": 64,
-    "intermediate_size": 64,
-    "max_position_embeddings": 512,
-    "model_type": "qwen2",
-    "num_attention_heads": 8,
-    "num_hidden_layers": 2,
-    "num_key_value_heads": 4,
-    "rms_norm_eps": 1e-6,
-    "rope_theta": 10000.0,
-    "tie_word_embeddings": True,
-    "torch_dtype": "bfloat16",
-    "use_cache": True,
-    "use_sliding_window": False,
-    "vocab_size": 260,
-}
-
-# Heads wider than hidden_size / num_attention_heads, as all published ones have.
-QWEN3 = {
-    "architectures": ["Qwen3ForCausalLM"],
-    "attention_bias": False,
-    "bos_token_id": 1,
-    "eos_token_id": 2,
-    "head_dim": 16,
-    "hidden_act": "silu",
-    "hidden_size": 64,
-    "intermediate_size": 96,
-    "max_position_embeddings": 512,
-    "max_window_layers": 2,
-    "model_type": "qwen3",
-    "num_attention_heads": 8,
-    "num_hidden_layers": 2,
-    "num_key_value_heads": 4,
-    "rms_norm_eps": 1e-6,
-    "rope_scaling": None,
-    "rope_theta": 1000000.0,
-    "sliding_window": None,
-    "tie_word_embeddings": True,
-    "torch_dtype": "bfloat16",
-    "use_cache": True,
-    "use_sliding_window": False,
-    "vocab_size": 260,
-}
-
-# Its window is shorter than its positions and longer than every case.
-MISTRAL = {
-    "architectures": ["MistralForCausalLM"],
-    "bos_token_id": 1,
-    "eos_token_id": 2,
-    "hidden_act": "silu",
-    "hidden_size": 64,
-    "intermediate_size": 96,
-    "max_position_embeddings": 512,
-    "model_type": "mistral",
-    "num_attention_heads": 8,
-    "num_hidden_layers": 2,
-    "num_key_value_heads": 4,
-    "rms_norm_eps": 1e-5,
-    "rope_theta": 10000.0,
-    "sliding_window": 128,
-    "tie_word_embeddings": False,
-    "torch_dtype": "bfloat16",
-    "use_cache": True,
-    "vocab_size": 260,
-}
-
-# More experts than a token of a short prompt touches, sizes that only 2 and 4 ranks share.
-MIXTRAL = {
-    "architectures": ["MixtralForCausalLM"],
-    "attention_dropout": 0.0,
-    "bos_token_id": 1,
-    "eos_token_id": 2,
-    "hidden_act": "silu",
-    "hidden_size": 32,
-    "initializer_range": 0.02,
-    "intermediate_size": 32,
-    "max_position_embeddings": 512,
-    "model_type": "mixtral",
-    "num_attention_heads": 4,
-    "num_experts_per_tok": 2,
-    "num_hidden_layers": 2,
-    "num_key_value_heads": 4,
-    "num_local_experts": 8,
-    "output_router_logits": False,
-    "rms_norm_eps": 1e-5,
-    "rope_theta": 1000000.0,
-    "router_aux_loss_coef": 0.02,
-    "sliding_window": None,
-    "tie_word_embeddings": False,
-    "torch_dtype": "bfloat16",
-    "use_cache": True,
-    "vocab_size": 260,
-}
-
-# Layers with experts and one without.
-QWEN3_MOE = {
-    "architectures": ["Qwen3MoeForCausalLM"],
-    "attention_bias": False,
-    "bos_token_id": 1,
-    "decoder_sparse_step": 1,
-    "eos_token_id": 2,
-    "head_dim": 16,
-    "hidden_act": "silu",
-    "hidden_size": 32,
-    "intermediate_size": 64,
-    "max_position_embeddings": 512,
-    "max_window_layers": 3,
-    "mlp_only_layers": [1],
-    "model_type": "qwen3_moe",
-    "moe_intermediate_size": 16,
-    "norm_topk_prob": True,
-    "num_attention_heads": 4,
-    "num_experts": 16,
-    "num_experts_per_tok": 4,
-    "num_hidden_layers": 3,
-    "num_key_value_heads": 4,
-    "output_router_logits": False,
-    "rms_norm_eps": 1e-6,
-    "rope_scaling": None,
-    "rope_theta": 1000000.0,
-    "router_aux_loss_coef": 0.001,
-    "sliding_window": None,
-    "tie_word_embeddings": False,
-    "torch_dtype": "bfloat16",
-    "use_cache": True,
-    "use_sliding_window": False,
-    "vocab_size": 260,
-}
-
-# An expert for all, with a gate of its own; weights that do not add up to 1; an odd count.
-QWEN2_MOE = {
-    "architectures": ["Qwen2MoeForCausalLM"],
-    "bos_token_id": 1,
-    "decoder_sparse_step": 2,
-    "eos_token_id": 2,
-    "hidden_act": "silu",
-    "hidden_size": 32,
-    "intermediate_size": 48,
-    "max_position_embeddings": 512,
-    "model_type": "qwen2_moe",
-    "moe_intermediate_size": 24,
-    "norm_topk_prob": False,
-    "num_attention_heads": 4,
-    "num_experts": 12,
-    "num_experts_per_tok": 3,
-    "num_hidden_layers": 2,
-    "num_key_value_heads": 4,
-    "output_router_logits": False,
-    "rms_norm_eps": 1e-6,
-    "rope_theta": 1000000.0,
-    "router_aux_loss_coef": 0.001,
-    "shared_expert_intermediate_size": 64,
-    "tie_word_embeddings": False,
-    "torch_dtype": "bfloat16",
-    "use_cache": True,
-    "use_sliding_window": False,
-    "vocab_size": 260,
-}
-
-# Layers with a window, shorter than some prompts, and without; sinks; experts in MXFP4.
-GPT_OSS = {
-    "architectures": ["GptOssForCausalLM"],
-    "attention_bias": True,
-    "attention_dropout": 0.0,
-    "eos_token_id": 2,
-    "experts_per_token": 2,
-    "head_dim": 16,
-    "hidden_act": "silu",
-    "hidden_size": 64,
-    "initial_context_length": 512,
-    "initializer_range": 0.02,
-    "intermediate_size": 64,
-    "layer_types": ["sliding_attention", "full_attention"],
-    "max_position_embeddings": 512,
-    "model_type": "gpt_oss",
-    "num_attention_heads": 4,
-    "num_experts_per_tok": 2,
-    "num_hidden_layers": 2,
-    "num_key_value_heads": 4,
-    "num_local_experts": 6,
-    "output_router_logits": False,
-    "rms_norm_eps": 1e-5,
-    "rope_scaling": {"rope_type": "default"},
-    "rope_theta": 150000,
-    "router_aux_loss_coef": 0.9,
-    "sliding_window": 24,
-    "swiglu_limit": 7.0,
-    "tie_word_embeddings": False,
-    "torch_dtype": "bfloat16",
-    "use_cache": True,
-    "vocab_size": 260,
-}
-
-# Sigmoids with a bias and groups, an expert for all, a dense layer before.
-GLM4_MOE = {
-    "architectures": ["Glm4MoeForCausalLM"],
-    "attention_bias": True,
-    "attention_dropout": 0.0,
-    "eos_token_id": [2, 5],
-    "first_k_dense_replace": 1,
-    "head_dim": 16,
-    "hidden_act": "silu",
-    "hidden_size": 32,
-    "initializer_range": 0.02,
-    "intermediate_size": 64,
-    "max_position_embeddings": 512,
-    "model_type": "glm4_moe",
-    "moe_intermediate_size": 16,
-    "n_group": 4,
-    "n_routed_experts": 16,
-    "n_shared_experts": 2,
-    "norm_topk_prob": True,
-    "num_attention_heads": 4,
-    "num_experts_per_tok": 3,
-    "num_hidden_layers": 3,
-    "num_key_value_heads": 4,
-    "num_nextn_predict_layers": 1,
-    "partial_rotary_factor": 0.5,
-    "rms_norm_eps": 1e-5,
-    "rope_scaling": None,
-    "rope_theta": 1000000,
-    "routed_scaling_factor": 2.5,
-    "tie_word_embeddings": False,
-    "topk_group": 2,
-    "torch_dtype": "bfloat16",
-    "use_cache": True,
-    "use_qk_norm": False,
-    "vocab_size": 260,
-}
 
 # name: config, stored dtype, safetensors files
 FIXTURES = {
@@ -401,6 +77,10 @@ FIXTURES = {
          "intermediate_size": 80, "use_sliding_window": True, "sliding_window": 40,
          "max_window_layers": 1},
         torch.bfloat16, 1),
+    "gemma2-mini": (GEMMA2, torch.bfloat16, 1),
+    "gemma3-mini": (GEMMA3, torch.bfloat16, 1),
+    "olmo3-mini": (OLMO3, torch.bfloat16, 1),
+    "cohere2-mini": (COHERE2, torch.bfloat16, 1),
     "gptj-mini": (GPTJ, torch.float16, 1),
     "neox-mini": (NEOX, torch.bfloat16, 1),
     "mixtral-mini": (MIXTRAL, torch.bfloat16, 1),
@@ -478,11 +158,13 @@ def draw_weights(model, dtype, seed, untied=False):
     """Random weights for every parameter: norms about 1, biases small, matrices wide."""
     generator = torch.Generator().manual_seed(seed)
     state = {}
+    # Gemma scales its embeddings up, and its head is the same table.
+    embed = 0.2 if model.config.model_type.startswith("gemma") else 0.5
     for name, weight in model.named_parameters(remove_duplicate=not untied):
         noise = torch.randn(weight.shape, generator=generator)
         if weight.dim() >= 2 and not name.endswith("bias"):
             wide = "embed" in name or "wte" in name
-            value = noise * (0.5 if wide else 0.3)
+            value = noise * (embed if wide else 0.3)
         elif name.endswith("bias") or name.endswith("sinks"):
             value = noise * 0.3
         else:
