@@ -31,10 +31,17 @@ WAYS = [
     ("fusion static", 1, ["engine.fusion=static", "engine.max_rows=8"]),
     ("small chunks", 1, ["engine.step_tokens=32", "engine.max_rows=8"]),
     ("few pages", 1, ["engine.kv_memory=3MiB"]),
+    ("no prefix cache", 1, ["engine.prefix_cache=off"]),
+    ("prefix cache, tensor 2", 2, ["parallel.tensor=2", "engine.prefix_cache=on"]),
+    ("three in flight", 1, ["arrivals.concurrency=3"]),
     ("timed", 2, ["arrivals.mode=poisson", "arrivals.rate=100"]),
     ("one thread", 1, ["parallel.threads=1"]),
     ("profiled tensor 2", 2, ["parallel.tensor=2", "--profile"]),
 ]
+
+
+# Prompt tokens that are not computed: the 8 have 320 in common with one before them.
+SHARES = {"tensor 1": 8 * 320, "prefix cache, tensor 2": 8 * 320, "no prefix cache": 0}
 
 
 def n_devices():
@@ -44,7 +51,8 @@ def n_devices():
 
 
 def prompts(path):
-    """80 demo prompts, 6 prompts of a few hundred random bytes; every third one is sampled."""
+    """80 demo prompts, 6 of a few hundred random bytes and 8 that begin as the longest of these does;
+    every third one is sampled."""
     made = subprocess.run(
         [sys.executable, "jobs/demo/make_prompts.py", "--per-task", "20", "--span", "1"],
         cwd=SOURCE, check=True, capture_output=True, text=True).stdout
@@ -57,6 +65,9 @@ def prompts(path):
             ids.append(state // 65536 % 256)
         rows.append({"id": 1000 + i, "prompt_token_ids": ids, "max_new_tokens": 40,
                      "ignore_eos": True, "arrival_s": 1.0})
+    for i in range(8):
+        rows.append({"id": 2000 + i, "prompt_token_ids": ids[:320] + [i + 1] * (10 + 9 * i),
+                     "max_new_tokens": 20, "ignore_eos": True, "arrival_s": 1.0})
     for row in rows[::3]:
         row.update(temperature=1.0, top_p=0.9)
     with open(path, "w", encoding="ascii") as out:
@@ -70,6 +81,12 @@ def tokens(path):
         keys = zip(f["requests/shard"][:], f["requests/row"][:])
         return {tuple(map(int, k)): ids[offset[i]:offset[i + 1]].tolist()
                 for i, k in enumerate(keys)}
+
+
+def cached(out):
+    with h5py.File(os.path.join(out, "results.h5")) as f:
+        column = f.get("requests/n_cached")
+        return 0 if column is None else int(column[:].sum())
 
 
 def run(weft, backend, folder, shard, name, ranks, settings):
@@ -88,6 +105,8 @@ def run(weft, backend, folder, shard, name, ranks, settings):
     if done.returncode != 0:
         sys.exit(f"{name}: exit {done.returncode}\n{done.stdout}{done.stderr}")
     subprocess.run([weft, "check", out], check=True, capture_output=True)
+    if name in SHARES and cached(out) != SHARES[name]:
+        sys.exit(f"{name}: {cached(out)} prompt tokens were not computed, expected {SHARES[name]}")
     return tokens(os.path.join(out, "results.h5"))
 
 
