@@ -50,6 +50,7 @@ void wf_study_help(FILE *file)
           "  rising: arrivals.rate            # a series ends at saturation: where less than\n"
           "  goodput: ttft:200,tpot:50        #   `share` of the requests meet these limits, or,\n"
           "  share: 0.9                       #   without any, where throughput grows no more\n"
+          "  warmup: 10s                      # what begins before is in no figure\n"
           "  scale: parallel.replicas         # efficiency is told against it\n"
           "  launch: mpirun -n {ranks}        # ranks: parallel.tensor times parallel.replicas\n"
           "  simulate: --machine h200         # runs nothing for real: words for weft simulate\n",

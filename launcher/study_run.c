@@ -254,14 +254,13 @@ static void figures_take(const wf_study_runner *r, const wf_report *report, wf_s
     out->figures = *f;
     out->has_figures = true;
     out->complete = report->complete;
-    out->good = !f->has_goodput ||
-                (f->n_rows > 0 && (double)f->n_good >= r->study->share * (double)f->n_rows);
+    out->good = !f->has_goodput || wf_figures_within(f) >= r->study->share;
     if (!report->complete && !out->said[0]) snprintf(out->said, sizeof out->said, "not complete");
 }
 
 static wf_status read_point(const wf_study_runner *r, wf_study_result *out)
 {
-    const wf_report_options options = {.limits = r->limits};
+    const wf_report_options options = {.limits = r->limits, .warmup_ns = r->study->warmup_ns};
     wf_report report = {0};
     char *folder = NULL;
     const char *path;

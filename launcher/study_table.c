@@ -19,8 +19,7 @@ void wf_study_row_print(const wf_study_result *r)
     if (r->has_figures) {
         printf(" %8.2f requests/s %9.0f tokens/s  TTFT p99 %8.1f ms  TPOT %7.2f ms",
                f->request_throughput, f->output_throughput, f->ttft.p99 / 1e6, f->tpot.mean / 1e6);
-        if (f->has_goodput && f->n_rows > 0)
-            printf("  good %5.1f%%", 100 * (double)f->n_good / (double)f->n_rows);
+        if (f->has_goodput) printf("  good %5.1f%%", 100 * wf_figures_within(f));
     }
     printf("%s%s\n", r->said[0] ? "  " : "", r->said);
     fflush(stdout);
@@ -131,8 +130,8 @@ static void csv_put(const table *t, const wf_study_rows *rows, wf_text *out)
         wf_text_printf(out, "%d,", r->complete);
         put_cell(out, r->said);
         wf_text_puts(out, ",");
-        if (r->has_figures && r->figures.has_goodput && r->figures.n_rows > 0)
-            wf_text_printf(out, "%.6f", (double)r->figures.n_good / (double)r->figures.n_rows);
+        if (r->has_figures && r->figures.has_goodput)
+            wf_text_printf(out, "%.6f", wf_figures_within(&r->figures));
         wf_text_puts(out, ",");
         if (!isnan(t->shares[i])) wf_text_printf(out, "%.6f", t->shares[i]);
         wf_text_printf(out, "%s%s\n", r->line ? "," : "", r->line ? r->line : "");

@@ -386,3 +386,9 @@ void wf_metrics_finish(wf_metrics *m, const wf_figures *whole, wf_figures *out)
     if (f->step_busy_ns > 0) f->mean_waiting = m->waiting_sum / (double)f->step_busy_ns;
     *out = *f;
 }
+
+double wf_figures_within(const wf_figures *f)
+{
+    uint64_t n = f->n_rows - f->n_warmup;
+    return n > 0 ? (double)f->n_good / (double)n : 0;
+}

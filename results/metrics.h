@@ -88,6 +88,10 @@ wf_status wf_metrics_add_step(wf_metrics *metrics, const wf_step_record *step);
 // its; NULL: by their own.
 void wf_metrics_finish(wf_metrics *metrics, const wf_figures *whole, wf_figures *out);
 
+// Of the results that were not left out as warm-up, failed ones included, the share within every
+// limit; 0 without any.
+double wf_figures_within(const wf_figures *figures);
+
 // The distribution of `n` values (sorted by this call) and one percentile of sorted values,
 // `q` in [0, 1].
 wf_distribution wf_distribution_of(double *values, size_t n);

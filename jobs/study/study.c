@@ -170,6 +170,14 @@ static wf_status share_read(const reading *r, const wf_yaml_node *node)
     return WF_OK;
 }
 
+static wf_status warmup_read(const reading *r, const wf_yaml_node *node)
+{
+    if (node->kind != WF_YAML_SCALAR ||
+        wf_parse_duration(node->text, &r->study->warmup_ns) != WF_OK)
+        return complain(r, node, "is no time, such as 10s");
+    return WF_OK;
+}
+
 // `rising` and `scale` name an axis, which may stand below: read after all others.
 static wf_status axis_named(const reading *r, const wf_yaml_node *node, int *out)
 {
@@ -201,13 +209,11 @@ static wf_status scale_read(const reading *r, const wf_yaml_node *node)
 static const struct {
     const char *key;
     wf_status (*read)(const reading *r, const wf_yaml_node *node);
-} keys[] = {
-    {"study", name_read},      {"job", job_read},
-    {"prepare", prepare_read}, {"set", set_read},
-    {"grid", grid_read},       {"seeds", seeds_read},
-    {"goodput", limits_read},  {"share", share_read},
-    {"launch", launch_read},   {"simulate", simulate_read},
-    {"rising", rising_read},   {"scale", scale_read}}; // in the order in which they are read
+} keys[] = {{"study", name_read},        {"job", job_read},       {"prepare", prepare_read},
+            {"set", set_read},           {"grid", grid_read},     {"seeds", seeds_read},
+            {"goodput", limits_read},    {"share", share_read},   {"launch", launch_read},
+            {"simulate", simulate_read}, {"warmup", warmup_read}, {"rising", rising_read},
+            {"scale", scale_read}}; // in the order in which they are read
 
 enum { N_KEYS = sizeof keys / sizeof keys[0] };
 

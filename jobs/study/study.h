@@ -12,6 +12,7 @@
 //   rising: arrivals.rate                # a series ends where it does not meet the limits
 //   goodput: ttft:200,tpot:50            # ms
 //   share: 0.9                           # of the requests that must meet them
+//   warmup: 10s                          # what begins before is in no figure
 //   scale: parallel.replicas             # efficiency is told against it
 //   launch: mpirun -n {ranks}            # before weft run; ranks: tensor times replicas
 //   simulate: --machine h200             # instead of running: words for weft simulate
@@ -24,6 +25,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "io/base/file.h"
 #include "io/base/status.h"
@@ -39,6 +41,7 @@ typedef struct wf_study {
     char *launch;     // "" when runs are started as they are
     char *simulate;   // "" when they are real
     double share;
+    int64_t warmup_ns;
     wf_study_axis *axes; // [n_axes] of the grid; the last one is `seed` where there are seeds
     size_t n_axes;
     wf_paths fixed;     // "key=value"

@@ -107,8 +107,7 @@ static double tpot_mean(const wf_html_study *s, size_t i, const double *shares)
 static double good_share(const wf_html_study *s, size_t i, const double *shares)
 {
     (void)shares;
-    const wf_figures *f = s->rows[i].figures;
-    return f->n_rows > 0 ? (double)f->n_good / (double)f->n_rows : 0;
+    return wf_figures_within(s->rows[i].figures);
 }
 
 typedef struct curve {

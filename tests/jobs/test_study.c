@@ -22,12 +22,13 @@ static void a_study_is_read(void **state)
                         "study: s\njob: j.yaml\nrising: arrivals.rate\nscale: parallel.tensor\n"
                         "set: {engine.max_rows: 16, requests: [a.h5, 'b c.h5']}\n"
                         "grid: {parallel.tensor: [1, 2], arrivals.rate: [5, 1e1, 20]}\n"
-                        "seeds: [7, 8]\ngoodput: ttft:20,tpot:5\nshare: 0.5\n"
+                        "seeds: [7, 8]\ngoodput: ttft:20,tpot:5\nshare: 0.5\nwarmup: 2s\n"
                         "prepare: [[import, poisson, -n, 3]]\n"));
     assert_string_equal(study.job, "j.yaml");
     assert_int_equal(study.n_axes, 3);
     assert_int_equal(study.rising, 1);
     assert_int_equal(study.scale, 0);
+    assert_true(study.warmup_ns == 2 * WF_NS_PER_S);
     assert_string_equal(study.fixed.item[1], "requests=[a.h5, b c.h5]");
     assert_string_equal(study.commands[0].item[3], "3");
     assert_int_equal(wf_study_points(&study), 12);
@@ -55,6 +56,7 @@ static void mistakes_are_told_with_their_place(void **state)
         {"job: j\ngrid: {a: [1]}\nrising: b\n", ":3:1: rising: is no key of the grid"},
         {"job: j\ngrid: {a: [2, 1]}\nrising: a\n", "must be numbers that rise"},
         {"job: j\ngrid: {a: [x]}\nrising: a\n", "must be numbers that rise"},
+        {"job: j\nwarmup: soon\n", "warmup: is no time"},
         {"job: j\nshare: 2\n", "share: is no number between 0.01 and 1"},
         {"job: j\ngrid: {a: [{b: 1}]}\n", "is a map where a value is meant"},
         {"job: j\nprepare: [import]\n", "give a command as a list of words"}};
