@@ -307,7 +307,7 @@ static const wf_family families[] = {
         .absent = {LLAMA_ABSENT, [WF_KEY_N_KV_HEADS] = 4, [WF_KEY_HEAD_DIM] = 256,
                    [WF_KEY_ATTN_SCALAR] = 256, [WF_KEY_WINDOW] = 4096, [WF_KEY_WINDOW_TURN] = 2,
                    [WF_KEY_ATTN_CAP] = 50, [WF_KEY_LOGIT_CAP] = 30},
-        .unread = {"hidden_act"},
+        .unread = {"hidden_act", "sliding_window_size"},
         .ignored = {".rotary_emb.inv_freq"},
     },
     {

@@ -256,20 +256,38 @@ static int64_t number_of(wf_json_ref facts, const char *key)
     return value;
 }
 
-static void same_frequencies(const wf_arch *a, wf_json_ref facts)
+static void same_rope(const wf_arch *a, int i_rope, wf_json_ref wanted)
 {
-    wf_json_ref wanted = wf_json_find(facts, "inv_freq");
     float frequency[1024];
     assert_int_equal(a->rotary_dim / 2, wf_json_count(wanted));
-    wf_rotary_inv_freq(&a->rope[0], a->rotary_dim, a->max_context, frequency);
+    wf_rotary_inv_freq(&a->rope[i_rope], a->rotary_dim, a->max_context, frequency);
     for (int32_t i = 0; i < a->rotary_dim / 2; i++) {
         double value;
         assert_ok(wf_json_read_f64(wf_json_at(wanted, (size_t)i), 0, 1, &value));
         assert_true(fabs((double)frequency[i] - value) <= 1e-6 * value);
     }
+}
+
+static void same_frequencies(const wf_arch *a, wf_json_ref facts)
+{
+    same_rope(a, 0, wf_json_find(facts, "inv_freq"));
+    assert_int_equal(a->n_ropes, wf_json_has(facts, "local_freq") ? 2 : 1);
+    if (a->n_ropes == 2) same_rope(a, 1, wf_json_find(facts, "local_freq"));
     double is = a->rope[0].attention_factor > 0 ? a->rope[0].attention_factor : 1.0, wanted_scale;
     assert_ok(wf_json_get_f64(facts, "rotary_scale", 0, 1e3, &wanted_scale));
     assert_true(fabs(is - wanted_scale) <= 1e-12 * wanted_scale);
+}
+
+static void same_bends(const wf_arch *a, wf_json_ref facts)
+{
+    double scale, cap;
+    if (!wf_json_has(facts, "attn_scale")) return;
+    assert_ok(wf_json_get_f64(facts, "attn_scale", 0, 1, &scale));
+    assert_true(a->layer[0].scale == (float)scale);
+    assert_ok(wf_json_get_f64(facts, "attn_cap", 0, 1e3, &cap));
+    assert_true(a->layer[0].softcap == (float)cap);
+    assert_ok(wf_json_get_f64(facts, "logit_cap", 0, 1e3, &cap));
+    assert_true(a->logit_cap == (float)cap);
 }
 
 static void same_facts(const wf_arch *a, wf_json_ref facts)
@@ -290,6 +308,7 @@ static void same_facts(const wf_arch *a, wf_json_ref facts)
     assert_ok(wf_json_get_f64(facts, "norm_eps", 0, 1, &eps));
     assert_true(a->norm_eps == (float)eps);
     same_frequencies(a, facts);
+    same_bends(a, facts);
     assert_int_equal(a->n_eos, wf_json_count(eos));
     for (int32_t i = 0; i < a->n_eos; i++) {
         int64_t id;

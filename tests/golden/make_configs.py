@@ -46,6 +46,11 @@ def qwen3(**more):
     return {"model_type": "qwen3", **SIZES, "num_attention_heads": 32, **more}
 
 
+def sliding(model_type, **more):
+    """Families that have a window in some layers and none in others."""
+    return {"model_type": model_type, **SIZES, "eos_token_id": 1, **more}
+
+
 def neox(**more):
     return {"model_type": "gpt_neox", **SIZES, **more}
 
@@ -54,6 +59,8 @@ def gptj(**more):
     return {"model_type": "gptj", "n_embd": 128, "n_head": 2, "n_layer": 2, "n_positions": 256,
             "vocab_size": 64, **more}
 
+
+SLIDING = ("gemma2", "gemma3_text", "olmo3", "cohere2")
 
 # name: config, generation_config or None
 ASKED = {
@@ -113,6 +120,30 @@ ASKED = {
         qwen3(head_dim=16, num_key_value_heads=4, attention_bias=True, rope_theta=1e6), None),
     "qwen3 with a window for some layers": (
         qwen3(sliding_window=100, use_sliding_window=True, max_window_layers=2), None),
+    "gemma says least": (sliding("gemma", num_key_value_heads=2), None),
+    "gemma2 says least": (sliding("gemma2"), None),
+    "gemma2 with a window, no caps": (
+        sliding("gemma2", sliding_window=100, attn_logit_softcapping=None,
+                final_logit_softcapping=None, query_pre_attn_scalar=144, head_dim=16), None),
+    "gemma3 says least": (sliding("gemma3_text", num_hidden_layers=6), None),
+    "gemma3 by numbers": (
+        sliding("gemma3_text", num_hidden_layers=7, sliding_window=512, rope_theta=2e6,
+                rope_local_base_freq=3e4, sliding_window_pattern=3, head_dim=16,
+                rope_scaling=LINEAR), None),
+    "gemma3 by type": (
+        sliding("gemma3_text", sliding_window=64, head_dim=16,
+                layer_types=["full_attention", "sliding_attention", "full_attention"],
+                rope_parameters={"full_attention": {"rope_theta": 5e5, **LINEAR},
+                                 "sliding_attention": {"rope_theta": 2e4, "rope_type": "default"}}),
+        None),
+    "olmo3 says least": (sliding("olmo3", num_hidden_layers=8), None),
+    "olmo3 stretched": (
+        sliding("olmo3", rope_theta=1e6, num_hidden_layers=8, sliding_window=128,
+                rope_scaling={**YARN, "original_max_position_embeddings": 2048}), None),
+    "cohere2 says least": (sliding("cohere2", num_hidden_layers=8), None),
+    "cohere2 by numbers": (
+        sliding("cohere2", num_hidden_layers=5, sliding_window=77, sliding_window_pattern=2,
+                rotary_pct=1.0, use_qk_norm=False, position_embedding_type="rope_gptj"), None),
     "gptj says least": (gptj(), None),
     "gptj with a rotary_dim": (gptj(rotary_dim=16, n_inner=96), None),
     "gptj by its other names": (
@@ -217,6 +248,28 @@ PUBLISHED = {
         "rope_theta": 1000000.0, "sliding_window": 32768, "tie_word_embeddings": True,
         "torch_dtype": "bfloat16", "transformers_version": "4.43.1", "use_cache": True,
         "use_mrope": False, "use_sliding_window": False, "vocab_size": 151936},
+    "Gemma 2 9B": {
+        "architectures": ["Gemma2ForCausalLM"], "attention_bias": False, "attention_dropout": 0.0,
+        "attn_logit_softcapping": 50.0, "bos_token_id": 2, "cache_implementation": "hybrid",
+        "eos_token_id": 1, "final_logit_softcapping": 30.0, "head_dim": 256,
+        "hidden_act": "gelu_pytorch_tanh", "hidden_activation": "gelu_pytorch_tanh",
+        "hidden_size": 3584, "initializer_range": 0.02, "intermediate_size": 14336,
+        "max_position_embeddings": 8192, "model_type": "gemma2", "num_attention_heads": 16,
+        "num_hidden_layers": 42, "num_key_value_heads": 8, "pad_token_id": 0,
+        "query_pre_attn_scalar": 256, "rms_norm_eps": 1e-06, "rope_theta": 10000.0,
+        "sliding_window": 4096, "sliding_window_size": 4096, "torch_dtype": "float32",
+        "transformers_version": "4.42.0.dev0", "use_cache": True, "vocab_size": 256000},
+    "Gemma 3 1B": {
+        "architectures": ["Gemma3ForCausalLM"], "attention_bias": False, "attention_dropout": 0.0,
+        "attn_logit_softcapping": None, "bos_token_id": 2, "cache_implementation": "hybrid",
+        "eos_token_id": [1, 106], "final_logit_softcapping": None, "head_dim": 256,
+        "hidden_activation": "gelu_pytorch_tanh", "hidden_size": 1152, "initializer_range": 0.02,
+        "intermediate_size": 6912, "max_position_embeddings": 32768, "model_type": "gemma3_text",
+        "num_attention_heads": 4, "num_hidden_layers": 26, "num_key_value_heads": 1,
+        "pad_token_id": 0, "query_pre_attn_scalar": 256, "rms_norm_eps": 1e-06,
+        "rope_local_base_freq": 10000, "rope_scaling": None, "rope_theta": 1000000,
+        "sliding_window": 512, "sliding_window_pattern": 6, "torch_dtype": "bfloat16",
+        "transformers_version": "4.50.0.dev0", "use_cache": True, "vocab_size": 262144},
     "GPT-J 6B": {
         "activation_function": "gelu_new", "architectures": ["GPTJForCausalLM"], "attn_pdrop": 0.0,
         "bos_token_id": 50256, "embd_pdrop": 0.0, "eos_token_id": 50256,
@@ -245,6 +298,8 @@ def rotary_of(model):
     if config.model_type == "gptj":
         return [10000.0 ** (-2 * i / config.rotary_dim) for i in range(config.rotary_dim // 2)]
     rope = model.base_model.rotary_emb
+    if isinstance(rope.rope_type, dict):
+        return rope.full_attention_inv_freq.tolist()
     if rope.rope_type in ("dynamic", "longrope"):
         return ROPE_INIT_FUNCTIONS[rope.rope_type](config, None, seq_len=context_of(config))[0].tolist()
     return rope.inv_freq.tolist()
@@ -253,9 +308,14 @@ def rotary_of(model):
 def context_of(config):
     """What Weft lets a job have: how far the frequencies are made to reach, where that is more."""
     context, rope = config.max_position_embeddings, getattr(config, "rope_parameters", None) or {}
+    rope = rope.get("full_attention", rope)
     if rope.get("rope_type") == "yarn":
         return max(context, int(rope["factor"] * rope["original_max_position_embeddings"]))
     return int(rope["factor"] * context) if rope.get("rope_type") == "dynamic" else context
+
+
+def scale_of(rope):
+    return getattr(rope, "full_attention_attention_scaling", getattr(rope, "attention_scaling", 1.0))
 
 
 def windows_of(model):
@@ -264,7 +324,21 @@ def windows_of(model):
         return [config.sliding_window] * config.num_hidden_layers
     if config.model_type in ("qwen2", "qwen3"):
         return [layer.self_attn.sliding_window for layer in model.model.layers]
+    if config.model_type in SLIDING:
+        return [config.sliding_window if kind == "sliding_attention" else None
+                for kind in config.layer_types]
     return [None] * config.num_hidden_layers
+
+
+def sliding_facts(model):
+    """What only families with two kinds of layers have."""
+    config, rope = model.config, model.base_model.rotary_emb
+    facts = {"attn_scale": model.base_model.layers[0].self_attn.scaling,
+             "attn_cap": getattr(config, "attn_logit_softcapping", None) or 0.0,
+             "logit_cap": getattr(config, "final_logit_softcapping", None) or 0.0}
+    if isinstance(rope.rope_type, dict):
+        facts["local_freq"] = rope.sliding_attention_inv_freq.tolist()
+    return facts
 
 
 def facts_of(folder):
@@ -286,8 +360,9 @@ def facts_of(folder):
         "context": context,
         "windows": [w if w and w < context else 0 for w in windows_of(model)],
         "inv_freq": rotary_of(model),
-        "rotary_scale": getattr(getattr(model.base_model, "rotary_emb", None), "attention_scaling", 1.0),
+        "rotary_scale": scale_of(getattr(model.base_model, "rotary_emb", None)),
         "eos": [] if eos is None else eos if isinstance(eos, list) else [eos],
+        **(sliding_facts(model) if config.model_type in SLIDING else {}),
     }
 
 

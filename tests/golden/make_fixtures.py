@@ -28,11 +28,11 @@ import torch
 import transformers
 from safetensors.torch import save_file
 from transformers import AutoConfig, AutoModelForCausalLM
+from transformers.integrations.mxfp4 import convert_moe_packed_tensors
 
 from fixture_models import (
     COHERE2, GEMMA2, GEMMA3, GLM4_MOE, GPTJ, GPT_OSS, MISTRAL, MIXTRAL, NEOX, OLMO3, QWEN2,
     QWEN2_MOE, QWEN3, QWEN3_MOE, ROPE_LLAMA3, llama, llama_rope_parameters)
-from transformers.integrations.mxfp4 import convert_moe_packed_tensors
 
 PROMPT_LENGTHS = (1, 7, 33, 64, 90)
 N_GREEDY = (24, 48, 32, 24, 24)
