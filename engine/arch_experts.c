@@ -60,23 +60,12 @@ static void read_router(wf_arch_reader *r, wf_arch *a)
                          out->n_groups, out->n_best_groups, r->expert.n_choices);
 }
 
-static void refuse_head_norms(wf_arch_reader *r)
-{
-    bool normed;
-    wf_arch_read_flag_or(r, WF_KEY_HEAD_NORM, false, &normed);
-    if (normed)
-        wf_arch_noted(r, wf_json_fail(wf_arch_place(r, WF_KEY_HEAD_NORM),
-                                      "norms of q and k are not known here for %s models",
-                                      r->family->name));
-}
-
 void wf_arch_read_experts(wf_arch_reader *r, wf_arch *a)
 {
     wf_arch_layer *l = &r->expert;
     const wf_family *f = r->family;
     int32_t step = 1, first = 0, n_shared;
     if (!f->keys[WF_KEY_N_EXPERTS][0]) return;
-    refuse_head_norms(r);
     wf_arch_read_size_or(r, WF_KEY_N_EXPERTS, WF_MAX_EXPERTS, 0, &l->n_experts);
     wf_arch_read_size_or(r, WF_KEY_N_CHOICES, WF_MAX_CHOICES, 0, &l->n_choices);
     if (f->keys[WF_KEY_EXPERT_FFN][0])

@@ -244,6 +244,8 @@ static const wf_family families[] = {
         .sigmoid_router = true,
         .renormalise = true,
         .names = {LLAMA_NAMES, QWEN_EXPERT_NAMES,
+                  [WF_ROLE_Q_NORM] = "model.layers.{L}.self_attn.q_norm",
+                  [WF_ROLE_K_NORM] = "model.layers.{L}.self_attn.k_norm",
                   [WF_ROLE_CHOICE_BIAS] = "model.layers.{L}.mlp.gate.e_score_correction_bias=",
                   [WF_ROLE_SHARED_GATE] = "model.layers.{L}.mlp.shared_experts.gate_proj",
                   [WF_ROLE_SHARED_UP] = "model.layers.{L}.mlp.shared_experts.up_proj",

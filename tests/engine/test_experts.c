@@ -129,6 +129,7 @@ static void sigmoids_and_groups(void **state)
     assert_int_equal(a.layer[2].feed_forward, WF_BLOCK_EXPERTS);
     assert_int_equal(a.layer[2].shared_ffn, 2 * 1408);
     assert_int_equal(a.rotary_dim, 4);
+    assert_false(a.head_norms); // GLM-4.5-Air
     assert_ok(read_arch(GLM(",\"first_k_dense_replace\":0"), &a));
     assert_int_equal(a.layer[0].feed_forward, WF_BLOCK_EXPERTS);
 }
@@ -151,7 +152,7 @@ static void impossible_experts(void **state)
         {GLM(",\"n_group\":3"), "128 experts in 3 groups"},
         {GLM(",\"n_group\":64,\"topk_group\":3"), "n_group"},
         {GLM(",\"n_group\":32,\"topk_group\":1"), "cannot give 8"},
-        {GLM(",\"use_qk_norm\":true"), "use_qk_norm"},
+        {GLM(",\"use_qk_norm\":1"), "use_qk_norm"},
         {GLM(",\"routed_scaling_factor\":-1"), "routed_scaling_factor"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {

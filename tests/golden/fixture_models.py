@@ -326,7 +326,7 @@ GLM4_MOE = {
     "topk_group": 2,
     "torch_dtype": "bfloat16",
     "use_cache": True,
-    "use_qk_norm": False,
+    "use_qk_norm": True,
     "vocab_size": 260,
 }
 
