@@ -63,11 +63,30 @@ static void tables(void **state)
     assert_memory_equal(sin_part, sin_all + 998 * HALF, sizeof sin_part);
 }
 
+// As transformers' build_alibi_tensor has them.
+static void slopes_of_alibi(void **state)
+{
+    (void)state;
+    static const struct {
+        int32_t n_heads;
+        double log2[12];
+    } rows[] = {{1, {-8}},
+                {8, {-1, -2, -3, -4, -5, -6, -7, -8}},
+                {12, {-1, -2, -3, -4, -5, -6, -7, -8, -0.5, -1.5, -2.5, -3.5}}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        float slopes[12];
+        wf_alibi_slopes(rows[i].n_heads, slopes);
+        for (int32_t k = 0; k < rows[i].n_heads; k++)
+            assert_true(fabs((double)slopes[k] - exp2(rows[i].log2[k])) < 1e-7);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(inverse_frequencies),
         cmocka_unit_test(tables),
+        cmocka_unit_test(slopes_of_alibi),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
