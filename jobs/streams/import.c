@@ -22,6 +22,7 @@ typedef struct {
     wf_import_scan scan;
     int64_t vocab;
     uint32_t n_block_tokens; // 0: the log has no blocks
+    bool rereads;            // its rows hold more than the index keeps of them
     const char *time_unit;
     char *mended;
     int32_t *prompt; // of one row
@@ -67,7 +68,7 @@ static wf_status append_request(import *m, const wf_line_entry *e)
     wf_trace_row row = {0};
     wf_import_report *report = m->report;
     wf_arena_mark mark = wf_arena_get_mark(m->scan.arena);
-    if (m->scan.lines != NULL) {
+    if (m->rereads) {
         WF_TRY(wf_lines_at(m->scan.lines, e->offset, e->number, &line));
         WF_TRY(wf_import_scan_parse(&m->scan, &line, &row));
     }
@@ -198,6 +199,7 @@ static void read_format(import *m)
     for (int i = 0; i < m->scan.format.n_columns; i++) {
         const wf_trace_column *c = &m->scan.format.column[i];
         if (c->role == WF_TRACE_BLOCKS) m->n_block_tokens = (uint32_t)c->unit;
+        if (c->role == WF_TRACE_BLOCKS || c->role == WF_TRACE_META) m->rereads = true;
         if (c->role == WF_TRACE_ARRIVAL) m->time_unit = c->time_unit;
     }
 }

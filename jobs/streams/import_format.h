@@ -104,6 +104,10 @@ wf_status wf_trace_take_text(const wf_trace_column *column, wf_trace_field field
 wf_status wf_trace_csv_row(const wf_trace_format *format, const wf_trace_header *header,
                            const wf_line *line, const char *place, wf_arena *arena,
                            wf_trace_row *row);
+// The same row where the line is plain JSON that needs no mending; else *plain is false, and `row`
+// may have been begun.
+wf_status wf_trace_plain_row(const wf_trace_format *format, const wf_line *line, wf_arena *arena,
+                             wf_trace_row *row, bool *plain);
 wf_status wf_trace_json_row(const wf_trace_format *format, const wf_line *line, const char *place,
                             wf_arena *arena, wf_trace_row *row);
 

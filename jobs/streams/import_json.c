@@ -190,6 +190,10 @@ wf_status wf_trace_json_row(const wf_trace_format *format, const wf_line *line, 
                             wf_arena *arena, wf_trace_row *row)
 {
     wf_json *doc = NULL;
+    bool plain = false;
+    WF_TRY(wf_trace_plain_row(format, line, arena, row, &plain));
+    if (plain) return WF_OK;
+    *row = (wf_trace_row){0};
     if (line->text[strspn(line->text, " \t")] != '{') {
         return wf_fail(WF_DATA,
                        "%s: is no JSON object: logs of %s have one a line; weft import auto finds "
