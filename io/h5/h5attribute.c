@@ -68,11 +68,6 @@ wf_status wf_h5_put_u64(wf_h5_file *file, const char *object, const char *name, 
     return put(file, object, name, H5T_STD_U64LE, H5T_NATIVE_UINT64, &value);
 }
 
-wf_status wf_h5_put_f64(wf_h5_file *file, const char *object, const char *name, double value)
-{
-    return put(file, object, name, H5T_IEEE_F64LE, H5T_NATIVE_DOUBLE, &value);
-}
-
 wf_status wf_h5_put_header(wf_h5_file *file, const char *format, const char *format_version)
 {
     char created[WF_CLOCK_ISO_MAX];
@@ -150,42 +145,27 @@ wf_status wf_h5_get_text(wf_h5_file *file, const char *object, const char *name,
     return st;
 }
 
-// Reads any integer or float as int64 (`f == NULL`) or double.
-static wf_status get_number(wf_h5_file *file, const char *object, const char *name, int64_t *i,
-                            double *f, bool *is_unsigned)
-{
-    hid_t id, type;
-    WF_TRY(open_one(file, object, name, &id, &type));
-    H5T_class_t class = H5Tget_class(type);
-    wf_status st = WF_OK;
-    if (class != H5T_INTEGER && !(f != NULL && class == H5T_FLOAT)) {
-        st = wf_fail(file->bad, "%s:%s@%s: is not %s", file->path, object, name,
-                     f == NULL ? "an integer" : "a number");
-    } else {
-        bool u = class == H5T_INTEGER && H5Tget_sign(type) == H5T_SGN_NONE;
-        if (is_unsigned != NULL) *is_unsigned = u;
-        hid_t memory = f != NULL ? H5T_NATIVE_DOUBLE : u ? H5T_NATIVE_UINT64 : H5T_NATIVE_INT64;
-        void *value = f != NULL ? (void *)f : (void *)i;
-        if (H5Aread(id, memory, value) < 0)
-            st = wf_h5_fail(file->bad, "%s:%s@%s: cannot be read", file->path, object, name);
-    }
-    H5Tclose(type);
-    H5Aclose(id);
-    return st;
-}
-
 static wf_status get_integer(wf_h5_file *file, const char *object, const char *name,
                              bool want_unsigned, int64_t *out)
 {
+    hid_t id, type;
     int64_t bits;
-    bool is_unsigned;
-    WF_TRY(get_number(file, object, name, &bits, NULL, &is_unsigned));
-    if (is_unsigned != want_unsigned && bits < 0) {
-        return wf_fail(file->bad, "%s:%s@%s: %s", file->path, object, name,
-                       want_unsigned ? "is negative" : "is too large");
-    }
-    *out = bits;
-    return WF_OK;
+    WF_TRY(open_one(file, object, name, &id, &type));
+    bool is_integer = H5Tget_class(type) == H5T_INTEGER;
+    bool is_unsigned = is_integer && H5Tget_sign(type) == H5T_SGN_NONE;
+    wf_status st = WF_OK;
+    if (!is_integer)
+        st = wf_fail(file->bad, "%s:%s@%s: is not an integer", file->path, object, name);
+    else if (H5Aread(id, is_unsigned ? H5T_NATIVE_UINT64 : H5T_NATIVE_INT64, &bits) < 0)
+        st = wf_h5_fail(file->bad, "%s:%s@%s: cannot be read", file->path, object, name);
+    else if (is_unsigned != want_unsigned && bits < 0)
+        st = wf_fail(file->bad, "%s:%s@%s: %s", file->path, object, name,
+                     want_unsigned ? "is negative" : "is too large");
+    else
+        *out = bits;
+    H5Tclose(type);
+    H5Aclose(id);
+    return st;
 }
 
 wf_status wf_h5_get_i64(wf_h5_file *file, const char *object, const char *name, int64_t *out)
@@ -196,11 +176,6 @@ wf_status wf_h5_get_i64(wf_h5_file *file, const char *object, const char *name, 
 wf_status wf_h5_get_u64(wf_h5_file *file, const char *object, const char *name, uint64_t *out)
 {
     return get_integer(file, object, name, true, (int64_t *)out);
-}
-
-wf_status wf_h5_get_f64(wf_h5_file *file, const char *object, const char *name, double *out)
-{
-    return get_number(file, object, name, NULL, out, NULL);
 }
 
 wf_status wf_h5_check_header(wf_h5_file *file, const char *format, int major)

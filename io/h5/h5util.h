@@ -73,11 +73,9 @@ wf_status wf_h5_check_header(wf_h5_file *file, const char *format, int major);
 wf_status wf_h5_put_text(wf_h5_file *file, const char *object, const char *name, const char *text);
 wf_status wf_h5_put_i64(wf_h5_file *file, const char *object, const char *name, int64_t value);
 wf_status wf_h5_put_u64(wf_h5_file *file, const char *object, const char *name, uint64_t value);
-wf_status wf_h5_put_f64(wf_h5_file *file, const char *object, const char *name, double value);
 wf_status wf_h5_get_text(wf_h5_file *file, const char *object, const char *name, char **out);
 wf_status wf_h5_get_i64(wf_h5_file *file, const char *object, const char *name, int64_t *out);
 wf_status wf_h5_get_u64(wf_h5_file *file, const char *object, const char *name, uint64_t *out);
-wf_status wf_h5_get_f64(wf_h5_file *file, const char *object, const char *name, double *out);
 
 // --- writing: a column is buffered and written a whole chunk at a time ---
 

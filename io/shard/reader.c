@@ -360,12 +360,6 @@ wf_status wf_reader_read_arrivals(wf_reader *r, const char *path, uint64_t row0,
     return WF_OK;
 }
 
-wf_status wf_reader_verify(wf_reader *r, const char *path)
-{
-    wf_reader_request q = {.op = WF_READER_VERIFY};
-    return call(r, &q, path);
-}
-
 wf_status wf_reader_look(wf_reader *r, const char *path, void *facts, size_t n_bytes)
 {
     wf_reader_request q = {.op = WF_READER_LOOK};

@@ -49,9 +49,6 @@ wf_status wf_reader_open(wf_reader *reader, const char *path, wf_shard_info *inf
 wf_status wf_reader_read_arrivals(wf_reader *reader, const char *path, uint64_t row0, uint64_t n,
                                   int64_t *arrival_ns, uint32_t *n_prompt);
 
-// Compares the whole content with the stored uid; waits. Reads every byte.
-wf_status wf_reader_verify(wf_reader *reader, const char *path);
-
 // Lets the configuration's `look` read a file in the reader process; waits. `facts` is the
 // caller's, n_bytes of what look() left. WF_DATA too where the reader died over it or took too
 // long.

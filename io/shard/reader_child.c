@@ -186,10 +186,8 @@ static wf_status serve(child *c, const wf_reader_request *q, uint32_t *n_rows)
         return WF_OK;
     case WF_READER_ARRIVALS:
         return serve_arrivals(c, q, shard, n_rows);
-    case WF_READER_ROWS:
-        return serve_rows(c, q, shard, n_rows);
     default:
-        return wf_shard_verify(shard);
+        return serve_rows(c, q, shard, n_rows);
     }
 }
 

@@ -38,7 +38,6 @@ struct wf_hf_folder {
     wf_safetensors *files[MAX_FILES];
     size_t n_files, n_tensors;
     wf_hf_tensor *tensors; // [n_tensors] by name
-    uint64_t tensor_bytes;
 };
 
 static wf_status path_of(const wf_hf_folder *folder, const char *name, char **out)
@@ -226,7 +225,6 @@ static wf_status join_tensors(wf_hf_folder *folder)
         for (size_t j = 0; j < wf_safetensors_count(file); j++) {
             const wf_st_tensor *tensor = wf_safetensors_at(file, j);
             folder->tensors[folder->n_tensors++] = (wf_hf_tensor){tensor, file};
-            folder->tensor_bytes += tensor->bytes;
         }
     }
     qsort(folder->tensors, n, sizeof *folder->tensors, compare_tensors);
@@ -338,11 +336,6 @@ wf_status wf_hf_folder_find(const wf_hf_folder *folder, const char *name, size_t
                    "%s: %s: the tensor is in no file; config.json and weights must be of one model "
                    "(%zu tensors here, such as %s)",
                    folder->path, name, folder->n_tensors, example);
-}
-
-uint64_t wf_hf_folder_tensor_bytes(const wf_hf_folder *folder)
-{
-    return folder->tensor_bytes;
 }
 
 static void hash_number(wf_hash128_stream *hash, uint64_t number)

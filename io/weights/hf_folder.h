@@ -49,9 +49,6 @@ wf_hf_tensor wf_hf_folder_at(const wf_hf_folder *folder, size_t i);
 // how names look in this folder.
 wf_status wf_hf_folder_find(const wf_hf_folder *folder, const char *name, size_t *out_i);
 
-// Bytes of all tensors.
-uint64_t wf_hf_folder_tensor_bytes(const wf_hf_folder *folder);
-
 // The identity that resuming a job compares: xxh128 over config.json, generation_config.json, the
 // index, and of every file its header, size and 16 blocks of 64 KiB spread over its data. Reads at
 // most about 1 MiB and the header of each file.
