@@ -110,20 +110,35 @@ void wf_batcher_destroy(wf_batcher *b)
 
 // ---- submission ---------------------------------------------------------------------------------
 
+int32_t wf_batcher_pages_at_end(int32_t page_tokens, int64_t n_prompt, int64_t n_limit)
+{
+    return (int32_t)((n_prompt + n_limit - 1 + page_tokens - 1) / page_tokens);
+}
+
+wf_status wf_batcher_fits(const wf_batcher_room *room, int32_t n_prompt, int32_t n_limit)
+{
+    int32_t all = wf_batcher_pages_at_end(room->page_tokens, n_prompt, n_limit), need = all;
+    if (room->most_pages > 0 && need > room->most_pages) need = room->most_pages;
+    if (need <= room->n_pages && all <= room->max_pages) return WF_OK;
+    return wf_fail(WF_REQ_MEMORY,
+                   "prompt of %d tokens and up to %d new ones need %d KV pages "
+                   "of %d tokens, %s "
+                   "%d; raise engine.%s or lower max_new_tokens",
+                   n_prompt, n_limit, need, room->page_tokens,
+                   room->in_slots ? "a slot has" : "there are", room->n_pages,
+                   room->in_slots ? "slot_tokens" : "kv_memory");
+}
+
 wf_status wf_batcher_submit(wf_batcher *b, const wf_batcher_request *r)
 {
     const wf_page_policy *pages = b->reorder->pages;
-    // The last token generated is never fed, so it needs no place in the cache.
-    int64_t n_tokens = (int64_t)r->n_prompt + r->n_limit - 1;
-    int32_t need = wf_batcher_pages_held(b, n_tokens), have = pages->most(b);
-    if (have > b->cfg.max_pages) have = b->cfg.max_pages;
-    if (need > have || wf_batcher_pages_for(b, n_tokens) > b->cfg.max_pages)
-        return wf_fail(WF_REQ_MEMORY,
-                       "prompt of %d tokens and up to %d new ones need %d KV pages "
-                       "of %d tokens, %s "
-                       "%d; raise engine.%s or lower max_new_tokens",
-                       r->n_prompt, r->n_limit, need, b->cfg.page_tokens, pages->has_words, have,
-                       pages->raise);
+    int32_t have = pages->most(b);
+    wf_batcher_room room = {.page_tokens = b->cfg.page_tokens,
+                            .n_pages = have < b->cfg.max_pages ? have : b->cfg.max_pages,
+                            .max_pages = b->cfg.max_pages,
+                            .most_pages = wf_batcher_in_turn(b) ? b->most_pages : 0,
+                            .in_slots = pages->copies};
+    WF_TRY(wf_batcher_fits(&room, r->n_prompt, r->n_limit));
     return wf_waitqueue_push_back(b->queue, &(wf_waiting){.tag = r->tag,
                                                           .n_prompt = r->n_prompt,
                                                           .n_limit = r->n_limit,
@@ -289,11 +304,6 @@ int64_t wf_batcher_n_waiting(const wf_batcher *b)
 int32_t wf_batcher_n_rows(const wf_batcher *b)
 {
     return b->n_rows - n_not_joined(b);
-}
-
-bool wf_batcher_idle(const wf_batcher *b)
-{
-    return b->n_rows == 0 && wf_batcher_n_waiting(b) == 0;
 }
 
 int64_t wf_batcher_wake_ns(const wf_batcher *b)

@@ -145,6 +145,20 @@ void wf_batcher_destroy(wf_batcher *b); // takes NULL
 wf_status wf_schedule_create(const wf_batcher *b, wf_schedule **out);
 void wf_schedule_destroy(wf_schedule *s); // takes NULL
 
+// The KV pages that one request may hold: of the pool, or of its slot.
+typedef struct wf_batcher_room {
+    int32_t page_tokens, n_pages;
+    int32_t max_pages;  // columns of the page table
+    int32_t most_pages; // that it holds at once, where windows give pages back; 0: all of its own
+    bool in_slots;
+} wf_batcher_room;
+
+// Pages of a request at its end: the last token generated is never fed, so it needs no place.
+int32_t wf_batcher_pages_at_end(int32_t page_tokens, int64_t n_prompt, int64_t n_limit);
+
+// WF_REQ_MEMORY, with the numbers, where a request can never fit, alone either. Pure.
+wf_status wf_batcher_fits(const wf_batcher_room *room, int32_t n_prompt, int32_t n_limit);
+
 // Puts a request at the end of the queue. WF_REQ_MEMORY when it could never fit, with the numbers;
 // WF_NO_MEMORY when the queue cannot grow. O(1).
 wf_status wf_batcher_submit(wf_batcher *b, const wf_batcher_request *request);
@@ -173,10 +187,9 @@ typedef void (*wf_batcher_show_fn)(void *context, void *tag, int32_t n_prompt, i
 void wf_batcher_show(wf_batcher *b, int32_t most, wf_batcher_show_fn show, void *context);
 
 // Requests waiting: all that no step has named since they were submitted or put back, with a seat
-// or without; the other rows in use; and whether nothing at all is left.
+// or without; and the other rows in use.
 int64_t wf_batcher_n_waiting(const wf_batcher *b);
 int32_t wf_batcher_n_rows(const wf_batcher *b);
-bool wf_batcher_idle(const wf_batcher *b);
 
 // When an empty plan may become a full one without a new request (a window closes); INT64_MAX:
 // never.

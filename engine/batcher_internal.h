@@ -76,8 +76,6 @@ typedef struct wf_fusion_policy {
 
 // Where a seat's KV lies.
 typedef struct wf_page_policy {
-    const char *has_words;                            // for a request that never fits: "there are"
-    const char *raise;                                // what its owner may raise: "kv_memory"
     bool copies;                                      // a row that moves is copied
     int32_t (*most)(const wf_batcher *b);             // pages one request may hold
     bool (*has)(const wf_batcher *b, int32_t n);      // n for one who joins

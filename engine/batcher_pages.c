@@ -57,9 +57,7 @@ static int32_t pooled_used(const wf_batcher *b)
     return wf_kvpool_n_pages(b->pool) - wf_kvpool_n_free(b->pool);
 }
 
-const wf_page_policy wf_pages_pooled = {.has_words = "there are",
-                                        .raise = "kv_memory",
-                                        .most = pooled_most,
+const wf_page_policy wf_pages_pooled = {.most = pooled_most,
                                         .has = pooled_has,
                                         .take = pooled_take,
                                         .release = pooled_release,
@@ -113,9 +111,7 @@ static int32_t slot_used(const wf_batcher *b)
     return b->n_rows * b->cfg.slot_pages;
 }
 
-const wf_page_policy wf_pages_in_slots = {.has_words = "a slot has",
-                                          .raise = "slot_tokens",
-                                          .copies = true,
+const wf_page_policy wf_pages_in_slots = {.copies = true,
                                           .most = slot_most,
                                           .has = slot_has,
                                           .take = slot_take,

@@ -257,16 +257,16 @@ static int64_t now(const wf_engine *e)
 
 // ---- requests in and out ------------------------------------------------------------------------
 
-// What the engine was created without cannot be asked for later: its memory is not there.
-static wf_status check_abilities(const wf_engine *e, const wf_sampling *p)
+wf_status wf_engine_check_sampling(const wf_engine_config *c, const wf_arch *arch,
+                                   const wf_sampling *p)
 {
-    if (p->logprobs > e->arch->n_vocab)
+    if (p->logprobs > arch->n_vocab)
         return wf_fail(WF_REQ_SAMPLING, "logprobs %d: the model has %d tokens", p->logprobs,
-                       e->arch->n_vocab);
-    if (p->logprobs > e->cfg.n_top)
+                       arch->n_vocab);
+    if (p->logprobs > c->n_top)
         return wf_fail(WF_REQ_SAMPLING, "logprobs %d: this engine keeps at most %d", p->logprobs,
-                       e->cfg.n_top);
-    if (wf_engine_penalises(p) && !e->cfg.penalties)
+                       c->n_top);
+    if (wf_engine_penalises(p) && !c->penalties)
         return wf_fail(WF_REQ_SAMPLING, "penalties: this engine keeps no token counts");
     return WF_OK;
 }
@@ -274,7 +274,7 @@ static wf_status check_abilities(const wf_engine *e, const wf_sampling *p)
 wf_status wf_engine_submit(wf_engine *e, const wf_engine_input *input)
 {
     wf_sequence *s = NULL;
-    WF_TRY(check_abilities(e, input->sampling));
+    WF_TRY(wf_engine_check_sampling(&e->cfg, e->arch, input->sampling));
     if ((int64_t)input->n_prompt >= e->cfg.max_context)
         return wf_fail(
             WF_REQ_CONTEXT,

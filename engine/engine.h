@@ -100,6 +100,10 @@ wf_status wf_engine_create_on(const wf_engine_base *base, const wf_engine_config
 // do where steps are not padded. Before the start. Collective.
 wf_status wf_engine_warm_up(wf_engine *e, const wf_sampling *typical);
 
+// What an engine was created without cannot be asked for later. WF_REQ_SAMPLING. Pure.
+wf_status wf_engine_check_sampling(const wf_engine_config *config, const wf_arch *arch,
+                                   const wf_sampling *sampling);
+
 // Whether a request of this sampling needs an engine that was made with `penalties`. Pure.
 bool wf_engine_penalises(const wf_sampling *sampling);
 

@@ -163,6 +163,20 @@ static void print_devices(bool host)
     free(seen);
 }
 
+// Everything that is asked before the first line is printed.
+typedef struct {
+    wf_inputs_model model;
+    wf_plan_rows rows;
+    wf_status missing; // weights that are not here
+    wf_backend_info info;
+    extent e;
+    wf_plan *plan;
+    wf_plan_memory memory;
+    wf_plan_kv kv;
+    uint64_t n_lines; // of prompts files
+    size_t n_uncounted;
+} answers;
+
 // ---- printing -----------------------------------------------------------------------------------
 
 static void print_groups(const wf_plan *plan)
@@ -209,19 +223,31 @@ static void print_refused(const wf_plan_rows *rows)
     }
 }
 
-static void print_requests(const wf_jobspec *spec, const wf_plan_rows *rows, const wf_plan *plan,
-                           const wf_plan_kv *kv)
+// Prompts files that the run will encode. Their tokens are not known before.
+static void print_prompts(const answers *a, size_t n_waiting, const char *name)
 {
+    size_t n_counted = n_waiting - a->n_uncounted;
+    if (n_counted > 0)
+        printf("%-9s %" PRIu64 " line%s in %zu prompts file%s, each a request; tokens are counted "
+               "when the run encodes them\n",
+               name, a->n_lines, WF_S(a->n_lines), n_counted, WF_S(n_counted));
+    if (a->n_uncounted > 0)
+        printf("%-9s %zu prompts file%s not counted here: tables, or of more than 1 GiB\n",
+               n_counted > 0 ? "" : name, a->n_uncounted, WF_S(a->n_uncounted));
+}
+
+static void print_requests(const wf_jobspec *spec, const answers *a)
+{
+    const wf_plan_rows *rows = &a->rows;
+    const wf_plan *plan = a->plan;
+    const wf_plan_kv *kv = &a->kv;
     uint64_t fit = wf_plan_concurrency(kv, spec->engine.page_tokens, rows->mean_tokens);
     uint64_t most = (uint64_t)spec->engine.max_rows;
     size_t n_waiting = wf_text_job_waiting(spec), n_shards = spec->requests.n - n_waiting;
     if (n_shards > 0)
         printf("requests  %" PRIu64 " in %zu shard%s, %" PRIu64 " prompt token%s\n", rows->n_rows,
                n_shards, WF_S(n_shards), rows->n_prompt_tokens, WF_S(rows->n_prompt_tokens));
-    if (n_waiting > 0)
-        printf("%-9s %zu prompts file%s, counted when the run encodes %s\n",
-               n_shards > 0 ? "  text" : "requests", n_waiting, WF_S(n_waiting),
-               n_waiting > 1 ? "them" : "it");
+    if (n_waiting > 0) print_prompts(a, n_waiting, n_shards > 0 ? "  text" : "requests");
     if (rows->n_read == 0) return;
     uint64_t once = fit < most ? fit : most;
     printf("  mean      %.0f tokens (prompt + most to generate, of the first %" PRIu64 " row%s)\n",
@@ -267,22 +293,11 @@ static wf_status answer(const wf_jobspec *spec, const wf_plan_rows *rows, wf_sta
     return wf_fail(WF_FAILED_ROWS, "%" PRIu64 " of %" PRIu64 " rows would fail", n, rows->n_read);
 }
 
-// Everything that is asked before the first line is printed.
-typedef struct {
-    wf_inputs_model model;
-    wf_plan_rows rows;
-    wf_status missing; // weights that are not here
-    wf_backend_info info;
-    extent e;
-    wf_plan *plan;
-    wf_plan_memory memory;
-    wf_plan_kv kv;
-} answers;
-
 static wf_status ask(const wf_cli *cli, const wf_jobspec *spec, answers *a)
 {
     WF_TRY(model_read(spec, &a->model, &a->missing));
     WF_TRY(wf_text_job_check(spec));
+    WF_TRY(wf_text_job_count(spec, &a->n_lines, &a->n_uncounted));
     WF_TRY(wf_plan_rows_read(spec, &a->model.arch, &a->rows)); // before back ends start threads
     WF_TRY(wf_cli_has(cli, "device-memory") ? device_imagine(cli, &a->info)
                                             : device_ask(spec, &a->info));
@@ -295,7 +310,16 @@ static wf_status ask(const wf_cli *cli, const wf_jobspec *spec, answers *a)
                              .host = a->info.host_memory,
                              .num = a->info.numerics};
     WF_TRY(wf_plan_model_memory(spec, &a->model.arch, &device, &a->rows.needs, &a->memory));
-    return wf_plan_kv_capacity(&a->memory, &a->kv);
+    WF_TRY(wf_plan_kv_capacity(&a->memory, &a->kv));
+    int32_t slot = a->memory.slot_pages;
+    uint64_t n_pages = a->kv.n_pages < INT32_MAX ? a->kv.n_pages : INT32_MAX;
+    wf_batcher_room room = {.page_tokens = spec->engine.page_tokens,
+                            .n_pages = slot > 0 ? slot : (int32_t)n_pages,
+                            .max_pages = INT32_MAX, // the context bounds every row
+                            .most_pages = a->memory.most_pages,
+                            .in_slots = slot > 0};
+    wf_plan_rows_fit(&a->rows, &room);
+    return WF_OK;
 }
 
 static wf_status plan_print(const wf_jobspec *spec, const answers *a)
@@ -313,7 +337,7 @@ static wf_status plan_print(const wf_jobspec *spec, const answers *a)
     if (wf_plan_model_remarks(spec, &a->model.arch, remarks, sizeof remarks)[0])
         printf("  note: %s\n", remarks);
     print_memory(&a->memory, &a->kv, a->info.numerics.kv);
-    print_requests(spec, &a->rows, a->plan, &a->kv);
+    print_requests(spec, a);
     return answer(spec, &a->rows, a->missing);
 }
 
@@ -326,6 +350,7 @@ wf_status wf_cmd_plan(const wf_cli *cli)
     WF_TRY(wf_jobfile_load(cli, true, &spec));
     wf_status st = ask(cli, spec, &a);
     if (st == WF_OK) st = plan_print(spec, &a);
+    wf_plan_rows_free(&a.rows);
     wf_plan_destroy(&a.plan);
     wf_jobspec_destroy(&spec);
     return st;

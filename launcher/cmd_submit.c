@@ -182,6 +182,7 @@ static wf_status inputs_check(const wf_jobspec *spec, bool force, bool *is_done)
     wf_reader *reader = NULL;
     wf_inputs in = {0};
     wf_inputs_model model;
+    WF_TRY(wf_text_job_check(spec));
     if (wf_text_job_waiting(spec) > 0) return wf_inputs_model_look(spec, &model);
     WF_TRY(wf_reader_start(&(wf_reader_config){0}, &reader));
     wf_status st = wf_inputs_open(spec, reader, &in);

@@ -19,33 +19,60 @@ typedef struct rows_look {
     const wf_arch *arch;
     wf_reader *reader;
     wf_plan_rows *out;
-    uint64_t n_tokens; // read so far
+    int32_t max_context;
+    wf_engine_config engine; // as all shards' columns have it
+    uint64_t n_tokens;       // read so far
 } rows_look;
 
-static void note_refused(wf_plan_rows *out, const wf_request *r)
+static void note_refused(wf_plan_rows *out, wf_status why, uint64_t n, const char *first)
 {
     int i = 0;
-    while (i < out->n_refused && out->refused[i].why != r->status)
+    while (i < out->n_refused && out->refused[i].why != why)
         i++;
     if (i == WF_PLAN_ROWS_REASONS) i--;
     wf_plan_refused *of = &out->refused[i];
     if (i == out->n_refused) {
         out->n_refused++;
-        of->why = r->status;
-        snprintf(of->first, sizeof of->first, "%s", r->error);
+        of->why = why;
+        snprintf(of->first, sizeof of->first, "%s", first);
     }
-    of->n++;
+    of->n += n;
 }
 
-static void note_row(rows_look *l, const wf_request *r)
+static void note_size(rows_look *l, const wf_request *r, const char *path)
+{
+    int64_t room = (int64_t)l->max_context - r->n_prompt;
+    int64_t n_limit = room < (int64_t)r->max_new_tokens ? room : (int64_t)r->max_new_tokens;
+    int32_t n = wf_batcher_pages_at_end(l->engine.page_tokens, r->n_prompt, n_limit);
+    if (n >= l->out->n_sizes) return; // beyond the context: refused already
+    wf_plan_size *size = &l->out->size[n];
+    if (size->n++ == 0)
+        *size = (wf_plan_size){1, r->row, path, (int32_t)r->n_prompt, (int32_t)n_limit};
+}
+
+// What the engine says of the row's own sampling.
+static wf_status check_engine(const rows_look *l, const wf_request *r)
+{
+    wf_sampling own = wf_request_sampling(r, &l->spec->sampling);
+    return wf_engine_check_sampling(&l->engine, l->arch, &own);
+}
+
+static void note_row(rows_look *l, const wf_request *r, const char *path)
 {
     wf_plan_rows *out = l->out;
+    char first[WF_ERROR_MAX];
     out->n_read++;
     l->n_tokens += r->n_prompt;
-    if (r->status != WF_OK) {
-        note_refused(out, r);
+    wf_status st = r->status;
+    snprintf(first, sizeof first, "%s", r->error ? r->error : "");
+    if (st == WF_OK && (st = check_engine(l, r)) != WF_OK)
+        snprintf(first, sizeof first, "%.300s:/requests:%" PRIu64 ": %.600s", path, r->row,
+                 wf_error());
+    if (st != WF_OK) {
+        note_refused(out, st, 1, first);
         return;
     }
+    note_size(l, r, path);
     uint64_t n_good = out->n_read;
     for (int i = 0; i < out->n_refused; i++)
         n_good -= out->refused[i].n;
@@ -58,19 +85,17 @@ static wf_status read_block(rows_look *l, const char *path, uint64_t row0, uint3
                             uint32_t *n)
 {
     const wf_reader_batch *batch = NULL;
-    int32_t asked = l->spec->engine.max_context;
-    WF_TRY(wf_reader_submit(
-        l->reader, &(wf_reader_read){.path = path,
-                                     .row0 = row0,
-                                     .n = want,
-                                     .n_vocab = l->arch->n_vocab,
-                                     .max_context = asked > 0 ? asked : l->arch->max_context}));
+    WF_TRY(wf_reader_submit(l->reader, &(wf_reader_read){.path = path,
+                                                         .row0 = row0,
+                                                         .n = want,
+                                                         .n_vocab = l->arch->n_vocab,
+                                                         .max_context = l->max_context}));
     WF_TRY(wf_reader_wait(l->reader, -1, &batch));
     if (!batch) return wf_fail(WF_INTERNAL, "%s: reading was interrupted", path);
     wf_status st = batch->status;
     if (st != WF_OK) wf_fail(st, "%s", batch->error);
     for (uint32_t i = 0; i < batch->n_rows; i++)
-        note_row(l, &batch->rows[i]);
+        note_row(l, &batch->rows[i], path);
     *n = batch->n_rows;
     wf_reader_release(l->reader, batch);
     return st;
@@ -89,6 +114,7 @@ static wf_status read_shard(rows_look *l, const char *path, uint64_t n_rows)
 
 static wf_status read_all(rows_look *l, const wf_inputs *in)
 {
+    l->engine = wf_plan_engine_config(l->spec, &in->needs);
     for (size_t i = 0; i < in->n; i++) {
         l->out->n_rows += in->info[i].n_rows;
         l->out->n_prompt_tokens += in->info[i].n_prompt_tokens;
@@ -113,6 +139,10 @@ static wf_status look(const wf_jobspec *spec, const wf_arch *arch, const char **
     wf_inputs in = {0};
     wf_jobspec some = *spec;
     rows_look l = {.spec = &some, .arch = arch, .out = out};
+    int32_t asked = spec->engine.max_context;
+    l.max_context = asked > 0 ? asked : arch->max_context;
+    out->n_sizes = wf_batcher_pages_at_end(spec->engine.page_tokens, l.max_context, 0) + 2;
+    WF_TRY(wf_alloc((size_t)out->n_sizes, sizeof *out->size, &out->size));
     some.shards = (wf_option_strings){shards_there(spec, there), there};
     some.requests = some.shards;
     WF_TRY(wf_reader_start(&(wf_reader_config){0}, &l.reader));
@@ -131,4 +161,24 @@ wf_status wf_plan_rows_read(const wf_jobspec *spec, const wf_arch *arch, wf_plan
     wf_status st = look(spec, arch, there, out);
     free(there);
     return st;
+}
+
+void wf_plan_rows_free(wf_plan_rows *rows)
+{
+    free(rows->size);
+    *rows = (wf_plan_rows){0};
+}
+
+void wf_plan_rows_fit(wf_plan_rows *rows, const wf_batcher_room *room)
+{
+    char first[WF_ERROR_MAX];
+    for (int32_t i = 0; i < rows->n_sizes; i++) {
+        const wf_plan_size *size = &rows->size[i];
+        if (size->n == 0) continue;
+        wf_status st = wf_batcher_fits(room, size->n_prompt, size->n_limit);
+        if (st == WF_OK) continue;
+        snprintf(first, sizeof first, "%.300s:/requests:%" PRIu64 ": %.600s", size->path, size->row,
+                 wf_error());
+        note_refused(rows, st, size->n, first);
+    }
 }

@@ -10,9 +10,11 @@
 #include "io/base/file.h"
 #include "io/base/log.h"
 #include "io/base/publish.h"
+#include "io/base/text.h"
 #include "io/results/runfile.h"
 #include "jobs/run/events.h"
 #include "jobs/spec/prompts.h"
+#include "jobs/streams/lines.h"
 #include "launcher/companion.h"
 
 enum { N_OPTIONS = 16 };
@@ -41,6 +43,43 @@ size_t wf_text_job_waiting(const wf_jobspec *spec)
     for (size_t i = 0; i < spec->requests.n; i++)
         n += wf_text_job_waits(spec, i);
     return n;
+}
+
+// A line of JSON lines is a row; of a table only its reader knows.
+static bool has_lines(const char *path)
+{
+    struct stat is;
+    bool lines = wf_text_ends_with(path, ".jsonl") || wf_text_ends_with(path, ".ndjson");
+    return lines && stat(path, &is) == 0 && is.st_size <= WF_TEXT_JOB_COUNTED;
+}
+
+static wf_status lines_count(const char *path, uint64_t *n)
+{
+    wf_lines *lines = NULL;
+    wf_line line;
+    bool more = true;
+    WF_TRY(wf_lines_open(path, &lines));
+    wf_status st = WF_OK;
+    while (more && st == WF_OK) {
+        st = wf_lines_next(lines, &line, &more);
+        *n += st == WF_OK && more;
+    }
+    wf_lines_close(&lines);
+    return st;
+}
+
+wf_status wf_text_job_count(const wf_jobspec *spec, uint64_t *n_lines, size_t *n_uncounted)
+{
+    *n_lines = *n_uncounted = 0;
+    for (size_t i = 0; i < spec->requests.n; i++) {
+        if (!wf_text_job_waits(spec, i)) continue;
+        const char *path = spec->requests.item[i];
+        if (has_lines(path))
+            WF_TRY(lines_count(path, n_lines));
+        else
+            ++*n_uncounted;
+    }
+    return WF_OK;
 }
 
 static const char *tokenizer_of(const wf_jobspec *spec)

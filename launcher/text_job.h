@@ -10,6 +10,7 @@
 #define WF_LAUNCHER_TEXT_JOB_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "jobs/run/drain.h"
 #include "jobs/spec/jobspec.h"
@@ -21,6 +22,11 @@ size_t wf_text_job_prompts(const wf_jobspec *spec); // how many of its requests 
 // Whether a request is a prompts file whose shard is not there yet: nothing can be read of it.
 bool wf_text_job_waits(const wf_jobspec *spec, size_t i_request);
 size_t wf_text_job_waiting(const wf_jobspec *spec); // how many of them
+
+// Lines of those that are waited for, each of which is a request; a table, or a file of more than
+// WF_TEXT_JOB_COUNTED bytes, is not counted but told in *n_uncounted. WF_NO_INPUT, WF_DATA.
+#define WF_TEXT_JOB_COUNTED (INT64_C(1) << 30)
+wf_status wf_text_job_count(const wf_jobspec *spec, uint64_t *n_lines, size_t *n_uncounted);
 
 // Whether the tokenizer that encoding or answering needs is there, without the companion.
 // WF_NO_INPUT.

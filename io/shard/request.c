@@ -13,6 +13,16 @@ wf_sampling wf_sampling_default(void)
     };
 }
 
+wf_sampling wf_request_sampling(const wf_request *r, const wf_sampling *job)
+{
+    wf_sampling p = *job;
+#define TAKE(field, type, kind, def, lo, hi)                                                       \
+    if (r->sampling_set & 1u << WF_SAMPLING_##field) p.field = r->sampling.field;
+    WF_SAMPLING_TABLE(TAKE)
+#undef TAKE
+    return p;
+}
+
 uint32_t wf_sampling_samples(const wf_sampling *sampling)
 {
     static const double most[] = {

@@ -86,6 +86,9 @@ typedef struct wf_request {
 // How many results a request has: sampling.n, and one where that is nonsense and fails the row.
 uint32_t wf_sampling_samples(const wf_sampling *sampling);
 
+// A row's sampling: what its shard gives, and the job's where it gives nothing.
+wf_sampling wf_request_sampling(const wf_request *request, const wf_sampling *job);
+
 // The defaults of WF_SAMPLING_TABLE.
 wf_sampling wf_sampling_default(void);
 

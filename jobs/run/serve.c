@@ -161,16 +161,6 @@ static wf_status take_finished(serve *s)
 
 // ---- submission ---------------------------------------------------------------------------------
 
-static wf_sampling sampling_of(const serve *s, const wf_request *r)
-{
-    wf_sampling p = *s->c->sampling;
-#define TAKE(field, type, kind, def, lo, hi)                                                       \
-    if (r->sampling_set & 1u << WF_SAMPLING_##field) p.field = r->sampling.field;
-    WF_SAMPLING_TABLE(TAKE)
-#undef TAKE
-    return p;
-}
-
 static wf_status join_stops(serve *s, const wf_request *r, uint32_t *out_n)
 {
     size_t n = s->c->simulated ? 0 : r->n_stop + s->c->n_stop;
@@ -253,7 +243,7 @@ static wf_status submit_samples(serve *s, flight *f, const wf_sampling *p)
 // Takes a request over that arrived, or was taken, at `submitted_ns`.
 static wf_status submit_request(serve *s, const wf_request *r, int64_t submitted_ns)
 {
-    wf_sampling p = sampling_of(s, r);
+    wf_sampling p = wf_request_sampling(r, s->c->sampling);
     flight *f = calloc(1, sizeof *f);
     if (!f) {
         wf_feed_free(r);

@@ -254,9 +254,9 @@ static void test_plan_of_prompts(void **state)
     (void)state;
     write_file("text.jsonl", "{\"prompt\": \"a\"}\n");
     assert_run(WEFT " plan job.yaml -s requests=[text.jsonl] -s text.tokenizer=bytes", 0,
-               "requests  1 prompts file, counted when the run encodes it");
+               "requests  1 line in 1 prompts file, each a request");
     assert_run(WEFT " plan job.yaml -s requests=[text.jsonl,a.h5] -s text.tokenizer=bytes", 0,
-               "  text    1 prompts file, counted when the run encodes it");
+               "  text    1 line in 1 prompts file, each a request");
     assert_run(WEFT " plan job.yaml -s requests=[text.jsonl] -s text.tokenizer=nowhere", 66,
                "nowhere: is missing; text.tokenizer takes a tokenizer.json");
 }

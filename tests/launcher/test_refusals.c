@@ -15,10 +15,13 @@ static int make_inputs(void **state)
     write_file("job.yaml", "model: {path: " GOLDEN "}\nrequests: [good.h5]\n"
                            "parallel: {threads: 1}\n"
                            "engine: {max_rows: 16, step_tokens: 128, kv_memory: 16MiB}\n");
-    return system(PACK
-                  "good.jsonl -o good.h5 >&2 && " PACK "bad.jsonl -o bad.h5 >&2 && "
-                  "python3 -c \"print('{\\\"prompt_token_ids\\\": %s, \\\"max_new_tokens\\\": 1}'"
-                  " % ([7] * 600))\" > long.jsonl && " PACK "long.jsonl -o long.h5 >&2");
+    return system(
+        PACK "good.jsonl -o good.h5 >&2 && " PACK "bad.jsonl -o bad.h5 >&2 && "
+             "python3 -c \"print('{\\\"prompt_token_ids\\\": %s, \\\"max_new_tokens\\\": 1}'"
+             " % ([7] * 600))\" > long.jsonl && " PACK "long.jsonl -o long.h5 >&2 && "
+             "python3 -c \"print('{\\\"prompt_token_ids\\\": [5], \\\"max_new_tokens\\\": 8}\\n"
+             "{\\\"prompt_token_ids\\\": %s, \\\"max_new_tokens\\\": 8}'"
+             " % ([7] * 200))\" > mid.jsonl && " PACK "mid.jsonl -o mid.h5 >&2");
 }
 
 typedef struct {
@@ -72,6 +75,49 @@ static void rows_that_would_fail(void **state)
                "2 rows would fail");
 }
 
+// What a slot, or all KV memory, cannot hold, and more log-probabilities than there are tokens.
+static void rows_that_would_never_fit(void **state)
+{
+    (void)state;
+    static const refusal rows[] = {
+        {"-s requests=[good.h5,mid.h5] -s engine.reorder=copy -s engine.slot_tokens=128 "
+         "-s engine.page_tokens=16",
+         3,
+         "prompt of 200 tokens and up to 8 new ones need 13 KV pages of 16 "
+         "tokens, a slot has 8; raise engine.slot_tokens"},
+        {"-s requests=[good.h5,mid.h5] -s engine.page_tokens=16 -s engine.kv_memory=40KiB", 3,
+         "prompt of 200 tokens and up to 8 new ones need 13 KV pages of 16 tokens, there are "},
+        {"-s requests=[good.h5,mid.h5]", 0, NULL},
+    };
+    for (size_t i = 0; i < N_ROWS(rows); i++) {
+        char command[1024];
+        snprintf(command, sizeof command, WEFT " plan job.yaml %s", rows[i].set);
+        assert_run(command, rows[i].code, rows[i].part);
+        snprintf(command, sizeof command,
+                 WEFT " run job.yaml --fresh --out out/x %s; " WEFT " report out/x", rows[i].set);
+        assert_run(command, 0, rows[i].part ? rows[i].part : "4 done, 0 failed");
+    }
+}
+
+// Prompts files are counted where lines are rows, and it is said where they are not.
+static void prompts_files_are_counted(void **state)
+{
+    (void)state;
+    write_file("a.jsonl", "{\"prompt\": \"a\"}\n\n{\"prompt\": \"b\"}");
+    write_file("b.csv", "prompt\na\n");
+    assert_run(WEFT " plan job.yaml -s requests=[a.jsonl] -s text.tokenizer=bytes", 0,
+               "requests  2 lines in 1 prompts file, each a request");
+    assert_run(WEFT " plan job.yaml -s requests=[b.csv,a.jsonl] -s text.tokenizer=bytes", 0,
+               "1 prompts file not counted here");
+    static const char *const how[] = {"plan", "submit --dry-run"};
+    for (size_t i = 0; i < N_ROWS(how); i++) {
+        char command[256];
+        snprintf(command, sizeof command,
+                 WEFT " %s job.yaml -s requests=[a.jsonl] -s text.tokenizer=none", how[i]);
+        assert_run(command, 66, "none: is missing; text.tokenizer takes a tokenizer.json");
+    }
+}
+
 #define EDITED(from, to) "sed 's/" from "/" to "/' " GOLDEN "/config.json > m/config.json"
 
 // A checkpoint of another model, however large it says it is, at once.
@@ -104,6 +150,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_the_job_says_of_tokens),
         cmocka_unit_test(rows_that_would_fail),
+        cmocka_unit_test(rows_that_would_never_fit),
+        cmocka_unit_test(prompts_files_are_counted),
         cmocka_unit_test(checkpoints_that_are_not_of_the_model),
     };
     return cmocka_run_group_tests(tests, make_inputs, cli_teardown);

@@ -198,7 +198,7 @@ class Run(Job):
 
     def test_plan_and_submission_read_no_text(self):
         done = self.weft("plan", "job.yaml")
-        self.assertIn("1 prompts file, counted when the run encodes it", done.stdout)
+        self.assertRegex(done.stdout, r"requests  \d+ lines? in 1 prompts file, each a request")
         self.assertIn("weft' run", self.weft("submit", "job.yaml", "--dry-run").stdout.replace(
             '"$weft" run', "weft' run"))
         self.assertFalse(os.path.exists(self.path("out")))
