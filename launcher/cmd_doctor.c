@@ -69,6 +69,7 @@ static wf_status measure(doctor *d)
     WF_TRY(wf_cli_i64(d->cli, "tensor", 1, 1 << 20, 2, &tensor));
     wf_doctor_host(d->world, &d->own, &d->mine);
     WF_TRY(devices_look(d, &device));
+    wf_doctor_locked(d->world, &d->own, &d->mine);
     WF_TRY(wf_doctor_folder(d->world, dir ? dir : ".", &d->mine));
     return wf_doctor_links(d->world, (int)tensor, device, &d->mine);
 }

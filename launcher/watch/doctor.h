@@ -138,6 +138,9 @@ const char *wf_verdict_word(wf_verdict verdict);
 // This host: cores, limits, settings; `place` is filled but for its device. Local.
 void wf_doctor_host(const wf_world *world, wf_rank_place *place, wf_measures *out);
 
+// What it may lock: asked for by devices and by networks between nodes. Once the device is known.
+void wf_doctor_locked(const wf_world *world, const wf_rank_place *place, wf_measures *out);
+
 // The folder that results go to, made if it is not there. Local; SEEN is collective.
 wf_status wf_doctor_folder(const wf_world *world, const char *dir, wf_measures *out);
 

@@ -93,6 +93,14 @@ static void versions_take(wf_rank_place *p)
     p->binary = program_hash();
 }
 
+void wf_doctor_locked(const wf_world *world, const wf_rank_place *p, wf_measures *out)
+{
+    char place[96];
+    if (p->device < 0 && world->n_nodes == 1) return;
+    snprintf(place, sizeof place, "rank %d on %s", p->rank, p->host);
+    add_known(out, WF_CHECK_MEMLOCK, limit_of(RLIMIT_MEMLOCK, GIB), place);
+}
+
 void wf_doctor_host(const wf_world *world, wf_rank_place *p, wf_measures *out)
 {
     char place[96];
@@ -113,7 +121,6 @@ void wf_doctor_host(const wf_world *world, wf_rank_place *p, wf_measures *out)
                    place);
     add_known(out, WF_CHECK_MEMORY, p->memory_gib, place);
     add_known(out, WF_CHECK_NOFILE, limit_of(RLIMIT_NOFILE, 1), place);
-    add_known(out, WF_CHECK_MEMLOCK, limit_of(RLIMIT_MEMLOCK, GIB), place);
     add_known(out, WF_CHECK_STACK, limit_of(RLIMIT_STACK, 1 << 20), place);
     huge_pages(out, place);
     omp_settings(out, place, bound ? cores.n_bound : cores.n / world->n_local);

@@ -83,6 +83,12 @@ static void test_here(void **state)
     (void)state;
     assert_run("ulimit -n 100; " WEFT " doctor --out probe", 71, "BAD   open files allowed");
     assert_run("ulimit -n 100; " WEFT " doctor --out probe", 71, "BAD   rank 0 on ");
+    // What may be locked matters to devices and networks: one node without a device asks for
+    // nothing.
+    static ran r;
+    run("ulimit -l 64; " WEFT " doctor --out probe", &r);
+    bool device = strstr(r.out, "devices") != NULL;
+    assert_int_equal(strstr(r.out, "memory that may be locked") != NULL, device);
     assert_run("OMP_NUM_THREADS=4096 " WEFT " doctor --out probe --json | /usr/bin/python3 -c "
                "'import json,sys; d=json.load(sys.stdin); print([c[\"note\"] for c in "
                "d[\"checks\"] if c[\"verdict\"]==\"warn\" and \"OpenMP\" in c[\"check\"]])'",
