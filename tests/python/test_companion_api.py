@@ -179,6 +179,16 @@ class Api(Companion):
                 weft.generate(prompts=["a"], program=WEFT, **arguments)
             self.assertEqual(caught.exception.exit_code, code)
 
+    def test_places_in_a_list(self):
+        import weft_text as weft
+
+        answers = list(weft.generate(model=DEMO_MODEL, prompts=["add:1+2=", {"promt": "a"}],
+                                     settings=CPU, program=WEFT))
+        self.assertEqual(answers[1]["error"]["message"],
+                         "prompts[1]: unknown key 'promt'; did you mean 'prompt'?")
+        with self.assertRaisesRegex(weft.TextError, r"prompts\[0\]: unknown key 'promt'"):
+            weft.generate(model=DEMO_MODEL, prompts=[{"promt": "a"}], program=WEFT, settings=CPU)
+
     def test_mistaken_arguments(self):
         import weft_text as weft
 

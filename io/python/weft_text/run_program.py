@@ -15,7 +15,7 @@ from weft_text.records import Records, read_results
 from weft_text.source_read import SOURCES, suffix_of
 from weft_text.table_write import to_json
 
-LOG_LINE = re.compile(r"\d\d:\d\d:\d\d ")
+LOG_LINE = re.compile(r"\d\d:\d\d:\d\d (warn )?")
 
 
 def find_program(program):
@@ -65,6 +65,22 @@ def as_file(prompts, folder):
     return path
 
 
+def as_listed(text, path):
+    """Words about lines of the file that a list was written to, as words about the list."""
+    text = re.sub(re.escape(path) + r":(\d+):",
+                  lambda found: f"prompts[{int(found[1]) - 1}]:", text)
+    return text.replace(path, "prompts")
+
+
+def listed(answers, path):
+    """Answers of a list: what is wrong with one names its place there, not a file's."""
+    for answer in answers:
+        error = answer.get("error")
+        if isinstance(error, dict) and isinstance(error.get("message"), str):
+            error["message"] = as_listed(error["message"], path)
+        yield answer
+
+
 def arguments_check(model, job):
     if (model is None) == (job is None):
         raise ArgumentError("generate: give either model= or job=", EXIT_USAGE)
@@ -101,11 +117,17 @@ def generate(model=None, prompts=(), *, job=None, out=None, max_new_tokens=None,
         place = out or os.path.join(folder, "out")
         if out:
             os.makedirs(out, exist_ok=True)
+        path = as_file(prompts, out or folder)
         command = [find_program(program), "generate", *(["--model", model] if model else [job]),
-                   as_file(prompts, out or folder), "-o", os.path.join(folder, "answers.jsonl"),
+                   path, "-o", os.path.join(folder, "answers.jsonl"),
                    "--out", place, *settings_of(max_new_tokens, chat, settings)]
-        run(command, log)
-        answers = read_results(place, times=times)
+        if isinstance(prompts, (str, os.PathLike)):
+            run(command, log)
+            answers = read_results(place, times=times)
+        else:
+            run(command, log, lambda text: as_listed(text, path))
+            found = read_results(place, times=times)
+            answers = Records(lambda: listed(found, path))
         return answers if out else held(answers)
 
 
@@ -115,14 +137,17 @@ def held(answers):
     return Records(lambda: iter(kept))
 
 
-def run(command, log):
+def run(command, log, words=str):
+    """words: turns what the program said when it failed into what is raised."""
     environment = {"WEFT_PROGRESS": "off", "WEFT_TEXT": own_companion(), **os.environ}
     done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=log or subprocess.PIPE,
                           text=log is None, env={k: v for k, v in environment.items() if v})
     if done.returncode in (0, EXIT_FAILED_ROWS):
         return
-    said = [line for line in (done.stderr or "").splitlines() if not LOG_LINE.match(line)]
-    raise TextError("\n".join(said) or f"weft generate ended with {done.returncode}",
+    said = [line[found.end():].strip() if found else line
+            for line in (done.stderr or "").splitlines()
+            for found in [LOG_LINE.match(line)] if not found or found[1]]
+    raise TextError(words("\n".join(said)) or f"weft generate ended with {done.returncode}",
                     done.returncode)
 
 
