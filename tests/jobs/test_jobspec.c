@@ -202,6 +202,13 @@ static const refuse_row refuse_rows[] = {
      "job.yaml:3:20: engine.max_rows: \"8e3\"", NULL},
     {MINIMAL "engine: {step_tokens: 10}\n", NULL, WF_CONFIG,
      "job.yaml:3:23: engine.step_tokens: 10 is less than engine.max_rows 256", NULL},
+    // What JOBFILE.md says of the forms of values.
+    {MINIMAL "engine: {max_rows: \"8\", deterministic: 'true', slot_tokens: ~}\njob: 7\nslurm:\n"
+             "sampling: {stop_token_ids: 5}\noutput: {seal_every: \"5m\"}\n",
+     NULL, WF_OK, NULL, NULL},
+    {MINIMAL "engine: {max_rows: 1_000}\n", NULL, WF_CONFIG, "\"1_000\" is not a whole", NULL},
+    {MINIMAL "engine: {max_rows: 8.0}\n", NULL, WF_CONFIG, "\"8.0\" is not a whole", NULL},
+    {MINIMAL "engine: {deterministic: yes}\n", NULL, WF_CONFIG, "\"yes\" is neither true", NULL},
     {MINIMAL, "engine.fusion=instances", WF_OK, NULL, NULL},
     {MINIMAL "engine: {fusion: instances}\nparallel: {tensor: 2}\n", NULL, WF_CONFIG,
      "engine.fusion: instances works with parallel.tensor 1 only", NULL},
