@@ -93,7 +93,7 @@ static wf_status load_all(wf_loader *l, wf_model *m)
 static void say_loaded(const wf_model *m)
 {
     const wf_model_report *r = &m->report;
-    wf_log_level level = m->tp_rank == 0 ? WF_LOG_INFO : WF_LOG_DEBUG;
+    wf_log_level level = m->tp_rank == 0 ? WF_LOG_DETAIL : WF_LOG_DEBUG;
     double s = (double)r->load_ns / (double)WF_NS_PER_S, read_mb = (double)r->file_bytes / 1e6;
     wf_log(level,
            "model: %s, %.1f MB of matrices as %s and %.1f MB of norms and rotary tables as f32 on "

@@ -41,6 +41,7 @@ const wf_cli_option wf_generate_options[] = {
     {"retry-failed", 0, NULL, "does the requests again that failed in earlier runs"},
     {"max-time", 0, "TIME", "drains so as to end within this long (3h, 90m, 01:30:00)"},
     {"force", 0, NULL, "goes on in a folder of another model, sampling or prompts"},
+    {"verbose", 'v', NULL, "says more: placement, memory, the whole report"},
     {NULL, 0, NULL, NULL},
 };
 
@@ -301,7 +302,7 @@ static void add_options(generation *g)
     static const char *const keys[][2] = {{"output", "output.text"},
                                           {"max-tokens", "text.max_new_tokens"},
                                           {"prompt", "text.prompt"}};
-    static const char *const switches[] = {"fresh", "retry-failed", "force"};
+    static const char *const switches[] = {"fresh", "retry-failed", "force", "verbose"};
     size_t n = 0;
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
         const char *value = wf_cli_value(g->cli, keys[i][0]);
@@ -320,7 +321,7 @@ static void add_options(generation *g)
 // An answer for a person, not a job's log.
 static void be_quiet(void)
 {
-    if (!getenv("WEFT_LOG")) wf_log_set_level(WF_LOG_WARN);
+    wf_log_set_default(WF_LOG_WARN);
     setenv("WEFT_PROGRESS", "off", 0);
 }
 
@@ -346,7 +347,7 @@ wf_status wf_cmd_generate(const wf_cli *cli)
     wf_status st = wf_cli_has(cli, "model") ? add_own_job(&g) : add_given_job(&g);
     add_options(&g);
     if (st == WF_OK) st = g.st;
-    if (g.spoken) be_quiet();
+    if (g.spoken && !wf_cli_has(cli, "verbose")) be_quiet();
     if (st == WF_OK) st = run(&g);
     generation_free(&g);
     return st;

@@ -53,6 +53,7 @@ const wf_cli_option wf_run_options[] = {
     {"give-up", 0, "N", "ends with 69, not 75, after N runs in a row that sealed nothing"},
     {"profile", 0, NULL,
      "measures every operation on rank 0: a table, and profile.csv in the folder"},
+    {"verbose", 'v', NULL, "says more: placement, memory, the whole report; batch jobs always do"},
     {"no-merge", 0, NULL, "leaves the results in sealed segments (weft merge joins them later)"},
     {"print", 0, "FORM", NULL}, // weft generate without output.text: answers, and no report
     // What the conductor gives: one group of a job with layout: groups, its run, how often the
@@ -74,6 +75,7 @@ typedef struct {
     int64_t max_time_ns; // from then on; INT64_MAX: not given
     wf_drain *drain;
     int64_t drain_from_ns; // when the drain begins by itself; INT64_MAX: no limit is known
+    bool tells_all;        // details in the log, the whole report
     long long give_up;     // after so many runs without progress; 0: never
     wf_reader *reader;
     wf_world *world;
@@ -110,6 +112,8 @@ static wf_status prepare(job_run *run)
     WF_TRY(wf_cli_i64(run->cli, "give-up", 1, INT32_MAX, 0, &run->give_up));
     WF_TRY(wf_slurm_env_read(NULL, NULL, &run->slurm));
     WF_TRY(max_time_read(run));
+    run->tells_all = wf_cli_has(run->cli, "verbose") || run->slurm.present;
+    if (run->tells_all) wf_log_set_default(WF_LOG_DETAIL);
     run->left_s = run->start.rank == 0 ? wf_slurm_time_left(&run->slurm) : -1;
     run->start_ns = wf_clock_ns();
     return wf_reader_start(&(wf_reader_config){.look = wf_folder_look}, &run->reader);
@@ -374,15 +378,14 @@ static void print_conducted(const job_run *run, const wf_site *site)
 {
     const wf_plan *plan = site->plan;
     int n_spare = site->n_places - plan->n_groups * plan->tensor;
-    wf_info("weft %s: job %s, configuration %016" PRIx64, run->versions.weft, run->spec->job,
-            run->config_hash);
+    wf_detail("weft %s: configuration %016" PRIx64, run->versions.weft, run->config_hash);
     if (run->slurm.present)
         wf_info("slurm job %" PRId64 ", restart %" PRId64, run->slurm.job_id, run->slurm.restarts);
     wf_info("%d group%s of %d, each a world of its own, on %zu node%s; %d place%s to spare",
             plan->n_groups, WF_S(plan->n_groups), plan->tensor, site->nodes.n, WF_S(site->nodes.n),
             n_spare, WF_S(n_spare));
-    wf_info("%zu shard%s -> %s", run->spec->requests.n, WF_S(run->spec->requests.n),
-            run->spec->output.dir);
+    wf_info("job %s: %zu shard%s -> %s", run->spec->job, run->spec->requests.n,
+            WF_S(run->spec->requests.n), run->spec->output.dir);
 }
 
 static wf_status conduct(job_run *run, wf_site *site)
@@ -461,6 +464,7 @@ static wf_status merge_and_report(const job_run *run)
 {
     const char *dir = run->spec->output.dir, *form = wf_cli_value(run->cli, "print");
     wf_merge_summary merged;
+    const wf_report_options options = {.form = run->tells_all ? WF_REPORT_TEXT : WF_REPORT_BRIEF};
     if (wf_cli_has(run->cli, "no-merge")) return WF_OK;
     wf_status st =
         wf_merge(dir, &(wf_merge_options){.stop = wf_drain_level_of(run->drain)}, &merged);
@@ -471,11 +475,11 @@ static wf_status merge_and_report(const job_run *run)
             "or weft merge %s",
             dir);
     WF_TRY(st);
-    wf_info("%s/results.h5: %" PRIu64 " row%s, %" PRIu64 " token%s, %" PRIu64 " bytes", dir,
-            merged.rows, WF_S(merged.rows), merged.tokens, WF_S(merged.tokens), merged.bytes);
+    wf_detail("%s/results.h5: %" PRIu64 " row%s, %" PRIu64 " token%s, %" PRIu64 " bytes", dir,
+              merged.rows, WF_S(merged.rows), merged.tokens, WF_S(merged.tokens), merged.bytes);
     WF_TRY(wf_text_job_answer(run->spec, run->drain));
     if (form && !run->spec->output.text[0]) return wf_text_job_print(run->spec, form, run->drain);
-    return wf_report_print(dir, NULL, stdout);
+    return wf_report_print(dir, &options, stdout);
 }
 
 // Tells how the run ended; merges when nothing is left.

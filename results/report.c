@@ -280,6 +280,8 @@ wf_status wf_report_print_many(const char *const *paths, size_t n, const wf_repo
         st = wf_report_json(&report, out);
     else if (form == WF_REPORT_CSV)
         wf_report_csv(&report, out);
+    else if (form == WF_REPORT_BRIEF)
+        wf_report_brief(&report, out);
     else
         wf_report_text(&report, out);
     wf_report_destroy(&report);

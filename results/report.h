@@ -15,6 +15,7 @@
 
 typedef enum wf_report_form {
     WF_REPORT_TEXT,
+    WF_REPORT_BRIEF, // a few lines of it, at the end of a run
     WF_REPORT_JSON,
     WF_REPORT_CSV,
     WF_REPORT_VLLM
@@ -76,6 +77,7 @@ wf_status wf_report_runs(const wf_results *results, bool with_resumed, wf_metric
                          size_t *n_out);
 
 void wf_report_text(const wf_report *report, FILE *out);
+void wf_report_brief(const wf_report *report, FILE *out);
 wf_status wf_report_json(const wf_report *report, FILE *out);
 void wf_report_csv(const wf_report *report, FILE *out); // header line, a row (of each part)
 

@@ -125,12 +125,16 @@ static void print_lines(const wf_figures *f, wf_figure_part part, FILE *out)
     }
 }
 
+static void print_name(const wf_report *r, FILE *out)
+{
+    fprintf(out, "%s%s\n", r->job.name[0] ? r->job.name : "results",
+            r->complete ? "" : "  (not complete)");
+}
+
 static void print_head(const wf_report *r, FILE *out)
 {
-    char a[32];
     const wf_report_job *job = &r->job;
-    fprintf(out, "%s%s\n", job->name[0] ? job->name : "results",
-            r->complete ? "" : "  (not complete)");
+    print_name(r, out);
     fprintf(out, "  %-12s %s\n", "where", r->place);
     fprintf(out, "  %-12s %s on %s\n", "started", r->started, r->hosts[0] ? r->hosts : "?");
     if (job->model[0]) fprintf(out, "  %-12s %s, dtype %s\n", "model", job->model, job->dtype);
@@ -142,6 +146,11 @@ static void print_head(const wf_report *r, FILE *out)
         fprintf(out, "%zu group%s", r->n_groups, WF_S(r->n_groups));
     if (job->tensor > 0) fprintf(out, " of %" PRId64 " rank%s", job->tensor, WF_S(job->tensor));
     fprintf(out, "%s%s\n\n", r->devices[0] ? " on " : "", r->devices);
+}
+
+static void print_requests(const wf_report *r, FILE *out)
+{
+    char a[32];
     print_lines(&r->figures, WF_FIGURES_REQUESTS, out);
     fprintf(out, "; %zu shard%s with %s row%s%s\n", r->n_shards, WF_S(r->n_shards),
             grouped(r->n_shard_rows, a), WF_S(r->n_shard_rows),
@@ -249,17 +258,21 @@ static void print_parts(const wf_report *r, FILE *out)
     }
 }
 
-static void print_notes(const wf_report *r, FILE *out)
+static void print_lag(const wf_report *r, FILE *out)
 {
     char a[32], b[32];
     const wf_figures *f = &r->figures;
-    if (f->n_lag_exceeded > 0) {
-        fprintf(out,
-                "\n  ! schedule lag passed its tolerance of %s ms for %s request%s, not "
-                "submitted\n    when the log says, and these latencies describe another load\n",
-                millis((double)f->lag_limit_ns, a), grouped(f->n_lag_exceeded, b),
-                WF_S(f->n_lag_exceeded));
-    }
+    fprintf(out,
+            "\n  ! schedule lag passed its tolerance of %s ms for %s request%s, not "
+            "submitted\n    when the log says, and these latencies describe another load\n",
+            millis((double)f->lag_limit_ns, a), grouped(f->n_lag_exceeded, b),
+            WF_S(f->n_lag_exceeded));
+}
+
+static void print_notes(const wf_report *r, FILE *out)
+{
+    const wf_figures *f = &r->figures;
+    if (f->n_lag_exceeded > 0) print_lag(r, out);
     if (r->apart_ns > WF_NS_PER_S)
         fprintf(out, "\n  * parts began up to %.0f s apart and are counted as if together\n",
                 (double)r->apart_ns / 1e9);
@@ -268,9 +281,22 @@ static void print_notes(const wf_report *r, FILE *out)
     if (f->itl.approximate) fprintf(out, "\n  ITL percentiles are within 0.1%%\n");
 }
 
+void wf_report_brief(const wf_report *r, FILE *out)
+{
+    print_name(r, out);
+    print_requests(r, out);
+    print_ends(r, out);
+    print_lines(&r->figures, WF_FIGURES_AMOUNTS, out);
+    fputc('\n', out);
+    if (strcmp(r->job.mode, "offline") != 0) print_latency(r, out); // what timed jobs are run for
+    if (r->figures.n_lag_exceeded > 0) print_lag(r, out);
+    fprintf(out, "  %-12s weft report %s\n", "more", r->place);
+}
+
 void wf_report_text(const wf_report *r, FILE *out)
 {
     print_head(r, out);
+    print_requests(r, out);
     print_ends(r, out);
     print_lines(&r->figures, WF_FIGURES_AMOUNTS, out);
     fputc('\n', out);

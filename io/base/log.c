@@ -13,7 +13,7 @@
 
 enum { LINE_MAX_BYTES = 4096, LEVEL_UNSET = -1, RANK_NONE = -1 };
 
-static const char *const level_names[] = {"debug", "info", "warn", "error"};
+static const char *const level_names[] = {"debug", "detail", "info", "warn", "error"};
 
 static atomic_int sink_level = LEVEL_UNSET;
 static atomic_int sink_rank = RANK_NONE;
@@ -29,6 +29,11 @@ static int level_from_environment(void)
 void wf_log_set_level(wf_log_level level)
 {
     atomic_store(&sink_level, (int)level);
+}
+
+void wf_log_set_default(wf_log_level level)
+{
+    if (!getenv("WEFT_LOG")) wf_log_set_level(level);
 }
 
 void wf_log_set_rank(int rank)
@@ -62,8 +67,9 @@ static size_t line_head(char *line, size_t line_bytes, wf_log_level level)
     char rank_text[16] = "";
     int rank = atomic_load(&sink_rank);
     if (rank >= 0) snprintf(rank_text, sizeof rank_text, "r%d ", rank);
-    int n = snprintf(line, line_bytes, "%s%02d:%02d:%02d %s%-5s ", clear, day.tm_hour, day.tm_min,
-                     day.tm_sec, rank_text, level_names[level]);
+    int n =
+        snprintf(line, line_bytes, "%s%02d:%02d:%02d %s%-5s ", clear, day.tm_hour, day.tm_min,
+                 day.tm_sec, rank_text, level_names[level == WF_LOG_DETAIL ? WF_LOG_INFO : level]);
     return n > 0 ? (size_t)n : 0;
 }
 

@@ -96,9 +96,10 @@ static void say_run(const wf_folder *f, const wf_folder_config *c, const wf_runs
         n_rows += c->shards[i].rows;
     for (size_t i = 0; i < n; i++)
         n_kept += segment[i].rows - (segment[i].void_failed ? segment[i].n_failed : 0);
-    wf_info("%s: run %u: %zu shard%s with %s row%s; %zu sealed segment%s with %s result%s kept",
-            f->dir, f->run, c->n_shards, WF_S(c->n_shards), wf_words_count((int64_t)n_rows, rows),
-            WF_S(n_rows), n, WF_S(n), wf_words_count((int64_t)n_kept, kept), WF_S(n_kept));
+    wf_log(n_kept > 0 ? WF_LOG_INFO : WF_LOG_DETAIL,
+           "%s: run %u: %zu shard%s with %s row%s; %zu sealed segment%s with %s result%s kept",
+           f->dir, f->run, c->n_shards, WF_S(c->n_shards), wf_words_count((int64_t)n_rows, rows),
+           WF_S(n_rows), n, WF_S(n), wf_words_count((int64_t)n_kept, kept), WF_S(n_kept));
 }
 
 void wf_folder_say_nothing_left(const char *out_dir, int64_t n)

@@ -43,8 +43,8 @@ static void say(const wf_engine_fit *f, const wf_plan_memory *m, const wf_plan_k
 {
     char text[256];
     if (!f->speaks) return;
-    wf_info("memory per rank: %s; KV %.2f GiB (%" PRIu64 " tokens)",
-            wf_plan_memory_text(m, text, sizeof text), (double)kv->bytes / GIB, kv->n_tokens);
+    wf_detail("memory per rank: %s; KV %.2f GiB (%" PRIu64 " tokens)",
+              wf_plan_memory_text(m, text, sizeof text), (double)kv->bytes / GIB, kv->n_tokens);
     if (f->before->host_memory) return; // shared with everybody: says nothing
     wf_info("memory: %.2f GiB are free after loading, %.2f %s than planned",
             (double)room->real / GIB,

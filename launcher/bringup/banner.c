@@ -15,8 +15,8 @@ static void print_batch_job(const wf_banner *b)
         snprintf(left, sizeof left, "%" PRId64 ":%02" PRId64 ":%02" PRId64 " left",
                  b->left_s / 3600, b->left_s / 60 % 60, b->left_s % 60);
     }
-    wf_info("slurm job %" PRId64 ", restart %" PRId64 ", %s", b->slurm->job_id, b->slurm->restarts,
-            left);
+    wf_detail("slurm job %" PRId64 ", restart %" PRId64 ", %s", b->slurm->job_id,
+              b->slurm->restarts, left);
 }
 
 // "4 nodes: 0 n1, 1 n2, ...": what the numbers of the groups' lines mean.
@@ -28,7 +28,7 @@ static void print_nodes(const wf_banner *b)
         wf_text_printf(&text, "%s%d %s", n ? ", " : "", n, b->world->host[n]);
     if (b->world->n_nodes > SHOWN)
         wf_text_printf(&text, ", ... and %d more", b->world->n_nodes - SHOWN);
-    if (text.st == WF_OK && text.n > 0) wf_info("node%s %s", WF_S(b->world->n_nodes), text.bytes);
+    if (text.st == WF_OK && text.n > 0) wf_detail("node%s %s", WF_S(b->world->n_nodes), text.bytes);
     wf_text_free(&text);
 }
 
@@ -38,9 +38,10 @@ static void print_groups(const wf_plan *plan)
     enum { SHOWN = 16 };
     char text[256];
     for (int g = 0; g < plan->n_groups && g < SHOWN && plan->n_ranks > 1; g++)
-        wf_info("  group %d: %s", g, wf_plan_group_text(plan, g, text, sizeof text));
+        wf_detail("  group %d: %s", g, wf_plan_group_text(plan, g, text, sizeof text));
     if (plan->n_groups > SHOWN)
-        wf_info("  ... and %d more group%s", plan->n_groups - SHOWN, WF_S(plan->n_groups - SHOWN));
+        wf_detail("  ... and %d more group%s", plan->n_groups - SHOWN,
+                  WF_S(plan->n_groups - SHOWN));
     if (wf_plan_remarks(plan, text, sizeof text)[0]) wf_warn("%s", text);
 }
 
@@ -52,22 +53,23 @@ static void print_binding(const wf_banner *b)
     if (d->number >= 0) {
         char numa[32] = "";
         if (d->numa >= 0) snprintf(numa, sizeof numa, ", NUMA node %d", d->numa);
-        wf_info("rank 0: device %d %s (%s%s), cores %s%s", d->number, d->name, d->pci, numa,
-                cores[0] ? cores : "not known", b->threads.n_bind > 0 ? ", bound" : "");
+        wf_detail("rank 0: device %d %s (%s%s), cores %s%s", d->number, d->name, d->pci, numa,
+                  cores[0] ? cores : "not known", b->threads.n_bind > 0 ? ", bound" : "");
     } else {
-        wf_info("rank 0: cores %s%s", cores[0] ? cores : "not known",
-                b->threads.n_bind > 0 ? ", bound" : "");
+        wf_detail("rank 0: cores %s%s", cores[0] ? cores : "not known",
+                  b->threads.n_bind > 0 ? ", bound" : "");
     }
 }
 
 void wf_banner_print(const wf_banner *b)
 {
     const wf_plan *plan = b->plan;
-    wf_info("weft %s: job %s, configuration %016" PRIx64, b->versions->weft, b->spec->job,
-            b->config_hash);
-    wf_info("mpi %s, pmix %s, hwloc %s, hdf5 %s, cuda %s, nccl %s", b->versions->mpi,
-            b->versions->pmix, b->versions->hwloc, b->versions->hdf5, b->versions->cuda,
-            b->versions->nccl);
+    wf_info("job %s: %zu shard%s -> %s", b->spec->job, b->spec->requests.n,
+            WF_S(b->spec->requests.n), b->spec->output.dir);
+    wf_detail("weft %s: configuration %016" PRIx64, b->versions->weft, b->config_hash);
+    wf_detail("mpi %s, pmix %s, hwloc %s, hdf5 %s, cuda %s, nccl %s", b->versions->mpi,
+              b->versions->pmix, b->versions->hwloc, b->versions->hdf5, b->versions->cuda,
+              b->versions->nccl);
     print_batch_job(b);
     wf_info("%d rank%s on %d node%s (%s): %d group%s of %d, %d thread%s per rank", plan->n_ranks,
             WF_S(plan->n_ranks), plan->n_nodes, WF_S(plan->n_nodes), b->world->placement,
@@ -76,6 +78,4 @@ void wf_banner_print(const wf_banner *b)
     print_nodes(b);
     print_groups(plan);
     print_binding(b);
-    wf_info("%zu shard%s -> %s", b->spec->requests.n, WF_S(b->spec->requests.n),
-            b->spec->output.dir);
 }
