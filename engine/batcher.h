@@ -79,7 +79,9 @@ typedef struct wf_batcher_config {
     int32_t n_draft;   // most tokens proposed for a row ahead of a step; 0: nobody proposes any
     wf_batcher_share_fn share; // NULL: requests share nothing; with reorder index alone
     wf_batcher_full_fn full;   // NULL: nobody wants to know; with `share`
-    int32_t shared_pages;      // with `share`: most shared pages a step may name; >= max_pages
+    int32_t look_ahead;   // with `share`: of so many that wait, who shares most joins first; 0:
+                          // whoever waits longest
+    int32_t shared_pages; // with `share`: most shared pages a step may name; >= max_pages
     void *share_context;
 } wf_batcher_config;
 

@@ -170,6 +170,9 @@ extern const wf_page_policy wf_pages_pooled, wf_pages_in_slots;
 int32_t wf_batcher_hold_shared(wf_batcher *b, const wf_waiting *w);
 void wf_batcher_drop_shared(wf_batcher *b, int32_t n);
 
+// The place in the queue of the one that is to join next.
+int64_t wf_batcher_next_of_queue(wf_batcher *b);
+
 // Before its first chunk: looks again, and takes what was computed since in place of pages of its
 // own.
 void wf_batcher_share_more(wf_batcher *b, wf_seat *s);

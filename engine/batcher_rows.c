@@ -153,14 +153,15 @@ void wf_batcher_admit(wf_batcher *b, int64_t now_ns, bool closed)
     int32_t most = b->cfg.fusion == WF_FUSION_INSTANCES ? b->cfg.instances : b->cfg.max_rows;
     if (wf_waitqueue_count(b->queue) == 0 || !b->fusion->may_join(b, now_ns, closed)) return;
     while (b->n_rows < most && wf_waitqueue_count(b->queue) > 0) {
-        wf_waiting w = *wf_waitqueue_front(b->queue);
+        int64_t i = wf_batcher_next_of_queue(b);
+        wf_waiting w = *wf_waitqueue_at(b->queue, i);
         int32_t need = wf_batcher_pages_held(b, (int64_t)w.n_prompt + w.n_done);
         int32_t n_shared = wf_batcher_hold_shared(b, &w);
         if (!b->reorder->pages->has(b, need - n_shared)) {
             wf_batcher_drop_shared(b, n_shared);
             return;
         }
-        wf_waitqueue_pop_front(b->queue);
+        wf_waitqueue_take_at(b->queue, i);
         seat_request(b, &w, n_shared, need);
     }
 }

@@ -27,6 +27,21 @@ void wf_batcher_drop_shared(wf_batcher *b, int32_t n)
         wf_kvpool_drop(b->pool, b->found[n]);
 }
 
+// Whoever was put back goes first: it has waited before. All that it can share is enough for any.
+int64_t wf_batcher_next_of_queue(wf_batcher *b)
+{
+    int64_t n = wf_waitqueue_count(b->queue), best = 0;
+    if (n > b->cfg.look_ahead) n = b->cfg.look_ahead;
+    if (n < 2 || wf_waitqueue_front(b->queue)->n_done > 0) return 0;
+    for (int64_t i = 0, most = 0; i < n; i++) {
+        const wf_waiting *w = wf_waitqueue_at(b->queue, i);
+        int64_t shared = find(b, w);
+        if (shared > most) best = i, most = shared;
+        if (shared > 0 && shared == (w->n_prompt - 1) / b->cfg.page_tokens) break;
+    }
+    return best;
+}
+
 void wf_batcher_share_more(wf_batcher *b, wf_seat *s)
 {
     if (s->joined) return;

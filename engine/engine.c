@@ -106,6 +106,7 @@ static wf_status create_planner(wf_engine *e)
                            .window = e->limits.window,
                            .share = shares(e) ? share_pages : NULL,
                            .full = pages_are_full,
+                           .look_ahead = shares(e) ? e->cfg.look_ahead : 0,
                            .share_context = e,
                            .shared_pages = e->limits.forward.shared_pages};
     WF_TRY(wf_batcher_create(&c, &e->batcher));

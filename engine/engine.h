@@ -38,8 +38,9 @@ typedef struct wf_engine_config {
     bool penalties;          // requests may use penalties
     wf_capture capture;
     wf_prefix_cache prefix_cache; // auto: on where the back end's bits do not depend on chunks
-    bool deterministic;           // results are the same bits for a group of 1, 2, 4 or 8 ranks
-    const wf_clock *clock;        // borrowed; NULL: the real one
+    int32_t look_ahead; // of so many that wait, who shares most joins first; 0: who waits longest
+    bool deterministic; // results are the same bits for a group of 1, 2, 4 or 8 ranks
+    const wf_clock *clock; // borrowed; NULL: the real one
 } wf_engine_config;
 
 // A request for the engine. Everything is copied. `user` comes back with the output.

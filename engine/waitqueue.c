@@ -84,6 +84,19 @@ void wf_waitqueue_pop_front(wf_waitqueue *q)
     q->count--;
 }
 
+const wf_waiting *wf_waitqueue_at(const wf_waitqueue *q, int64_t i)
+{
+    assert(i >= 0 && i < q->count);
+    return at(q, i);
+}
+
+void wf_waitqueue_take_at(wf_waitqueue *q, int64_t i)
+{
+    for (; i > 0; i--)
+        *at(q, i) = *at(q, i - 1);
+    wf_waitqueue_pop_front(q);
+}
+
 int64_t wf_waitqueue_count(const wf_waitqueue *q)
 {
     return q->count;

@@ -27,6 +27,10 @@ void wf_waitqueue_push_front(wf_waitqueue *q, const wf_waiting *w);
 
 const wf_waiting *wf_waitqueue_front(const wf_waitqueue *q); // the queue must not be empty
 void wf_waitqueue_pop_front(wf_waitqueue *q);
+
+// The i-th from the front, and taking it out: those before it move back by one. O(i).
+const wf_waiting *wf_waitqueue_at(const wf_waitqueue *q, int64_t i);
+void wf_waitqueue_take_at(wf_waitqueue *q, int64_t i);
 int64_t wf_waitqueue_count(const wf_waitqueue *q);
 
 // Asks `keep` of every element, front to back, and takes those out that it refuses. O(count).

@@ -266,7 +266,7 @@ static wf_status submit_request(serve *s, const wf_request *r, int64_t submitted
 static bool has_room(const serve *s)
 {
     if (s->c->concurrency > 0) return s->n_rows < (uint64_t)s->c->concurrency;
-    return s->n_open < 2 * (int64_t)s->c->max_rows;
+    return s->n_open < 2 * (int64_t)s->c->max_rows + s->c->look_ahead;
 }
 
 static bool is_empty(const serve *s)
@@ -307,7 +307,7 @@ static wf_status lease_more(serve *s)
     bool got = s->c->leases != NULL;
     while (got && !s->no_more_leases) {
         WF_TRY(wf_leases_wants(s->c->leases, s->n_rows + wf_feed_left(s->c->feed),
-                               (uint64_t)s->c->max_rows, &got));
+                               (uint64_t)s->c->max_rows + (uint64_t)s->c->look_ahead, &got));
         if (!got) return WF_OK;
         if (s->kind != WF_LEASE_ROWS && !is_empty(s)) return WF_OK;
         WF_TRY(lease_next(s, &got));

@@ -40,6 +40,7 @@ typedef struct wf_serve_config {
     uint64_t seed;
     uint16_t run, group;
     int32_t max_rows;
+    int32_t look_ahead;  // rows more that may wait in the engine, for it to choose among
     int32_t concurrency; // offline: rows in flight at most, each arriving as it is handed over; 0:
                          // as many as keep the engine busy
     const wf_clock *clock; // that the engine and the drain live by as well

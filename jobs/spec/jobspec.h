@@ -44,6 +44,12 @@ typedef enum wf_spec_arrivals {
 #define WF_SPEC_ANY_MODE       (WF_SPEC_MODE(WF_SPEC_OFFLINE) | WF_SPEC_TIMED)
 // Of an enum that is younger than folders which are gone on with: its default is left out.
 #define WF_SPEC_UNLESS_DEFAULT (1u << 31)
+typedef enum wf_spec_order {
+    WF_SPEC_ORDER_ARRIVAL,
+    WF_SPEC_ORDER_PREFIX // of those that wait, who shares most with what was computed
+} wf_spec_order;
+#define WF_SPEC_LOOK_AHEAD 256 // waiting rows that order prefix chooses among
+
 typedef enum wf_spec_backend {
     WF_SPEC_BACKEND_AUTO,
     WF_SPEC_BACKEND_REF,
@@ -110,6 +116,7 @@ typedef struct wf_jobspec {
         int64_t window_ns;
         int instances;
         wf_prefix_cache prefix_cache;
+        wf_spec_order order;
         bool deterministic;
         int slot_tokens; // reorder: copy; 0: the context
         wf_spec_nvls nvls;

@@ -56,6 +56,14 @@ static wf_status check_engine(const wf_jobspec *spec, wf_options *o)
                                    "over pages that others would read",
                                    word_of("engine.reorder", spec->engine.reorder)));
     }
+    if (spec->engine.order == WF_SPEC_ORDER_PREFIX &&
+        (has_arrivals(spec, WF_SPEC_TIMED) || spec->engine.prefix_cache == WF_PREFIX_OFF)) {
+        WF_TRY(wf_options_complain(o, "engine.order",
+                                   "prefix is for arrivals.mode offline with engine.prefix_cache, "
+                                   "not for %s and %s",
+                                   word_of("arrivals.mode", spec->arrivals.mode),
+                                   word_of("engine.prefix_cache", spec->engine.prefix_cache)));
+    }
     if (spec->engine.slot_tokens > 0 && spec->engine.max_context > 0 &&
         spec->engine.slot_tokens > spec->engine.max_context) {
         WF_TRY(wf_options_complain(o, "engine.slot_tokens",

@@ -36,6 +36,8 @@ static const wf_option_word fusion_words[] = {{"temporal", WF_FUSION_TEMPORAL},
                                               {NULL, 0}};
 static const wf_option_word prefix_words[] = {
     {"auto", WF_PREFIX_AUTO}, {"on", WF_PREFIX_ON}, {"off", WF_PREFIX_OFF}, {NULL, 0}};
+static const wf_option_word order_words[] = {
+    {"arrival", WF_SPEC_ORDER_ARRIVAL}, {"prefix", WF_SPEC_ORDER_PREFIX}, {NULL, 0}};
 static const wf_option_word nvls_words[] = {
     {"off", WF_SPEC_NVLS_OFF}, {"auto", WF_SPEC_NVLS_AUTO}, {NULL, 0}};
 static const wf_option_word capture_words[] = {
@@ -413,6 +415,15 @@ const wf_option wf_jobspec_table[] = {
          "prompts that begin alike share KV memory, and what they share is computed once; auto: "
          "where that changes no bit: on the CPU, and on a GPU with deterministic; needs "
          "reorder: index"},
+    {.name = "engine.order",
+     .type = WF_OPTION_ENUM,
+     .offset = AT(engine.order),
+     .words = order_words,
+     .default_text = "arrival",
+     .help =
+         "who joins next: arrival: whoever waits longest; prefix, offline: of the next 256 rows "
+         "that wait the one whose prompt shares most with what was computed, for KV memory that "
+         "does not hold all that prompts begin with. Results stay in the order of the rows"},
     {.name = "engine.deterministic",
      .type = WF_OPTION_BOOL,
      .offset = AT(engine.deterministic),

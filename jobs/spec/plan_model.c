@@ -31,23 +31,24 @@ wf_status wf_plan_numerics(const wf_jobspec *spec, const wf_arch *arch, const ch
 
 wf_engine_config wf_plan_engine_config(const wf_jobspec *spec, const wf_plan_needs *needs)
 {
-    return (wf_engine_config){.max_rows = spec->engine.max_rows,
-                              .step_tokens = spec->engine.step_tokens,
-                              .page_tokens = spec->engine.page_tokens,
-                              .max_context = spec->engine.max_context,
-                              .slot_tokens = spec->engine.slot_tokens,
-                              .reorder = spec->engine.reorder,
-                              .fusion = spec->engine.fusion,
-                              .window_ns = spec->engine.window_ns,
-                              .instances = spec->engine.instances,
-                              .prefix_cache = spec->engine.prefix_cache,
-                              .deterministic = spec->engine.deterministic,
-                              .steps_ahead = -1,
-                              .capture = spec->engine.capture,
-                              .n_top = needs->n_top,
-                              .processed_logprobs =
-                                  spec->logprobs_mode == WF_SPEC_LOGPROBS_PROCESSED,
-                              .penalties = needs->penalties};
+    return (wf_engine_config){
+        .max_rows = spec->engine.max_rows,
+        .step_tokens = spec->engine.step_tokens,
+        .page_tokens = spec->engine.page_tokens,
+        .max_context = spec->engine.max_context,
+        .slot_tokens = spec->engine.slot_tokens,
+        .reorder = spec->engine.reorder,
+        .fusion = spec->engine.fusion,
+        .window_ns = spec->engine.window_ns,
+        .instances = spec->engine.instances,
+        .prefix_cache = spec->engine.prefix_cache,
+        .look_ahead = spec->engine.order == WF_SPEC_ORDER_PREFIX ? WF_SPEC_LOOK_AHEAD : 0,
+        .deterministic = spec->engine.deterministic,
+        .steps_ahead = -1,
+        .capture = spec->engine.capture,
+        .n_top = needs->n_top,
+        .processed_logprobs = spec->logprobs_mode == WF_SPEC_LOGPROBS_PROCESSED,
+        .penalties = needs->penalties};
 }
 
 char *wf_plan_model_remarks(const wf_jobspec *spec, const wf_arch *arch, char *text,

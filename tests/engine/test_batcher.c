@@ -415,6 +415,7 @@ static void make_families(world *w)
     c.full = name_full;
     c.share_context = w;
     c.shared_pages = c.max_pages + (int32_t)draw(20);
+    if (draw(2)) c.look_ahead = (int32_t)draw(30);
     remake_batcher(w, &c);
     w->kv = calloc((size_t)(c.n_pages * c.page_tokens), sizeof *w->kv);
     for (int i = 0; i < w->n_sims; i++) {
@@ -439,6 +440,42 @@ static void random_jobs_end_when_pages_are_shared(void **state)
         free_world(&w);
     }
     assert_true(n_shared > 20000);
+}
+
+// Prompt tokens that are computed of 48 requests of four families in turn, two rows at a time, in
+// memory for little more than these.
+static int64_t compute_families(int32_t look_ahead)
+{
+    world w;
+    int64_t n_computed = 0;
+    make_world(&w, 1, WF_REORDER_INDEX, WF_FUSION_TEMPORAL);
+    free(w.sims);
+    free(w.table);
+    w.n_sims = 48;
+    w.sims = calloc(48, sizeof *w.sims);
+    w.table = calloc(2 * 12, sizeof *w.table);
+    w.cfg = (wf_batcher_config){
+        .max_rows = 2, .step_tokens = 64, .page_tokens = 4, .max_pages = 12, .n_pages = 24};
+    for (int i = 0; i < 48; i++)
+        w.sims[i] = (sim){.n_prompt = 35, .n_limit = 3, .eos_at = 1000};
+    make_families(&w);
+    for (int i = 0; i < 48; i++)
+        w.sims[i].family = i % 4, w.sims[i].n_common = 32;
+    wf_batcher_config c = w.cfg;
+    c.look_ahead = look_ahead;
+    remake_batcher(&w, &c);
+    run_world_counting(&w, &n_computed);
+    free_world(&w);
+    return n_computed;
+}
+
+// Where memory does not hold what all families begin with, one family after the other is computed.
+static void who_shares_most_joins_first(void **state)
+{
+    (void)state;
+    int64_t in_turn = compute_families(0), sorted = compute_families(48);
+    assert_true(sorted < 48 * 35 / 3);
+    assert_true(in_turn > 2 * sorted);
 }
 
 // A prompt that all requests begin with is computed once, also by those that come in one plan.
@@ -611,6 +648,7 @@ int main(void)
         cmocka_unit_test(random_jobs_end_within_their_windows),
         cmocka_unit_test(random_jobs_end_when_pages_are_shared),
         cmocka_unit_test(a_common_prompt_is_computed_once),
+        cmocka_unit_test(who_shares_most_joins_first),
         cmocka_unit_test(static_batch_waits_until_full_and_lets_nobody_join),
         cmocka_unit_test(who_has_a_seat_and_was_not_computed_waits),
         cmocka_unit_test(window_closes_by_time_or_when_full),

@@ -214,6 +214,8 @@ static const refuse_row refuse_rows[] = {
      "engine.fusion: instances works with parallel.tensor 1 only", NULL},
     {MINIMAL "engine: {fusion: instances, reorder: off}\n", NULL, WF_CONFIG,
      "engine.reorder: off has nothing to reorder", NULL},
+    {MINIMAL "engine: {order: prefix, prefix_cache: off}\n", NULL, WF_CONFIG,
+     "engine.order: prefix is for arrivals.mode offline with engine.prefix_cache", NULL},
     {MINIMAL "engine: {prefix_cache: on, reorder: off}\n", NULL, WF_CONFIG,
      "engine.prefix_cache: on needs engine.reorder index, not off", NULL},
     {MINIMAL "engine: {fusion: static}\narrivals: {concurrency: 8}\n", NULL, WF_CONFIG,

@@ -33,6 +33,7 @@ WAYS = [
     ("few pages", 1, ["engine.kv_memory=3MiB"]),
     ("no prefix cache", 1, ["engine.prefix_cache=off"]),
     ("prefix cache, tensor 2", 2, ["parallel.tensor=2", "engine.prefix_cache=on"]),
+    ("order prefix", 1, ["engine.order=prefix", "engine.max_rows=8"]),
     ("three in flight", 1, ["arrivals.concurrency=3"]),
     ("timed", 2, ["arrivals.mode=poisson", "arrivals.rate=100"]),
     ("one thread", 1, ["parallel.threads=1"]),
