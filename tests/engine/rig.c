@@ -15,8 +15,8 @@ const rig_golden rig_goldens[] = {
     {"gptj-mini", 4, false},     {"neox-mini", 4, false},       {"llama-head100", 4, true},
     {"mixtral-mini", 4, true},   {"qwen3-moe-mini", 4, true},   {"qwen2-moe-mini", 4, true},
     {"mistral-window", 4, true}, {"qwen2-window", 4, true},     {"gpt-oss-mini", 4, true},
-    {"glm4-moe-mini", 4, true},  {"gemma2-mini", 4, false},     {"gemma3-mini", 4, false},
-    {"olmo3-mini", 4, false},    {"cohere2-mini", 4, false},
+    {"glm4-moe-mini", 4, true},  {"gemma-mini", 4, true},       {"gemma2-mini", 4, false},
+    {"gemma3-mini", 4, false},   {"olmo3-mini", 4, false},      {"cohere2-mini", 4, false},
 };
 const size_t rig_n_goldens = sizeof rig_goldens / sizeof *rig_goldens;
 

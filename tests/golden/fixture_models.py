@@ -359,6 +359,16 @@ GEMMA2 = {
     "vocab_size": 260,
 }
 
+GEMMA = {
+    **{k: v for k, v in GEMMA2.items()
+       if "softcapping" not in k and k not in ("query_pre_attn_scalar", "sliding_window",
+                                               "cache_implementation", "hidden_activation")},
+    "architectures": ["GemmaForCausalLM"],
+    "hidden_act": "gelu",
+    "model_type": "gemma",
+    "num_hidden_layers": 2,
+}
+
 GEMMA3 = {
     **{k: v for k, v in GEMMA2.items() if "softcapping" not in k and k != "hidden_act"},
     "architectures": ["Gemma3ForCausalLM"],

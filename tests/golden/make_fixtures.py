@@ -31,7 +31,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from transformers.integrations.mxfp4 import convert_moe_packed_tensors
 
 from fixture_models import (
-    COHERE2, GEMMA2, GEMMA3, GLM4_MOE, GPTJ, GPT_OSS, MISTRAL, MIXTRAL, NEOX, OLMO3, QWEN2,
+    COHERE2, GEMMA, GEMMA2, GEMMA3, GLM4_MOE, GPTJ, GPT_OSS, MISTRAL, MIXTRAL, NEOX, OLMO3, QWEN2,
     QWEN2_MOE, QWEN3, QWEN3_MOE, ROPE_LLAMA3, llama, llama_rope_parameters)
 
 PROMPT_LENGTHS = (1, 7, 33, 64, 90)
@@ -77,6 +77,7 @@ FIXTURES = {
          "intermediate_size": 80, "use_sliding_window": True, "sliding_window": 40,
          "max_window_layers": 1},
         torch.bfloat16, 1),
+    "gemma-mini": (GEMMA, torch.bfloat16, 1),
     "gemma2-mini": (GEMMA2, torch.bfloat16, 1),
     "gemma3-mini": (GEMMA3, torch.bfloat16, 1),
     "olmo3-mini": (OLMO3, torch.bfloat16, 1),
