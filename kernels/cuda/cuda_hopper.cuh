@@ -98,19 +98,27 @@ static inline CUtensorMapDataType map_type(wf_dtype dtype)
     }
 }
 
-// The map of an array of 2-byte numbers, for copies of boxes of it with the swizzle above; what
-// lies beyond it is copied as zeros. strides: bytes, of all dimensions but the first.
-static inline wf_status make_map(const wf_cuda *cu, const char *what, wf_dtype dtype, void *base,
-                                 int rank, const cuuint64_t *dims, const cuuint64_t *strides,
-                                 const cuuint32_t *box, CUtensorMap *out)
+// The map of an array, for copies of boxes of it, 128 bytes wide, with the swizzle above; what lies
+// beyond it is copied as zeros. strides: bytes, of all dimensions but the first.
+static inline wf_status make_map_of(const wf_cuda *cu, const char *what, CUtensorMapDataType type,
+                                    void *base, int rank, const cuuint64_t *dims,
+                                    const cuuint64_t *strides, const cuuint32_t *box,
+                                    CUtensorMap *out)
 {
     static const cuuint32_t steps[4] = {1, 1, 1, 1};
     auto encode = (decltype(&cuTensorMapEncodeTiled))cu->encode_map;
-    CUresult rc = encode(out, map_type(dtype), (cuuint32_t)rank, base, dims, strides, box, steps,
+    CUresult rc = encode(out, type, (cuuint32_t)rank, base, dims, strides, box, steps,
                          CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B,
                          CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
     if (rc == CUDA_SUCCESS) return WF_OK;
     return wf_fail(WF_INTERNAL, "%s: the driver refuses a tensor map (error %d)", what, (int)rc);
+}
+
+static inline wf_status make_map(const wf_cuda *cu, const char *what, wf_dtype dtype, void *base,
+                                 int rank, const cuuint64_t *dims, const cuuint64_t *strides,
+                                 const cuuint32_t *box, CUtensorMap *out)
+{
+    return make_map_of(cu, what, map_type(dtype), base, rank, dims, strides, box, out);
 }
 
 // ---- warpgroup products -------------------------------------------------------------------------
@@ -163,11 +171,14 @@ __device__ __forceinline__ uint64_t operand_at(uint32_t address, uint32_t lead, 
 #define WF_OUT8(d, i)                                                                              \
     "+f"(d[i]), "+f"(d[i + 1]), "+f"(d[i + 2]), "+f"(d[i + 3]), "+f"(d[i + 4]), "+f"(d[i + 5]),    \
         "+f"(d[i + 6]), "+f"(d[i + 7])
+#define WF_OUT4(d)      "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
 #define WF_OUT16(d)     WF_OUT8(d, 0), WF_OUT8(d, 8)
 #define WF_OUT32_(d, i) WF_OUT8(d, i), WF_OUT8(d, i + 8), WF_OUT8(d, i + 16), WF_OUT8(d, i + 24)
 #define WF_OUT32(d)     WF_OUT32_(d, 0)
 #define WF_OUT64(d)     WF_OUT32(d), WF_OUT32_(d, 32)
 #define WF_OUT128(d)    WF_OUT64(d), WF_OUT32_(d, 64), WF_OUT32_(d, 96)
+#define WF_LIST4        "%0, %1, %2, %3"
+#define WF_LIST8        "%0, %1, %2, %3, %4, %5, %6, %7"
 #define WF_LIST16       "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15"
 #define WF_LIST32                                                                                  \
     "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "                       \
@@ -186,38 +197,51 @@ __device__ __forceinline__ uint64_t operand_at(uint32_t address, uint32_t lead, 
 #define WF_LIST64  WF_LIST32 WF_LIST64_
 #define WF_LIST128 WF_LIST64 WF_LIST128_
 
-// product_shared: d (+)= A B, A [64][16] and B [N][16] in shared memory, both contiguous over what
-// is summed. product_mixed: d += A B, A in registers, B [16][N] in shared memory, contiguous over
-// N.
+// shared: d (+)= A B, A [64][16] and B [N][16] in shared memory, both contiguous over what is
+// summed. registers: the same with A in registers. mixed: d += A B, A in registers, B [16][N] in
+// shared memory, contiguous over N.
 template <typename T, int N> struct product;
 
-#define WF_PRODUCT(T, WORD, N, R, A0, A1, A2, A3, A4, A5)                                          \
+#define WF_PRODUCT(T, WORD, N, OUT, LIST, A0, A1, A2, A3, A4, A5)                                  \
     template <> struct product<T, N> {                                                             \
         static __device__ __forceinline__ void shared(float *d, uint64_t a, uint64_t b, int add)   \
         {                                                                                          \
             asm volatile("{ .reg .pred p; setp.ne.b32 p, %" A2 ", 0;\n"                            \
-                         "wgmma.mma_async.sync.aligned.m64n" #N "k16.f32." WORD "." WORD           \
-                         " {" WF_LIST##R "}, %" A0 ", %" A1 ", p, 1, 1, 0, 0; }"                   \
-                         : WF_OUT##R(d)                                                            \
+                         "wgmma.mma_async.sync.aligned.m64n" #N "k16.f32." WORD "." WORD " {" LIST \
+                         "}, %" A0 ", %" A1 ", p, 1, 1, 0, 0; }"                                   \
+                         : OUT                                                                     \
                          : "l"(a), "l"(b), "r"(add));                                              \
+        }                                                                                          \
+        static __device__ __forceinline__ void registers(float *d, const uint32_t *a, uint64_t b,  \
+                                                         int add)                                  \
+        {                                                                                          \
+            asm volatile("{ .reg .pred p; setp.ne.b32 p, %" A5 ", 0;\n"                            \
+                         "wgmma.mma_async.sync.aligned.m64n" #N "k16.f32." WORD "." WORD " {" LIST \
+                         "}, {%" A0 ", %" A1 ", %" A2 ", %" A3 "}, %" A4 ", p, 1, 1, 0; }"         \
+                         : OUT                                                                     \
+                         : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(add));          \
         }                                                                                          \
         static __device__ __forceinline__ void mixed(float *d, const uint32_t *a, uint64_t b)      \
         {                                                                                          \
             asm volatile("{ .reg .pred p; setp.ne.b32 p, %" A5 ", 0;\n"                            \
-                         "wgmma.mma_async.sync.aligned.m64n" #N "k16.f32." WORD "." WORD           \
-                         " {" WF_LIST##R "}, {%" A0 ", %" A1 ", %" A2 ", %" A3 "}, %" A4           \
-                                         ", p, 1, 1, 1; }"                                         \
-                         : WF_OUT##R(d)                                                            \
+                         "wgmma.mma_async.sync.aligned.m64n" #N "k16.f32." WORD "." WORD " {" LIST \
+                         "}, {%" A0 ", %" A1 ", %" A2 ", %" A3 "}, %" A4 ", p, 1, 1, 1; }"         \
+                         : OUT                                                                     \
                          : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(1));            \
         }                                                                                          \
     };
-WF_PRODUCT(__nv_bfloat16, "bf16", 32, 16, "16", "17", "18", "19", "20", "21")
-WF_PRODUCT(__nv_bfloat16, "bf16", 64, 32, "32", "33", "34", "35", "36", "37")
-WF_PRODUCT(__nv_bfloat16, "bf16", 128, 64, "64", "65", "66", "67", "68", "69")
-WF_PRODUCT(__nv_bfloat16, "bf16", 256, 128, "128", "129", "130", "131", "132", "133")
-WF_PRODUCT(__half, "f16", 32, 16, "16", "17", "18", "19", "20", "21")
-WF_PRODUCT(__half, "f16", 64, 32, "32", "33", "34", "35", "36", "37")
-WF_PRODUCT(__half, "f16", 128, 64, "64", "65", "66", "67", "68", "69")
-WF_PRODUCT(__half, "f16", 256, 128, "128", "129", "130", "131", "132", "133")
+WF_PRODUCT(__nv_bfloat16, "bf16", 8, WF_OUT4(d), WF_LIST4, "4", "5", "6", "7", "8", "9")
+WF_PRODUCT(__nv_bfloat16, "bf16", 16, WF_OUT8(d, 0), WF_LIST8, "8", "9", "10", "11", "12", "13")
+WF_PRODUCT(__nv_bfloat16, "bf16", 32, WF_OUT16(d), WF_LIST16, "16", "17", "18", "19", "20", "21")
+WF_PRODUCT(__nv_bfloat16, "bf16", 64, WF_OUT32(d), WF_LIST32, "32", "33", "34", "35", "36", "37")
+WF_PRODUCT(__nv_bfloat16, "bf16", 128, WF_OUT64(d), WF_LIST64, "64", "65", "66", "67", "68", "69")
+WF_PRODUCT(__nv_bfloat16, "bf16", 256, WF_OUT128(d), WF_LIST128, "128", "129", "130", "131", "132",
+           "133")
+WF_PRODUCT(__half, "f16", 8, WF_OUT4(d), WF_LIST4, "4", "5", "6", "7", "8", "9")
+WF_PRODUCT(__half, "f16", 16, WF_OUT8(d, 0), WF_LIST8, "8", "9", "10", "11", "12", "13")
+WF_PRODUCT(__half, "f16", 32, WF_OUT16(d), WF_LIST16, "16", "17", "18", "19", "20", "21")
+WF_PRODUCT(__half, "f16", 64, WF_OUT32(d), WF_LIST32, "32", "33", "34", "35", "36", "37")
+WF_PRODUCT(__half, "f16", 128, WF_OUT64(d), WF_LIST64, "64", "65", "66", "67", "68", "69")
+WF_PRODUCT(__half, "f16", 256, WF_OUT128(d), WF_LIST128, "128", "129", "130", "131", "132", "133")
 
 #endif
