@@ -15,6 +15,7 @@ typedef struct row {
     const wf_backend_ops *ops;
     wf_status (*open)(const wf_backend_ops **out);
     uint32_t weights, kv; // bits of the formats that its kernels read
+    bool act_fp8;         // wf_numerics.act_fp8
     wf_status (*numerics)(wf_numerics *n);
 } row;
 
@@ -35,8 +36,9 @@ static const row rows[] = {
     {.name = "cpu", .ops = &wf_cpu_ops, .weights = PLAIN, .kv = PLAIN, .numerics = host_numerics},
     {.name = "cuda",
      .open = wf_cuda_module_backend,
-     .weights = PLAIN,
+     .weights = PLAIN | BIT(FP8) | BIT(INT8),
      .kv = PLAIN,
+     .act_fp8 = true,
      .numerics = wf_cuda_numerics},
 };
 enum { N_ROWS = sizeof rows / sizeof *rows };
@@ -144,6 +146,11 @@ static wf_status resolve(const row *r, wf_numerics *n)
     WF_TRY(check_format(r, key, "weights", r->weights, n->weight));
     WF_TRY(check_format(r, "model.dtype", "weights", r->weights & PLAIN, n->plain));
     WF_TRY(check_format(r, "model.kv_dtype", "KV", r->kv, n->kv));
+    if (n->act_fp8 && (!r->act_fp8 || n->weight != WF_FP8))
+        return wf_fail(WF_CONFIG,
+                       "model.activations_format: fp8 is for model.weights_format: fp8 on back end "
+                       "cuda, not for %s on %s; leave it out",
+                       wf_dtype_name(n->weight), r->name);
     return r->numerics(n);
 }
 

@@ -73,11 +73,12 @@ typedef struct wf_numerics {
     wf_dtype plain;  // matrices beside scaled ones
     int32_t block;   // of scaled weights, as in wf_weight
     bool zeros;
+    bool act_fp8; // products of many rows with fp8 weights round these rows to fp8, each by a scale
 } wf_numerics;
 
 static inline wf_numerics wf_numerics_of(wf_dtype all)
 {
-    return (wf_numerics){all, all, all, all, all, 0, false};
+    return (wf_numerics){all, all, all, all, all, 0, false, false};
 }
 
 // A matrix of n_rows x n_cols elements: row i starts at data + i * stride * wf_dtype_bytes(dtype).

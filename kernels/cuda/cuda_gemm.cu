@@ -39,6 +39,7 @@ static wf_gemm_key key_of(const wf_cuda *cu, const wf_gemm_args *a, int bucket)
     key.y = a->y.dtype;
     key.k_runs = wf_gemm_runs_of(a);
     key.deterministic = cu->deterministic;
+    key.act8 = wf_gemm_act8_fits(cu, a);
     return key;
 }
 
@@ -73,6 +74,14 @@ static __global__ void add_bias_kernel(const float *x, int64_t x_stride, const f
     if (n < y.n_cols) store_any(y.data, y.dtype, m * y.stride + n, x[m * x_stride + n] + bias[n]);
 }
 
+wf_status wf_gemm_add_bias(wf_cuda *cu, wf_stream *s, const float *sums, int64_t stride,
+                           const float *bias, const wf_matrix *y)
+{
+    return wf_cuda_launch(cu, s, "bias", add_bias_kernel,
+                          dim3((unsigned)div_up64(y->n_cols, 256), (unsigned)y->n_rows), dim3(256),
+                          0, sums, stride, bias, *y);
+}
+
 // What wf_gemm_chain reads two numbers at a time.
 static bool chain_fits(const wf_gemm_args *a)
 {
@@ -84,6 +93,7 @@ static bool chain_fits(const wf_gemm_args *a)
 // Where cuBLASLt has nothing, or does not take the shape.
 static wf_status run_own(wf_cuda *cu, wf_stream *s, const wf_gemm_args *a)
 {
+    if (wf_format_scaled(a->w->dtype)) return wf_gemm8_unmeasured(cu, s, a);
     return cu->deterministic && a->bias == nullptr && chain_fits(a) ? wf_gemm_chain(cu, s, a)
                                                                     : wf_gemm_general(cu, s, a);
 }
@@ -119,9 +129,7 @@ static wf_status gemm_then_bias(wf_cuda *cu, wf_stream *s, const wf_gemm_args *a
     if (own && !cu->deterministic) return wf_gemm_general(cu, s, a);
     if (plan != nullptr && plan->kind == WF_GEMM_OWN) return plan->own->run(cu, s, a);
     WF_TRY(own ? run_own(cu, s, &bare) : run_lt_plan(cu, s, &bare, plan));
-    return wf_cuda_launch(cu, s, "bias", add_bias_kernel,
-                          dim3((unsigned)div_up64(a->y.n_cols, 256), (unsigned)a->y.n_rows),
-                          dim3(256), 0, (const float *)scratch, stride, a->bias, a->y);
+    return wf_gemm_add_bias(cu, s, (const float *)scratch, stride, a->bias, &a->y);
 }
 
 // y[m][n] = the sum of parts[r][m][n] over r, neighbours first; bias belongs to the first part.
@@ -185,6 +193,18 @@ static wf_status gemm_all_runs(wf_cuda *cu, wf_stream *s, const wf_gemm_args *a)
     return WF_OK;
 }
 
+// Weights of 8 bits; their kernels add biases.
+static wf_status gemm_scaled(wf_cuda *cu, wf_stream *s, const wf_gemm_args *a)
+{
+    const wf_gemm_plan *plan = nullptr;
+    if (!wf_gemm8_measures(cu, a)) return wf_gemm8_unmeasured(cu, s, a);
+    WF_TRY(find_plan(cu, s, a, &plan));
+    if (plan != nullptr && plan->kind == WF_GEMM_ACT8)
+        return wf_gemm_act8_run(cu, s, a, (const cublasLtMatmulAlgo_t *)plan->algo);
+    const wf_gemm_own *own = plan != nullptr ? plan->own : wf_gemm8_first(a);
+    return own->run(cu, s, a);
+}
+
 wf_status wf_cuda_gemm(wf_backend *be, wf_stream *s, const wf_gemm_args *a)
 {
     wf_cuda *cu = cuda_of(be);
@@ -193,6 +213,7 @@ wf_status wf_cuda_gemm(wf_backend *be, wf_stream *s, const wf_gemm_args *a)
     WF_TRY(wf_check_gemm(a, cu->numerics.act));
     if (a->y.n_rows == 0 || a->y.n_cols == 0) return WF_OK;
     if (a->k_runs > 1) return gemm_all_runs(cu, st, a);
+    if (wf_format_scaled(a->w->dtype)) return gemm_scaled(cu, st, a);
     if (a->bias != nullptr && (cu->deterministic || wf_lt_fits(a)))
         return gemm_then_bias(cu, st, a);
     if (!wf_lt_fits(a)) return run_own(cu, st, a);

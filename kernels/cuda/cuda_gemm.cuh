@@ -4,6 +4,9 @@
 //   cuda_gemm.cu     the operation: finds the plan of a shape, adds biases and runs of k
 //   cuda_gemm_measure.cu    makes a plan: measures what may compute the shape
 //   cuda_gemm_lt.cu         one product by cuBLASLt
+//   cuda_gemm8.cu           weights of 8 bits
+//   cuda_gemm_mma8.cu       of those, what the ring kernels are not for
+//   cuda_gemm_act8.cu       of those, rows of 8 bits too
 //   cuda_gemm_own.cu        the table of own kernels, each in a file of its name
 //   cuda_gemm_book.h        the plans made so far
 #ifndef WF_KERNELS_CUDA_GEMM_CUH
@@ -39,6 +42,49 @@ bool wf_gemm_ring_fits(const wf_cuda *cu, const wf_gemm_args *a);
 wf_status wf_gemm_ring_pairs_128(wf_cuda *cu, wf_stream *s, const wf_gemm_args *a);
 wf_status wf_gemm_ring_pairs_64(wf_cuda *cu, wf_stream *s, const wf_gemm_args *a);
 wf_status wf_gemm_ring_runs(wf_cuda *cu, wf_stream *s, const wf_gemm_args *a);
+
+// Weights of 8 bits (cuda_gemm_ring8.cuh): features of a tile, and who sums what.
+enum wf_ring8_way {
+    WF_RING8_PAIRS_64,
+    WF_RING8_PAIRS_128,
+    WF_RING8_RUNS_64,
+    WF_RING8_RUNS_128,
+    WF_RING8_RUNS_256,
+    WF_RING8_WHOLE_64,
+    WF_RING8_WHOLE_128,
+};
+wf_status wf_gemm_ring_fp8(wf_cuda *cu, wf_stream *s, const wf_gemm_args *a, wf_ring8_way way);
+wf_status wf_gemm_ring_int8(wf_cuda *cu, wf_stream *s, const wf_gemm_args *a, wf_ring8_way way);
+
+// Of those, which take part in measuring and what serves before it (cuda_gemm8.cu).
+bool wf_gemm8_pairs_fit(const wf_cuda *cu, const wf_gemm_args *a);
+bool wf_gemm8_runs_64_fit(const wf_cuda *cu, const wf_gemm_args *a);
+bool wf_gemm8_runs_fit(const wf_cuda *cu, const wf_gemm_args *a);
+wf_status wf_gemm8_pairs_64(wf_cuda *cu, wf_stream *s, const wf_gemm_args *a);
+wf_status wf_gemm8_pairs_128(wf_cuda *cu, wf_stream *s, const wf_gemm_args *a);
+wf_status wf_gemm8_runs_64(wf_cuda *cu, wf_stream *s, const wf_gemm_args *a);
+wf_status wf_gemm8_runs_128(wf_cuda *cu, wf_stream *s, const wf_gemm_args *a);
+wf_status wf_gemm8_runs_256(wf_cuda *cu, wf_stream *s, const wf_gemm_args *a);
+bool wf_gemm8_measures(const wf_cuda *cu, const wf_gemm_args *a);
+const wf_gemm_own *wf_gemm8_first(const wf_gemm_args *a);
+wf_status wf_gemm8_unmeasured(wf_cuda *cu, wf_stream *s, const wf_gemm_args *a);
+
+// On any device, for any rows of 4 bytes (cuda_gemm_mma8.cu).
+bool wf_gemm_mma8_fits(const wf_gemm_args *a);
+wf_status wf_gemm_mma8(wf_cuda *cu, wf_stream *s, const wf_gemm_args *a);
+
+// Rows and weights in fp8 by cuBLASLt (cuda_gemm_act8.cu), where the back end was asked for it:
+// from that many rows on, always.
+#define WF_ACT8_LEAST_ROWS 65
+bool wf_gemm_act8_fits(const wf_cuda *cu, const wf_gemm_args *a);
+int wf_gemm_act8_propose(wf_cuda *cu, wf_stream *s, const wf_gemm_args *a,
+                         cublasLtMatmulHeuristicResult_t *out, int most);
+wf_status wf_gemm_act8_run(wf_cuda *cu, wf_stream *s, const wf_gemm_args *a,
+                           const cublasLtMatmulAlgo_t *algo);
+
+// y[m][n] = sums[m * stride + n] + bias[n].
+wf_status wf_gemm_add_bias(wf_cuda *cu, wf_stream *s, const float *sums, int64_t stride,
+                           const float *bias, const wf_matrix *y);
 
 // Any shape and mix of dtypes, and the chain that deterministic plans are held against: without a
 // bias; k even, rows of 4-byte alignment, x and w of one dtype (cuda_gemm_general.cu).

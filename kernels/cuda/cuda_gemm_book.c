@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define FORMAT_LINE "weft-gemm-plans 3"
+#define FORMAT_LINE "weft-gemm-plans 4"
 #define NAME_SIZE   24 // of what computes a plan, and of a dtype
 
 typedef struct entry {
@@ -58,8 +58,10 @@ static void find_path(const char *tag, char out[PATH_MAX])
 }
 
 // What is no own kernel, by name.
-static const char *const kind_names[] = {
-    [WF_GEMM_LT] = "cublaslt", [WF_GEMM_OWN] = NULL, [WF_GEMM_GENERAL] = "general"};
+static const char *const kind_names[] = {[WF_GEMM_LT] = "cublaslt",
+                                         [WF_GEMM_OWN] = NULL,
+                                         [WF_GEMM_GENERAL] = "general",
+                                         [WF_GEMM_ACT8] = "fp8-cublaslt"};
 
 static const char *name_of(const wf_gemm_plan *p)
 {
@@ -82,13 +84,15 @@ static bool take_name(const char *name, wf_gemm_plan *p)
 static bool parse_line(const char *line, wf_gemm_plan *p)
 {
     char w[NAME_SIZE], y[NAME_SIZE], name[NAME_SIZE];
-    int deterministic = 0, at = 0;
+    int deterministic = 0, act8 = 0, at = 0;
     memset(p, 0, sizeof *p);
-    if (sscanf(line, "%" SCNd64 " %" SCNd64 " %" SCNd32 " %23s %23s %" SCNd32 " %d %23s %f %f %n",
-               &p->key.n, &p->key.k, &p->key.rows, w, y, &p->key.k_runs, &deterministic, name,
-               &p->us, &p->lt_us, &at) != 10)
+    if (sscanf(line,
+               "%" SCNd64 " %" SCNd64 " %" SCNd32 " %23s %23s %" SCNd32 " %d %d %23s %f %f %n",
+               &p->key.n, &p->key.k, &p->key.rows, w, y, &p->key.k_runs, &deterministic, &act8,
+               name, &p->us, &p->lt_us, &at) != 11)
         return false;
     p->key.deterministic = deterministic != 0;
+    p->key.act8 = act8 != 0;
     if (!wf_dtype_named(w, &p->key.w) || !wf_dtype_named(y, &p->key.y) || !take_name(name, p))
         return false;
     for (size_t i = 0; i < WF_GEMM_ALGO_BYTES / 8; i++) {
@@ -116,9 +120,9 @@ static void read_file(wf_gemm_book *book)
 
 static void write_line(FILE *f, const wf_gemm_plan *p)
 {
-    fprintf(f, "%" PRId64 " %" PRId64 " %" PRId32 " %s %s %" PRId32 " %d %s %.3f %.3f", p->key.n,
+    fprintf(f, "%" PRId64 " %" PRId64 " %" PRId32 " %s %s %" PRId32 " %d %d %s %.3f %.3f", p->key.n,
             p->key.k, p->key.rows, wf_dtype_name(p->key.w), wf_dtype_name(p->key.y), p->key.k_runs,
-            p->key.deterministic, name_of(p), (double)p->us, (double)p->lt_us);
+            p->key.deterministic, p->key.act8, name_of(p), (double)p->us, (double)p->lt_us);
     for (size_t i = 0; i < WF_GEMM_ALGO_BYTES / 8; i++)
         fprintf(f, " %" PRIx64, p->algo[i]);
     fputc('\n', f);
@@ -165,7 +169,8 @@ void wf_gemm_book_destroy(wf_gemm_book *book)
 bool wf_gemm_same_key(const wf_gemm_key *a, const wf_gemm_key *b)
 {
     return a->n == b->n && a->k == b->k && a->rows == b->rows && a->k_runs == b->k_runs &&
-           a->w == b->w && a->y == b->y && a->deterministic == b->deterministic;
+           a->w == b->w && a->y == b->y && a->deterministic == b->deterministic &&
+           a->act8 == b->act8;
 }
 
 const wf_gemm_plan *wf_gemm_book_find(const wf_gemm_book *book, const wf_gemm_key *key)

@@ -30,6 +30,7 @@ typedef enum wf_gemm_kind {
     WF_GEMM_LT,      // cuBLASLt by `algo`
     WF_GEMM_OWN,     // the kernel `own`
     WF_GEMM_GENERAL, // the kernel that takes any shape
+    WF_GEMM_ACT8,    // cuBLASLt by `algo`, rows rounded to fp8
 } wf_gemm_kind;
 
 typedef struct wf_gemm_key {
@@ -38,6 +39,7 @@ typedef struct wf_gemm_key {
     int32_t k_runs;     // sums by runs of k (ops.h), 1: whole
     wf_dtype w, y;      // of the weight, of y
     bool deterministic; // held against the plain chain
+    bool act8;          // rows may be rounded to fp8
 } wf_gemm_key;
 
 bool wf_gemm_same_key(const wf_gemm_key *a, const wf_gemm_key *b);

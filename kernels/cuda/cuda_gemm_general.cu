@@ -8,13 +8,13 @@
 // split-K has given its bits, at every shape and number of rows that was tried (2026-11-21).
 #include "kernels/cuda/cuda_gemm.cuh"
 #include "kernels/cuda/cuda_mma.cuh"
+#include "kernels/cuda/cuda_w8.cuh"
 
 #define BLOCK 64
 #define STEP  16
 
 static __global__ void __launch_bounds__(256)
-    general_gemm_kernel(wf_matrix x, const void *w, wf_dtype w_dtype, int64_t n, int64_t ld,
-                        int64_t k, const float *bias, wf_matrix y)
+    general_gemm_kernel(wf_matrix x, weight_view w, int64_t k, const float *bias, wf_matrix y)
 {
     int64_t first = blockIdx.z * k, y_at = blockIdx.z * y.n_rows * y.stride;
     __shared__ float xs[STEP][BLOCK + 1], ws[STEP][BLOCK + 1];
@@ -29,8 +29,7 @@ static __global__ void __launch_bounds__(256)
             xs[c][r] = in_k && m0 + r < x.n_rows
                            ? load_any(x.data, x.dtype, (m0 + r) * x.stride + first + k0 + c)
                            : 0.0f;
-            ws[c][r] =
-                in_k && n0 + r < n ? load_any(w, w_dtype, (n0 + r) * ld + first + k0 + c) : 0.0f;
+            ws[c][r] = in_k && n0 + r < w.n_rows ? weight_at(w, n0 + r, first + k0 + c) : 0.0f;
         }
         __syncthreads();
         for (int c = 0; c < STEP; c++) {
@@ -46,7 +45,7 @@ static __global__ void __launch_bounds__(256)
     for (int i = 0; i < 4; i++)
         for (int j = 0; j < 4; j++) {
             int64_t row = m0 + ty + 16 * i, col = n0 + tx + 16 * j;
-            if (row < x.n_rows && col < n)
+            if (row < x.n_rows && col < w.n_rows)
                 store_any(y.data, y.dtype, y_at + row * y.stride + col,
                           sum[i][j] + (bias != nullptr ? bias[col] : 0.0f));
         }
@@ -54,13 +53,12 @@ static __global__ void __launch_bounds__(256)
 
 wf_status wf_gemm_general(wf_cuda *cu, wf_stream *s, const wf_gemm_args *a)
 {
-    const wf_cuda_weight *w = (const wf_cuda_weight *)a->w;
+    const wf_weight *w = a->w;
     int runs = wf_gemm_runs_of(a);
-    dim3 grid((unsigned)div_up64(w->base.n_rows, BLOCK), (unsigned)div_up64(a->x.n_rows, BLOCK),
+    dim3 grid((unsigned)div_up64(w->n_rows, BLOCK), (unsigned)div_up64(a->x.n_rows, BLOCK),
               (unsigned)runs);
     return wf_cuda_launch(cu, s, "gemm", general_gemm_kernel, grid, dim3(256), 0, a->x,
-                          (const void *)w->data, w->base.dtype, w->base.n_rows, w->base.n_cols,
-                          w->base.n_cols / runs, a->bias, a->y);
+                          view_of(a->w), w->n_cols / runs, a->bias, a->y);
 }
 
 // Two neighbours of row r, zeros beyond the rows and columns there are.

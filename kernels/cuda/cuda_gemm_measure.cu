@@ -108,6 +108,8 @@ static wf_status run_plan(wf_cuda *cu, wf_stream *s, const wf_gemm_args *a, wf_l
                           const wf_gemm_plan *plan)
 {
     if (plan->kind == WF_GEMM_OWN) return plan->own->run(cu, s, a);
+    if (plan->kind == WF_GEMM_ACT8)
+        return wf_gemm_act8_run(cu, s, a, (const cublasLtMatmulAlgo_t *)plan->algo);
     return wf_lt_check(cu, wf_lt_run(cu, s, a, p, (const cublasLtMatmulAlgo_t *)plan->algo));
 }
 
@@ -223,6 +225,20 @@ static void try_proposals(wf_cuda *cu, wf_stream *s, const wf_gemm_args *a, wf_l
     }
 }
 
+// Rows in fp8, which nothing else competes with: other numbers come of it.
+static void try_act8(wf_cuda *cu, wf_stream *s, const wf_gemm_args *a, wf_lt_problem *p,
+                     const bench *b, wf_gemm_plan *best)
+{
+    cublasLtMatmulHeuristicResult_t found[N_PROPOSALS];
+    int n = wf_gemm_act8_propose(cu, s, a, found, N_PROPOSALS);
+    for (int i = 0; i < n; i++) {
+        wf_gemm_plan candidate = {};
+        candidate.kind = WF_GEMM_ACT8;
+        memcpy(candidate.algo, &found[i].algo, sizeof candidate.algo);
+        keep_faster(cu, s, a, p, b, &candidate, best);
+    }
+}
+
 // The own kernels, or that one alone which a test wants taken.
 static void try_owns(wf_cuda *cu, wf_stream *s, const wf_gemm_args *a, wf_lt_problem *p,
                      const bench *b, bool forced, wf_gemm_plan *best)
@@ -238,6 +254,14 @@ static void try_owns(wf_cuda *cu, wf_stream *s, const wf_gemm_args *a, wf_lt_pro
     }
 }
 
+// Where nothing that was measured ran.
+static void take_any(const wf_gemm_args *a, wf_gemm_plan *plan)
+{
+    bool scaled = wf_format_scaled(a->w->dtype);
+    plan->kind = scaled ? WF_GEMM_OWN : WF_GEMM_GENERAL;
+    plan->own = scaled ? wf_gemm8_first(a) : nullptr;
+}
+
 wf_status wf_gemm_measure(wf_cuda *cu, wf_stream *s, const wf_gemm_args *asked, wf_gemm_plan *best)
 {
     wf_gemm_args a = *asked;
@@ -246,11 +270,14 @@ wf_status wf_gemm_measure(wf_cuda *cu, wf_stream *s, const wf_gemm_args *asked, 
     wf_status st = bench_open(cu, s, best->key.rows, &a, &b);
     a.bias = nullptr;
     best->us = best->lt_us = 1e30f;
-    if (st == WF_OK) st = wf_lt_describe(cu, &a, &p);
+    bool scaled = wf_format_scaled(a.w->dtype); // which cuBLASLt does not take
+    if (st == WF_OK && !scaled) st = wf_lt_describe(cu, &a, &p);
     bool forced = cu->gemm_own != nullptr && own_fits(cu, &a, cu->gemm_own);
-    if (st == WF_OK && !forced) try_proposals(cu, s, &a, &p, &b, best);
-    if (st == WF_OK && !cu->deterministic) try_owns(cu, s, &a, &p, &b, forced, best);
-    if (st == WF_OK && best->us >= 1e30f) best->kind = WF_GEMM_GENERAL;
+    if (st == WF_OK && !forced && !scaled) try_proposals(cu, s, &a, &p, &b, best);
+    if (st == WF_OK && best->key.act8) try_act8(cu, s, &a, &p, &b, best);
+    bool done = best->kind == WF_GEMM_ACT8 && best->us < 1e30f;
+    if (st == WF_OK && !cu->deterministic && !done) try_owns(cu, s, &a, &p, &b, forced, best);
+    if (st == WF_OK && best->us >= 1e30f) take_any(&a, best);
     bench_close(&b);
     return st;
 }
@@ -259,8 +286,12 @@ wf_status wf_gemm_take_first(wf_cuda *cu, const wf_gemm_args *a, wf_gemm_plan *p
 {
     wf_lt_problem p;
     cublasLtMatmulHeuristicResult_t first;
-    WF_TRY(wf_lt_describe(cu, a, &p));
     plan->us = plan->lt_us = WF_GEMM_UNMEASURED;
+    if (wf_format_scaled(a->w->dtype)) {
+        take_any(a, plan);
+        return WF_OK;
+    }
+    WF_TRY(wf_lt_describe(cu, a, &p));
     plan->kind = wf_lt_propose(cu, &p, &first, 1) == 1 ? WF_GEMM_LT : WF_GEMM_GENERAL;
     if (plan->kind == WF_GEMM_LT) memcpy(plan->algo, &first.algo, sizeof plan->algo);
     return WF_OK;

@@ -13,6 +13,11 @@ static const wf_gemm_own table[] = {
     {"ring-pairs-128", wf_gemm_ring_fits, wf_gemm_ring_pairs_128, 4.0f},
     {"ring-pairs-64", wf_gemm_ring_fits, wf_gemm_ring_pairs_64, 5.0f},
     {"ring-runs", wf_gemm_ring_fits, wf_gemm_ring_runs, 5.0f},
+    {"w8-pairs-64", wf_gemm8_pairs_fit, wf_gemm8_pairs_64, 5.0f},
+    {"w8-pairs-128", wf_gemm8_pairs_fit, wf_gemm8_pairs_128, 5.0f},
+    {"w8-runs-64", wf_gemm8_runs_64_fit, wf_gemm8_runs_64, 5.0f},
+    {"w8-runs-128", wf_gemm8_runs_fit, wf_gemm8_runs_128, 5.0f},
+    {"w8-runs-256", wf_gemm8_runs_64_fit, wf_gemm8_runs_256, 5.0f},
 };
 
 const wf_gemm_own *wf_gemm_owns(int *out_n)

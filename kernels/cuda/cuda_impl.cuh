@@ -72,7 +72,9 @@ struct wf_gemm_plan;
 
 struct wf_cuda_weight {
     wf_weight base;
-    char *data; // [n_groups][n_rows][n_cols] row-major, own
+    char *data;    // [n_groups][n_rows][n_cols] row-major, own; of 8 bits: as cuda_w8.cuh has it
+    float *scales; // of 8 bits: [n_rows][row_blocks] and some rows more, own; else NULL
+    int8_t *zeros; // [n_rows][row_blocks], own; NULL: none
     // By y: act, f32, sums by runs of k. Borrowed from the book.
     const wf_gemm_plan *plans[3][WF_N_ROW_BUCKETS];
 };
@@ -180,6 +182,11 @@ wf_status wf_cuda_weight_create(wf_backend *be, const wf_weight_shape *shape, wf
 wf_status wf_cuda_weight_load(wf_backend *be, wf_weight *w, const wf_weight_block *block);
 wf_status wf_cuda_weight_random(wf_backend *be, wf_weight *w, uint64_t seed, float std);
 void wf_cuda_weight_destroy(wf_backend *be, wf_weight *w);
+// Of those with scales (cuda_weight8.cu); nothing is waited for, and what create leaves is
+// destroyed.
+wf_status wf_weight8_create(wf_backend *be, wf_cuda_weight *w);
+wf_status wf_weight8_load(wf_cuda *cu, wf_cuda_weight *w, const wf_weight_block *b);
+wf_status wf_weight8_random(wf_cuda *cu, wf_cuda_weight *w, uint64_t seed, float std);
 #define WF_CUDA_OP(op, args) wf_status wf_cuda_##op(wf_backend *be, wf_stream *s, const args *a);
 WF_OPS(WF_CUDA_OP)
 #undef WF_CUDA_OP

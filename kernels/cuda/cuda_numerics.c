@@ -1,15 +1,17 @@
 // Which number formats the CUDA back end computes together (module.h). In the executable.
 //
-// Activations are of the weights' format. Attention on tensor cores takes q, K and V of one 2-byte
-// format; with f32 weights a kernel of its own reads KV of any.
+// Activations are of the weights' format, with scaled weights of the plain one. Attention on tensor
+// cores takes q, K and V of one 2-byte format; with f32 weights a kernel of its own reads KV of
+// any.
 #include "kernels/cuda/module.h"
 
 wf_status wf_cuda_numerics(wf_numerics *n)
 {
     n->act = n->sum = wf_format_scaled(n->weight) ? n->plain : n->weight;
-    if (n->kv == n->weight || n->weight == WF_F32) return WF_OK;
-    return wf_fail(WF_CONFIG,
-                   "model.kv_dtype: on cuda %s weights need KV memory in %s, not %s: its attention "
-                   "takes one format; leave it to auto, or set model.dtype: f32",
-                   wf_dtype_name(n->weight), wf_dtype_name(n->weight), wf_dtype_name(n->kv));
+    if (n->kv == n->act || n->act == WF_F32) return WF_OK;
+    return wf_fail(
+        WF_CONFIG,
+        "model.kv_dtype: on cuda %s activations need KV memory in %s, not %s: its attention "
+        "takes one format; leave it to auto, or set model.dtype: f32",
+        wf_dtype_name(n->act), wf_dtype_name(n->act), wf_dtype_name(n->kv));
 }

@@ -2,7 +2,7 @@
 //
 // All are copies: bytes = what is read once plus what is written once. A row is moved by one block
 // in words of 4 or 16 bytes; 2-byte words where a stride is odd.
-#include "kernels/cuda/cuda_num.cuh"
+#include "kernels/cuda/cuda_w8.cuh"
 
 // ---- token_ids: one thread per packed token -----------------------------------------------------
 
@@ -30,25 +30,24 @@ wf_status wf_cuda_token_ids(wf_backend *be, wf_stream *s, const wf_token_ids_arg
 
 // ---- embed: one block per token -----------------------------------------------------------------
 
-struct embed_shape {
-    int64_t n_table, n_cols;
+struct embed_args {
+    weight_view table, positions; // positions.data NULL: none
+    int64_t n_cols;
     int32_t vocab_begin, first_position;
     float scale;
-    const void *positions; // or NULL
-    wf_dtype positions_dtype;
 };
 
-static __global__ void embed_kernel(const int32_t *ids, const int32_t *pos, const void *table,
-                                    wf_dtype dtype, embed_shape s, wf_matrix y)
+static __global__ void embed_kernel(const int32_t *ids, const int32_t *pos, embed_args a,
+                                    wf_matrix y)
 {
     let_next_start();
     wait_for_previous();
-    int64_t i = blockIdx.x, row = (int64_t)ids[i] - s.vocab_begin;
-    int64_t position = s.positions ? (int64_t)pos[i] + s.first_position : 0;
-    bool mine = row >= 0 && row < s.n_table;
-    for (int64_t k = threadIdx.x; k < s.n_cols; k += blockDim.x) {
-        float v = mine ? s.scale * load_any(table, dtype, row * s.n_cols + k) : 0.0f;
-        if (s.positions) v += load_any(s.positions, s.positions_dtype, position * s.n_cols + k);
+    int64_t i = blockIdx.x, row = (int64_t)ids[i] - a.vocab_begin;
+    int64_t position = a.positions.data ? (int64_t)pos[i] + a.first_position : 0;
+    bool mine = row >= 0 && row < a.table.n_rows;
+    for (int64_t k = threadIdx.x; k < a.n_cols; k += blockDim.x) {
+        float v = mine ? a.scale * weight_at(a.table, row, k) : 0.0f;
+        if (a.positions.data) v += weight_at(a.positions, position, k);
         store_any(y.data, y.dtype, i * y.stride + k, v);
     }
 }
@@ -56,20 +55,17 @@ static __global__ void embed_kernel(const int32_t *ids, const int32_t *pos, cons
 wf_status wf_cuda_embed(wf_backend *be, wf_stream *s, const wf_embed_args *a)
 {
     wf_cuda *cu = cuda_of(be);
-    const wf_cuda_weight *w = (const wf_cuda_weight *)a->table;
-    const wf_cuda_weight *positions = (const wf_cuda_weight *)a->positions;
     WF_TRY(wf_check_embed(a, cu->numerics.act));
-    embed_shape shape = {w->base.n_rows,
-                         w->base.n_cols,
-                         a->vocab_begin,
-                         a->first_position,
-                         wf_scale_of(a->scale),
-                         positions ? positions->data : nullptr,
-                         positions ? positions->base.dtype : w->base.dtype};
     if (a->y.n_rows == 0 || a->y.n_cols == 0) return WF_OK;
+    embed_args e = {};
+    e.table = view_of(a->table);
+    if (a->positions) e.positions = view_of(a->positions);
+    e.n_cols = a->y.n_cols;
+    e.vocab_begin = a->vocab_begin;
+    e.first_position = a->first_position;
+    e.scale = wf_scale_of(a->scale);
     return wf_cuda_launch(cu, stream_of(be, s), "embed", embed_kernel, dim3((unsigned)a->y.n_rows),
-                          dim3(256), 0, a->ids, a->pos, (const void *)w->data, w->base.dtype, shape,
-                          a->y);
+                          dim3(256), 0, a->ids, a->pos, e, a->y);
 }
 
 // ---- gather, scatter: words of W ----------------------------------------------------------------

@@ -1,6 +1,6 @@
-// Weights: row-major [n_groups][n_rows][n_cols] in their own dtype, as checkpoints have them.
-// Loading converts on the device, through a staging block, and returns when the source may be
-// reused.
+// Weights: row-major [n_groups][n_rows][n_cols] in their own dtype, as checkpoints have them; those
+// with scales are cuda_weight8.cu's. Loading converts on the device, through a staging block, and
+// returns when the source may be reused.
 #include <cstdlib>
 
 #include "kernels/cuda/cuda_num.cuh"
@@ -13,12 +13,14 @@ wf_status wf_cuda_weight_create(wf_backend *be, const wf_weight_shape *shape, wf
     if (w == nullptr) return wf_fail(WF_NO_MEMORY, "weight: out of memory");
     w->base = *shape;
     void *data = nullptr;
-    wf_status st = be->ops->alloc(be, wf_weight_bytes(shape), &data);
+    bool scaled = wf_format_scaled(shape->dtype);
+    wf_status st =
+        scaled ? wf_weight8_create(be, w) : be->ops->alloc(be, wf_weight_bytes(shape), &data);
     if (st != WF_OK) {
-        free(w);
+        wf_cuda_weight_destroy(be, &w->base);
         return st;
     }
-    w->data = (char *)data;
+    if (!scaled) w->data = (char *)data;
     *out = &w->base;
     return WF_OK;
 }
@@ -26,7 +28,10 @@ wf_status wf_cuda_weight_create(wf_backend *be, const wf_weight_shape *shape, wf
 void wf_cuda_weight_destroy(wf_backend *be, wf_weight *weight)
 {
     if (weight == nullptr) return;
-    be->ops->free(be, ((wf_cuda_weight *)weight)->data);
+    wf_cuda_weight *w = (wf_cuda_weight *)weight;
+    be->ops->free(be, w->data);
+    be->ops->free(be, w->scales);
+    be->ops->free(be, w->zeros);
     free(weight);
 }
 
@@ -80,7 +85,8 @@ wf_status wf_cuda_weight_load(wf_backend *be, wf_weight *weight, const wf_weight
     WF_TRY(wf_check_weight_block(weight, b));
     if (b->n_rows == 0 || weight->n_cols == 0) return WF_OK;
     WF_CU(cu, cudaSetDevice(cu->device), "selecting the device");
-    WF_TRY(load_rows(cu, (wf_cuda_weight *)weight, b));
+    WF_TRY(wf_format_scaled(weight->dtype) ? wf_weight8_load(cu, (wf_cuda_weight *)weight, b)
+                                           : load_rows(cu, (wf_cuda_weight *)weight, b));
     return wf_cuda_check(cu, cudaStreamSynchronize(cu->main.s), "loading weights");
 }
 
@@ -92,13 +98,19 @@ static __global__ void random_kernel(void *dst, wf_dtype dtype, int64_t n, uint6
         store_any(dst, dtype, i, wf_random_weight(seed, (uint64_t)i, std));
 }
 
+static wf_status fill_random(wf_cuda *cu, wf_cuda_weight *w, uint64_t seed, float std)
+{
+    return wf_cuda_launch(cu, &cu->main, "random weights", random_kernel, dim3(4096), dim3(256), 0,
+                          w->data, w->base.dtype,
+                          w->base.n_groups * w->base.n_rows * w->base.n_cols, seed, std);
+}
+
 wf_status wf_cuda_weight_random(wf_backend *be, wf_weight *weight, uint64_t seed, float std)
 {
     wf_cuda *cu = cuda_of(be);
     wf_cuda_weight *w = (wf_cuda_weight *)weight;
     WF_CU(cu, cudaSetDevice(cu->device), "selecting the device");
-    WF_TRY(wf_cuda_launch(cu, &cu->main, "random weights", random_kernel, dim3(4096), dim3(256), 0,
-                          w->data, w->base.dtype,
-                          w->base.n_groups * w->base.n_rows * w->base.n_cols, seed, std));
+    WF_TRY(wf_format_scaled(weight->dtype) ? wf_weight8_random(cu, w, seed, std)
+                                           : fill_random(cu, w, seed, std));
     return wf_cuda_check(cu, cudaStreamSynchronize(cu->main.s), "random weights");
 }

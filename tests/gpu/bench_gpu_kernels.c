@@ -1,7 +1,9 @@
 // Micro benchmarks of a back end's operations, as CSV on standard output.
 //
-//   bench_gpu_kernels [gemm|experts|decode|prefill|rows|sample|all]
+//   bench_gpu_kernels [gemm|gemm8|act8|experts|decode|prefill|rows|sample|all [KERNEL]]
 //   bench_gpu_kernels asked    cases of attention, one a line of standard input (`bench_asked`)
+//
+// KERNEL: an own kernel of products (wf_backend_config.isa), taken wherever it fits.
 //
 // Every figure is the median of several replays of a captured run of the operation over buffers
 // that rotate past the L2. Limits are measured in the same run: copy bandwidth (kv_copy of 2 GiB,
@@ -112,11 +114,10 @@ static void report(const char *op, const char *shape, int64_t rows, timing t, do
     fflush(stdout);
 }
 
-static wf_weight *random_weights(int32_t n_groups, int64_t n, int64_t k)
+static wf_weight *random_weights(wf_dtype dtype, int32_t n_groups, int64_t n, int64_t k)
 {
     wf_weight *w;
-    const wf_weight_shape shape = {
-        .dtype = WF_BF16, .n_groups = n_groups, .n_rows = n, .n_cols = k};
+    const wf_weight_shape shape = {.dtype = dtype, .n_groups = n_groups, .n_rows = n, .n_cols = k};
     must(ops->weight_create(be, &shape, &w));
     must(ops->weight_random(be, w, 7, 0.05f));
     return w;
@@ -124,7 +125,7 @@ static wf_weight *random_weights(int32_t n_groups, int64_t n, int64_t k)
 
 static wf_weight *random_weight(int64_t n, int64_t k)
 {
-    return random_weights(1, n, k);
+    return random_weights(WF_BF16, 1, n, k);
 }
 
 // A matrix of random numbers: rows of a random weight.
@@ -159,12 +160,13 @@ static void run_gemm(void *data, int i)
     must(ops->gemm(be, stream, &(wf_gemm_args){.x = g->x, .w = g->w[i % g->n_copies], .y = g->y}));
 }
 
-static timing time_gemm(int64_t m, int64_t n, int64_t k, wf_dtype out, int n_copies, int n_calls)
+static timing time_gemm(int64_t m, int64_t n, int64_t k, wf_dtype in, wf_dtype out, int n_copies,
+                        int n_calls)
 {
     gemm_run g = {.n_copies = n_copies, .x = random_matrix(m, k)};
     g.y = wf_matrix_of(device_bytes((size_t)(m * n) * wf_dtype_bytes(out)), out, m, n);
     for (int i = 0; i < n_copies; i++)
-        g.w[i] = random_weight(n, k);
+        g.w[i] = random_weights(in, 1, n, k);
     timing t = time_calls(run_gemm, &g, n_calls);
     for (int i = 0; i < n_copies; i++)
         ops->weight_destroy(be, g.w[i]);
@@ -173,29 +175,49 @@ static timing time_gemm(int64_t m, int64_t n, int64_t k, wf_dtype out, int n_cop
     return t;
 }
 
+typedef struct gemm_shape {
+    const char *name;
+    int64_t n, k;
+    wf_dtype out;
+} gemm_shape;
+
+static const gemm_shape gemm_shapes[] = {{"qkv 6144x4096", 6144, 4096, WF_BF16},
+                                         {"o 4096x4096", 4096, 4096, WF_BF16},
+                                         {"gate_up 28672x4096", 28672, 4096, WF_BF16},
+                                         {"down 4096x14336", 4096, 14336, WF_BF16},
+                                         {"head 128256x4096", 128256, 4096, WF_F32}};
+#define N_GEMM_SHAPES (sizeof gemm_shapes / sizeof *gemm_shapes)
+
+static void gemm_case(const gemm_shape *s, int64_t rows, wf_dtype in)
+{
+    char name[64];
+    double bytes = (double)(s->n * s->k) * (double)wf_dtype_bytes(in);
+    int n_copies = (int)(4e8 / bytes) + 1;
+    timing t = time_gemm(rows, s->n, s->k, in, s->out, n_copies, n_copies < 4 ? 8 : 4 * n_copies);
+    snprintf(name, sizeof name, "%s %s", s->name, wf_dtype_name(in));
+    if (rows <= 512)
+        report("gemm", name, rows, t, bytes, "TB/s", copy_rate);
+    else
+        report("gemm", name, rows, t, 2.0 * (double)(s->n * s->k * rows), "TFLOP/s", flop_rate);
+}
+
 static void bench_gemm(void)
 {
-    static const struct {
-        const char *name;
-        int64_t n, k;
-        wf_dtype out;
-    } shapes[] = {{"qkv 6144x4096", 6144, 4096, WF_BF16},
-                  {"o 4096x4096", 4096, 4096, WF_BF16},
-                  {"gate_up 28672x4096", 28672, 4096, WF_BF16},
-                  {"down 4096x14336", 4096, 14336, WF_BF16},
-                  {"head 128256x4096", 128256, 4096, WF_F32}};
     static const int64_t rows[] = {1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 2048};
-    for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
+    for (size_t s = 0; s < N_GEMM_SHAPES; s++)
+        for (size_t r = 0; r < sizeof rows / sizeof *rows; r++)
+            gemm_case(&gemm_shapes[s], rows[r], WF_BF16);
+}
+
+// Weights of 8 bits beside bf16, in turns.
+static void bench_gemm8(void)
+{
+    static const int64_t rows[] = {1, 8, 16, 32, 64, 128, 256, 2048};
+    for (size_t s = 0; s + 1 < N_GEMM_SHAPES; s++)
         for (size_t r = 0; r < sizeof rows / sizeof *rows; r++) {
-            double bytes = (double)(shapes[s].n * shapes[s].k) * 2.0;
-            int n_copies = (int)(4e8 / bytes) + 1;
-            timing t = time_gemm(rows[r], shapes[s].n, shapes[s].k, shapes[s].out, n_copies,
-                                 n_copies < 4 ? 8 : 4 * n_copies);
-            if (rows[r] <= 512)
-                report("gemm", shapes[s].name, rows[r], t, bytes, "TB/s", copy_rate);
-            else
-                report("gemm", shapes[s].name, rows[r], t, bytes * (double)rows[r], "TFLOP/s",
-                       flop_rate);
+            gemm_case(&gemm_shapes[s], rows[r], WF_BF16);
+            gemm_case(&gemm_shapes[s], rows[r], WF_FP8);
+            if (r % 2 == 0) gemm_case(&gemm_shapes[s], rows[r], WF_INT8);
         }
 }
 
@@ -341,8 +363,8 @@ static void bench_experts(void)
         const experts_shape *shape = &shapes[s];
         experts_run r = {.shape = shape, .n_copies = 4};
         for (int i = 0; i < r.n_copies; i++) {
-            r.up[i] = random_weights(shape->n_experts, 2 * shape->ffn, shape->hidden);
-            r.down[i] = random_weights(shape->n_experts, shape->hidden, shape->ffn);
+            r.up[i] = random_weights(WF_BF16, shape->n_experts, 2 * shape->ffn, shape->hidden);
+            r.down[i] = random_weights(WF_BF16, shape->n_experts, shape->hidden, shape->ffn);
         }
         if (shape->bias) // zeros
             r.bias = device_bytes((size_t)(shape->n_experts * 2 * shape->ffn) * 4);
@@ -639,7 +661,7 @@ static void measure_limits(void)
     ops->free(be, a.pool);
     copy_rate = 2.0 * PAGES * (double)a.page_bytes / t.median;
     report("limit", "copy read + write", 0, t, copy_rate * t.median, "TB/s", copy_rate);
-    t = time_gemm(8192, 8192, 8192, WF_BF16, 1, 3);
+    t = time_gemm(8192, 8192, 8192, WF_BF16, WF_BF16, 1, 3);
     flop_rate = 2.0 * 8192.0 * 8192.0 * 8192.0 / t.median;
     report("limit", "gemm 8192 cubed", 8192, t, flop_rate * t.median, "TFLOP/s", flop_rate);
 }
@@ -651,10 +673,12 @@ int main(int argc, char **argv)
         void (*run)(void);
     } parts[] = {{"rows", bench_rows},       {"sample", bench_sample}, {"decode", bench_decode},
                  {"prefill", bench_prefill}, {"gemm", bench_gemm},     {"experts", bench_experts},
-                 {"asked", bench_asked}};
+                 {"gemm8", bench_gemm8},     {"act8", bench_gemm8},    {"asked", bench_asked}};
     wf_backend_config config = {.numerics = wf_numerics_of(WF_BF16)};
     wf_backend_info info;
     const char *part = argc > 1 ? argv[1] : "all";
+    config.isa = argc > 2 ? argv[2] : NULL;
+    config.numerics.act_fp8 = strcmp(part, "act8") == 0; // gemm8 with rows rounded to fp8
     must(wf_backend_create("cuda", &config, &be));
     ops = be->ops;
     must(ops->info(be, &info));
@@ -664,7 +688,8 @@ int main(int argc, char **argv)
     measure_limits();
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
         if (strcmp(part, parts[i].name) == 0 ||
-            (strcmp(part, "all") == 0 && parts[i].run != bench_asked))
+            (strcmp(part, "all") == 0 && parts[i].run != bench_asked &&
+             strcmp(parts[i].name, "act8") != 0))
             parts[i].run();
     ops->stream_destroy(be, stream);
     wf_backend_destroy(be);

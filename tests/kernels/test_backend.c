@@ -256,7 +256,22 @@ static void numerics_are_completed_or_refused(void **state)
     wf_backend_config odd = {.numerics = n};
     wf_backend *be = NULL;
     assert_int_equal(wf_backend_create("cuda", &odd, &be), WF_CONFIG);
-    assert_non_null(strstr(wf_error(), "model.kv_dtype: on cuda bf16 weights"));
+    assert_non_null(strstr(wf_error(), "model.kv_dtype: on cuda bf16 activations"));
+    // fp8 rows are for fp8 weights on cuda.
+    wf_numerics fp8 = wf_numerics_of(WF_BF16);
+    fp8.weight = WF_FP8;
+    fp8.act_fp8 = true;
+    assert_int_equal(wf_backend_numerics("cuda", &fp8), WF_OK);
+    assert_int_equal(fp8.act, WF_BF16);
+    fp8.weight = WF_INT8;
+    assert_int_equal(wf_backend_numerics("cuda", &fp8), WF_CONFIG);
+    assert_non_null(strstr(wf_error(), "model.activations_format"));
+    fp8.weight = WF_FP8;
+    assert_int_equal(wf_backend_numerics("ref", &fp8), WF_CONFIG);
+    fp8.act_fp8 = false;
+    fp8.weight = WF_INT4;
+    assert_int_equal(wf_backend_numerics("cuda", &fp8), WF_CONFIG);
+    assert_non_null(strstr(wf_error(), "fp8, int8"));
 }
 
 int main(void)

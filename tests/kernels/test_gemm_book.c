@@ -47,20 +47,25 @@ static int tear_down(void **state)
 }
 
 static const wf_gemm_plan plans[] = {
-    {.key = {4096, 6144, 64, 1, WF_BF16, WF_BF16, false},
+    {.key = {4096, 6144, 64, 1, WF_BF16, WF_BF16, false, false},
      .kind = WF_GEMM_OWN,
      .own = &owns[1],
      .us = 9.5f,
      .lt_us = 11.25f},
-    {.key = {4096, 6144, 64, 1, WF_BF16, WF_BF16, true},
+    {.key = {4096, 6144, 64, 1, WF_BF16, WF_BF16, true, false},
      .kind = WF_GEMM_LT,
      .us = 12.0f,
      .lt_us = 12.0f,
      .algo = {1, 2, 3, 0xffffffffffffffffu}},
-    {.key = {4096, 6144, 64, 8, WF_BF16, WF_F32, true},
+    {.key = {4096, 6144, 64, 8, WF_BF16, WF_F32, true, false},
      .kind = WF_GEMM_GENERAL,
      .us = 1e30f,
      .lt_us = 1e30f},
+    {.key = {4096, 6144, 128, 1, WF_FP8, WF_BF16, false, true},
+     .kind = WF_GEMM_ACT8,
+     .us = 8.0f,
+     .lt_us = 1e30f,
+     .algo = {4, 5, 6}},
 };
 enum { N_PLANS = sizeof plans / sizeof *plans };
 
@@ -103,16 +108,16 @@ static void strange_lines_are_left_out(void **state)
 {
     (void)state;
     char path[256];
-    wf_gemm_key key = {1, 2, 3, 1, WF_F16, WF_F16, false};
+    wf_gemm_key key = {1, 2, 3, 1, WF_F16, WF_F16, false, false};
     const wf_gemm_plan *p;
     snprintf(path, sizeof path, "%s/gemm-a-gpu.txt", folder);
     FILE *f = fopen(path, "w");
     assert_non_null(f);
-    fputs("weft-gemm-plans 3\n"
-          "1 2 3 f16 f16 1 0 spiral 1.0 1.0 0 0 0 0 0 0 0 0\n"
-          "1 2 3 f12 f16 1 0 stream 1.0 1.0 0 0 0 0 0 0 0 0\n"
-          "1 2 3 f16 f16 1 0 stream 1.0 1.0 0 0\n"
-          "9 2 3 f16 f16 1 0 stream 1.0 1.0 0 0 0 0 0 0 0 0\n",
+    fputs("weft-gemm-plans 4\n"
+          "1 2 3 f16 f16 1 0 0 spiral 1.0 1.0 0 0 0 0 0 0 0 0\n"
+          "1 2 3 f12 f16 1 0 0 stream 1.0 1.0 0 0 0 0 0 0 0 0\n"
+          "1 2 3 f16 f16 1 0 0 stream 1.0 1.0 0 0\n"
+          "9 2 3 f16 f16 1 0 0 stream 1.0 1.0 0 0 0 0 0 0 0 0\n",
           f);
     fclose(f);
     wf_gemm_book *book = open_book();

@@ -132,7 +132,7 @@ static const cli_row job_rows[] = {
     {WEFT " plan job.yaml --memory 1MiB", 78, "do not fit"},
     {WEFT " plan job.yaml --set engine.max_context=1000000", 78, "engine.max_context"},
     {WEFT " plan job.yaml --device-memory 8GiB --set model.dtype=bf16 --set model.kv_dtype=f32", 78,
-     "model.kv_dtype: on cuda bf16 weights need KV memory in bf16, not f32"},
+     "model.kv_dtype: on cuda bf16 activations need KV memory in bf16, not f32"},
     {WEFT " run job.yaml --set engine.max_context=1000000", 78, "max_context"},
     {"WEFT_ENGINE__MAX_ROWS=x " WEFT " plan job.yaml", 78, "WEFT_ENGINE__MAX_ROWS"},
 };
