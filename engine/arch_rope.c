@@ -39,7 +39,7 @@ static void read_llama3(wf_arch_reader *r, wf_json_ref of, wf_rope *rope)
 // own, else all of the model's.
 static void read_first_context(wf_arch_reader *r, wf_json_ref of, const wf_arch *a, wf_rope *rope)
 {
-    if (wf_arch_has(r, WF_KEY_FIRST_CONTEXT)) {
+    if (r->family->keys[WF_KEY_FIRST_CONTEXT][0]) {
         wf_arch_read_real(r, WF_KEY_FIRST_CONTEXT, 1, 1e9, &rope->original_max_context);
         return;
     }

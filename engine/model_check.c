@@ -56,6 +56,12 @@ static wf_status check_tensor(checker *c, const wf_slice *s, int i_part, const c
     wf_hf_tensor found = wf_hf_folder_at(c->folder, i);
     c->used[i] = 1;
     WF_TRY(wf_model_dtype_of(&found, &dtype));
+    const wf_arch *a = c->arch;
+    wf_role role = s->part[i_part]->role;
+    bool heads = a->family->head_norm == WF_HEAD_NORM_OWN &&
+                 (role == WF_ROLE_Q_NORM || role == WF_ROLE_K_NORM);
+    if (heads) // a row for each head
+        return check_shape(&found, 2, (int64_t[]){shape[0] / a->head_dim, a->head_dim});
     return check_shape(&found, n_cols > 0 ? 2 : 1, shape);
 }
 

@@ -17,6 +17,8 @@ const rig_golden rig_goldens[] = {
     {"mistral-window", 4, true}, {"qwen2-window", 4, true},     {"gpt-oss-mini", 4, true},
     {"glm4-moe-mini", 4, true},  {"gemma-mini", 4, true},       {"gemma2-mini", 4, false},
     {"gemma3-mini", 4, false},   {"olmo3-mini", 4, false},      {"cohere2-mini", 4, false},
+    {"olmo2-mini", 4, true},     {"granite-mini", 4, true},     {"smollm3-mini", 4, true},
+    {"glm4-mini", 4, false},     {"cohere-mini", 4, false},     {"phi3-long", 4, true},
 };
 const size_t rig_n_goldens = sizeof rig_goldens / sizeof *rig_goldens;
 

@@ -431,3 +431,51 @@ COHERE2 = {
     "use_cache": True,
     "vocab_size": 260,
 }
+
+
+def odd(model_type, name, **more):
+    """What the rest have alike; sizes that no vector divides."""
+    return {
+        "architectures": [name],
+        "bos_token_id": 1,
+        "eos_token_id": 2,
+        "hidden_act": "silu",
+        "hidden_size": 48,
+        "intermediate_size": 80,
+        "max_position_embeddings": 512,
+        "model_type": model_type,
+        "num_attention_heads": 8,
+        "num_hidden_layers": 2,
+        "num_key_value_heads": 4,
+        "pad_token_id": 0,
+        "rms_norm_eps": 1e-5,
+        "rope_theta": 10000.0,
+        "tie_word_embeddings": False,
+        "torch_dtype": "bfloat16",
+        "use_cache": True,
+        "vocab_size": 261,
+        **more,
+    }
+
+
+OLMO2 = odd("olmo2", "Olmo2ForCausalLM", attention_bias=False, hidden_size=64)
+
+GRANITE = odd("granite", "GraniteForCausalLM", attention_bias=True, mlp_bias=True, hidden_size=64,
+              attention_multiplier=0.3, embedding_multiplier=1.7, residual_multiplier=0.6,
+              logits_scaling=1.25, tie_word_embeddings=True)
+
+# Of every three layers the last is not rotated.
+SMOLLM3 = odd("smollm3", "SmolLM3ForCausalLM", attention_bias=False, mlp_bias=False, hidden_size=64,
+              num_hidden_layers=4, no_rope_layer_interval=3, no_rope_layers=[1, 1, 0, 1],
+              tie_word_embeddings=True, use_sliding_window=False, rope_theta=2000000.0)
+
+GLM4 = odd("glm4", "Glm4ForCausalLM", attention_bias=True, head_dim=12, partial_rotary_factor=0.5)
+
+COHERE = odd("cohere", "CohereForCausalLM", attention_bias=True, hidden_size=64, logit_scale=0.25,
+             layer_norm_eps=1e-5, tie_word_embeddings=True, use_qk_norm=True)
+del COHERE["rms_norm_eps"]
+
+# Every prompt is longer than the first context, and shorter than the whole: long factors.
+PHI3 = odd("phi3", "Phi3ForCausalLM", hidden_size=128, partial_rotary_factor=0.75, original_max_position_embeddings=32, sliding_window=None,
+           rope_scaling={"type": "longrope", "short_factor": [1.0, 1.1, 1.2, 1.5, 1.9, 2.5],
+                         "long_factor": [1.0, 2.3, 4.0, 7.5, 11.0, 16.0]})

@@ -31,10 +31,13 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from transformers.integrations.mxfp4 import convert_moe_packed_tensors
 
 from fixture_models import (
-    COHERE2, GEMMA, GEMMA2, GEMMA3, GLM4_MOE, GPTJ, GPT_OSS, MISTRAL, MIXTRAL, NEOX, OLMO3, QWEN2,
+    COHERE, COHERE2, GEMMA, GEMMA2, GEMMA3, GLM4, GLM4_MOE, GPTJ, GPT_OSS, GRANITE, MISTRAL, MIXTRAL,
+    NEOX, OLMO2, OLMO3, PHI3, QWEN2, SMOLLM3,
     QWEN2_MOE, QWEN3, QWEN3_MOE, ROPE_LLAMA3, llama, llama_rope_parameters)
 
 PROMPT_LENGTHS = (1, 7, 33, 64, 90)
+# Longer than the context that its rotation was stretched from.
+LONG_PROMPTS = {"phi3-long": (33, 41, 50, 64, 90)}
 N_GREEDY = (24, 48, 32, 24, 24)
 N_LOGITS = 3
 MIN_GAP = 0.01
@@ -77,6 +80,12 @@ FIXTURES = {
          "intermediate_size": 80, "use_sliding_window": True, "sliding_window": 40,
          "max_window_layers": 1},
         torch.bfloat16, 1),
+    "olmo2-mini": (OLMO2, torch.bfloat16, 1),
+    "granite-mini": (GRANITE, torch.bfloat16, 1),
+    "smollm3-mini": (SMOLLM3, torch.bfloat16, 1),
+    "glm4-mini": (GLM4, torch.bfloat16, 1),
+    "cohere-mini": (COHERE, torch.bfloat16, 1),
+    "phi3-long": (PHI3, torch.bfloat16, 1),
     "gemma-mini": (GEMMA, torch.bfloat16, 1),
     "gemma2-mini": (GEMMA2, torch.bfloat16, 1),
     "gemma3-mini": (GEMMA3, torch.bfloat16, 1),
@@ -215,10 +224,10 @@ def decode(model, prompt, n_tokens):
     return tokens[len(prompt) :], first, gap
 
 
-def make_cases(model, vocab_size, seed):
+def make_cases(model, vocab_size, seed, lengths):
     generator = torch.Generator().manual_seed(1000 + seed)
     cases, distinct = [], set()
-    for i, (length, n_tokens) in enumerate(zip(PROMPT_LENGTHS, N_GREEDY)):
+    for i, (length, n_tokens) in enumerate(zip(lengths, N_GREEDY)):
         prompt = torch.randint(3, vocab_size, (length,), generator=generator).tolist()
         greedy, logits, gap = decode(model, prompt, n_tokens)
         if gap < MIN_GAP:
@@ -261,7 +270,8 @@ def make(name, out):
         write_weights(folder, unpack_experts(state, config["model_type"]), n_files)
         model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32,
                                                      attn_implementation="eager").eval()
-        cases = make_cases(model, config["vocab_size"], seed)
+        cases = make_cases(model, config["vocab_size"], seed,
+                           LONG_PROMPTS.get(name, PROMPT_LENGTHS))
         if cases:
             break
     else:
