@@ -170,21 +170,6 @@ static void check_twice(wf_arch_reader *r, wf_config_key key)
                                   "says %g, and %s, another name of it, says %g", b, names[0], a));
 }
 
-// A checkpoint whose weights are codes and scales.
-static void check_quantised(wf_arch_reader *r)
-{
-    const char *method = NULL;
-    wf_json_ref of = wf_json_find(r->root, "quantization_config");
-    if (wf_json_kind_of(of) <= WF_JSON_NULL) return;
-    if (wf_json_get_string_or(of, "quant_method", "quantised", &method) != WF_OK)
-        method = "quantised";
-    if (wf_family_packs_experts(r->family) && strcmp(method, "mxfp4") == 0) return;
-    wf_arch_noted(r, wf_json_fail(of,
-                                  "'%.32s': quantised checkpoints are not read; use the float "
-                                  "checkpoint",
-                                  method));
-}
-
 static void check_own_code(wf_arch_reader *r)
 {
     char trusting[64];
@@ -204,6 +189,5 @@ void wf_arch_check_keys(wf_arch_reader *r)
     }
     for (int key = 0; key < WF_N_CONFIG_KEYS; key++)
         check_twice(r, (wf_config_key)key);
-    check_quantised(r);
     check_own_code(r);
 }

@@ -7,6 +7,7 @@
 //   arch_window.c  which layers see a window
 //   arch_experts.c experts: which layers have them, how they are chosen, where a group has them
 //   arch_tokens.c  the tokens that end a text
+//   arch_quant.c   quantised matrices
 //   arch_keys.c    keys that are not understood
 //
 // A value that config.json does not give is the family's (`absent` of its row). Private. All Local.
@@ -62,6 +63,8 @@ void wf_arch_read_experts(wf_arch_reader *r, wf_arch *a); // needs n_layers
 
 // Layer i as it was read: `every`, and what makes it another.
 wf_arch_layer wf_arch_layer_read(const wf_arch_reader *r, int32_t i_layer);
+
+void wf_arch_read_quant(wf_arch_reader *r, wf_arch *a); // arch_quant.c; needs n_layers
 
 // Refuses keys that nobody here reads and that are not known to be harmless.
 void wf_arch_check_keys(wf_arch_reader *r);

@@ -1,6 +1,7 @@
 // What slices a model is made of on one rank: loads them, gives them back.
 #include "engine/model.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 
 #include "engine/model_check.h"
@@ -14,11 +15,43 @@ wf_dtype wf_model_resolve_dtype(const wf_arch *arch, int dtype)
     return dtype == WF_MODEL_DTYPE_AUTO ? arch->dtype : (wf_dtype)dtype;
 }
 
-wf_numerics wf_model_resolve_numerics(const wf_arch *arch, int dtype, int kv_dtype)
+wf_numerics wf_model_resolve_numerics(const wf_arch *arch, int dtype, int weights, int kv_dtype)
 {
     wf_numerics n = wf_numerics_of(wf_model_resolve_dtype(arch, dtype));
+    bool quantised = arch->quant.layout != WF_QUANT_NONE;
+    if (weights == WF_MODEL_DTYPE_AUTO && quantised) weights = (int)arch->quant.dtype;
+    if (weights != WF_MODEL_DTYPE_AUTO && wf_format_scaled((wf_dtype)weights)) {
+        n.weight = (wf_dtype)weights;
+        n.block = quantised ? arch->quant.block : wf_format_of(n.weight)->block;
+        n.zeros = quantised && arch->quant.zeros;
+    }
     if (kv_dtype != WF_MODEL_DTYPE_AUTO) n.kv = (wf_dtype)kv_dtype;
     return n;
+}
+
+static wf_status check_place(const wf_place *place, wf_dtype weights)
+{
+    char name[WF_TENSOR_NAME_BYTES];
+    wf_slice s;
+    for (int at = 0; wf_slice_next(place, &at, &s);) {
+        wf_weight_shape shape = wf_slice_shape(&s, WF_F32, weights);
+        if (shape.block == 0 || s.n_cols % shape.block == 0) continue;
+        wf_slice_tensor_name(&s, 0, ".weight", name, sizeof name);
+        return wf_fail(WF_CONFIG,
+                       "model.weights_format: %s: scales of %d numbers do not divide the %" PRId64
+                       " columns of %s on each of %d ranks; use fp8 or int8, or fewer ranks",
+                       wf_dtype_name(weights), shape.block, s.n_cols, name, place->tp_size);
+    }
+    return WF_OK;
+}
+
+wf_status wf_model_check_weights(const wf_arch *arch, wf_dtype weights, int32_t tp_size)
+{
+    for (int32_t i = -1; i < arch->n_layers && wf_format_scaled(weights); i++) {
+        const wf_place place = {.arch = arch, .i_layer = i, .tp_size = tp_size};
+        WF_TRY(check_place(&place, weights));
+    }
+    return WF_OK;
 }
 
 static wf_status check_config(const wf_arch *arch, const wf_model_config *config)
@@ -31,7 +64,8 @@ static wf_status check_config(const wf_arch *arch, const wf_model_config *config
         return wf_fail(WF_CONFIG, "max_context: %d tokens asked for, the model's context is %d",
                        config->max_context, arch->max_context);
     }
-    return wf_arch_check_tp(arch, config->tp_size);
+    WF_TRY(wf_arch_check_tp(arch, config->tp_size));
+    return wf_model_check_weights(arch, config->weights, config->tp_size);
 }
 
 static wf_status model_create(wf_backend *be, const wf_arch *arch, const wf_model_config *config,
@@ -43,6 +77,7 @@ static wf_status model_create(wf_backend *be, const wf_arch *arch, const wf_mode
     m->arch = *arch;
     m->be = be;
     m->dtype = wf_model_resolve_dtype(arch, config->dtype);
+    m->weights = config->weights;
     m->tp_rank = config->tp_rank;
     m->tp_size = config->tp_size;
     m->max_context = config->max_context ? config->max_context : arch->max_context;
@@ -89,17 +124,42 @@ static wf_status load_all(wf_loader *l, wf_model *m)
     return WF_OK;
 }
 
+// What was done with a quantised checkpoint: unpacking costs memory, and the products of
+// activations that are not quantised differ a little from those of who quantises them.
+static void say_quantised(const wf_model *m, wf_log_level level)
+{
+    const wf_quant *q = &m->arch.quant;
+    wf_arch_memory packed, here;
+    wf_numerics num = wf_numerics_of(m->dtype);
+    if (q->layout == WF_QUANT_NONE) return;
+    wf_arch_bytes(&m->arch, &num, m->tp_size, m->max_context, &here);
+    num.weight = q->dtype;
+    wf_arch_bytes(&m->arch, &num, m->tp_size, m->max_context, &packed);
+    if (m->weights != q->dtype)
+        wf_log(level,
+               "model: its %s weights are unpacked to %s: %.1f MB on each rank, %.1f as they are",
+               wf_dtype_name(q->dtype), wf_dtype_name(m->dtype), (double)here.weight_bytes / 1e6,
+               (double)packed.weight_bytes / 1e6);
+    if (q->activations)
+        wf_log(level,
+               "model: made for quantised activations; here they stay as they are (vLLM quantises "
+               "them), and scales of activations in the checkpoint are not used");
+}
+
 // Ranks of a group load alike: the first one speaks for all.
 static void say_loaded(const wf_model *m)
 {
     const wf_model_report *r = &m->report;
     wf_log_level level = m->tp_rank == 0 ? WF_LOG_DETAIL : WF_LOG_DEBUG;
     double s = (double)r->load_ns / (double)WF_NS_PER_S, read_mb = (double)r->file_bytes / 1e6;
+    bool scaled = wf_format_scaled(m->weights);
     wf_log(level,
-           "model: %s, %.1f MB of matrices as %s and %.1f MB of norms and rotary tables as f32 on "
-           "each of %d",
+           "model: %s, %.1f MB of matrices as %s%s%s and %.1f MB of norms and rotary tables as f32 "
+           "on each of %d",
            m->arch.family->name, (double)(r->weight_bytes - r->vector_bytes) / 1e6,
-           wf_dtype_name(m->dtype), (double)r->vector_bytes / 1e6, m->tp_size);
+           scaled ? wf_dtype_name(m->weights) : "", scaled ? " and " : "", wf_dtype_name(m->dtype),
+           (double)r->vector_bytes / 1e6, m->tp_size);
+    say_quantised(m, level);
     if (r->file_bytes == 0) {
         wf_log(level, "model: random weights made in %.2f s", s);
         return;

@@ -29,11 +29,13 @@
 
 typedef struct wf_model_config {
     int32_t tp_rank, tp_size;
-    int dtype;              // a wf_dtype, or WF_MODEL_DTYPE_AUTO
-    int32_t max_context;    // rows of the rotary tables; 0: the model's
-    uint64_t seed;          // of random weights
-    size_t staging_bytes;   // of one block read from a file; 0: 16 MiB
-    int n_readers;          // threads that read ahead; 0: 4
+    int dtype;            // a plain wf_dtype, or WF_MODEL_DTYPE_AUTO
+    wf_dtype weights;     // a scaled format for the matrices that take one (wf_slice_shape); plain
+                          // formats: all are in dtype
+    int32_t max_context;  // rows of the rotary tables; 0: the model's
+    uint64_t seed;        // of random weights
+    size_t staging_bytes; // of one block read from a file; 0: 16 MiB
+    int n_readers;        // threads that read ahead; 0: 4
     const atomic_int *stop; // nonzero: give up between two reads, WF_DRAINED; NULL: never. Borrowed
 } wf_model_config;
 
@@ -83,8 +85,9 @@ typedef struct wf_model_report {
 // Read-only for everybody but the loader. The model owns what its pointers point to, except be.
 typedef struct wf_model {
     wf_arch arch;
-    wf_backend *be; // borrowed
-    wf_dtype dtype;
+    wf_backend *be;   // borrowed
+    wf_dtype dtype;   // of matrices that are not in `weights`
+    wf_dtype weights; // as in wf_model_config
     int32_t tp_rank, tp_size;
     int32_t max_context;                 // rows of rotary tables
     int32_t vocab_begin, vocab_end;      // this rank's real tokens, maybe none
@@ -102,8 +105,13 @@ typedef struct wf_model {
 
 // The dtype that a config's `dtype` means for this model. Needed before the back end is created.
 wf_dtype wf_model_resolve_dtype(const wf_arch *arch, int dtype);
-// The formats of weights and KV that `dtype` and `kv_dtype` mean; KV's auto: the weights' own.
-wf_numerics wf_model_resolve_numerics(const wf_arch *arch, int dtype, int kv_dtype);
+// The formats of weights and KV that a job's keys mean. `weights`: a scaled format, or a plain one
+// or WF_MODEL_DTYPE_AUTO for `dtype`. KV's auto: that of plain matrices.
+wf_numerics wf_model_resolve_numerics(const wf_arch *arch, int dtype, int weights, int kv_dtype);
+
+// Whether every matrix that would be in `weights` can be cut for tp_size ranks with its scales;
+// WF_CONFIG names the first that cannot.
+wf_status wf_model_check_weights(const wf_arch *arch, wf_dtype weights, int32_t tp_size);
 
 // Loads this rank's slice of `folder` (opened with weights) onto `be`. Rows that pad the vocabulary
 // are zero in a loaded model, and never to be read as tokens in any. With folder NULL the weights

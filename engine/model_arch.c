@@ -49,6 +49,7 @@ wf_status wf_arch_read(const wf_hf_folder *folder, bool trust, wf_arch *out)
         a.layer[i] = wf_arch_layer_read(&r, i);
     wf_arch_read_rope(&r, &a);
     wf_arch_read_tokens(&r, &a);
+    wf_arch_read_quant(&r, &a);
     wf_arch_check_keys(&r);
     if (r.n_problems == 0) check_together(&r, &a);
     if (r.n_problems == 0) wf_arch_read_windows(&r, &a);

@@ -67,6 +67,28 @@ typedef struct wf_arch_router {
     float scale;
 } wf_arch_router;
 
+// How a quantised checkpoint holds its matrices (quant.h).
+typedef enum wf_quant_layout {
+    WF_QUANT_NONE, // it is not quantised
+    WF_QUANT_ROWS,
+    WF_QUANT_PACKED,
+    WF_QUANT_FP8,
+    WF_QUANT_GPTQ,
+    WF_QUANT_AWQ
+} wf_quant_layout;
+
+typedef struct wf_quant {
+    wf_quant_layout layout;
+    wf_dtype dtype;    // of its numbers
+    int32_t block;     // as in wf_weight
+    int32_t rows;      // FP8: that share a scale
+    bool zeros;        // it has zero points
+    bool zeros_less_1; // GPTQ: they are stored so
+    bool activations;  // it was made for quantised activations, which are not made here
+    uint64_t plain[WF_ARCH_MAX_LAYERS]; // bits of roles that layer i has as plain matrices
+    uint64_t plain_model;               // the same of what is outside of layers
+} wf_quant;
+
 // Values alone: copied by assignment.
 typedef struct wf_arch {
     const wf_family *family;
@@ -92,6 +114,7 @@ typedef struct wf_arch {
     int32_t n_next_layers; // in the checkpoint behind the last, not used
     int32_t expert_parts;  // into how many a group cuts the experts (wf_arch_spread_experts)
     wf_dtype dtype;        // of the checkpoint, as its configuration says (f32 when it does not)
+    wf_quant quant;        // how it holds its matrices, where not in dtype
     int32_t bos;           // -1: none
     int32_t n_eos;
     int32_t eos[WF_ARCH_MAX_EOS]; // generation_config.json's, else config.json's; no repeats
@@ -131,7 +154,8 @@ int32_t wf_arch_window(const wf_arch *arch);
 // What the fullest rank (rank 0) of tp_size keeps. Vocabulary slices are padded to equal rows.
 typedef struct wf_arch_memory {
     uint64_t n_params;     // of the whole model, tied weights once
-    uint64_t weight_bytes; // per rank: matrices in num->weight; norms, biases, rotary tables in f32
+    uint64_t weight_bytes; // per rank: matrices in num->weight and plain; norms, biases, rotary
+                           // tables in f32
     uint64_t kv_bytes_per_token; // per rank, all layers, K and V in num->kv
     uint64_t step_read_bytes; // weights one decode step reads, per rank (embedding rows left out)
     uint64_t experts_bytes;   // of these, experts: read as far as tokens choose them

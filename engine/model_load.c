@@ -14,6 +14,7 @@
 
 #include "engine/model_check.h"
 #include "engine/model_packed.h"
+#include "engine/quant.h"
 #include "io/base/arena.h"
 #include "io/base/fault.h"
 #include "io/base/hash.h"
@@ -54,6 +55,7 @@ wf_status wf_loader_open(wf_backend *be, const wf_arch *arch, const wf_hf_folder
         .arch = arch,
         .folder = folder,
         .dtype = wf_model_resolve_dtype(arch, config->dtype),
+        .weights = config->weights,
         .seed = config->seed,
         .dry = folder != NULL,
         .block_bytes = at_least_a_row(arch, block_bytes),
@@ -74,6 +76,7 @@ failed:
 void wf_loader_close(wf_loader *loader)
 {
     wf_readahead_destroy(&loader->reads);
+    wf_scaled_rows_free(&loader->scaled);
     if (loader->staging) loader->be->ops->host_free(loader->be, loader->staging);
     *loader = (wf_loader){0};
 }
@@ -157,6 +160,10 @@ static wf_status load_piece(wf_loader *l, const wf_slice *s, const source *from,
                                  .n_cols = s->n_cols};
         WF_TRY(block(l, &b, &rows));
         if (l->dry) continue;
+        if (wf_format_scaled(weight->dtype)) {
+            WF_TRY(wf_loader_quantise(l, &b, rows, s->i_group, dst_row + row, weight));
+            continue;
+        }
         const char *values = (const char *)rows + (size_t)s->col * each;
         const wf_weight_block part = {.i_group = s->i_group,
                                       .i_row = dst_row + row,
@@ -173,6 +180,8 @@ static wf_status load_piece(wf_loader *l, const wf_slice *s, const source *from,
 static wf_status load_zeros(wf_loader *l, const wf_slice *s, int64_t dst_row, wf_weight *weight)
 {
     if (dst_row == s->n_rows) return WF_OK;
+    if (wf_format_scaled(weight->dtype))
+        return wf_loader_scaled_zeros(l, s->i_group, dst_row, s->n_rows - dst_row, weight);
     memset(l->staging, 0, (size_t)s->n_cols * wf_dtype_bytes(l->dtype));
     wf_weight_block zeros = {.i_group = s->i_group,
                              .n_rows = 1,
@@ -190,6 +199,10 @@ static wf_status load_matrix(wf_loader *l, const wf_slice *s, wf_weight *weight)
     int64_t dst_row = 0;
     for (int i = 0; i < s->n_parts; i++) {
         source from = {.n_cols = wf_slice_tensor_cols(s, i)};
+        if (wf_quant_has(l->arch, s->part[i]->role, s->place.i_layer)) {
+            if (!l->dry) WF_TRY(wf_loader_quantised(l, s, i, &dst_row, weight));
+            continue;
+        }
         WF_TRY(find(l, s, i, ".weight", &from));
         for (int k = 0; k < wf_slice_n_pieces(s, i); k++) {
             wf_piece piece = wf_slice_piece(s, i, k);
@@ -313,8 +326,7 @@ static wf_status fill_matrix(wf_loader *l, const wf_slice *s, wf_weight **out)
 {
     WF_TRY(begin_part(l));
     if (l->dry) return load_matrices(l, s, NULL);
-    const wf_weight_shape shape = {
-        .dtype = l->dtype, .n_groups = s->n_groups, .n_rows = s->n_rows, .n_cols = s->n_cols};
+    const wf_weight_shape shape = wf_slice_shape(s, l->dtype, l->weights);
     WF_TRY(l->be->ops->weight_create(l->be, &shape, out));
     l->report.weight_bytes += wf_weight_bytes(&shape);
     // The model owns the weight from here.

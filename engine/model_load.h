@@ -9,11 +9,21 @@
 #include "engine/model_parts.h"
 #include "engine/model_read.h"
 
+// Rows of a scaled format on their way to a weight; each buffer grows to the most seen.
+typedef struct wf_scaled_rows {
+    char *numbers;
+    float *scales;
+    int8_t *zeros;
+    float *values; // of one row
+    size_t numbers_bytes, n_scales, n_zeros, n_values;
+} wf_scaled_rows;
+
 typedef struct wf_loader {
     wf_backend *be;
     const wf_arch *arch;
     const wf_hf_folder *folder; // NULL: random
-    wf_dtype dtype;
+    wf_dtype dtype, weights;    // as in wf_model
+    wf_scaled_rows scaled;      // own
     uint64_t seed;
     bool dry;
     wf_readahead *reads; // own
@@ -39,6 +49,19 @@ wf_status wf_loader_rotary(wf_loader *loader, const wf_rope *rope, int32_t n_pos
 
 // The slopes of this rank's heads, the same for every layer.
 wf_status wf_loader_slopes(wf_loader *loader, int32_t tp_rank, int32_t tp_size, float **slopes);
+
+// model_scaled.c: quantises the block's rows, whole ones so that a scale does not hang on how many
+// ranks share them, and loads the columns of the slice into rows dst_row.. of a matrix of `weight`.
+wf_status wf_loader_quantise(wf_loader *loader, const wf_read_block *block, const void *rows,
+                             int32_t i_group, int64_t dst_row, wf_weight *weight);
+// Loads part i_part of the slice, a quantised matrix (quant.h), from row *dst_row on, as it is or,
+// into a plain weight, as values.
+wf_status wf_loader_quantised(wf_loader *loader, const wf_slice *slice, int i_part,
+                              int64_t *dst_row, wf_weight *weight);
+// n_rows rows that mean 0.
+wf_status wf_loader_scaled_zeros(wf_loader *loader, int32_t i_group, int64_t dst_row,
+                                 int64_t n_rows, wf_weight *weight);
+void wf_scaled_rows_free(wf_scaled_rows *rows);
 
 // After the dry visit: begins to read.
 wf_status wf_loader_make_real(wf_loader *loader);

@@ -4,6 +4,8 @@
 #include <assert.h>
 #include <string.h>
 
+#include "engine/quant.h"
+
 #define IN_LAYER     true
 #define IN_MODEL     false
 #define HOLDER_LAYER wf_layer
@@ -168,6 +170,41 @@ bool wf_slice_packed(const wf_slice *s, int i_part)
 {
     const wf_part *part = s->part[i_part];
     return of_experts(part) && !strstr(s->place.arch->family->names[part->role], "{E}");
+}
+
+static bool takes_scales(const wf_slice *s, wf_dtype weights)
+{
+    wf_role role = s->part[0]->role;
+    const wf_arch *a = s->place.arch;
+    if (s->n_cols == 0 || !wf_format_scaled(weights)) return false;
+    if (wf_slice_packed(s, 0)) return false; // unpacked to plain numbers (model_packed.h)
+    for (int i = 0; i < s->n_parts && a->quant.layout != WF_QUANT_NONE; i++)
+        if (!wf_quant_has(a, s->part[i]->role, s->place.i_layer)) return false;
+    if (a->quant.layout != WF_QUANT_NONE) return weights == a->quant.dtype;
+    if (s->part[0]->in_layer) return s->part[0]->split != WF_SPLIT_WHOLE;
+    bool head = role == WF_ROLE_HEAD || (role == WF_ROLE_EMBED && s->place.arch->tied);
+    return head && wf_format_of(weights)->bits == 8;
+}
+
+static int32_t block_of(const wf_slice *s, wf_dtype weights)
+{
+    int32_t block = wf_format_of(weights)->block;
+    if (s->place.arch->quant.layout != WF_QUANT_NONE) return s->place.arch->quant.block;
+    int64_t n_cols = size_of(&s->place, s->part[0]->cols, 1);
+    while (block > 32 && n_cols % block != 0)
+        block /= 2;
+    return block;
+}
+
+wf_weight_shape wf_slice_shape(const wf_slice *s, wf_dtype plain, wf_dtype weights)
+{
+    wf_weight_shape shape = {
+        .dtype = plain, .n_groups = s->n_groups, .n_rows = s->n_rows, .n_cols = s->n_cols};
+    if (!takes_scales(s, weights)) return shape;
+    shape.dtype = weights;
+    shape.block = block_of(s, weights);
+    shape.zeros = s->place.arch->quant.zeros;
+    return shape;
 }
 
 wf_param *wf_slice_param(const wf_slice *s, wf_model *model)

@@ -102,6 +102,12 @@ bool wf_slice_next(const wf_place *place, int *at, wf_slice *out);
 // Whether a part's tensor is one of all experts, in codes (model_packed.h): its name has no "{E}".
 bool wf_slice_packed(const wf_slice *slice, int i_part);
 
+// How a slice that is no vector is kept, given the format of plain matrices and `weights`
+// (wf_model_config). Of a quantised checkpoint it is as that has it, or plain; else scaled are the
+// matrices of layers and, in 8 bits, the head, also where it is the embedding table. 4-bit blocks
+// are the longest of 128, 64 and 32 numbers that divide the tensor's rows, whatever the ranks.
+wf_weight_shape wf_slice_shape(const wf_slice *slice, wf_dtype plain, wf_dtype weights);
+
 // Where the slice is kept.
 wf_param *wf_slice_param(const wf_slice *slice, wf_model *model);
 

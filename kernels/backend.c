@@ -33,7 +33,7 @@ static wf_status host_numerics(wf_numerics *n)
 
 static const row rows[] = {
     {.name = "ref", .ops = &wf_ref_ops, .weights = ALL, .kv = PLAIN, .numerics = host_numerics},
-    {.name = "cpu", .ops = &wf_cpu_ops, .weights = PLAIN, .kv = PLAIN, .numerics = host_numerics},
+    {.name = "cpu", .ops = &wf_cpu_ops, .weights = ALL, .kv = PLAIN, .numerics = host_numerics},
     {.name = "cuda",
      .open = wf_cuda_module_backend,
      .weights = PLAIN | BIT(FP8) | BIT(INT8),

@@ -45,7 +45,8 @@ typedef struct wf_backend_info {
 // A scaled weight has one f32 scale for each `block` neighbouring numbers of a row: per channel
 // with block 0, else in groups of 32, 64 or 128, of which n_cols is a multiple. Other geometries
 // are written so by whoever loads: one scale of a tensor is repeated for its rows, one of a block
-// of 128 x 128 for the 128 rows. With `zeros` each block has a zero point too.
+// of 128 x 128 for the 128 rows. With `zeros` each block has a zero point too; integers with block
+// > 0 alone. MXFP4 has blocks of 32.
 struct wf_weight {
     wf_dtype dtype;
     int32_t n_groups; // matrices of one shape, such as experts

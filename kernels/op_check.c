@@ -39,7 +39,8 @@ static wf_status check_scales(const wf_weight_shape *shape)
     bool scaled = wf_format_scaled(shape->dtype);
     int32_t block = shape->block;
     bool known = block == 0 || (scaled && (block == 32 || block == 64 || block == 128));
-    if (!known || (shape->zeros && !scaled))
+    if (shape->dtype == WF_MXFP4) known = block == 32;
+    if (!known || (shape->zeros && (block == 0 || shape->dtype == WF_FP8)))
         return wf_fail(WF_INTERNAL, "weight_create: scales for each %d numbers in %s%s", block,
                        wf_dtype_name(shape->dtype), shape->zeros ? ", with zero points" : "");
     if ((block > 0 && shape->n_cols % block != 0) ||

@@ -26,8 +26,7 @@ wf_status wf_runner_open_model(wf_runner *r)
     wf_inputs_model model;
     WF_TRY(wf_inputs_model_open(r->spec, &r->model_folder, &model));
     r->arch = model.arch;
-    r->numerics =
-        wf_model_resolve_numerics(&r->arch, r->spec->model.dtype, r->spec->model.kv_dtype);
+    WF_TRY(wf_plan_numerics(r->spec, &r->arch, NULL, &r->numerics));
     if (r->c->world->rank != 0) return WF_OK;
     if (wf_plan_model_remarks(r->spec, &r->arch, remarks, sizeof remarks)[0])
         wf_warn("%s", remarks);
@@ -51,6 +50,12 @@ static wf_status create_backend(wf_runner *r)
 {
     if (r->c->simulation) return create_simulated(r);
     const char *name = wf_jobspec_backend(r->spec);
+    bool device = r->c->plan->rank[r->c->world->rank].device >= 0;
+    WF_TRY(wf_plan_numerics(r->spec, &r->arch,
+                            name     ? name
+                            : device ? "cuda"
+                                     : "cpu",
+                            &r->numerics));
     wf_backend_config c = {.device = r->c->plan->rank[r->c->world->rank].device,
                            .n_threads = r->c->n_threads,
                            .numerics = r->numerics,
@@ -67,7 +72,8 @@ wf_status wf_runner_load_model(wf_runner *r)
     if (!r->group) return WF_OK;
     wf_model_config c = {.tp_rank = r->group->rank,
                          .tp_size = r->group->size,
-                         .dtype = (int)r->numerics.weight,
+                         .dtype = (int)r->numerics.plain,
+                         .weights = r->numerics.weight,
                          .max_context = r->spec->engine.max_context,
                          .seed = (uint64_t)r->spec->seed,
                          .stop = wf_drain_level_of(r->c->drain)};

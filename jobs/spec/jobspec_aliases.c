@@ -43,7 +43,7 @@ const wf_option_alias wf_jobspec_aliases[] = {
     {"kv_cache_dtype", "model.kv_dtype", NULL},
     {"load_format", "model.weights", NULL},
     {"trust_remote_code", "model.trust_config", "no code of a model is ever run"},
-    {"quantization", NULL, "quantised checkpoints are not read"},
+    {"quantization", "model.weights_format", NULL},
     // Where.
     {"tensor_parallel_size", "parallel.tensor", NULL},
     {"tp_size", "parallel.tensor", NULL},

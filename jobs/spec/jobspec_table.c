@@ -11,6 +11,10 @@ static const wf_option_word dtype_words[] = {{"auto", WF_MODEL_DTYPE_AUTO},
                                              WF_PLAIN_FORMATS(FORMAT_WORDS){"half", WF_F16},
                                              {"float", WF_F32},
                                              {NULL, 0}};
+// Any plain format stands for model.dtype's.
+#define FORMAT_WORD(name, words, ...) {words, WF_##name},
+static const wf_option_word weights_format_words[] = {
+    {"auto", WF_MODEL_DTYPE_AUTO}, {"plain", WF_F32}, WF_SCALED_FORMATS(FORMAT_WORD){NULL, 0}};
 static const wf_option_word weights_words[] = {
     {"file", WF_SPEC_WEIGHTS_FILE}, {"random", WF_SPEC_WEIGHTS_RANDOM}, {NULL, 0}};
 static const wf_option_word generation_words[] = {
@@ -132,6 +136,19 @@ const wf_option wf_jobspec_table[] = {
      .default_text = "auto",
      .help = "type of weights; auto: the checkpoint's own",
      .decides = WF_SPEC_ANY_MODE},
+    {.name = "model.weights_format",
+     .type = WF_OPTION_ENUM,
+     .offset = AT(model.weights_format),
+     .words = weights_format_words,
+     .absent = "fp4 nvfp4 nf4 int3 int2",
+     .default_text = "auto",
+     .help =
+         "what matrices are kept in: auto: as a quantised checkpoint has them (unpacked, aloud, "
+         "where the back end does not read it), else plain; plain: model.dtype. Made as they "
+         "are loaded: fp8, int8: one scale for each output; int4, mxfp4: one for each group of "
+         "128 (or what divides a row) and of 32. Embeddings stay plain, and the head of a "
+         "4-bit model. Activations stay as they are",
+     .decides = WF_SPEC_ANY_MODE | WF_SPEC_UNLESS_DEFAULT},
     {.name = "model.kv_dtype",
      .type = WF_OPTION_ENUM,
      .offset = AT(model.kv_dtype),

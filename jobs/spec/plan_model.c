@@ -22,11 +22,29 @@ wf_plan_needs wf_plan_needs_of(const wf_sampling *s)
     return (wf_plan_needs){.n_top = s->logprobs, .penalties = wf_engine_penalises(s)};
 }
 
+static wf_status complete(const wf_jobspec *spec, const wf_arch *arch, const char *backend,
+                          wf_numerics *num)
+{
+    WF_TRY(wf_model_check_weights(arch, num->weight, spec->parallel.tensor));
+    return backend ? wf_backend_numerics(backend, num) : WF_OK;
+}
+
 wf_status wf_plan_numerics(const wf_jobspec *spec, const wf_arch *arch, const char *backend,
                            wf_numerics *out)
 {
-    *out = wf_model_resolve_numerics(arch, spec->model.dtype, spec->model.kv_dtype);
-    return backend ? wf_backend_numerics(backend, out) : WF_OK;
+    *out = wf_model_resolve_numerics(arch, spec->model.dtype, spec->model.weights_format,
+                                     spec->model.kv_dtype);
+    bool quantised = arch->quant.layout != WF_QUANT_NONE && wf_format_scaled(out->weight);
+    if (quantised && out->weight != arch->quant.dtype)
+        return wf_fail(WF_CONFIG,
+                       "model.weights_format: %s: the checkpoint's weights are %s; take auto, or "
+                       "plain to unpack them",
+                       wf_dtype_name(out->weight), wf_dtype_name(arch->quant.dtype));
+    wf_status st = complete(spec, arch, backend, out);
+    if (st == WF_OK || !quantised || spec->model.weights_format != WF_MODEL_DTYPE_AUTO) return st;
+    // What cannot be computed as it is stored is unpacked.
+    *out = wf_model_resolve_numerics(arch, spec->model.dtype, WF_F32, spec->model.kv_dtype);
+    return complete(spec, arch, backend, out);
 }
 
 wf_engine_config wf_plan_engine_config(const wf_jobspec *spec, const wf_plan_needs *needs)

@@ -156,7 +156,11 @@ static double run_gemm(const bench *b, void *arg)
 static double run_decode(const bench *b, void *arg)
 {
     gemm_arg *g = arg;
-    return run_gemm(b, g) / 2.0 / (double)g->m * (double)wf_dtype_bytes(g->dtype);
+    double bytes = 0.0;
+    run_gemm(b, g);
+    for (int i = 0; i < g->n; i++)
+        bytes += (double)wf_weight_bytes(g->w[i]);
+    return bytes;
 }
 
 #ifdef WEFT_HAVE_OPENBLAS
@@ -185,7 +189,12 @@ static void make_weights(const bench *b, gemm_arg *g, wf_dtype dtype)
         bool head = i == N_LAYERS * N_SHAPES;
         int64_t n = head ? N_VOCAB : layer_shapes[i % N_SHAPES][0];
         int64_t k = head ? 1024 : layer_shapes[i % N_SHAPES][1];
-        const wf_weight_shape shape = {.dtype = dtype, .n_groups = 1, .n_rows = n, .n_cols = k};
+        int32_t block = wf_format_of(dtype)->block;
+        const wf_weight_shape shape = {.dtype = dtype,
+                                       .n_groups = 1,
+                                       .n_rows = n,
+                                       .n_cols = k,
+                                       .block = block > 0 ? block : 0};
         need(b->be->ops->weight_create(b->be, &shape, &g->w[i]));
         need(b->be->ops->weight_random(b->be, g->w[i], (uint64_t)i, 0.02f));
     }
@@ -199,7 +208,7 @@ static void free_weights(const bench *b, gemm_arg *g)
 
 static void bench_gemm(const bench *b)
 {
-    static const wf_dtype dtypes[] = {WF_BF16, WF_F16, WF_F32};
+    static const wf_dtype dtypes[] = {WF_BF16, WF_F16, WF_F32, WF_INT8, WF_FP8, WF_INT4, WF_MXFP4};
     gemm_arg g = {.x = get(b, (size_t)512 * DEEPEST * 4), .y = get(b, (size_t)512 * WIDEST * 4)};
     char shape[96];
     for (int i = 0; i < 512 * DEEPEST; i++)
@@ -210,12 +219,13 @@ static void bench_gemm(const bench *b)
         for (size_t i = 0; i < n; i++)
             g.plain[s][i] = (float)(i % 13) / 13.0f - 0.5f;
     }
-    for (int d = 0; d < 3; d++) {
+    for (size_t d = 0; d < sizeof dtypes / sizeof *dtypes; d++) {
         make_weights(b, &g, dtypes[d]);
         const char *name = wf_dtype_name(dtypes[d]);
         static const int64_t rows[] = {1, 2, 4, 8, 12, 16, 32, 64};
         for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-            if (d > 0 && rows[i] != 1 && rows[i] != 8) continue;
+            bool all = dtypes[d] == WF_BF16 || dtypes[d] == WF_INT8;
+            if (!all && rows[i] != 1 && rows[i] != 8) continue;
             g.m = rows[i];
             g.n = N_LAYERS * N_SHAPES + 1;
             snprintf(shape, sizeof shape, "168M parameters %s M=%d", name, (int)g.m);

@@ -78,20 +78,14 @@ static void run_task(const work *k, int64_t task)
     const wf_weight *w = &k->w->base;
     int64_t e = task / k->n_pieces, i_panel = task % k->n_pieces * k->n_panels;
     int64_t begin = begin_of(a, e), n_runs = a->k_runs > 1 ? a->k_runs : 1;
-    size_t matrix = (size_t)(k->w->n_panels * WF_PANEL * w->n_cols) * wf_dtype_bytes(w->dtype);
-    wf_gemm_part part = {
-        .x = (const float *)k->x.data + begin * k->x.stride,
-        .x_stride = k->x.stride,
-        .n_rows = begin_of(a, e + 1) - begin,
-        .panels = k->w->panels + (size_t)e * matrix,
-        .dtype = w->dtype,
-        .n_cols = w->n_cols,
-        .n_out = w->n_rows,
-        .i_panel = i_panel,
-        .end_panel = MIN(i_panel + k->n_panels, k->w->n_panels),
-        .y_stride = k->y.stride,
-        .scratch = wf_cpu_scratch(k->cpu, omp_get_thread_num()),
-    };
+    wf_gemm_part part = wf_cpu_part_of(k->w, e);
+    part.x = (const float *)k->x.data + begin * k->x.stride;
+    part.x_stride = k->x.stride;
+    part.n_rows = begin_of(a, e + 1) - begin;
+    part.i_panel = i_panel;
+    part.end_panel = MIN(i_panel + k->n_panels, k->w->n_panels);
+    part.y_stride = k->y.stride;
+    part.scratch = wf_cpu_scratch(k->cpu, omp_get_thread_num());
     for (int64_t i = 0; i < n_runs; i++) {
         part.i_k = w->n_cols * i / n_runs;
         part.end_k = w->n_cols * (i + 1) / n_runs;

@@ -88,7 +88,7 @@ wf_status wf_cpu_gemm(wf_backend *be, wf_stream *s, const wf_gemm_args *a)
     wf_cpu *cpu = wf_cpu_of(be);
     const wf_cpu_weight *w = (const wf_cpu_weight *)a->w;
     int64_t n_rows = a->x.n_rows, n_out = w->base.n_rows, n_cols = w->base.n_cols;
-    double bytes = (double)(n_out * n_cols) * (double)wf_dtype_bytes(w->base.dtype);
+    double bytes = (double)wf_weight_bytes(&w->base);
     double flops = 2.0 * (double)(n_rows * n_cols) * (double)n_out;
     int n_threads = wf_cpu_threads_for(cpu, bytes / BYTES_PER_NS + flops / FLOPS_PER_NS);
     int n_row_parts = row_parts(cpu, n_rows, n_threads), n_panel_parts = n_threads / n_row_parts;
@@ -98,28 +98,33 @@ wf_status wf_cpu_gemm(wf_backend *be, wf_stream *s, const wf_gemm_args *a)
     for (int i = 0; i < n_threads; i++) {
         int i_rows = i % n_row_parts, i_panels = i / n_row_parts;
         int64_t begin = first_row(cpu, n_rows, i_rows, n_row_parts);
-        wf_gemm_part part = {
-            .x = (const float *)a->x.data + begin * a->x.stride,
-            .x_stride = a->x.stride,
-            .n_rows = first_row(cpu, n_rows, i_rows + 1, n_row_parts) - begin,
-            .panels = w->panels,
-            .dtype = w->base.dtype,
-            .n_cols = n_cols,
-            .n_out = n_out,
-            .end_k = n_cols,
-            .i_panel = wf_cpu_share(w->n_panels, i_panels, n_panel_parts),
-            .end_panel = wf_cpu_share(w->n_panels, i_panels + 1, n_panel_parts),
-            .bias = a->bias,
-            .y = (float *)a->y.data + begin * a->y.stride,
-            .y_stride = a->y.stride,
-            .scratch = wf_cpu_scratch(cpu, omp_get_thread_num()),
-        };
+        wf_gemm_part part = wf_cpu_part_of(w, 0);
+        part.x = (const float *)a->x.data + begin * a->x.stride;
+        part.x_stride = a->x.stride;
+        part.n_rows = first_row(cpu, n_rows, i_rows + 1, n_row_parts) - begin;
+        part.i_panel = wf_cpu_share(w->n_panels, i_panels, n_panel_parts);
+        part.end_panel = wf_cpu_share(w->n_panels, i_panels + 1, n_panel_parts);
+        part.bias = a->bias;
+        part.y = (float *)a->y.data + begin * a->y.stride;
+        part.y_stride = a->y.stride;
+        part.scratch = wf_cpu_scratch(cpu, omp_get_thread_num());
         if (a->k_runs > 1)
             run_by_runs(cpu, &part, a->k_runs, sums, begin * a->y.stride);
         else
             cpu->isa->gemm(&part);
     }
     return WF_OK;
+}
+
+// What a stored number of (row, column) stands for.
+static float value_at(const wf_cpu_weight *w, int64_t row, int64_t k, float number)
+{
+    if (w->scales == NULL) return number;
+    int64_t n_blocks = wf_weight_row_blocks(&w->base);
+    int64_t block = w->base.block > 0 ? k / w->base.block : 0;
+    int64_t at = (row / WF_PANEL * n_blocks + block) * WF_PANEL + row % WF_PANEL;
+    float zero = w->zeros != NULL ? w->zeros[at] : 0.0f;
+    return (number - zero) * (w->scales[at] / wf_panel_factor(w->base.dtype));
 }
 
 // y += scale * one column of a panel, spread over a cache line per element.
@@ -129,7 +134,8 @@ static void embed_row(const wf_cpu_weight *w, int64_t row, float scale, float *y
     int64_t at =
         row / WF_PANEL * n_cols * WF_PANEL + wf_panel_at(w->base.dtype, (int)(row % WF_PANEL));
     for (int64_t k = 0; k < n_cols; k++)
-        y[k] += scale * wf_load_f32(w->panels, w->base.dtype, at + k * WF_PANEL);
+        y[k] +=
+            scale * value_at(w, row, k, wf_load_f32(w->panels, w->base.dtype, at + k * WF_PANEL));
 }
 
 wf_status wf_cpu_embed(wf_backend *be, wf_stream *s, const wf_embed_args *a)

@@ -23,7 +23,30 @@ typedef struct wf_cpu_weight {
     wf_weight base;
     char *panels;     // [n_groups][n_panels][n_cols][WF_PANEL], columns beyond n_rows are zero; own
     int64_t n_panels; // of a matrix
+    float *scales, *zeros; // [n_groups][n_panels][row_blocks][WF_PANEL], own; or NULL
 } wf_cpu_weight;
+
+static inline size_t wf_cpu_panel_bytes(const wf_cpu_weight *w)
+{
+    return (size_t)(w->base.n_cols * WF_PANEL) * (size_t)wf_format_of(w->base.dtype)->bits / 8;
+}
+
+// Where the matrix `group` is read: panels, format and scales of a part, sizes.
+static inline wf_gemm_part wf_cpu_part_of(const wf_cpu_weight *w, int64_t group)
+{
+    size_t n_scales = (size_t)(w->n_panels * wf_weight_row_blocks(&w->base) * WF_PANEL);
+    size_t at = (size_t)group * n_scales;
+    return (wf_gemm_part){
+        .panels = w->panels + (size_t)group * (size_t)w->n_panels * wf_cpu_panel_bytes(w),
+        .dtype = w->base.dtype,
+        .block = w->base.block,
+        .scales = w->scales != NULL ? w->scales + at : NULL,
+        .zeros = w->zeros != NULL ? w->zeros + at : NULL,
+        .n_cols = w->base.n_cols,
+        .n_out = w->base.n_rows,
+        .end_k = w->base.n_cols,
+    };
+}
 
 static inline wf_cpu *wf_cpu_of(wf_backend *be)
 {

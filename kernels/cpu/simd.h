@@ -56,6 +56,15 @@ WF_INLINE v16 v16_load_bf16_pairs(const uint16_t *p)
     return v16_load((const float *)(const void *)p);
 }
 
+// Twice the values of the sixteen 4-bit numbers of a format; of MXFP4 wf_panel_factor makes up for
+// it.
+WF_INLINE const int8_t *wf_nibble_values(wf_dtype dtype)
+{
+    static const int8_t int4[16] = {0, 1, 2, 3, 4, 5, 6, 7, -8, -7, -6, -5, -4, -3, -2, -1};
+    static const int8_t mxfp4[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
+    return dtype == WF_MXFP4 ? mxfp4 : int4;
+}
+
 #define WF_LOG2E 1.44269504088896340736f
 
 // 1 / (1 + e^-x)

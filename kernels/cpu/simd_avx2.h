@@ -162,6 +162,36 @@ WF_INLINE v16 v16_high_bf16(v16 x)
     return (v16){v8_high_bf16(x.lo), v8_high_bf16(x.hi)};
 }
 
+WF_INLINE v16 v16_of_int8(__m128i bytes)
+{
+    __m256i lo = _mm256_cvtepi8_epi32(bytes);
+    __m256i hi = _mm256_cvtepi8_epi32(_mm_srli_si128(bytes, 8));
+    return (v16){_mm256_cvtepi32_ps(lo), _mm256_cvtepi32_ps(hi)};
+}
+
+WF_INLINE v16 v16_load_int8(const int8_t *p)
+{
+    return v16_of_int8(_mm_loadu_si128((const __m128i *)p));
+}
+
+// 2^-8 times the numbers: e4m3 as f16, the sign in its place and the second copy of it away.
+WF_INLINE v16 v16_load_fp8(const uint8_t *p)
+{
+    __m256i wide = _mm256_slli_epi16(_mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)p)), 7);
+    wide = _mm256_and_si256(wide, _mm256_set1_epi16((short)0xbfff));
+    return (v16){_mm256_cvtph_ps(_mm256_castsi256_si128(wide)),
+                 _mm256_cvtph_ps(_mm256_extracti128_si256(wide, 1))};
+}
+
+// The low or high halves of 16 bytes, looked up among 16 values.
+WF_INLINE v16 v16_nibbles(const uint8_t *p, int high, const int8_t *values)
+{
+    __m128i bytes = _mm_loadu_si128((const __m128i *)p);
+    if (high) bytes = _mm_srli_epi16(bytes, 4);
+    bytes = _mm_and_si128(bytes, _mm_set1_epi8(15));
+    return v16_of_int8(_mm_shuffle_epi8(_mm_loadu_si128((const __m128i *)values), bytes));
+}
+
 WF_INLINE void v8_transpose(__m256 r[8])
 {
     __m256 t[8], u[8];

@@ -136,6 +136,26 @@ WF_INLINE v16 v16_high_bf16(v16 x)
         _mm512_and_si512(_mm512_castps_si512(x), _mm512_set1_epi32((int)0xffff0000u)));
 }
 
+WF_INLINE v16 v16_load_int8(const int8_t *p)
+{
+    return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)p)));
+}
+
+// 2^-8 times the numbers: e4m3 as f16, the sign in its place and the second copy of it away.
+WF_INLINE v16 v16_load_fp8(const uint8_t *p)
+{
+    __m256i wide = _mm256_slli_epi16(_mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)p)), 7);
+    return _mm512_cvtph_ps(_mm256_and_si256(wide, _mm256_set1_epi16((short)0xbfff)));
+}
+
+// The low or high halves of 16 bytes, looked up among 16 values.
+WF_INLINE v16 v16_nibbles(const uint8_t *p, int high, const int8_t *values)
+{
+    __m512i wide = _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)p));
+    if (high) wide = _mm512_srli_epi32(wide, 4);
+    return _mm512_permutexvar_ps(wide, v16_load_int8(values));
+}
+
 // r[i][j] = r[j][i]
 WF_INLINE void v16_transpose(v16 r[16])
 {

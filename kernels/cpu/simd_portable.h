@@ -136,6 +136,23 @@ WF_INLINE void v16_store_f16(uint16_t *p, v16 x)
         p[i] = wf_f32_to_f16(x.v[i]);
 }
 
+WF_INLINE v16 v16_load_int8(const int8_t *p)
+{
+    WF_V16_EACH((float)p[i]);
+}
+
+// 2^-8 times the numbers.
+WF_INLINE v16 v16_load_fp8(const uint8_t *p)
+{
+    WF_V16_EACH(wf_fp8_to_f32(p[i]) * 0x1p-8f);
+}
+
+// The low or high halves of 16 bytes, looked up among 16 values.
+WF_INLINE v16 v16_nibbles(const uint8_t *p, int high, const int8_t *values)
+{
+    WF_V16_EACH((float)values[high ? p[i] >> 4 : p[i] & 15]);
+}
+
 // The two bf16 in each lane's 32 bits.
 WF_INLINE v16 v16_low_bf16(v16 x)
 {

@@ -104,10 +104,11 @@ static void create(const char *backend, const char *golden_name, wf_comm *comm, 
     must(wf_arch_read(folder, false, &arch), "architecture");
     must(wf_arch_spread_experts(&arch, expert_parts, out->comm->size), "experts");
     const char *shared = getenv("WEFT_TEST_DEVICE"); // of ranks that share one
-    wf_backend_config bc = {.device = shared ? atoi(shared) : out->comm->rank,
-                            .n_threads = 2,
-                            .deterministic = deterministic,
-                            .numerics = wf_model_resolve_numerics(&arch, (int)dtype, kv_dtype)};
+    wf_backend_config bc = {
+        .device = shared ? atoi(shared) : out->comm->rank,
+        .n_threads = 2,
+        .deterministic = deterministic,
+        .numerics = wf_model_resolve_numerics(&arch, (int)dtype, WF_MODEL_DTYPE_AUTO, kv_dtype)};
     must(wf_backend_create(backend, &bc, &out->be), "back end");
     wf_model_config mc = {
         .tp_rank = out->comm->rank, .tp_size = out->comm->size, .dtype = (int)dtype};

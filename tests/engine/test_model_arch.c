@@ -212,7 +212,7 @@ static void refused(void **state)
         {LLAMA(",\"eos_token_id\":[1,2,3,4,5,6,7,8,9]"), "more than 8 tokens that end a text"},
         {LLAMA(",\"eos_token_id\":\"</s>\""), "eos_token_id: expected an integer"},
         {LLAMA(",\"quantization_config\":{\"bits\":4}"),
-         "quantization_config: 'quantised': quantised checkpoints are not read"},
+         "quantization_config: 'quantised': checkpoints quantised so are not read"},
         {"{\"model_type\":\"qwen2\",\"num_key_value_heads\":8," SIZES
          ",\"layer_types\":[\"linear_attention\",0]}",
          "layer_types[0]: 'linear_attention' layers are not known here"},

@@ -195,8 +195,8 @@ REFUSED = {
     "sliding without a window": (qwen2(layer_types=["sliding_attention"] * 3),
                                  "layer_types: has sliding layers, but the model has no window"),
     "null for a number": (llama(rms_norm_eps=None), "rms_norm_eps: expected a number"),
-    "gptq": (llama(quantization_config={"quant_method": "gptq", "bits": 4}),
-             "quantization_config: 'gptq': quantised checkpoints are not read"),
+    "hqq": (llama(quantization_config={"quant_method": "hqq", "bits": 4}),
+             "quantization_config: 'hqq': checkpoints quantised so are not read"),
 }
 
 

@@ -208,10 +208,11 @@ static void weights_check_their_blocks(void **state)
 static void weights_check_their_shape(void **state)
 {
     (void)state;
-    const wf_weight_shape bad[] = {{WF_F16, 0, 6, 10, 0, 0},    {WF_N_DTYPES, 1, 6, 10, 0, 0},
-                                   {WF_F32, 1, -1, 2, 0, 0},    {WF_F32, 1, 6, 64, 32, 0},
-                                   {WF_F32, 1, 6, 64, 0, true}, {WF_FP8, 1, 6, 96, 48, 0},
-                                   {WF_INT4, 1, 6, 96, 64, 0},  {WF_INT4, 1, 6, 7, 0, 0}};
+    const wf_weight_shape bad[] = {
+        {WF_F16, 0, 6, 10, 0, 0},     {WF_N_DTYPES, 1, 6, 10, 0, 0}, {WF_F32, 1, -1, 2, 0, 0},
+        {WF_F32, 1, 6, 64, 32, 0},    {WF_F32, 1, 6, 64, 0, true},   {WF_FP8, 1, 6, 96, 48, 0},
+        {WF_INT4, 1, 6, 96, 64, 0},   {WF_INT4, 1, 6, 7, 0, 0},      {WF_INT4, 1, 6, 64, 0, true},
+        {WF_FP8, 1, 6, 64, 32, true}, {WF_MXFP4, 1, 6, 64, 64, 0}};
     for (int i = 0; i < 2; i++) {
         wf_backend *be;
         wf_weight *w = NULL;
