@@ -275,7 +275,8 @@ static void checkpoints_of_another_count(void **state)
         {"gpt-oss-mini", "\"intermediate_size\": 64", "\"intermediate_size\": 96",
          "gate_up_proj_blocks: shape [6, 128, 2, 16], expected [6, 192, 2, 16]"},
         {"gpt-oss-mini", "\"swiglu_limit\": 7.0", "\"swiglu_limit\": 8.0", "swiglu_limit"},
-        {"gpt-oss-mini", "\"quant_method\": \"mxfp4\"", "\"quant_method\": \"fp8\"", "fp8"},
+        {"gpt-oss-mini", "\"quant_method\": \"mxfp4\"", "\"quant_method\": \"fp8\"",
+         "weight_block_size"},
         {"qwen2-moe-mini", "\"shared_expert_intermediate_size\": 64",
          "\"shared_expert_intermediate_size\": 32", "shared_expert"},
     };
