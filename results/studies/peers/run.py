@@ -15,7 +15,8 @@ then by the other, as often as said, and medians are compared. What is measured:
 Weft's times are its results' own; vLLM's are read round LLM.generate(). Loading and warming up are
 in neither. A way that vLLM cannot run is said and left out. PYTHON is one that has vLLM (this one's
 own when not given). The two ways beside bf16: `deterministic` is engine.deterministic against
-VLLM_BATCH_INVARIANT=1; `fp8` is bf16 against vLLM's own online quantisation, while Weft has none.
+VLLM_BATCH_INVARIANT=1; in `fp8` both quantise the weights as they load them: Weft keeps activations in
+bf16 (model.weights_format), vLLM rounds them too.
 """
 import argparse
 import json
@@ -69,7 +70,8 @@ class Turns:
 
     def __init__(self, study, peer, shape, way):
         self.study, self.peer, self.shape, self.way = study, peer, shape, way
-        self.flags = {"engine__deterministic": "true"} if way == "deterministic" else {}
+        self.flags = {"deterministic": {"engine__deterministic": "true"},
+                      "fp8": {"model__weights_format": "fp8"}}.get(way, {})
 
     def theirs(self, requests):
         """vLLM's seconds."""
