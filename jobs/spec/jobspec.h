@@ -68,10 +68,11 @@ typedef struct wf_jobspec {
     const char *job;
     int64_t seed;
     struct {
-        const char *path;   // a Hugging Face folder
-        int dtype;          // a wf_dtype, or WF_MODEL_DTYPE_AUTO: what the checkpoint says
-        int weights_format; // a scaled wf_dtype; a plain one: dtype's; WF_MODEL_DTYPE_AUTO
-        int kv_dtype;       // of KV memory; WF_MODEL_DTYPE_AUTO: as the weights
+        const char *path;       // a Hugging Face folder
+        int dtype;              // a wf_dtype, or WF_MODEL_DTYPE_AUTO: what the checkpoint says
+        int weights_format;     // a scaled wf_dtype; a plain one: dtype's; WF_MODEL_DTYPE_AUTO
+        int activations_format; // WF_FP8: wf_numerics.act_fp8; else dtype's
+        int kv_dtype;           // of KV memory; WF_MODEL_DTYPE_AUTO: as the weights
         wf_spec_weights weights;
         bool trust_config; // pass over what is not understood in config.json
         wf_spec_generation generation_config;

@@ -15,6 +15,8 @@ static const wf_option_word dtype_words[] = {{"auto", WF_MODEL_DTYPE_AUTO},
 #define FORMAT_WORD(name, words, ...) {words, WF_##name},
 static const wf_option_word weights_format_words[] = {
     {"auto", WF_MODEL_DTYPE_AUTO}, {"plain", WF_F32}, WF_SCALED_FORMATS(FORMAT_WORD){NULL, 0}};
+static const wf_option_word activations_words[] = {
+    {"auto", WF_MODEL_DTYPE_AUTO}, {"plain", WF_F32}, {"fp8", WF_FP8}, {NULL, 0}};
 static const wf_option_word weights_words[] = {
     {"file", WF_SPEC_WEIGHTS_FILE}, {"random", WF_SPEC_WEIGHTS_RANDOM}, {NULL, 0}};
 static const wf_option_word generation_words[] = {
@@ -148,6 +150,16 @@ const wf_option wf_jobspec_table[] = {
          "are loaded: fp8, int8: one scale for each output; int4, mxfp4: one for each group of "
          "128 (or what divides a row) and of 32. Embeddings stay plain, and the head of a "
          "4-bit model. Activations stay as they are",
+     .decides = WF_SPEC_ANY_MODE | WF_SPEC_UNLESS_DEFAULT},
+    {.name = "model.activations_format",
+     .type = WF_OPTION_ENUM,
+     .offset = AT(model.activations_format),
+     .words = activations_words,
+     .absent = "int8",
+     .default_text = "auto",
+     .help = "fp8: with fp8 weights on GPUs, where a step has more than 64 rows, each row of a "
+             "product is rounded to fp8 by a scale of its own; auto: plain: products take "
+             "activations as they are",
      .decides = WF_SPEC_ANY_MODE | WF_SPEC_UNLESS_DEFAULT},
     {.name = "model.kv_dtype",
      .type = WF_OPTION_ENUM,

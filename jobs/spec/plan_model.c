@@ -2,6 +2,7 @@
 #include "jobs/spec/plan_model.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "engine/limits.h"
 #include "engine/model.h"
@@ -22,10 +23,30 @@ wf_plan_needs wf_plan_needs_of(const wf_sampling *s)
     return (wf_plan_needs){.n_top = s->logprobs, .penalties = wf_engine_penalises(s)};
 }
 
+// What no back end says of itself, since it knows no models and no engine.
+static wf_status check_numerics(const wf_jobspec *spec, const wf_arch *arch, const char *backend,
+                                const wf_numerics *n)
+{
+    bool experts = false;
+    for (int32_t i = 0; i < arch->n_layers; i++)
+        experts = experts || arch->layer[i].n_experts > 0;
+    if (n->act_fp8 && spec->engine.deterministic)
+        return wf_fail(WF_CONFIG,
+                       "model.activations_format: fp8: products in fp8 may add up in another order "
+                       "for another number of rows; leave it out, or engine.deterministic");
+    if (!experts || !wf_format_scaled(n->weight) || strcmp(backend, "cuda") != 0) return WF_OK;
+    return wf_fail(WF_CONFIG,
+                   "model.weights_format: back end cuda has no kernels for experts in %s; leave it "
+                   "out, or set parallel.backend: cpu",
+                   wf_dtype_name(n->weight));
+}
+
 static wf_status complete(const wf_jobspec *spec, const wf_arch *arch, const char *backend,
                           wf_numerics *num)
 {
+    num->act_fp8 = spec->model.activations_format == (int)WF_FP8;
     WF_TRY(wf_model_check_weights(arch, num->weight, spec->parallel.tensor));
+    WF_TRY(check_numerics(spec, arch, backend ? backend : "", num));
     return backend ? wf_backend_numerics(backend, num) : WF_OK;
 }
 

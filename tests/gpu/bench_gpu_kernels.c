@@ -679,6 +679,7 @@ int main(int argc, char **argv)
     const char *part = argc > 1 ? argv[1] : "all";
     config.isa = argc > 2 ? argv[2] : NULL;
     config.numerics.act_fp8 = strcmp(part, "act8") == 0; // gemm8 with rows rounded to fp8
+    if (config.numerics.act_fp8) config.numerics.weight = WF_FP8;
     must(wf_backend_create("cuda", &config, &be));
     ops = be->ops;
     must(ops->info(be, &info));

@@ -144,6 +144,7 @@ static void many_rows_in_fp8(void **state)
     wf_backend_config config = {
         .numerics = wf_numerics_of(op.act),
     };
+    config.numerics.weight = WF_FP8;
     config.numerics.act_fp8 = true;
     if (op.act == WF_F32) return;
     op_ok(wf_backend_create("cuda", &config, &op.be));

@@ -151,9 +151,10 @@ static void expect_case(const attention_case *c, rope_way way, bent_way bent)
     op_expect_close(&got.qkv, &want.qkv, 5e-7, 1e-6);
     expect_close_kv(&got, &want);
     // Where K and V are rounded, the two caches may differ by a step in places.
-    // Rounded activations round q as well, and the weights before V.
+    // Rounded activations round q as well, and the weights before V; heads of norm 1 and more make
+    // steep scores of that.
     static const double steps[WF_N_DTYPES] = {[WF_F32] = 0, [WF_BF16] = 4e-3, [WF_F16] = 5e-4};
-    double step = fmax(steps[c->dtype], 1.5 * steps[op.act]);
+    double step = fmax(steps[c->dtype], (way.norms == NONE ? 1.5 : 2.0) * steps[op.act]);
     op_expect_close(&got.out, &want.out, 3e-6 + step, 1e-5);
     free(want.kv);
     free(got.kv);
