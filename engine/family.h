@@ -127,7 +127,6 @@ typedef struct wf_family {
     wf_curve curve;          // where config.json names none
     wf_activation_name activation_names[5]; // ended by a NULL name
     wf_qkv_order qkv_order;
-    bool transposed;       // matrices lie as [inputs, outputs] in the file (GPT-2)
     bool tied;             // the head is the embedding table, when config.json does not say
     bool ffn_is_4_hidden;  // when config.json does not say
     bool types_by_layer;   // layer_types decides which layers slide, else all are alike

@@ -13,6 +13,9 @@
 // What is left of a call at least when the stamps' part is taken off.
 #define LEAST_PART 0.1
 
+// A device that waits longer than this for its next operation waits for requests.
+#define IDLE_NS 1e5
+
 typedef enum phase { PHASE_DECODE, PHASE_MIXED, N_PHASES } phase;
 
 static const char *const phase_names[] = {"decode", "mixed"};
@@ -31,7 +34,6 @@ typedef struct line {
 
 typedef struct call {
     line *line;
-    bool begins; // a step
     double rows, bytes, flops;
     bool counts;
 } call;
@@ -47,7 +49,6 @@ struct wf_profile {
     int32_t n_calls;
     phase phase;
     wf_backend_info info;
-    bool begins; // the next operation is a step's first
     int64_t n_steps;
     double bytes_per_ns, flops_per_ns;
     double gap_ns;           // from one stamp to the next with nothing between
@@ -127,7 +128,7 @@ static wf_status drain(wf_profile *p)
     p->wall_ns += (double)(p->stamp[2 * p->n_calls - 1] - p->stamp[0]);
     for (int32_t i = 1; i < p->n_calls; i++) {
         double ns = (double)(p->stamp[2 * i] - p->stamp[2 * i - 1]) - p->gap_ns;
-        if (!p->calls[i].begins && ns > 0.0) p->between_ns += ns; // before a step it may be idle
+        if (ns > 0.0 && ns < IDLE_NS) p->between_ns += ns;
     }
     p->n_calls = 0;
     return WF_OK;
@@ -138,9 +139,7 @@ static wf_status begin(wf_profile *p, wf_stream *s, const char *op, const wf_op_
     if (p->n_calls == RING) WF_TRY(drain(p));
     p->stream = s;
     line *l = find_line(p, op, c);
-    p->calls[p->n_calls] =
-        (call){l, p->begins, (double)c->rows, c->bytes, c->flops, seen_before(l, c->rows)};
-    p->begins = false;
+    p->calls[p->n_calls] = (call){l, (double)c->rows, c->bytes, c->flops, seen_before(l, c->rows)};
     p->inner->range(p->be, op);
     return p->inner->stamp(p->be, s, &p->stamp[2 * p->n_calls]);
 }
@@ -169,7 +168,6 @@ static wf_status first_op(wf_backend *be, wf_stream *s, const wf_token_ids_args 
     bool decode = a->batch->n_decode == a->batch->n_tokens;
     profile_of(be)->phase = decode ? PHASE_DECODE : PHASE_MIXED;
     profile_of(be)->n_steps++;
-    profile_of(be)->begins = true;
     return profiled_token_ids(be, s, a);
 }
 
@@ -416,11 +414,10 @@ wf_status wf_profile_print(wf_profile *p, FILE *file)
                    "%-15s %-13s %-7s %8lld %10.2f %5.1f%% %10.2f %10.3f %12.2f %9.1f %9.3f %7.1f%% "
                    "%8.1f\n",
                    &lines[i], total_ns);
-    fprintf(
-        file,
-        "between operations of a step (launches, communication): %.2f ms, %.1f%% of all; %.2f us "
-        "of measuring taken off every operation\n",
-        p->between_ns * 1e-6, 100.0 * p->between_ns / (p->wall_ns + 1.0), p->gap_ns * 1e-3);
+    fprintf(file,
+            "between operations (launches, communication): %.2f ms, %.1f%% of all; %.2f us "
+            "of measuring taken off every operation\n",
+            p->between_ns * 1e-6, 100.0 * p->between_ns / (p->wall_ns + 1.0), p->gap_ns * 1e-3);
     free(lines);
     return WF_OK;
 }

@@ -110,12 +110,13 @@ static wf_status not_found(void)
     wf_paths wheels = {0};
     bool has = from_us("../share/weft/weft_text-*.whl", pattern) &&
                wf_file_glob(pattern, &wheels) == WF_OK && wheels.n > 0;
-    wf_status st = wf_fail(WF_NO_INPUT,
-                           NAME ": not found beside weft, on PATH, in WEFT_TEXT or as python3 -m "
-                                "weft_text; prompts files need it: in a virtual environment that "
-                                "is active, pip install '%s[all]'%s",
-                           has ? wheels.item[wheels.n - 1] : "./io/python",
-                           has ? "" : " in the folder of Weft's sources");
+    wf_status st = wf_fail(
+        WF_NO_INPUT,
+        NAME ": not found beside weft, on PATH, in WEFT_TEXT or as python3 -m "
+             "weft_text; prompts files, chats and Parquet need it: in a virtual environment that "
+             "is active, pip install '%s[all]'%s",
+        has ? wheels.item[wheels.n - 1] : "./io/python",
+        has ? "" : " in the folder of Weft's sources");
     wf_paths_destroy(&wheels);
     return st;
 }

@@ -149,7 +149,7 @@ const wf_option wf_jobspec_table[] = {
          "where the back end does not read it), else plain; plain: model.dtype. Made as they "
          "are loaded: fp8, int8: one scale for each output; int4, mxfp4: one for each group of "
          "128 (or what divides a row) and of 32. Embeddings stay plain, and the head of a "
-         "4-bit model. Activations stay as they are",
+         "4-bit model",
      .decides = WF_SPEC_ANY_MODE | WF_SPEC_UNLESS_DEFAULT},
     {.name = "model.activations_format",
      .type = WF_OPTION_ENUM,

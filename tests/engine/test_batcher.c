@@ -77,7 +77,7 @@ static void apply_moves(world *w, const wf_schedule *s)
 static int64_t content(const world *w, const sim *x, int32_t pos)
 {
     int64_t who = pos < x->n_common ? -1 - x->family : x - w->sims;
-    return (who << 32) + pos + 1;
+    return who * (INT64_C(1) << 32) + pos + 1;
 }
 
 static wf_hash128 name_of(const world *w, const sim *x, int32_t i_page)

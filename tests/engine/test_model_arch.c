@@ -290,6 +290,19 @@ static void same_bends(const wf_arch *a, wf_json_ref facts)
     assert_true(a->logit_cap == (float)cap);
 }
 
+// Which layers are rotated, where a family has some that are not.
+static void same_rotated(const wf_arch *a, wf_json_ref facts)
+{
+    wf_json_ref rotated = wf_json_find(facts, "rotated");
+    if (!wf_json_has(facts, "rotated")) return;
+    assert_int_equal(wf_json_count(rotated), a->n_layers);
+    for (int32_t i = 0; i < a->n_layers; i++) {
+        int64_t is;
+        assert_ok(wf_json_read_i64(wf_json_at(rotated, (size_t)i), 0, 1, &is));
+        assert_int_equal(a->layer[i].i_rope, is ? 0 : -1);
+    }
+}
+
 static void same_facts(const wf_arch *a, wf_json_ref facts)
 {
     double eps;
@@ -309,6 +322,7 @@ static void same_facts(const wf_arch *a, wf_json_ref facts)
     assert_true(a->norm_eps == (float)eps);
     same_frequencies(a, facts);
     same_bends(a, facts);
+    same_rotated(a, facts);
     assert_int_equal(a->n_eos, wf_json_count(eos));
     for (int32_t i = 0; i < a->n_eos; i++) {
         int64_t id;

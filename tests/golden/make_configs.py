@@ -61,6 +61,7 @@ def gptj(**more):
 
 
 SLIDING = ("gemma2", "gemma3_text", "olmo3", "cohere2")
+PLAIN = ("olmo2", "granite", "smollm3", "glm4", "cohere", "phi3")
 
 # name: config, generation_config or None
 ASKED = {
@@ -144,6 +145,15 @@ ASKED = {
     "cohere2 by numbers": (
         sliding("cohere2", num_hidden_layers=5, sliding_window=77, sliding_window_pattern=2,
                 rotary_pct=1.0, use_qk_norm=False, position_embedding_type="rope_gptj"), None),
+    "olmo2 says least": (sliding("olmo2"), None),
+    "granite says least": (sliding("granite"), None),
+    "smollm3 says least": (sliding("smollm3", pad_token_id=0, num_hidden_layers=5), None),
+    "smollm3 by an interval": (
+        sliding("smollm3", pad_token_id=0, num_hidden_layers=5, no_rope_layer_interval=2), None),
+    "glm4 says least": (sliding("glm4", pad_token_id=0), None),
+    "cohere says least": (sliding("cohere"), None),
+    "phi3 says least": (sliding("phi3", pad_token_id=0), None),
+    "phi3 with a window": (sliding("phi3", pad_token_id=0, sliding_window=100), None),
     "gptj says least": (gptj(), None),
     "gptj with a rotary_dim": (gptj(rotary_dim=16, n_inner=96), None),
     "gptj by its other names": (
@@ -320,7 +330,7 @@ def scale_of(rope):
 
 def windows_of(model):
     config = model.config
-    if config.model_type == "mistral":
+    if config.model_type in ("mistral", "phi3"):
         return [config.sliding_window] * config.num_hidden_layers
     if config.model_type in ("qwen2", "qwen3"):
         return [layer.self_attn.sliding_window for layer in model.model.layers]
@@ -331,7 +341,7 @@ def windows_of(model):
 
 
 def sliding_facts(model):
-    """What only families with two kinds of layers have."""
+    """How scores and logits are scaled and bent; a second kind of rotation."""
     config, rope = model.config, model.base_model.rotary_emb
     facts = {"attn_scale": model.base_model.layers[0].self_attn.scaling,
              "attn_cap": getattr(config, "attn_logit_softcapping", None) or 0.0,
@@ -362,7 +372,8 @@ def facts_of(folder):
         "inv_freq": rotary_of(model),
         "rotary_scale": scale_of(getattr(model.base_model, "rotary_emb", None)),
         "eos": [] if eos is None else eos if isinstance(eos, list) else [eos],
-        **(sliding_facts(model) if config.model_type in SLIDING else {}),
+        **(sliding_facts(model) if config.model_type in SLIDING + PLAIN else {}),
+        **({"rotated": config.no_rope_layers} if config.model_type == "smollm3" else {}),
     }
 
 
