@@ -57,7 +57,7 @@ class Terminal:
         return got
 
     def ends(self, code=0):
-        self.read(1.0, until=LEAVE)
+        self.read(20.0, until=LEAVE)
         assert self.child.wait(10) == code, (self.child.returncode, self.seen[-2000:])
         assert self.seen.count(ENTER) == self.seen.count(LEAVE)
         assert self.seen.rstrip().endswith(LEAVE)
@@ -73,15 +73,18 @@ def columns(frame):
             for line in text.split("\n")]
 
 
-def tokens_of(frame):
-    """{request: tokens generated} of the bars."""
-    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", frame.decode("utf-8", "replace"))
-    return {row: int(n) for row, n in re.findall(r"(0:\d+\.0) .* \d+ \+ (\d+) of", text)}
+def grows(frames):
+    """Whether the bar of some request grew from one frame to the next."""
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", frames.decode("utf-8", "replace"))
+    seen = {}
+    for row, n in re.findall(r"(0:\d+\.0) .* \d+ \+ (\d+) of", text):
+        seen.setdefault(row, set()).add(int(n))
+    return any(len(counts) > 1 for counts in seen.values())
 
 
 def make_job(weft, folder):
     words = [weft, "import", "constant", "--rate", "20", "-n", "60", "--input-tokens", "20",
-             "--output-tokens", "1500", "-o", "p.h5", "--model", f"{SOURCE}/jobs/demo/model"]
+             "--output-tokens", "3900", "-o", "p.h5", "--model", f"{SOURCE}/jobs/demo/model"]
     subprocess.run(words, cwd=folder, check=True, capture_output=True)
     with open(os.path.join(folder, "job.yaml"), "w", encoding="utf-8") as file:
         file.write(f"model: {{path: {SOURCE}/jobs/demo/model}}\nrequests: [p.h5]\n"
@@ -106,31 +109,47 @@ def wait_for_rows(folder):
     raise AssertionError("the job has not begun")
 
 
+def wait_until_stopped(pid):
+    for _ in range(400):
+        with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
+            if file.read().rsplit(")", 1)[1].split()[0] == "T":
+                return
+        time.sleep(0.05)
+    raise AssertionError("Ctrl-Z did not stop it")
+
+
+# What was asked for is waited for: how soon it comes is the machine's affair.
 def on_a_terminal(weft, out):
     top = Terminal([weft, "top", out], 100, 24)
-    first = top.read(3.0, until=b"of 1500")
+    first = top.read(30.0, until=b"of 3900")
     first += top.read(0.3)
     assert ENTER in first and b"in the batch" in first, first
     before_s, began = top.cpu_s(), time.monotonic()
     later = top.read(3.5)
     share = (top.cpu_s() - before_s) / (time.monotonic() - began)
-    assert share < 0.02, f"{share:.1%} of a core"
-    a, b = tokens_of(first), tokens_of(later)
-    assert any(b[row] > a[row] for row in a.keys() & b.keys()), (a, b)
+    assert share < 0.1, f"{share:.1%} of a core"  # it sleeps; results/studies/tools has the figure
+    for _ in range(20):
+        if not grows(first + later):
+            later += top.read(1.5)
+    assert grows(first + later)
     for width, height in ((40, 8), (17, 3), (150, 50)):
         top.resize(width, height)
         frame = top.read(0.6)
+        for _ in range(20):
+            if max(columns(frame)) > width or len(columns(frame)) > height:
+                frame = top.read(0.6)
         assert max(columns(frame)) <= width and len(columns(frame)) <= height, columns(frame)
     os.write(top.leader, b"\x1a")  # Ctrl-Z
-    top.read(0.5, until=LEAVE)
+    top.read(20.0, until=LEAVE)
+    wait_until_stopped(top.child.pid)
     os.kill(top.child.pid, signal.SIGCONT)
-    assert ENTER in top.read(1.0, until=b"quits")
+    assert ENTER in top.read(20.0, until=b"quits")
     os.write(top.leader, b"q")
     top.ends()
     for leave in (lambda t: os.write(t.leader, b"\x03"),
                   lambda t: os.kill(t.child.pid, signal.SIGTERM)):
         top = Terminal([weft, "top", out], 80, 24)
-        top.read(5.0, until=b"quits")
+        top.read(20.0, until=b"quits")
         leave(top)
         top.ends()
 
