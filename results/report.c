@@ -7,6 +7,7 @@
 #include "io/shard/shard.h"
 #include "results/report_vllm.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -219,6 +220,17 @@ wf_status wf_report_make(const char *path, const wf_report_options *options, wf_
     return wf_report_make_many(&path, 1, options, out);
 }
 
+// A warm-up longer than the runs would leave figures of nothing, which scripts take for zeros.
+static wf_status something_is_left(const wf_report *r)
+{
+    const wf_figures *f = &r->figures;
+    if (r->warmup_ns == 0 || f->n_warmup == 0 || f->n_warmup < f->n_rows) return WF_OK;
+    return wf_fail(WF_USAGE,
+                   "--warmup: all %" PRIu64 " requests began within the first %.10g s: nothing is "
+                   "left to report; give a shorter time",
+                   f->n_rows, (double)r->warmup_ns / 1e9);
+}
+
 wf_status wf_report_make_many(const char *const *paths, size_t n, const wf_report_options *options,
                               wf_report *out)
 {
@@ -242,6 +254,7 @@ wf_status wf_report_make_many(const char *const *paths, size_t n, const wf_repor
     if (options->by)
         WF_TRY_TO(done, wf_parts_create(options->by, runs, n_runs, &options->limits, &to.parts));
     WF_TRY_TO(done, read_all(results, &to, &report));
+    WF_TRY_TO(done, something_is_left(&report));
     *out = report;
 done:
     wf_parts_destroy(&to.parts);

@@ -24,15 +24,19 @@ static wf_status arrivals_write(const wf_yaml *doc, const char *mode, char **out
     static const struct {
         const char *mode, *key, *before, *after;
     } words[] = {
-        {"offline", "", ": all there from the start", ""},
         {"replay", "speed", ", at ", " times the log's speed"},
         {"constant", "rate", ", ", " requests/s"},
         {"poisson", "rate", ", ", " requests/s"},
         {"gamma", "rate", ", ", " requests/s"},
         {"gamma", "burstiness", ", burstiness ", ""},
     };
+    const char *n = value_of(doc, "arrivals", "concurrency");
     wf_text text = {0};
     wf_text_puts(&text, mode);
+    if (strcmp(mode, "offline") == 0 && n[0] != '\0' && strcmp(n, "0") != 0)
+        wf_text_printf(&text, ": %s in flight at a time", n);
+    else if (strcmp(mode, "offline") == 0)
+        wf_text_puts(&text, ": all there from the start");
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
         if (strcmp(words[i].mode, mode) == 0)
             wf_text_printf(&text, "%s%s%s", words[i].before,

@@ -87,6 +87,11 @@ with h5py.File("replayed/results.h5") as f:
     assert (f["requests"]["submitted_ns"][:] == f["requests"]["arrival_ns"][:]).all()
     assert (f["requests"]["first_token_ns"][:] > f["requests"]["arrival_ns"][:]).all()
 
+# A report says what was in flight, and does not report nothing.
+said = weft("simulate", offline, "--costs", costs, "-s", "arrivals.concurrency=4", "-o", "four")
+assert "offline: 4 in flight at a time" in said, said
+assert "nothing is left to report" in weft("report", "one", "--warmup", "5h", code=64)
+
 # Two devices to a group need links, and are faster for them.
 pair = job("pair", parallel="{tensor: 2}")
 assert "links" in weft("simulate", pair, "--costs", costs, "-o", "pair", code=78)
