@@ -53,7 +53,9 @@ const char *wf_why_next_start(const char *log)
 {
     for (const char *line = log; (line = strstr(line, " weft ")) != NULL; line++) {
         size_t n = strcspn(line, "\n");
-        if (memmem(line, n, ": job ", strlen(": job "))) return line;
+        if (memmem(line, n, ", configuration ", strlen(", configuration ")) ||
+            memmem(line, n, ": configuration ", strlen(": configuration ")))
+            return line; // of a conductor, or of one world
     }
     return NULL;
 }
