@@ -378,7 +378,7 @@ static void print_conducted(const job_run *run, const wf_site *site)
 {
     const wf_plan *plan = site->plan;
     int n_spare = site->n_places - plan->n_groups * plan->tensor;
-    wf_detail("weft %s: configuration %016" PRIx64, run->versions.weft, run->config_hash);
+    wf_detail("weft %s" WF_BANNER_MARK "%016" PRIx64, run->versions.weft, run->config_hash);
     if (run->slurm.present)
         wf_info("slurm job %" PRId64 ", restart %" PRId64, run->slurm.job_id, run->slurm.restarts);
     wf_info("%d group%s of %d, each a world of its own, on %zu node%s; %d place%s to spare",

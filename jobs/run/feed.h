@@ -11,6 +11,7 @@
 #ifndef WF_JOBS_RUN_FEED_H
 #define WF_JOBS_RUN_FEED_H
 
+#include "io/base/clock.h"
 #include "io/shard/reader.h"
 
 typedef struct wf_feed wf_feed;
@@ -41,6 +42,10 @@ uint64_t wf_feed_left(const wf_feed *feed);
 
 // Intended arrival of the next entry; INT64_MAX when there is none. Never blocks.
 int64_t wf_feed_next_ns(const wf_feed *feed);
+
+// Longest wait for an entry to be read where time stands still meanwhile (simulated). The reader
+// fails rows that it cannot read long before.
+#define WF_FEED_PATIENCE_NS (600 * WF_NS_PER_S)
 
 // Keeps reads going and takes in what has been read, waiting up to `timeout_ns` for the next entry
 // if it is not there yet.

@@ -9,10 +9,6 @@
 // Longest nap of the thread: reading ahead goes on meanwhile.
 #define NAP_NS (20 * WF_NS_PER_MS)
 
-// Longest wait for a row to be read while simulated time stands still. The reader fails rows that
-// it cannot read long before.
-#define PATIENCE_NS (600 * WF_NS_PER_S)
-
 typedef struct arrival {
     const wf_request *request;
     int64_t taken_ns;
@@ -97,7 +93,8 @@ static void note(wf_feeder *f, wf_status st)
 
 void wf_feeder_look(wf_feeder *f)
 {
-    if (!f->c.thread && f->status == WF_OK) note(f, look(f, f->c.patient ? PATIENCE_NS : 0));
+    if (!f->c.thread && f->status == WF_OK)
+        note(f, look(f, f->c.patient ? WF_FEED_PATIENCE_NS : 0));
 }
 
 int64_t wf_feeder_next(void *feeder)

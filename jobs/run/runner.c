@@ -110,7 +110,6 @@ static wf_status serve(wf_runner *r)
     follow_arrivals(r, feeder);
     wf_serve_config c = serve_config(r, feeder);
     wf_status st = wf_serve(&c, &r->served);
-    if (r->c->simulation) wf_simtime_leave(r->c->simulation->time, wf_runner_member(r));
     wf_feeder_destroy(&feeder);
     return st;
 }

@@ -341,7 +341,7 @@ static wf_status submit_arrived(serve *s)
 // How long a row is waited for that has not been read yet.
 static int64_t patience_ns(const serve *s)
 {
-    if (s->c->simulated) return 600 * WF_NS_PER_S;
+    if (s->c->simulated) return WF_FEED_PATIENCE_NS;
     return s->n_open ? 0 : NAP_NS;
 }
 
@@ -349,7 +349,8 @@ static int64_t patience_ns(const serve *s)
 static wf_status submit_leased(serve *s)
 {
     // Until now: groups that live in one simulated time look at the leases in its order.
-    if (!s->no_more_leases) wf_clock_sleep(s->c->clock, wf_clock_now(s->c->clock));
+    if (s->c->simulated && !s->no_more_leases)
+        wf_clock_sleep(s->c->clock, wf_clock_now(s->c->clock));
     WF_TRY(lease_more(s));
     WF_TRY(wf_feed_pump(s->c->feed, 0));
     while (has_room(s) && wf_feed_left(s->c->feed) > 0) {

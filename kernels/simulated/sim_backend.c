@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "kernels/profile_cost.h"
+#include "kernels/ref/ref.h"
 
 #define ALIGNMENT 256
 
@@ -133,19 +134,6 @@ static void sim_free(wf_backend *be, void *data)
     (void)be, (void)data; // what an engine holds it holds to its end
 }
 
-static wf_status sim_host_alloc(wf_backend *be, size_t bytes, void **out)
-{
-    (void)be;
-    *out = calloc(1, bytes > 0 ? bytes : 1);
-    return *out ? WF_OK : wf_fail(WF_NO_MEMORY, "host memory: %zu bytes cannot be had", bytes);
-}
-
-static void sim_host_free(wf_backend *be, void *data)
-{
-    (void)be;
-    free(data);
-}
-
 static wf_status sim_upload(wf_backend *be, wf_stream *s, void *dst, const void *src, size_t bytes)
 {
     (void)be, (void)s, (void)dst, (void)src, (void)bytes;
@@ -197,19 +185,8 @@ static void sim_weight_destroy(wf_backend *be, wf_weight *w)
 
 // ---- order --------------------------------------------------------------------------------------
 
-// One queue: what is put on different streams takes its time one after the other.
-static wf_status sim_stream_create(wf_backend *be, wf_stream **out)
-{
-    (void)be;
-    *out = malloc(1);
-    return *out ? WF_OK : wf_fail(WF_NO_MEMORY, "stream: out of memory");
-}
-
-static void sim_stream_destroy(wf_backend *be, wf_stream *s)
-{
-    (void)be;
-    free(s);
-}
+// Streams carry no state: there is one queue, and what is put on different ones takes its time one
+// after the other.
 
 static wf_status sim_event_create(wf_backend *be, wf_event **out)
 {
@@ -245,22 +222,11 @@ static wf_status sim_event_sync(wf_backend *be, wf_event *e)
     return WF_OK;
 }
 
-static wf_status sim_stream_wait(wf_backend *be, wf_stream *s, wf_event *e)
-{
-    (void)be, (void)s, (void)e;
-    return WF_OK;
-}
-
 static wf_status sim_stamp(wf_backend *be, wf_stream *s, uint64_t *at)
 {
     (void)s;
     *at = (uint64_t)sim_of(be)->free_ns;
     return WF_OK;
-}
-
-static void sim_range(wf_backend *be, const char *name)
-{
-    (void)be, (void)name;
 }
 
 // ---- life cycle ---------------------------------------------------------------------------------
@@ -303,24 +269,24 @@ static const wf_backend_ops sim_ops = {
     .info = sim_info,
     .alloc = sim_alloc,
     .free = sim_free,
-    .host_alloc = sim_host_alloc,
-    .host_free = sim_host_free,
+    .host_alloc = wf_ref_alloc,
+    .host_free = wf_ref_free,
     .upload = sim_upload,
     .download = sim_download,
     .weight_create = sim_weight_create,
     .weight_load = sim_weight_load,
     .weight_random = sim_weight_random,
     .weight_destroy = sim_weight_destroy,
-    .stream_create = sim_stream_create,
-    .stream_destroy = sim_stream_destroy,
+    .stream_create = wf_ref_stream_create,
+    .stream_destroy = wf_ref_stream_destroy,
     .event_create = sim_event_create,
     .event_destroy = sim_event_destroy,
     .event_record = sim_event_record,
     .event_query = sim_event_query,
     .event_sync = sim_event_sync,
-    .stream_wait = sim_stream_wait,
+    .stream_wait = wf_ref_stream_wait,
     .stamp = sim_stamp,
-    .range = sim_range WF_OPS(SIM_ENTRY),
+    .range = wf_ref_range WF_OPS(SIM_ENTRY),
 };
 
 wf_status wf_simulated_create(const wf_simulated_config *config, wf_backend **out)

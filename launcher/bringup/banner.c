@@ -66,7 +66,7 @@ void wf_banner_print(const wf_banner *b)
     const wf_plan *plan = b->plan;
     wf_info("job %s: %zu shard%s -> %s", b->spec->job, b->spec->requests.n,
             WF_S(b->spec->requests.n), b->spec->output.dir);
-    wf_detail("weft %s: configuration %016" PRIx64, b->versions->weft, b->config_hash);
+    wf_detail("weft %s" WF_BANNER_MARK "%016" PRIx64, b->versions->weft, b->config_hash);
     wf_detail("mpi %s, pmix %s, hwloc %s, hdf5 %s, cuda %s, nccl %s", b->versions->mpi,
               b->versions->pmix, b->versions->hwloc, b->versions->hdf5, b->versions->cuda,
               b->versions->nccl);

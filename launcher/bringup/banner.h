@@ -11,6 +11,9 @@
 #include "launcher/version.h"
 #include "slurm/env.h"
 
+// Between version and hash in a start's first lines: `weft why` knows starts in a log by it.
+#define WF_BANNER_MARK ": configuration "
+
 typedef struct wf_banner {
     const wf_versions *versions; // all borrowed
     const wf_jobspec *spec;

@@ -7,8 +7,12 @@
 #include <string.h>
 
 #include "jobs/run/events.h"
+#include "launcher/bringup/banner.h"
 
 enum { MOST_NODES = 4 };
+
+// What stood there before the job's name had a line of its own.
+#define OLD_MARK ", configuration "
 
 static void tell(wf_text *out, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
@@ -53,9 +57,9 @@ const char *wf_why_next_start(const char *log)
 {
     for (const char *line = log; (line = strstr(line, " weft ")) != NULL; line++) {
         size_t n = strcspn(line, "\n");
-        if (memmem(line, n, ", configuration ", strlen(", configuration ")) ||
-            memmem(line, n, ": configuration ", strlen(": configuration ")))
-            return line; // of a conductor, or of one world
+        if (memmem(line, n, WF_BANNER_MARK, strlen(WF_BANNER_MARK)) ||
+            memmem(line, n, OLD_MARK, strlen(OLD_MARK)))
+            return line;
     }
     return NULL;
 }

@@ -9,27 +9,11 @@
 
 #include <math.h>
 
-static char folder[64];
-
-static int make_folder(void **state)
-{
-    (void)state;
-    test_folder_make(folder);
-    return 0;
-}
-
-static int remove_folder(void **state)
-{
-    (void)state;
-    test_folder_remove(folder);
-    return 0;
-}
-
 static wf_status read_arch(const char *config, wf_arch *out)
 {
     wf_hf_folder *hf;
-    test_write_text(test_path(folder, "config.json"), config);
-    assert_ok(wf_hf_folder_open(folder, false, &hf));
+    test_write_text(test_path(test_folder, "config.json"), config);
+    assert_ok(wf_hf_folder_open(test_folder, false, &hf));
     wf_status st = wf_arch_read(hf, false, out);
     wf_hf_folder_close(&hf);
     return st;
@@ -244,15 +228,15 @@ static wf_status check_with(const char *model, const char *was, const char *is)
     assert_non_null(at);
     char config[4200];
     snprintf(config, sizeof config, "%.*s%s%s", (int)(at - text), text, is, at + strlen(was));
-    test_write_text(test_path(folder, "config.json"), config);
+    test_write_text(test_path(test_folder, "config.json"), config);
     snprintf(source, sizeof source, "%s/tests/golden/%s/model.safetensors", WEFT_SOURCE_DIR, model);
-    unlink(test_path(folder, "model.safetensors"));
-    assert_int_equal(symlink(source, test_path(folder, "model.safetensors")), 0);
-    assert_ok(wf_hf_folder_open(folder, true, &hf));
+    unlink(test_path(test_folder, "model.safetensors"));
+    assert_int_equal(symlink(source, test_path(test_folder, "model.safetensors")), 0);
+    assert_ok(wf_hf_folder_open(test_folder, true, &hf));
     wf_status st = wf_arch_read(hf, false, &a);
     if (st == WF_OK) st = wf_model_check(&a, hf);
     wf_hf_folder_close(&hf);
-    unlink(test_path(folder, "model.safetensors"));
+    unlink(test_path(test_folder, "model.safetensors"));
     return st;
 }
 
@@ -336,5 +320,5 @@ int main(void)
         cmocka_unit_test(checkpoints_of_another_count),
         cmocka_unit_test(codes_are_unpacked),
     };
-    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+    return cmocka_run_group_tests(tests, test_folder_setup, test_folder_teardown);
 }

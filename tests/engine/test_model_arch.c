@@ -4,30 +4,15 @@
 
 #include <math.h>
 
-static char folder[64];
 static bool trusts;
-
-static int make_folder(void **state)
-{
-    (void)state;
-    test_folder_make(folder);
-    return 0;
-}
-
-static int remove_folder(void **state)
-{
-    (void)state;
-    test_folder_remove(folder);
-    return 0;
-}
 
 static wf_status read_arch(const char *config, const char *generation, wf_arch *out)
 {
     wf_hf_folder *hf;
-    test_write_text(test_path(folder, "config.json"), config);
-    unlink(test_path(folder, "generation_config.json"));
-    if (generation) test_write_text(test_path(folder, "generation_config.json"), generation);
-    assert_ok(wf_hf_folder_open(folder, false, &hf));
+    test_write_text(test_path(test_folder, "config.json"), config);
+    unlink(test_path(test_folder, "generation_config.json"));
+    if (generation) test_write_text(test_path(test_folder, "generation_config.json"), generation);
+    assert_ok(wf_hf_folder_open(test_folder, false, &hf));
     wf_status st = wf_arch_read(hf, trusts, out);
     wf_hf_folder_close(&hf);
     return st;
@@ -439,5 +424,5 @@ int main(void)
         cmocka_unit_test(bytes_of_llama_3_8b),
         cmocka_unit_test(bytes_of_qwen3_8b),
     };
-    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+    return cmocka_run_group_tests(tests, test_folder_setup, test_folder_teardown);
 }

@@ -6,29 +6,13 @@
 #include <sys/resource.h>
 #include <time.h>
 
-static char folder[64];
-
-static int make_folder(void **state)
-{
-    (void)state;
-    test_folder_make(folder);
-    return 0;
-}
-
-static int remove_folder(void **state)
-{
-    (void)state;
-    test_folder_remove(folder);
-    return 0;
-}
-
 #define A "\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}"
 #define B "\"b\":{\"dtype\":\"BF16\",\"shape\":[2,2],\"data_offsets\":[8,16]}"
 
 static void good_file_lists_and_reads(void **state)
 {
     (void)state;
-    const char *path = test_path(folder, "good.safetensors");
+    const char *path = test_path(test_folder, "good.safetensors");
     const float data[4] = {1.0f, 2.0f, 3.0f, 4.0f};
     const char *header =
         "{" B ",\"__metadata__\":{\"format\":\"pt\"}," A
@@ -71,7 +55,7 @@ static void good_file_lists_and_reads(void **state)
 static void file_cut_while_open(void **state)
 {
     (void)state;
-    const char *path = test_path(folder, "cut.safetensors");
+    const char *path = test_path(test_folder, "cut.safetensors");
     test_write_st(path, strlen("{" A "}"), "{" A "}", strlen("{" A "}"), NULL, 8);
     wf_safetensors *file;
     assert_ok(wf_safetensors_open(path, &file));
@@ -150,7 +134,7 @@ static void broken_rules(void **state)
         {"{" A "}", 0, 9, "bytes that belong to no tensor are not allowed"},
     };
     for (size_t i = 0; i < N_ROWS(rows); i++) {
-        const char *path = test_path(folder, "broken.safetensors");
+        const char *path = test_path(test_folder, "broken.safetensors");
         size_t n = strlen(rows[i].header);
         wf_safetensors *file = NULL;
         test_write_st(path, rows[i].length ? rows[i].length : n, rows[i].header, n, NULL,
@@ -168,10 +152,10 @@ static void files_that_are_none(void **state)
 {
     (void)state;
     wf_safetensors *file = NULL;
-    assert_int_equal(wf_safetensors_open(test_path(folder, "absent"), &file), WF_NO_INPUT);
+    assert_int_equal(wf_safetensors_open(test_path(test_folder, "absent"), &file), WF_NO_INPUT);
     assert_contains(wf_error(), "No such file");
-    assert_int_equal(wf_safetensors_open(folder, &file), WF_NO_INPUT);
-    const char *path = test_path(folder, "short");
+    assert_int_equal(wf_safetensors_open(test_folder, &file), WF_NO_INPUT);
+    const char *path = test_path(test_folder, "short");
     test_write_text(path, "1234567");
     assert_int_equal(wf_safetensors_open(path, &file), WF_DATA);
     assert_contains(wf_error(), "header: the file has 7 bytes");
@@ -186,7 +170,7 @@ static void hostile_headers_are_bounded(void **state)
     (void)state;
     const size_t n = 24 << 20;
     char *header = malloc(n);
-    const char *path = test_path(folder, "hostile.safetensors");
+    const char *path = test_path(test_folder, "hostile.safetensors");
     wf_safetensors *file = NULL;
     struct rusage before, after;
 
@@ -212,7 +196,7 @@ static void hostile_headers_are_bounded(void **state)
 static void changed_bytes(void **state)
 {
     (void)state;
-    const char *path = test_path(folder, "mutant.safetensors");
+    const char *path = test_path(test_folder, "mutant.safetensors");
     const char *good = "{" A "," B "}";
     char header[256];
     size_t n = strlen(good), n_open = 0;
@@ -248,5 +232,5 @@ int main(void)
         cmocka_unit_test(hostile_headers_are_bounded),
         cmocka_unit_test(changed_bytes),
     };
-    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+    return cmocka_run_group_tests(tests, test_folder_setup, test_folder_teardown);
 }

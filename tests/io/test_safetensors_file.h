@@ -37,6 +37,23 @@ static inline void test_folder_remove(const char *path)
     nftw(path, test_remove_one, 8, FTW_DEPTH | FTW_PHYS);
 }
 
+// A folder for all tests of a program: cmocka's group fixtures.
+static char test_folder[64];
+
+static inline int test_folder_setup(void **state)
+{
+    (void)state;
+    test_folder_make(test_folder);
+    return 0;
+}
+
+static inline int test_folder_teardown(void **state)
+{
+    (void)state;
+    test_folder_remove(test_folder);
+    return 0;
+}
+
 static inline const char *test_path(const char *folder, const char *name)
 {
     static char text[4][320]; // the last four stay valid

@@ -2,6 +2,7 @@
 #include "tests/base/base_test.h"
 
 #include "io/base/clock.h"
+#include "launcher/bringup/banner.h"
 #include "launcher/watch/why.h"
 #include "launcher/watch/why_story.h"
 #include "tests/launcher/why_case.h"
@@ -601,6 +602,9 @@ static void test_losses(void **state)
 
 #define BEGINS(run, hosts)                                                                         \
     "10:00:00 info  weft 0.1.0 (abc): job x, configuration 1\n10:00:00 info  " hosts "\n"
+#define BEGINS_NOW(hosts)                                                                          \
+    "10:00:00 info  job x: 1 shard -> out\n10:00:00 info  weft 0.1.0 (abc)" WF_BANNER_MARK         \
+    "1\n10:00:00 info  " hosts "\n"
 
 // Slurm repeats a start whose nodes are gone, and says nothing of it.
 static void test_starts_without_a_word(void **state)
@@ -615,6 +619,8 @@ static void test_starts_without_a_word(void **state)
         {BEGINS(0, "nodes 0 n1, 1 n2") BEGINS(1, "node 0 n3"),
          "a start on nodes 0 n1, 1 n2 ended without a word, as when a node is lost, and was begun "
          "again"},
+        {BEGINS_NOW("node 0 n1") BEGINS_NOW("node 0 n2"),
+         "a start on node 0 n1 ended without a word, as when a node is lost, and was begun again"},
         {"srun: error: Node failure on n4\n" BEGINS(0, "node 0 n1"), "node n4 failed"},
     };
     for (size_t i = 0; i < N_ROWS(rows); i++) {
