@@ -45,7 +45,7 @@ static wf_status jsonl_row(const rows_writer *w, const wf_result *row)
 static bool is_shown(const rows_writer *w, int i_col)
 {
     const wf_column_desc *desc = &wf_column_descs[i_col];
-    bool is_of_rows = desc->kind == WF_COLUMN_VALUE || desc->kind == WF_COLUMN_RAGGED;
+    bool is_of_rows = desc->kind == WF_COLUMN_VALUE || wf_column_is_array(i_col);
     return is_of_rows && desc->json && wf_column_present(i_col, &w->columns);
 }
 
@@ -79,11 +79,12 @@ static void csv_value(const wf_result *row, int i_col, FILE *out)
 }
 
 // Text as it is; numbers as JSON, in a cell.
-static wf_status csv_ragged(const wf_result *row, int i_col, FILE *out)
+static wf_status csv_array(const wf_result *row, int i_col, FILE *out)
 {
     const wf_column_desc *desc = &wf_column_descs[i_col];
     const void *values = wf_column_values(i_col, row);
-    if (!values) return WF_OK;
+    bool is_wide = desc->kind == WF_COLUMN_WIDE;
+    if (!values || (is_wide && row->status != WF_RESULT_DONE)) return WF_OK;
     if (desc->type == WF_H5_U8) {
         put_cell(values, wf_column_count(desc->cut, row), out);
         return WF_OK;
@@ -92,7 +93,7 @@ static wf_status csv_ragged(const wf_result *row, int i_col, FILE *out)
     const char *text;
     size_t n;
     WF_TRY(wf_json_writer_create(0, &json));
-    wf_row_put_ragged(row, i_col, NULL, json);
+    wf_row_put_array(row, i_col, NULL, json);
     wf_status st = wf_json_writer_finish(json, &text, &n);
     if (st == WF_OK) put_cell(text, n - strlen("\n"), out);
     wf_json_writer_destroy(&json);
@@ -111,7 +112,7 @@ static wf_status csv_row(const rows_writer *w, const wf_result *row)
         if (wf_column_descs[i].kind == WF_COLUMN_VALUE)
             csv_value(row, i, w->out);
         else
-            WF_TRY(csv_ragged(row, i, w->out));
+            WF_TRY(csv_array(row, i, w->out));
     }
     fputc('\n', w->out);
     return WF_OK;
@@ -143,8 +144,9 @@ void wf_export_columns(const wf_results *results, wf_text *out)
         const wf_column_desc *desc = &wf_column_descs[i];
         if (!is_shown(&w, i)) continue;
         wf_text_printf(out, ",%s:%s", desc->json, type_words(i));
-        if (desc->kind == WF_COLUMN_RAGGED && desc->type != WF_H5_U8)
-            wf_text_puts(out, desc->width == WF_NOWHERE ? "[]" : "[][]");
+        bool lists = desc->kind == WF_COLUMN_RAGGED && desc->width != WF_NOWHERE;
+        if (wf_column_is_array(i) && desc->type != WF_H5_U8)
+            wf_text_puts(out, lists ? "[][]" : "[]");
     }
 }
 

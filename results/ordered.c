@@ -115,9 +115,9 @@ static wf_status copy_row(wf_ordered *m, size_t i_file, wf_result *row)
     const wf_result_columns *columns = wf_results_file_columns(m->results, i_file);
     for (int i = 0; i < WF_N_COLS; i++) {
         const wf_column_desc *desc = &wf_column_descs[i];
-        if (desc->kind != WF_COLUMN_RAGGED) continue;
+        if (!wf_column_is_array(i)) continue;
         const void *values = wf_column_values(i, row);
-        size_t n = wf_column_count(desc->cut, row);
+        size_t n = desc->kind == WF_COLUMN_WIDE ? 1 : wf_column_count(desc->cut, row);
         size_t bytes = n * wf_column_width(i, columns) * wf_h5_type_bytes(desc->type);
         char *copy = NULL;
         if (!values || n == 0) continue;

@@ -51,7 +51,7 @@ static void put_numbers(wf_json_writer *w, const char *key, wf_h5_type type, con
 }
 
 // Numbers as a list, or as a list of lists where there are several to a value; bytes as text.
-void wf_row_put_ragged(const wf_result *row, int i_col, const char *key, wf_json_writer *w)
+static void put_ragged(const wf_result *row, int i_col, const char *key, wf_json_writer *w)
 {
     const wf_column_desc *desc = &wf_column_descs[i_col];
     const void *values = wf_column_values(i_col, row);
@@ -70,11 +70,27 @@ void wf_row_put_ragged(const wf_result *row, int i_col, const char *key, wf_json
     }
 }
 
+// A failed row has none.
+static void put_wide(const wf_result *row, int i_col, const char *key, wf_json_writer *w)
+{
+    const wf_column_desc *desc = &wf_column_descs[i_col];
+    const void *values = wf_column_values(i_col, row);
+    size_t n = *(const uint32_t *)(const void *)((const char *)row + desc->width);
+    if (values && row->status == WF_RESULT_DONE) put_numbers(w, key, desc->type, values, 0, n);
+}
+
+void wf_row_put_array(const wf_result *row, int i_col, const char *key, wf_json_writer *w)
+{
+    if (wf_column_descs[i_col].kind == WF_COLUMN_WIDE)
+        put_wide(row, i_col, key, w);
+    else
+        put_ragged(row, i_col, key, w);
+}
+
 void wf_row_put_json(const wf_result *row, wf_json_writer *w)
 {
     for (int i = 0; i < WF_N_COLS; i++) {
         if (wf_column_descs[i].kind == WF_COLUMN_VALUE) put_value(w, row, i);
-        if (wf_column_descs[i].kind == WF_COLUMN_RAGGED)
-            wf_row_put_ragged(row, i, wf_column_descs[i].json, w);
+        if (wf_column_is_array(i)) wf_row_put_array(row, i, wf_column_descs[i].json, w);
     }
 }

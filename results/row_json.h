@@ -9,8 +9,9 @@
 // A value of the row's own, whatever its type; of a u64 its bits.
 int64_t wf_row_value(const wf_result *row, const wf_column_desc *desc);
 
-// One ragged column, as `key` (NULL: the value alone).
-void wf_row_put_ragged(const wf_result *row, int i_col, const char *key, wf_json_writer *w);
+// One column that is an array of a row's, as `key` (NULL: the value alone); nothing where the row
+// has none.
+void wf_row_put_array(const wf_result *row, int i_col, const char *key, wf_json_writer *w);
 
 // Puts every column that the row has into the open object: numbers as lists, or as lists of lists
 // where there are several to a value; status and finish_reason in words, bytes as text.

@@ -105,6 +105,16 @@ static void print_tokens(const show *s, const wf_result *row)
     free(text);
 }
 
+static void print_vector(const show *s, const wf_result *row)
+{
+    enum { SHOWN = 8 };
+    if (!row->vector || row->status != WF_RESULT_DONE) return;
+    fprintf(s->out, "  %-13s %u numbers:", "vector", row->n_vector);
+    for (uint32_t i = 0; i < row->n_vector && i < SHOWN; i++)
+        fprintf(s->out, " %.6g", (double)row->vector[i]);
+    fputs(row->n_vector > SHOWN ? " ...\n" : "\n", s->out);
+}
+
 static void print_text(const show *s, const wf_result *row)
 {
     const wf_result_shard *shard = &wf_results_job(s->results)->shards[row->shard];
@@ -133,6 +143,7 @@ static void print_text(const show *s, const wf_result *row)
         fputc('\n', out);
     }
     print_tokens(s, row);
+    print_vector(s, row);
 }
 
 // --- one row as JSON ---

@@ -51,6 +51,18 @@ const wf_column_desc wf_column_descs[WF_N_COLS] = {
                         .description = (words)},
             WF_RAGGED_TABLE(RAGGED_DESC)
 #undef RAGGED_DESC
+#define WIDE_DESC(field, ctype, h5_type, wide, unit, member, words)                                \
+    [WF_COL_##field] = {.name = "/requests/" #field,                                               \
+                        .type = WF_H5_##h5_type,                                                   \
+                        .kind = WF_COLUMN_WIDE,                                                    \
+                        .at = offsetof(wf_result, field),                                          \
+                        .when = WF_IF(wide),                                                       \
+                        .width = WF_WIDE(wide),                                                    \
+                        .json = (member),                                                          \
+                        .units = (unit),                                                           \
+                        .description = (words)},
+                WF_WIDE_TABLE(WIDE_DESC)
+#undef WIDE_DESC
 #define STEP_DESC(field, ctype, h5_type, unit, words)                                              \
     [WF_COL_step_##field] = {.name = "/steps/" #field,                                             \
                              .type = WF_H5_##h5_type,                                              \
@@ -60,7 +72,7 @@ const wf_column_desc wf_column_descs[WF_N_COLS] = {
                              .width = WF_ONE,                                                      \
                              .units = (unit),                                                      \
                              .description = (words)},
-                WF_STEP_TABLE(STEP_DESC)
+                    WF_STEP_TABLE(STEP_DESC)
 #undef STEP_DESC
 };
 
@@ -90,6 +102,12 @@ uint32_t wf_column_width(int i_col, const wf_result_columns *columns)
 {
     uint32_t width = wf_column_rank2(i_col, columns);
     return width == 0 ? 1 : width;
+}
+
+bool wf_column_is_array(int i_col)
+{
+    wf_column_kind kind = wf_column_descs[i_col].kind;
+    return kind == WF_COLUMN_RAGGED || kind == WF_COLUMN_WIDE;
 }
 
 void wf_column_found(int i_col, uint32_t width, wf_result_columns *columns)

@@ -5,11 +5,10 @@
 //        v                            v
 //   /requests/row[n] ...   /requests/output_offset[n+1] + /tokens/id[sum], /tokens/time_ns[sum] ...
 //
-// A new column is a row of WF_RESULT_TABLE, WF_RESULT_OPTIONAL_TABLE, WF_RAGGED_TABLE or
-// WF_STEP_TABLE (result.h) and the place that fills it in; one that not every file has also gets a
-// member of wf_result_columns, one
-// that is cut as no other a row of WF_CUT_TABLE. The checker (results/check) keeps a list of its
-// own on purpose. Local.
+// A new column is a row of WF_RESULT_TABLE, WF_RESULT_OPTIONAL_TABLE, WF_RAGGED_TABLE,
+// WF_WIDE_TABLE or WF_STEP_TABLE (result.h) and the place that fills it in; one that not every file
+// has also gets a member of wf_result_columns, one that is cut as no other a row of WF_CUT_TABLE.
+// The checker (results/check) keeps a list of its own on purpose. Local.
 #ifndef WF_IO_RESULTS_PAYLOAD_H
 #define WF_IO_RESULTS_PAYLOAD_H
 
@@ -42,16 +41,20 @@ enum {
     WF_COL_##field,
                 WF_RAGGED_TABLE(WF_COL_ARRAY)
 #undef WF_COL_ARRAY
+#define WF_COL_WIDE(field, ctype, type, width, units, json, description) WF_COL_##field,
+                    WF_WIDE_TABLE(WF_COL_WIDE)
+#undef WF_COL_WIDE
 #define WF_COL_STEP(field, ctype, type, units, description) WF_COL_step_##field,
-                    WF_STEP_TABLE(WF_COL_STEP)
+                        WF_STEP_TABLE(WF_COL_STEP)
 #undef WF_COL_STEP
-                        WF_N_COLS
+                            WF_N_COLS
 };
 
 typedef enum wf_column_kind {
     WF_COLUMN_VALUE,  // one value per row
     WF_COLUMN_CUT,    // n + 1 values, cumulative; in a batch: the end of each row's part
     WF_COLUMN_RAGGED, // as many values per row as its cut says
+    WF_COLUMN_WIDE,   // one value of `width` numbers per row
     WF_COLUMN_STEP    // one value per engine step
 } wf_column_kind;
 
@@ -75,6 +78,8 @@ extern const wf_column_desc wf_column_descs[WF_N_COLS];
 bool wf_column_present(int i_col, const wf_result_columns *columns);
 uint32_t wf_column_width(int i_col, const wf_result_columns *columns); // numbers to a value
 uint32_t wf_column_rank2(int i_col, const wf_result_columns *columns); // the same, 0: a plain list
+
+bool wf_column_is_array(int i_col); // rows lead to their values: ragged or wide
 
 // Sets what `when` of an optional column names.
 void wf_column_found(int i_col, uint32_t width, wf_result_columns *columns);

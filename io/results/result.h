@@ -17,7 +17,8 @@ typedef enum wf_result_status { WF_RESULT_DONE = 0, WF_RESULT_FAILED = 1 } wf_re
     X(STOP, 1, "stop")       /* EOS or a stop token, stored as the last token */                   \
     X(LENGTH, 2, "length")   /* max_new_tokens */                                                  \
     X(CONTEXT, 3, "context") /* the model's context is full */                                     \
-    X(ERROR, 4, "error")
+    X(ERROR, 4, "error")                                                                           \
+    X(VECTOR, 5, "vector") /* nothing was to be generated: the row's vector is there */
 
 typedef enum wf_finish {
 #define WF_FINISH_ENUM(name, number, words) WF_FINISH_##name = number,
@@ -77,6 +78,14 @@ const char *wf_result_status_words(wf_result_status status); // "done"
     X(top_logprob, float, F32, "/tokens/top_logprob", output_offset, WF_IF(n_top), WF_WIDE(n_top), \
       "top_logprobs", "nat", "their log probabilities, NaN beyond those asked for")
 
+// X(field, C type, H5 type, width, units, JSON name, description): a row of numbers per result, the
+// matrix /requests/<field>, in files that have it. `width`: member of wf_result and of
+// wf_result_columns that says how many. In a wf_result the values are borrowed; NULL: missing,
+// which the file says by NaN.
+#define WF_WIDE_TABLE(X)                                                                           \
+    X(vector, float, F32, n_vector, "1", "vector",                                                 \
+      "what the model made of the row; NaN where the row failed")
+
 typedef struct wf_result {
 #define WF_RESULT_VALUE(field, ctype, type, units, label, description) ctype field;
     WF_RESULT_TABLE(WF_RESULT_VALUE)
@@ -88,6 +97,11 @@ typedef struct wf_result {
     const ctype *field;
     WF_RAGGED_TABLE(WF_RESULT_ARRAY)
 #undef WF_RESULT_ARRAY
+#define WF_RESULT_WIDE(field, ctype, type, width, units, json, description)                        \
+    const ctype *field;                                                                            \
+    uint32_t width;
+    WF_WIDE_TABLE(WF_RESULT_WIDE)
+#undef WF_RESULT_WIDE
     uint32_t n_tokens;   // of every array of /tokens
     uint32_t meta_bytes; // `error` ends by its NUL
     uint32_t n_top;      // k of top_id and top_logprob, [n_tokens][n_top]
@@ -100,6 +114,7 @@ typedef struct wf_result_columns {
     uint32_t logprobs;
     uint32_t n_top; // k of top_id and top_logprob
     uint32_t n_cached;
+    uint32_t n_vector; // numbers of a row's vector
 } wf_result_columns;
 
 // X(field, C type, H5 type, units, description): one row of /steps per engine step.

@@ -60,6 +60,7 @@ static int group_of(int i_col)
 {
     switch (wf_column_descs[i_col].kind) {
     case WF_COLUMN_VALUE:
+    case WF_COLUMN_WIDE:
         return WF_COL_row;
     case WF_COLUMN_STEP:
         return WF_COL_step_start_ns;

@@ -80,9 +80,11 @@ static wf_status read_ragged(wf_results *r, int i_col, size_t n)
 
 static wf_status read_all(wf_results *r, uint64_t start, size_t n)
 {
-    for (int i = 0; i < WF_N_COLS; i++)
-        if (wf_column_descs[i].kind == WF_COLUMN_VALUE && r->sets[i])
-            WF_TRY(read_column(r, i, start, n));
+    for (int i = 0; i < WF_N_COLS; i++) {
+        wf_column_kind kind = wf_column_descs[i].kind;
+        bool is_of_rows = kind == WF_COLUMN_VALUE || kind == WF_COLUMN_WIDE;
+        if (is_of_rows && r->sets[i]) WF_TRY(read_column(r, i, start, n));
+    }
     WF_TRY(read_all_offsets(r, start, n));
     for (int i = 0; i < WF_N_COLS; i++)
         if (wf_column_descs[i].kind == WF_COLUMN_RAGGED && r->sets[i]) WF_TRY(read_ragged(r, i, n));
@@ -106,6 +108,18 @@ static wf_status copy_errors(wf_results *r, size_t n)
     return WF_OK;
 }
 
+static size_t row_bytes(const wf_results *r, int i_col)
+{
+    return wf_h5_type_bytes(wf_column_descs[i_col].type) * wf_h5_dataset_width(r->sets[i_col]);
+}
+
+// Leads the row to its numbers of a wide column.
+static void point_to_numbers(const wf_results *r, int i_col, size_t i)
+{
+    const char *numbers = r->buffers[i_col].data;
+    wf_column_point(i_col, &r->views[i], r->sets[i_col] ? numbers + i * row_bytes(r, i_col) : NULL);
+}
+
 // Leads the row to its part of a ragged column; NULL where the file does not have the column.
 static void point_to_values(const wf_results *r, int i_col, size_t i)
 {
@@ -113,7 +127,7 @@ static void point_to_values(const wf_results *r, int i_col, size_t i)
     const uint64_t *offsets = offsets_of(r, desc->cut);
     const char *values = NULL;
     if (r->sets[i_col]) {
-        size_t each = wf_h5_type_bytes(desc->type) * wf_h5_dataset_width(r->sets[i_col]);
+        size_t each = row_bytes(r, i_col);
         values = (const char *)r->buffers[i_col].data + (offsets[i] - offsets[0]) * each;
     }
     wf_column_point(i_col, &r->views[i], values);
@@ -151,9 +165,11 @@ static wf_status build_view(wf_results *r, const wf_result_file *file, uint64_t 
     v->shard = file->shard_map[v->shard];
     v->group = (uint16_t)(v->group + file->group_base);
     v->n_top = file->columns.n_top;
+    v->n_vector = file->columns.n_vector;
     for (int col = 0; col < WF_N_COLS; col++) {
         if (wf_column_descs[col].kind == WF_COLUMN_CUT) WF_TRY(take_count(r, col, start, i));
         if (wf_column_descs[col].kind == WF_COLUMN_RAGGED) point_to_values(r, col, i);
+        if (wf_column_descs[col].kind == WF_COLUMN_WIDE) point_to_numbers(r, col, i);
     }
     return WF_OK;
 }
@@ -299,9 +315,13 @@ wf_status wf_results_row_bytes(wf_results *r, size_t i_file, uint64_t start, siz
         bytes[i] = sizeof(wf_result);
     for (int col = 0; col < WF_N_COLS; col++) {
         const wf_column_desc *desc = &wf_column_descs[col];
-        if (desc->kind != WF_COLUMN_RAGGED || !r->sets[col]) continue;
+        if (!r->sets[col]) continue;
+        if (desc->kind == WF_COLUMN_WIDE)
+            for (size_t i = 0; i < n; i++)
+                bytes[i] += row_bytes(r, col);
+        if (desc->kind != WF_COLUMN_RAGGED) continue;
         const uint64_t *offsets = offsets_of(r, desc->cut);
-        size_t each = wf_h5_type_bytes(desc->type) * wf_h5_dataset_width(r->sets[col]);
+        size_t each = row_bytes(r, col);
         for (size_t i = 0; i < n; i++)
             bytes[i] += (offsets[i + 1] - offsets[i]) * each;
     }

@@ -115,11 +115,12 @@ static size_t own_width(const wf_column_desc *desc, const wf_result *row)
     return *(const uint32_t *)(const void *)((const char *)row + desc->width);
 }
 
-static void push_ragged(wf_result_batch *batch, int i_col, const wf_result *row)
+// The row's values of a column that is cut, or of one that has `width` numbers for each row.
+static void push_values(wf_result_batch *batch, int i_col, const wf_result *row)
 {
     const wf_column_desc *desc = &wf_column_descs[i_col];
     const void *values = wf_column_values(i_col, row);
-    size_t n = wf_column_count(desc->cut, row), have = values ? own_width(desc, row) : 0;
+    size_t n = row_values(i_col, row), have = values ? own_width(desc, row) : 0;
     if (n == 0) return;
     if (have == wf_column_width(i_col, &batch->columns))
         push(batch, i_col, values, n);
@@ -150,8 +151,8 @@ wf_status wf_result_batch_put(wf_result_batch *batch, const wf_result *row)
     WF_RESULT_OPTIONAL_TABLE(PUSH_VALUE)
 #undef PUSH_VALUE
     for (int i = 0; i < WF_N_COLS; i++)
-        if (wf_column_descs[i].kind == WF_COLUMN_RAGGED && wf_column_present(i, &batch->columns))
-            push_ragged(batch, i, row);
+        if (wf_column_is_array(i) && wf_column_present(i, &batch->columns))
+            push_values(batch, i, row);
     for (int i = 0; i < WF_N_COLS; i++)
         if (wf_column_descs[i].kind == WF_COLUMN_CUT) push_end(batch, i);
     batch->bytes += wf_result_bytes(row, &batch->columns);

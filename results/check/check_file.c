@@ -13,7 +13,7 @@
 typedef enum { L_ROWS, L_OFFSETS, L_ERROR, L_META, L_TOKENS, L_STEPS, L_RUNS } length_of;
 
 // Whether a column must be there.
-typedef enum { MUST, TIMES, LOGPROB, TOP, CACHED, STEPS, GROUPS } presence;
+typedef enum { MUST, TIMES, LOGPROB, TOP, CACHED, VECTOR, STEPS, GROUPS } presence;
 
 typedef struct {
     const char *name;
@@ -42,6 +42,7 @@ static const column_row columns[] = {
     {"/requests/group", T_U16, L_ROWS, MUST, C_GROUP},
     {"/requests/preempted", T_U16, L_ROWS, MUST, C_NONE},
     {"/requests/n_cached", T_U32, L_ROWS, CACHED, C_CACHED},
+    {"/requests/vector", T_F32, L_ROWS, VECTOR, C_NONE},
     {"/requests/error_offset", T_U64, L_OFFSETS, MUST, C_ERROR_OFFSET},
     {"/requests/error", T_U8, L_ERROR, MUST, C_NONE},
     {"/requests/meta_offset", T_U64, L_OFFSETS, MUST, C_META_OFFSET},
@@ -173,9 +174,11 @@ static bool group_there(const check_file *f, presence p)
                        : p == TOP     ? "/tokens/top_id"
                        : p == GROUPS  ? "/runs/n_groups"
                        : p == CACHED  ? "/requests/n_cached"
+                       : p == VECTOR  ? "/requests/vector"
                                       : "/steps";
     if (p == MUST) return true;
-    if (p != STEPS && p != GROUPS && p != CACHED && H5Lexists(f->id, "/tokens", H5P_DEFAULT) <= 0)
+    if (p != STEPS && p != GROUPS && p != CACHED && p != VECTOR &&
+        H5Lexists(f->id, "/tokens", H5P_DEFAULT) <= 0)
         return false;
     return H5Lexists(f->id, name, H5P_DEFAULT) > 0;
 }
@@ -187,7 +190,7 @@ static bool open_columns(check_file *f, check_set *sets)
     for (int i = 0; i < N_COLUMNS; i++) {
         const column_row *col = &columns[i];
         sets[i] = (check_set){.path = f->path, .name = col->name, .type = col->type, .id = -1};
-        sets[i].rank = col->presence == TOP ? 2 : 1;
+        sets[i].rank = col->presence == TOP || col->presence == VECTOR ? 2 : 1;
         sets[i].was_read = col->used != C_NONE;
         if (!group_there(f, col->presence)) continue;
         bool there = check_open_set(f->c, f->id, false, &sets[i]);
@@ -299,6 +302,7 @@ static wf_status check_contents(check_file *f)
     fine = fine && check_lengths(f, sets);
     for (int i = 0; i < N_COLUMNS; i++)
         if (columns[i].used != C_NONE) f->sets[columns[i].used] = sets[i];
+    f->vectors = group_there(f, VECTOR);
     if (fine) st = read_runs(f, sets, &fine);
     if (st == WF_OK && fine) st = check_rows(f);
     if (st == WF_OK) st = check_digests(f, sets, N_COLUMNS);
