@@ -4,8 +4,8 @@
 // A row says how a layer is put together, how a checkpoint names and packs its weights, which keys
 // of config.json hold its sizes, and what they are where the file does not say: the defaults of
 // transformers' configuration class, which the checkpoints were saved with. Adding a family is
-// adding a row (engine/family.c) and a fixture; what no row can say yet becomes a new column, with
-// a value for every row.
+// adding a row (engine/family_<kind>.c) and a fixture; what no row can say yet becomes a new
+// column, with a value for every row.
 //
 // Names: "{L}" stands for the layer's number, "{E}" for the expert's; ".weight" and ".bias" are
 // appended. A name that ends in "=" is the tensor's own, and its bias has "_bias" appended. All
