@@ -8,12 +8,11 @@
 #include "engine/quant.h"
 #include "io/base/text.h"
 
-_Static_assert(WF_N_ROLES <= 64, "a role has a bit of wf_quant.plain");
-
 typedef struct quant_reader {
     wf_arch_reader *r;
     wf_arch *a;
-    wf_json_ref of; // quantization_config
+    wf_json_ref of;      // quantization_config
+    wf_quant_kind *kind; // which is being read
 } quant_reader;
 
 static void refuse(quant_reader *q, const char *key, const char *why)
@@ -61,7 +60,7 @@ static const char *read_word(quant_reader *q, wf_json_ref of, const char *key,
 static void take_block(quant_reader *q, wf_json_ref place, int64_t n)
 {
     if (n == 32 || n == 64 || n == 128 || n == -1 || n == 0)
-        q->a->quant.block = n > 0 ? (int32_t)n : 0;
+        q->kind->block = n > 0 ? (int32_t)n : 0;
     else
         wf_arch_noted(q->r, wf_json_fail(place,
                                          "groups of %d numbers are not read, only of 32, 64, "
@@ -77,7 +76,7 @@ typedef bool match_fn(quant_reader *q, wf_json_ref item, const char *pattern, co
 static bool match_ignored(quant_reader *q, wf_json_ref item, const char *pattern, const char *name)
 {
     regex_t re;
-    char anchored[256];
+    char anchored[4096];
     if (strncmp(pattern, "re:", 3) != 0) return strcmp(pattern, name) == 0;
     snprintf(anchored, sizeof anchored, "^(%s)", pattern + 3);
     bool python = strstr(pattern, "(?") || strstr(pattern, "\\d") || strstr(pattern, "\\w") ||
@@ -113,34 +112,59 @@ static bool match_part(quant_reader *q, wf_json_ref item, const char *pattern, c
     return strstr(name, pattern) != NULL;
 }
 
-static void leave_out(quant_reader *q, const char *key, match_fn *match)
+// Makes the matrix of a role in layer i, or outside of layers, be of a kind; 0: plain.
+static void set_kind(quant_reader *q, int role, int32_t i, uint8_t kind)
+{
+    q->a->quant.in_layer[i][role] = kind;
+    if (!strstr(q->r->family->names[role], "{L}")) q->a->quant.in_model[role] = kind;
+}
+
+// All those that match an item.
+static void set_matches(quant_reader *q, wf_json_ref item, const char *pattern, match_fn *match,
+                        uint8_t kind)
 {
     const wf_family *f = q->r->family;
-    wf_json_ref list = wf_json_find(q->of, key);
+    int before = q->r->n_problems;
+    for (int role = 0; role < WF_N_ROLES; role++)
+        for (int32_t i = 0; f->names[role] && i < q->a->n_layers && before == q->r->n_problems;
+             i++) {
+            char name[160];
+            wf_family_tensor_name(f, (wf_role)role, i, 0, "", name, sizeof name);
+            if (match(q, item, pattern, name)) set_kind(q, role, i, kind);
+        }
+}
+
+static void set_listed(quant_reader *q, wf_json_ref list, match_fn *match, uint8_t kind)
+{
     if (wf_json_kind_of(list) <= WF_JSON_NULL) return;
     if (wf_arch_noted(q->r, wf_json_read_array(list))) return;
     wf_json_iter it = wf_json_iterate(list);
     for (wf_json_ref item; wf_json_next(&it, &item);) {
         const char *pattern;
         if (wf_arch_noted(q->r, wf_json_read_string(item, &pattern))) return;
-        int before = q->r->n_problems;
-        for (int role = 0; role < WF_N_ROLES; role++)
-            for (int32_t i = 0; f->names[role] && i < q->a->n_layers && before == q->r->n_problems;
-                 i++) {
-                char name[160];
-                wf_family_tensor_name(f, (wf_role)role, i, 0, "", name, sizeof name);
-                if (!match(q, item, pattern, name)) continue;
-                q->a->quant.plain[i] |= UINT64_C(1) << role;
-                if (!strstr(f->names[role], "{L}")) q->a->quant.plain_model |= UINT64_C(1) << role;
-            }
+        set_matches(q, item, pattern, match, kind);
     }
 }
 
-bool wf_quant_has(const wf_arch *arch, wf_role role, int32_t i_layer)
+static void leave_out(quant_reader *q, const char *key, match_fn *match)
+{
+    set_listed(q, wf_json_find(q->of, key), match, 0);
+}
+
+// Every matrix is of the first kind: of layers, or with `model` also those outside of them.
+static void take_all(quant_reader *q, uint8_t kind, bool model)
+{
+    const wf_family *f = q->r->family;
+    for (int role = 0; role < WF_N_ROLES; role++)
+        for (int32_t i = 0; f->names[role] && i < q->a->n_layers; i++)
+            if (model || strstr(f->names[role], "{L}")) set_kind(q, role, i, kind);
+}
+
+const wf_quant_kind *wf_quant_of(const wf_arch *arch, wf_role role, int32_t i_layer)
 {
     const wf_quant *q = &arch->quant;
-    uint64_t plain = i_layer < 0 ? q->plain_model : q->plain[i_layer];
-    return q->layout != WF_QUANT_NONE && !(plain >> role & 1u);
+    int kind = i_layer < 0 ? q->in_model[role] : q->in_layer[i_layer][role];
+    return kind > 0 ? &q->kind[kind - 1] : NULL;
 }
 
 // ---- compressed-tensors -------------------------------------------------------------------------
@@ -153,7 +177,7 @@ static const char *const weights_keys[] = {
 static void read_weights(quant_reader *q, wf_json_ref group)
 {
     int64_t bits = 0, size = 0;
-    wf_quant *out = &q->a->quant;
+    wf_quant_kind *out = q->kind;
     wf_json_ref w;
     if (wf_arch_noted(q->r, wf_json_get_object(group, "weights", &w))) return;
     check_known(q, w, weights_keys);
@@ -178,30 +202,88 @@ static void read_weights(quant_reader *q, wf_json_ref group)
                                          "float checkpoint"));
 }
 
-static void read_groups(quant_reader *q)
+static const char *const group_keys[] = {
+    "targets", "weights", "input_activations", "output_activations", "format", NULL};
+
+// What a format's name means for the layout of matrices; NONE: it is not read.
+static wf_quant_layout layout_named(const char *format)
 {
-    wf_json_ref groups, target;
-    const char *name = "";
-    if (wf_arch_noted(q->r, wf_json_get_object(q->of, "config_groups", &groups))) return;
-    wf_json_iter it = wf_json_iterate(groups);
-    wf_json_ref group;
-    if (!wf_json_next(&it, &group) || wf_json_count(groups) != 1) {
-        refuse(q, "config_groups",
-               "more than one group, or none, is not read: all matrices must be "
-               "of one format");
-        return;
-    }
-    wf_json_ref targets = wf_json_find(group, "targets");
-    target = wf_json_at(targets, 0);
-    if (wf_json_count(targets) != 1 || wf_json_read_string(target, &name) != WF_OK ||
-        strcmp(name, "Linear") != 0)
-        wf_arch_noted(q->r, wf_json_fail(targets, "only [\"Linear\"] is read: all matrices, less "
-                                                  "those of `ignore`"));
-    q->a->quant.activations = wf_json_has(group, "input_activations");
+    static const struct {
+        const char *name;
+        wf_quant_layout layout;
+    } formats[] = {{"float-quantized", WF_QUANT_ROWS},
+                   {"int-quantized", WF_QUANT_ROWS},
+                   {"naive-quantized", WF_QUANT_ROWS},
+                   {"pack-quantized", WF_QUANT_PACKED}};
+    for (size_t i = 0; i < sizeof formats / sizeof *formats; i++)
+        if (strcmp(format, formats[i].name) == 0) return formats[i].layout;
+    return WF_QUANT_NONE;
+}
+
+// One group's numbers, as the next kind; its format where it has one of its own.
+static void read_group(quant_reader *q, wf_json_ref group, const char *format)
+{
+    wf_quant *out = &q->a->quant;
+    check_known(q, group, group_keys);
+    format = read_word(q, group, "format", format);
+    q->kind = &out->kind[out->n_kinds++];
+    q->kind->layout = layout_named(format);
+    if (q->kind->layout == WF_QUANT_NONE)
+        wf_arch_noted(q->r,
+                      wf_json_fail(wf_json_has(group, "format") ? wf_json_find(group, "format")
+                                                                : wf_json_find(q->of, "format"),
+                                   "is not read: only float-quantized, int-quantized, "
+                                   "naive-quantized, pack-quantized, and mixed-precision of "
+                                   "groups that say one of these; use the float checkpoint"));
+    out->activations = out->activations || wf_json_has(group, "input_activations");
     if (wf_json_has(group, "output_activations"))
         wf_arch_noted(q->r, wf_json_fail(wf_json_find(group, "output_activations"),
                                          "quantised outputs are not computed here"));
     read_weights(q, group);
+}
+
+static bool is_linear(wf_json_ref target)
+{
+    const char *name = "";
+    return wf_json_read_string(target, &name) == WF_OK && strcmp(name, "Linear") == 0;
+}
+
+// The matrices of a group: those it names, or "Linear", all that no group names.
+static void take_targets(quant_reader *q, wf_json_ref targets, uint8_t kind, bool linear)
+{
+    if (wf_json_count(targets) == 0) {
+        wf_arch_noted(q->r, wf_json_fail(targets, "names no matrices"));
+        return;
+    }
+    wf_json_iter it = wf_json_iterate(targets);
+    for (wf_json_ref item; wf_json_next(&it, &item);) {
+        const char *pattern;
+        if (wf_arch_noted(q->r, wf_json_read_string(item, &pattern))) return;
+        if (is_linear(item) != linear) continue;
+        if (linear)
+            take_all(q, kind, true);
+        else
+            set_matches(q, item, pattern, match_ignored, kind);
+    }
+}
+
+static void read_groups(quant_reader *q, const char *format)
+{
+    wf_json_ref groups, group;
+    if (wf_arch_noted(q->r, wf_json_get_object(q->of, "config_groups", &groups))) return;
+    size_t n = wf_json_count(groups);
+    if (n < 1 || n > WF_QUANT_MOST_KINDS) {
+        wf_arch_noted(
+            q->r, wf_json_fail(groups, "has %zu groups; 1 to %d are read", n, WF_QUANT_MOST_KINDS));
+        return;
+    }
+    for (wf_json_iter it = wf_json_iterate(groups); wf_json_next(&it, &group);)
+        read_group(q, group, format);
+    for (int linear = 1; linear >= 0; linear--) { // names count more than a class
+        uint8_t kind = 0;
+        for (wf_json_iter it = wf_json_iterate(groups); wf_json_next(&it, &group);)
+            take_targets(q, wf_json_find(group, "targets"), ++kind, linear);
+    }
 }
 
 static const char *const compressed_keys[] = {"quant_method",
@@ -218,22 +300,9 @@ static const char *const compressed_keys[] = {"quant_method",
 
 static void read_compressed(quant_reader *q)
 {
-    static const struct {
-        const char *name;
-        wf_quant_layout layout;
-    } formats[] = {{"float-quantized", WF_QUANT_ROWS},
-                   {"int-quantized", WF_QUANT_ROWS},
-                   {"naive-quantized", WF_QUANT_ROWS},
-                   {"pack-quantized", WF_QUANT_PACKED}};
     const char *format = read_word(q, q->of, "format", "");
     const char *status = read_word(q, q->of, "quantization_status", "compressed");
     check_known(q, q->of, compressed_keys);
-    for (size_t i = 0; i < sizeof formats / sizeof *formats; i++)
-        if (strcmp(format, formats[i].name) == 0) q->a->quant.layout = formats[i].layout;
-    if (q->a->quant.layout == WF_QUANT_NONE)
-        refuse(q, "format",
-               "is not read: only float-quantized, int-quantized, naive-quantized and "
-               "pack-quantized; use the float checkpoint");
     if (strcmp(status, "compressed") != 0) refuse(q, "quantization_status", "must be compressed");
     if (wf_json_count(wf_json_find(q->of, "sparsity_config")) > 0)
         refuse(q, "sparsity_config", "sparse weights are not read");
@@ -244,16 +313,20 @@ static void read_compressed(quant_reader *q)
             "%s/config.json: kv_cache_scheme: KV memory is kept as model.kv_dtype says; the "
             "checkpoint's scales of KV are not used",
             wf_hf_folder_path(q->r->folder));
-    read_groups(q);
+    read_groups(q, format);
     leave_out(q, "ignore", match_ignored);
 }
 
 // ---- the other methods --------------------------------------------------------------------------
 
-// What lies outside of layers stays plain.
-static void layers_alone(quant_reader *q)
+// One kind, of all matrices in layers; what lies outside of them stays plain.
+static wf_quant_kind *only_kind(quant_reader *q, wf_quant_kind kind)
 {
-    q->a->quant.plain_model = ~UINT64_C(0);
+    q->a->quant.n_kinds = 1;
+    q->kind = &q->a->quant.kind[0];
+    *q->kind = kind;
+    take_all(q, 1, false);
+    return q->kind;
 }
 
 static const char *const fp8_keys[] = {
@@ -262,10 +335,10 @@ static const char *const fp8_keys[] = {
 
 static void read_fp8(quant_reader *q)
 {
-    wf_quant *out = &q->a->quant;
     int64_t rows = 0, cols = 0;
+    wf_quant_kind *out = only_kind(q, (wf_quant_kind){.layout = WF_QUANT_FP8, .dtype = WF_FP8});
     check_known(q, q->of, fp8_keys);
-    *out = (wf_quant){.layout = WF_QUANT_FP8, .dtype = WF_FP8, .activations = true};
+    q->a->quant.activations = true;
     if (strcmp(read_word(q, q->of, "fmt", "e4m3"), "e4m3") != 0)
         refuse(q, "fmt", "only e4m3 is read");
     wf_json_ref size = wf_json_find(q->of, "weight_block_size");
@@ -278,7 +351,6 @@ static void read_fp8(quant_reader *q)
         return;
     out->rows = (int32_t)rows;
     take_block(q, size, cols);
-    layers_alone(q);
     leave_out(q, "modules_to_not_convert", match_module);
     leave_out(q, "ignored_layers", match_module);
 }
@@ -321,12 +393,12 @@ static const char *const gptq_keys[] = {"quant_method",
 
 static void read_gptq(quant_reader *q)
 {
-    wf_quant *out = &q->a->quant;
     int64_t bits = 0, size = 0;
     check_known(q, q->of, gptq_keys);
     if (!read_int(q, q->of, "bits", 4, &bits) || !read_int(q, q->of, "group_size", -1, &size))
         return;
-    *out = (wf_quant){.layout = WF_QUANT_GPTQ, .dtype = bits == 8 ? WF_INT8 : WF_INT4};
+    wf_quant_kind *out = only_kind(
+        q, (wf_quant_kind){.layout = WF_QUANT_GPTQ, .dtype = bits == 8 ? WF_INT8 : WF_INT4});
     if (bits != 4 && bits != 8) refuse(q, "bits", "only 4 and 8 bits are read");
     if (read_flag(q, q->of, "lm_head", false)) refuse(q, "lm_head", "a quantised head is not read");
     if (read_flag(q, q->of, "is_marlin_format", false))
@@ -340,7 +412,6 @@ static void read_gptq(quant_reader *q)
     take_block(q, wf_json_find(q->of, "group_size"), size);
     out->zeros = !read_flag(q, q->of, "sym", true);
     if (out->zeros && out->block == 0) refuse(q, "sym", "zero points of whole rows are not read");
-    layers_alone(q);
 }
 
 static const char *const awq_keys[] = {"quant_method",
@@ -360,14 +431,13 @@ static const char *const awq_keys[] = {"quant_method",
 
 static void read_awq(quant_reader *q)
 {
-    wf_quant *out = &q->a->quant;
     int64_t bits = 0, size = 0;
     check_known(q, q->of, awq_keys);
     if (!read_int(q, q->of, wf_json_has(q->of, "bits") ? "bits" : "w_bit", 4, &bits) ||
         !read_int(q, q->of, wf_json_has(q->of, "group_size") ? "group_size" : "q_group_size", 128,
                   &size))
         return;
-    *out = (wf_quant){.layout = WF_QUANT_AWQ, .dtype = WF_INT4};
+    wf_quant_kind *out = only_kind(q, (wf_quant_kind){.layout = WF_QUANT_AWQ, .dtype = WF_INT4});
     if (bits != 4) refuse(q, "bits", "only 4 bits are read");
     const char *version = read_word(q, q->of, "version", "gemm");
     if (strcmp(version, "gemm") != 0 && strcmp(version, "GEMM") != 0)
@@ -375,7 +445,6 @@ static void read_awq(quant_reader *q)
     if (size <= 0) refuse(q, "group_size", "whole rows are not read in AWQ");
     take_block(q, wf_json_find(q->of, "group_size"), size);
     out->zeros = read_flag(q, q->of, "zero_point", true);
-    layers_alone(q);
     leave_out(q, "modules_to_not_convert", match_part);
 }
 
@@ -397,7 +466,7 @@ void wf_arch_read_quant(wf_arch_reader *r, wf_arch *a)
     for (size_t i = 0; i < sizeof methods / sizeof *methods; i++)
         if (strcmp(method, methods[i].name) == 0) {
             methods[i].read(&q);
-            a->quant.plain_model |= UINT64_C(1) << WF_ROLE_EMBED;
+            a->quant.in_model[WF_ROLE_EMBED] = 0;
             return;
         }
     wf_arch_noted(

@@ -39,13 +39,20 @@ static wf_status place_kv(wf_forward *f)
     return WF_OK;
 }
 
-// Weights of a new shape are products to measure.
+static bool are_alike(const wf_arch *a, int32_t i, int32_t k)
+{
+    const wf_quant *q = &a->quant;
+    return memcmp(&a->layer[i], &a->layer[k], sizeof a->layer[i]) == 0 &&
+           memcmp(q->in_layer[i], q->in_layer[k], sizeof q->in_layer[i]) == 0;
+}
+
+// Weights of a new shape or format are products to measure.
 static wf_status find_shapes(wf_forward *f)
 {
     const wf_arch *a = &f->m->arch;
     WF_TRY(wf_alloc((size_t)a->n_layers, sizeof *f->new_shape, &f->new_shape));
     for (int32_t i = 0, k; i < a->n_layers; i++) {
-        for (k = 0; k < i && memcmp(&a->layer[k], &a->layer[i], sizeof a->layer[i]) != 0;)
+        for (k = 0; k < i && !are_alike(a, k, i);)
             k++;
         f->new_shape[i] = k == i;
     }

@@ -18,12 +18,13 @@ wf_dtype wf_model_resolve_dtype(const wf_arch *arch, int dtype)
 wf_numerics wf_model_resolve_numerics(const wf_arch *arch, int dtype, int weights, int kv_dtype)
 {
     wf_numerics n = wf_numerics_of(wf_model_resolve_dtype(arch, dtype));
-    bool quantised = arch->quant.layout != WF_QUANT_NONE;
-    if (weights == WF_MODEL_DTYPE_AUTO && quantised) weights = (int)arch->quant.dtype;
+    const wf_quant_kind *kind = &arch->quant.kind[0];
+    bool quantised = arch->quant.n_kinds > 0;
+    if (weights == WF_MODEL_DTYPE_AUTO && quantised) weights = (int)kind->dtype;
     if (weights != WF_MODEL_DTYPE_AUTO && wf_format_scaled((wf_dtype)weights)) {
         n.weight = (wf_dtype)weights;
-        n.block = quantised ? arch->quant.block : wf_format_of(n.weight)->block;
-        n.zeros = quantised && arch->quant.zeros;
+        n.block = quantised ? kind->block : wf_format_of(n.weight)->block;
+        n.zeros = quantised && kind->zeros;
     }
     if (kv_dtype != WF_MODEL_DTYPE_AUTO) n.kv = (wf_dtype)kv_dtype;
     return n;
@@ -131,14 +132,15 @@ static void say_quantised(const wf_model *m, wf_log_level level)
     const wf_quant *q = &m->arch.quant;
     wf_arch_memory packed, here;
     wf_numerics num = wf_numerics_of(m->dtype);
-    if (q->layout == WF_QUANT_NONE) return;
+    if (q->n_kinds == 0) return;
     wf_arch_bytes(&m->arch, &num, m->tp_size, m->max_context, &here);
-    num.weight = q->dtype;
+    num.weight = q->kind[0].dtype;
     wf_arch_bytes(&m->arch, &num, m->tp_size, m->max_context, &packed);
-    if (m->weights != q->dtype)
+    if (!wf_format_scaled(m->weights))
         wf_log(level,
                "model: its %s weights are unpacked to %s: %.1f MB on each rank, %.1f as they are",
-               wf_dtype_name(q->dtype), wf_dtype_name(m->dtype), (double)here.weight_bytes / 1e6,
+               q->n_kinds > 1 ? "quantised" : wf_dtype_name(q->kind[0].dtype),
+               wf_dtype_name(m->dtype), (double)here.weight_bytes / 1e6,
                (double)packed.weight_bytes / 1e6);
     if (q->activations)
         wf_log(level,
@@ -157,8 +159,11 @@ static void say_loaded(const wf_model *m)
            "model: %s, %.1f MB of matrices as %s%s%s and %.1f MB of norms and rotary tables as f32 "
            "on each of %d",
            m->arch.family->name, (double)(r->weight_bytes - r->vector_bytes) / 1e6,
-           scaled ? wf_dtype_name(m->weights) : "", scaled ? " and " : "", wf_dtype_name(m->dtype),
-           (double)r->vector_bytes / 1e6, m->tp_size);
+           m->arch.quant.n_kinds > 1 && scaled ? "quantised numbers of several formats"
+           : scaled                            ? wf_dtype_name(m->weights)
+                                               : "",
+           scaled ? " and " : "", wf_dtype_name(m->dtype), (double)r->vector_bytes / 1e6,
+           m->tp_size);
     say_quantised(m, level);
     if (r->file_bytes == 0) {
         wf_log(level, "model: random weights made in %.2f s", s);

@@ -67,9 +67,9 @@ typedef struct wf_arch_router {
     float scale;
 } wf_arch_router;
 
-// How a quantised checkpoint holds its matrices (quant.h).
+// How a quantised checkpoint holds a matrix (quant.h).
 typedef enum wf_quant_layout {
-    WF_QUANT_NONE, // it is not quantised
+    WF_QUANT_NONE, // none that is read
     WF_QUANT_ROWS,
     WF_QUANT_PACKED,
     WF_QUANT_FP8,
@@ -77,16 +77,24 @@ typedef enum wf_quant_layout {
     WF_QUANT_AWQ
 } wf_quant_layout;
 
-typedef struct wf_quant {
+typedef struct wf_quant_kind {
     wf_quant_layout layout;
     wf_dtype dtype;    // of its numbers
     int32_t block;     // as in wf_weight
     int32_t rows;      // FP8: that share a scale
     bool zeros;        // it has zero points
     bool zeros_less_1; // GPTQ: they are stored so
-    bool activations;  // it was made for quantised activations, which are not made here
-    uint64_t plain[WF_ARCH_MAX_LAYERS]; // bits of roles that layer i has as plain matrices
-    uint64_t plain_model;               // the same of what is outside of layers
+} wf_quant_kind;
+
+#define WF_QUANT_MOST_KINDS 8
+
+// Matrices of one checkpoint may be of several kinds (wf_quant_of).
+typedef struct wf_quant {
+    int32_t n_kinds; // 0: it is not quantised
+    wf_quant_kind kind[WF_QUANT_MOST_KINDS];
+    bool activations; // it was made for quantised activations, which are not made here
+    // 1 + the kind of the matrix of each role in layer i, and outside of layers; 0: it is plain
+    uint8_t in_layer[WF_ARCH_MAX_LAYERS][WF_N_ROLES], in_model[WF_N_ROLES];
 } wf_quant;
 
 // Values alone: copied by assignment.

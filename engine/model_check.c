@@ -119,15 +119,16 @@ static wf_status check_quantised(checker *c, const wf_slice *s, int i_part)
 {
     char module[WF_TENSOR_NAME_BYTES];
     wf_slice_tensor_name(s, i_part, "", module, sizeof module);
-    return wf_quant_check(c->folder, &c->arch->quant, module, wf_slice_tensor_rows(s, i_part),
-                          wf_slice_tensor_cols(s, i_part), c->used);
+    return wf_quant_check(c->folder, wf_quant_of(c->arch, s->part[i_part]->role, s->place.i_layer),
+                          module, wf_slice_tensor_rows(s, i_part), wf_slice_tensor_cols(s, i_part),
+                          c->used);
 }
 
 static wf_status check_group(checker *c, const wf_slice *s)
 {
     for (int i = 0; i < s->n_parts; i++) {
         bool matrix = s->n_cols > 0 && !s->tied;
-        if (matrix && wf_quant_has(c->arch, s->part[i]->role, s->place.i_layer))
+        if (matrix && wf_quant_of(c->arch, s->part[i]->role, s->place.i_layer))
             WF_TRY(check_quantised(c, s, i));
         else if (!s->tied)
             WF_TRY(check_tensor(c, s, i, ".weight", wf_slice_tensor_cols(s, i)));
@@ -185,7 +186,7 @@ static wf_status check_unused(const checker *c)
     for (size_t i = 0; i < wf_hf_folder_count(c->folder); i++) {
         wf_hf_tensor t = wf_hf_folder_at(c->folder, i);
         if (c->used[i] || may_be_unused(c->arch, t.tensor->name)) continue;
-        if (c->arch->quant.layout != WF_QUANT_NONE && is_kv_scale(t.tensor->name)) continue;
+        if (c->arch->quant.n_kinds > 0 && is_kv_scale(t.tensor->name)) continue;
         return wf_fail(WF_DATA,
                        "%s: %s: a %s model with this config.json has no such tensor; config.json "
                        "and weights are not of one model",
@@ -213,7 +214,7 @@ wf_status wf_model_check(const wf_arch *arch, const wf_hf_folder *folder)
 {
     wf_status st = WF_OK;
     checker c = {.arch = arch, .folder = folder};
-    if (arch->quant.layout == WF_QUANT_NONE) WF_TRY(check_strangers(folder));
+    if (arch->quant.n_kinds == 0) WF_TRY(check_strangers(folder));
     WF_TRY(wf_alloc(wf_hf_folder_count(folder), 1, &c.used));
     for (int32_t i = 0; i < arch->n_layers && st == WF_OK; i++)
         st = check_place(&c, i);

@@ -199,7 +199,7 @@ static wf_status load_matrix(wf_loader *l, const wf_slice *s, wf_weight *weight)
     int64_t dst_row = 0;
     for (int i = 0; i < s->n_parts; i++) {
         source from = {.n_cols = wf_slice_tensor_cols(s, i)};
-        if (wf_quant_has(l->arch, s->part[i]->role, s->place.i_layer)) {
+        if (wf_quant_of(l->arch, s->part[i]->role, s->place.i_layer)) {
             if (!l->dry) WF_TRY(wf_loader_quantised(l, s, i, &dst_row, weight));
             continue;
         }

@@ -172,15 +172,22 @@ bool wf_slice_packed(const wf_slice *s, int i_part)
     return of_experts(part) && !strstr(s->place.arch->family->names[part->role], "{E}");
 }
 
+// How a quantised checkpoint has all of the slice's parts; NULL: not alike, or plain.
+static const wf_quant_kind *kind_of(const wf_slice *s)
+{
+    const wf_quant_kind *kind = wf_quant_of(s->place.arch, s->part[0]->role, s->place.i_layer);
+    for (int i = 1; i < s->n_parts; i++)
+        if (wf_quant_of(s->place.arch, s->part[i]->role, s->place.i_layer) != kind) return NULL;
+    return kind;
+}
+
 static bool takes_scales(const wf_slice *s, wf_dtype weights)
 {
     wf_role role = s->part[0]->role;
     const wf_arch *a = s->place.arch;
     if (s->n_cols == 0 || !wf_format_scaled(weights)) return false;
     if (wf_slice_packed(s, 0)) return false; // unpacked to plain numbers (model_packed.h)
-    for (int i = 0; i < s->n_parts && a->quant.layout != WF_QUANT_NONE; i++)
-        if (!wf_quant_has(a, s->part[i]->role, s->place.i_layer)) return false;
-    if (a->quant.layout != WF_QUANT_NONE) return weights == a->quant.dtype;
+    if (a->quant.n_kinds > 0) return kind_of(s) != NULL;
     if (s->part[0]->in_layer) return s->part[0]->split != WF_SPLIT_WHOLE;
     bool head = role == WF_ROLE_HEAD || (role == WF_ROLE_EMBED && s->place.arch->tied);
     return head && wf_format_of(weights)->bits == 8;
@@ -189,7 +196,6 @@ static bool takes_scales(const wf_slice *s, wf_dtype weights)
 static int32_t block_of(const wf_slice *s, wf_dtype weights)
 {
     int32_t block = wf_format_of(weights)->block;
-    if (s->place.arch->quant.layout != WF_QUANT_NONE) return s->place.arch->quant.block;
     int64_t n_cols = size_of(&s->place, s->part[0]->cols, 1);
     while (block > 32 && n_cols % block != 0)
         block /= 2;
@@ -200,10 +206,11 @@ wf_weight_shape wf_slice_shape(const wf_slice *s, wf_dtype plain, wf_dtype weigh
 {
     wf_weight_shape shape = {
         .dtype = plain, .n_groups = s->n_groups, .n_rows = s->n_rows, .n_cols = s->n_cols};
+    const wf_quant_kind *kind = kind_of(s);
     if (!takes_scales(s, weights)) return shape;
-    shape.dtype = weights;
-    shape.block = block_of(s, weights);
-    shape.zeros = s->place.arch->quant.zeros;
+    shape.dtype = kind ? kind->dtype : weights;
+    shape.block = kind ? kind->block : block_of(s, weights);
+    shape.zeros = kind && kind->zeros;
     return shape;
 }
 

@@ -130,7 +130,7 @@ wf_status wf_loader_quantised(wf_loader *l, const wf_slice *s, int i_part, int64
                               wf_weight *w)
 {
     char module[WF_TENSOR_NAME_BYTES];
-    const wf_quant *q = &l->arch->quant;
+    const wf_quant_kind *q = wf_quant_of(l->arch, s->part[i_part]->role, s->place.i_layer);
     const wf_weight as = {.dtype = q->dtype,
                           .n_groups = 1,
                           .n_rows = wf_slice_tensor_rows(s, i_part),

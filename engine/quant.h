@@ -26,21 +26,22 @@
 #include "engine/model_arch.h"
 #include "kernels/tensor.h"
 
-// Whether the matrix of a role in layer i (-1: outside of layers) is quantised.
-bool wf_quant_has(const wf_arch *arch, wf_role role, int32_t i_layer);
+// How the matrix of a role in layer i (-1: outside of layers) is quantised. Borrowed. NULL: it is
+// plain.
+const wf_quant_kind *wf_quant_of(const wf_arch *arch, wf_role role, int32_t i_layer);
 
 // One quantised matrix, its scales in memory.
 typedef struct wf_quant_matrix wf_quant_matrix;
 
 // Marks the tensors of the matrix called `module` (its name without ".weight") in used[] and checks
 // their types and shapes against n_rows x n_cols. Reads headers alone. WF_DATA names what is wrong.
-wf_status wf_quant_check(const wf_hf_folder *folder, const wf_quant *quant, const char *module,
+wf_status wf_quant_check(const wf_hf_folder *folder, const wf_quant_kind *kind, const char *module,
                          int64_t n_rows, int64_t n_cols, uint8_t *used);
 
 // Reads scales and zero points, and where rows are not stored one after another the numbers.
 // WF_DATA: a scale that is zero, below zero or not finite; groups that follow activations. Caller
 // owns *out.
-wf_status wf_quant_open(const wf_hf_folder *folder, const wf_quant *quant, const char *module,
+wf_status wf_quant_open(const wf_hf_folder *folder, const wf_quant_kind *kind, const char *module,
                         int64_t n_rows, int64_t n_cols, wf_quant_matrix **out);
 void wf_quant_close(wf_quant_matrix **matrix);
 

@@ -16,7 +16,7 @@
 enum { MAX_DIMS = 2, NAME_BYTES = WF_TENSOR_NAME_BYTES };
 
 struct wf_quant_matrix {
-    const wf_quant *q;
+    const wf_quant_kind *q;
     wf_hf_tensor data;
     int64_t n_rows, n_cols, n_blocks;
     char *whole;   // the data, where rows are not stored one after another
@@ -47,12 +47,12 @@ static int64_t div_up(int64_t n, int64_t each)
     return (n + each - 1) / each;
 }
 
-static int64_t per_word(const wf_quant *q)
+static int64_t per_word(const wf_quant_kind *q)
 {
     return 32 / wf_bits_of(q->dtype);
 }
 
-static int64_t n_blocks_of(const wf_quant *q, int64_t n_cols)
+static int64_t n_blocks_of(const wf_quant_kind *q, int64_t n_cols)
 {
     return q->block > 0 ? div_up(n_cols, q->block) : 1;
 }
@@ -94,7 +94,8 @@ static int64_t n_elements(const wf_hf_tensor *t)
     return n;
 }
 
-static wf_status check_data(const wf_hf_tensor *t, const wf_quant *q, int64_t rows, int64_t cols)
+static wf_status check_data(const wf_hf_tensor *t, const wf_quant_kind *q, int64_t rows,
+                            int64_t cols)
 {
     wf_st_dtype type = layouts[q->layout].data_type;
     if (q->layout == WF_QUANT_ROWS && q->dtype == WF_FP8) type = WF_ST_F8_E4M3;
@@ -115,7 +116,8 @@ static wf_status check_data(const wf_hf_tensor *t, const wf_quant *q, int64_t ro
     return right ? WF_OK : fail_tensor(t, "does not hold the numbers of this matrix");
 }
 
-static wf_status check_scale(const wf_hf_tensor *t, const wf_quant *q, int64_t rows, int64_t cols)
+static wf_status check_scale(const wf_hf_tensor *t, const wf_quant_kind *q, int64_t rows,
+                             int64_t cols)
 {
     int64_t n = n_blocks_of(q, cols), all = n_elements(t);
     wf_dtype dtype;
@@ -135,7 +137,8 @@ static wf_status check_scale(const wf_hf_tensor *t, const wf_quant *q, int64_t r
     return right ? WF_OK : fail_tensor(t, "is not a scale of each group of this matrix");
 }
 
-static wf_status check_zero(const wf_hf_tensor *t, const wf_quant *q, int64_t rows, int64_t cols)
+static wf_status check_zero(const wf_hf_tensor *t, const wf_quant_kind *q, int64_t rows,
+                            int64_t cols)
 {
     int64_t n = n_blocks_of(q, cols), words = div_up(rows, per_word(q));
     bool right = t->tensor->dtype == WF_ST_I32;
@@ -145,7 +148,7 @@ static wf_status check_zero(const wf_hf_tensor *t, const wf_quant *q, int64_t ro
 }
 
 // GPTQ stores zero points of symmetric numbers too.
-static bool stores_zeros(const wf_quant *q)
+static bool stores_zeros(const wf_quant_kind *q)
 {
     return q->zeros || q->layout == WF_QUANT_GPTQ;
 }
@@ -159,7 +162,7 @@ static void mark_beside(const wf_hf_folder *folder, const char *module, uint8_t 
     }
 }
 
-wf_status wf_quant_check(const wf_hf_folder *folder, const wf_quant *q, const char *module,
+wf_status wf_quant_check(const wf_hf_folder *folder, const wf_quant_kind *q, const char *module,
                          int64_t n_rows, int64_t n_cols, uint8_t *used)
 {
     wf_hf_tensor t;
@@ -303,7 +306,7 @@ static wf_status read_parts(wf_quant_matrix *m, const wf_hf_folder *folder, cons
     return layouts[m->q->layout].by_column ? read_whole(m, &m->data, &m->whole) : WF_OK;
 }
 
-wf_status wf_quant_open(const wf_hf_folder *folder, const wf_quant *q, const char *module,
+wf_status wf_quant_open(const wf_hf_folder *folder, const wf_quant_kind *q, const char *module,
                         int64_t n_rows, int64_t n_cols, wf_quant_matrix **out)
 {
     wf_quant_matrix *m;

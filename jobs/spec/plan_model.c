@@ -41,12 +41,27 @@ static wf_status check_numerics(const wf_jobspec *spec, const wf_arch *arch, con
                    wf_dtype_name(n->weight));
 }
 
+// Of a checkpoint of several formats, those beside the first.
+static wf_status check_kinds(const wf_arch *arch, const char *backend, const wf_numerics *num)
+{
+    for (int32_t i = 1; i < arch->quant.n_kinds && wf_format_scaled(num->weight); i++) {
+        const wf_quant_kind *kind = &arch->quant.kind[i];
+        wf_numerics other = *num;
+        other.weight = kind->dtype;
+        other.block = kind->block;
+        other.zeros = kind->zeros;
+        WF_TRY(wf_backend_numerics(backend, &other));
+    }
+    return WF_OK;
+}
+
 static wf_status complete(const wf_jobspec *spec, const wf_arch *arch, const char *backend,
                           wf_numerics *num)
 {
     num->act_fp8 = spec->model.activations_format == (int)WF_FP8;
     WF_TRY(wf_model_check_weights(arch, num->weight, spec->parallel.tensor));
     WF_TRY(check_numerics(spec, arch, backend ? backend : "", num));
+    if (backend) WF_TRY(check_kinds(arch, backend, num));
     return backend ? wf_backend_numerics(backend, num) : WF_OK;
 }
 
@@ -55,12 +70,16 @@ wf_status wf_plan_numerics(const wf_jobspec *spec, const wf_arch *arch, const ch
 {
     *out = wf_model_resolve_numerics(arch, spec->model.dtype, spec->model.weights_format,
                                      spec->model.kv_dtype);
-    bool quantised = arch->quant.layout != WF_QUANT_NONE && wf_format_scaled(out->weight);
-    if (quantised && out->weight != arch->quant.dtype)
+    const wf_quant *q = &arch->quant;
+    bool quantised = q->n_kinds > 0 && wf_format_scaled(out->weight);
+    bool as_asked = spec->model.weights_format == WF_MODEL_DTYPE_AUTO ||
+                    (q->n_kinds == 1 && out->weight == q->kind[0].dtype);
+    if (quantised && !as_asked)
         return wf_fail(WF_CONFIG,
                        "model.weights_format: %s: the checkpoint's weights are %s; take auto, or "
                        "plain to unpack them",
-                       wf_dtype_name(out->weight), wf_dtype_name(arch->quant.dtype));
+                       wf_dtype_name(out->weight),
+                       q->n_kinds > 1 ? "of several formats" : wf_dtype_name(q->kind[0].dtype));
     wf_status st = complete(spec, arch, backend, out);
     if (st == WF_OK || !quantised || spec->model.weights_format != WF_MODEL_DTYPE_AUTO) return st;
     // What cannot be computed as it is stored is unpacked.

@@ -177,6 +177,31 @@ def compressed(form, bits, kind, strategy, symmetric=True, group=None, acts=None
                             "observer": "minmax"}}}}
 
 
+def mixed():
+    """Layers of three formats, one of them with a matrix left out."""
+    groups = {}
+    for i, (form, bits, kind, group, target) in enumerate((
+            ("float-quantized", 8, "float", None, "Linear"),
+            ("pack-quantized", 4, "int", 64, "re:model[.]layers[.](1|2)[.].*"),
+            ("pack-quantized", 8, "int", None, "model.layers.3.mlp.down_proj"))):
+        one = compressed(form, bits, kind, "group" if group else "channel", group=group)
+        groups[f"group_{i}"] = {**one["config_groups"]["group_0"], "format": form,
+                                "targets": [target]}
+    return {"quant_method": "compressed-tensors", "format": "mixed-precision",
+            "quantization_status": "compressed", "config_groups": groups,
+            "ignore": ["lm_head", "model.layers.2.self_attn.v_proj"]}
+
+
+def mixed_make(name, w):
+    if name == "model.layers.2.self_attn.v_proj":
+        return {name + ".weight": ("F32", w)}, w
+    if name.startswith(("model.layers.1.", "model.layers.2.")):
+        return ct_packed(name, w, 4, 64, True)
+    if name == "model.layers.3.mlp.down_proj":
+        return ct_packed(name, w, 8, 0, True)
+    return ct_fp8(name, w, True)
+
+
 ACTS = {"num_bits": 8, "type": "float", "strategy": "tensor", "dynamic": False}
 GPTQ = {"quant_method": "gptq", "group_size": 64, "desc_act": False, "damp_percent": 0.01}
 LAYOUTS = {
@@ -198,6 +223,7 @@ LAYOUTS = {
     "gptq-8": ({**GPTQ, "bits": 8, "sym": True}, lambda n, w: gptq(n, w, 8, 64, True)),
     "awq": ({"quant_method": "awq", "bits": 4, "group_size": 64, "zero_point": True,
              "version": "gemm"}, lambda n, w: awq(n, w, 64)),
+    "mixed": (mixed(), mixed_make),
 }
 
 
@@ -287,6 +313,8 @@ def refusals(weft, folder, shard):
         ("fp8-channel", with_tensor(".weight", put(0x7f)), "NaN in row 0"),
         ("fp8-channel", with_key(format="marlin-24"), "format"),
         ("fp8-channel", with_key(ignore=["re:(?i).*x"]), "not understood"),
+        ("mixed", with_key(format="float-quantized", config_groups={}), "0 groups"),
+        ("mixed", with_key(ignore=[]), "v_proj"),
         ("gptq", with_tensor(".g_idx", lambda a: a[::-1]), "groups follow activations"),
         ("gptq", with_tensor(".qzeros", put(0)), "symmetric"),
         ("gptq", with_key(bits=3), "only 4 and 8 bits"),
