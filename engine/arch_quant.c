@@ -466,7 +466,7 @@ void wf_arch_read_quant(wf_arch_reader *r, wf_arch *a)
     for (size_t i = 0; i < sizeof methods / sizeof *methods; i++)
         if (strcmp(method, methods[i].name) == 0) {
             methods[i].read(&q);
-            a->quant.in_model[WF_ROLE_EMBED] = 0;
+            a->quant.in_model[WF_ROLE_EMBED] = a->quant.in_model[WF_ROLE_POSITIONS] = 0;
             return;
         }
     wf_arch_noted(

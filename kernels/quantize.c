@@ -54,20 +54,30 @@ static inline __attribute__((always_inline)) void round_block(const float *value
         round_block(values + i, n, WF_##name, scale, numbers, i);                                  \
         break;
 
-void wf_quantize_row(const float *values, int64_t n_cols, wf_dtype dtype, int32_t block,
-                     void *numbers, float *scales)
+void wf_quantize_row_by(const float *values, int64_t n_cols, wf_dtype dtype, int32_t block,
+                        const float *scales, void *numbers)
 {
     int64_t each = block > 0 ? block : n_cols;
     for (int64_t i = 0; i < n_cols; i += each) {
         int64_t n = n_cols - i < each ? n_cols - i : each;
-        float scale = scale_of(dtype, greatest_of(values + i, n));
-        scales[i / each] = scale;
+        float scale = scales[i / each];
         switch (dtype) {
             WF_SCALED_FORMATS(ROUND_CASE)
         default:
             wf_no_such_format();
         }
     }
+}
+
+void wf_quantize_row(const float *values, int64_t n_cols, wf_dtype dtype, int32_t block,
+                     void *numbers, float *scales)
+{
+    int64_t each = block > 0 ? block : n_cols;
+    for (int64_t i = 0; i < n_cols; i += each) {
+        int64_t n = n_cols - i < each ? n_cols - i : each;
+        scales[i / each] = scale_of(dtype, greatest_of(values + i, n));
+    }
+    wf_quantize_row_by(values, n_cols, dtype, block, scales, numbers);
 }
 
 void wf_dequantize_row(const void *numbers, int64_t n_cols, wf_dtype dtype, int32_t block,

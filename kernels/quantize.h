@@ -14,6 +14,10 @@
 void wf_quantize_row(const float *values, int64_t n_cols, wf_dtype dtype, int32_t block,
                      void *numbers, float *scales);
 
+// The same with scales that are given, finite and greater than 0.
+void wf_quantize_row_by(const float *values, int64_t n_cols, wf_dtype dtype, int32_t block,
+                        const float *scales, void *numbers);
+
 // Back: (number - zero) * scale. zeros NULL: all 0.
 void wf_dequantize_row(const void *numbers, int64_t n_cols, wf_dtype dtype, int32_t block,
                        const float *scales, const int8_t *zeros, float *values);

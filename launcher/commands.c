@@ -63,6 +63,21 @@ const wf_command wf_commands[] = {
      .max_arguments = 1,
      .options = wf_simulate_options,
      .run = wf_cmd_simulate},
+    {.name = "quantize",
+     .arguments = "[JOB.yaml]",
+     .summary = "Writes a model in fewer bytes, as Weft, vLLM and transformers load it",
+     .details =
+         "From the folder of a plain model (the job file's, or --model) to a folder in the form\n"
+         "of compressed-tensors: numbers of 8 or 4 bits with their scales, config.json with its\n"
+         "quantization_config, tokenizer and all else beside them. Embeddings, head and norms\n"
+         "stay as they are:\n"
+         "  weft quantize --model models/llama-3-8b --weights int8 -o models/llama-3-8b-int8\n"
+         "The new folder is there when all of it is written. An interrupted start (exit code 75)\n"
+         "leaves DIR.part, with which the same command goes on.\n",
+     .min_arguments = 0,
+     .max_arguments = 1,
+     .options = wf_quantize_options,
+     .run = wf_cmd_quantize},
     {.name = "submit",
      .arguments = "JOB.yaml",
      .summary = "Hands a job to Slurm, which drains, requeues and resumes it until it is done",

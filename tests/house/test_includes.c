@@ -27,7 +27,7 @@ typedef struct {
 
 // Rooms of io and jobs that other folders see; io/h5 is seen in io alone.
 #define IO   "io/base io/shard io/results io/weights"
-#define JOBS "jobs/layout jobs/spec jobs/streams jobs/study jobs/watch jobs/run"
+#define JOBS "jobs/layout jobs/quantize jobs/spec jobs/streams jobs/study jobs/watch jobs/run"
 
 static const floor_row floor_rows[] = {
     {"io/base", ""},
@@ -40,6 +40,7 @@ static const floor_row floor_rows[] = {
     {"engine", IO " kernels"},
     // jobs never sees slurm: it is handed a plain deadline.
     {"jobs/layout", IO " kernels engine"},
+    {"jobs/quantize", IO " kernels engine"},
     {"jobs/spec", IO " kernels engine"},
     {"jobs/streams", IO},
     {"jobs/study", IO},

@@ -365,4 +365,5 @@ def main():
         formats(weft, folder, shard)
 
 
-main()
+if __name__ == "__main__":
+    main()
