@@ -14,6 +14,10 @@
 
 enum { DEFAULT_VOCABULARY = 256 };
 
+#define TEXT_OPTIONS " output model rows max-new skip-bad replace "
+
+static wf_status text_import(const wf_cli *cli);
+
 const wf_cli_option wf_import_options_table[] = {
     {"output", 'o', "FILE", "shard to write; needed, but for --describe"},
     {"describe", 'd', NULL, "says what the log is like, and writes nothing"},
@@ -57,15 +61,20 @@ const wf_cli_option wf_pack_options_table[] = {
     {NULL, 0, NULL, NULL},
 };
 
-// What the text companion reads, by the model's tokenizer.
-static const struct {
-    const char *name, *help;
-} texts[] = {
-    {"sharegpt", "ShareGPT: JSON of conversations; the first question, as long an answer (text)"},
-    {"openai", "OpenAI batch lines (text)"},
+// What is no log of arrivals: texts, which the companion reads by the model's tokenizer, and
+// configurations. `options` are those that go with it.
+static const struct other {
+    const char *name, *help, *options;
+    wf_status (*import)(const wf_cli *cli);
+} others[] = {
+    {"sharegpt", "ShareGPT: JSON of conversations; the first question, as long an answer (text)",
+     TEXT_OPTIONS, text_import},
+    {"openai", "OpenAI batch lines (text)", TEXT_OPTIONS, text_import},
+    {"flover", "Flover's FILE.ini: writes its job, -o JOB.yaml, and JOB.h5 with its requests",
+     " output model seed replace ", wf_flover_import},
 };
 
-enum { N_TEXTS = sizeof texts / sizeof texts[0] };
+enum { N_OTHERS = sizeof others / sizeof others[0] };
 
 void wf_import_formats_print(FILE *file)
 {
@@ -73,8 +82,8 @@ void wf_import_formats_print(FILE *file)
     fprintf(file, "  %-25s %s\n", "auto", "whichever of these the log's first line is of");
     for (size_t i = 0; i < wf_import_n_formats(); i++)
         fprintf(file, "  %-25s %s\n", wf_import_format_name(i), wf_import_format_help(i));
-    for (size_t i = 0; i < N_TEXTS; i++)
-        fprintf(file, "  %-25s %s\n", texts[i].name, texts[i].help);
+    for (size_t i = 0; i < N_OTHERS; i++)
+        fprintf(file, "  %-25s %s\n", others[i].name, others[i].help);
     fputs("\nstreams that are drawn, in place of a log:\n", file);
     for (size_t i = 0; i < wf_synth_n_names(); i++)
         fprintf(file, "  %-25s %s\n", wf_synth_name(i), wf_synth_help(i));
@@ -166,27 +175,23 @@ static wf_status synth_options_read(const wf_cli *cli, wf_synth_options *o)
     return WF_OK;
 }
 
-static bool is_text(const char *name)
+static const struct other *other_find(const char *name)
 {
-    for (size_t i = 0; i < N_TEXTS; i++)
-        if (strcmp(texts[i].name, name) == 0) return true;
-    return false;
+    for (size_t i = 0; i < N_OTHERS; i++)
+        if (strcmp(others[i].name, name) == 0) return &others[i];
+    return NULL;
 }
 
-// Texts have no times and lengths that could be cut: what there is to say of them, and no more.
-static wf_status text_options_check(const wf_cli *cli, const char *name)
+// They have no times and lengths that could be cut: what there is to say of them, and no more.
+static wf_status other_import(const wf_cli *cli, const struct other *what)
 {
-    static const char words[] = " output model rows max-new skip-bad replace ";
     for (const wf_cli_option *o = wf_import_options_table; o->name; o++) {
         char word[64];
         snprintf(word, sizeof word, " %s ", o->name);
-        if (wf_cli_has(cli, o->name) && !strstr(words, word))
-            return wf_cli_fail(cli, "--%s does not go with %s", o->name, name);
+        if (wf_cli_has(cli, o->name) && !strstr(what->options, word))
+            return wf_cli_fail(cli, "--%s does not go with %s", o->name, what->name);
     }
-    if (!wf_cli_value(cli, "model"))
-        return wf_cli_fail(cli, "%s is text: --model DIR, whose tokenizer it is encoded with",
-                           name);
-    return WF_OK;
+    return what->import(cli);
 }
 
 static wf_status text_import(const wf_cli *cli)
@@ -194,7 +199,9 @@ static wf_status text_import(const wf_cli *cli)
     const char *name = wf_cli_argument(cli, 0), *output;
     const char *rows = wf_cli_value(cli, "rows"), *most = wf_cli_value(cli, "max-new");
     WF_TRY(output_read(cli, &output));
-    WF_TRY(text_options_check(cli, name));
+    if (!wf_cli_value(cli, "model"))
+        return wf_cli_fail(cli, "%s is text: --model DIR, whose tokenizer it is encoded with",
+                           name);
     const char *model = wf_cli_value(cli, "model");
     const char *words[20] = {
         "encode", wf_cli_argument(cli, 1), "-o", output, "--tokenizer", model, "--format", name};
@@ -285,7 +292,9 @@ wf_status wf_cmd_import(const wf_cli *cli)
                                  .drop_zeros = wf_cli_has(cli, "drop-zeros"),
                                  .replace = wf_cli_has(cli, "replace"),
                                  .generator = wf_cli_line(cli, line, sizeof line)};
-    if (wf_cli_n_arguments(cli) > 1 && is_text(wf_cli_argument(cli, 0))) return text_import(cli);
+    const struct other *other =
+        wf_cli_n_arguments(cli) > 1 ? other_find(wf_cli_argument(cli, 0)) : NULL;
+    if (other) return other_import(cli, other);
     options.lengths = wf_cli_value(cli, "lengths");
     options.maps = wf_cli_values(cli, "map", &options.n_maps);
     wf_import_report report = {0};

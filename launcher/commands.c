@@ -174,7 +174,11 @@ const wf_command wf_commands[] = {
          "of the logged length (drawn tokens) and exactly the logged number of new tokens.\n"
          "Without FORMAT the log's first line says which it is. The name of a process or of a\n"
          "published workload (poisson, flover-w3) in place of both draws a stream. --describe\n"
-         "writes nothing: it shows the rate over time, lengths, what is shared, what is wrong.\n",
+         "writes nothing: it shows the rate over time, lengths, what is shared, what is wrong.\n"
+         "\n"
+         "weft import flover llama.ini -o job.yaml --model DIR reads a configuration of Flover\n"
+         "and writes the job that it asks for, and job.h5 with its requests. Every key takes\n"
+         "effect, which comments in the job file say, or is refused with what to write instead.\n",
      .min_arguments = 1,
      .max_arguments = 2,
      .options = wf_import_options_table,

@@ -31,6 +31,7 @@ wf_status wf_cmd_run(const wf_cli *cli);
 wf_status wf_cmd_import(const wf_cli *cli);
 void wf_import_formats_print(FILE *file);
 void wf_import_counts_print(const wf_import_report *report);
+wf_status wf_flover_import(const wf_cli *cli);                               // cmd_flover.c
 wf_status wf_describe_print(const wf_import_options *options, bool as_json); // cmd_describe.c
 wf_status wf_cmd_pack(const wf_cli *cli);
 wf_status wf_cmd_generate(const wf_cli *cli);
