@@ -261,6 +261,14 @@ static int64_t now(const wf_engine *e)
 wf_status wf_engine_check_sampling(const wf_engine_config *c, const wf_arch *arch,
                                    const wf_sampling *p)
 {
+    if (p->best_of > 0 && p->best_of < p->n)
+        return wf_fail(WF_REQ_SAMPLING, "best_of %u: fewer than the %u (n) to be kept of them",
+                       p->best_of, p->n);
+    if (wf_sampling_chooses(p) && !(p->temperature > 0.0f))
+        return wf_fail(
+            WF_REQ_SAMPLING,
+            "best_of %u: with temperature 0 all samples are the same; give a temperature",
+            p->best_of);
     if (p->logprobs > arch->n_vocab)
         return wf_fail(WF_REQ_SAMPLING, "logprobs %d: the model has %d tokens", p->logprobs,
                        arch->n_vocab);

@@ -2,9 +2,11 @@
 #include "results/export.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <string.h>
 
 #include "io/base/json_writer.h"
+#include "io/base/parse.h"
 #include "results/ordered.h"
 #include "results/row_json.h"
 
@@ -67,6 +69,12 @@ static void put_cell(const char *text, size_t n, FILE *out)
 static void csv_value(const wf_result *row, int i_col, FILE *out)
 {
     const wf_column_desc *desc = &wf_column_descs[i_col];
+    char text[WF_PARSE_TEXT_MAX];
+    if (desc->type == WF_H5_F32) { // an empty cell is none
+        float number = wf_row_float(row, desc);
+        if (isfinite(number)) fputs(wf_f32_text(number, text), out);
+        return;
+    }
     int64_t value = wf_row_value(row, desc);
     if (i_col == WF_COL_status)
         fputs(wf_result_status_words((wf_result_status)row->status), out);

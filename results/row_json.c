@@ -1,6 +1,8 @@
 // See row_json.h.
 #include "results/row_json.h"
 
+#include <math.h>
+
 int64_t wf_row_value(const wf_result *row, const wf_column_desc *desc)
 {
     const char *at = (const char *)row + desc->at;
@@ -18,6 +20,17 @@ int64_t wf_row_value(const wf_result *row, const wf_column_desc *desc)
     }
 }
 
+float wf_row_float(const wf_result *row, const wf_column_desc *desc)
+{
+    return *(const float *)(const void *)((const char *)row + desc->at);
+}
+
+// None is left out.
+static void put_float(wf_json_writer *w, const char *key, float value)
+{
+    if (isfinite(value)) wf_json_put_f32(w, key, value);
+}
+
 static void put_value(wf_json_writer *w, const wf_result *row, int i_col)
 {
     const wf_column_desc *desc = &wf_column_descs[i_col];
@@ -25,6 +38,8 @@ static void put_value(wf_json_writer *w, const wf_result *row, int i_col)
         wf_json_put_string(w, desc->json, wf_result_status_words((wf_result_status)row->status));
     else if (i_col == WF_COL_finish_reason)
         wf_json_put_string(w, desc->json, wf_finish_words((wf_finish)row->finish_reason));
+    else if (desc->type == WF_H5_F32)
+        put_float(w, desc->json, wf_row_float(row, desc));
     else if (desc->type == WF_H5_U64)
         wf_json_put_u64(w, desc->json, (uint64_t)wf_row_value(row, desc));
     else

@@ -9,6 +9,8 @@
 // A value of the row's own, whatever its type; of a u64 its bits.
 int64_t wf_row_value(const wf_result *row, const wf_column_desc *desc);
 
+float wf_row_float(const wf_result *row, const wf_column_desc *desc); // of those that are floats
+
 // One column that is an array of a row's, as `key` (NULL: the value alone); nothing where the row
 // has none.
 void wf_row_put_array(const wf_result *row, int i_col, const char *key, wf_json_writer *w);

@@ -7,6 +7,7 @@
 #include "results/row_json.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -79,6 +80,12 @@ static void print_time(const char *name, int64_t ns, int64_t arrival_ns, FILE *o
 
 static void print_value(const wf_result *row, const wf_column_desc *desc, FILE *out)
 {
+    if (desc->type == WF_H5_F32) {
+        float number = wf_row_float(row, desc);
+        if (isfinite(number))
+            fprintf(out, "  %-13s %.6g %s\n", desc->label, (double)number, desc->units);
+        return;
+    }
     int64_t value = wf_row_value(row, desc);
     if (desc->at == offsetof(wf_result, arrival_ns))
         fprintf(out, "  %-13s %.6f s\n", desc->label, (double)value / 1e9);

@@ -52,10 +52,12 @@ const char *wf_result_status_words(wf_result_status status); // "done"
     X(preempted, uint16_t, U16, "1", NULL, "times it was put back")
 
 // X(field, C type, H5 type, when, units, label, description): likewise, of files that have it;
-// `when` as below. 0 where a file has it not.
+// `when` as below. 0, of a float NaN, where a file has it not.
 #define WF_RESULT_OPTIONAL_TABLE(X)                                                                \
     X(n_cached, uint32_t, U32, WF_IF(n_cached), "tokens", "cached",                                \
-      "prompt tokens whose keys and values were there as it joined")
+      "prompt tokens whose keys and values were there as it joined")                               \
+    X(score, float, F32, WF_IF(score), "nat", "score",                                             \
+      "by which it was chosen as an output of its row; NaN where none was chosen")
 
 // X(field, C type, H5 type, dataset, cut, when, width, JSON name, units, description): as many
 // values per result as its part of `cut` (WF_CUT_TABLE, payload.h) has. In a wf_result the values
@@ -114,6 +116,7 @@ typedef struct wf_result_columns {
     uint32_t logprobs;
     uint32_t n_top; // k of top_id and top_logprob
     uint32_t n_cached;
+    uint32_t score;
     uint32_t n_vector; // numbers of a row's vector
 } wf_result_columns;
 

@@ -5,6 +5,7 @@
 #include "io/results/results_file_internal.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <string.h>
 
 enum { LOAD_ROWS = 8192 };
@@ -154,10 +155,13 @@ static wf_status build_view(wf_results *r, const wf_result_file *file, uint64_t 
     v->field = ((const ctype *)r->buffers[WF_COL_##field].data)[i];
     WF_RESULT_TABLE(VIEW_VALUE)
 #undef VIEW_VALUE
+#define MISSING(ctype) _Generic((ctype){0}, float: NAN, default: 0)
 #define VIEW_VALUE(field, ctype, type, when, units, label, description)                            \
-    v->field = r->sets[WF_COL_##field] ? ((const ctype *)r->buffers[WF_COL_##field].data)[i] : 0;
+    v->field = r->sets[WF_COL_##field] ? ((const ctype *)r->buffers[WF_COL_##field].data)[i]       \
+                                       : MISSING(ctype);
     WF_RESULT_OPTIONAL_TABLE(VIEW_VALUE)
 #undef VIEW_VALUE
+#undef MISSING
     if (v->shard >= file->n_shards) {
         return wf_fail(WF_DATA, "%s:/requests/shard:%" PRIu64 ": %u, but there are %zu shards",
                        file->path, start + i, v->shard, file->n_shards);

@@ -34,6 +34,11 @@ uint32_t wf_sampling_samples(const wf_sampling *sampling)
     return sound ? sampling->n : 1;
 }
 
+bool wf_sampling_chooses(const wf_sampling *sampling)
+{
+    return sampling->best_of > sampling->n;
+}
+
 static wf_status check_ids(const char *what, const int32_t *ids, uint32_t n, int64_t n_vocab)
 {
     for (uint32_t i = 0; i < n; i++) {

@@ -47,10 +47,11 @@
     X(seed, int64_t, I, -1, -1, 9223372036854775807.0)                                             \
     X(ignore_eos, bool, B, false, 0, 1)                                                            \
     X(n, uint32_t, U, 1, 1, 1024)                                                                  \
-    X(logprobs, int32_t, I, -1, -1, 20)
+    X(logprobs, int32_t, I, -1, -1, 20)                                                            \
+    X(best_of, uint32_t, U, 0, 0, 1024)
 
 // seed -1: the job's seed decides. logprobs -1: none; 0: the sampled token's; k: and the k best.
-// top_k 0 or -1: all.
+// top_k 0 or -1: all. best_of 0: as many as n.
 typedef struct wf_sampling {
 #define WF_SAMPLING_FIELD(field, type, kind, def, lo, hi) type field;
     WF_SAMPLING_TABLE(WF_SAMPLING_FIELD)
@@ -85,6 +86,9 @@ typedef struct wf_request {
 
 // How many results a request has: sampling.n, and one where that is nonsense and fails the row.
 uint32_t wf_sampling_samples(const wf_sampling *sampling);
+
+// Whether its n results are the best of more samples.
+bool wf_sampling_chooses(const wf_sampling *sampling);
 
 // A row's sampling: what its shard gives, and the job's where it gives nothing.
 wf_sampling wf_request_sampling(const wf_request *request, const wf_sampling *job);

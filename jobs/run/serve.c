@@ -1,9 +1,11 @@
 // The loop of a rank that leads a group.
 #include "jobs/run/serve.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "io/base/arena.h"
 #include "io/base/fault.h"
 #include "io/base/log.h"
 
@@ -13,11 +15,23 @@
 // Between two looks at the rows of the batch for the status file.
 #define SHOW_NS (500 * WF_NS_PER_MS)
 
+// A sample that waits for the others of its row, which are chosen among.
+typedef struct held_sample {
+    const wf_engine_output *output; // owned
+    uint16_t index;
+    float score;
+} held_sample;
+
 // A request on its way: the row, and how many of its samples are still in the engine.
 typedef struct flight {
     const wf_request *request; // owned
     uint32_t n_open;
-    uint32_t entry; // in the flight record
+    uint32_t n_results; // that it has
+    held_sample *held;  // [n_held]; NULL: its samples are not chosen among
+    uint32_t n_held;
+    bool lost;           // a sample was given up, so none can be chosen
+    bool keeps_logprobs; // the row asked for them
+    uint32_t entry;      // in the flight record
     int64_t submitted_ns;
 } flight;
 
@@ -79,6 +93,7 @@ static wf_result result_of(const serve *s, const wf_request *r, uint16_t index)
                        .admitted_ns = -1,
                        .first_token_ns = -1,
                        .finish_ns = -1,
+                       .score = NAN,
                        .prompt_len = r->n_prompt,
                        .run = s->c->run,
                        .group = s->c->group,
@@ -106,13 +121,15 @@ static wf_status put_failed(serve *s, const wf_request *r, uint16_t index, wf_st
     return wf_segment_writer_put(s->c->writer, &result);
 }
 
-static wf_status put_finished(serve *s, const wf_engine_output *o, const sample *x)
+static wf_status put_finished(serve *s, const wf_engine_output *o, const flight *f, uint16_t index,
+                              float score)
 {
-    wf_result result = result_of(s, x->of->request, x->index);
-    if (s->c->concurrency > 0) result.arrival_ns = x->of->submitted_ns;
+    wf_result result = result_of(s, f->request, index);
+    if (s->c->concurrency > 0) result.arrival_ns = f->submitted_ns;
     result.status = WF_RESULT_DONE;
     result.finish_reason = (uint8_t)o->finish;
-    result.submitted_ns = x->of->submitted_ns;
+    result.score = score;
+    result.submitted_ns = f->submitted_ns;
     result.admitted_ns = o->admitted_ns;
     result.first_token_ns = o->time_ns[0];
     result.finish_ns = o->time_ns[o->n_tokens - 1];
@@ -121,7 +138,7 @@ static wf_status put_finished(serve *s, const wf_engine_output *o, const sample 
     result.n_cached = o->n_cached;
     result.token_id = o->token;
     result.token_time_ns = o->time_ns;
-    result.logprob = o->logprob;
+    result.logprob = f->keeps_logprobs ? o->logprob : NULL;
     result.n_top = o->n_top;
     result.top_id = o->top_id;
     result.top_logprob = o->top_logprob;
@@ -140,8 +157,53 @@ static void close_flight(serve *s, flight *f)
     if (--f->n_open > 0) return;
     s->n_rows--;
     if (s->c->flights) wf_flights_leave(s->c->flights, f->entry);
+    while (f->n_held > 0)
+        wf_engine_release(s->c->engine, f->held[--f->n_held].output);
+    free(f->held);
     wf_feed_free(f->request);
     free(f);
+}
+
+// ---- the best of several ------------------------------------------------------------------------
+
+static void hold(flight *f, const wf_engine_output *o, uint16_t index)
+{
+    double sum = 0;
+    for (uint32_t i = 0; i < o->n_tokens; i++)
+        sum += (double)o->logprob[i];
+    f->held[f->n_held++] = (held_sample){o, index, (float)sum};
+}
+
+// The greatest score first; of equal ones, who was drawn first.
+static int by_score(const void *a, const void *b)
+{
+    const held_sample *x = a, *y = b;
+    if (x->score > y->score || x->score < y->score) return x->score > y->score ? -1 : 1;
+    return (int)x->index - (int)y->index;
+}
+
+// Once all of a row are in: its results are the best, in their order.
+static wf_status put_best(serve *s, flight *f)
+{
+    uint64_t row = f->request->row;
+    if (f->n_open > 1 || f->lost || f->n_held == 0) return WF_OK;
+    qsort(f->held, f->n_held, sizeof *f->held, by_score);
+    for (uint32_t i = 0; i < f->n_results && i < f->n_held; i++) {
+        if (wf_done_has(s->c->done, f->request->shard, row, (uint16_t)i)) continue;
+        WF_TRY(put_finished(s, f->held[i].output, f, (uint16_t)i, f->held[i].score));
+    }
+    return WF_OK;
+}
+
+static wf_status take_one(serve *s, const wf_engine_output *o, const sample *x)
+{
+    if (x->of->held) {
+        hold(x->of, o, x->index);
+        return put_best(s, x->of);
+    }
+    wf_status st = put_finished(s, o, x->of, x->index, NAN);
+    wf_engine_release(s->c->engine, o);
+    return st;
 }
 
 static wf_status take_finished(serve *s)
@@ -149,8 +211,7 @@ static wf_status take_finished(serve *s)
     const wf_engine_output *o;
     while ((o = wf_engine_take(s->c->engine))) {
         sample *x = (sample *)(uintptr_t)o->user;
-        wf_status st = put_finished(s, o, x);
-        wf_engine_release(s->c->engine, o);
+        wf_status st = take_one(s, o, x);
         close_flight(s, x->of);
         free(x);
         s->n_open--;
@@ -183,6 +244,16 @@ static uint64_t rng_key(const serve *s, const wf_request *r, const wf_sampling *
     return wf_engine_rng_key(s->c->seed, s->c->shard_uid[r->shard], r->row, index);
 }
 
+// Of samples that are chosen among there are more than results.
+static wf_status fail_sample(serve *s, const flight *f, uint16_t index, wf_status why,
+                             const char *error)
+{
+    const wf_request *r = f->request;
+    if (index >= f->n_results) return WF_OK;
+    if (f->held && wf_done_has(s->c->done, r->shard, r->row, index)) return WF_OK;
+    return put_failed(s, r, index, why, error);
+}
+
 // Hands one sample to the engine; what the engine refuses becomes a failed result.
 static wf_status submit_sample(serve *s, flight *f, const wf_sampling *p, uint32_t n_stop,
                                uint16_t index)
@@ -213,31 +284,48 @@ static wf_status submit_sample(serve *s, flight *f, const wf_sampling *p, uint32
     f->n_open--;
     free(x);
     if (wf_status_scope(st) != WF_SCOPE_REQUEST) return st;
-    return put_failed(s, r, index, st, wf_error());
+    return fail_sample(s, f, index, st, wf_error());
 }
 
 static wf_status handle_sample(serve *s, flight *f, const wf_sampling *p, uint32_t n_stop,
                                uint16_t index)
 {
     const wf_request *r = f->request;
-    if (r->status != WF_OK) return put_failed(s, r, index, r->status, r->error);
+    if (r->status != WF_OK) return fail_sample(s, f, index, r->status, r->error);
     if (s->kind == WF_LEASE_POISON)
-        return put_failed(s, r, index, WF_REQ_POISON,
-                          "its group died while it was in flight, and again while it was in flight "
-                          "alone; events.jsonl tells when and where");
+        return fail_sample(
+            s, f, index, WF_REQ_POISON,
+            "its group died while it was in flight, and again while it was in flight "
+            "alone; events.jsonl tells when and where");
     return submit_sample(s, f, p, n_stop, index);
 }
 
 static wf_status submit_samples(serve *s, flight *f, const wf_sampling *p)
 {
     const wf_request *r = f->request;
-    uint32_t n_stop = 0;
+    uint32_t n_stop = 0, n = f->held ? p->best_of : p->n;
     WF_TRY(join_stops(s, r, &n_stop));
-    for (uint32_t i = 0; i < p->n; i++) {
-        if (wf_done_has(s->c->done, r->shard, r->row, (uint16_t)i)) continue;
+    for (uint32_t i = 0; i < n; i++) {
+        if (!f->held && wf_done_has(s->c->done, r->shard, r->row, (uint16_t)i)) continue;
         WF_TRY(handle_sample(s, f, p, n_stop, (uint16_t)i));
     }
     return WF_OK;
+}
+
+static bool all_done(const serve *s, const flight *f)
+{
+    for (uint32_t i = 0; i < f->n_results; i++)
+        if (!wf_done_has(s->c->done, f->request->shard, f->request->row, (uint16_t)i)) return false;
+    return true;
+}
+
+// Where its results are the best of more samples, all of these are drawn, unless all results are
+// there. What their tokens mean is not known in a simulation: the first ones stand for the best.
+static wf_status choose_among(const serve *s, flight *f, wf_sampling *p)
+{
+    if (!wf_sampling_chooses(p) || all_done(s, f)) return WF_OK;
+    if (p->logprobs < 0) p->logprobs = 0;
+    return wf_alloc(p->best_of, sizeof *f->held, &f->held);
 }
 
 // Takes a request over that arrived, or was taken, at `submitted_ns`.
@@ -254,8 +342,11 @@ static wf_status submit_request(serve *s, const wf_request *r, int64_t submitted
     f->n_open = 1; // held while its samples are handed over
     s->n_rows++;
     p.n = wf_sampling_samples(&p);
-    wf_status st = WF_OK;
-    if (s->c->flights) st = wf_flights_enter(s->c->flights, r->shard, r->row, &f->entry);
+    f->n_results = p.n;
+    f->keeps_logprobs = p.logprobs >= 0;
+    wf_status st = choose_among(s, f, &p);
+    if (st == WF_OK && s->c->flights)
+        st = wf_flights_enter(s->c->flights, r->shard, r->row, &f->entry);
     if (st == WF_OK) st = submit_samples(s, f, &p);
     close_flight(s, f);
     return st;
@@ -490,6 +581,7 @@ static bool gives_up(void *context, const wf_engine_flight *f)
     leaving *l = context;
     if (l->left_ns > 0 && f->begun && fits(l->s, f, l->left_ns)) return false;
     sample *x = (sample *)(uintptr_t)f->user;
+    x->of->lost = true;
     close_flight(l->s, x->of);
     free(x);
     l->s->n_open--;

@@ -185,10 +185,15 @@ const char *wf_jobspec_backend(const wf_jobspec *spec)
 
 // ---- identity -----------------------------------------------------------------------------------
 
+// Of 4 bytes: a word, or a number as its text says it.
 static bool is_default(const wf_jobspec *spec, const wf_option *option)
 {
     int number;
+    float real;
     memcpy(&number, (const char *)spec + option->offset, sizeof number);
+    memcpy(&real, &number, sizeof real);
+    if (option->type == WF_OPTION_F32) return real == strtof(option->default_text, NULL);
+    if (!option->words) return number == (int)strtol(option->default_text, NULL, 10);
     for (const wf_option_word *word = option->words; word->word; word++)
         if (strcmp(word->word, option->default_text) == 0) return word->value == number;
     return false;

@@ -42,7 +42,7 @@ typedef enum wf_spec_arrivals {
 #define WF_SPEC_TIMED_BY_RATE  (WF_SPEC_MODE(WF_SPEC_CONSTANT) | WF_SPEC_TIMED_RANDOMLY)
 #define WF_SPEC_TIMED          (WF_SPEC_MODE(WF_SPEC_REPLAY) | WF_SPEC_TIMED_BY_RATE)
 #define WF_SPEC_ANY_MODE       (WF_SPEC_MODE(WF_SPEC_OFFLINE) | WF_SPEC_TIMED)
-// Of an enum that is younger than folders which are gone on with: its default is left out.
+// Of a key that is younger than folders which are gone on with: its default is left out.
 #define WF_SPEC_UNLESS_DEFAULT (1u << 31)
 typedef enum wf_spec_order {
     WF_SPEC_ORDER_ARRIVAL,

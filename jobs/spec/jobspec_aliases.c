@@ -65,7 +65,6 @@ const wf_option_alias wf_jobspec_aliases[] = {
     {"min_new_tokens", "sampling.min_tokens", NULL},
     {"do_sample", "sampling.temperature", "0 is greedy"},
     {"num_return_sequences", "sampling.n", NULL},
-    {"best_of", "sampling.n", "all are kept"},
     {"num_beams", NULL, "there is no beam search"},
     {"eos_token_id", "sampling.stop_token_ids", NULL},
     {"stop", NULL, NO_STRINGS},

@@ -85,6 +85,15 @@ static wf_status check_text(const wf_jobspec *spec, wf_options *o)
     return WF_OK;
 }
 
+static wf_status check_sampling(const wf_jobspec *spec, wf_options *o)
+{
+    const wf_sampling *p = &spec->sampling;
+    if (p->best_of == 0 || p->best_of >= p->n) return WF_OK;
+    return wf_options_complain(o, "sampling.best_of",
+                               "%u is below sampling.n %u, which are kept of them: raise it",
+                               p->best_of, p->n);
+}
+
 wf_status wf_jobspec_check_keys(const wf_jobspec *spec, wf_options *o)
 {
     if (!job_name_is_usable(spec->job)) {
@@ -114,6 +123,7 @@ wf_status wf_jobspec_check_keys(const wf_jobspec *spec, wf_options *o)
     if (wf_options_is_given(o, "requests") && spec->requests.n == 0)
         WF_TRY(wf_options_complain(o, "requests", "the list is empty: name at least one shard"));
     WF_TRY(check_text(spec, o));
+    WF_TRY(check_sampling(spec, o));
     return check_engine(spec, o);
 }
 

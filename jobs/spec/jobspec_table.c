@@ -57,6 +57,7 @@ static const wf_option_word logprobs_words[] = {
     {"raw", WF_SPEC_LOGPROBS_RAW}, {"processed", WF_SPEC_LOGPROBS_PROCESSED}, {NULL, 0}};
 static const wf_option_word seed_words[] = {{"job", -1}, {NULL, 0}};
 
+// Columns behind logprobs are younger than folders that are gone on with.
 // The sampling keys come from the table that also makes the shards' columns; here are only the
 // texts that it cannot hold. A column without them does not compile.
 #define DEFAULT_temperature        "0"
@@ -70,6 +71,7 @@ static const wf_option_word seed_words[] = {{"job", -1}, {NULL, 0}};
 #define DEFAULT_seed               "-1"
 #define DEFAULT_ignore_eos         "false"
 #define DEFAULT_n                  "1"
+#define DEFAULT_best_of            "0"
 #define DEFAULT_logprobs           "-1"
 
 #define HELP_temperature "0 is greedy; otherwise logits are divided by it before drawing"
@@ -86,6 +88,9 @@ static const wf_option_word seed_words[] = {{"job", -1}, {NULL, 0}};
     "wherever they stand; -1: each has numbers of its own, made from the job's seed"
 #define HELP_ignore_eos "generate max_new_tokens whatever the model says"
 #define HELP_n          "outputs per request"
+#define HELP_best_of                                                                               \
+    "so many outputs are drawn, and the n of the greatest sum of log-probabilities kept, the "     \
+    "best first: requests/score; 0: as many as n"
 #define HELP_logprobs                                                                              \
     "keep log-probabilities: of the drawn token (0) and of the k best (k); -1: none"
 
@@ -104,7 +109,8 @@ static const wf_option_word seed_words[] = {{"job", -1}, {NULL, 0}};
      .max = LIMIT(ctype, hi),                                                                      \
      .default_text = DEFAULT_##field,                                                              \
      .help = HELP_##field,                                                                         \
-     .decides = WF_SPEC_ANY_MODE},
+     .decides = WF_SPEC_ANY_MODE |                                                                 \
+                (WF_SAMPLING_##field > WF_SAMPLING_logprobs ? WF_SPEC_UNLESS_DEFAULT : 0)},
 
 // One year: longer durations are slips of the unit.
 #define MAX_NS (366.0 * 86400e9)

@@ -20,7 +20,9 @@
 
 wf_plan_needs wf_plan_needs_of(const wf_sampling *s)
 {
-    return (wf_plan_needs){.n_top = s->logprobs, .penalties = wf_engine_penalises(s)};
+    return (wf_plan_needs){.n_top = s->logprobs,
+                           .n_top_chosen = wf_sampling_chooses(s) ? 0 : -1,
+                           .penalties = wf_engine_penalises(s)};
 }
 
 // What no back end says of itself, since it knows no models and no engine.
@@ -104,7 +106,7 @@ wf_engine_config wf_plan_engine_config(const wf_jobspec *spec, const wf_plan_nee
         .deterministic = spec->engine.deterministic,
         .steps_ahead = -1,
         .capture = spec->engine.capture,
-        .n_top = needs->n_top,
+        .n_top = needs->n_top > needs->n_top_chosen ? needs->n_top : needs->n_top_chosen,
         .processed_logprobs = spec->logprobs_mode == WF_SPEC_LOGPROBS_PROCESSED,
         .penalties = needs->penalties};
 }

@@ -20,7 +20,8 @@ typedef struct wf_plan_device {
 
 // What requests may ask for, over the job's defaults and the shards' columns.
 typedef struct wf_plan_needs {
-    int n_top; // most logprobs; -1: none
+    int n_top;        // most logprobs that results hold; -1: none
+    int n_top_chosen; // most that outputs are chosen by, which results do not hold; -1: none are
     bool penalties;
 } wf_plan_needs;
 

@@ -27,6 +27,7 @@ SAMPLING = {
     "ignore_eos": (np.dtype("u1"), 0, 1),
     "n": (np.dtype("<u4"), 1, 1024),
     "logprobs": (np.dtype("<i4"), -1, 20),
+    "best_of": (np.dtype("<u4"), 0, 1024),
 }
 
 
