@@ -132,6 +132,11 @@ wf_status wf_check_embed(const wf_embed_args *a, wf_dtype act)
         return wf_fail(WF_INTERNAL,
                        "embed: positions of %" PRId64 " columns beside a table of %" PRId64,
                        a->positions->n_cols, a->table->n_cols);
+    if (a->types) WF_TRY(check_single("embed", a->types));
+    if (a->types && (a->types->n_cols != a->table->n_cols || a->types->n_rows < 1))
+        return wf_fail(WF_INTERNAL,
+                       "embed: %" PRId64 " types of %" PRId64 " columns beside a table of %" PRId64,
+                       a->types->n_rows, a->types->n_cols, a->table->n_cols);
     return check_shape("embed", "y", &a->y, a->y.n_rows, a->table->n_cols);
 }
 
@@ -208,7 +213,9 @@ wf_status wf_check_head_squares(const wf_head_squares_args *a, wf_dtype act)
 wf_status wf_check_rope_kv_append(const wf_rope_args *a, wf_dtype act)
 {
     int64_t n_cols = (int64_t)(a->n_heads + 2 * a->kv.n_kv_heads) * a->kv.head_dim;
-    WF_TRY(check_kv("rope_kv_append", a->batch, &a->kv, a->n_heads));
+    wf_kv kv = a->kv; // one that is not there has no pages
+    if (!kv.base) kv.page_tokens = 1, kv.dtype = act;
+    WF_TRY(check_kv("rope_kv_append", a->batch, &kv, a->n_heads));
     WF_TRY(check_typed("rope_kv_append", "qkv", &a->qkv, act));
     WF_TRY(check_shape("rope_kv_append", "qkv", &a->qkv, a->batch->n_tokens, n_cols));
     if (a->rotary_dim < 0 || a->rotary_dim > a->kv.head_dim || a->rotary_dim % 2 != 0)
@@ -235,6 +242,37 @@ wf_status wf_check_attention(const wf_attention_args *a, wf_dtype act)
                        (double)a->softcap);
     WF_TRY(check_shape("attention", "qkv", &a->qkv, a->batch->n_tokens, a->qkv.n_cols));
     return check_shape("attention", "out", &a->out, a->batch->n_tokens, n_cols);
+}
+
+wf_status wf_check_packed_attention(const wf_packed_attention_args *a, wf_dtype act)
+{
+    const char *op = "packed_attention";
+    int64_t dim = a->head_dim, n_tokens = a->batch->n_tokens;
+    WF_TRY(check_batch(op, a->batch));
+    WF_TRY(check_typed(op, "qkv", &a->qkv, act));
+    WF_TRY(check_typed(op, "out", &a->out, act));
+    if (a->n_kv_heads < 1 || a->n_heads < 1 || a->n_heads % a->n_kv_heads != 0 || dim < 1 ||
+        dim > WF_MAX_HEAD_DIM || a->window < 0 || a->bias_reach < 0)
+        return wf_fail(WF_INTERNAL, "%s: %d heads of %d over %d KV heads, window %d, reach %d", op,
+                       a->n_heads, a->head_dim, a->n_kv_heads, a->window, a->bias_reach);
+    WF_TRY(check_shape(op, "qkv", &a->qkv, n_tokens, (a->n_heads + 2 * a->n_kv_heads) * dim));
+    return check_shape(op, "out", &a->out, n_tokens, a->n_heads * dim);
+}
+
+wf_status wf_check_pool(const wf_pool_args *a, wf_dtype act)
+{
+    WF_TRY(check_typed("pool", "x", &a->x, act));
+    WF_TRY(check_typed("pool", "y", &a->y, a->y.dtype == WF_F32 ? WF_F32 : act));
+    if (a->pooling < 0 || a->pooling >= WF_N_POOLINGS)
+        return wf_fail(WF_INTERNAL, "pool: no pooling has number %d", (int)a->pooling);
+    return check_shape("pool", "y", &a->y, a->y.n_rows, a->x.n_cols);
+}
+
+wf_status wf_check_unit_rows(const wf_unit_rows_args *a, wf_dtype act)
+{
+    WF_TRY(check_typed("unit_rows", "x", &a->x, a->x.dtype == WF_F32 ? WF_F32 : act));
+    WF_TRY(check_typed("unit_rows", "y", &a->y, WF_F32));
+    return check_shape("unit_rows", "y", &a->y, a->x.n_rows, a->x.n_cols);
 }
 
 static wf_status check_activation(const char *op, const wf_activation_args *a, int64_t n_inputs,

@@ -47,7 +47,7 @@ typedef struct wf_token_ids_args {
 } wf_token_ids_args;
 
 // y[i] = scale * table[ids[i] - vocab_begin], 0 where ids[i] is outside this rank's [begin, begin +
-// rows); plus positions[pos[i] + first_position] where there is such a table.
+// rows); plus types[type[i]] and positions[pos[i] + first_position] where there are such tables.
 typedef struct wf_embed_args {
     const int32_t *ids;
     const wf_weight *table; // [V, H]
@@ -57,6 +57,8 @@ typedef struct wf_embed_args {
     const wf_weight *positions; // learned ones, [P, H], or NULL
     const int32_t *pos;         // [T]
     int32_t first_position;
+    const wf_weight *types; // of segments, [n, H], or NULL
+    const int32_t *type;    // [T]; NULL: all 0
 } wf_embed_args;
 
 // y = x W^T (+ bias). W is [N, K]; every y element is one sum over k in ascending order on the CPU.
@@ -105,7 +107,8 @@ typedef struct wf_head_squares_args {
     float *squares;            // [T][n_heads]
 } wf_head_squares_args;
 
-// Rotates q and k of every token by its position and appends k and v to the KV cache.
+// Rotates q and k of every token by its position and appends k and v to the KV cache; with no cache
+// (kv.base NULL, of kv its n_kv_heads and head_dim alone) both are rotated in place.
 // qkv rows: [n_heads | n_kv_heads | n_kv_heads] * head_dim; q is rotated in place.
 // Rotary tables: cos/sin [max_context][rotary_dim / 2] f32. interleaved: pairs (2i, 2i+1) (GPT-J),
 // else (i, i + rotary_dim / 2) (Llama); rotary_dim 0: nothing is rotated. With q_norm, every head x
@@ -153,12 +156,64 @@ static inline bool wf_attention_varies(const wf_attention_args *a)
     return a->window > 0 || a->softcap > 0.0f || a->sinks != NULL || a->slopes != NULL;
 }
 
+// ---- encoders: rows that are whole in a step ----
+
+// Attention of packed rows over their own tokens, in both directions and without a KV cache:
+//   out[t,h] = sum over p of w[p] V[p],  w = softmax over p of scale q . K[p] + bias[h][p - t]
+// over the tokens p of t's sequence; with a window those with |p - t| <= window. Distances beyond
+// the reach of `bias` have that of its ends. Query head h reads KV head h / (n_heads / n_kv_heads).
+// Without padding and, for short rows, one kernel: ByteTransformer, arXiv 2210.03052.
+typedef struct wf_packed_attention_args {
+    const wf_batch *batch;
+    wf_matrix qkv; // [T, (n_heads + 2 n_kv_heads) * head_dim] act, q | k | v
+    int32_t n_heads, n_kv_heads, head_dim;
+    float scale;
+    int32_t window;     // tokens that one sees on either side; 0: all
+    const float *bias;  // [n_heads][2 reach + 1], of distances -reach .. reach; NULL: none
+    int32_t bias_reach; // reach
+    wf_matrix out;      // [T, n_heads * head_dim] act
+} wf_packed_attention_args;
+
+// Where the bias of a distance p - t stands.
+static inline int64_t wf_relative_index(int32_t head, int32_t reach, int32_t distance)
+{
+    int32_t near = distance < -reach ? -reach : distance > reach ? reach : distance;
+    return (int64_t)head * (2 * reach + 1) + near + reach;
+}
+
+// What of a row's tokens becomes its vector.
+typedef enum wf_pooling {
+    WF_POOL_FIRST,
+    WF_POOL_LAST,
+    WF_POOL_MEAN, // added up in the order of the tokens on the CPU
+    WF_POOL_MAX,
+    WF_N_POOLINGS
+} wf_pooling;
+
+// y[i] = of rows x[first[i]] .. x[last[i]] the first, the last, their mean or the greatest numbers.
+typedef struct wf_pool_args {
+    wf_matrix x;          // [T, H] act
+    const int32_t *first; // [n]; not read for LAST
+    const int32_t *last;  // [n]; not read for FIRST
+    wf_pooling pooling;
+    wf_matrix y; // [n, H] act or f32
+} wf_pool_args;
+
+// y = x / max(|x|, 1e-12), row by row; `plain`: y = x.
+#define WF_LEAST_LENGTH 1e-12
+typedef struct wf_unit_rows_args {
+    wf_matrix x; // [n, W] act or f32
+    bool plain;
+    wf_matrix y; // [n, W] f32; may be x
+} wf_unit_rows_args;
+
 // The functions of feed-forwards.
 typedef enum wf_curve {
     WF_CURVE_SILU,
     WF_CURVE_GELU_TANH,  // the tanh form of GELU
     WF_CURVE_GELU_EXACT, // x Phi(x)
     WF_CURVE_RELU,
+    WF_CURVE_TANH,
     WF_N_CURVES
 } wf_curve;
 
@@ -391,6 +446,9 @@ typedef struct wf_best_pick_args {
     X(head_squares, wf_head_squares_args)                                                          \
     X(rope_kv_append, wf_rope_args)                                                                \
     X(attention, wf_attention_args)                                                                \
+    X(packed_attention, wf_packed_attention_args)                                                  \
+    X(pool, wf_pool_args)                                                                          \
+    X(unit_rows, wf_unit_rows_args)                                                                \
     X(gate_mul, wf_activation_args)                                                                \
     X(activate, wf_activation_args)                                                                \
     X(route, wf_route_args)                                                                        \

@@ -84,6 +84,28 @@ wf_op_cost wf_cost_attention(const wf_attention_args *a)
                         .flops = 4.0 * n_pairs * a->n_heads * a->kv.head_dim};
 }
 
+// Every pair of a sequence's tokens, or those in the window; the batch counts pairs as if causal.
+wf_op_cost wf_cost_packed_attention(const wf_packed_attention_args *a)
+{
+    double n = a->batch->n_tokens, pairs = 2.0 * (double)a->batch->n_pairs - n;
+    if (a->window > 0) pairs = fmin(pairs, n * (2.0 * a->window + 1.0));
+    return (wf_op_cost){.rows = a->out.n_rows,
+                        .bytes = bytes_of(&a->qkv) + bytes_of(&a->out),
+                        .flops = 4.0 * pairs * a->n_heads * a->head_dim};
+}
+
+wf_op_cost wf_cost_pool(const wf_pool_args *a)
+{
+    bool whole = a->pooling == WF_POOL_MEAN || a->pooling == WF_POOL_MAX;
+    return (wf_op_cost){.rows = a->y.n_rows,
+                        .bytes = bytes_of(&a->y) + bytes_of(whole ? &a->x : &a->y)};
+}
+
+wf_op_cost wf_cost_unit_rows(const wf_unit_rows_args *a)
+{
+    return (wf_op_cost){.rows = a->y.n_rows, .bytes = bytes_of(&a->x) + bytes_of(&a->y)};
+}
+
 static wf_op_cost activation_cost(const wf_activation_args *a)
 {
     return (wf_op_cost){.rows = a->y.n_rows, .bytes = bytes_of(&a->x) + bytes_of(&a->y)};

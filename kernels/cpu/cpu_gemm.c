@@ -150,6 +150,7 @@ wf_status wf_cpu_embed(wf_backend *be, wf_stream *s, const wf_embed_args *a)
         int64_t row = (int64_t)a->ids[i] - a->vocab_begin;
         memset(y, 0, (size_t)a->y.n_cols * sizeof *y);
         if (row >= 0 && row < w->base.n_rows) embed_row(w, row, wf_scale_of(a->scale), y);
+        if (a->types) embed_row((const wf_cpu_weight *)a->types, a->type ? a->type[i] : 0, 1.0f, y);
         if (a->positions)
             embed_row((const wf_cpu_weight *)a->positions, a->pos[i] + a->first_position, 1.0f, y);
     }

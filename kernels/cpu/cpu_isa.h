@@ -65,11 +65,20 @@ typedef struct wf_attention_part {
     float *scratch;         // WF_CPU_SCRATCH_BYTES
 } wf_attention_part;
 
+// Tokens i_row..end_row, counted within their sequence, as queries of one head.
+typedef struct wf_packed_part {
+    const wf_packed_attention_args *args;
+    int32_t i_seq, head;
+    int32_t i_row, end_row; // at most WF_ATTENTION_ROWS
+    float *scratch;         // WF_CPU_SCRATCH_BYTES
+} wf_packed_part;
+
 typedef struct wf_cpu_isa {
     const char *name;
     int tile_rows; // rows that a full GEMM tile takes
     void (*gemm)(const wf_gemm_part *part);
     void (*attention)(const wf_attention_part *part);
+    void (*packed_attention)(const wf_packed_part *part);
     // Rows begin..end of the operation.
     void (*rmsnorm)(const wf_rmsnorm_args *a, int64_t begin, int64_t end);
     void (*layernorm)(const wf_layernorm_args *a, int64_t begin, int64_t end);

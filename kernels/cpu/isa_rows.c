@@ -151,6 +151,8 @@ WF_INLINE v16 curve_of(v16 v, wf_curve curve)
         return gelu_exact(v);
     case WF_CURVE_RELU:
         return v16_max(v16_zero(), v);
+    case WF_CURVE_TANH:
+        return v16_tanh(v);
     case WF_CURVE_SILU:
     case WF_N_CURVES:
         break;
@@ -297,7 +299,7 @@ void WF_ISA(rope_kv_append)(const wf_rope_args *a, int32_t begin, int32_t end)
             else
                 rotate_halves(x, cos_row, sin_row, half);
         }
-        append(a, row, t);
+        if (a->kv.base) append(a, row, t);
     }
 }
 

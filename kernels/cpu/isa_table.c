@@ -12,6 +12,7 @@ const wf_cpu_isa WF_ISA_TABLE(WF_ISA_NAME) = {
     .tile_rows = WF_TILE_ROWS,
     .gemm = WF_ISA(gemm),
     .attention = WF_ISA(attention),
+    .packed_attention = WF_ISA(packed_attention),
     .rmsnorm = WF_ISA(rmsnorm),
     .layernorm = WF_ISA(layernorm),
     .softcap = WF_ISA(softcap),

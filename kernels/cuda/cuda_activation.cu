@@ -13,6 +13,7 @@ template <wf_curve CURVE> __device__ __forceinline__ float curve_of(float x)
     if (CURVE == WF_CURVE_GELU_TANH)
         return 0.5f * x * (1.0f + tanhf(0.7978845608028654f * (x + 0.044715f * x * x * x)));
     if (CURVE == WF_CURVE_GELU_EXACT) return x * normcdff(x);
+    if (CURVE == WF_CURVE_TANH) return tanhf(x);
     return x < 0.0f ? 0.0f : x;
 }
 
@@ -68,6 +69,8 @@ static wf_status activation(wf_backend *be, wf_stream *s, const char *what,
         return launch<KIND, WF_CURVE_GELU_EXACT>(be, s, what, a->x, a->y);
     case WF_CURVE_RELU:
         return launch<KIND, WF_CURVE_RELU>(be, s, what, a->x, a->y);
+    case WF_CURVE_TANH:
+        return launch<KIND, WF_CURVE_TANH>(be, s, what, a->x, a->y);
     default:
         return launch<KIND, WF_CURVE_SILU>(be, s, what, a->x, a->y);
     }

@@ -17,9 +17,21 @@ struct rope_shape {
     bool interleaved;
 };
 
+// Where the cache keeps K of a token, if there is a cache.
+__device__ __forceinline__ int64_t place_in_kv(const wf_batch &b, const wf_kv &kv, int t, int pos,
+                                               int kv_head)
+{
+    if (!kv.base) return 0;
+    int row = b.seq_row[b.token_seq[t]];
+    int64_t page = b.page_table[(int64_t)row * b.page_stride + pos / kv.page_tokens];
+    return page * kv.page_stride + kv_head * kv.head_stride +
+           (int64_t)(pos % kv.page_tokens) * kv.head_dim;
+}
+
 template <typename T, int VEC>
 __device__ __forceinline__ void store_kv(const wf_kv &kv, int64_t at, const float *v)
 {
+    if (!kv.base) return;
     if (kv.dtype == dtype_of<T>::value) {
         vec<T, VEC> out;
 #pragma unroll
@@ -47,11 +59,9 @@ static __global__ void rope_kernel(wf_batch b, wf_matrix qkv, rope_shape s, cons
     bool is_v = item >= n_rotated;
     int head = is_v ? (item - n_rotated) / per_v : item / per_head;
     int sub = is_v ? (item - n_rotated) % per_v : item % per_head;
-    int pos = b.token_pos[t], row = b.seq_row[b.token_seq[t]];
+    int pos = b.token_pos[t];
     int kv_head = is_v ? head : head - s.n_heads;
-    int64_t page = b.page_table[(int64_t)row * b.page_stride + pos / kv.page_tokens];
-    int64_t at = page * kv.page_stride + kv_head * kv.head_stride +
-                 (int64_t)(pos % kv.page_tokens) * kv.head_dim;
+    int64_t at = place_in_kv(b, kv, t, pos, kv_head);
     T *x = (T *)qkv.data + t * qkv.stride +
            (int64_t)(is_v ? s.n_heads + s.n_kv_heads + head : head) * s.head_dim;
     if (is_v || sub >= s.pairs) { // not rotated
@@ -193,11 +203,9 @@ static __global__ void rope_norm_kernel(wf_batch b, wf_matrix qkv, rope_shape s,
     int head = (int)(blockIdx.y * NORM_WARPS + threadIdx.x / 32);
     if (head >= s.n_heads + 2 * s.n_kv_heads) return;
     bool is_k = head >= s.n_heads, is_v = head >= s.n_heads + s.n_kv_heads;
-    int pos = b.token_pos[t], row = b.seq_row[b.token_seq[t]];
+    int pos = b.token_pos[t];
     int kv_head = is_v ? head - s.n_heads - s.n_kv_heads : is_k ? head - s.n_heads : 0;
-    int64_t page = b.page_table[(int64_t)row * b.page_stride + pos / kv.page_tokens];
-    int64_t at = page * kv.page_stride + kv_head * kv.head_stride +
-                 (int64_t)(pos % kv.page_tokens) * kv.head_dim;
+    int64_t at = place_in_kv(b, kv, t, pos, kv_head);
     T *x = (T *)qkv.data + t * qkv.stride + (int64_t)head * s.head_dim;
     float v[VEC], w[VEC];
     for (int d = lane * VEC; is_v && d < s.head_dim; d += 32 * VEC) {

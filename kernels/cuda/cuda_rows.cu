@@ -31,22 +31,24 @@ wf_status wf_cuda_token_ids(wf_backend *be, wf_stream *s, const wf_token_ids_arg
 // ---- embed: one block per token -----------------------------------------------------------------
 
 struct embed_args {
-    weight_view table, positions; // positions.data NULL: none
+    weight_view table, positions, types; // data NULL: none
     int64_t n_cols;
     int32_t vocab_begin, first_position;
     float scale;
 };
 
-static __global__ void embed_kernel(const int32_t *ids, const int32_t *pos, embed_args a,
-                                    wf_matrix y)
+static __global__ void embed_kernel(const int32_t *ids, const int32_t *pos,
+                                    const int32_t *type, embed_args a, wf_matrix y)
 {
     let_next_start();
     wait_for_previous();
     int64_t i = blockIdx.x, row = (int64_t)ids[i] - a.vocab_begin;
     int64_t position = a.positions.data ? (int64_t)pos[i] + a.first_position : 0;
+    int64_t segment = a.types.data && type ? (int64_t)type[i] : 0;
     bool mine = row >= 0 && row < a.table.n_rows;
     for (int64_t k = threadIdx.x; k < a.n_cols; k += blockDim.x) {
         float v = mine ? a.scale * weight_at(a.table, row, k) : 0.0f;
+        if (a.types.data) v += weight_at(a.types, segment, k);
         if (a.positions.data) v += weight_at(a.positions, position, k);
         store_any(y.data, y.dtype, i * y.stride + k, v);
     }
@@ -60,12 +62,13 @@ wf_status wf_cuda_embed(wf_backend *be, wf_stream *s, const wf_embed_args *a)
     embed_args e = {};
     e.table = view_of(a->table);
     if (a->positions) e.positions = view_of(a->positions);
+    if (a->types) e.types = view_of(a->types);
     e.n_cols = a->y.n_cols;
     e.vocab_begin = a->vocab_begin;
     e.first_position = a->first_position;
     e.scale = wf_scale_of(a->scale);
     return wf_cuda_launch(cu, stream_of(be, s), "embed", embed_kernel, dim3((unsigned)a->y.n_rows),
-                          dim3(256), 0, a->ids, a->pos, e, a->y);
+                          dim3(256), 0, a->ids, a->pos, a->type, e, a->y);
 }
 
 // ---- gather, scatter: words of W ----------------------------------------------------------------

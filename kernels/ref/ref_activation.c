@@ -1,5 +1,6 @@
 // gate_mul: y = curve(gate) * up, x = [gate | up]. activate: y = curve(x). Curves: silu, gelu in
-// the tanh form of GPT-2 and GPT-J, gelu as x Phi(x), GPT-NeoX's, and relu, OPT's.
+// the tanh form of GPT-2 and GPT-J, gelu as x Phi(x), GPT-NeoX's, relu, OPT's, and
+// tanh, of poolers.
 #include <math.h>
 
 #include "kernels/op_check.h"
@@ -15,6 +16,7 @@ static double gelu(double v, wf_curve curve)
 static double value_of(double v, wf_curve curve)
 {
     if (curve == WF_CURVE_SILU) return v / (1.0 + exp(-v));
+    if (curve == WF_CURVE_TANH) return tanh(v);
     if (curve == WF_CURVE_RELU) return v < 0.0 ? 0.0 : v;
     return gelu(v, curve);
 }

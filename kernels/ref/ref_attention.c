@@ -100,7 +100,7 @@ wf_status wf_ref_rope_kv_append(wf_backend *be, wf_stream *s, const wf_rope_args
         for (int32_t h = 0; h < a->n_heads + kv->n_kv_heads && a->rotary_dim > 0; h++)
             rotate(row + (int64_t)h * kv->head_dim, cos_row, sin_row, a->rotary_dim,
                    a->interleaved);
-        for (int32_t h = 0; h < kv->n_kv_heads; h++) {
+        for (int32_t h = 0; h < kv->n_kv_heads && kv->base; h++) {
             const float *k = row + (int64_t)(a->n_heads + h) * kv->head_dim;
             const float *v = k + (int64_t)kv->n_kv_heads * kv->head_dim;
             int64_t at = kv_offset(a->batch, kv, t, pos, h);

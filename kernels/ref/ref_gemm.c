@@ -1,6 +1,6 @@
 // y[m][n] = sum over k of x[m][k] w[n][k] (+ bias[n]); the sum is a double, k ascending.
 // y[i] = scale * table[ids[i] - vocab_begin], zeros where this rank does not hold the row; plus
-// positions[pos[i] + first_position] where there are such.
+// types[type[i]] and positions[pos[i] + first_position] where there are such.
 #include "kernels/op_check.h"
 #include "kernels/ref/ref.h"
 
@@ -33,6 +33,8 @@ wf_status wf_ref_embed(wf_backend *be, wf_stream *s, const wf_embed_args *a)
         bool mine = row >= 0 && row < a->table->n_rows;
         for (int64_t k = 0; k < a->y.n_cols; k++)
             y[k] = mine ? wf_scale_of(a->scale) * wf_ref_weight_at(a->table, row, k) : 0.0f;
+        for (int64_t k = 0; a->types != NULL && k < a->y.n_cols; k++)
+            y[k] += wf_ref_weight_at(a->types, a->type ? a->type[i] : 0, k);
         for (int64_t k = 0; a->positions != NULL && k < a->y.n_cols; k++)
             y[k] += wf_ref_weight_at(a->positions, a->pos[i] + a->first_position, k);
     }
