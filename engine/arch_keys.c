@@ -8,7 +8,7 @@
 #include <string.h>
 
 // A null is harmless everywhere.
-typedef enum harmless_when { ANY, IF_FALSE, IF_TRUE, IF_EMPTY } harmless_when;
+typedef enum harmless_when { ANY, IF_FALSE, IF_TRUE, IF_EMPTY, IF_ABSOLUTE } harmless_when;
 
 typedef struct harmless_key {
     const char *name;
@@ -50,6 +50,11 @@ static const harmless_key harmless[] = {
     {"finetuning_task", ANY}, {"task_specific_params", ANY}, {"summary_activation", ANY},
     {"summary_first_dropout", ANY}, {"summary_proj_to_labels", ANY}, {"summary_type", ANY},
     {"summary_use_proj", ANY},
+    // Of encoders' training and heads.
+    {"directionality", ANY}, {"pooler_fc_size", ANY}, {"pooler_num_attention_heads", ANY},
+    {"pooler_num_fc_layers", ANY}, {"pooler_size_per_head", ANY}, {"pooler_type", ANY},
+    {"output_past", ANY}, {"sinusoidal_pos_embds", ANY}, {"tie_weights_", ANY}, {"dropout", ANY}, {"qa_dropout", ANY},
+    {"seq_classif_dropout", ANY}, {"summary_last_dropout", ANY},
     // Of generation: transformers drops them from a config.json.
     {"do_sample", ANY}, {"temperature", ANY}, {"top_k", ANY}, {"top_p", ANY}, {"min_p", ANY},
     {"typical_p", ANY}, {"epsilon_cutoff", ANY}, {"eta_cutoff", ANY}, {"max_length", ANY},
@@ -66,7 +71,7 @@ static const harmless_key harmless[] = {
     {"use_bidirectional_attention", IF_FALSE}, {"is_causal", IF_TRUE}, {"rotary", IF_TRUE}, {"scale_attn_weights", IF_TRUE},
     {"is_encoder_decoder", IF_FALSE}, {"tie_encoder_decoder", IF_FALSE},
     {"add_cross_attention", IF_FALSE}, {"use_mrope", IF_FALSE}, {"rope_interleaved", IF_FALSE},
-    {"use_sliding_window", IF_FALSE}, {"pruned_heads", IF_EMPTY}, {"per_layer_config", IF_EMPTY},
+    {"position_embedding_type", IF_ABSOLUTE}, {"use_sliding_window", IF_FALSE}, {"pruned_heads", IF_EMPTY}, {"per_layer_config", IF_EMPTY},
 };
 // clang-format on
 
@@ -89,6 +94,13 @@ static bool is_flag(wf_json_ref item, bool wanted)
            value == wanted;
 }
 
+static bool is_word(wf_json_ref item, const char *wanted)
+{
+    const char *word;
+    return wf_json_kind_of(item) == WF_JSON_STRING && wf_json_read_string(item, &word) == WF_OK &&
+           strcmp(word, wanted) == 0;
+}
+
 static const harmless_key *find_harmless(const char *name)
 {
     for (size_t i = 0; i < sizeof harmless / sizeof *harmless; i++)
@@ -107,6 +119,8 @@ static bool does_no_harm(const harmless_key *key, wf_json_ref item)
         return is_flag(item, true);
     case IF_EMPTY:
         return wf_json_count(item) == 0 && wf_json_kind_of(item) >= WF_JSON_ARRAY;
+    case IF_ABSOLUTE:
+        return is_word(item, "absolute");
     }
     return false;
 }
@@ -140,8 +154,10 @@ static void refuse(wf_arch_reader *r, wf_json_ref item, const char *what, const 
 
 static void check_key(wf_arch_reader *r, wf_json_ref item)
 {
-    static const char *const wanted[] = {
-        [IF_FALSE] = "false", [IF_TRUE] = "true", [IF_EMPTY] = "an empty one"};
+    static const char *const wanted[] = {[IF_FALSE] = "false",
+                                         [IF_TRUE] = "true",
+                                         [IF_EMPTY] = "an empty one",
+                                         [IF_ABSOLUTE] = "absolute"};
     char what[96];
     if (wf_json_kind_of(item) == WF_JSON_NULL || is_read(r, item.key) || is_unread(r, item)) return;
     const harmless_key *key = find_harmless(item.key);

@@ -120,11 +120,13 @@ static void read_sizes(wf_arch_reader *r, wf_arch *a)
 // equal ones give the same logits either way.
 static void read_tied(wf_arch_reader *r, wf_arch *a)
 {
-    char head[160];
+    char head[160] = "";
     size_t i;
     wf_arch_noted(r,
                   wf_json_get_bool_or(r->root, "tie_word_embeddings", r->family->tied, &a->tied));
-    wf_family_tensor_name(r->family, WF_ROLE_HEAD, 0, 0, ".weight", head, sizeof head);
+    if (r->family->names[WF_ROLE_HEAD])
+        wf_family_tensor_name(r->family, WF_ROLE_HEAD, 0, 0, ".weight", head, sizeof head);
+    if (!r->family->names[WF_ROLE_HEAD]) a->tied = false;
     if (!a->tied || wf_hf_folder_find(r->folder, head, &i) != WF_OK) return;
     wf_arch_warn("%s: config.json ties the head to the embeddings, and %s is in the weights: it is "
                  "used, as transformers does where the two differ",
@@ -137,7 +139,11 @@ static void read_join(wf_arch_reader *r)
     const wf_family *f = r->family;
     bool parallel, shared = f->names[WF_ROLE_MLP_NORM] == NULL;
     wf_arch_read_flag_or(r, WF_KEY_PARALLEL, f->parallel_residual, &parallel);
-    r->every.join = !parallel ? WF_JOIN_SERIAL : shared ? WF_JOIN_SHARED : WF_JOIN_PARALLEL;
+    r->every.mixer = f->bidirectional ? WF_BLOCK_BIDIRECTIONAL : WF_BLOCK_ATTENTION;
+    r->every.join = f->post_norm ? WF_JOIN_POST
+                    : !parallel  ? WF_JOIN_SERIAL
+                    : shared     ? WF_JOIN_SHARED
+                                 : WF_JOIN_PARALLEL;
     if (shared && !parallel && !f->names[WF_ROLE_MLP_AFTER])
         wf_arch_complain(r, "one norm for attention and MLP needs a parallel residual");
 }
@@ -158,6 +164,21 @@ static void read_flags(wf_arch_reader *r, wf_arch *a)
                          f->names[WF_ROLE_Q_NORM] && !f->keys[WF_KEY_HEAD_NORM][0], &a->head_norms);
     read_join(r);
     read_tied(r, a);
+}
+
+// Of encoders: segments, distances, and embeddings of another width than the model's.
+static void read_embeddings(wf_arch_reader *r, wf_arch *a)
+{
+    int32_t width = a->hidden;
+    if (r->family->keys[WF_KEY_TYPES][0])
+        wf_arch_read_size_or(r, WF_KEY_TYPES, 1 << 16, 0, &a->n_types);
+    if (r->family->keys[WF_KEY_DISTANCES][0])
+        wf_arch_read_size_or(r, WF_KEY_DISTANCES, 1 << 10, 0, &a->n_distances);
+    if (r->family->keys[WF_KEY_EMBED_WIDTH][0])
+        wf_arch_read_size_or(r, WF_KEY_EMBED_WIDTH, 1 << 20, a->hidden, &width);
+    if (width != a->hidden)
+        wf_arch_complain(r, "embeddings of %d numbers in a model of %d are not known here", width,
+                         a->hidden);
 }
 
 // A factor, 1 where neither the file nor the family's row has one.
@@ -238,6 +259,7 @@ void wf_arch_read_values(wf_arch_reader *r, wf_arch *a)
 {
     read_sizes(r, a);
     read_flags(r, a);
+    read_embeddings(r, a);
     read_scales(r, a);
     read_caps(r, a);
     read_activation(r, a);

@@ -261,7 +261,12 @@ static void read_layers(wf_arch_reader *r, wf_arch *a)
 // Positions of a table that is learned: nothing is rotated.
 static void read_learned(wf_arch_reader *r, wf_arch *a)
 {
-    a->n_positions = a->max_context + r->family->first_position;
+    int32_t first = r->family->first_position;
+    a->n_positions = a->max_context + (r->family->counts_first ? 0 : first);
+    if (r->family->counts_first) a->max_context -= first;
+    if (a->max_context < 1)
+        wf_arch_complain(r, "%d positions, of which the first %d are not used", a->n_positions,
+                         first);
     for (int32_t i = 0; i < a->n_layers; i++)
         a->layer[i].i_rope = -1;
 }

@@ -34,6 +34,7 @@ void wf_arch_read_tokens(wf_arch_reader *r, wf_arch *a)
     const wf_json *generation = wf_hf_folder_generation(r->folder);
     const wf_json *doc = generation ? generation : wf_hf_folder_config(r->folder);
     int64_t bos = -1;
+    if (r->family->bidirectional) return; // nothing is written
     read_eos(r, wf_json_find(wf_json_root(doc), "eos_token_id"), a);
     if (a->n_eos == 0 && r->n_problems == 0) {
         wf_arch_warn("%s/%s names no eos_token_id: no token ends a text, as in transformers; "

@@ -75,6 +75,7 @@ typedef struct wf_batcher_config {
     wf_fusion fusion;
     int64_t window_ns; // fusion window
     int32_t instances; // fusion instances
+    bool whole;        // a prompt is computed in one step; it must be no longer than one
     int32_t window;    // that a token sees of its request, in the layer that sees most; 0: all
     int32_t n_draft;   // most tokens proposed for a row ahead of a step; 0: nobody proposes any
     wf_batcher_share_fn share; // NULL: requests share nothing; with reorder index alone

@@ -164,7 +164,8 @@ static void emit_row(wf_batcher *b, int32_t row, wf_schedule *out)
 // layer's keys and values are written before anyone reads them.
 static bool has_room(wf_batcher *b, wf_seat *s, const wf_schedule *out)
 {
-    if (out->n_tokens >= b->cfg.step_tokens) return false;
+    int32_t left = b->cfg.step_tokens - out->n_tokens;
+    if (left < 1 || (b->cfg.whole && left < s->request.n_prompt - s->n_past)) return false;
     wf_batcher_share_more(b, s);
     int32_t n_shared = s->joined ? 0 : s->n_shared;
     return n_shared == 0 || out->n_shared + n_shared <= b->cfg.shared_pages;

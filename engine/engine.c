@@ -10,6 +10,7 @@
 #include "engine/prefix.h"
 #include "engine/sequence.h"
 #include "engine/warmup.h"
+#include "io/base/arena.h"
 #include "io/base/clock.h"
 #include "io/base/fault.h"
 #include "io/base/hash.h"
@@ -45,7 +46,12 @@ struct wf_engine {
 // The KV pages that the memory of every rank of the group can hold.
 static wf_status agree_on_pages(wf_engine *e, int64_t page_bytes, int32_t slot_pages)
 {
-    int64_t n = (int64_t)e->cfg.kv_bytes / page_bytes, least = 0;
+    int64_t n, least = 0;
+    if (page_bytes == 0) { // no layer keeps anything
+        e->kv_pages_total = e->cfg.max_rows * e->limits.forward.max_pages;
+        return WF_OK;
+    }
+    n = (int64_t)e->cfg.kv_bytes / page_bytes;
     WF_TRY(e->comm->ops->max_i64(e->comm, -n, &least));
     n = -least;
     int64_t want = (int64_t)e->cfg.max_rows * slot_pages;
@@ -104,6 +110,7 @@ static wf_status create_planner(wf_engine *e)
                            .window_ns = e->cfg.window_ns,
                            .instances = e->cfg.instances,
                            .window = e->limits.window,
+                           .whole = e->arch->encode.whole,
                            .share = shares(e) ? share_pages : NULL,
                            .full = pages_are_full,
                            .look_ahead = shares(e) ? e->cfg.look_ahead : 0,
@@ -130,7 +137,7 @@ static wf_status alloc_engine(const wf_engine_config *config, const wf_arch *arc
     *out = NULL;
     wf_engine *e = calloc(1, sizeof *e);
     if (!e) return wf_fail(WF_NO_MEMORY, "engine: out of memory");
-    e->cfg = *config;
+    e->cfg = wf_engine_config_of(config, arch);
     e->arch = arch;
     e->comm = comm;
     if (!e->cfg.clock) e->cfg.clock = &wf_clock_real;
@@ -261,6 +268,7 @@ static int64_t now(const wf_engine *e)
 wf_status wf_engine_check_sampling(const wf_engine_config *c, const wf_arch *arch,
                                    const wf_sampling *p)
 {
+    if (arch->encode.task != WF_TASK_GENERATE) return WF_OK; // nothing is drawn
     if (p->best_of > 0 && p->best_of < p->n)
         return wf_fail(WF_REQ_SAMPLING, "best_of %u: fewer than the %u (n) to be kept of them",
                        p->best_of, p->n);
@@ -280,23 +288,54 @@ wf_status wf_engine_check_sampling(const wf_engine_config *c, const wf_arch *arc
     return WF_OK;
 }
 
-wf_status wf_engine_submit(wf_engine *e, const wf_engine_input *input)
+wf_status wf_engine_fit_prompt(const wf_arch *arch, int32_t max_context, uint32_t *n_prompt)
 {
-    wf_sequence *s = NULL;
-    WF_TRY(wf_engine_check_sampling(&e->cfg, e->arch, input->sampling));
-    if ((int64_t)input->n_prompt >= e->cfg.max_context)
+    bool generates = arch->encode.task == WF_TASK_GENERATE;
+    int64_t most = max_context - generates;
+    if (*n_prompt <= most) return WF_OK;
+    if (arch->encode.truncate) {
+        *n_prompt = (uint32_t)most;
+        return WF_OK;
+    }
+    if (generates)
         return wf_fail(
             WF_REQ_CONTEXT,
             "prompt of %u tokens leaves no room in the context of %d; shorten it or raise "
             "engine.max_context",
-            input->n_prompt, e->cfg.max_context);
+            *n_prompt, max_context);
+    return wf_fail(WF_REQ_CONTEXT,
+                   "row of %u tokens: the model takes %d; shorten it, or set embed.truncate: true",
+                   *n_prompt, max_context);
+}
+
+// Cut to n tokens. The last one ends the row, or is what it is pooled from: it is kept. Own.
+static wf_status cut_prompt(const wf_engine_input *input, uint32_t n, int32_t **out)
+{
+    WF_TRY(wf_alloc(n, sizeof **out, out));
+    memcpy(*out, input->prompt, n * sizeof **out);
+    (*out)[n - 1] = input->prompt[input->n_prompt - 1];
+    return WF_OK;
+}
+
+wf_status wf_engine_submit(wf_engine *e, const wf_engine_input *input)
+{
+    wf_sequence *s = NULL;
+    WF_TRY(wf_engine_check_sampling(&e->cfg, e->arch, input->sampling));
+    wf_engine_input fits = *input;
+    int32_t *cut = NULL;
+    WF_TRY(wf_engine_fit_prompt(e->arch, e->cfg.max_context, &fits.n_prompt));
+    if (fits.n_prompt < input->n_prompt) {
+        WF_TRY(cut_prompt(input, fits.n_prompt, &cut));
+        fits.prompt = cut;
+    }
     int32_t page_tokens = shares(e) ? e->cfg.page_tokens : 0;
-    WF_TRY(wf_sequence_create(input, e->arch, e->cfg.max_context, page_tokens, &s));
-    wf_status st =
-        wf_batcher_submit(e->batcher, &(wf_batcher_request){.tag = s,
-                                                            .n_prompt = (int32_t)input->n_prompt,
-                                                            .n_limit = s->n_limit,
-                                                            .submitted_ns = input->submitted_ns});
+    wf_status st = wf_sequence_create(&fits, e->arch, e->cfg.max_context, page_tokens, &s);
+    free(cut);
+    if (st != WF_OK) return st;
+    st = wf_batcher_submit(e->batcher, &(wf_batcher_request){.tag = s,
+                                                             .n_prompt = (int32_t)fits.n_prompt,
+                                                             .n_limit = s->n_limit,
+                                                             .submitted_ns = input->submitted_ns});
     if (st != WF_OK) {
         wf_sequence_destroy(s);
         return st;
@@ -472,6 +511,12 @@ static wf_gain deliver(wf_engine *e, const wf_seq *s, const wf_step_output *out,
     wf_sequence *q = s->tag;
     wf_gain gain = {.n_tokens = 1, .over = !q || q->ended};
     if (gain.over) return gain;
+    if (out->vector) {
+        wf_sequence_become(q, out->vector + (int64_t)i * out->n_vector, now_ns);
+        gain.over = true;
+        finish(e, q);
+        return gain;
+    }
     for (int32_t k = 0;; k++, gain.n_tokens++) {
         store_logprobs(q, out, i + k);
         e->n_tokens++;

@@ -64,6 +64,9 @@ typedef struct wf_engine_output {
     uint32_t n_top;           // of the two arrays below
     const int32_t *top_id;    // [n_tokens][n_top] or NULL
     const float *top_logprob; // [n_tokens][n_top]
+    uint32_t n_vector;
+    const float *vector; // [n_vector], of a task that draws no token (encode.h): n_tokens is 0
+                         // then, and *time_ns when the host had it. Else NULL
     int64_t submitted_ns, admitted_ns;
     uint32_t n_cached;  // prompt tokens whose KV was there when it first joined the batch
     uint16_t preempted; // times it was put back
@@ -104,6 +107,10 @@ wf_status wf_engine_warm_up(wf_engine *e, const wf_sampling *typical);
 // What an engine was created without cannot be asked for later. WF_REQ_SAMPLING. Pure.
 wf_status wf_engine_check_sampling(const wf_engine_config *config, const wf_arch *arch,
                                    const wf_sampling *sampling);
+
+// How many of a prompt's tokens are computed: all, or, of a task that may cut it, what the context
+// holds. WF_REQ_CONTEXT: it is too long. Pure.
+wf_status wf_engine_fit_prompt(const wf_arch *arch, int32_t max_context, uint32_t *n_prompt);
 
 // Whether a request of this sampling needs an engine that was made with `penalties`. Pure.
 bool wf_engine_penalises(const wf_sampling *sampling);

@@ -25,6 +25,8 @@ typedef struct wf_step_output {
     const float *logprob;     // [n_samples] or NULL
     const int32_t *top_id;    // [n_samples][n_top] or NULL
     const float *top_logprob; // [n_samples][n_top]
+    int32_t n_vector;
+    const float *vector; // [n_samples][n_vector], of tasks that draw no token; else NULL
 } wf_step_output;
 
 typedef struct wf_executor_ops {

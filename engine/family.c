@@ -21,6 +21,13 @@ bool wf_family_packs_experts(const wf_family *family)
     return name && !strstr(name, "{E}");
 }
 
+const char *wf_family_bare_name(char *text)
+{
+    const char *dot = strchr(text, '.');
+    if (dot) memmove(text, dot + 1, strlen(dot));
+    return text;
+}
+
 size_t wf_family_count(void)
 {
     size_t n = 0;

@@ -108,6 +108,9 @@ typedef enum wf_config_key {
     WF_KEY_NEXT_LAYERS, // layers behind the last that predict further tokens: not used
     WF_KEY_GATE_ALPHA,  // of clamped gates (ops.h): must be what the operation has
     WF_KEY_GATE_LIMIT,
+    WF_KEY_TYPES,       // of segments, that have a vector each
+    WF_KEY_EMBED_WIDTH, // of embeddings: must be the model's width
+    WF_KEY_DISTANCES,   // buckets of distances that have a bias of scores
     WF_N_CONFIG_KEYS
 } wf_config_key;
 
@@ -127,12 +130,16 @@ typedef struct wf_family {
     wf_curve curve;          // where config.json names none
     wf_activation_name activation_names[5]; // ended by a NULL name
     wf_qkv_order qkv_order;
-    bool tied;             // the head is the embedding table, when config.json does not say
-    bool ffn_is_4_hidden;  // when config.json does not say
-    bool types_by_layer;   // layer_types decides which layers slide, else all are alike
-    bool full_not_rotated; // layers without a window are not rotated (Command-R7B)
-    bool embed_by_width;   // embeddings are scaled by sqrt(hidden), in the model's numbers
-    bool alibi;            // no positions but slopes of scores
+    bool tied;                 // the head is the embedding table, when config.json does not say
+    bool ffn_is_4_hidden;      // when config.json does not say
+    bool types_by_layer;       // layer_types decides which layers slide, else all are alike
+    bool full_not_rotated;     // layers without a window are not rotated (Command-R7B)
+    bool embed_by_width;       // embeddings are scaled by sqrt(hidden), in the model's numbers
+    bool alibi;                // no positions but slopes of scores
+    bool bidirectional;        // tokens see those behind them, too: whole rows, and none generated
+    bool post_norm;            // WF_JOIN_POST: norms stand behind the sums (BERT)
+    bool counts_first;         // config.json's positions count those before first_position
+    const char *distance_bias; // tensor of biases by bucket of distance and head (T5, MPNet)
     bool bias_router, bias_experts;
     bool sigmoid_router;           // scores are sigmoids, else a softmax
     bool says_rope;                // config.json must say how it rotates: there is no plain default
@@ -141,9 +148,14 @@ typedef struct wf_family {
     const char *names[WF_N_ROLES]; // NULL: the family has none
     const char *keys[WF_N_CONFIG_KEYS][2]; // alternatives; both NULL: not read
     double absent[WF_N_CONFIG_KEYS];       // values of keys that are missing; 0: as for null
-    const char *unread[10]; // keys that the reference implementation does not look at either
-    const char *ignored[6]; // ends of tensor names that hold no weights
+    const char *unread[10];     // keys that the reference implementation does not look at either
+    const char *ignored[6];     // ends of tensor names that hold no weights
+    const char *other_tasks[6]; // beginnings of those that are of tasks which are not here
 } wf_family;
+
+// Cuts the model's own prefix ("bert.", "model.") off a tensor's name, in place, as checkpoints of
+// models without a head have it. Returns text.
+const char *wf_family_bare_name(char *text);
 
 // Whether its checkpoints have one tensor of all experts' codes (model_packed.h).
 bool wf_family_packs_experts(const wf_family *family);

@@ -6,7 +6,7 @@
 #include "engine/family.h"
 
 // X(kind): the files engine/family_<kind>.c, each with its rows.
-#define WF_FAMILY_KINDS(X) X(llama) X(experts) X(windows) X(older)
+#define WF_FAMILY_KINDS(X) X(llama) X(experts) X(windows) X(older) X(encoder)
 
 #define WF_FAMILY_KIND(kind)                                                                       \
     extern const wf_family wf_family_##kind[];                                                     \

@@ -23,7 +23,7 @@ static wf_status alloc_buffers(wf_forward *f)
     for (int kind = 0; kind < WF_N_BLOCKS; kind++)
         for (int i = 0; i < WF_BLOCK_SCRATCH; i++)
             WF_TRY(alloc_if(f, bytes.scratch[kind][i], &f->scratch[kind][i]));
-    return f->be->ops->alloc(f->be, (size_t)f->kv_at[f->m->arch.n_layers], &f->kv);
+    return alloc_if(f, (size_t)f->kv_at[f->m->arch.n_layers], &f->kv);
 }
 
 // Layers lie end to end, each with all of its pages.
@@ -72,14 +72,15 @@ static wf_status create_slot(wf_forward *f, wf_forward_slot *s)
     WF_TRY(alloc_host(f, f->s.probs * 4, &s->logprob));
     WF_TRY(alloc_host(f, tops, &s->top_id));
     WF_TRY(alloc_host(f, tops, &s->top_logprob));
+    WF_TRY(alloc_host(f, f->s.R * f->s.vector_cols * 4, &s->vector));
     return f->be->ops->event_create(f->be, &s->done);
 }
 
 static void destroy_slot(wf_forward *f, wf_forward_slot *s)
 {
-    void *host[] = {s->plan, s->token, s->logprob, s->top_id, s->top_logprob};
+    void *host[] = {s->plan, s->token, s->logprob, s->top_id, s->top_logprob, s->vector};
     if (s->done) f->be->ops->event_destroy(f->be, s->done);
-    for (int i = 0; i < 5; i++)
+    for (size_t i = 0; i < sizeof host / sizeof *host; i++)
         if (host[i]) f->be->ops->host_free(f->be, host[i]);
 }
 
@@ -270,11 +271,27 @@ static wf_status join_shared(wf_forward *f, const wf_forward_step *st, int32_t i
     return join_branches(f, st, i_layer, x, f->b.n, added);
 }
 
+// The stream is x, then n, then x again: a norm may not write over what it reads.
+static wf_status join_post(wf_forward *f, const wf_forward_step *st, int32_t i_layer, wf_matrix x,
+                           wf_addend *added)
+{
+    const wf_layer *l = &f->m->layers[i_layer];
+    const wf_addend part = {.data = f->b.y};
+    wf_matrix n = x;
+    n.data = f->b.n;
+    *added = (wf_addend){0};
+    WF_TRY(run_mixer(f, st, i_layer, x.data));
+    WF_TRY(wf_block_norm(f, &l->attn_norm, x, part, n.data));
+    WF_TRY(run_feed_forward(f, st, i_layer, n.data, f->b.y));
+    return wf_block_norm(f, &l->mlp_norm, n, part, x.data);
+}
+
 static wf_status layer(wf_forward *f, const wf_forward_step *st, int32_t i_layer, wf_addend *added)
 {
     static const join joins[WF_N_JOINS] = {[WF_JOIN_SERIAL] = join_serial,
                                            [WF_JOIN_PARALLEL] = join_parallel,
-                                           [WF_JOIN_SHARED] = join_shared};
+                                           [WF_JOIN_SHARED] = join_shared,
+                                           [WF_JOIN_POST] = join_post};
     wf_matrix x = wf_block_matrix(f, f->b.x, st->n_tokens, f->s.hidden);
     return joins[f->m->layers[i_layer].share.join](f, st, i_layer, x, added);
 }
@@ -283,6 +300,9 @@ static wf_status download(wf_forward *f, const wf_forward_step *st, wf_forward_s
 {
     size_t bytes = (size_t)st->n_samples * 4;
     if (st->n_samples == 0) return WF_OK;
+    if (s->vector)
+        return f->be->ops->download(f->be, f->stream, s->vector, f->b.vector,
+                                    bytes * f->s.vector_cols);
     WF_TRY(f->be->ops->download(f->be, f->stream, s->token, f->b.token, bytes));
     if (s->n_top < 0) return WF_OK;
     WF_TRY(f->be->ops->download(f->be, f->stream, s->logprob, f->b.logprob, bytes));
@@ -307,7 +327,7 @@ static wf_status compute(void *arg)
     WF_TRY(wf_forward_embed(f, st));
     for (int32_t i = 0; i < f->m->arch.n_layers; i++)
         if (f->whole || f->new_shape[i]) WF_TRY(layer(f, st, i, &added));
-    return wf_forward_sample(f, st, added);
+    return f->b.vector ? wf_forward_encode(f, st, added) : wf_forward_sample(f, st, added);
 }
 
 static wf_status compute_or_replay(wf_forward *f, const wf_forward_step *st)
@@ -360,6 +380,8 @@ static wf_status wait(wf_executor *x, int i_slot, wf_step_output *out)
     *out = (wf_step_output){.n_samples = s->n_samples,
                             .n_top = s->n_top > 0 ? s->n_top : 0,
                             .token = s->token,
+                            .vector = s->vector,
+                            .n_vector = (int32_t)f->s.vector_cols,
                             .logprob = s->n_top >= 0 ? s->logprob : NULL,
                             .top_id = s->n_top > 0 ? s->top_id : NULL,
                             .top_logprob = s->n_top > 0 ? s->top_logprob : NULL};

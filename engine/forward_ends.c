@@ -28,7 +28,8 @@ static wf_status embed(wf_forward *f, const wf_forward_step *st)
                                               .scale = embed_scale(f),
                                               .positions = m->positions.matrix,
                                               .pos = st->batch.token_pos,
-                                              .first_position = m->arch.family->first_position}));
+                                              .first_position = m->arch.family->first_position,
+                                              .types = m->types.matrix}));
     WF_TRY(wf_block_sum(f, y));
     return normed ? wf_block_norm(f, &m->embed_norm, y, (wf_addend){0}, f->b.x) : WF_OK;
 }

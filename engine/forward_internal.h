@@ -4,6 +4,7 @@
 //   forward_sizes.c   bytes of buffers and KV pages, from architecture and configuration; pure
 //   forward_rows.c    the plan on the device: rows move and enter
 //   forward_ends.c    what stands before the first layer and after the last: ids, head, sampling
+//   encode.c          in place of the head: what rows become
 //   block.c           the kinds of blocks a layer is made of, and the operations they share
 #ifndef WF_ENGINE_FORWARD_INTERNAL_H
 #define WF_ENGINE_FORWARD_INTERNAL_H
@@ -38,7 +39,8 @@
     X(token, R * 4)     /* what the step draws */                                                  \
     X(logprob, probs * 4)                                                                          \
     X(top_id, R * n_top * 4)                                                                       \
-    X(top_logprob, R * n_top * 4)
+    X(top_logprob, R * n_top * 4)                                                                  \
+    X(vector, R * vector_cols * 4) /* or what the step's rows become */
 
 typedef struct wf_forward_buffers {
 #define WF_FORWARD_FIELD(name, bytes) void *name;
@@ -52,6 +54,7 @@ typedef struct wf_forward_shape {
     size_t after;           // 0 or 1: of norms behind blocks
     size_t whole;           // 0 or 1: of all logits beside the slices
     size_t n_top, probs;    // probs: rows that get logprobs, R or 0
+    size_t vector_cols;     // numbers of a row's vector, 0: tokens are drawn
     size_t k_runs;          // of sums over the group, 0: none
 } wf_forward_shape;
 
@@ -72,6 +75,7 @@ typedef struct wf_forward_slot {
     float *logprob;  // [R]
     int32_t *top_id; // [R][n_top]
     float *top_logprob;
+    float *vector; // [R][vector_cols]
     wf_event *done;
     int32_t n_samples, n_top;
 } wf_forward_slot;
@@ -133,5 +137,10 @@ wf_status wf_forward_embed(wf_forward *f, const wf_forward_step *step);
 
 // From x and what is still to be added to it to the tokens of the step's sampled rows.
 wf_status wf_forward_sample(wf_forward *f, const wf_forward_step *step, wf_addend added);
+
+// ---- encode.c -----------------------------------------------------------------------------------
+
+// The same to the vectors of the step's sampled rows.
+wf_status wf_forward_encode(wf_forward *f, const wf_forward_step *step, wf_addend added);
 
 #endif

@@ -18,7 +18,7 @@ wf_plan_limits wf_forward_plan_limits(const wf_forward_config *c, int32_t tp)
 bool wf_forward_two_branches(const wf_arch *a)
 {
     for (int32_t i = 0; i < a->n_layers; i++)
-        if (a->layer[i].join != WF_JOIN_SERIAL) return true;
+        if (a->layer[i].join == WF_JOIN_PARALLEL || a->layer[i].join == WF_JOIN_SHARED) return true;
     return false;
 }
 
@@ -81,6 +81,7 @@ wf_forward_shape wf_forward_shape_of(const wf_arch *a, int32_t tp, const wf_forw
                                      size_t act_bytes)
 {
     wf_plan_limits limits = wf_forward_plan_limits(c, tp);
+    bool encodes = a->encode.task != WF_TASK_GENERATE;
     return (wf_forward_shape){.T = (size_t)c->step_tokens,
                               .R = (size_t)c->max_rows,
                               .N = (size_t)c->max_rows + c->pad,
@@ -88,7 +89,8 @@ wf_forward_shape wf_forward_shape_of(const wf_arch *a, int32_t tp, const wf_forw
                               .sum = size_free(a, tp, c) ? 4 : act_bytes,
                               .k_runs = (size_t)wf_forward_k_runs(a, tp, c),
                               .hidden = (size_t)a->hidden,
-                              .slice_cols = (size_t)wf_arch_vocab_slice(a, tp),
+                              .slice_cols = encodes ? 0 : (size_t)wf_arch_vocab_slice(a, tp),
+                              .vector_cols = encodes ? (size_t)a->encode.width : 0,
                               .tp = (size_t)tp,
                               .table_cols = (size_t)c->max_pages,
                               .counts_cols = c->penalties ? (size_t)((a->n_vocab + 1) & ~1) : 0,
@@ -105,9 +107,9 @@ static void own_bytes(const wf_forward_shape *s, size_t out[WF_N_FORWARD_BUFFERS
 {
     size_t T = s->T, R = s->R, N = s->N, act = s->act, sum = s->sum, hidden = s->hidden,
            slice_cols = s->slice_cols, tp = s->tp, table_cols = s->table_cols,
-           counts_cols = s->counts_cols, plan_bytes = s->plan_bytes, parallel = s->parallel,
-           after = s->after, split = s->split, whole = s->whole, n_top = s->n_top, probs = s->probs,
-           i = 0;
+           counts_cols = s->counts_cols, vector_cols = s->vector_cols, plan_bytes = s->plan_bytes,
+           parallel = s->parallel, after = s->after, split = s->split, whole = s->whole,
+           n_top = s->n_top, probs = s->probs, i = 0;
 #define WF_FORWARD_SIZE(name, bytes) out[i++] = (bytes);
     WF_FORWARD_BUFFERS(WF_FORWARD_SIZE)
 #undef WF_FORWARD_SIZE

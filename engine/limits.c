@@ -61,9 +61,31 @@ static int32_t shared_pages(const wf_engine_config *c, int32_t max_pages, int32_
     return (int32_t)(all <= MOST ? all : max_pages > MOST ? max_pages : MOST);
 }
 
-wf_status wf_engine_limits(const wf_engine_config *c, const wf_arch *arch, int32_t group_size,
+// A page holds a whole row, so that pages cost nothing where no layer keeps any keys.
+static void want_whole_rows(wf_engine_config *c, const wf_arch *arch)
+{
+    int32_t longest = c->max_context > 0 ? c->max_context : arch->max_context;
+    if (c->step_tokens < longest) c->step_tokens = longest;
+    c->page_tokens = longest;
+    c->prefix_cache = WF_PREFIX_OFF;
+    c->reorder = WF_REORDER_INDEX;
+}
+
+wf_engine_config wf_engine_config_of(const wf_engine_config *config, const wf_arch *arch)
+{
+    wf_engine_config c = *config;
+    if (arch->encode.task == WF_TASK_GENERATE) return c;
+    c.capture = WF_CAPTURE_OFF; // there are no steps of decode rows
+    c.n_top = -1;
+    c.penalties = false;
+    if (arch->encode.whole) want_whole_rows(&c, arch);
+    return c;
+}
+
+wf_status wf_engine_limits(const wf_engine_config *config, const wf_arch *arch, int32_t group_size,
                            bool captures, wf_limits *out)
 {
+    wf_engine_config made = wf_engine_config_of(config, arch), *c = &made;
     WF_TRY(check(c, arch, group_size));
     int32_t max_context = c->max_context > 0 ? c->max_context : arch->max_context;
     int32_t max_pages = div_up(max_context, c->page_tokens);

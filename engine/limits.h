@@ -16,6 +16,10 @@ typedef struct wf_limits {
     wf_forward_config forward; // n_pages 0: memory decides that
 } wf_limits;
 
+// What such a model makes of a configuration: rows that must be whole in a step need one as long as
+// the longest, and no cache. Pure.
+wf_engine_config wf_engine_config_of(const wf_engine_config *config, const wf_arch *arch);
+
 // `captures`: the back end can capture steps. WF_CONFIG: the limits contradict each other, or are
 // beyond the model or the group; the message has the numbers.
 wf_status wf_engine_limits(const wf_engine_config *config, const wf_arch *arch, int32_t group_size,

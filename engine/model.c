@@ -120,6 +120,8 @@ static wf_status load_all(wf_loader *l, wf_model *m)
     WF_TRY(load_place(l, m, -1));
     if (m->arch.tied) m->head.matrix = m->embed.matrix;
     if (m->arch.alibi) WF_TRY(wf_loader_slopes(l, m->tp_rank, m->tp_size, &m->slopes));
+    if (m->arch.n_distances > 0)
+        WF_TRY(wf_loader_distances(l, m->tp_rank, m->tp_size, &m->distances));
     for (int32_t i = 0; i < m->arch.n_ropes; i++)
         WF_TRY(wf_loader_rotary(l, &m->arch.rope[i], m->max_context, &m->rotary[i]));
     return WF_OK;
@@ -232,6 +234,7 @@ void wf_model_destroy(wf_model **model)
         free_vector(m->be, m->rotary[i].sin);
     }
     free_vector(m->be, m->slopes);
+    free_vector(m->be, m->distances);
     free(m->layers);
     free(m);
     *model = NULL;

@@ -94,12 +94,15 @@ typedef struct wf_model {
     int32_t vocab_slice;                 // rows of embed and head, equal on all ranks
     wf_param embed;                      // [vocab_slice, hidden]
     wf_param positions;                  // [arch.n_positions, hidden] on rank 0, or none
+    wf_param types;                      // [arch.n_types, hidden] on rank 0, or none
     wf_param embed_norm;                 // [hidden], or none
     wf_layer *layers;                    // [arch.n_layers]
     wf_param final_norm;                 // [hidden]
     wf_param head;                       // [vocab_slice, hidden]; the matrix is embed's when tied
     wf_rotary rotary[WF_ARCH_MAX_ROPES]; // the first arch.n_ropes
     float *slopes;                       // [heads of a layer] f32, on the device; NULL: no ALiBi
+    float
+        *distances; // [heads of a layer][2 WF_DISTANCE_REACH + 1] f32, biases of scores; NULL: none
     wf_model_report report;
 } wf_model;
 

@@ -13,6 +13,7 @@
 #ifndef WF_ENGINE_MODEL_ARCH_H
 #define WF_ENGINE_MODEL_ARCH_H
 
+#include "engine/encode.h"
 #include "engine/family.h"
 #include "engine/rotary.h"
 #include "io/weights/hf_folder.h"
@@ -26,6 +27,7 @@
 // in engine/block_<name>.c (block.h).
 #define WF_BLOCK_TABLE(X)                                                                          \
     X(ATTENTION, attention)                                                                        \
+    X(BIDIRECTIONAL, bidirectional)                                                                \
     X(DENSE, dense)                                                                                \
     X(EXPERTS, experts)
 
@@ -42,6 +44,7 @@ typedef enum wf_join {
     WF_JOIN_SERIAL,   // x += after(mixer(norm x)), then x += after'(feed_forward(norm' x))
     WF_JOIN_PARALLEL, // x += mixer(norm x) + feed_forward(norm' x)
     WF_JOIN_SHARED,   // x += mixer(n) + feed_forward(n), n = norm x
+    WF_JOIN_POST,     // x = norm(x + mixer(x)), then x = norm'(x + feed_forward(x))
     WF_N_JOINS
 } wf_join;
 
@@ -109,11 +112,15 @@ typedef struct wf_arch {
     float logit_cap;                 // softcap (ops.h) of logits; 0: none
     wf_rope rope[WF_ARCH_MAX_ROPES]; // the first n_ropes
     int32_t n_ropes;
-    int32_t rotary_dim;  // <= head_dim, even; the rest of a head is not rotated
-    int32_t n_positions; // rows of the learned table; 0: none
-    bool head_norms;     // q and k are normed
-    bool tied;           // the head is the embedding table: so configured, and there is no other
-    bool gated;          // curve(gate) * up, else curve(up)
+    int32_t rotary_dim;   // <= head_dim, even; the rest of a head is not rotated
+    int32_t n_positions;  // rows of the learned table; 0: none
+    int32_t n_types;      // of segments, a learned vector each; 0: none
+    int32_t n_distances;  // buckets of distances that have a bias (rotary.h); 0: none
+    bool bare, old_norms; // tensors are named without the model's prefix; norms gamma and beta
+    wf_encode encode;     // what becomes of a row, where it is not to be gone on with
+    bool head_norms;      // q and k are normed
+    bool tied;            // the head is the embedding table: so configured, and there is no other
+    bool gated;           // curve(gate) * up, else curve(up)
     wf_curve curve;
     bool bias_qkv, bias_o, bias_mlp, bias_head, bias_router, bias_experts;
     bool alibi; // scores fall with the distance, by a slope for each head (rotary.h)

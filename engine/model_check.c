@@ -164,6 +164,20 @@ static bool of_next_layer(const wf_arch *arch, const char *name)
     return layer >= arch->n_layers && layer < arch->n_layers + arch->n_next_layers;
 }
 
+// Heads of tasks that are not the job's: nothing here reads them.
+static bool of_other_task(const wf_arch *arch, const char *name)
+{
+    const wf_family *f = arch->family;
+    const char *head = f->names[WF_ROLE_HEAD];
+    if (arch->encode.task == WF_TASK_GENERATE) return false;
+    if (head && strncmp(name, head, strlen(head)) == 0) return true;
+    for (size_t i = 0; i < sizeof f->other_tasks / sizeof *f->other_tasks; i++) {
+        const char *begin = f->other_tasks[i];
+        if (begin && strncmp(name, begin, strlen(begin)) == 0) return true;
+    }
+    return f->distance_bias && wf_text_ends_with(f->distance_bias, name);
+}
+
 // Buffers that hold no weights, and layers that are not used.
 static bool may_be_unused(const wf_arch *arch, const char *name)
 {
@@ -171,7 +185,7 @@ static bool may_be_unused(const wf_arch *arch, const char *name)
         const char *end = arch->family->ignored[i];
         if (end && wf_text_ends_with(name, end)) return true;
     }
-    return of_next_layer(arch, name);
+    return of_other_task(arch, name) || of_next_layer(arch, name);
 }
 
 // Scales of KV and of outputs, which a quantised checkpoint may have (arch_quant.c says so).

@@ -9,6 +9,7 @@
 #include <assert.h>
 #include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -472,6 +473,49 @@ wf_status wf_loader_slopes(wf_loader *l, int32_t tp_rank, int32_t tp_size, float
     wf_alibi_slopes(n, slopes);
     wf_status st = place_vector(l, slopes + tp_rank * n_mine, n_mine, out);
     free(slopes);
+    return st;
+}
+
+// Biases by bucket and head, [n_distances][heads], as the file has them.
+static wf_status read_distances(wf_loader *l, int64_t n_heads, float *out)
+{
+    char name[WF_TENSOR_NAME_BYTES];
+    source from;
+    size_t i;
+    const int64_t n = l->arch->n_distances * n_heads;
+    snprintf(name, sizeof name, "%s", l->arch->family->distance_bias);
+    if (l->arch->bare) wf_family_bare_name(name);
+    WF_TRY(wf_hf_folder_find(l->folder, name, &i));
+    from.tensor = wf_hf_folder_at(l->folder, i);
+    WF_TRY(wf_model_dtype_of(&from.tensor, &from.dtype));
+    const wf_st_tensor *t = from.tensor.tensor;
+    if (t->rank != 2 || t->shape[0] != l->arch->n_distances || t->shape[1] != n_heads)
+        return wf_fail(WF_DATA, "%s: %s: is not %d buckets of distances for %lld heads",
+                       wf_safetensors_path(from.tensor.file), name, l->arch->n_distances,
+                       (long long)n_heads);
+    return load_elements(l, &from, (wf_piece){0, n}, out);
+}
+
+wf_status wf_loader_distances(wf_loader *l, int32_t tp_rank, int32_t tp_size, float **out)
+{
+    enum { WIDTH = 2 * WF_DISTANCE_REACH + 1 };
+    int32_t n_heads = l->arch->layer[0].n_heads, n_mine = n_heads / tp_size;
+    int32_t n_buckets = l->arch->n_distances;
+    float *stored = NULL, *biases = NULL;
+    wf_status st;
+    WF_TRY_TO(done, begin_part(l));
+    WF_TRY_TO(done, wf_alloc((size_t)(n_buckets * n_heads), sizeof *stored, &stored));
+    WF_TRY_TO(done, wf_alloc((size_t)n_heads * WIDTH, sizeof *biases, &biases));
+    if (l->folder) WF_TRY_TO(done, read_distances(l, n_heads, stored));
+    for (int32_t h = 0; h < n_heads; h++)
+        for (int32_t i = 0; i < WIDTH; i++) {
+            int32_t bucket = wf_distance_bucket(i - WF_DISTANCE_REACH, n_buckets);
+            biases[h * WIDTH + i] = stored[bucket * n_heads + h];
+        }
+    st = l->dry ? WF_OK : place_vector(l, biases + tp_rank * n_mine * WIDTH, n_mine * WIDTH, out);
+done:
+    free(stored);
+    free(biases);
     return st;
 }
 

@@ -50,6 +50,9 @@ wf_status wf_loader_rotary(wf_loader *loader, const wf_rope *rope, int32_t n_pos
 // The slopes of this rank's heads, the same for every layer.
 wf_status wf_loader_slopes(wf_loader *loader, int32_t tp_rank, int32_t tp_size, float **slopes);
 
+// What distances add to scores of this rank's heads, the same for every layer; random: nothing.
+wf_status wf_loader_distances(wf_loader *loader, int32_t tp_rank, int32_t tp_size, float **out);
+
 // model_scaled.c: quantises the block's rows, whole ones so that a scale does not hang on how many
 // ranks share them, and loads the columns of the slice into rows dst_row.. of a matrix of `weight`.
 wf_status wf_loader_quantise(wf_loader *loader, const wf_read_block *block, const void *rows,

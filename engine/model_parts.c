@@ -55,6 +55,7 @@ static int64_t size_of(const wf_place *p, wf_extent extent, int32_t tp_size)
         [WF_EXTENT_Q_NORM] = own_norms(p->arch) ? q : p->arch->head_dim,
         [WF_EXTENT_K_NORM] = own_norms(p->arch) ? kv : p->arch->head_dim,
         [WF_EXTENT_POSITIONS] = p->arch->n_positions,
+        [WF_EXTENT_TYPES] = p->arch->n_types,
         [WF_EXTENT_FFN] = ffn,
         [WF_EXTENT_GATE_UP] = 2 * ffn,
         [WF_EXTENT_ONE] = 1,
@@ -90,10 +91,20 @@ static bool is_used(const wf_place *p, const wf_arch_layer *l, wf_role role)
     case WF_ROLE_MLP_NORM:
         return l->join != WF_JOIN_SHARED;
     case WF_ROLE_POSITIONS:
+    case WF_ROLE_TYPES:
         return p->tp_rank == 0;
+    case WF_ROLE_HEAD:
+        return p->arch->encode.task == WF_TASK_GENERATE;
     default:
         return true;
     }
+}
+
+static bool has_block(const wf_arch_layer *l, int block)
+{
+    bool mixes = block == WF_BLOCK_ATTENTION && l->mixer == WF_BLOCK_BIDIRECTIONAL;
+    return block == WF_BLOCK_ANY || mixes || block == (int)l->mixer ||
+           block == (int)l->feed_forward;
 }
 
 static bool is_there(const wf_place *p, const wf_part *part)
@@ -101,8 +112,7 @@ static bool is_there(const wf_place *p, const wf_part *part)
     wf_arch_layer l = layer_of(p, 1);
     if (part->in_layer != (p->i_layer >= 0) || !p->arch->family->names[part->role]) return false;
     if (!is_used(p, &l, part->role)) return false;
-    return part->block == WF_BLOCK_ANY || part->block == (int)l.mixer ||
-           part->block == (int)l.feed_forward;
+    return has_block(&l, part->block);
 }
 
 static bool of_experts(const wf_part *part)
@@ -291,8 +301,13 @@ wf_piece wf_slice_piece(const wf_slice *s, int i_part, int i_piece)
 const char *wf_slice_tensor_name(const wf_slice *s, int i_part, const char *suffix, char *text,
                                  size_t text_bytes)
 {
-    return wf_family_tensor_name(s->place.arch->family, s->part[i_part]->role, s->place.i_layer,
-                                 s->first_group + s->i_group, suffix, text, text_bytes);
+    const wf_arch *a = s->place.arch;
+    bool norm = s->part[i_part]->bias == WF_BIAS_NORM;
+    if (a->old_norms && norm && strcmp(suffix, ".weight") == 0) suffix = ".gamma";
+    if (a->old_norms && norm && strcmp(suffix, ".bias") == 0) suffix = ".beta";
+    wf_family_tensor_name(a->family, s->part[i_part]->role, s->place.i_layer,
+                          s->first_group + s->i_group, suffix, text, text_bytes);
+    return a->bare ? wf_family_bare_name(text) : text;
 }
 
 int64_t wf_slice_tensor_rows(const wf_slice *s, int i_part)

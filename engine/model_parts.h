@@ -24,6 +24,7 @@ typedef enum wf_extent {
     WF_EXTENT_Q_NORM,    // head_dim, or q where heads have weights of their own
     WF_EXTENT_K_NORM,    // the same of kv
     WF_EXTENT_POSITIONS, // rows of the learned table
+    WF_EXTENT_TYPES,     // of segments
     WF_EXTENT_HEADS,
     WF_EXTENT_FFN,
     WF_EXTENT_GATE_UP, // 2 ffn

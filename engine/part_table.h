@@ -10,7 +10,8 @@
 // A family that has no name for a role has no such tensor: q, k and v or one fused qkv; gate and
 // up, one fused gate_up, or up alone. Norms stand before a block (attn_norm, mlp_norm), behind it
 // (attn_after, mlp_after: of what it adds to x), or both; the MLP beside an attention may read the
-// attention's. Positions are on rank 0 alone.
+// attention's. Positions and types of segments are on rank 0 alone. What stands in layers with
+// ATTENTION stands in those with BIDIRECTIONAL as well.
 // Tensors of which each expert has one (EXPERT_ splits) become one weight of many matrices; a
 // family whose name of them has no "{E}" has one tensor of all, in codes (model_packed.h).
 #ifndef WF_ENGINE_PART_TABLE_H
@@ -47,6 +48,7 @@
     X(LAYER, MLP_AFTER,  mlp_after,  HIDDEN,   VECTOR, WHOLE,   NORM,  ANY)                        \
     X(MODEL, EMBED,      embed,      VOCAB,    HIDDEN, VOCAB,   NEVER, ANY)                        \
     X(MODEL, POSITIONS,  positions,  POSITIONS, HIDDEN, WHOLE,  NEVER, ANY)                        \
+    X(MODEL, TYPES,      types,      TYPES,    HIDDEN, WHOLE,   NEVER, ANY)                        \
     X(MODEL, EMBED_NORM, embed_norm, HIDDEN,   VECTOR, WHOLE,   NORM,  ANY)                        \
     X(MODEL, FINAL_NORM, final_norm, HIDDEN,   VECTOR, WHOLE,   NORM,  ANY)                        \
     X(MODEL, HEAD,       head,       VOCAB,    HIDDEN, VOCAB,   HEAD,  ANY)

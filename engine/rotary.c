@@ -96,6 +96,16 @@ void wf_alibi_slopes(int32_t n_heads, float *slopes)
     }
 }
 
+int32_t wf_distance_bucket(int32_t distance, int32_t n_buckets)
+{
+    int32_t half = n_buckets / 2, exact = half / 2, first = distance > 0 ? half : 0;
+    int32_t size = distance < 0 ? -distance : distance;
+    if (size < exact) return first + size;
+    float share = logf((float)size / (float)exact) / logf((float)WF_DISTANCE_REACH / (float)exact);
+    int32_t far = exact + (int32_t)(share * (float)(half - exact));
+    return first + (far < half ? far : half - 1);
+}
+
 wf_status wf_rotary_tables(const wf_rope *rope, int32_t rotary_dim, int32_t context, int32_t first,
                            int32_t n_positions, float *cos_out, float *sin_out)
 {

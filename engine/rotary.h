@@ -1,4 +1,4 @@
-// Positions: rotary tables, cos and sin of position * inverse frequency, and the slopes of ALiBi.
+// Positions: rotary tables, cos and sin of position * inverse frequency, the slopes of ALiBi,
 //
 // The numbers are those of Hugging Face transformers (modeling_rope_utils): inverse frequencies in
 // f32, the angle rounded to f32 before its cosine is taken, because weights were trained with them.
@@ -56,6 +56,12 @@ void wf_rotary_inv_freq(const wf_rope *rope, int32_t rotary_dim, int32_t context
 // The slopes of ALiBi (arXiv 2108.12409), of n_heads >= 1 heads: 2^(-8 i / n) where n is a power of
 // two, else those of the next lower one and every other one of the next higher.
 void wf_alibi_slopes(int32_t n_heads, float *slopes);
+
+// The bucket of a distance between two tokens, key - query, of n_buckets for both directions: of
+// its own up to a quarter of them, then by its logarithm up to WF_DISTANCE_REACH, beyond which all
+// are alike (T5, arXiv 1910.10683; MPNet).
+#define WF_DISTANCE_REACH 128
+int32_t wf_distance_bucket(int32_t distance, int32_t n_buckets);
 
 // cos and sin, [n_positions][rotary_dim / 2] each, of positions first .. first + n_positions - 1.
 wf_status wf_rotary_tables(const wf_rope *rope, int32_t rotary_dim, int32_t context, int32_t first,

@@ -57,8 +57,10 @@ wf_status wf_sequence_create(const wf_engine_input *in, const wf_arch *arch, int
     bool by_context = room < (int64_t)in->max_new_tokens;
     s->n_limit = (int32_t)(by_context ? room : (int64_t)in->max_new_tokens);
     s->at_limit = by_context ? WF_FINISH_CONTEXT : WF_FINISH_LENGTH;
+    if (arch->encode.task != WF_TASK_GENERATE) s->n_limit = 1; // its vector takes no room
     s->out = (wf_engine_output){.user = in->user,
                                 .n_prompt = in->n_prompt,
+                                .n_vector = (uint32_t)arch->encode.width,
                                 .submitted_ns = in->submitted_ns,
                                 .admitted_ns = -1};
     copy_stops(s, in, arch);
@@ -94,7 +96,8 @@ wf_status wf_sequence_open(wf_sequence *s)
     size_t n = (size_t)s->n_limit, n_top = s->n_logprobs > 0 ? (size_t)s->n_logprobs : 0;
     size_t tokens = (n * sizeof(int32_t) + 7) & ~(size_t)7;
     size_t logprobs = s->n_logprobs >= 0 ? n * sizeof(float) : 0, tops = n * n_top * 4;
-    char *block = malloc(tokens + n * sizeof(int64_t) + logprobs + 2 * tops);
+    size_t vector = s->out.n_vector * sizeof(float);
+    char *block = malloc(tokens + n * sizeof(int64_t) + logprobs + 2 * tops + vector);
     if (!block) return wf_fail(WF_NO_MEMORY, "engine: no memory for %zu output tokens", n);
     s->token = (int32_t *)block;
     s->time_ns = (int64_t *)(block + tokens);
@@ -104,6 +107,8 @@ wf_status wf_sequence_open(wf_sequence *s)
         s->top_id = (int32_t *)(at + logprobs);
         s->top_logprob = (float *)(at + logprobs + tops);
     }
+    if (vector > 0) s->vector = (float *)(at + logprobs + 2 * tops);
+    s->out.vector = s->vector;
     s->out.token = s->token;
     s->out.time_ns = s->time_ns;
     s->out.logprob = s->logprob;
@@ -118,6 +123,13 @@ static bool is_stop(const wf_sequence *s, int32_t token)
     for (uint32_t i = 0; i < s->n_stop; i++)
         if (s->stop[i] == token) return true;
     return false;
+}
+
+void wf_sequence_become(wf_sequence *s, const float *vector, int64_t time_ns)
+{
+    memcpy(s->vector, vector, s->out.n_vector * sizeof *vector);
+    s->time_ns[0] = time_ns;
+    s->out.finish = WF_FINISH_VECTOR;
 }
 
 bool wf_sequence_append(wf_sequence *s, int32_t token, int64_t time_ns)

@@ -28,6 +28,7 @@ struct wf_sequence {
     float *logprob;        // [n_limit], where asked for
     int32_t *top_id;       // [n_limit][n_logprobs]
     float *top_logprob;    // [n_limit][n_logprobs]
+    float *vector;         // [out.n_vector], of a task that draws no token
     wf_sequence *next;     // in the list of finished ones
     wf_sequence **link;    // what points at it in the list of all; NULL: in none
     wf_sequence *after;    // in the list of all
@@ -45,6 +46,9 @@ void wf_sequence_enlist(wf_sequence *s, wf_sequence **all);
 
 // Makes room for the output. WF_NO_MEMORY.
 wf_status wf_sequence_open(wf_sequence *s);
+
+// Takes its vector, with which it is over.
+void wf_sequence_become(wf_sequence *s, const float *vector, int64_t time_ns);
 
 // Appends one token; returns whether the sequence is over with it (out.finish says why).
 bool wf_sequence_append(wf_sequence *s, int32_t token, int64_t time_ns);

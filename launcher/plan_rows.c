@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "engine/limits.h"
 #include "io/base/arena.h"
 #include "launcher/text_job.h"
 
@@ -41,7 +42,8 @@ static void note_refused(wf_plan_rows *out, wf_status why, uint64_t n, const cha
 
 static void note_size(rows_look *l, const wf_request *r, const char *path)
 {
-    int64_t room = (int64_t)l->max_context - r->n_prompt;
+    bool generates = l->arch->encode.task == WF_TASK_GENERATE;
+    int64_t room = generates ? (int64_t)l->max_context - r->n_prompt : 1;
     int64_t n_limit = room < (int64_t)r->max_new_tokens ? room : (int64_t)r->max_new_tokens;
     int32_t n = wf_batcher_pages_at_end(l->engine.page_tokens, r->n_prompt, n_limit);
     if (n >= l->out->n_sizes) return; // beyond the context: refused already
@@ -54,6 +56,8 @@ static void note_size(rows_look *l, const wf_request *r, const char *path)
 static wf_status check_engine(const rows_look *l, const wf_request *r)
 {
     wf_sampling own = wf_request_sampling(r, &l->spec->sampling);
+    uint32_t n_prompt = r->n_prompt;
+    WF_TRY(wf_engine_fit_prompt(l->arch, l->max_context, &n_prompt));
     return wf_engine_check_sampling(&l->engine, l->arch, &own);
 }
 
@@ -85,11 +89,13 @@ static wf_status read_block(rows_look *l, const char *path, uint64_t row0, uint3
                             uint32_t *n)
 {
     const wf_reader_batch *batch = NULL;
-    WF_TRY(wf_reader_submit(l->reader, &(wf_reader_read){.path = path,
-                                                         .row0 = row0,
-                                                         .n = want,
-                                                         .n_vocab = l->arch->n_vocab,
-                                                         .max_context = l->max_context}));
+    bool generates = l->arch->encode.task == WF_TASK_GENERATE;
+    WF_TRY(wf_reader_submit(l->reader,
+                            &(wf_reader_read){.path = path,
+                                              .row0 = row0,
+                                              .n = want,
+                                              .n_vocab = l->arch->n_vocab,
+                                              .max_context = generates ? l->max_context : 0}));
     WF_TRY(wf_reader_wait(l->reader, -1, &batch));
     if (!batch) return wf_fail(WF_INTERNAL, "%s: reading was interrupted", path);
     wf_status st = batch->status;
@@ -114,7 +120,8 @@ static wf_status read_shard(rows_look *l, const char *path, uint64_t n_rows)
 
 static wf_status read_all(rows_look *l, const wf_inputs *in)
 {
-    l->engine = wf_plan_engine_config(l->spec, &in->needs);
+    const wf_engine_config asked = wf_plan_engine_config(l->spec, &in->needs);
+    l->engine = wf_engine_config_of(&asked, l->arch);
     for (size_t i = 0; i < in->n; i++) {
         l->out->n_rows += in->info[i].n_rows;
         l->out->n_prompt_tokens += in->info[i].n_prompt_tokens;

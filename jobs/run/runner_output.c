@@ -85,6 +85,7 @@ wf_status wf_runner_create_writer(wf_runner *r)
                                        .logprobs = r->needs.n_top >= 0,
                                        .score = r->needs.n_top_chosen >= 0,
                                        .n_cached = wf_engine_get_load(r->engine).shares,
+                                       .n_vector = (uint32_t)r->arch.encode.width,
                                        .n_top = r->needs.n_top > 0 ? (uint32_t)r->needs.n_top : 0},
                            .seal_bytes = (uint64_t)s->output.seal_bytes,
                            .seal_ns = s->output.seal_every_ns};

@@ -28,6 +28,8 @@ wf_status wf_runner_share_needs(wf_runner *r)
     WF_TRY(r->c->world->ops->max_i64(r->c->world, r->needs.penalties, &penalties));
     r->needs = (wf_plan_needs){
         .n_top = (int)n_top, .n_top_chosen = (int)n_top_chosen, .penalties = penalties != 0};
+    if (r->spec->task != WF_TASK_GENERATE)
+        r->needs = (wf_plan_needs){.n_top = -1, .n_top_chosen = -1};
     return WF_OK;
 }
 
@@ -125,12 +127,13 @@ wf_status wf_runner_find_rows(wf_runner *r)
 {
     r->first_ns = INT64_MAX;
     if (!r->leads) return WF_OK;
+    bool generates = r->spec->task == WF_TASK_GENERATE;
     wf_feed_config f = {.reader = r->c->reader,
                         .paths = r->spec->shards.item,
                         .info = r->in.info,
                         .n_shards = (uint32_t)r->in.n,
                         .n_vocab = r->arch.n_vocab,
-                        .max_context = r->model->max_context};
+                        .max_context = generates ? r->model->max_context : 0}; // the engine cuts
     WF_TRY(wf_feed_create(&f, &r->feed));
     if (!wf_runner_is_timed(r)) return open_leases(r);
     wf_rows_config c = {.spec = r->spec,

@@ -132,7 +132,7 @@ static wf_status put_finished(serve *s, const wf_engine_output *o, const flight 
     result.submitted_ns = f->submitted_ns;
     result.admitted_ns = o->admitted_ns;
     result.first_token_ns = o->time_ns[0];
-    result.finish_ns = o->time_ns[o->n_tokens - 1];
+    result.finish_ns = o->time_ns[o->n_tokens > 0 ? o->n_tokens - 1 : 0];
     result.n_tokens = o->n_tokens;
     result.preempted = o->preempted;
     result.n_cached = o->n_cached;
@@ -142,6 +142,8 @@ static wf_status put_finished(serve *s, const wf_engine_output *o, const flight 
     result.n_top = o->n_top;
     result.top_id = o->top_id;
     result.top_logprob = o->top_logprob;
+    result.n_vector = o->n_vector;
+    result.vector = o->vector;
     if (o->finish == WF_FINISH_STOP) {
         s->n_ended++;
         s->n_tokens += o->n_tokens;

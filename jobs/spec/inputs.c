@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/encode_read.h"
 #include "engine/model.h"
 #include "engine/model_check.h"
 #include "io/base/arena.h"
@@ -122,7 +123,12 @@ wf_status wf_inputs_check_tokens(const wf_jobspec *spec, const wf_arch *arch)
 
 wf_status wf_inputs_arch_read(const wf_jobspec *spec, const wf_hf_folder *folder, wf_arch *out)
 {
+    const wf_encode_wish wish = {.task = spec->task,
+                                 .pooling = spec->embed.pooling,
+                                 .normalise = spec->embed.normalise,
+                                 .truncate = spec->embed.truncate != 0};
     WF_TRY(wf_arch_read(folder, spec->model.trust_config, out));
+    WF_TRY(wf_encode_read(folder, &wish, out));
     WF_TRY(wf_arch_spread_experts(out, spec->parallel.experts, spec->parallel.tensor));
     return wf_arch_check_tp(out, spec->parallel.tensor);
 }

@@ -17,6 +17,7 @@
 
 #include "engine/batcher.h"
 #include "engine/comm/comm_nccl.h"
+#include "engine/encode.h"
 #include "engine/graphs.h"
 #include "io/base/json_writer.h"
 #include "io/base/option.h"
@@ -66,6 +67,7 @@ typedef enum wf_spec_nvls { WF_SPEC_NVLS_OFF, WF_SPEC_NVLS_AUTO } wf_spec_nvls;
 
 typedef struct wf_jobspec {
     const char *job;
+    wf_task task;
     int64_t seed;
     struct {
         const char *path;       // a Hugging Face folder
@@ -81,6 +83,11 @@ typedef struct wf_jobspec {
     wf_option_strings requests; // shards and prompts files, globs expanded, no file twice
     wf_option_strings shards;   // [requests.n] what is read of each: itself, or the shard that a
                                 // prompts file becomes (jobs/spec/prompts.h)
+    struct {
+        int pooling;   // a wf_pooling, or WF_ENCODE_AUTO (engine/encode_read.h): the folder's
+        int normalise; // 0, 1 or WF_ENCODE_AUTO
+        int truncate;  // 0, 1
+    } embed;           // task: embed
     struct {
         const char *tokenizer; // "": the model's folder
         const char *prompt;    // name of the column that holds it

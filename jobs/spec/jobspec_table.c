@@ -1,8 +1,10 @@
 // The job file as a table: one row per key. See jobspec.h and io/base/option.h.
 #include <stddef.h>
 
+#include "engine/encode_read.h"
 #include "engine/model.h"
 #include "jobs/spec/jobspec.h"
+#include "jobs/spec/jobspec_sampling.h"
 
 #define AT(field) offsetof(wf_jobspec, field)
 
@@ -50,67 +52,20 @@ static const wf_option_word capture_words[] = {
     {"auto", WF_CAPTURE_AUTO}, {"off", WF_CAPTURE_OFF}, {NULL, 0}};
 static const wf_option_word all_reduce_words[] = {
     {"auto", WF_COMM_SUMS_AUTO}, {"nccl", WF_COMM_SUMS_NCCL}, {"own", WF_COMM_SUMS_OWN}, {NULL, 0}};
+static const wf_option_word task_words[] = {
+    {"generate", WF_TASK_GENERATE}, {"embed", WF_TASK_EMBED}, {NULL, 0}};
+static const wf_option_word pooling_words[] = {{"auto", WF_ENCODE_AUTO}, {"cls", WF_POOL_FIRST},
+                                               {"mean", WF_POOL_MEAN},   {"max", WF_POOL_MAX},
+                                               {"last", WF_POOL_LAST},   {NULL, 0}};
+static const wf_option_word normalise_words[] = {
+    {"auto", WF_ENCODE_AUTO}, {"true", 1}, {"false", 0}, {NULL, 0}};
+static const wf_option_word truncate_words[] = {{"true", 1}, {"false", 0}, {NULL, 0}};
 static const wf_option_word auto_words[] = {{"auto", 0}, {NULL, 0}};
 static const wf_option_word none_words[] = {{"none", 0}, {NULL, 0}};
 static const wf_option_word unlimited_words[] = {{"none", -1}, {NULL, 0}};
 static const wf_option_word logprobs_words[] = {
     {"raw", WF_SPEC_LOGPROBS_RAW}, {"processed", WF_SPEC_LOGPROBS_PROCESSED}, {NULL, 0}};
 static const wf_option_word seed_words[] = {{"job", -1}, {NULL, 0}};
-
-// Columns behind logprobs are younger than folders that are gone on with.
-// The sampling keys come from the table that also makes the shards' columns; here are only the
-// texts that it cannot hold. A column without them does not compile.
-#define DEFAULT_temperature        "0"
-#define DEFAULT_top_p              "1"
-#define DEFAULT_top_k              "0"
-#define DEFAULT_min_p              "0"
-#define DEFAULT_repetition_penalty "1"
-#define DEFAULT_presence_penalty   "0"
-#define DEFAULT_frequency_penalty  "0"
-#define DEFAULT_min_tokens         "0"
-#define DEFAULT_seed               "-1"
-#define DEFAULT_ignore_eos         "false"
-#define DEFAULT_n                  "1"
-#define DEFAULT_best_of            "0"
-#define DEFAULT_logprobs           "-1"
-
-#define HELP_temperature "0 is greedy; otherwise logits are divided by it before drawing"
-#define HELP_top_p       "draw among the most probable tokens that together reach this probability"
-#define HELP_top_k       "draw among this many most probable tokens; 0 or -1: all"
-#define HELP_min_p "draw among tokens of at least this share of the most probable one's probability"
-#define HELP_repetition_penalty                                                                    \
-    "above 1 makes tokens of the prompt and the output so far less likely"
-#define HELP_presence_penalty  "subtracted once from the logit of every token generated so far"
-#define HELP_frequency_penalty "subtracted from a token's logit for each time it was generated"
-#define HELP_min_tokens        "no end-of-sequence or stop token before this many tokens"
-#define HELP_seed                                                                                  \
-    "seed of a request's random numbers: requests of equal seed and prompt draw the same tokens, " \
-    "wherever they stand; -1: each has numbers of its own, made from the job's seed"
-#define HELP_ignore_eos "generate max_new_tokens whatever the model says"
-#define HELP_n          "outputs per request"
-#define HELP_best_of                                                                               \
-    "so many outputs are drawn, and the n of the greatest sum of log-probabilities kept, the "     \
-    "best first: requests/score; 0: as many as n"
-#define HELP_logprobs                                                                              \
-    "keep log-probabilities: of the drawn token (0) and of the k best (k); -1: none"
-
-// clang-format off
-#define OPTION_TYPE(ctype)                                                                         \
-    _Generic((ctype){0}, bool: WF_OPTION_BOOL, float: WF_OPTION_F32, int32_t: WF_OPTION_I32,       \
-             uint32_t: WF_OPTION_U32, int64_t: WF_OPTION_I64)
-#define LIMIT(ctype, value) _Generic((ctype){0}, bool: 0, default: value)
-// clang-format on
-
-#define SAMPLING_ROW(field, ctype, kind, def, lo, hi)                                              \
-    {.name = "sampling." #field,                                                                   \
-     .type = OPTION_TYPE(ctype),                                                                   \
-     .offset = AT(sampling.field),                                                                 \
-     .min = LIMIT(ctype, lo),                                                                      \
-     .max = LIMIT(ctype, hi),                                                                      \
-     .default_text = DEFAULT_##field,                                                              \
-     .help = HELP_##field,                                                                         \
-     .decides = WF_SPEC_ANY_MODE |                                                                 \
-                (WF_SAMPLING_##field > WF_SAMPLING_logprobs ? WF_SPEC_UNLESS_DEFAULT : 0)},
 
 // One year: longer durations are slips of the unit.
 #define MAX_NS (366.0 * 86400e9)
@@ -130,6 +85,15 @@ const wf_option wf_jobspec_table[] = {
      .default_text = "0",
      .help = "seed of everything random in the job",
      .decides = WF_SPEC_ANY_MODE},
+
+    {.name = "task",
+     .type = WF_OPTION_ENUM,
+     .offset = AT(task),
+     .words = task_words,
+     .default_text = "generate",
+     .help = "generate: go on with each row; embed: make a vector of each, the column "
+             "requests/vector",
+     .decides = WF_SPEC_ANY_MODE | WF_SPEC_UNLESS_DEFAULT},
 
     {.name = "model.path",
      .type = WF_OPTION_STRING,
@@ -212,6 +176,30 @@ const wf_option wf_jobspec_table[] = {
      .example = "[streams/*.h5]",
      .help = "request shards, or files of prompts (.jsonl, .csv, .tsv, .parquet), paths or shell "
              "patterns, relative to the working directory"},
+
+    {.name = "embed.pooling",
+     .type = WF_OPTION_ENUM,
+     .offset = AT(embed.pooling),
+     .words = pooling_words,
+     .default_text = "auto",
+     .help = "what of a row's tokens becomes its vector; auto: as the model's modules.json says "
+             "(sentence-transformers), else mean, or last of models that read forwards",
+     .decides = WF_SPEC_ANY_MODE | WF_SPEC_UNLESS_DEFAULT},
+    {.name = "embed.normalise",
+     .type = WF_OPTION_ENUM,
+     .offset = AT(embed.normalise),
+     .words = normalise_words,
+     .default_text = "auto",
+     .help = "vectors of length 1; auto: where modules.json says so",
+     .decides = WF_SPEC_ANY_MODE | WF_SPEC_UNLESS_DEFAULT},
+    {.name = "embed.truncate",
+     .type = WF_OPTION_ENUM,
+     .offset = AT(embed.truncate),
+     .words = truncate_words,
+     .default_text = "false",
+     .help = "true: rows that are longer than the model takes are cut, their last token kept; "
+             "false: they fail",
+     .decides = WF_SPEC_ANY_MODE | WF_SPEC_UNLESS_DEFAULT},
 
     {.name = "text.tokenizer",
      .type = WF_OPTION_STRING,

@@ -301,6 +301,11 @@ wf_status wf_plan_kv_capacity(const wf_plan_memory *m, wf_plan_kv *out)
     WF_TRY(memory_left(m, &left));
     uint64_t bytes = m->kv_share > 0 ? (uint64_t)((double)left * m->kv_share) : m->kv_bytes;
     uint64_t page_bytes = m->kv_token_bytes * (uint64_t)m->page_tokens;
+    if (m->no_kv) {
+        *out = (wf_plan_kv){.n_pages = (uint64_t)m->n_slots,
+                            .n_tokens = (uint64_t)m->n_slots * (uint64_t)m->page_tokens};
+        return WF_OK;
+    }
     if (page_bytes == 0) return wf_fail(WF_INTERNAL, "memory: a KV page of no bytes");
     if (bytes > left) {
         return wf_fail(WF_CONFIG,

@@ -12,6 +12,7 @@
 #ifndef WF_JOBS_SPEC_PLAN_H
 #define WF_JOBS_SPEC_PLAN_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -60,6 +61,7 @@ typedef struct wf_plan_memory {
     uint64_t workspace_bytes; // activations, logits, tables
     uint64_t runtime_bytes;   // libraries' workspaces, captured steps; 0 on a host
     uint64_t comm_bytes;      // buffers of the group's communicators
+    bool no_kv;               // no layer keeps keys beyond its step
     uint64_t kv_token_bytes;  // one token in all layers, this rank's heads
     double kv_share;          // of what is free after weights and workspace; 0: kv_bytes
     uint64_t kv_bytes;

@@ -116,10 +116,9 @@ __device__ __forceinline__ void fetch_rows(const T *from, int64_t stride, int n_
 // One tile: scores, mask, softmax, output of this warp's rows. `first`: the tile's first token,
 // `query`: of the warp's row g; n_tokens: of the sequence.
 template <typename T, int D, int MT, bool BENT>
-__device__ __forceinline__ void attend_tile(uint32_t q_tile, uint32_t stage, int warp_row,
-                                            int first, int query, int n_tokens, int head,
-                                            const packed_args &a, float max[][2], float sum[][2],
-                                            float o[][D / 8][4])
+__device__ __forceinline__ void
+attend_tile(uint32_t q_tile, uint32_t stage, int warp_row, int first, int query, int n_tokens,
+            int head, const packed_args &a, float max[][2], float sum[][2], float o[][D / 8][4])
 {
     typedef packed_shape<D, MT> S;
     int lane = threadIdx.x % 32, t2 = lane % 4 * 2;
@@ -135,8 +134,8 @@ __device__ __forceinline__ void attend_tile(uint32_t q_tile, uint32_t stage, int
         uint32_t q[MT][4], r[4];
 #pragma unroll
         for (int m = 0; m < MT; m++)
-            load_matrix4(q_tile + swizzled<S::chunks>(warp_row + m * 16 + lane % 16,
-                                                      k * 2 + lane / 16),
+            load_matrix4(q_tile +
+                             swizzled<S::chunks>(warp_row + m * 16 + lane % 16, k * 2 + lane / 16),
                          q[m]);
 #pragma unroll
         for (int n = 0; n < S::n / 16; n++) {
@@ -163,8 +162,7 @@ __device__ __forceinline__ void attend_tile(uint32_t q_tile, uint32_t stage, int
                     bool seen = key < n_tokens;
                     if (BENT) {
                         seen = seen && sees(a, row, key);
-                        s[m][n][i] =
-                            (s[m][n][i] * a.scale + bias_of(a, head, key - row)) * LOG2E;
+                        s[m][n][i] = (s[m][n][i] * a.scale + bias_of(a, head, key - row)) * LOG2E;
                     }
                     if (!seen) s[m][n][i] = -INFINITY;
                 }
@@ -325,8 +323,9 @@ wf_status wf_cuda_packed_attention(wf_backend *be, wf_stream *s, const wf_packed
     const wf_batch *b = in->batch;
     WF_TRY(wf_check_packed_attention(in, cu->numerics.act));
     if (b->n_tokens == 0) return WF_OK;
-    packed_args a = {b->cu_seqlens, b->token_seq, in->qkv,       in->out, in->n_heads, in->n_kv_heads,
-                     in->head_dim,  in->window,   in->bias_reach, in->bias, in->scale};
+    packed_args a = {b->cu_seqlens,  b->token_seq,   in->qkv,      in->out,
+                     in->n_heads,    in->n_kv_heads, in->head_dim, in->window,
+                     in->bias_reach, in->bias,       in->scale};
     if (!fast(cu, in))
         return wf_cuda_launch(cu, st, "packed_attention", packed_general_kernel,
                               dim3((unsigned)b->n_tokens, (unsigned)a.n_heads),

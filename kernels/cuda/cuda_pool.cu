@@ -46,8 +46,7 @@ static __global__ void unit_rows_kernel(wf_matrix x, bool plain, wf_matrix y)
     }
     float length = plain ? 1.0f : fmaxf(sqrtf(block_sum(squares, slots)), (float)WF_LEAST_LENGTH);
     for (int64_t k = threadIdx.x; k < x.n_cols; k += blockDim.x)
-        ((float *)y.data)[i * y.stride + k] =
-            load_any(x.data, x.dtype, i * x.stride + k) / length;
+        ((float *)y.data)[i * y.stride + k] = load_any(x.data, x.dtype, i * x.stride + k) / length;
 }
 
 wf_status wf_cuda_unit_rows(wf_backend *be, wf_stream *s, const wf_unit_rows_args *a)

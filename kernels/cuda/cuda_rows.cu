@@ -37,8 +37,8 @@ struct embed_args {
     float scale;
 };
 
-static __global__ void embed_kernel(const int32_t *ids, const int32_t *pos,
-                                    const int32_t *type, embed_args a, wf_matrix y)
+static __global__ void embed_kernel(const int32_t *ids, const int32_t *pos, const int32_t *type,
+                                    embed_args a, wf_matrix y)
 {
     let_next_start();
     wait_for_previous();

@@ -51,7 +51,8 @@ wf_status wf_ref_packed_attention(wf_backend *be, wf_stream *s, const wf_packed_
     if (weights == NULL) return wf_fail(WF_NO_MEMORY, "packed_attention: out of memory");
     for (int32_t t = 0; t < b->n_tokens; t++)
         for (int32_t h = 0; h < a->n_heads; h++) {
-            int32_t begin = b->cu_seqlens[b->token_seq[t]], end = b->cu_seqlens[b->token_seq[t] + 1];
+            int32_t begin = b->cu_seqlens[b->token_seq[t]],
+                    end = b->cu_seqlens[b->token_seq[t] + 1];
             int32_t v_head = a->n_heads + a->n_kv_heads + h / (a->n_heads / a->n_kv_heads);
             double sum = softmax_weights(a, t, h, begin, end, weights);
             float *out = (float *)a->out.data + t * a->out.stride + (int64_t)h * a->head_dim;

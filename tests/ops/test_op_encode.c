@@ -9,12 +9,18 @@ typedef struct packed_case {
 } packed_case;
 
 static const packed_case cases[] = {
-    {1, 1, 8, 0, -1, 1, {1}},           {2, 2, 16, 0, -1, 3, {1, 17, 3}},
-    {3, 3, 32, 0, -1, 4, {5, 64, 1, 65}}, {12, 12, 64, 0, -1, 5, {7, 64, 63, 1, 130}},
-    {4, 2, 64, 0, -1, 2, {129, 300}},   {2, 1, 128, 0, -1, 3, {33, 31, 100}},
-    {2, 2, 40, 0, -1, 2, {20, 97}},     {4, 4, 64, 5, -1, 3, {3, 70, 200}},
-    {2, 2, 64, 64, -1, 2, {64, 260}},   {4, 4, 32, 0, 20, 3, {10, 90, 1}},
-    {2, 2, 64, 0, 128, 2, {300, 5}},    {1, 1, 256, 3, 2, 2, {9, 40}},
+    {1, 1, 8, 0, -1, 1, {1}},
+    {2, 2, 16, 0, -1, 3, {1, 17, 3}},
+    {3, 3, 32, 0, -1, 4, {5, 64, 1, 65}},
+    {12, 12, 64, 0, -1, 5, {7, 64, 63, 1, 130}},
+    {4, 2, 64, 0, -1, 2, {129, 300}},
+    {2, 1, 128, 0, -1, 3, {33, 31, 100}},
+    {2, 2, 40, 0, -1, 2, {20, 97}},
+    {4, 4, 64, 5, -1, 3, {3, 70, 200}},
+    {2, 2, 64, 64, -1, 2, {64, 260}},
+    {4, 4, 32, 0, 20, 3, {10, 90, 1}},
+    {2, 2, 64, 0, 128, 2, {300, 5}},
+    {1, 1, 256, 3, 2, 2, {9, 40}},
     {3, 1, 10, 0, 1, 2, {100, 2}},
 };
 #define N_CASES (sizeof cases / sizeof *cases)
@@ -31,8 +37,7 @@ static void attend(wf_backend *be, const packed_case *c, const wf_batch *b, wf_m
                    wf_matrix out)
 {
     int64_t reach = c->bias_reach;
-    const float *bias =
-        reach >= 0 ? op_vector(be, c->n_heads * (2 * reach + 1), 84, 0.0f) : NULL;
+    const float *bias = reach >= 0 ? op_vector(be, c->n_heads * (2 * reach + 1), 84, 0.0f) : NULL;
     wf_packed_attention_args a = {.batch = b,
                                   .qkv = qkv,
                                   .n_heads = c->n_heads,
@@ -61,9 +66,8 @@ static void attention(void **state)
             for (int i = 0; i < 2; i++) {
                 wf_dtype act = i == 0 ? op.act : WF_F32;
                 wf_batch *b = batch_of(backs[i], &cases[k], 0);
-                op_tensor qkv =
-                    op_matrix(backs[i], op.act == act ? act : WF_F32, b->n_tokens,
-                              n_cols_of(&cases[k]), pad, 81);
+                op_tensor qkv = op_matrix(backs[i], op.act == act ? act : WF_F32, b->n_tokens,
+                                          n_cols_of(&cases[k]), pad, 81);
                 out[i] = op_matrix(backs[i], act, b->n_tokens,
                                    (int64_t)cases[k].n_heads * cases[k].head_dim, 2, 0);
                 attend(backs[i], &cases[k], b, qkv.view, out[i].view);
@@ -85,8 +89,8 @@ static void company(void **state)
         op_tensor out = op_matrix(op.be, op.act, all->n_tokens, width, 0, 0);
         op_tensor alone = op_matrix(op.be, op.act, last->n_tokens, width, 0, 0);
         int64_t before = all->n_tokens - last->n_tokens;
-        one.view.data = (char *)qkv.view.data +
-                        (size_t)(before * qkv.view.stride) * wf_dtype_bytes(op.act);
+        one.view.data =
+            (char *)qkv.view.data + (size_t)(before * qkv.view.stride) * wf_dtype_bytes(op.act);
         one.view.n_rows = last->n_tokens;
         attend(op.be, c, all, qkv.view, out.view);
         attend(op.be, c, last, one.view, alone.view);
@@ -167,7 +171,8 @@ static void rotation(void **state)
 static void segments(void **state)
 {
     (void)state;
-    static const int32_t ids[] = {3, 0, 19, 7, 7}, pos[] = {0, 1, 2, 0, 1}, type[] = {0, 1, 1, 0, 1};
+    static const int32_t ids[] = {3, 0, 19, 7, 7}, pos[] = {0, 1, 2, 0, 1},
+                         type[] = {0, 1, 1, 0, 1};
     wf_backend *backs[2] = {op.be, op.ref};
     for (int typed = 0; typed < 2; typed++) {
         op_tensor y[2];

@@ -1,0 +1,132 @@
+// Families that read both ways and make vectors: BERT and its descendants. One row each; the
+// columns are explained in family.h.
+#include "engine/family_rows.h"
+
+#define GELU_NAMES {"gelu", WF_CURVE_GELU_EXACT}, {"gelu_new", WF_CURVE_GELU_TANH},                \
+    {"relu", WF_CURVE_RELU},                                                                       \
+    {                                                                                              \
+        "silu", WF_CURVE_SILU                                                                      \
+    }
+
+// BERT's naming under the model's own prefix.
+#define BERT_NAMES(prefix)                                                                         \
+    [WF_ROLE_EMBED] = prefix "embeddings.word_embeddings",                                         \
+    [WF_ROLE_POSITIONS] = prefix "embeddings.position_embeddings",                                 \
+    [WF_ROLE_TYPES] = prefix "embeddings.token_type_embeddings",                                   \
+    [WF_ROLE_EMBED_NORM] = prefix "embeddings.LayerNorm",                                          \
+    [WF_ROLE_Q] = prefix "encoder.layer.{L}.attention.self.query",                                 \
+    [WF_ROLE_K] = prefix "encoder.layer.{L}.attention.self.key",                                   \
+    [WF_ROLE_V] = prefix "encoder.layer.{L}.attention.self.value",                                 \
+    [WF_ROLE_O] = prefix "encoder.layer.{L}.attention.output.dense",                               \
+    [WF_ROLE_ATTN_NORM] = prefix "encoder.layer.{L}.attention.output.LayerNorm",                   \
+    [WF_ROLE_UP] = prefix "encoder.layer.{L}.intermediate.dense",                                  \
+    [WF_ROLE_DOWN] = prefix "encoder.layer.{L}.output.dense",                                      \
+    [WF_ROLE_MLP_NORM] = prefix "encoder.layer.{L}.output.LayerNorm"
+
+#define BERT_KEYS                                                                                  \
+    [WF_KEY_N_LAYERS] = {"num_hidden_layers"}, [WF_KEY_HIDDEN] = {"hidden_size"},                  \
+    [WF_KEY_N_HEADS] = {"num_attention_heads"}, [WF_KEY_FFN] = {"intermediate_size"},              \
+    [WF_KEY_VOCAB] = {"vocab_size"}, [WF_KEY_MAX_CONTEXT] = {"max_position_embeddings"},           \
+    [WF_KEY_NORM_EPS] = {"layer_norm_eps"}, [WF_KEY_ACTIVATION] = {"hidden_act"},                  \
+    [WF_KEY_TYPES] = {"type_vocab_size"}
+
+// Blocks of BERT: x = norm(x + attention(x)), x = norm(x + mlp(x)), biases everywhere.
+#define BERT_BLOCKS                                                                                \
+    .norm = WF_NORM_LAYER, .bias_qkv = true, .bias_o = true, .bias_mlp = true,                     \
+    .position = WF_POSITION_LEARNED, .bidirectional = true, .post_norm = true,                     \
+    .curve = WF_CURVE_GELU_EXACT, .activation_names = {GELU_NAMES}
+
+const wf_family wf_family_encoder[] = {
+    {
+        .name = "bert",
+        .model_types = {"bert"},
+        BERT_BLOCKS,
+        .names = {BERT_NAMES("bert.")},
+        .keys = {BERT_KEYS},
+        .absent = {[WF_KEY_NORM_EPS] = 1e-12, [WF_KEY_TYPES] = 2},
+        .ignored = {".position_ids"},
+        .other_tasks = {"cls.", "pooler.", "bert.pooler.", "classifier.", "qa_outputs."},
+    },
+    {
+        .name = "roberta",
+        .model_types = {"roberta", "xlm-roberta", "camembert"},
+        BERT_BLOCKS,
+        .first_position = 2,
+        .counts_first = true,
+        .names = {BERT_NAMES("roberta.")},
+        .keys = {BERT_KEYS},
+        .absent = {[WF_KEY_NORM_EPS] = 1e-12, [WF_KEY_TYPES] = 2},
+        .ignored = {".position_ids"},
+        .other_tasks = {"lm_head.", "pooler.", "roberta.pooler.", "classifier.", "qa_outputs."},
+    },
+    {
+        .name = "distilbert",
+        .model_types = {"distilbert"},
+        BERT_BLOCKS,
+        .names = {[WF_ROLE_EMBED] = "distilbert.embeddings.word_embeddings",
+                  [WF_ROLE_POSITIONS] = "distilbert.embeddings.position_embeddings",
+                  [WF_ROLE_EMBED_NORM] = "distilbert.embeddings.LayerNorm",
+                  [WF_ROLE_Q] = "distilbert.transformer.layer.{L}.attention.q_lin",
+                  [WF_ROLE_K] = "distilbert.transformer.layer.{L}.attention.k_lin",
+                  [WF_ROLE_V] = "distilbert.transformer.layer.{L}.attention.v_lin",
+                  [WF_ROLE_O] = "distilbert.transformer.layer.{L}.attention.out_lin",
+                  [WF_ROLE_ATTN_NORM] = "distilbert.transformer.layer.{L}.sa_layer_norm",
+                  [WF_ROLE_UP] = "distilbert.transformer.layer.{L}.ffn.lin1",
+                  [WF_ROLE_DOWN] = "distilbert.transformer.layer.{L}.ffn.lin2",
+                  [WF_ROLE_MLP_NORM] = "distilbert.transformer.layer.{L}.output_layer_norm"},
+        .keys = {[WF_KEY_N_LAYERS] = {"n_layers"},
+                 [WF_KEY_HIDDEN] = {"dim"},
+                 [WF_KEY_N_HEADS] = {"n_heads"},
+                 [WF_KEY_FFN] = {"hidden_dim"},
+                 [WF_KEY_VOCAB] = {"vocab_size"},
+                 [WF_KEY_MAX_CONTEXT] = {"max_position_embeddings"},
+                 [WF_KEY_ACTIVATION] = {"activation"}},
+        .absent = {[WF_KEY_NORM_EPS] = 1e-12},
+        .ignored = {".position_ids"},
+        .other_tasks = {"vocab_", "pre_classifier.", "classifier.", "qa_outputs."},
+    },
+    {
+        .name = "electra",
+        .model_types = {"electra"},
+        BERT_BLOCKS,
+        .names = {BERT_NAMES("electra.")},
+        .keys = {BERT_KEYS, [WF_KEY_EMBED_WIDTH] = {"embedding_size"}},
+        .absent = {[WF_KEY_NORM_EPS] = 1e-12, [WF_KEY_TYPES] = 2, [WF_KEY_EMBED_WIDTH] = 128},
+        .ignored = {".position_ids"},
+        .other_tasks = {"discriminator_predictions.", "generator_predictions.",
+                        "generator_lm_head.", "classifier."},
+    },
+    {
+        .name = "mpnet",
+        .model_types = {"mpnet"},
+        BERT_BLOCKS,
+        .first_position = 2,
+        .counts_first = true,
+        .distance_bias = "mpnet.encoder.relative_attention_bias.weight",
+        .names = {[WF_ROLE_EMBED] = "mpnet.embeddings.word_embeddings",
+                  [WF_ROLE_POSITIONS] = "mpnet.embeddings.position_embeddings",
+                  [WF_ROLE_EMBED_NORM] = "mpnet.embeddings.LayerNorm",
+                  [WF_ROLE_Q] = "mpnet.encoder.layer.{L}.attention.attn.q",
+                  [WF_ROLE_K] = "mpnet.encoder.layer.{L}.attention.attn.k",
+                  [WF_ROLE_V] = "mpnet.encoder.layer.{L}.attention.attn.v",
+                  [WF_ROLE_O] = "mpnet.encoder.layer.{L}.attention.attn.o",
+                  [WF_ROLE_ATTN_NORM] = "mpnet.encoder.layer.{L}.attention.LayerNorm",
+                  [WF_ROLE_UP] = "mpnet.encoder.layer.{L}.intermediate.dense",
+                  [WF_ROLE_DOWN] = "mpnet.encoder.layer.{L}.output.dense",
+                  [WF_ROLE_MLP_NORM] = "mpnet.encoder.layer.{L}.output.LayerNorm"},
+        .keys = {[WF_KEY_N_LAYERS] = {"num_hidden_layers"},
+                 [WF_KEY_HIDDEN] = {"hidden_size"},
+                 [WF_KEY_N_HEADS] = {"num_attention_heads"},
+                 [WF_KEY_FFN] = {"intermediate_size"},
+                 [WF_KEY_VOCAB] = {"vocab_size"},
+                 [WF_KEY_MAX_CONTEXT] = {"max_position_embeddings"},
+                 [WF_KEY_NORM_EPS] = {"layer_norm_eps"},
+                 [WF_KEY_ACTIVATION] = {"hidden_act"},
+                 [WF_KEY_DISTANCES] = {"relative_attention_num_buckets"}},
+        .absent = {[WF_KEY_NORM_EPS] = 1e-12, [WF_KEY_DISTANCES] = 32},
+        .ignored = {".position_ids"},
+        .other_tasks = {"lm_head.", "pooler.", "mpnet.pooler.", "classifier.", "qa_outputs."},
+    },
+};
+
+const size_t wf_family_encoder_count = sizeof wf_family_encoder / sizeof *wf_family_encoder;
