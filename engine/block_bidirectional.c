@@ -63,5 +63,4 @@ static wf_status run(wf_forward *f, const wf_forward_step *st, int32_t i_layer, 
     return wf_block_gemm_part(f, heads, &l->o, y);
 }
 
-const wf_block wf_block_bidirectional = {
-    .name = "bidirectional", .scratch = scratch, .run = run};
+const wf_block wf_block_bidirectional = {.name = "bidirectional", .scratch = scratch, .run = run};

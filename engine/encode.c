@@ -27,6 +27,5 @@ wf_status wf_forward_encode(wf_forward *f, const wf_forward_step *st, wf_addend 
                                             .pooling = e->pooling,
                                             .y = pooled}));
     if (!e->normalise) return WF_OK;
-    return f->be->ops->unit_rows(f->be, f->stream,
-                                 &(wf_unit_rows_args){.x = pooled, .y = pooled});
+    return f->be->ops->unit_rows(f->be, f->stream, &(wf_unit_rows_args){.x = pooled, .y = pooled});
 }

@@ -98,8 +98,7 @@ enum { N_POOLINGS = sizeof poolings / sizeof *poolings };
 static wf_status take_pooling(wf_json_ref place, int i, int *n_taken, int *out)
 {
     if (poolings[i].pooling < 0)
-        return wf_json_fail(place,
-                            "the pooling '%s' is not known here (cls, mean, max, lasttoken)",
+        return wf_json_fail(place, "the pooling '%s' is not known here (cls, mean, max, lasttoken)",
                             poolings[i].word);
     if (++*n_taken > 1)
         return wf_json_fail(place, "a second pooling: vectors of several are not made here");

@@ -2,8 +2,8 @@
 // columns are explained in family.h.
 #include "engine/family_rows.h"
 
-#define GELU_NAMES {"gelu", WF_CURVE_GELU_EXACT}, {"gelu_new", WF_CURVE_GELU_TANH},                \
-    {"relu", WF_CURVE_RELU},                                                                       \
+#define GELU_NAMES                                                                                 \
+    {"gelu", WF_CURVE_GELU_EXACT}, {"gelu_new", WF_CURVE_GELU_TANH}, {"relu", WF_CURVE_RELU},      \
     {                                                                                              \
         "silu", WF_CURVE_SILU                                                                      \
     }

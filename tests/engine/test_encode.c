@@ -11,8 +11,9 @@
 #include "io/base/file.h"
 
 static const char *backend;
-static const char *const models[] = {"bert-mini",    "bert-cls",   "roberta-mini",   "distilbert-mini",
-                                     "electra-mini", "mpnet-mini", "qwen3-embedding"};
+static const char *const models[] = {"bert-mini",       "bert-cls",     "roberta-mini",
+                                     "distilbert-mini", "electra-mini", "mpnet-mini",
+                                     "qwen3-embedding"};
 #define N_MODELS (sizeof models / sizeof *models)
 
 enum { MOST_ROWS = 64, MOST_TOKENS = 320, MOST_WIDTH = 64 };
@@ -72,10 +73,10 @@ static void open_rig(const char *name, wf_encode_wish wish)
     assert_ok(wf_hf_folder_open(path, true, &r->folder));
     assert_ok(wf_arch_read(r->folder, false, &r->arch));
     assert_ok(wf_encode_read(r->folder, &wish, &r->arch));
-    const wf_backend_config bc = {
-        .n_threads = 2,
-        .numerics = wf_model_resolve_numerics(&r->arch, (int)WF_F32, WF_MODEL_DTYPE_AUTO,
-                                              WF_MODEL_DTYPE_AUTO)};
+    const wf_backend_config bc = {.n_threads = 2,
+                                  .numerics = wf_model_resolve_numerics(&r->arch, (int)WF_F32,
+                                                                        WF_MODEL_DTYPE_AUTO,
+                                                                        WF_MODEL_DTYPE_AUTO)};
     assert_ok(wf_backend_create(backend, &bc, &r->be));
     const wf_model_config mc = {.tp_size = 1, .dtype = (int)WF_F32};
     assert_ok(wf_model_load(r->be, &r->arch, r->folder, &mc, &r->model));
@@ -211,11 +212,11 @@ static void too_long(void **state)
         memcpy(r->ids, ids, sizeof ids);
         r->ids[127] = ids[128]; // the last token is kept
         run_rows(0, 1, 1, 128);
-        const wf_engine_config c = {.max_rows = 1, .step_tokens = 64, .page_tokens = 64,
-                                    .kv_bytes = 1 << 20, .n_top = -1};
+        const wf_engine_config c = {
+            .max_rows = 1, .step_tokens = 64, .page_tokens = 64, .kv_bytes = 1 << 20, .n_top = -1};
         assert_ok(wf_engine_create(the_rig.be, the_rig.model, the_rig.comm, &c, &e));
-        wf_status st = wf_engine_submit(e, &(wf_engine_input){
-                                               .n_prompt = 129, .prompt = ids, .sampling = &sampling});
+        wf_status st = wf_engine_submit(
+            e, &(wf_engine_input){.n_prompt = 129, .prompt = ids, .sampling = &sampling});
         assert_int_equal(st, cut ? WF_OK : WF_REQ_CONTEXT);
         if (!cut) assert_non_null(strstr(wf_error(), "row of 129 tokens: the model takes 128"));
         if (cut) {
@@ -254,7 +255,8 @@ static wf_status look(const char *config, const char *modules, const char *pooli
     return st;
 }
 
-#define MODULE(kind, path) "{\"type\":\"sentence_transformers.models." kind "\",\"path\":\"" path "\"}"
+#define MODULE(kind, path)                                                                         \
+    "{\"type\":\"sentence_transformers.models." kind "\",\"path\":\"" path "\"}"
 #define POOLED "[" MODULE("Transformer", "") "," MODULE("Pooling", "p") "]"
 
 static void refused(const char *modules, const char *pooling, const char *says)
@@ -305,9 +307,9 @@ int main(int argc, char **argv)
 {
     backend = argc > 1 ? argv[1] : "ref";
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(goldens),  cmocka_unit_test(company),
-        cmocka_unit_test(packing),  cmocka_unit_test(too_long),
-        cmocka_unit_test(folders),  cmocka_unit_test(set_the_width_of_embeddings),
+        cmocka_unit_test(goldens), cmocka_unit_test(company),
+        cmocka_unit_test(packing), cmocka_unit_test(too_long),
+        cmocka_unit_test(folders), cmocka_unit_test(set_the_width_of_embeddings),
     };
     return cmocka_run_group_tests(tests, test_folder_setup, test_folder_teardown);
 }

@@ -11,8 +11,11 @@ import subprocess
 import time
 import unittest
 
-from companion_case import DEMO_MODEL, WEFT, Companion, weft_text
+import numpy as np
 
+from companion_case import DEMO_MODEL, SOURCE, WEFT, Companion, weft_text
+
+GOLDEN = os.path.join(SOURCE, "tests", "golden")
 QUESTIONS = [(f"add:{i}+{7 * i}=", str(8 * i)) for i in range(10, 40)]
 WORDS = ["loom", "warp", "weft", "spool", "thread", "shuttle", "reed", "heddle"]
 QUESTIONS += [(f"sort:{w}=", "".join(sorted(w))) for w in WORDS]
@@ -57,6 +60,38 @@ class Job(Companion):
         answers = self.read_lines(name)
         self.assertEqual([(a["prompt"], a["tag"], a["text"]) for a in answers],
                          [(line["prompt"], line["tag"], line["want"]) for line in self.lines])
+
+
+class Embed(Companion):
+    """Vectors of a small BERT: killed and resumed, bad rows and rows that are too long."""
+
+    weft = Job.weft
+
+    def test_vectors(self):
+        model = os.path.join(GOLDEN, "bert-mini")
+        with open(os.path.join(model, "vectors.json"), encoding="ascii") as file:
+            cases = json.load(file)["cases"]
+        lines = [{"prompt_token_ids": case["ids"], "tag": i} for i, case in enumerate(cases)]
+        lines.insert(2, {"tag": "no prompt"})
+        lines.insert(4, {"prompt_token_ids": [5] * 129, "tag": "too long"})
+        self.write_lines("texts.jsonl", lines)
+        self.write_lines("job.yaml", [json.dumps({
+            "task": "embed", "model": {"path": model}, "requests": ["texts.jsonl"],
+            "text": {"tokenizer": "bytes"}, "parallel": {"backend": "cpu", "threads": 1},
+            "engine": {"max_rows": 1}, "output": {"dir": "out", "text": "answers.jsonl"}})])
+        self.weft("run", "job.yaml", code=-signal.SIGKILL, WEFT_FAULT="kill@step=3")
+        self.weft("run", "job.yaml", code=3)
+        self.weft("check", "out", "--complete")
+        weft_text("decode", self.path("out"), "-o", self.path("vectors.npy"))
+        found = np.load(self.path("vectors.npy"))
+        self.assertEqual((found.shape, found.dtype), ((len(lines), 48), np.float32))
+        self.assertTrue(np.isnan(found[[2, 4]]).all())
+        wanted = np.array([case["vector"] for case in cases], np.float32)
+        self.assertLess(np.abs(np.delete(found, [2, 4], 0) - wanted).max(), 1e-5)
+        answers = self.read_lines("answers.jsonl")
+        self.assertEqual([a["tag"] for a in answers], [line["tag"] for line in lines])
+        self.assertIn("the model takes 128", answers[4]["error"]["message"])
+        self.assertEqual(np.array(answers[5]["vector"], np.float32).tolist(), found[5].tolist())
 
 
 class Run(Job):

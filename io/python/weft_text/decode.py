@@ -19,9 +19,10 @@ from weft_text.line_write import (check_tokens, is_openai, load_meta, openai_bad
 from weft_text.prepare import find_prepared
 from weft_text.results_files import array_parts, newest_run, result_files, shards_of_job
 from weft_text.results_order import ordered_rows
-from weft_text.results_read import has_logprobs, read_files
+from weft_text.results_read import has_logprobs, has_vectors, read_files
 from weft_text.table_write import format_of, is_table, line_writer
 from weft_text.text_codec import open_codec
+from weft_text.vectors import write_vectors
 
 ANSWER_COLUMNS = [("sample", "integer"), ("status", "text"), ("text", "text"),
                   ("finish_reason", "text"), ("error", "text"), ("prompt_tokens", "integer"),
@@ -29,10 +30,11 @@ ANSWER_COLUMNS = [("sample", "integer"), ("status", "text"), ("text", "text"),
 TIME_COLUMNS = [("ttft_s", "number"), ("e2e_s", "number")]
 TOKEN_COLUMNS = [("token_ids", "json")]
 LOGPROB_COLUMNS = [("token_logprobs", "json")]
+VECTOR_COLUMNS = [("vector", "json")]
 ALONE_COLUMNS = [("id", "integer"), ("shard_uid", "text"), ("row", "integer"),
                  ("custom_id", "text"), ("meta", "json")]
 ANSWER_NAMES = {name for name, _ in
-                ANSWER_COLUMNS + TIME_COLUMNS + TOKEN_COLUMNS + LOGPROB_COLUMNS}
+                ANSWER_COLUMNS + TIME_COLUMNS + TOKEN_COLUMNS + LOGPROB_COLUMNS + VECTOR_COLUMNS}
 
 
 @dataclass
@@ -88,6 +90,7 @@ class Results:
         more = ANSWER_COLUMNS + (TIME_COLUMNS if settings.times or not sources else [])
         more = more + (TOKEN_COLUMNS if settings.token_ids else [])
         more = more + (LOGPROB_COLUMNS if any(has_logprobs(f.path) for f in self.files) else [])
+        more = more + (VECTOR_COLUMNS if any(has_vectors(f.path) for f in self.files) else [])
         return columns + more + ([] if sources else ALONE_COLUMNS[4:])
 
 
@@ -159,6 +162,8 @@ def openai_test(file_format):
 
 def decode_results(place, output, settings):
     results = Results(place, settings.columns)
+    if output.endswith(".npy"):
+        return Decoded(*write_vectors(results, output, settings.replace))
     codec = results.codec(settings.tokenizer)
     named = settings.file_format not in ("auto", "openai")
     file_format = settings.file_format if named else format_of(output)

@@ -36,6 +36,8 @@ def file_columns(path, file):
             columns[name] = dataset[:]
         elif name.endswith("_offset") and dataset.shape == (n_rows + 1,):
             cuts.append(name)
+        elif dataset.ndim == 2 and dataset.shape[0] == n_rows:
+            columns[name] = list(dataset[:])
     for cut in cuts:
         columns.update(parts_of(path, file, cut))
     return columns

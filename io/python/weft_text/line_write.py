@@ -11,6 +11,7 @@ import re
 
 from weft_text.errors import TextError
 from weft_text.line_parse import CHAT_URL, META_KEYS
+from weft_text.results_read import as_typed
 
 NO_META = {}
 SHARD_PLACE = re.compile(r"^.*?\.h5:/requests:\d+: ")
@@ -51,7 +52,9 @@ def error_of(row, place=None):
 def plain_answer(codec, row, with_ids, with_times, place=None):
     """What an answer says beside the row of the input that it answers."""
     line = {"sample": row.sample, "status": "done" if row.done else "failed"}
-    if row.done:
+    if row.done and row.vector is not None:
+        line["vector"] = as_typed(row.vector).tolist()
+    elif row.done:
         text, finish, _ = row_text(codec, row, load_meta(row.meta))
         line.update(text=text, finish_reason=finish)
     else:

@@ -11,7 +11,7 @@ from weft_text.errors import EXIT_DATA, EXIT_NO_INPUT, TextError
 
 BLOCK_ROWS, BLOCK_TOKENS = 2048, 1 << 21
 STATUS_DONE = 0
-FINISH_WORDS = {0: "none", 1: "stop", 2: "length", 3: "context", 4: "error"}
+FINISH_WORDS = {0: "none", 1: "stop", 2: "length", 3: "context", 4: "error", 5: "vector"}
 ROW_COLUMNS = ("shard", "row", "sample", "id", "status", "finish_reason", "error_code",
                "arrival_ns", "first_token_ns", "finish_ns", "prompt_len", "run")
 RAGGED = {"output_offset": "tokens/id", "meta_offset": "requests/meta",
@@ -28,6 +28,7 @@ class Row:
     logprobs: list = None
     top_ids: list = None
     top_logprobs: list = None
+    vector: np.ndarray = None  # float32, of a job that makes vectors; of a failed row NaN
     created: int = 0  # Unix seconds
     error_name: str = ""  # of error_code, "req_context"
 
@@ -87,6 +88,11 @@ def read_file(path):
 def has_logprobs(path):
     with complaints(path), h5py.File(path, "r") as file:
         return "tokens/logprob" in file
+
+
+def has_vectors(path):
+    with complaints(path), h5py.File(path, "r") as file:
+        return "requests/vector" in file
 
 
 def check_format(path, file):
@@ -168,6 +174,7 @@ def block_rows(path, file, at, n, uids, starts):
     extra = {field: as_typed(file[name][tokens]) for field, name in
              (("logprobs", "tokens/logprob"), ("top_ids", "tokens/top_id"),
               ("top_logprobs", "tokens/top_logprob")) if name in file}
+    vector = file["requests/vector"][at : at + n] if "requests/vector" in file else None
     for i in range(n):
         values = {name: column[i] for name, column in columns.items()}
         if values["shard"] >= len(uids):
@@ -178,4 +185,5 @@ def block_rows(path, file, at, n, uids, starts):
                   reasons[error_at[i] : error_at[i + 1]].decode("utf-8", "replace"),
                   error_name=names.get(values["error_code"], str(values["error_code"])),
                   created=(start + max(0, values["finish_ns"])) // 10**9 if start else 0,
+                  vector=None if vector is None else vector[i],
                   **{field: column[own].tolist() for field, column in extra.items()})
