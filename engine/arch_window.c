@@ -40,8 +40,9 @@ static int64_t read_number(wf_arch_reader *r, wf_config_key key)
 static void slide_by_number(wf_arch_reader *r, const wf_arch *a, sliding *out)
 {
     int64_t first = read_number(r, WF_KEY_FIRST_WINDOW), turn = read_number(r, WF_KEY_WINDOW_TURN);
+    int32_t last = r->family->turn_at_first ? 0 : 1; // of a turn is full, or the first
     for (int32_t i = 0; i < a->n_layers; i++)
-        set_slides(out, i, i >= first && (turn == 0 || (i + 1) % turn != 0));
+        set_slides(out, i, i >= first && (turn == 0 || (i + last) % turn != 0));
 }
 
 // By layer_types; false: they are refused.
@@ -92,7 +93,8 @@ void wf_arch_read_windows(wf_arch_reader *r, wf_arch *a)
     int32_t window = read_window(r);
     find_sliding(r, window, a, &slides);
     for (int32_t i = 0; i < a->n_layers; i++) {
-        if (slides.layer[i] && window < a->max_context) a->layer[i].window = window;
+        if (slides.layer[i] && window < a->max_context)
+            a->layer[i].window = r->family->bidirectional ? window / 2 : window; // on either side
         if (slides.layer[i] && a->n_ropes > 1) a->layer[i].i_rope = 1;
         if (!slides.layer[i] && r->family->full_not_rotated) a->layer[i].i_rope = -1;
     }

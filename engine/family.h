@@ -138,6 +138,8 @@ typedef struct wf_family {
     bool alibi;                // no positions but slopes of scores
     bool bidirectional;        // tokens see those behind them, too: whole rows, and none generated
     bool post_norm;            // WF_JOIN_POST: norms stand behind the sums (BERT)
+    bool first_not_normed;     // no norm stands before the first layer's attention (ModernBERT)
+    bool turn_at_first;        // WINDOW_TURN counts from the first layer, which has no window
     bool counts_first;         // config.json's positions count those before first_position
     const char *distance_bias; // tensor of biases by bucket of distance and head (T5, MPNet)
     bool bias_router, bias_experts;

@@ -88,6 +88,8 @@ static bool is_used(const wf_place *p, const wf_arch_layer *l, wf_role role)
     case WF_ROLE_Q_NORM:
     case WF_ROLE_K_NORM:
         return p->arch->head_norms;
+    case WF_ROLE_ATTN_NORM:
+        return p->i_layer > 0 || !p->arch->family->first_not_normed;
     case WF_ROLE_MLP_NORM:
         return l->join != WF_JOIN_SHARED;
     case WF_ROLE_POSITIONS:

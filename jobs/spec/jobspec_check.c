@@ -80,6 +80,13 @@ static wf_status check_text(const wf_jobspec *spec, wf_options *o)
                                    "\"%s\" does not say what to write: end the name in one of %s",
                                    spec->output.text, wf_prompts_endings()));
     }
+    if (spec->task != WF_TASK_GENERATE && spec->sampling.n > 1) {
+        WF_TRY(
+            wf_options_complain(o, "sampling.n",
+                                "%u outputs of a row would be the same vector: leave it out with "
+                                "task: %s",
+                                spec->sampling.n, word_of("task", spec->task)));
+    }
     if (!spec->text.prompt[0])
         WF_TRY(wf_options_complain(o, "text.prompt", "is empty: name a key or column"));
     return WF_OK;

@@ -68,7 +68,7 @@ static void rows_are_complete(void **state)
         for (size_t k = 0; k < N_ROWS(needed); k++)
             assert_non_null(f->keys[needed[k]][0]);
         for (size_t k = 0; k < N_ROWS(roles); k++)
-            assert_true(f->names[roles[k]] || (f->post_norm && k >= 3));
+            assert_true(f->names[roles[k]] || (f->bidirectional && k >= 3));
         bool separate = f->names[WF_ROLE_Q] && f->names[WF_ROLE_K] && f->names[WF_ROLE_V];
         assert_int_equal(separate, f->names[WF_ROLE_QKV] == NULL);
         if (f->gated) {

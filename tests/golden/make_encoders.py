@@ -46,6 +46,15 @@ QWEN3 = {"model_type": "qwen3", "architectures": ["Qwen3ForCausalLM"], "attentio
          "rms_norm_eps": 1e-6, "rope_theta": 1e6, "tie_word_embeddings": True,
          "use_sliding_window": False, "vocab_size": 150}
 
+MODERNBERT = {"model_type": "modernbert", "architectures": ["ModernBertModel"],
+              "attention_bias": False, "global_attn_every_n_layers": 3,
+              "global_rope_theta": 160000.0, "hidden_activation": "gelu", "hidden_size": 48,
+              "intermediate_size": 64, "local_attention": 20, "local_rope_theta": 10000.0,
+              "max_position_embeddings": 256, "mlp_bias": False, "norm_bias": False,
+              "norm_eps": 1e-5, "num_attention_heads": 3, "num_hidden_layers": 5,
+              "pad_token_id": 0, "bos_token_id": 1, "cls_token_id": 1, "eos_token_id": 2,
+              "sep_token_id": 2, "vocab_size": 150}
+
 # name: config, pooling, normalise, names with the model's prefix, lengths of rows
 FIXTURES = {
     "bert-mini": (BERT, "mean", True, "", LENGTHS),
@@ -55,6 +64,7 @@ FIXTURES = {
     "distilbert-mini": (DISTILBERT, "max", False, "", LENGTHS),
     "electra-mini": (ELECTRA, "mean", True, "electra.", LENGTHS),
     "mpnet-mini": (MPNET, "mean", True, "", LENGTHS + (200, 300)),
+    "modernbert-mini": (MODERNBERT, "mean", True, "model.", LENGTHS),
     "qwen3-embedding": (QWEN3, "lasttoken", True, "", LENGTHS),
 }
 
