@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "io/base/file.h"
+#include "io/base/log.h"
 
 enum { MOST_BYTES = 1 << 20 };
 
@@ -160,6 +161,22 @@ static wf_status read_longest(const wf_hf_folder *folder, wf_arch *arch)
     return st;
 }
 
+// Texts are taken as they are: whoever expects a prompt before each is told.
+static wf_status look_at_prompts(const wf_hf_folder *folder)
+{
+    wf_json *doc = NULL;
+    const char *name;
+    WF_TRY(open_json(folder, "config_sentence_transformers.json", false, &doc));
+    if (!doc) return WF_OK;
+    wf_status st = wf_json_get_string_or(wf_json_root(doc), "default_prompt_name", "", &name);
+    if (st == WF_OK && name[0] && wf_log_rank() <= 0)
+        wf_warn("%s/config_sentence_transformers.json: sentence-transformers puts the prompt "
+                "'%.64s' before every text; here texts are taken as they are: they must have it",
+                wf_hf_folder_path(folder), name);
+    wf_json_destroy(&doc);
+    return st;
+}
+
 static bool has_tensor(const wf_hf_folder *folder, const char *name)
 {
     size_t i;
@@ -203,6 +220,7 @@ wf_status wf_encode_read(const wf_hf_folder *folder, const wf_encode_wish *wish,
     else if (m.pooling_path[0])
         WF_TRY(read_pooling(folder, m.pooling_path, &pooling));
     WF_TRY(read_longest(folder, arch));
+    WF_TRY(look_at_prompts(folder));
     look_at_names(folder, arch);
     arch->encode = (wf_encode){
         .task = wish->task,

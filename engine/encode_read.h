@@ -4,6 +4,8 @@
 //   modules.json                  Transformer, Pooling, Normalize: their kinds and folders
 //   1_Pooling/config.json         which pooling
 //   sentence_bert_config.json     max_seq_length: rows are not longer than that
+//   config_sentence_transformers.json   a prompt before every text, which is not put there: a
+//   warning
 //
 // Without modules.json it is the mean of a model that reads both ways (as sentence-transformers
 // takes it), the last token of one that reads forwards, and lengths stay as they are. Modules and
