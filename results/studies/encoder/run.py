@@ -6,13 +6,14 @@ PyTorch's ways, in turns in one run.
                          [--rounds 3] [--repeats 30]
 
 Rows have uniform lengths from 0.2 of the maximum to it, 0.6 on average (arXiv 2210.03052, 5). Ways
-of PyTorch: padded, with scaled_dot_product_attention and a mask; the same through torch.compile;
+of PyTorch: padded, with scaled_dot_product_attention and a mask; the same with layers through torch.compile;
 nested (jagged) tensors, whose attention knows each row's length. Random weights; each way's
 attention alone as well. Every way is warmed up, then all are timed in turns, for so many rounds; a
 line holds the median of these. Without torch only ours is measured.
 """
 
 import argparse
+import copy
 import csv
 import os
 import statistics
@@ -86,14 +87,18 @@ def torch_ways(dtype, lengths, device):
     mask = (places < torch.tensor(lengths, device=device)[:, None])[:, None, None, :]
     rows = [torch.randint(0, 30000, (n,), device=device) for n in lengths]
     jagged = torch.nested.nested_tensor(rows, layout=torch.jagged)
-    jagged_places = torch.nested.nested_tensor(
-        [torch.arange(n, device=device) for n in lengths], layout=torch.jagged)
-    compiled = torch.compile(model, dynamic=False)
+    offsets = jagged.offsets()  # the same for all that are of these rows
+    jagged_places = torch.nested.nested_tensor_from_jagged(
+        torch.cat([torch.arange(n, device=device) for n in lengths]), offsets=offsets)
+    torch._dynamo.reset()
+    compiled = copy.deepcopy(model)
+    for layer in compiled.layers:  # alike: compiled once
+        layer.compile(dynamic=False)
     shape = (ROWS, HEADS, longest, HIDDEN // HEADS)
     q, k, v = (torch.randn(shape, device=device, dtype=kinds[dtype]) for _ in range(3))
-    parts = [torch.nested.nested_tensor(
-        [torch.randn(n, HEADS, HIDDEN // HEADS, device=device, dtype=kinds[dtype])
-         for n in lengths], layout=torch.jagged).transpose(1, 2) for _ in range(3)]
+    parts = [torch.nested.nested_tensor_from_jagged(
+        torch.randn(sum(lengths), HEADS, HIDDEN // HEADS, device=device, dtype=kinds[dtype]),
+        offsets=offsets).transpose(1, 2) for _ in range(3)]
     forward = {"torch padded": lambda: model(ids, places, mask),
                "torch compile": lambda: compiled(ids, places, mask),
                "torch nested": lambda: model(jagged, jagged_places)}
