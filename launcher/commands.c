@@ -72,8 +72,17 @@ const wf_command wf_commands[] = {
          "quantization_config, tokenizer and all else beside them. Embeddings, head and norms\n"
          "stay as they are:\n"
          "  weft quantize --model models/llama-3-8b --weights int8 -o models/llama-3-8b-int8\n"
+         "With --calibrate SHARD (weft pack; prompts as the model meets them, their answers "
+         "behind\n"
+         "them) each layer gets the format that costs least within the budget: every layer is\n"
+         "measured in every format by the KL divergence of the model's predictions, the sum is\n"
+         "made least, and each row of a product is corrected by a scale and, where the model can\n"
+         "have biases, an offset. A table tells what it cost beside one format for all, on "
+         "prompts\n"
+         "that nothing was chosen by (every second row); OUT/quantize.json keeps it:\n"
+         "  weft quantize --model models/llama-3-8b --calibrate texts.h5 --budget 0.75 -o out/q\n"
          "The new folder is there when all of it is written. An interrupted start (exit code 75)\n"
-         "leaves DIR.part, with which the same command goes on.\n",
+         "leaves DIR.part or DIR.work, with which the same command goes on.\n",
      .min_arguments = 0,
      .max_arguments = 1,
      .options = wf_quantize_options,

@@ -10,22 +10,26 @@
 #include "engine/model_values.h"
 #include "io/base/arena.h"
 #include "io/base/file.h"
+#include "io/base/hash.h"
 #include "io/base/text.h"
 #include "kernels/convert.h"
 #include "kernels/quantize.h"
 
-enum { BLOCK_BYTES = 16 << 20, MOST_ENTRIES = 3 }; // of a unit: numbers, scales, shape
+enum { BLOCK_BYTES = 16 << 20, MOST_ENTRIES = 4 }; // of a unit: numbers, scales, shape, bias
 
 // A unit, and what it is made of.
 typedef struct made {
     wf_hf_tensor from;
-    const wf_quantize_matrix *matrix; // NULL: copied
+    const wf_quantize_matrix *matrix; // that takes a format, or whose bias it is; NULL: copied
+    bool bias;                        // is the matrix's bias, else the matrix
+    bool adds_bias;                   // the matrix gets a bias, which it had not
 } made;
 
 typedef struct rewriting {
     const wf_quantize_write_job *job;
     wf_quantize_matrix *matrices;
     size_t n_matrices;
+    wf_bias_plan biases;
     made *made; // [n_units]
     wf_hf_unit *units;
     size_t n_units;
@@ -86,26 +90,50 @@ static wf_status add_matrix(rewriting *r, const wf_quantize_matrix *m)
     return add_entry(r, m->module, ".weight_shape", WF_ST_I64, 1, &two);
 }
 
-// The matrix that a tensor is, where it takes a format; else NULL.
-static const wf_quantize_matrix *matrix_of(const rewriting *r, const char *name)
+static bool is_plain(const wf_quantize_matrix *m)
 {
-    const wf_quantize_matrix *m = NULL;
-    char module[sizeof m->module];
-    size_t n = strlen(name), end = sizeof ".weight" - 1;
-    if (n <= end || n - end >= sizeof module || !wf_text_ends_with(name, ".weight")) return NULL;
+    return m->kept.format == WF_QUANTIZE_PLAIN;
+}
+
+static const wf_correction *correction_of(const rewriting *r, const wf_quantize_matrix *m)
+{
+    const wf_corrections *all = r->job->corrections;
+    return all ? &all->of[m - r->matrices] : NULL;
+}
+
+// The matrix whose tensor with this ending it is, of those that may take a format; else NULL.
+static const wf_quantize_matrix *matrix_of(const rewriting *r, const char *name, const char *ending)
+{
+    char module[sizeof r->matrices->module];
+    size_t n = strlen(name), end = strlen(ending);
+    if (n <= end || n - end >= sizeof module || !wf_text_ends_with(name, ending)) return NULL;
     memcpy(module, name, n - end);
     module[n - end] = '\0';
     for (size_t low = 0, high = r->n_matrices; low < high;) {
         size_t middle = (low + high) / 2;
         int order = strcmp(module, r->matrices[middle].module);
-        if (order == 0) m = &r->matrices[middle];
-        if (order == 0) break;
+        if (order == 0) return &r->matrices[middle];
         if (order < 0)
             high = middle;
         else
             low = middle + 1;
     }
-    return m && m->kept.format != WF_QUANTIZE_PLAIN ? m : NULL;
+    return NULL;
+}
+
+// What a tensor becomes.
+static void recognise(const rewriting *r, made *u)
+{
+    const char *name = u->from.tensor->name;
+    const wf_quantize_matrix *m = matrix_of(r, name, ".weight");
+    bool corrected = r->job->corrections != NULL;
+    if (!m && corrected) {
+        u->matrix = matrix_of(r, name, ".bias");
+        u->bias = u->matrix != NULL;
+        return;
+    }
+    u->adds_bias = m && corrected && wf_bias_plan_adds(&r->biases, m->role);
+    if (m && (!is_plain(m) || u->adds_bias)) u->matrix = m;
 }
 
 static wf_status plan_unit(rewriting *r, size_t i)
@@ -113,12 +141,14 @@ static wf_status plan_unit(rewriting *r, size_t i)
     made *u = &r->made[i];
     u->from = wf_hf_folder_at(r->job->folder, i);
     const wf_st_tensor *t = u->from.tensor;
-    u->matrix = matrix_of(r, t->name);
+    recognise(r, u);
     size_t first = r->n_entries;
-    if (u->matrix)
+    if (u->matrix && !u->bias && !is_plain(u->matrix))
         WF_TRY(add_matrix(r, u->matrix));
     else
-        WF_TRY(add_entry(r, t->name, "", t->dtype, t->rank, t->shape));
+        WF_TRY(add_entry(r, t->name, "", u->bias ? WF_ST_F32 : t->dtype, t->rank, t->shape));
+    if (u->adds_bias)
+        WF_TRY(add_entry(r, u->matrix->module, ".bias", WF_ST_F32, 1, &u->matrix->n_rows));
     r->units[i] = (wf_hf_unit){first, r->n_entries - first};
     return WF_OK;
 }
@@ -137,6 +167,19 @@ static wf_status plan_units(rewriting *r)
 
 // ---- documents ----------------------------------------------------------------------------------
 
+// config.json is made to say that there are biases.
+static bool sets_key(const rewriting *r, bool attn)
+{
+    return r->job->corrections && (attn ? r->biases.add_attn : r->biases.add_mlp);
+}
+
+static bool is_replaced(const rewriting *r, const char *key)
+{
+    return strcmp(key, "quantization_config") == 0 ||
+           (sets_key(r, true) && strcmp(key, r->biases.attn_key) == 0) ||
+           (sets_key(r, false) && strcmp(key, r->biases.mlp_key) == 0);
+}
+
 static wf_status write_config(rewriting *r)
 {
     wf_json_writer *w = NULL;
@@ -146,7 +189,9 @@ static wf_status write_config(rewriting *r)
     wf_status st = WF_OK;
     wf_json_open_object(w, NULL);
     for (wf_json_ref item; st == WF_OK && wf_json_next(&it, &item);)
-        if (strcmp(item.key, "quantization_config") != 0) st = wf_json_copy(item, w, item.key);
+        if (!is_replaced(r, item.key)) st = wf_json_copy(item, w, item.key);
+    if (sets_key(r, true)) wf_json_put_bool(w, r->biases.attn_key, true);
+    if (sets_key(r, false)) wf_json_put_bool(w, r->biases.mlp_key, true);
     wf_quantize_put_config(r->job->arch, r->job->recipe, r->matrices, r->n_matrices, w,
                            "quantization_config");
     wf_json_close(w);
@@ -156,14 +201,29 @@ static wf_status write_config(rewriting *r)
     return st;
 }
 
+static uint64_t corrections_hash(const rewriting *r)
+{
+    uint64_t hash = 0;
+    for (size_t i = 0; i < r->n_matrices && r->job->corrections; i++) {
+        const wf_correction *c = &r->job->corrections->of[i];
+        size_t bytes = (size_t)r->matrices[i].n_rows * sizeof(float);
+        if (!c->scale) continue;
+        hash = wf_hash64_of(c->scale, bytes, hash);
+        hash = wf_hash64_of(c->offset, bytes, hash);
+    }
+    return hash;
+}
+
 // Equal where the same bytes would be written.
 static wf_status write_identity(rewriting *r)
 {
     char model[WF_HF_IDENTITY_MAX];
     wf_text text = {0};
     WF_TRY(wf_hf_folder_identity(r->job->folder, model));
-    wf_text_printf(&text, "{\"model\": \"%s\", \"dynamic\": %s, \"layers\": [", model,
-                   r->job->recipe->dynamic ? "true" : "false");
+    wf_text_printf(&text,
+                   "{\"model\": \"%s\", \"dynamic\": %s, \"corrections\": \"%016" PRIx64
+                   "\", \"layers\": [",
+                   model, r->job->recipe->dynamic ? "true" : "false", corrections_hash(r));
     for (int32_t i = 0; i < r->job->arch->n_layers; i++)
         wf_text_printf(&text, "%s\"%s\"", i ? ", " : "",
                        wf_quantize_word((wf_quantize_format)r->job->recipe->format[i]));
@@ -292,6 +352,38 @@ static wf_status put_rows(const rewriting *r, const made *u, wf_dtype dtype, int
     return wf_st_writer_put(to, b->numbers, (size_t)n * stored);
 }
 
+static void correct_scales(const rewriting *r, const wf_quantize_matrix *m, float *scales)
+{
+    const wf_correction *c = correction_of(r, m);
+    int64_t n_blocks = n_blocks_of(m);
+    for (int64_t i = 0; c && c->scale && i < m->n_rows * n_blocks; i++)
+        scales[i] *= c->scale[i / n_blocks];
+}
+
+// A bias that is new (from NULL), or an old one with the offset added.
+static wf_status put_bias(const rewriting *r, const made *u, const wf_hf_tensor *from,
+                          wf_st_writer *to)
+{
+    const wf_correction *c = correction_of(r, u->matrix);
+    size_t n = (size_t)u->matrix->n_rows;
+    float *bias;
+    char *stored = NULL;
+    wf_dtype dtype = WF_F32;
+    WF_TRY(wf_alloc(n, sizeof *bias, &bias));
+    wf_status st = WF_OK;
+    if (from) st = wf_model_dtype_of(from, &dtype);
+    if (from && st == WF_OK) st = wf_alloc((size_t)from->tensor->bytes, 1, &stored);
+    if (from && st == WF_OK)
+        st = wf_safetensors_read(from->file, from->tensor, 0, (size_t)from->tensor->bytes, stored);
+    if (from && st == WF_OK) wf_convert(bias, WF_F32, stored, dtype, (int64_t)n);
+    for (size_t i = 0; c && c->offset && i < n; i++)
+        bias[i] += c->offset[i];
+    if (st == WF_OK) st = wf_st_writer_put(to, bias, n * sizeof *bias);
+    free(stored);
+    free(bias);
+    return st;
+}
+
 static wf_status put_matrix(const rewriting *r, const made *u, wf_st_writer *to)
 {
     const wf_quantize_matrix *m = u->matrix;
@@ -305,6 +397,7 @@ static wf_status put_matrix(const rewriting *r, const made *u, wf_st_writer *to)
         st = put_rows(r, u, dtype, row, n, &b, to);
     }
     size_t n_scales = (size_t)(m->n_rows * n_blocks_of(m));
+    if (st == WF_OK) correct_scales(r, m, b.scales);
     if (st == WF_OK) st = wf_st_writer_put(to, b.scales, n_scales * sizeof *b.scales);
     if (st == WF_OK && is_packed(r, m)) st = wf_st_writer_put(to, shape, sizeof shape);
     free_buffers(&b);
@@ -315,7 +408,9 @@ static wf_status fill(void *context, size_t i_unit, wf_st_writer *to)
 {
     const rewriting *r = context;
     const made *u = &r->made[i_unit];
-    return u->matrix ? put_matrix(r, u, to) : copy_tensor(&u->from, to);
+    if (u->bias) return put_bias(r, u, &u->from, to);
+    WF_TRY(u->matrix && !is_plain(u->matrix) ? put_matrix(r, u, to) : copy_tensor(&u->from, to));
+    return u->adds_bias ? put_bias(r, u, NULL, to) : WF_OK;
 }
 
 // ---- all of it ----------------------------------------------------------------------------------
@@ -335,7 +430,7 @@ static void free_all(rewriting *r)
 
 wf_status wf_quantize_write(const wf_quantize_write_job *job, wf_hf_write_report *out)
 {
-    rewriting r = {.job = job};
+    rewriting r = {.job = job, .biases = wf_bias_plan_of(job->arch)};
     wf_status st = wf_quantize_matrices(job->arch, job->recipe, &r.matrices, &r.n_matrices);
     if (st == WF_OK) st = plan_units(&r);
     if (st == WF_OK) st = plan_documents(&r);

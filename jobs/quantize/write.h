@@ -7,13 +7,14 @@
 #define WF_JOBS_QUANTIZE_WRITE_H
 
 #include "io/weights/hf_write.h"
-#include "jobs/quantize/recipe.h"
+#include "jobs/quantize/correct.h"
 
 typedef struct wf_quantize_write_job {
     const wf_hf_folder *folder; // opened with weights, which wf_model_check has passed
     const wf_arch *arch;        // of it, not quantised
     const wf_quantize_recipe *recipe;
-    const char *path; // to be made
+    const wf_corrections *corrections; // of the recipe's matrices; NULL: none
+    const char *path;                  // to be made
     const atomic_int *stop;
 } wf_quantize_write_job;
 

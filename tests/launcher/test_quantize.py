@@ -5,6 +5,7 @@ usage: test_quantize.py WEFT
 """
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -14,6 +15,9 @@ import time
 import numpy as np
 
 from test_quantised import MODEL, SOURCE, of_e4m3, read_tensors, run, write_folder
+
+sys.path.insert(0, os.path.join(SOURCE, "jobs", "demo"))
+import tasks
 
 FORMATS = {"fp8": 0.98, "int8": 0.98, "int4-32": 0.9, "int4": 0.9}
 
@@ -131,6 +135,83 @@ def check_interrupted(weft, folder):
     dequantised(out)
 
 
+def make_shard(weft, folder, name, prompts, *options):
+    lines, shard = os.path.join(folder, name + ".jsonl"), os.path.join(folder, name + ".h5")
+    with open(lines, "w", encoding="ascii") as f:
+        for i, ids in enumerate(prompts):
+            f.write(json.dumps({"id": i, "prompt_token_ids": ids, "max_new_tokens": 1}) + "\n")
+    subprocess.run([weft, "pack", lines, "-o", shard, *options], check=True, capture_output=True)
+    return shard
+
+
+def texts(n, seed):
+    """The four tasks with their answers, as the model was trained on them."""
+    rng, out = random.Random(seed), []
+    for task in tasks.TASKS:
+        for prompt in tasks.test_prompts(task, n, rng):
+            out.append(tasks.prompt_tokens(prompt) + list(tasks.prompt_answer(prompt).encode()))
+    rng.shuffle(out)
+    return out
+
+
+def check_calibrated(weft, folder, shard, want):
+    """Chosen layer by layer: within the budget, no worse than one format for all of those bytes."""
+    from_texts = make_shard(weft, folder, "texts", texts(12, 3), "--model", MODEL)
+    at = os.path.join(folder, "chosen")
+    words = ["--model", MODEL, "--calibrate", from_texts, "--tokens", "256", "--backend", "cpu"]
+    child = subprocess.Popen([weft, "quantize", *words, "--budget", "0.8", "-o", at],
+                             stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    journal = os.path.join(at + ".work", "measured")
+    while child.poll() is None:
+        if os.path.exists(journal) and len(open(journal, encoding="ascii").readlines()) > 4:
+            child.terminate()
+            break
+        time.sleep(0.01)
+    said = child.communicate()[1]
+    assert child.returncode == 75 and not os.path.exists(at), (child.returncode, said)
+    os.environ["WEFT_LOG"] = "info"
+    done = quantise(weft, *words, "--budget", "0.8", "-o", at)
+    os.environ["WEFT_LOG"] = "warn"
+    assert done.returncode == 0, done.stderr
+    assert "made by an earlier start" in done.stderr, done.stderr
+    assert not os.path.exists(at + ".work")
+    with open(os.path.join(at, "quantize.json"), encoding="ascii") as f:
+        report = json.load(f)
+    rows = {row["name"]: row for row in report["spendings"]}
+    print(done.stdout)
+    assert len(set(report["layers"])) > 1, report["layers"]
+    assert rows["full"]["kl"] == 0 and rows["chosen"]["bytes"] <= report["budget_bytes"]
+    assert rows["int8"]["kl"] < rows["fp8"]["kl"] < rows["int4"]["kl"]
+    # held-out texts: better than 4 bits everywhere
+    assert rows["int8"]["kl"] <= rows["chosen"]["kl"] < rows["int4-32"]["kl"]
+    with open(os.path.join(at, "config.json"), encoding="ascii") as f:
+        config = json.load(f)
+    assert len(config["quantization_config"]["config_groups"]) > 1
+    corrected = report["corrected"] == "yes"
+    assert config["mlp_bias"] == corrected and config["attention_bias"] == corrected
+    assert ("model.layers.0.mlp.down_proj.bias" in dequantised(at)) == corrected
+    rc, got = run(weft, at, shard, at + "-run")
+    assert rc == 0, got
+    assert (got[0] == want[0]).mean() >= 0.95
+    new = os.path.join(folder, "uncalibrated")
+    short = make_shard(weft, folder, "short", texts(1, 1), "--model", MODEL)
+    foreign = make_shard(weft, folder, "foreign", [[256, 9, 31999]] * 300, "--vocab", "32000")
+    cases = [
+        (["--model", MODEL, "-c", short], 65, "too short to calibrate with"),
+        (["--model", MODEL, "-c", foreign], 65, "another vocabulary"),
+        (["--model", MODEL, "-c", os.path.join(folder, "none.h5")], 66, "none.h5"),
+        ([*words, "--budget", "0.3"], 78, "the smallest formats take"),
+        ([*words, "--budget", "lots"], 64, "lots: is no budget"),
+        ([*words, "--weights", "int8"], 64, "--weights"),
+        (["--model", MODEL, "--weights", "int8", "--budget", "int8"], 64, "--calibrate SHARD"),
+    ]
+    for extra, rc, part in cases:
+        done = quantise(weft, *extra, "-o", new)
+        assert done.returncode == rc and part in done.stderr, (extra, done.returncode, done.stderr)
+        assert not os.path.exists(new)
+    print(f"{len(cases)} refused")
+
+
 def main():
     weft = os.path.abspath(sys.argv[1])
     os.environ.update(WEFT_LOG="warn", WEFT_PROGRESS="off", OMP_NUM_THREADS="2")
@@ -150,6 +231,7 @@ def main():
         check_format(weft, folder, shard, "int8", 0.98, want, "--activations=dynamic")
         check_refused(weft, folder, at)
         check_interrupted(weft, folder)
+        check_calibrated(weft, folder, shard, want)
 
 
 if __name__ == "__main__":
