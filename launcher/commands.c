@@ -79,7 +79,7 @@ const wf_command wf_commands[] = {
          "made least, and each row of a product is corrected by a scale and, where the model can\n"
          "have biases, an offset. A table tells what it cost beside one format for all, on "
          "prompts\n"
-         "that nothing was chosen by (every second row); OUT/quantize.json keeps it:\n"
+         "no format was chosen by (every second row); OUT/quantize.json keeps it:\n"
          "  weft quantize --model models/llama-3-8b --calibrate texts.h5 --budget 0.75 -o out/q\n"
          "The new folder is there when all of it is written. An interrupted start (exit code 75)\n"
          "leaves DIR.part or DIR.work, with which the same command goes on.\n",

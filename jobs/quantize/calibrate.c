@@ -172,12 +172,14 @@ static wf_status losses_of_result(calibrating *c, wf_loss *calibration, wf_loss 
     return st;
 }
 
-// What is corrected is kept where it is better on the texts that it was corrected by.
+// What is corrected is kept where it is better both on the texts that it was solved on and on
+// others.
 static wf_status correct(calibrating *c)
 {
     const wf_variants_config *m = &c->job->models;
     const wf_model *mixed;
     wf_loss before, after, held_out;
+    double chosen_kl = c->spendings.row[c->spendings.n - 1].loss.kl; // on others
     c->spendings.corrected = "no: not asked for";
     if (c->job->uncorrected) return write_result(c, NULL);
     WF_TRY(wf_variants_mix(c->v, &c->recipe, &mixed));
@@ -188,7 +190,7 @@ static wf_status correct(calibrating *c)
     WF_TRY(losses_of_result(c, &after, &held_out));
     wf_spendings_add(&c->spendings, "chosen, corrected", layers_bytes(c->arch, &c->recipe),
                      held_out);
-    bool better = after.kl < before.kl;
+    bool better = after.kl < before.kl && held_out.kl < chosen_kl;
     c->spendings.corrected = better ? "yes" : "no: it was no better";
     return better ? WF_OK : write_result(c, NULL);
 }
