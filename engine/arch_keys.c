@@ -31,11 +31,14 @@ static const harmless_key harmless[] = {
     {"initializer_range", ANY}, {"gradient_checkpointing", ANY}, {"attention_dropout", ANY},
     {"hidden_dropout", ANY}, {"classifier_dropout", ANY}, {"hidden_dropout_prob", ANY},
     {"attention_probs_dropout_prob", ANY}, {"attn_pdrop", ANY}, {"embd_pdrop", ANY},
-    {"resid_pdrop", ANY}, {"pretraining_tp", ANY}, {"router_aux_loss_coef", ANY}, {"router_jitter_noise", ANY},
+    {"resid_pdrop", ANY}, {"activation_dropout", ANY}, {"dropout", ANY}, {"layerdrop", ANY},
+    {"init_std", ANY}, {"pretraining_tp", ANY}, {"router_aux_loss_coef", ANY}, {"router_jitter_noise", ANY},
     {"initial_context_length", ANY}, // what the rotary table says again
    
     {"output_router_logits", ANY}, {"max_sequence_length", ANY}, {"n_ctx", ANY},
     // How it is computed, not what.
+    {"masked_softmax_fusion", ANY}, {"bias_dropout_fusion", ANY}, {"slow_but_exact", ANY},
+    {"attention_softmax_in_fp32", ANY}, {"reorder_and_upcast_attn", ANY},
     {"use_cache", ANY}, {"torchscript", ANY}, {"use_bfloat16", ANY}, {"return_dict", ANY},
     {"output_attentions", ANY}, {"output_hidden_states", ANY}, {"chunk_size_feed_forward", ANY},
     {"tie_last_hidden_states", ANY}, {"tf_legacy_loss", ANY}, {"attn_implementation", ANY},
@@ -89,6 +92,8 @@ static bool is_read(const wf_arch_reader *r, const char *name)
         if ((names[0] && strcmp(name, names[0]) == 0) || (names[1] && strcmp(name, names[1]) == 0))
             return true;
     }
+    for (const wf_condition *c = r->family->when; c->key; c++)
+        if (strcmp(name, c->key) == 0) return true;
     return false;
 }
 
@@ -157,14 +162,48 @@ static void refuse(wf_arch_reader *r, wf_json_ref item, const char *what, const 
     wf_arch_noted(r, wf_json_fail(item, "%s; with model.trust_config: true %s", what, trusting));
 }
 
-static void check_key(wf_arch_reader *r, wf_json_ref item)
+static const wf_demand *find_demand(const wf_arch_reader *r, const char *name)
+{
+    const wf_demand *all = r->family->demands;
+    for (size_t i = 0; i < sizeof r->family->demands / sizeof *all && all[i].key; i++)
+        if (strcmp(name, all[i].key) == 0) return &all[i];
+    return NULL;
+}
+
+// A key that may have one value alone, which the row says and why.
+static void check_demand(wf_arch_reader *r, const wf_arch *a, const wf_demand *demand,
+                         wf_json_ref item)
+{
+    int64_t value = -1;
+    char wanted[32];
+    int64_t number = demand->is == WF_DEMAND_HIDDEN ? a->hidden : 1;
+    bool flag = demand->is == WF_DEMAND_FALSE || demand->is == WF_DEMAND_TRUE;
+    if (flag && is_flag(item, demand->is == WF_DEMAND_TRUE)) return;
+    if (!flag && wf_json_kind_of(item) == WF_JSON_INTEGER &&
+        wf_json_read_i64(item, INT32_MIN, INT32_MAX, &value) == WF_OK && value == number)
+        return;
+    snprintf(wanted, sizeof wanted, "%d", (int)number);
+    wf_arch_noted(r, wf_json_fail(item, "only %s is known here for %s models: %s",
+                                  !flag                           ? wanted
+                                  : demand->is == WF_DEMAND_FALSE ? "false"
+                                                                  : "true",
+                                  r->family->name, demand->why));
+}
+
+static void check_key(wf_arch_reader *r, const wf_arch *a, wf_json_ref item)
 {
     static const char *const wanted[] = {[IF_FALSE] = "false",
                                          [IF_TRUE] = "true",
                                          [IF_EMPTY] = "an empty one",
                                          [IF_ABSOLUTE] = "absolute"};
     char what[96];
-    if (wf_json_kind_of(item) == WF_JSON_NULL || is_read(r, item.key) || is_unread(r, item)) return;
+    const wf_demand *demand = find_demand(r, item.key);
+    if (wf_json_kind_of(item) == WF_JSON_NULL) return;
+    if (demand) {
+        check_demand(r, a, demand, item);
+        return;
+    }
+    if (is_read(r, item.key) || is_unread(r, item)) return;
     const harmless_key *key = find_harmless(item.key);
     if (key && does_no_harm(key, item)) return;
     if (key) {
@@ -200,13 +239,13 @@ static void check_own_code(wf_arch_reader *r)
     refuse(r, of, "the model comes with code of its own, which is not run here", trusting);
 }
 
-void wf_arch_check_keys(wf_arch_reader *r)
+void wf_arch_check_keys(wf_arch_reader *r, const wf_arch *a)
 {
     wf_json_iter it = wf_json_iterate(r->root);
     for (wf_json_ref item; wf_json_next(&it, &item);) {
         bool rope =
             strcmp(item.key, "rope_scaling") == 0 || strcmp(item.key, "rope_parameters") == 0;
-        if (!rope || !r->family->keys[WF_KEY_ROPE_THETA][0]) check_key(r, item);
+        if (!rope || !r->family->keys[WF_KEY_ROPE_THETA][0]) check_key(r, a, item);
     }
     for (int key = 0; key < WF_N_CONFIG_KEYS; key++)
         check_twice(r, (wf_config_key)key);

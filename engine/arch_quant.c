@@ -129,7 +129,7 @@ static void set_matches(quant_reader *q, wf_json_ref item, const char *pattern, 
         for (int32_t i = 0; f->names[role] && i < q->a->n_layers && before == q->r->n_problems;
              i++) {
             char name[160];
-            wf_family_tensor_name(f, (wf_role)role, i, 0, "", name, sizeof name);
+            wf_arch_tensor_name(q->a, (wf_role)role, i, 0, "", name, sizeof name);
             if (match(q, item, pattern, name)) set_kind(q, role, i, kind);
         }
 }

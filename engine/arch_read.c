@@ -65,8 +65,10 @@ bool wf_arch_has(const wf_arch_reader *r, wf_config_key key)
 
 void wf_arch_read_size(wf_arch_reader *r, wf_config_key key, int32_t max, int32_t *out)
 {
-    int64_t value;
-    if (wf_arch_noted(r, wf_json_read_i64(wf_arch_place(r, key), 1, max, &value))) return;
+    int64_t value = (int64_t)r->family->absent[key];
+    if (wf_arch_has(r, key) || value < 1) {
+        if (wf_arch_noted(r, wf_json_read_i64(wf_arch_place(r, key), 1, max, &value))) return;
+    }
     *out = (int32_t)value;
 }
 
@@ -97,11 +99,15 @@ void wf_arch_read_flag_or(wf_arch_reader *r, wf_config_key key, bool otherwise, 
 static void read_sizes(wf_arch_reader *r, wf_arch *a)
 {
     double eps;
+    bool one_head;
     wf_arch_layer *l = &r->every;
     wf_arch_read_size(r, WF_KEY_N_LAYERS, WF_ARCH_MAX_LAYERS, &a->n_layers);
     wf_arch_read_size(r, WF_KEY_HIDDEN, 1 << 20, &a->hidden);
     wf_arch_read_size(r, WF_KEY_N_HEADS, 1 << 14, &l->n_heads);
     wf_arch_read_size_or(r, WF_KEY_N_KV_HEADS, 1 << 14, l->n_heads, &l->n_kv_heads);
+    wf_arch_read_flag_or(r, WF_KEY_MULTI_QUERY, r->family->absent[WF_KEY_MULTI_QUERY] > 0.0,
+                         &one_head);
+    if (one_head) l->n_kv_heads = 1;
     wf_arch_read_size_or(r, WF_KEY_HEAD_DIM, WF_MAX_HEAD_DIM,
                          l->n_heads ? a->hidden / l->n_heads : 0, &a->head_dim);
     if (r->family->keys[WF_KEY_N_EXPERTS][0] && !r->family->keys[WF_KEY_EXPERT_FFN][0])
@@ -125,7 +131,7 @@ static void read_tied(wf_arch_reader *r, wf_arch *a)
     wf_arch_noted(r,
                   wf_json_get_bool_or(r->root, "tie_word_embeddings", r->family->tied, &a->tied));
     if (r->family->names[WF_ROLE_HEAD])
-        wf_family_tensor_name(r->family, WF_ROLE_HEAD, 0, 0, ".weight", head, sizeof head);
+        wf_arch_tensor_name(a, WF_ROLE_HEAD, 0, 0, ".weight", head, sizeof head);
     if (!r->family->names[WF_ROLE_HEAD]) a->tied = false;
     if (!a->tied || wf_hf_folder_find(r->folder, head, &i) != WF_OK) return;
     wf_arch_warn("%s: config.json ties the head to the embeddings, and %s is in the weights: it is "
@@ -152,7 +158,8 @@ static void read_flags(wf_arch_reader *r, wf_arch *a)
 {
     const wf_family *f = r->family;
     a->bias_head = f->bias_head;
-    a->alibi = f->alibi;
+    wf_arch_read_flag_or(r, WF_KEY_ALIBI, f->alibi, &a->alibi);
+    a->context_open = a->alibi;
     a->expert_gate = WF_GATE_SILU;
     a->expert_parts = 1;
     a->gated = f->gated;

@@ -2,6 +2,7 @@
 // left, so that one run shows all that is wrong with a configuration.
 //
 //   model_arch.c   the order of reading, what must hold between values
+//   arch_family.c  which row of the table of families it is, and how the checkpoint names tensors
 //   arch_read.c    the reader; sizes, flags, activation, dtype
 //   arch_rope.c    rotary positions
 //   arch_window.c  which layers see a window
@@ -45,7 +46,8 @@ wf_json_ref wf_arch_place(const wf_arch_reader *r, wf_config_key key);
 // The key is one of the family's and stands in the file; maybe as null.
 bool wf_arch_has(const wf_arch_reader *r, wf_config_key key);
 
-// Each reads one value into *out, which keeps what it holds where that is refused.
+// Each reads one value into *out, which keeps what it holds where that is refused. A size must be
+// there, but where the family's row has a number for it.
 void wf_arch_read_size(wf_arch_reader *r, wf_config_key key, int32_t max, int32_t *out);
 // The same; null means `null`, and so does a missing key where the family's row has no number.
 void wf_arch_read_size_or(wf_arch_reader *r, wf_config_key key, int32_t max, int32_t null,
@@ -53,7 +55,12 @@ void wf_arch_read_size_or(wf_arch_reader *r, wf_config_key key, int32_t max, int
 void wf_arch_read_real(wf_arch_reader *r, wf_config_key key, double min, double max, double *out);
 void wf_arch_read_flag_or(wf_arch_reader *r, wf_config_key key, bool otherwise, bool *out);
 
+// Of the families of a model type, the first whose conditions hold. WF_DATA: a condition's key is
+// of another kind.
+wf_status wf_arch_choose_family(wf_arch_reader *r, const char *model_type);
+
 // Parts of the architecture, in the order in which they are read.
+void wf_arch_read_names(wf_arch_reader *r, wf_arch *a);
 void wf_arch_read_values(wf_arch_reader *r, wf_arch *a);
 void wf_arch_read_rope(wf_arch_reader *r, wf_arch *a);    // needs head_dim; raises max_context
 void wf_arch_read_tokens(wf_arch_reader *r, wf_arch *a);  // needs n_vocab
@@ -67,6 +74,6 @@ wf_arch_layer wf_arch_layer_read(const wf_arch_reader *r, int32_t i_layer);
 void wf_arch_read_quant(wf_arch_reader *r, wf_arch *a); // arch_quant.c; needs n_layers
 
 // Refuses keys that nobody here reads and that are not known to be harmless.
-void wf_arch_check_keys(wf_arch_reader *r);
+void wf_arch_check_keys(wf_arch_reader *r, const wf_arch *a);
 
 #endif

@@ -258,12 +258,13 @@ static void read_layers(wf_arch_reader *r, wf_arch *a)
     }
 }
 
-// Positions of a table that is learned: nothing is rotated.
-static void read_learned(wf_arch_reader *r, wf_arch *a)
+// Positions of a table that is learned, or slopes of scores: nothing is rotated.
+static void read_unrotated(wf_arch_reader *r, wf_arch *a)
 {
+    bool learned = r->family->position == WF_POSITION_LEARNED;
     int32_t first = r->family->first_position;
-    a->n_positions = a->max_context + (r->family->counts_first ? 0 : first);
-    if (r->family->counts_first) a->max_context -= first;
+    if (learned) a->n_positions = a->max_context + (r->family->counts_first ? 0 : first);
+    if (learned && r->family->counts_first) a->max_context -= first;
     if (a->max_context < 1)
         wf_arch_complain(r, "%d positions, of which the first %d are not used", a->n_positions,
                          first);
@@ -316,8 +317,8 @@ static void read_rotary(wf_arch_reader *r, wf_arch *a)
 
 void wf_arch_read_rope(wf_arch_reader *r, wf_arch *a)
 {
-    if (r->family->position == WF_POSITION_LEARNED)
-        read_learned(r, a);
+    if (r->family->position == WF_POSITION_LEARNED || a->alibi)
+        read_unrotated(r, a);
     else
         read_rotary(r, a);
 }

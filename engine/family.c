@@ -75,6 +75,22 @@ wf_status wf_family_find(const char *place, const char *model_type, const wf_fam
                    meant ? "'?" : "", known);
 }
 
+const char *wf_naming_apply(const wf_naming *naming, char *text, size_t text_bytes)
+{
+    for (size_t i = 0; i < sizeof naming->prefix / sizeof *naming->prefix; i++) {
+        const char *ours = naming->prefix[i].ours, *theirs = naming->prefix[i].theirs;
+        size_t n = ours ? strlen(ours) : 0, m = ours ? strlen(theirs) : 0, rest;
+        if (n == 0 || strncmp(text, ours, n) != 0) continue;
+        rest = strlen(text + n) + 1;
+        if (m + rest > text_bytes) rest = text_bytes - m;
+        memmove(text + m, text + n, rest);
+        memcpy(text, theirs, m);
+        text[m + rest - 1] = '\0';
+        return text;
+    }
+    return text;
+}
+
 const char *wf_family_tensor_name(const wf_family *family, wf_role role, int i_layer, int i_expert,
                                   const char *suffix, char *text, size_t text_bytes)
 {

@@ -36,6 +36,34 @@ typedef enum wf_head_norm {
     WF_HEAD_NORM_WIDE   // over all heads together (OLMo 2)
 } wf_head_norm;
 
+// Prefixes of tensor names that a checkpoint has instead of the family's: the first that fits is
+// exchanged, once.
+typedef struct wf_naming {
+    struct {
+        const char *ours, *theirs; // NULL: no more
+    } prefix[2];
+} wf_naming;
+
+// What a key of config.json must say, where it is there and not null.
+typedef enum wf_demand_kind {
+    WF_DEMAND_FALSE,
+    WF_DEMAND_TRUE,
+    WF_DEMAND_ONE,
+    WF_DEMAND_HIDDEN // the hidden size
+} wf_demand_kind;
+
+typedef struct wf_demand {
+    const char *key;
+    wf_demand_kind is;
+    const char *why; // it is refused otherwise
+} wf_demand;
+
+// A key whose value decides between rows of one model type; flags are 0 and 1.
+typedef struct wf_condition {
+    const char *key;
+    int64_t is, absent; // absent: what it means that the key is missing, or null
+} wf_condition;
+
 // What config.json may call an activation, and what it means there.
 typedef struct wf_activation_name {
     const char *name;
@@ -62,9 +90,10 @@ typedef enum wf_config_key {
     WF_KEY_N_LAYERS,
     WF_KEY_HIDDEN,
     WF_KEY_N_HEADS,
-    WF_KEY_N_KV_HEADS, // null: n_heads
-    WF_KEY_HEAD_DIM,   // null: hidden / n_heads
-    WF_KEY_FFN,        // null: 4 * hidden where the row says so
+    WF_KEY_N_KV_HEADS,  // null: n_heads
+    WF_KEY_MULTI_QUERY, // true: one KV head, whatever N_KV_HEADS says
+    WF_KEY_HEAD_DIM,    // null: hidden / n_heads
+    WF_KEY_FFN,         // null: 4 * hidden where the row says so
     WF_KEY_VOCAB,
     WF_KEY_MAX_CONTEXT,
     WF_KEY_NORM_EPS,
@@ -76,6 +105,7 @@ typedef enum wf_config_key {
     WF_KEY_QKV_BIAS,    // overrides bias_qkv alone
     WF_KEY_MLP_BIAS,    // overrides bias_mlp
     WF_KEY_PARALLEL,    // overrides parallel_residual
+    WF_KEY_ALIBI,       // overrides alibi
     WF_KEY_HEAD_NORM,   // false, as when it is missing: q and k are not normed
     WF_KEY_ATTN_SCALE,  // of scores; null: 1 / sqrt(head_dim)
     WF_KEY_EMBED_SCALE, // each null or missing: 1
@@ -117,6 +147,7 @@ typedef enum wf_config_key {
 typedef struct wf_family {
     const char *name;           // "llama"
     const char *model_types[4]; // of config.json, NULL-ended
+    wf_condition when[3];       // all hold; of rows with one model type the first such is taken
     wf_norm_kind norm;
     bool norm_no_bias; // LayerNorms without one (Command-R)
     bool norm_plus_1;  // norms multiply by 1 + weight (Gemma)
@@ -136,6 +167,8 @@ typedef struct wf_family {
     bool full_not_rotated;     // layers without a window are not rotated (Command-R7B)
     bool embed_by_width;       // embeddings are scaled by sqrt(hidden), in the model's numbers
     bool alibi;                // no positions but slopes of scores
+    bool slopes_scaled;        // which are scaled as scores are (Falcon)
+    bool transposed;           // matrices of layers are stored [columns, rows] (GPT-2)
     bool bidirectional;        // tokens see those behind them, too: whole rows, and none generated
     bool post_norm;            // WF_JOIN_POST: norms stand behind the sums (BERT)
     bool first_not_normed;     // no norm stands before the first layer's attention (ModernBERT)
@@ -150,6 +183,8 @@ typedef struct wf_family {
     const char *names[WF_N_ROLES]; // NULL: the family has none
     const char *keys[WF_N_CONFIG_KEYS][2]; // alternatives; both NULL: not read
     double absent[WF_N_CONFIG_KEYS];       // values of keys that are missing; 0: as for null
+    wf_naming namings[2];                  // other names that its checkpoints have, tried in turn
+    wf_demand demands[5];                  // ended by a NULL key
     const char *unread[10];     // keys that the reference implementation does not look at either
     const char *ignored[6];     // ends of tensor names that hold no weights
     const char *other_tasks[6]; // beginnings of those that are of tasks which are not here
@@ -165,8 +200,8 @@ bool wf_family_packs_experts(const wf_family *family);
 size_t wf_family_count(void);
 const wf_family *wf_family_at(size_t i);
 
-// The row of a model_type; WF_DATA names the known ones when there is none, and the one that is
-// written otherwise ("gpt-neox"). A name that is merely near is no hint: qwen4 is not qwen3.
+// The first row of a model_type; WF_DATA names the known ones when there is none, and the one that
+// is written otherwise ("gpt-neox"). A name that is merely near is no hint: qwen4 is not qwen3.
 // `place` (e.g. the path of config.json) opens the message.
 wf_status wf_family_find(const char *place, const char *model_type, const wf_family **out);
 
@@ -175,5 +210,8 @@ wf_status wf_family_find(const char *place, const char *model_type, const wf_fam
 // The family must have the role. Returns `text`, cut to fit.
 const char *wf_family_tensor_name(const wf_family *family, wf_role role, int i_layer, int i_expert,
                                   const char *suffix, char *text, size_t text_bytes);
+
+// Exchanges the prefix of a tensor's name, where one fits. Returns `text`, cut to fit.
+const char *wf_naming_apply(const wf_naming *naming, char *text, size_t text_bytes);
 
 #endif

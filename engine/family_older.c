@@ -1,6 +1,36 @@
 // Families from before Llama. One row each; the columns are explained in family.h.
 #include "engine/family_rows.h"
 
+// Falcon comes in four ways to put a layer together. transformers rounds what slopes come to to
+// bf16, which is not done here, nor by vLLM: both compute in f32.
+#define FALCON                                                                                     \
+    .name = "falcon", .norm = WF_NORM_LAYER, .slopes_scaled = true, .tied = true,                  \
+    .curve = WF_CURVE_GELU_EXACT,                                                                  \
+    .activation_names = {{"gelu", WF_CURVE_GELU_EXACT}, GELU_TANH_NAMES},                          \
+    .qkv_order = WF_QKV_PER_GROUP, .ffn_is_4_hidden = true
+#define FALCON_NAMES                                                                               \
+    [WF_ROLE_EMBED] = "transformer.word_embeddings",                                               \
+    [WF_ROLE_QKV] = "transformer.h.{L}.self_attention.query_key_value",                            \
+    [WF_ROLE_O] = "transformer.h.{L}.self_attention.dense",                                        \
+    [WF_ROLE_UP] = "transformer.h.{L}.mlp.dense_h_to_4h",                                          \
+    [WF_ROLE_DOWN] = "transformer.h.{L}.mlp.dense_4h_to_h",                                        \
+    [WF_ROLE_FINAL_NORM] = "transformer.ln_f", [WF_ROLE_HEAD] = "lm_head"
+#define FALCON_KEYS                                                                                \
+    [WF_KEY_N_LAYERS] = {"num_hidden_layers", "n_layer"},                                          \
+    [WF_KEY_HIDDEN] = {"hidden_size", "n_embed"},                                                  \
+    [WF_KEY_N_HEADS] = {"num_attention_heads", "n_head"},                                          \
+    [WF_KEY_N_KV_HEADS] = {"num_kv_heads", "n_head_kv"}, [WF_KEY_VOCAB] = {"vocab_size"},          \
+    [WF_KEY_FFN] = {"ffn_hidden_size"}, [WF_KEY_MAX_CONTEXT] = {"max_position_embeddings"},        \
+    [WF_KEY_NORM_EPS] = {"layer_norm_epsilon"}, [WF_KEY_ACTIVATION] = {"activation"},              \
+    [WF_KEY_ROPE_THETA] = {"rope_theta"}, [WF_KEY_ATTN_BIAS] = {"bias"},                           \
+    [WF_KEY_MLP_BIAS] = {"bias"}, [WF_KEY_ALIBI] = {"alibi"}
+#define FALCON_ABSENT                                                                              \
+    [WF_KEY_NORM_EPS] = 1e-5, [WF_KEY_ROPE_THETA] = 10000, [WF_KEY_ROTARY_PCT] = 1,                \
+    [WF_KEY_MAX_CONTEXT] = 2048
+#define FALCON_RESIDUAL                                                                            \
+    {"apply_residual_connection_post_layernorm", WF_DEMAND_FALSE,                                  \
+     "what is added to a block is its input, not the norm of that"}
+
 const wf_family wf_family_older[] = {
     {
         .name = "gptj",
@@ -72,6 +102,179 @@ const wf_family wf_family_older[] = {
                    [WF_KEY_ROTARY_PCT] = 0.25},
         .unread = {"rope_theta", "partial_rotary_factor"},
         .ignored = {".attention.bias", ".attention.masked_bias", ".rotary_emb.inv_freq"},
+    },
+    {
+        .name = "gpt2",
+        .model_types = {"gpt2"},
+        .norm = WF_NORM_LAYER,
+        .bias_qkv = true,
+        .bias_o = true,
+        .bias_mlp = true,
+        .position = WF_POSITION_LEARNED,
+        .transposed = true,
+        .tied = true,
+        .curve = WF_CURVE_GELU_TANH,
+        .activation_names = {GELU_TANH_NAMES,
+                             {"gelu", WF_CURVE_GELU_EXACT},
+                             {"relu", WF_CURVE_RELU}},
+        .ffn_is_4_hidden = true,
+        .names = {[WF_ROLE_EMBED] = "transformer.wte",
+                  [WF_ROLE_POSITIONS] = "transformer.wpe",
+                  [WF_ROLE_ATTN_NORM] = "transformer.h.{L}.ln_1",
+                  [WF_ROLE_QKV] = "transformer.h.{L}.attn.c_attn",
+                  [WF_ROLE_O] = "transformer.h.{L}.attn.c_proj",
+                  [WF_ROLE_MLP_NORM] = "transformer.h.{L}.ln_2",
+                  [WF_ROLE_UP] = "transformer.h.{L}.mlp.c_fc",
+                  [WF_ROLE_DOWN] = "transformer.h.{L}.mlp.c_proj",
+                  [WF_ROLE_FINAL_NORM] = "transformer.ln_f",
+                  [WF_ROLE_HEAD] = "lm_head"},
+        .namings = {{.prefix = {{"transformer.", ""}}}},
+        .keys = {[WF_KEY_N_LAYERS] = {"n_layer", "num_hidden_layers"},
+                 [WF_KEY_HIDDEN] = {"n_embd", "hidden_size"},
+                 [WF_KEY_N_HEADS] = {"n_head", "num_attention_heads"},
+                 [WF_KEY_FFN] = {"n_inner"},
+                 [WF_KEY_VOCAB] = {"vocab_size"},
+                 [WF_KEY_MAX_CONTEXT] = {"n_positions", "max_position_embeddings"},
+                 [WF_KEY_NORM_EPS] = {"layer_norm_epsilon"},
+                 [WF_KEY_ACTIVATION] = {"activation_function"}},
+        .absent = {[WF_KEY_NORM_EPS] = 1e-5},
+        .demands = {{"scale_attn_by_inverse_layer_idx", WF_DEMAND_FALSE,
+                     "scores are scaled alike in all layers"}},
+        .ignored = {".attn.bias", ".attn.masked_bias"},
+    },
+    {
+        .name = "opt",
+        .model_types = {"opt"},
+        .norm = WF_NORM_LAYER,
+        .bias_qkv = true,
+        .bias_o = true,
+        .bias_mlp = true,
+        .position = WF_POSITION_LEARNED,
+        .first_position = 2,
+        .tied = true,
+        .curve = WF_CURVE_RELU,
+        .activation_names = {{"relu", WF_CURVE_RELU}, {"gelu", WF_CURVE_GELU_EXACT}},
+        .names = {[WF_ROLE_EMBED] = "model.decoder.embed_tokens",
+                  [WF_ROLE_POSITIONS] = "model.decoder.embed_positions",
+                  [WF_ROLE_ATTN_NORM] = "model.decoder.layers.{L}.self_attn_layer_norm",
+                  [WF_ROLE_Q] = "model.decoder.layers.{L}.self_attn.q_proj",
+                  [WF_ROLE_K] = "model.decoder.layers.{L}.self_attn.k_proj",
+                  [WF_ROLE_V] = "model.decoder.layers.{L}.self_attn.v_proj",
+                  [WF_ROLE_O] = "model.decoder.layers.{L}.self_attn.out_proj",
+                  [WF_ROLE_MLP_NORM] = "model.decoder.layers.{L}.final_layer_norm",
+                  [WF_ROLE_UP] = "model.decoder.layers.{L}.fc1",
+                  [WF_ROLE_DOWN] = "model.decoder.layers.{L}.fc2",
+                  [WF_ROLE_FINAL_NORM] = "model.decoder.final_layer_norm",
+                  [WF_ROLE_HEAD] = "lm_head"},
+        .namings = {{.prefix = {{"model.decoder.", "decoder."}}}},
+        .keys = {[WF_KEY_N_LAYERS] = {"num_hidden_layers"},
+                 [WF_KEY_HIDDEN] = {"hidden_size"},
+                 [WF_KEY_N_HEADS] = {"num_attention_heads"},
+                 [WF_KEY_FFN] = {"ffn_dim"},
+                 [WF_KEY_VOCAB] = {"vocab_size"},
+                 [WF_KEY_MAX_CONTEXT] = {"max_position_embeddings"},
+                 [WF_KEY_ACTIVATION] = {"activation_function"}},
+        .absent = {[WF_KEY_NORM_EPS] = 1e-5},
+        .demands =
+            {{"do_layer_norm_before", WF_DEMAND_TRUE,
+              "norms behind the sum of a block and its input (OPT-350m) are not computed"},
+             {"word_embed_proj_dim", WF_DEMAND_HIDDEN,
+              "embeddings that are projected to the hidden size (OPT-350m) are not computed"},
+             {"enable_bias", WF_DEMAND_TRUE, "its matrices have biases"},
+             {"layer_norm_elementwise_affine", WF_DEMAND_TRUE, "its norms have weights"},
+             {"_remove_final_layer_norm", WF_DEMAND_FALSE, "its last layer is normed"}},
+    },
+    {
+        .name = "bloom",
+        .model_types = {"bloom"},
+        .norm = WF_NORM_LAYER,
+        .bias_qkv = true,
+        .bias_o = true,
+        .bias_mlp = true,
+        .alibi = true,
+        .tied = true,
+        .curve = WF_CURVE_GELU_TANH,
+        .activation_names = {GELU_TANH_NAMES},
+        .qkv_order = WF_QKV_PER_GROUP,
+        .ffn_is_4_hidden = true,
+        .names = {[WF_ROLE_EMBED] = "transformer.word_embeddings",
+                  [WF_ROLE_EMBED_NORM] = "transformer.word_embeddings_layernorm",
+                  [WF_ROLE_ATTN_NORM] = "transformer.h.{L}.input_layernorm",
+                  [WF_ROLE_QKV] = "transformer.h.{L}.self_attention.query_key_value",
+                  [WF_ROLE_O] = "transformer.h.{L}.self_attention.dense",
+                  [WF_ROLE_MLP_NORM] = "transformer.h.{L}.post_attention_layernorm",
+                  [WF_ROLE_UP] = "transformer.h.{L}.mlp.dense_h_to_4h",
+                  [WF_ROLE_DOWN] = "transformer.h.{L}.mlp.dense_4h_to_h",
+                  [WF_ROLE_FINAL_NORM] = "transformer.ln_f",
+                  [WF_ROLE_HEAD] = "lm_head"},
+        .namings = {{.prefix = {{"transformer.", ""}}}},
+        // The context is the one it was trained with; published files may leave it out.
+        .keys = {[WF_KEY_N_LAYERS] = {"n_layer", "num_hidden_layers"},
+                 [WF_KEY_HIDDEN] = {"hidden_size", "n_embed"},
+                 [WF_KEY_N_HEADS] = {"n_head", "num_attention_heads"},
+                 [WF_KEY_VOCAB] = {"vocab_size"},
+                 [WF_KEY_MAX_CONTEXT] = {"seq_length"},
+                 [WF_KEY_NORM_EPS] = {"layer_norm_epsilon"}},
+        .absent = {[WF_KEY_NORM_EPS] = 1e-5, [WF_KEY_MAX_CONTEXT] = 2048},
+        .demands = {{"apply_residual_connection_post_layernorm", WF_DEMAND_FALSE,
+                     "what is added to a block is its input, not the norm of that"}},
+        .unread = {"n_inner", "offset_alibi", "skip_bias_add", "skip_bias_add_qkv"},
+    },
+    // 40B and 180B: a norm for each of the two branches.
+    {
+        FALCON,
+        .unread = {"ff_factor", "multi_query"},
+        .model_types = {"falcon"},
+        .when = {{"new_decoder_architecture", 1, 0}, {"num_ln_in_parallel_attn", 2, 2}},
+        .parallel_residual = true,
+        .names = {FALCON_NAMES, [WF_ROLE_ATTN_NORM] = "transformer.h.{L}.ln_attn",
+                  [WF_ROLE_MLP_NORM] = "transformer.h.{L}.ln_mlp"},
+        .keys = {FALCON_KEYS},
+        .absent = {FALCON_ABSENT},
+        .demands = {FALCON_RESIDUAL,
+                    {"parallel_attn", WF_DEMAND_TRUE, "its branches are parallel"}},
+    },
+    // 11B: one norm for both.
+    {
+        FALCON,
+        .unread = {"ff_factor", "multi_query"},
+        .model_types = {"falcon"},
+        .when = {{"new_decoder_architecture", 1, 0}},
+        .parallel_residual = true,
+        .names = {FALCON_NAMES, [WF_ROLE_ATTN_NORM] = "transformer.h.{L}.input_layernorm"},
+        .keys = {FALCON_KEYS},
+        .absent = {FALCON_ABSENT},
+        .demands = {FALCON_RESIDUAL,
+                    {"parallel_attn", WF_DEMAND_TRUE, "its branches are parallel"},
+                    {"num_ln_in_parallel_attn", WF_DEMAND_ONE,
+                     "its branches have one norm or two"}},
+    },
+    // RW: one block after the other, with ALiBi or not.
+    {
+        FALCON,
+        .unread = {"ff_factor"},
+        .model_types = {"falcon", "RefinedWebModel"},
+        .when = {{"parallel_attn", 0, 1}},
+        .names = {FALCON_NAMES, [WF_ROLE_ATTN_NORM] = "transformer.h.{L}.input_layernorm",
+                  [WF_ROLE_MLP_NORM] = "transformer.h.{L}.post_attention_layernorm"},
+        .keys = {FALCON_KEYS, [WF_KEY_MULTI_QUERY] = {"multi_query"}},
+        .absent = {FALCON_ABSENT, [WF_KEY_MULTI_QUERY] = 1},
+        .demands = {FALCON_RESIDUAL,
+                    {"new_decoder_architecture", WF_DEMAND_FALSE, "as it is read"}},
+    },
+    // 7B: one norm for both branches, one KV head.
+    {
+        FALCON,
+        .unread = {"ff_factor"},
+        .model_types = {"falcon", "RefinedWebModel"},
+        .parallel_residual = true,
+        .names = {FALCON_NAMES, [WF_ROLE_ATTN_NORM] = "transformer.h.{L}.input_layernorm"},
+        .keys = {FALCON_KEYS, [WF_KEY_MULTI_QUERY] = {"multi_query"},
+                 [WF_KEY_PARALLEL] = {"parallel_attn"}},
+        .absent = {FALCON_ABSENT, [WF_KEY_MULTI_QUERY] = 1},
+        .demands = {FALCON_RESIDUAL,
+                    {"new_decoder_architecture", WF_DEMAND_FALSE, "as it is read"},
+                    {"num_ln_in_parallel_attn", WF_DEMAND_ONE, "its branches have one norm"}},
     },
 };
 

@@ -61,7 +61,8 @@ static wf_status check_config(const wf_arch *arch, const wf_model_config *config
         return wf_fail(WF_INTERNAL, "model: rank %d of a group of %d", config->tp_rank,
                        config->tp_size);
     }
-    if (config->max_context < 0 || config->max_context > arch->max_context) {
+    bool beyond = config->max_context > arch->max_context && !arch->context_open;
+    if (config->max_context < 0 || beyond) {
         return wf_fail(WF_CONFIG, "max_context: %d tokens asked for, the model's context is %d",
                        config->max_context, arch->max_context);
     }

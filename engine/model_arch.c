@@ -42,7 +42,9 @@ wf_status wf_arch_read(const wf_hf_folder *folder, bool trust, wf_arch *out)
     WF_TRY(wf_json_get_string(r.root, "model_type", &type));
     snprintf(place, sizeof place, "%s/config.json", wf_hf_folder_path(folder));
     WF_TRY(wf_family_find(place, type, &r.family));
+    WF_TRY(wf_arch_choose_family(&r, type));
     a.family = r.family;
+    wf_arch_read_names(&r, &a);
     wf_arch_read_values(&r, &a);
     wf_arch_read_experts(&r, &a);
     for (int32_t i = 0; i < a.n_layers; i++)
@@ -50,7 +52,7 @@ wf_status wf_arch_read(const wf_hf_folder *folder, bool trust, wf_arch *out)
     wf_arch_read_rope(&r, &a);
     wf_arch_read_tokens(&r, &a);
     wf_arch_read_quant(&r, &a);
-    wf_arch_check_keys(&r);
+    wf_arch_check_keys(&r, &a);
     if (r.n_problems == 0) check_together(&r, &a);
     if (r.n_problems == 0) wf_arch_read_windows(&r, &a);
     if (r.n_problems > 0) return wf_fail(WF_DATA, "%s", r.problems);

@@ -103,8 +103,10 @@ typedef struct wf_quant {
 // Values alone: copied by assignment.
 typedef struct wf_arch {
     const wf_family *family;
+    const wf_naming *naming; // that the checkpoint has; NULL: the family's own
     int32_t n_layers, hidden, head_dim, n_vocab;
     int32_t max_context; // tokens, prompt and output together
+    bool context_open;   // a job may ask for more: nothing in the model ends there (ALiBi)
     float norm_eps;
     // What the token's embedding, what blocks add to x, and the logits are multiplied by; the last
     // is in the final norm's weights.
@@ -139,6 +141,10 @@ typedef struct wf_arch {
 // Reads the folder's configuration. `trust`: keys that are not known here, and a model's own code
 // (auto_map), are passed over with a warning instead of refused.
 wf_status wf_arch_read(const wf_hf_folder *folder, bool trust, wf_arch *out);
+
+// The tensor's name in the checkpoint (wf_family_tensor_name).
+const char *wf_arch_tensor_name(const wf_arch *arch, wf_role role, int i_layer, int i_expert,
+                                const char *suffix, char *text, size_t text_bytes);
 
 // Checks that heads, KV heads and FFN of every layer divide by tp_size; the message (WF_CONFIG)
 // names the numbers and the sizes that would do.

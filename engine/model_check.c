@@ -59,6 +59,8 @@ static wf_status check_tensor(checker *c, const wf_slice *s, int i_part, const c
     WF_TRY(wf_model_dtype_of(&found, &dtype));
     const wf_arch *a = c->arch;
     wf_role role = s->part[i_part]->role;
+    if (n_cols > 0 && wf_slice_transposed(s))
+        return check_shape(&found, 2, (int64_t[]){n_cols, shape[0]});
     bool heads = a->family->head_norm == WF_HEAD_NORM_OWN &&
                  (role == WF_ROLE_Q_NORM || role == WF_ROLE_K_NORM);
     if (heads) // a row for each head

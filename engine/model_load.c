@@ -30,8 +30,11 @@ static size_t widest_row(const wf_arch *arch, int32_t i_layer)
     const wf_place place = {.arch = arch, .i_layer = i_layer, .tp_size = 1};
     int64_t most = 0;
     wf_slice s;
-    for (int at = 0; wf_slice_next(&place, &at, &s);)
+    for (int at = 0; wf_slice_next(&place, &at, &s);) {
         if (s.n_cols > most) most = s.n_cols;
+        int64_t stored = wf_slice_transposed(&s) ? wf_slice_tensor_rows(&s, 0) : 0;
+        if (stored > most) most = stored;
+    }
     return (size_t)most * sizeof(float);
 }
 
@@ -141,6 +144,77 @@ static wf_status find(const wf_loader *l, const wf_slice *s, int i_part, const c
     return wf_model_dtype_of(&out->tensor, &out->dtype);
 }
 
+// Columns [col, col + n) of m rows of `cols` numbers become rows, `stride` numbers apart.
+static void turn(const char *rows, int64_t m, int64_t cols, int64_t col, int64_t n, size_t each,
+                 int64_t stride, char *out)
+{
+    for (int64_t k = 0; k < n; k++)
+        for (int64_t i = 0; i < m; i++) {
+            const char *from = rows + (size_t)(i * cols + col + k) * each;
+            char *to = out + (size_t)(k * stride + i) * each;
+            each == 2 ? memcpy(to, from, 2) : memcpy(to, from, 4);
+        }
+}
+
+// The piece of a tensor stored [columns, rows], read in blocks of such and turned in memory: [n,
+// n_cols] of the stored type at *out, for the caller to free; NULL in the dry visit.
+static wf_status turn_piece(wf_loader *l, const wf_slice *s, const source *from, wf_piece piece,
+                            char **out)
+{
+    size_t each = wf_dtype_bytes(from->dtype);
+    int64_t stored_cols = wf_slice_tensor_rows(s, 0), n_cols = from->n_cols;
+    int64_t per_block = (int64_t)(l->block_bytes / ((size_t)stored_cols * each));
+    *out = NULL;
+    if (!l->dry) WF_TRY(wf_alloc((size_t)(piece.n * n_cols), each, out));
+    for (int64_t row = 0, n; row < n_cols; row += n) {
+        const void *rows;
+        n = n_cols - row < per_block ? n_cols - row : per_block;
+        const wf_read_block b = {.tensor = from->tensor,
+                                 .from = from->dtype,
+                                 .to = l->dtype,
+                                 .row = row,
+                                 .n_rows = n,
+                                 .row_cols = stored_cols,
+                                 .col = piece.first,
+                                 .n_cols = piece.n};
+        wf_status st = block(l, &b, &rows);
+        if (st != WF_OK) {
+            free(*out);
+            return st;
+        }
+        if (!l->dry)
+            turn(rows, n, stored_cols, piece.first, piece.n, each, n_cols,
+                 *out + (size_t)row * each);
+    }
+    return WF_OK;
+}
+
+// One piece of a matrix that is stored the other way about.
+static wf_status load_turned(wf_loader *l, const wf_slice *s, const source *from, wf_piece piece,
+                             int64_t dst_row, wf_weight *weight)
+{
+    char *rows;
+    wf_status st;
+    WF_TRY(turn_piece(l, s, from, piece, &rows));
+    if (l->dry) return WF_OK;
+    const wf_read_block b = {.from = from->dtype,
+                             .n_rows = piece.n,
+                             .row_cols = from->n_cols,
+                             .col = s->col,
+                             .n_cols = s->n_cols};
+    const wf_weight_block part = {.i_group = s->i_group,
+                                  .i_row = dst_row,
+                                  .n_rows = piece.n,
+                                  .src = rows + (size_t)s->col * wf_dtype_bytes(from->dtype),
+                                  .src_dtype = from->dtype,
+                                  .src_stride = from->n_cols};
+    st = wf_format_scaled(weight->dtype)
+             ? wf_loader_quantise(l, &b, rows, s->i_group, dst_row, weight)
+             : l->be->ops->weight_load(l->be, weight, &part);
+    free(rows);
+    return st;
+}
+
 // One piece of a matrix, read as whole rows in blocks.
 static wf_status load_piece(wf_loader *l, const wf_slice *s, const source *from, wf_piece piece,
                             int64_t dst_row, wf_weight *weight)
@@ -207,7 +281,8 @@ static wf_status load_matrix(wf_loader *l, const wf_slice *s, wf_weight *weight)
         WF_TRY(find(l, s, i, ".weight", &from));
         for (int k = 0; k < wf_slice_n_pieces(s, i); k++) {
             wf_piece piece = wf_slice_piece(s, i, k);
-            WF_TRY(load_piece(l, s, &from, piece, dst_row, weight));
+            WF_TRY((wf_slice_transposed(s) ? load_turned : load_piece)(l, s, &from, piece, dst_row,
+                                                                       weight));
             dst_row += piece.n;
         }
     }
@@ -463,7 +538,7 @@ wf_status wf_loader_rotary(wf_loader *l, const wf_rope *rope, int32_t n_position
     return WF_OK;
 }
 
-// All layers have as many heads.
+// All layers have as many heads, and one scale of scores.
 wf_status wf_loader_slopes(wf_loader *l, int32_t tp_rank, int32_t tp_size, float **out)
 {
     float *slopes;
@@ -471,6 +546,8 @@ wf_status wf_loader_slopes(wf_loader *l, int32_t tp_rank, int32_t tp_size, float
     if (l->dry) return WF_OK;
     WF_TRY(wf_alloc((size_t)n, sizeof *slopes, &slopes));
     wf_alibi_slopes(n, slopes);
+    for (int32_t i = 0; l->arch->family->slopes_scaled && i < n; i++)
+        slopes[i] *= l->arch->layer[0].scale;
     wf_status st = place_vector(l, slopes + tp_rank * n_mine, n_mine, out);
     free(slopes);
     return st;

@@ -193,6 +193,11 @@ static const wf_quant_kind *kind_of(const wf_slice *s)
     return kind;
 }
 
+bool wf_slice_transposed(const wf_slice *s)
+{
+    return s->place.arch->family->transposed && s->part[0]->in_layer && s->n_cols > 0;
+}
+
 static bool takes_scales(const wf_slice *s, wf_dtype weights)
 {
     wf_role role = s->part[0]->role;
@@ -307,8 +312,8 @@ const char *wf_slice_tensor_name(const wf_slice *s, int i_part, const char *suff
     bool norm = s->part[i_part]->bias == WF_BIAS_NORM;
     if (a->old_norms && norm && strcmp(suffix, ".weight") == 0) suffix = ".gamma";
     if (a->old_norms && norm && strcmp(suffix, ".bias") == 0) suffix = ".beta";
-    wf_family_tensor_name(a->family, s->part[i_part]->role, s->place.i_layer,
-                          s->first_group + s->i_group, suffix, text, text_bytes);
+    wf_arch_tensor_name(a, s->part[i_part]->role, s->place.i_layer, s->first_group + s->i_group,
+                        suffix, text, text_bytes);
     return a->bare ? wf_family_bare_name(text) : text;
 }
 

@@ -103,6 +103,9 @@ bool wf_slice_next(const wf_place *place, int *at, wf_slice *out);
 // Whether a part's tensor is one of all experts, in codes (model_packed.h): its name has no "{E}".
 bool wf_slice_packed(const wf_slice *slice, int i_part);
 
+// Whether its tensors are stored [columns, rows].
+bool wf_slice_transposed(const wf_slice *slice);
+
 // How a slice that is no vector is kept, given the format of plain matrices and `weights`
 // (wf_model_config). Of a quantised checkpoint it is as that has it, or plain; else scaled are the
 // matrices of layers and, in 8 bits, the head, also where it is the embedding table. 4-bit blocks

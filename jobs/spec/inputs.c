@@ -115,7 +115,7 @@ wf_status wf_inputs_check_tokens(const wf_jobspec *spec, const wf_arch *arch)
                        "sampling.min_tokens: can hold back at most %d stop tokens, the model's %d "
                        "that end a text included; there are %zu",
                        WF_MAX_MASKED_STOPS, arch->n_eos, n_ends);
-    if (spec->engine.max_context > arch->max_context)
+    if (spec->engine.max_context > arch->max_context && !arch->context_open)
         return wf_fail(WF_CONFIG, "engine.max_context: %d is beyond the model's %d",
                        spec->engine.max_context, arch->max_context);
     return WF_OK;

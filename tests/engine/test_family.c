@@ -60,13 +60,14 @@ static void rows_are_complete(void **state)
 {
     (void)state;
     static const wf_config_key needed[] = {WF_KEY_N_LAYERS, WF_KEY_HIDDEN, WF_KEY_N_HEADS,
-                                           WF_KEY_FFN,      WF_KEY_VOCAB,  WF_KEY_MAX_CONTEXT};
+                                           WF_KEY_VOCAB, WF_KEY_MAX_CONTEXT};
     static const wf_role roles[] = {WF_ROLE_EMBED, WF_ROLE_O, WF_ROLE_DOWN, WF_ROLE_FINAL_NORM,
                                     WF_ROLE_HEAD};
     for (size_t i = 0; i < wf_family_count(); i++) {
         const wf_family *f = wf_family_at(i);
         for (size_t k = 0; k < N_ROWS(needed); k++)
             assert_non_null(f->keys[needed[k]][0]);
+        assert_true(f->keys[WF_KEY_FFN][0] || f->ffn_is_4_hidden);
         for (size_t k = 0; k < N_ROWS(roles); k++)
             assert_true(f->names[roles[k]] || (f->bidirectional && k >= 3));
         bool separate = f->names[WF_ROLE_Q] && f->names[WF_ROLE_K] && f->names[WF_ROLE_V];

@@ -149,6 +149,60 @@ static void other_families(void **state)
     assert_int_equal(a.max_context, 512);
 }
 
+#define OPT                                                                                        \
+    "{\"model_type\":\"opt\",\"ffn_dim\":96,\"hidden_size\":64,\"max_position_embeddings\":512,"   \
+    "\"num_attention_heads\":8,\"num_hidden_layers\":2,\"vocab_size\":261"
+#define GPT2                                                                                       \
+    "{\"model_type\":\"gpt2\",\"n_embd\":64,\"n_head\":8,\"n_layer\":2,\"n_positions\":512,"       \
+    "\"vocab_size\":261"
+#define BLOOM                                                                                      \
+    "{\"model_type\":\"bloom\",\"n_embed\":64,\"n_head\":8,\"n_layer\":2,\"vocab_size\":261"
+#define FALCON                                                                                     \
+    "{\"model_type\":\"falcon\",\"hidden_size\":64,\"num_attention_heads\":8,"                     \
+    "\"num_hidden_layers\":2,\"vocab_size\":261"
+
+static void positions_that_are_not_rotated(void **state)
+{
+    (void)state;
+    wf_arch a;
+    assert_ok(read_arch(GPT2 ",\"reorder_and_upcast_attn\":true,\"n_ctx\":512}", NULL, &a));
+    assert_true(a.n_positions == 512 && a.max_context == 512 && a.n_ropes == 0 && a.tied);
+    assert_true(a.layer[0].ffn == 256 && a.layer[1].i_rope == -1 && !a.context_open);
+    assert_ok(
+        read_arch(OPT ",\"word_embed_proj_dim\":64,\"do_layer_norm_before\":true}", NULL, &a));
+    assert_true(a.n_positions == 514 && a.max_context == 512 && a.curve == WF_CURVE_RELU);
+    assert_ok(read_arch(BLOOM "}", NULL, &a));
+    assert_true(a.alibi && a.max_context == 2048 && a.context_open && a.n_positions == 0);
+    assert_ok(read_arch(BLOOM ",\"seq_length\":4096,\"pretraining_tp\":4}", NULL, &a));
+    assert_true(a.max_context == 4096 && a.bias_qkv && a.n_ropes == 0);
+}
+
+// One model type, four ways to put a layer together.
+static void falcons(void **state)
+{
+    (void)state;
+    wf_arch a;
+    assert_ok(read_arch(FALCON "}", NULL, &a));
+    assert_true(a.layer[0].n_kv_heads == 1 && a.layer[0].join == WF_JOIN_SHARED && a.n_ropes == 1);
+    assert_ok(read_arch(FALCON ",\"num_kv_heads\":8,\"multi_query\":true}", NULL, &a));
+    assert_int_equal(a.layer[0].n_kv_heads, 1);
+    assert_ok(read_arch(FALCON ",\"new_decoder_architecture\":true,\"num_kv_heads\":2}", NULL, &a));
+    assert_true(a.layer[0].n_kv_heads == 2 && a.layer[0].join == WF_JOIN_PARALLEL);
+    assert_ok(read_arch(FALCON ",\"new_decoder_architecture\":true,\"num_kv_heads\":2,"
+                               "\"num_ln_in_parallel_attn\":1}",
+                        NULL, &a));
+    assert_true(a.layer[0].n_kv_heads == 2 && a.layer[0].join == WF_JOIN_SHARED);
+    assert_ok(read_arch(FALCON ",\"alibi\":true,\"parallel_attn\":false,\"multi_query\":false,"
+                               "\"bias\":true}",
+                        NULL, &a));
+    assert_true(a.layer[0].n_kv_heads == 8 && a.layer[0].join == WF_JOIN_SERIAL);
+    assert_true(a.alibi && a.n_ropes == 0 && a.bias_qkv && a.bias_o && a.bias_mlp);
+    assert_ok(read_arch("{\"model_type\":\"RefinedWebModel\",\"n_layer\":2,\"n_head\":8,"
+                        "\"hidden_size\":64,\"vocab_size\":261,\"rotary\":true}",
+                        NULL, &a));
+    assert_true(a.n_layers == 2 && a.layer[0].n_kv_heads == 1);
+}
+
 static void refused(void **state)
 {
     (void)state;
@@ -202,6 +256,21 @@ static void refused(void **state)
          ",\"layer_types\":[\"linear_attention\",0]}",
          "layer_types[0]: 'linear_attention' layers are not known here"},
         {"{\"model_type\":\"gpt_neox\"," SIZES ",\"rotary_pct\":0.01}", "0 rotary dimensions"},
+        {OPT ",\"do_layer_norm_before\":false}",
+         "do_layer_norm_before: only true is known here for opt models: norms behind the sum"},
+        {OPT ",\"word_embed_proj_dim\":32}", "word_embed_proj_dim: only 64 is known here for opt "
+                                             "models: embeddings that are projected"},
+        {OPT ",\"num_kv_heads\":2}", "num_kv_heads: is not known here for opt models"},
+        {GPT2 ",\"scale_attn_by_inverse_layer_idx\":true}",
+         "scale_attn_by_inverse_layer_idx: only false is known here for gpt2 models"},
+        {GPT2 ",\"scale_attn_weights\":false}", "scale_attn_weights: only true is known here"},
+        {GPT2 ",\"add_cross_attention\":true}", "add_cross_attention: only false is known here"},
+        {BLOOM ",\"apply_residual_connection_post_layernorm\":true}",
+         "apply_residual_connection_post_layernorm: only false is known here for bloom models"},
+        {FALCON ",\"new_decoder_architecture\":true,\"parallel_attn\":false}",
+         "parallel_attn: only true is known here for falcon models"},
+        {FALCON ",\"num_ln_in_parallel_attn\":2}",
+         "num_ln_in_parallel_attn: only 1 is known here for falcon models"},
     };
     for (size_t i = 0; i < N_ROWS(rows); i++) {
         wf_arch a;
@@ -417,6 +486,8 @@ int main(void)
         cmocka_unit_test(both_generations_of_keys),
         cmocka_unit_test(tokens_that_end),
         cmocka_unit_test(other_families),
+        cmocka_unit_test(positions_that_are_not_rotated),
+        cmocka_unit_test(falcons),
         cmocka_unit_test(refused),
         cmocka_unit_test(as_transformers_reads_it),
         cmocka_unit_test(trusted),

@@ -479,3 +479,48 @@ del COHERE["rms_norm_eps"]
 PHI3 = odd("phi3", "Phi3ForCausalLM", hidden_size=128, partial_rotary_factor=0.75, original_max_position_embeddings=32, sliding_window=None,
            rope_scaling={"type": "longrope", "short_factor": [1.0, 1.1, 1.2, 1.5, 1.9, 2.5],
                          "long_factor": [1.0, 2.3, 4.0, 7.5, 11.0, 16.0]})
+
+
+def older(model_type, name, **sizes):
+    return {"architectures": [name], "bos_token_id": 1, "eos_token_id": 2, "model_type": model_type,
+            "torch_dtype": "bfloat16", "use_cache": True, "vocab_size": 261, **sizes}
+
+
+# Matrices stored the other way about, an FFN that is not 4 times the width.
+GPT2 = older("gpt2", "GPT2LMHeadModel", activation_function="gelu_new", attn_pdrop=0.1,
+             embd_pdrop=0.1, layer_norm_epsilon=1e-5, n_ctx=160, n_embd=56, n_head=4, n_inner=88,
+             n_layer=2, n_positions=160, resid_pdrop=0.1, summary_type="cls_index")
+
+OPT = older("opt", "OPTForCausalLM", activation_dropout=0.0, activation_function="relu",
+            attention_dropout=0.0, do_layer_norm_before=True, dropout=0.1, ffn_dim=84,
+            hidden_size=56, init_std=0.02, layerdrop=0.0, max_position_embeddings=144,
+            num_attention_heads=4, num_hidden_layers=2, pad_token_id=1, prefix="</s>",
+            word_embed_proj_dim=56)
+
+# Heads that are no power of two, whose slopes are of two kinds.
+BLOOM = older("bloom", "BloomForCausalLM", apply_residual_connection_post_layernorm=False,
+              attention_dropout=0.0, attention_softmax_in_fp32=True, bias_dropout_fusion=True,
+              hidden_dropout=0.0, hidden_size=72, initializer_range=0.02, layer_norm_epsilon=1e-5,
+              masked_softmax_fusion=True, n_head=12, n_layer=2, pretraining_tp=2, seq_length=512,
+              slow_but_exact=False)
+
+
+def falcon(**more):
+    return older("falcon", "FalconForCausalLM", alibi=False,
+                 apply_residual_connection_post_layernorm=False, attention_dropout=0.0, bias=False,
+                 hidden_dropout=0.0, hidden_size=48, initializer_range=0.02,
+                 layer_norm_epsilon=1e-5, multi_query=True, new_decoder_architecture=False,
+                 num_attention_heads=6, num_hidden_layers=2, parallel_attn=True, **more)
+
+
+# One KV head, one norm for both branches.
+FALCON = falcon()
+
+# KV heads in groups, a norm for each branch.
+FALCON_NEW = {**falcon(num_kv_heads=4), "num_attention_heads": 8, "new_decoder_architecture": True,
+              "hidden_size": 64}
+
+# ALiBi, one block after the other. Slopes of 8 heads are powers of two, which transformers' bf16
+# holds.
+FALCON_RW = {**falcon(), "alibi": True, "bias": True, "multi_query": False, "parallel_attn": False,
+             "num_attention_heads": 8}

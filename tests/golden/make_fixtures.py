@@ -31,8 +31,8 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from transformers.integrations.mxfp4 import convert_moe_packed_tensors
 
 from fixture_models import (
-    COHERE, COHERE2, GEMMA, GEMMA2, GEMMA3, GLM4, GLM4_MOE, GPTJ, GPT_OSS, GRANITE, MISTRAL, MIXTRAL,
-    NEOX, OLMO2, OLMO3, PHI3, QWEN2, SMOLLM3,
+    BLOOM, COHERE, COHERE2, FALCON, FALCON_NEW, FALCON_RW, GEMMA, GEMMA2, GEMMA3, GLM4, GLM4_MOE, GPT2, GPTJ, GPT_OSS, GRANITE, MISTRAL, MIXTRAL,
+    NEOX, OLMO2, OLMO3, OPT, PHI3, QWEN2, SMOLLM3,
     QWEN2_MOE, QWEN3, QWEN3_MOE, ROPE_LLAMA3, llama, llama_rope_parameters)
 
 PROMPT_LENGTHS = (1, 7, 33, 64, 90)
@@ -93,6 +93,12 @@ FIXTURES = {
     "cohere2-mini": (COHERE2, torch.bfloat16, 1),
     "gptj-mini": (GPTJ, torch.float16, 1),
     "neox-mini": (NEOX, torch.bfloat16, 1),
+    "gpt2-mini": (GPT2, torch.bfloat16, 1),
+    "opt-mini": (OPT, torch.bfloat16, 1),
+    "bloom-mini": (BLOOM, torch.bfloat16, 1),
+    "falcon-mini": (FALCON, torch.bfloat16, 1),
+    "falcon-new": (FALCON_NEW, torch.bfloat16, 1),
+    "falcon-rw": (FALCON_RW, torch.bfloat16, 1),
     "mixtral-mini": (MIXTRAL, torch.bfloat16, 1),
     "qwen3-moe-mini": (QWEN3_MOE, torch.bfloat16, 1),
     "qwen2-moe-mini": (QWEN2_MOE, torch.bfloat16, 1),
@@ -103,8 +109,12 @@ FIXTURES = {
 # A head of their own in the weights, although the configuration ties it.
 UNTIED = {"llama-two-heads"}
 
+# Eager Falcon adds ALiBi's slopes twice, to the mask and to the scores.
+ATTENTION = {"falcon-rw": "sdpa"}
+
 # Published checkpoints of a family may name a tensor otherwise than the library's present classes.
-HUB_NAMES = {"neox-mini": {"lm_head.weight": "embed_out.weight"}}
+HUB_NAMES = {"neox-mini": {"lm_head.weight": "embed_out.weight"},
+             "gpt2-mini": {"transformer.": ""}, "bloom-mini": {"transformer.": ""}}
 
 # Checkpoints have a tensor for each expert, the library's present classes one for all: the block's
 # name, and those of an expert's gate, up and down.
@@ -269,7 +279,8 @@ def make(name, out):
             state = pack_experts(state)[1]
         write_weights(folder, unpack_experts(state, config["model_type"]), n_files)
         model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32,
-                                                     attn_implementation="eager").eval()
+                                                     attn_implementation=ATTENTION.get(
+                                                         name, "eager")).eval()
         cases = make_cases(model, config["vocab_size"], seed,
                            LONG_PROMPTS.get(name, PROMPT_LENGTHS))
         if cases:
@@ -279,7 +290,9 @@ def make(name, out):
     if name in HUB_NAMES:
         state = draw_weights(empty, dtype, seed)
         names = HUB_NAMES[name]
-        write_weights(folder, {names.get(n, n): t for n, t in state.items()}, n_files)
+        for ours, theirs in names.items():
+            state = {n.replace(ours, theirs, 1): t for n, t in state.items()}
+        write_weights(folder, state, n_files)
     if config["model_type"] == "gpt_oss":
         write_weights(folder, pack_experts(draw_weights(empty, dtype, seed))[0], n_files)
         write_json(os.path.join(folder, "config.json"), {**config, "quantization_config": MXFP4})

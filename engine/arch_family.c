@@ -1,0 +1,68 @@
+// Which row of the table of families a model is, where several have its type, and how its
+// checkpoint names tensors.
+#include "engine/arch_reader.h"
+
+#include <string.h>
+
+static wf_status holds(const wf_arch_reader *r, const wf_condition *c, bool *out)
+{
+    int64_t value = c->absent;
+    bool flag;
+    wf_json_ref place = wf_json_find(r->root, c->key);
+    if (wf_json_kind_of(place) == WF_JSON_BOOL) {
+        WF_TRY(wf_json_read_bool(place, &flag));
+        value = flag;
+    } else if (wf_json_kind_of(place) > WF_JSON_NULL) {
+        WF_TRY(wf_json_read_i64(place, INT32_MIN, INT32_MAX, &value));
+    }
+    *out = value == c->is;
+    return WF_OK;
+}
+
+static bool has_type(const wf_family *f, const char *model_type)
+{
+    for (const char *const *type = f->model_types; *type; type++)
+        if (strcmp(*type, model_type) == 0) return true;
+    return false;
+}
+
+wf_status wf_arch_choose_family(wf_arch_reader *r, const char *model_type)
+{
+    for (size_t i = 0; i < wf_family_count(); i++) {
+        const wf_family *f = wf_family_at(i);
+        bool all = has_type(f, model_type);
+        for (const wf_condition *c = f->when; all && c->key; c++)
+            WF_TRY(holds(r, c, &all));
+        if (!all) continue;
+        r->family = f;
+        return WF_OK;
+    }
+    return WF_OK; // as found: a type's last row has no conditions
+}
+
+const char *wf_arch_tensor_name(const wf_arch *arch, wf_role role, int i_layer, int i_expert,
+                                const char *suffix, char *text, size_t text_bytes)
+{
+    wf_family_tensor_name(arch->family, role, i_layer, i_expert, suffix, text, text_bytes);
+    return arch->naming ? wf_naming_apply(arch->naming, text, text_bytes) : text;
+}
+
+static bool names_embedding(const wf_arch_reader *r, wf_arch *a, const wf_naming *naming)
+{
+    char name[160];
+    size_t i;
+    a->naming = naming;
+    wf_arch_tensor_name(a, WF_ROLE_EMBED, 0, 0, ".weight", name, sizeof name);
+    return wf_hf_folder_find(r->folder, name, &i) == WF_OK;
+}
+
+// The names by which the embedding table is found; the family's own where none does.
+void wf_arch_read_names(wf_arch_reader *r, wf_arch *a)
+{
+    const wf_naming *other = r->family->namings;
+    size_t n = sizeof r->family->namings / sizeof *other;
+    bool found = names_embedding(r, a, NULL);
+    for (size_t i = 0; i < n && other[i].prefix[0].ours && !found; i++)
+        found = names_embedding(r, a, &other[i]);
+    if (!found) a->naming = NULL;
+}
