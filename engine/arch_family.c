@@ -2,6 +2,7 @@
 // checkpoint names tensors.
 #include "engine/arch_reader.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static wf_status holds(const wf_arch_reader *r, const wf_condition *c, bool *out)
@@ -26,8 +27,58 @@ static bool has_type(const wf_family *f, const char *model_type)
     return false;
 }
 
-wf_status wf_arch_choose_family(wf_arch_reader *r, const char *model_type)
+static bool reads(const wf_family *f, const char *name)
 {
+    for (int key = 0; key < WF_N_CONFIG_KEYS; key++)
+        for (int i = 0; i < 2; i++)
+            if (f->keys[key][i] && strcmp(name, f->keys[key][i]) == 0) return true;
+    return false;
+}
+
+static int n_read(const wf_family *f, wf_json_ref of)
+{
+    int n = 0;
+    wf_json_iter it = wf_json_iterate(of);
+    for (wf_json_ref item; wf_json_next(&it, &item);)
+        n += reads(f, item.key);
+    return n;
+}
+
+static int n_alike(const char *a, const char *b)
+{
+    int n = 0;
+    while (a[n] && a[n] == b[n])
+        n++;
+    return n;
+}
+
+// A type that is not known: the nearest is the family that reads most of the file's keys, of
+// several the one whose name begins most alike. Of a file with a text model inside, that one's keys
+// count.
+static wf_status fail_unknown(const wf_arch_reader *r, const char *model_type)
+{
+    char said[WF_ERROR_MAX];
+    wf_json_ref text = wf_json_find(r->root, "text_config"), of = r->root;
+    const wf_family *best = NULL;
+    int most = 0, alike = -1;
+    if (wf_json_kind_of(text) == WF_JSON_OBJECT) of = text;
+    for (size_t i = 0; i < wf_family_count(); i++) {
+        const wf_family *f = wf_family_at(i);
+        int n = n_read(f, of), same = n_alike(f->name, model_type);
+        if (n == 0 || n < most || (n == most && same <= alike)) continue;
+        best = f;
+        most = n;
+        alike = same;
+    }
+    if (!best) return WF_DATA;
+    snprintf(said, sizeof said, "%s", wf_error());
+    return wf_fail(WF_DATA, "%s; nearest: %s, which reads %d of the %zu keys %s", said, best->name,
+                   most, wf_json_count(of), of.node == r->root.node ? "here" : "of text_config");
+}
+
+wf_status wf_arch_choose_family(wf_arch_reader *r, const char *place, const char *model_type)
+{
+    if (wf_family_find(place, model_type, &r->family) != WF_OK) return fail_unknown(r, model_type);
     for (size_t i = 0; i < wf_family_count(); i++) {
         const wf_family *f = wf_family_at(i);
         bool all = has_type(f, model_type);

@@ -55,9 +55,9 @@ void wf_arch_read_size_or(wf_arch_reader *r, wf_config_key key, int32_t max, int
 void wf_arch_read_real(wf_arch_reader *r, wf_config_key key, double min, double max, double *out);
 void wf_arch_read_flag_or(wf_arch_reader *r, wf_config_key key, bool otherwise, bool *out);
 
-// Of the families of a model type, the first whose conditions hold. WF_DATA: a condition's key is
-// of another kind.
-wf_status wf_arch_choose_family(wf_arch_reader *r, const char *model_type);
+// Of the families of a model type, the first whose conditions hold. WF_DATA: there is none, and the
+// nearest is named; a condition's key is of another kind. `place` opens the message.
+wf_status wf_arch_choose_family(wf_arch_reader *r, const char *place, const char *model_type);
 
 // Parts of the architecture, in the order in which they are read.
 void wf_arch_read_names(wf_arch_reader *r, wf_arch *a);

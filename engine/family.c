@@ -65,6 +65,7 @@ wf_status wf_family_find(const char *place, const char *model_type, const wf_fam
                 *out = wf_family_at(i);
                 return WF_OK;
             }
+            if (wf_family_at(i)->when[0].key) continue; // named with the last of its type
             size_t at = strlen(known);
             snprintf(known + at, sizeof known - at, "%s%s", at ? ", " : "", *type);
             if (written_otherwise(*type, model_type)) meant = *type;

@@ -41,8 +41,7 @@ wf_status wf_arch_read(const wf_hf_folder *folder, bool trust, wf_arch *out)
                         .every = {.mixer = WF_BLOCK_ATTENTION, .feed_forward = WF_BLOCK_DENSE}};
     WF_TRY(wf_json_get_string(r.root, "model_type", &type));
     snprintf(place, sizeof place, "%s/config.json", wf_hf_folder_path(folder));
-    WF_TRY(wf_family_find(place, type, &r.family));
-    WF_TRY(wf_arch_choose_family(&r, type));
+    WF_TRY(wf_arch_choose_family(&r, place, type));
     a.family = r.family;
     wf_arch_read_names(&r, &a);
     wf_arch_read_values(&r, &a);

@@ -256,6 +256,15 @@ static void refused(void **state)
          ",\"layer_types\":[\"linear_attention\",0]}",
          "layer_types[0]: 'linear_attention' layers are not known here"},
         {"{\"model_type\":\"gpt_neox\"," SIZES ",\"rotary_pct\":0.01}", "0 rotary dimensions"},
+        {"{\"model_type\":\"mystery\"," SIZES ",\"n_routed_experts\":64,\"n_shared_experts\":2,"
+         "\"first_k_dense_replace\":1,\"routed_scaling_factor\":1.0}",
+         "'mystery' is not a family this engine knows (llama, "},
+        {"{\"model_type\":\"mystery\"," SIZES ",\"n_routed_experts\":64,\"n_shared_experts\":2,"
+         "\"first_k_dense_replace\":1,\"routed_scaling_factor\":1.0}",
+         "; nearest: glm4_moe, which reads 10 of the 11 keys here"},
+        {"{\"model_type\":\"mystery_vl\",\"text_config\":{" SIZES ",\"hidden_activation\":\"gelu\","
+         "\"query_pre_attn_scalar\":256,\"final_logit_softcapping\":30,\"rms_norm_eps\":1}}",
+         "; nearest: gemma2, which reads 10 of the 10 keys of text_config"},
         {OPT ",\"do_layer_norm_before\":false}",
          "do_layer_norm_before: only true is known here for opt models: norms behind the sum"},
         {OPT ",\"word_embed_proj_dim\":32}", "word_embed_proj_dim: only 64 is known here for opt "
