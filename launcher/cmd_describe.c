@@ -13,7 +13,7 @@ typedef struct {
     const char *log;
     const wf_description *d;
     const wf_import_report *r;
-    wf_distribution n_prompt, n_new, gap_s;
+    wf_distribution n_prompt, n_new, gap_s, turns, think_s;
 } described;
 
 static double span_s(const described *x)
@@ -71,6 +71,22 @@ static void print_lengths(const char *what, const wf_distribution *d, uint64_t t
            d->mean, d->p50, d->p90, d->p99, d->max, total);
 }
 
+static void print_sessions(const described *x)
+{
+    const wf_description *d = x->d;
+    size_t n_later = d->n_turns - d->n_sessions;
+    if (d->n_sessions == 0) return;
+    printf("%-14s %zu of %zu turns: mean %.1f, p50 %.0f, p90 %.0f, p99 %.0f, max %.0f\n",
+           "sessions", d->n_sessions, d->n_turns, x->turns.mean, x->turns.p50, x->turns.p90,
+           x->turns.p99, x->turns.max);
+    if (d->n_thinks > 0)
+        printf("%-14s p50 %.2f s, p90 %.2f s, p99 %.2f s", "think time", x->think_s.p50,
+               x->think_s.p90, x->think_s.p99);
+    else
+        printf("%-14s none", "think time");
+    printf(" (known of %zu of %zu turns that follow one)\n", d->n_thinks, n_later);
+}
+
 static void print_text(const described *x)
 {
     char grid[WF_PARSE_TEXT_MAX];
@@ -83,6 +99,7 @@ static void print_text(const described *x)
            "inter-arrival", d->gap_mean_s, d->gap_cv, x->gap_s.p50, x->gap_s.p99);
     print_lengths("input tokens", &x->n_prompt, d->n_prompt_tokens);
     print_lengths("output tokens", &x->n_new, d->n_new_tokens);
+    print_sessions(x);
     if (d->has_blocks)
         printf("%-14s %.1f%% of the input tokens are in blocks seen before\n", "shared",
                100 * repeated_share(x));
@@ -137,6 +154,16 @@ static void put_counts(wf_json_writer *w, const wf_import_report *r)
     wf_json_close(w);
 }
 
+static void put_sessions(wf_json_writer *w, const described *x)
+{
+    if (x->d->n_sessions == 0) return;
+    wf_json_put_u64(w, "sessions", x->d->n_sessions);
+    wf_json_put_u64(w, "turns", x->d->n_turns);
+    put_distribution(w, "turns_per_session", &x->turns);
+    wf_json_put_u64(w, "known_think_times", x->d->n_thinks);
+    put_distribution(w, "think_s", &x->think_s);
+}
+
 static wf_status print_json(const described *x)
 {
     wf_json_writer *w = NULL;
@@ -160,6 +187,7 @@ static wf_status print_json(const described *x)
         wf_json_put_f64(w, "repeated_block_share", repeated_share(x));
     else
         wf_json_put_null(w, "repeated_block_share");
+    put_sessions(w, x);
     put_counts(w, x->r);
     wf_json_close(w);
     wf_status st = wf_json_writer_finish(w, &text, NULL);
@@ -178,6 +206,8 @@ wf_status wf_describe_print(const wf_import_options *options, bool as_json)
     x.n_prompt = wf_distribution_of(d.n_prompt, d.n);
     x.n_new = wf_distribution_of(d.n_new, d.n);
     x.gap_s = wf_distribution_of(d.gap_s, d.n - 1);
+    x.turns = wf_distribution_of(d.turns, d.n_sessions);
+    x.think_s = wf_distribution_of(d.think_s, d.n_thinks);
     if (as_json)
         st = print_json(&x);
     else

@@ -152,6 +152,15 @@ static wf_status report(const simulating *s)
     return wf_report_print(dir, NULL, stdout);
 }
 
+// What ended well but for some requests is told, and says so in the end.
+static wf_status report_and(const simulating *s, wf_status ended)
+{
+    WF_TRY(report(s));
+    if (ended == WF_OK) return WF_OK;
+    return wf_fail(ended, "complete; %lld requests failed, weft report shows why",
+                   (long long)s->outcome.n_failed);
+}
+
 wf_status wf_cmd_simulate(const wf_cli *cli)
 {
     simulating s = {.cli = cli};
@@ -159,7 +168,7 @@ wf_status wf_cmd_simulate(const wf_cli *cli)
     if (st == WF_OK) st = begin(&s);
     if (st == WF_OK) st = simulate(&s);
     wf_reader_close(&s.reader);
-    if (st == WF_OK || st == WF_FAILED_ROWS) st = report(&s);
+    if (st == WF_OK || st == WF_FAILED_ROWS) st = report_and(&s, st);
     wf_folder_end(&s.outcome.folder, false);
     wf_drain_stop(&s.drain);
     wf_costs_destroy(&s.costs);

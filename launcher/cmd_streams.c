@@ -90,7 +90,10 @@ void wf_import_formats_print(FILE *file)
     fputs("\nmeanings of columns (--map COLUMN=MEANING):\n"
           "  arrival_s, arrival_ms, arrival_us, arrival_ns, arrival_time (a date and time)\n"
           "  input_tokens, output_tokens, meta (kept in the request's note)\n"
-          "  blocks_N: list of ids of prompt blocks of N tokens; the same id is the same tokens\n",
+          "  blocks_N: list of ids of prompt blocks of N tokens; the same id is the same tokens\n"
+          "  session (a name or number); or chat and parent_chat, the chat that it goes on from\n"
+          "  think_s, think_ms: from the end of the turn before; or busy_s, busy_ms: what a turn\n"
+          "  took, of which the next one's think time follows\n",
           file);
 }
 

@@ -57,6 +57,21 @@ const wf_figure wf_figure_table[] = {
     {"good_share", WF_FIGURE_SHARE, WF_FIGURES_AMOUNTS, AT(good_share), WF_FIGURE_WITH_LIMITS,
      .line = "goodput", .text = " (@%)", .unit = "1",
      .definition = "good_completed / completed results whose latency counts"},
+    {"sessions", WF_FIGURE_COUNT, WF_FIGURES_AMOUNTS, AT(session_duration.n), WF_FIGURE_OF_SESSIONS,
+     .line = "sessions", .text = "@", .unit = "sessions",
+     .definition = "sessions whose turns are of one run, and none of them left out as warm-up"},
+    {"mean_session_turns", WF_FIGURE_MEAN, WF_FIGURES_AMOUNTS, AT(session_turns.mean),
+     WF_FIGURE_OF_SESSIONS, .line = "sessions", .text = " of @ turns on average", .unit = "turns",
+     .definition = "turns of a session, failed ones included"},
+    {"median_session_turns", WF_FIGURE_MEAN, WF_FIGURES_AMOUNTS, AT(session_turns.p50),
+     WF_FIGURE_OF_SESSIONS, .line = "sessions", .text = ", p50 @", .unit = "turns",
+     .definition = "likewise"},
+    {"p90_session_turns", WF_FIGURE_MEAN, WF_FIGURES_AMOUNTS, AT(session_turns.p90),
+     WF_FIGURE_OF_SESSIONS, .line = "sessions", .text = ", p90 @", .unit = "turns",
+     .definition = "likewise"},
+    {"p99_session_turns", WF_FIGURE_MEAN, WF_FIGURES_AMOUNTS, AT(session_turns.p99),
+     WF_FIGURE_OF_SESSIONS, .line = "sessions", .text = ", p99 @", .unit = "turns",
+     .definition = "likewise"},
     {"ttft", WF_FIGURE_TIMES, WF_FIGURES_AMOUNTS, AT(ttft), .csv = true, .line = "TTFT",
      .unit = "ms", .definition = "time to first token: first token - intended arrival"},
     {"tpot", WF_FIGURE_TIMES, WF_FIGURES_AMOUNTS, AT(tpot), .csv = true, .line = "TPOT",
@@ -68,6 +83,9 @@ const wf_figure wf_figure_table[] = {
      .definition = "the percentiles of itl are within 0.1%: there were too many gaps to keep"},
     {"e2el", WF_FIGURE_TIMES, WF_FIGURES_AMOUNTS, AT(e2el), .csv = true, .line = "E2E",
      .unit = "ms", .definition = "end-to-end latency: last token - intended arrival"},
+    {"session_duration", WF_FIGURE_TIMES, WF_FIGURES_AMOUNTS, AT(session_duration),
+     WF_FIGURE_OF_SESSIONS, .line = "session", .unit = "ms",
+     .definition = "of a session: last finish - intended arrival of its first turn"},
     {"queue", WF_FIGURE_TIMES, WF_FIGURES_AMOUNTS, AT(queue), .csv = true, .line = "queue",
      .unit = "ms", .definition = "joined the batch - intended arrival"},
     {"schedule_lag", WF_FIGURE_TIMES, WF_FIGURES_AMOUNTS, AT(lag), .csv = true,
@@ -111,6 +129,7 @@ const size_t wf_n_figures = sizeof wf_figure_table / sizeof wf_figure_table[0];
 bool wf_figure_is_there(const wf_figure *figure, const wf_figures *figures)
 {
     if (figure->when == WF_FIGURE_WITH_LIMITS) return figures->has_goodput;
+    if (figure->when == WF_FIGURE_OF_SESSIONS) return figures->session_duration.n > 0;
     return figure->part != WF_FIGURES_STEPS || figures->n_steps > 0;
 }
 

@@ -31,7 +31,8 @@ typedef enum wf_figure_when {
     WF_FIGURE_ALWAYS,
     WF_FIGURE_WITH_LIMITS, // of goodput
     WF_FIGURE_OF_GROUPS,   // text: where a run had several
-    WF_FIGURE_OF_CACHE     // text: where prompts shared pages
+    WF_FIGURE_OF_CACHE,    // text: where prompts shared pages
+    WF_FIGURE_OF_SESSIONS  // where requests are turns of sessions
 } wf_figure_when;
 
 typedef struct wf_figure {

@@ -2,6 +2,7 @@
 #include "results/metrics.h"
 
 #include "io/base/arena.h"
+#include "results/sessions.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -37,7 +38,9 @@ struct wf_metrics {
     uint64_t n_gaps;
     double gap_sum, gap_square_sum, gap_min, gap_max;
     double decode_sum, prompt_sum;
-    double waiting_sum; // requests * ns
+    wf_session_sums sessions;
+    series session_ns, session_turns; // room
+    double waiting_sum;               // requests * ns
 };
 
 double wf_percentile(const double *sorted, size_t n, double q)
@@ -107,11 +110,13 @@ void wf_metrics_destroy(wf_metrics **metrics)
 {
     wf_metrics *m = *metrics;
     if (!m) return;
-    series *all[] = {&m->ttft, &m->tpot, &m->e2el, &m->queue, &m->lag, &m->gaps, &m->steps};
+    series *all[] = {&m->ttft, &m->tpot,  &m->e2el,       &m->queue,        &m->lag,
+                     &m->gaps, &m->steps, &m->session_ns, &m->session_turns};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         free(all[i]->v);
     for (size_t i = 0; i < m->n_runs; i++)
         free(m->runs[i].group_end_ns);
+    wf_session_sums_free(&m->sessions);
     free(m->buckets);
     free(m->runs);
     free(m);
@@ -271,13 +276,24 @@ static bool is_warmup(const wf_metrics_run *run, const wf_result *row)
     return run->warmup_ns > 0 && row->status == WF_RESULT_DONE && ns < begin_of(run);
 }
 
+// With room for what is computed of it in the end.
+static wf_status add_to_session(wf_metrics *m, const wf_result *row, bool counts)
+{
+    WF_TRY(wf_session_sums_add(&m->sessions, row, counts));
+    if (m->session_ns.n == m->sessions.n) return WF_OK;
+    WF_TRY(push(&m->session_ns, 0));
+    return push(&m->session_turns, 0);
+}
+
 wf_status wf_metrics_add(wf_metrics *m, const wf_result *row)
 {
     run_state *run = find_run(m, row->run);
     wf_figures *f = &m->sum;
     f->n_rows++;
     if (!run) return WF_OK;
-    if (is_warmup(&run->info, row)) {
+    bool warmup = is_warmup(&run->info, row);
+    WF_TRY(add_to_session(m, row, !warmup && run->info.latency));
+    if (warmup) {
         f->n_warmup++;
         return WF_OK;
     }
@@ -362,6 +378,14 @@ static void finish_rates(const wf_metrics *m, wf_figures *f)
     f->request_goodput = rate((double)f->n_good, f->latency_duration_ns);
 }
 
+static void finish_sessions(wf_metrics *m, wf_figures *f)
+{
+    size_t n = 0;
+    wf_session_sums_finish(&m->sessions, m->session_ns.v, m->session_turns.v, &n);
+    f->session_duration = wf_distribution_of(m->session_ns.v, n);
+    f->session_turns = wf_distribution_of(m->session_turns.v, n);
+}
+
 void wf_metrics_finish(wf_metrics *m, const wf_figures *whole, wf_figures *out)
 {
     wf_figures *f = &m->sum;
@@ -379,6 +403,7 @@ void wf_metrics_finish(wf_metrics *m, const wf_figures *whole, wf_figures *out)
     f->lag = wf_distribution_of(m->lag.v, m->lag.n);
     f->step = wf_distribution_of(m->steps.v, m->steps.n);
     f->itl = gap_distribution(m);
+    finish_sessions(m, f);
     if (f->n_steps > 0) {
         f->mean_decode_rows = m->decode_sum / (double)f->n_steps;
         f->mean_prompt_tokens = m->prompt_sum / (double)f->n_steps;

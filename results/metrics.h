@@ -59,8 +59,9 @@ typedef struct wf_figures {
     uint64_t n_good;
     double request_goodput, good_share; // of those whose latency counts
     wf_distribution ttft, tpot, itl, e2el, queue, lag;
-    uint64_t n_lag_exceeded; // rows submitted later than their run's limit
-    int64_t lag_limit_ns;    // the least of the limits, -1: none
+    wf_distribution session_duration, session_turns; // turns: not in ns
+    uint64_t n_lag_exceeded;                         // rows submitted later than their run's limit
+    int64_t lag_limit_ns;                            // the least of the limits, -1: none
 
     uint64_t n_steps;
     double mean_decode_rows, mean_prompt_tokens; // per step

@@ -57,7 +57,10 @@ const char *wf_result_status_words(wf_result_status status); // "done"
     X(n_cached, uint32_t, U32, WF_IF(n_cached), "tokens", "cached",                                \
       "prompt tokens whose keys and values were there as it joined")                               \
     X(score, float, F32, WF_IF(score), "nat", "score",                                             \
-      "by which it was chosen as an output of its row; NaN where none was chosen")
+      "by which it was chosen as an output of its row; NaN where none was chosen")                 \
+    X(session, uint64_t, U64, WF_IF(sessions), "1", "session",                                     \
+      "the session that the request is a turn of, 0: none")                                        \
+    X(turn, uint32_t, U32, WF_IF(sessions), "1", "turn", "its place in the session, from 0")
 
 // X(field, C type, H5 type, dataset, cut, when, width, JSON name, units, description): as many
 // values per result as its part of `cut` (WF_CUT_TABLE, payload.h) has. In a wf_result the values
@@ -118,6 +121,7 @@ typedef struct wf_result_columns {
     uint32_t n_cached;
     uint32_t score;
     uint32_t n_vector; // numbers of a row's vector
+    uint32_t sessions;
 } wf_result_columns;
 
 // X(field, C type, H5 type, units, description): one row of /steps per engine step.

@@ -360,6 +360,21 @@ wf_status wf_reader_read_arrivals(wf_reader *r, const char *path, uint64_t row0,
     return WF_OK;
 }
 
+wf_status wf_reader_read_turns(wf_reader *r, const char *path, uint64_t row0, uint64_t n,
+                               uint64_t *session, int64_t *think_ns, uint32_t *turn)
+{
+    for (uint64_t at = 0, take; at < n; at += take) {
+        take = n - at < WF_READER_MAX_PLAN ? n - at : WF_READER_MAX_PLAN;
+        wf_reader_request q = {.op = WF_READER_TURNS, .row0 = row0 + at, .n = (uint32_t)take};
+        WF_TRY(call(r, &q, path));
+        const char *from = wf_reader_slot(&r->shared, q.slot);
+        memcpy(session + at, from, take * sizeof *session);
+        memcpy(think_ns + at, from += take * sizeof *session, take * sizeof *think_ns);
+        memcpy(turn + at, from + take * sizeof *think_ns, take * sizeof *turn);
+    }
+    return WF_OK;
+}
+
 wf_status wf_reader_look(wf_reader *r, const char *path, void *facts, size_t n_bytes)
 {
     wf_reader_request q = {.op = WF_READER_LOOK};

@@ -49,6 +49,10 @@ wf_status wf_reader_open(wf_reader *reader, const char *path, wf_shard_info *inf
 wf_status wf_reader_read_arrivals(wf_reader *reader, const char *path, uint64_t row0, uint64_t n,
                                   int64_t *arrival_ns, uint32_t *n_prompt);
 
+// Of the same rows: session (0: none), think time (WF_THINK_UNKNOWN) and place among its turns.
+wf_status wf_reader_read_turns(wf_reader *reader, const char *path, uint64_t row0, uint64_t n,
+                               uint64_t *session, int64_t *think_ns, uint32_t *turn);
+
 // Lets the configuration's `look` read a file in the reader process; waits. `facts` is the
 // caller's, n_bytes of what look() left. WF_DATA too where the reader died over it or took too
 // long.

@@ -172,6 +172,18 @@ static wf_status serve_arrivals(child *c, const wf_reader_request *q, wf_shard *
     return WF_OK;
 }
 
+static wf_status serve_turns(child *c, const wf_reader_request *q, wf_shard *shard,
+                             uint32_t *n_rows)
+{
+    if (q->n > WF_READER_MAX_PLAN) return wf_fail(WF_INTERNAL, "%s: too many rows", q->path);
+    uint64_t *session = (uint64_t *)(void *)wf_reader_slot(c->shared, q->slot);
+    int64_t *think_ns = (int64_t *)(session + q->n);
+    WF_TRY(wf_shard_read_turns(shard, q->row0, q->n, session, think_ns,
+                               (uint32_t *)(think_ns + q->n)));
+    *n_rows = q->n;
+    return WF_OK;
+}
+
 static wf_status serve(child *c, const wf_reader_request *q, uint32_t *n_rows)
 {
     wf_shard *shard = NULL;
@@ -186,6 +198,8 @@ static wf_status serve(child *c, const wf_reader_request *q, uint32_t *n_rows)
         return WF_OK;
     case WF_READER_ARRIVALS:
         return serve_arrivals(c, q, shard, n_rows);
+    case WF_READER_TURNS:
+        return serve_turns(c, q, shard, n_rows);
     default:
         return serve_rows(c, q, shard, n_rows);
     }

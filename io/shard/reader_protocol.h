@@ -21,6 +21,7 @@
 typedef enum wf_reader_op {
     WF_READER_OPEN,     // slot: wf_shard_info
     WF_READER_ARRIVALS, // slot: int64_t arrival[n], uint32_t n_prompt[n]
+    WF_READER_TURNS,    // slot: uint64_t session[n], int64_t think_ns[n], uint32_t turn[n]
     WF_READER_ROWS,     // slot: wf_request[n_rows], then what they point to
     WF_READER_LOOK      // slot: what look() leaves
 } wf_reader_op;

@@ -32,6 +32,17 @@
       "row i's note is meta[offset[i]:offset[i+1]]", "bytes",                                      \
       "UTF-8 passed through to the result, concatenated")
 
+// X(field, C type, units, of no session, description): where a request stands in a session, the
+// columns /requests/<field>: a shard has all of them or none. `of no session` is what rows without
+// one hold. Turns of a session bear its number in whatever shard of a job they stand.
+#define WF_REQUEST_SESSION_TABLE(X)                                                                \
+    X(session, uint64_t, "1", 0, "the session that the request is a turn of, 0: none")             \
+    X(turn, uint32_t, "1", 0, "its place among the session's turns, from 0")                       \
+    X(think_ns, int64_t, "ns", WF_THINK_UNKNOWN,                                                   \
+      "from the end of the turn before to this one's arrival, -1: not known")
+
+#define WF_THINK_UNKNOWN (-1)
+
 // X(field, C type, HDF5 class F|I|U|B, default, least, most): one optional column of
 // /requests each, and one key of the job file's `sampling:`. Names and meanings are those of vLLM's
 // SamplingParams.
@@ -72,6 +83,9 @@ typedef struct wf_request {
 #define WF_REQUEST_VALUE(field, type, units, description) type field;
     WF_REQUEST_TABLE(WF_REQUEST_VALUE)
 #undef WF_REQUEST_VALUE
+#define WF_REQUEST_PLACE(field, type, units, none, description) type field;
+    WF_REQUEST_SESSION_TABLE(WF_REQUEST_PLACE)
+#undef WF_REQUEST_PLACE
 #define WF_REQUEST_ARRAY(field, count, type, offsets, values, must, of_failed, cut_units, cut,     \
                          units, description)                                                       \
     const type *field; /* [count] */                                                               \

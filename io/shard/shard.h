@@ -2,7 +2,8 @@
 // every row when it is read.
 //
 //   /requests/id[n] arrival_ns[n] max_new_tokens[n] prompt_offset[n+1]   /prompts/tokens[sum]
-//   optional: sampling columns [n], stop_offset[n+1] + stop_token_ids, meta_offset[n+1] + meta
+//   optional: sampling columns [n], stop_offset[n+1] + stop_token_ids, meta_offset[n+1] + meta,
+//             session[n] turn[n] think_ns[n]
 //
 // A bad file is one WF_SHARD line, `file:dataset:row: what and why`. A bad row (offsets, arrival
 // before an earlier row's, id of an earlier row, and what wf_request_check() finds) comes back with
@@ -27,7 +28,9 @@ typedef struct wf_shard_info {
     uint64_t n_own_samples;      // those samples; one where the number is nonsense
     int64_t vocab_size;          // the token ids were drawn below this
     uint32_t sampling_columns;   // bits as in wf_request.sampling_set
-    bool has_stop, has_meta;
+    bool has_stop, has_meta, has_sessions;
+    uint64_t n_turns;          // rows of sessions
+    uint64_t n_unknown_thinks; // of them, those after another turn that do not say their think time
     int64_t first_arrival_ns, last_arrival_ns; // of usable rows; 0 when there are none
     uint64_t n_bad_arrivals, n_repeated_ids;   // rows that will fail for it
 } wf_shard_info;
@@ -58,6 +61,10 @@ wf_status wf_shard_read(wf_shard *shard, uint64_t row0, uint32_t n, const wf_sha
 // length (0 where unusable). Either array may be NULL; borrow.
 wf_status wf_shard_read_arrivals(wf_shard *shard, uint64_t row0, uint32_t n, int64_t *arrival_ns,
                                  uint32_t *n_prompt);
+
+// Of the same rows: the session (0: none), what comes before the turn, and its place.
+wf_status wf_shard_read_turns(wf_shard *shard, uint64_t row0, uint32_t n, uint64_t *session,
+                              int64_t *think_ns, uint32_t *turn);
 
 // Reads every column and compares the content with the stored uid: WF_SHARD when it was edited.
 wf_status wf_shard_verify(wf_shard *shard);

@@ -31,6 +31,10 @@ static const wf_h5_column_spec columns[WF_N_SHARD_COLUMNS] = {
         "greatest unsigned value: the job decides"},
             WF_SAMPLING_TABLE(COLUMN)
 #undef COLUMN
+#define PLACE(field, type, units, none, description)                                               \
+    [WF_COLUMN_##field] = {"/requests/" #field, H5_TYPE(type), 0, units, description},
+                WF_REQUEST_SESSION_TABLE(PLACE)
+#undef PLACE
 };
 
 const wf_shard_value wf_shard_values[WF_N_SHARD_VALUES] = {
@@ -39,6 +43,23 @@ const wf_shard_value wf_shard_values[WF_N_SHARD_VALUES] = {
     WF_REQUEST_TABLE(VALUE)
 #undef VALUE
 };
+
+const wf_shard_value wf_shard_places[WF_N_SHARD_PLACES] = {
+#define PLACE(field, type, units, none, description)                                               \
+    [WF_PLACE_##field] = {WF_COLUMN_##field, offsetof(wf_request, field)},
+    WF_REQUEST_SESSION_TABLE(PLACE)
+#undef PLACE
+};
+
+const void *wf_shard_place_none(int k)
+{
+    static const wf_request nowhere = {
+#define NONE(field, type, units, none, description) .field = (none),
+        WF_REQUEST_SESSION_TABLE(NONE)
+#undef NONE
+    };
+    return (const char *)&nowhere + wf_shard_places[k].at;
+}
 
 const wf_shard_ragged wf_shard_raggeds[WF_N_SHARD_RAGGED] = {
 #define RAGGED(field, n, type, offsets, values, is_must, failed_too, cut_units, cut, units, words) \

@@ -20,7 +20,11 @@ enum {
         WF_REQUEST_RAGGED_TABLE(WF_COLUMN_RAGGED_INDEX)
 #undef WF_COLUMN_RAGGED_INDEX
             WF_COLUMN_SAMPLING, // the first of WF_N_SAMPLING, in the order of WF_SAMPLING_TABLE
-    WF_N_SHARD_COLUMNS = WF_COLUMN_SAMPLING + WF_N_SAMPLING
+    WF_COLUMN_LAST_SAMPLING = WF_COLUMN_SAMPLING + WF_N_SAMPLING - 1,
+#define WF_COLUMN_PLACE_INDEX(field, type, units, none, description) WF_COLUMN_##field,
+    WF_REQUEST_SESSION_TABLE(WF_COLUMN_PLACE_INDEX)
+#undef WF_COLUMN_PLACE_INDEX
+        WF_N_SHARD_COLUMNS
 };
 
 const wf_h5_column_spec *wf_shard_column(int i_column);
@@ -37,6 +41,16 @@ enum {
 #undef WF_VALUE_INDEX
 };
 extern const wf_shard_value wf_shard_values[WF_N_SHARD_VALUES];
+
+// Those of a session: all or none of them are there.
+enum {
+#define WF_PLACE_INDEX(field, type, units, none, description) WF_PLACE_##field,
+    WF_REQUEST_SESSION_TABLE(WF_PLACE_INDEX) WF_N_SHARD_PLACES
+#undef WF_PLACE_INDEX
+};
+extern const wf_shard_value wf_shard_places[WF_N_SHARD_PLACES];
+// What a row of no session holds there; borrow.
+const void *wf_shard_place_none(int k);
 
 // The ragged ones.
 typedef struct wf_shard_ragged {

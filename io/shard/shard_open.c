@@ -45,16 +45,30 @@ static bool must_be_there(int i_column)
     return i_column < WF_COLUMN_SAMPLING;
 }
 
+static bool is_sampling(int i_column)
+{
+    return i_column >= WF_COLUMN_SAMPLING && i_column <= WF_COLUMN_LAST_SAMPLING;
+}
+
+// What makes a shard one of sessions is their column; the others go with it.
+static bool is_there(const wf_shard *s, int i_column)
+{
+    bool place = i_column > WF_COLUMN_session, of_sessions = s->column[WF_COLUMN_session] != NULL;
+    if (place ? of_sessions : must_be_there(i_column)) return true;
+    return wf_h5_exists(s->file, wf_shard_column(i_column)->name);
+}
+
 static wf_status open_columns(wf_shard *s)
 {
     for (int i = 0; i < WF_N_SHARD_COLUMNS; i++) {
         const wf_h5_column_spec *spec = wf_shard_column(i);
-        if (!must_be_there(i) && !wf_h5_exists(s->file, spec->name)) continue;
+        if (!is_there(s, i)) continue;
         WF_TRY(wf_h5_dataset_open(s->file, spec->name, spec->type, 0, &s->column[i]));
-        if (i >= WF_COLUMN_SAMPLING) s->info.sampling_columns |= 1u << (i - WF_COLUMN_SAMPLING);
+        if (is_sampling(i)) s->info.sampling_columns |= 1u << (i - WF_COLUMN_SAMPLING);
     }
     s->info.has_stop = s->column[WF_COLUMN_stop] != NULL;
     s->info.has_meta = s->column[WF_COLUMN_meta] != NULL;
+    s->info.has_sessions = s->column[WF_COLUMN_session] != NULL;
     return WF_OK;
 }
 

@@ -139,20 +139,37 @@ static wf_status read_column(reading *r, int i_column, void **out)
     return wf_h5_dataset_read(r->shard->column[i_column], r->row0, r->n, *out);
 }
 
+static wf_status read_value(reading *r, const wf_shard_value *value)
+{
+    size_t each = wf_h5_type_bytes(wf_shard_column(value->i_column)->type);
+    void *values;
+    WF_TRY(read_column(r, value->i_column, &values));
+    for (uint32_t i = 0; i < r->n; i++)
+        memcpy((char *)&r->rows[i] + value->at, (const char *)values + i * each, each);
+    return WF_OK;
+}
+
+// Where a shard has no sessions its rows are of none.
+static wf_status read_place(reading *r, int k)
+{
+    const wf_shard_value *value = &wf_shard_places[k];
+    size_t each = wf_h5_type_bytes(wf_shard_column(value->i_column)->type);
+    if (r->shard->column[value->i_column] != NULL) return read_value(r, value);
+    for (uint32_t i = 0; i < r->n; i++)
+        memcpy((char *)&r->rows[i] + value->at, wf_shard_place_none(k), each);
+    return WF_OK;
+}
+
 static wf_status read_fixed(reading *r)
 {
     for (uint32_t i = 0; i < r->n; i++) {
         r->rows[i].row = r->row0 + i;
         r->rows[i].sampling = wf_sampling_default();
     }
-    for (int k = 0; k < WF_N_SHARD_VALUES; k++) {
-        const wf_shard_value *value = &wf_shard_values[k];
-        size_t each = wf_h5_type_bytes(wf_shard_column(value->i_column)->type);
-        void *values;
-        WF_TRY(read_column(r, value->i_column, &values));
-        for (uint32_t i = 0; i < r->n; i++)
-            memcpy((char *)&r->rows[i] + value->at, (const char *)values + i * each, each);
-    }
+    for (int k = 0; k < WF_N_SHARD_VALUES; k++)
+        WF_TRY(read_value(r, &wf_shard_values[k]));
+    for (int k = 0; k < WF_N_SHARD_PLACES; k++)
+        WF_TRY(read_place(r, k));
     return WF_OK;
 }
 
@@ -335,6 +352,23 @@ wf_status wf_shard_read(wf_shard *s, uint64_t row0, uint32_t n, const wf_shard_l
     WF_TRY(check_rows(&r));
     *n_read = r.n;
     return WF_OK;
+}
+
+wf_status wf_shard_read_turns(wf_shard *s, uint64_t row0, uint32_t n, uint64_t *session,
+                              int64_t *think_ns, uint32_t *turn)
+{
+    if (n == 0) return WF_OK;
+    WF_TRY(check_place(s, row0 + n - 1));
+    if (!s->info.has_sessions) {
+        for (uint32_t i = 0; i < n; i++) {
+            session[i] = turn[i] = 0;
+            think_ns[i] = WF_THINK_UNKNOWN;
+        }
+        return WF_OK;
+    }
+    WF_TRY(wf_h5_dataset_read(s->column[WF_COLUMN_session], row0, n, session));
+    WF_TRY(wf_h5_dataset_read(s->column[WF_COLUMN_think_ns], row0, n, think_ns));
+    return wf_h5_dataset_read(s->column[WF_COLUMN_turn], row0, n, turn);
 }
 
 wf_status wf_shard_read_arrivals(wf_shard *s, uint64_t row0, uint32_t n, int64_t *arrival_ns,

@@ -98,6 +98,30 @@ static wf_status scan_samples(wf_shard *s, uint32_t *block)
     return WF_OK;
 }
 
+// --- sessions ---
+
+static wf_status scan_turns(wf_shard *s, uint64_t *block)
+{
+    int64_t *think_ns = NULL;
+    uint32_t *turn = NULL;
+    wf_status st = WF_OK;
+    if (!s->info.has_sessions) return WF_OK;
+    WF_TRY_TO(done, wf_alloc(BLOCK, sizeof *think_ns, &think_ns));
+    WF_TRY_TO(done, wf_alloc(BLOCK, sizeof *turn, &turn));
+    for (uint64_t at = 0; at < s->info.n_rows && st == WF_OK; at += BLOCK) {
+        size_t n = s->info.n_rows - at < BLOCK ? (size_t)(s->info.n_rows - at) : BLOCK;
+        st = wf_shard_read_turns(s, at, (uint32_t)n, block, think_ns, turn);
+        for (size_t i = 0; st == WF_OK && i < n; i++) {
+            s->info.n_turns += block[i] != 0;
+            s->info.n_unknown_thinks += block[i] != 0 && turn[i] > 0 && think_ns[i] < 0;
+        }
+    }
+done:
+    free(turn);
+    free(think_ns);
+    return st;
+}
+
 // --- ids ---
 
 static int compare_ids(const void *a, const void *b)
@@ -189,6 +213,7 @@ wf_status wf_shard_scan(wf_shard *s)
     WF_TRY_TO(done, scan_arrivals(s, (int64_t *)block));
     WF_TRY_TO(done, scan_new_tokens(s, (uint32_t *)block));
     WF_TRY_TO(done, scan_samples(s, (uint32_t *)block));
+    WF_TRY_TO(done, scan_turns(s, block));
     st = scan_ids(s, block);
 done:
     free(block);

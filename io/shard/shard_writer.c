@@ -156,6 +156,19 @@ static wf_status append_sampling(wf_shard_writer *w, const wf_request *r)
     return WF_OK;
 }
 
+// They appear with the first row of a session.
+static wf_status append_place(wf_shard_writer *w, const wf_request *r)
+{
+    if (r->session == 0 && w->column[WF_COLUMN_session] == NULL) return WF_OK;
+    for (int k = 0; k < WF_N_SHARD_PLACES; k++) {
+        const wf_shard_value *value = &wf_shard_places[k];
+        const void *none = wf_shard_place_none(k), *own = (const char *)r + value->at;
+        WF_TRY(column_start_late(w, value->i_column, none, w->n_rows));
+        WF_TRY(append(w, value->i_column, r->session != 0 ? own : none, 1));
+    }
+    return WF_OK;
+}
+
 wf_status wf_shard_writer_append(wf_shard_writer *w, const wf_request *r)
 {
     if (r->arrival_ns < 0 || r->arrival_ns < w->last_arrival_ns) {
@@ -170,6 +183,7 @@ wf_status wf_shard_writer_append(wf_shard_writer *w, const wf_request *r)
     for (int k = 0; k < WF_N_SHARD_RAGGED; k++)
         WF_TRY(append_ragged(w, &wf_shard_raggeds[k], r));
     WF_TRY(append_sampling(w, r));
+    WF_TRY(append_place(w, r));
     w->last_arrival_ns = r->arrival_ns;
     w->n_rows++;
     return WF_OK;

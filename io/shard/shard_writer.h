@@ -3,8 +3,8 @@
 //   create -> append, append, ... -> close      x.h5.part while it is written, x.h5 after close
 //                                 -> abandon    (the part is removed)
 //
-// Optional columns (sampling, stop tokens, meta) appear when the first row uses them. Arrivals must
-// not decrease; ids must be unique, which the reader checks. Local, one thread.
+// Optional columns (sampling, stop tokens, meta, sessions) appear when the first row uses them.
+// Arrivals must not decrease; ids must be unique, which the reader checks. Local, one thread.
 #ifndef WF_IO_SHARD_SHARD_WRITER_H
 #define WF_IO_SHARD_SHARD_WRITER_H
 
@@ -31,8 +31,8 @@ wf_status wf_shard_writer_create(const char *path, const wf_shard_options *optio
                                  wf_shard_writer **out);
 
 // Adds the request's id, arrival_ns, max_new_tokens, prompt, stop, meta and the sampling parameters
-// in sampling_set (copy). WF_DATA when it arrives before the one before it or has a negative
-// arrival; the row is not added.
+// in sampling_set and, where `session` is not 0, its place in the session (copy). WF_DATA when it
+// arrives before the one before it or has a negative arrival; the row is not added.
 wf_status wf_shard_writer_append(wf_shard_writer *writer, const wf_request *request);
 
 uint64_t wf_shard_writer_count(const wf_shard_writer *writer); // rows

@@ -24,6 +24,7 @@ int64_t wf_arrivals_next(wf_arrivals *a, int64_t logged_ns)
     switch (c->mode) {
     case WF_SPEC_OFFLINE:
         return 0;
+    case WF_SPEC_SESSIONS: // no process of its own: its sessions arrive by one of the others
     case WF_SPEC_REPLAY:
         // A double holds nanoseconds exactly for 104 days; a replay at log speed is exact always.
         return c->speed == 1.0 ? logged_ns : to_ns((double)logged_ns / c->speed);

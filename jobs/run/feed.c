@@ -16,6 +16,7 @@ typedef struct entry {
 typedef struct loaded { // a request copied out of a slot, with all it points to behind it
     wf_request request; // first: what is handed out is the loaded row itself
     struct loaded *next;
+    uint64_t tag; // of whoever wanted it
 } loaded;
 
 typedef struct lane { // one shard's rows
@@ -145,7 +146,7 @@ static void *copy_behind(char **at_byte, const void *from, size_t bytes)
     return to;
 }
 
-static wf_status copy_row(lane *l, const wf_request *r)
+static wf_status copy_of(const wf_request *r, loaded **out)
 {
     size_t prompt = r->n_prompt * sizeof *r->prompt, stop = r->n_stop * sizeof *r->stop;
     size_t error = r->error ? strlen(r->error) + 1 : 0;
@@ -159,6 +160,14 @@ static wf_status copy_row(lane *l, const wf_request *r)
     copy->request.stop = copy_behind(&behind, r->stop, stop);
     copy->request.meta = copy_behind(&behind, r->meta, r->meta_bytes);
     copy->request.error = error ? copy_behind(&behind, r->error, error) : NULL;
+    *out = copy;
+    return WF_OK;
+}
+
+static wf_status copy_row(lane *l, const wf_request *r)
+{
+    loaded *copy = NULL;
+    WF_TRY(copy_of(r, &copy));
     append(l, copy);
     return WF_OK;
 }
@@ -176,6 +185,20 @@ static wf_status take_rows(lane *l, const wf_reader_batch *batch)
     return WF_OK;
 }
 
+static wf_request lost_row(const wf_reader_batch *batch)
+{
+    return (wf_request){.shard = batch->read.shard,
+                        .row = batch->read.row0,
+                        .id = batch->read.row0,
+                        .status = WF_REQ_SHARD,
+                        .error = batch->error};
+}
+
+static bool has_failed(const wf_reader_batch *batch)
+{
+    return batch->status != WF_OK || batch->n_rows == 0;
+}
+
 // A block that failed is read again row by row; a row that fails comes out failed.
 static wf_status take_failure(lane *l, const wf_reader_batch *batch)
 {
@@ -187,19 +210,14 @@ static wf_status take_failure(lane *l, const wf_reader_batch *batch)
         return WF_OK;
     }
     l->until = batch->read.row0 + 1;
-    wf_request lost = {.shard = batch->read.shard,
-                       .row = batch->read.row0,
-                       .id = batch->read.row0,
-                       .status = WF_REQ_SHARD,
-                       .error = batch->error};
+    wf_request lost = lost_row(batch);
     return is_ours(l, lost.row) ? copy_row(l, &lost) : WF_OK;
 }
 
 static wf_status take_batch(wf_feed *f, const wf_reader_batch *batch)
 {
     lane *l = &f->lanes[batch->read.shard];
-    bool failed = batch->status != WF_OK || batch->n_rows == 0;
-    wf_status st = failed ? take_failure(l, batch) : take_rows(l, batch);
+    wf_status st = has_failed(batch) ? take_failure(l, batch) : take_rows(l, batch);
     l->pending = l->until;
     wf_reader_release(f->cfg.reader, batch);
     f->n_seen = 0; // look again: what was cut short must be asked for again
@@ -283,4 +301,24 @@ const wf_request *wf_feed_pop(wf_feed *f)
 void wf_feed_free(const wf_request *request)
 {
     free((void *)(uintptr_t)request);
+}
+
+wf_status wf_feed_row_of(const wf_reader_batch *batch, uint64_t tag, const wf_request **out)
+{
+    wf_request lost = lost_row(batch);
+    loaded *copy = NULL;
+    WF_TRY(copy_of(has_failed(batch) ? &lost : batch->rows, &copy));
+    copy->tag = tag;
+    *out = &copy->request;
+    return WF_OK;
+}
+
+uint64_t wf_feed_tag(const wf_request *request)
+{
+    return ((const loaded *)(const void *)request)->tag;
+}
+
+void wf_feed_arrives(const wf_request *request, int64_t arrival_ns)
+{
+    ((loaded *)(uintptr_t)request)->request.arrival_ns = arrival_ns;
 }

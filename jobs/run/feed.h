@@ -55,6 +55,12 @@ wf_status wf_feed_pump(wf_feed *feed, int64_t timeout_ns);
 // feed until wf_feed_pop(), which hands ownership over; free it with wf_feed_free().
 const wf_request *wf_feed_peek(const wf_feed *feed);
 const wf_request *wf_feed_pop(wf_feed *feed);
-void wf_feed_free(const wf_request *request);
+void wf_feed_free(const wf_request *request); // takes NULL
+
+// For others who hand out rows that were read (jobs/run/turns.h): the row that a read of one row
+// brought, the lost row where it failed, with a number of theirs. own, wf_feed_free().
+wf_status wf_feed_row_of(const wf_reader_batch *batch, uint64_t tag, const wf_request **out);
+uint64_t wf_feed_tag(const wf_request *request);
+void wf_feed_arrives(const wf_request *request, int64_t arrival_ns); // before it is handed out
 
 #endif

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "io/base/arena.h"
 #include "io/base/thread.h"
 
 // Longest nap of the thread: reading ahead goes on meanwhile.
@@ -14,8 +15,23 @@ typedef struct arrival {
     int64_t taken_ns;
 } arrival;
 
+typedef struct ending { // a session's turn
+    uint64_t session;
+    int64_t end_ns;
+} ending;
+
+// Where requests come from.
+typedef struct source {
+    uint64_t (*left)(const wf_feeder *f);
+    int64_t (*next_ns)(const wf_feeder *f);
+    wf_status (*pump)(wf_feeder *f, int64_t timeout_ns);
+    const wf_request *(*peek)(const wf_feeder *f);
+    const wf_request *(*pop)(wf_feeder *f);
+} source;
+
 struct wf_feeder {
     wf_feeder_config c;
+    const source *from;
     pthread_t thread;
     pthread_mutex_t lock; // of all below
     pthread_cond_t come;  // the step loop waits here
@@ -23,11 +39,40 @@ struct wf_feeder {
     bool started, stopping;
     arrival *inbox; // ring [capacity], a power of two
     uint64_t capacity, head, count;
+    ending *ended; // [n_ended] that the thread has not seen
+    size_t n_ended, ended_capacity;
     int64_t n_beside;        // waiting elsewhere
     _Atomic uint64_t n_left; // in the feed and in the inbox
     wf_status status;
     char error[WF_ERROR_MAX];
 };
+
+#define SOURCE(kind)                                                                               \
+    static uint64_t kind##_left(const wf_feeder *f)                                                \
+    {                                                                                              \
+        return wf_##kind##_left(f->c.kind);                                                        \
+    }                                                                                              \
+    static int64_t kind##_next_ns(const wf_feeder *f)                                              \
+    {                                                                                              \
+        return wf_##kind##_next_ns(f->c.kind);                                                     \
+    }                                                                                              \
+    static wf_status kind##_pump(wf_feeder *f, int64_t timeout_ns)                                 \
+    {                                                                                              \
+        return wf_##kind##_pump(f->c.kind, timeout_ns);                                            \
+    }                                                                                              \
+    static const wf_request *kind##_peek(const wf_feeder *f)                                       \
+    {                                                                                              \
+        return wf_##kind##_peek(f->c.kind);                                                        \
+    }                                                                                              \
+    static const wf_request *kind##_pop(wf_feeder *f)                                              \
+    {                                                                                              \
+        return wf_##kind##_pop(f->c.kind);                                                         \
+    }                                                                                              \
+    static const source of_##kind = {kind##_left, kind##_next_ns, kind##_pump, kind##_peek,        \
+                                     kind##_pop};
+SOURCE(feed)
+SOURCE(turns)
+#undef SOURCE
 
 static int64_t now(const wf_feeder *f)
 {
@@ -69,14 +114,27 @@ static wf_status put(wf_feeder *f, const wf_request *r)
     return st;
 }
 
+// The turns that follow those that ended.
+static wf_status release(wf_feeder *f)
+{
+    wf_status st = WF_OK;
+    pthread_mutex_lock(&f->lock);
+    for (size_t i = 0; i < f->n_ended && st == WF_OK; i++)
+        st = wf_turns_ended(f->c.turns, f->ended[i].session, f->ended[i].end_ns);
+    f->n_ended = 0;
+    pthread_mutex_unlock(&f->lock);
+    return st;
+}
+
 // Moves what is due; waits up to `timeout_ns` for a row that is due and has not been read.
 static wf_status look(wf_feeder *f, int64_t timeout_ns)
 {
-    WF_TRY(wf_feed_pump(f->c.feed, 0));
-    while (wf_feed_next_ns(f->c.feed) <= now(f)) {
-        if (!wf_feed_peek(f->c.feed)) WF_TRY(wf_feed_pump(f->c.feed, timeout_ns));
-        if (!wf_feed_peek(f->c.feed)) return WF_OK;
-        WF_TRY(put(f, wf_feed_pop(f->c.feed)));
+    WF_TRY(release(f));
+    WF_TRY(f->from->pump(f, 0));
+    while (f->from->next_ns(f) <= now(f)) {
+        if (!f->from->peek(f)) WF_TRY(f->from->pump(f, timeout_ns));
+        if (!f->from->peek(f)) return WF_OK;
+        WF_TRY(put(f, f->from->pop(f)));
     }
     return WF_OK;
 }
@@ -100,7 +158,7 @@ void wf_feeder_look(wf_feeder *f)
 int64_t wf_feeder_next(void *feeder)
 {
     const wf_feeder *f = feeder;
-    int64_t next_ns = f->status == WF_OK ? wf_feed_next_ns(f->c.feed) : INT64_MAX;
+    int64_t next_ns = f->status == WF_OK ? f->from->next_ns(f) : INT64_MAX;
     return next_ns == INT64_MAX ? INT64_MAX : next_ns + f->c.origin_ns;
 }
 
@@ -115,13 +173,14 @@ static void *feeder_main(void *context)
 {
     wf_feeder *f = context;
     pthread_mutex_lock(&f->lock);
-    while (!f->stopping && f->status == WF_OK && wf_feed_left(f->c.feed) > 0) {
+    while (!f->stopping && f->status == WF_OK && f->from->left(f) > 0) {
         pthread_mutex_unlock(&f->lock);
         note(f, look(f, NAP_NS));
-        int64_t next_ns = wf_feed_next_ns(f->c.feed), nap_ns = now(f) + NAP_NS;
+        int64_t next_ns = f->from->next_ns(f), nap_ns = now(f) + NAP_NS;
         if (next_ns > nap_ns) next_ns = nap_ns;
         pthread_mutex_lock(&f->lock);
-        if (!f->stopping) wf_cond_wait_until(&f->stop, &f->lock, next_ns + f->c.origin_ns);
+        if (!f->stopping && f->n_ended == 0)
+            wf_cond_wait_until(&f->stop, &f->lock, next_ns + f->c.origin_ns);
     }
     pthread_mutex_unlock(&f->lock);
     return NULL;
@@ -142,7 +201,8 @@ wf_status wf_feeder_create(const wf_feeder_config *config, wf_feeder **out)
     f->c = *config;
     f->capacity = 256;
     f->inbox = malloc(f->capacity * sizeof *f->inbox);
-    atomic_init(&f->n_left, wf_feed_left(config->feed));
+    f->from = config->turns ? &of_turns : &of_feed;
+    atomic_init(&f->n_left, f->from->left(f));
     pthread_mutex_init(&f->lock, NULL);
     wf_cond_init(&f->come);
     wf_cond_init(&f->stop);
@@ -169,6 +229,7 @@ void wf_feeder_destroy(wf_feeder **feeder)
     pthread_cond_destroy(&f->come);
     pthread_cond_destroy(&f->stop);
     pthread_mutex_destroy(&f->lock);
+    free(f->ended);
     free(f->inbox);
     free(f);
     *feeder = NULL;
@@ -192,10 +253,22 @@ bool wf_feeder_take(wf_feeder *f, const wf_request **out, int64_t *out_taken_ns)
     return has;
 }
 
+void wf_feeder_ended(wf_feeder *f, const wf_request *request, int64_t end_ns)
+{
+    if (!f->c.turns) return;
+    pthread_mutex_lock(&f->lock);
+    wf_status st = wf_grow(f->n_ended + 1, sizeof *f->ended, &f->ended_capacity, &f->ended);
+    if (st == WF_OK) f->ended[f->n_ended++] = (ending){wf_feed_tag(request), end_ns};
+    pthread_cond_signal(&f->stop);
+    pthread_mutex_unlock(&f->lock);
+    note(f, st);
+    if (!f->c.thread && f->status == WF_OK) note(f, release(f));
+}
+
 void wf_feeder_wait(wf_feeder *f, int64_t until_ns)
 {
     if (!f->c.thread) {
-        int64_t next_ns = wf_feed_next_ns(f->c.feed);
+        int64_t next_ns = f->from->next_ns(f);
         if (next_ns < until_ns - f->c.origin_ns) until_ns = next_ns + f->c.origin_ns;
         wf_clock_sleep(f->c.clock, until_ns);
         return;

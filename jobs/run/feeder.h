@@ -1,6 +1,7 @@
 // The feeder: takes requests from a feed as they arrive, also while a step computes.
 //
 //   feed --due--> [ inbox: request, when it was taken ] --take--> the step loop, between two steps
+//   turns --due--^                <-- ended, for the turn that follows --
 //
 // A step of long prompts takes seconds where the host computes. What arrives meanwhile is noted at
 // its time, not when the step happens to end: the schedule lag is that of the feeder, and what
@@ -16,11 +17,13 @@
 
 #include "io/base/clock.h"
 #include "jobs/run/feed.h"
+#include "jobs/run/turns.h"
 
 typedef struct wf_feeder wf_feeder;
 
 typedef struct wf_feeder_config {
-    wf_feed *feed;            // borrowed, all of its rows added
+    wf_feed *feed;            // borrowed, all of its rows added; or
+    wf_turns *turns;          // all of its sessions added
     const wf_clock *clock;    // borrowed
     int64_t origin_ns;        // of the clock: run time 0
     _Atomic int64_t *waiting; // of the status file, kept up to date; NULL: nobody asks
@@ -43,6 +46,10 @@ bool wf_feeder_fire(void *feeder);
 // The next request that has arrived, in the order of arrival, and when it was taken, in run time.
 // False: none has. The request is the caller's: wf_feed_free().
 bool wf_feeder_take(wf_feeder *feeder, const wf_request **out, int64_t *out_taken_ns);
+
+// A request that was taken has ended, at `end_ns` of run time: with turns the next of its session
+// is released. Before the request is freed.
+void wf_feeder_ended(wf_feeder *feeder, const wf_request *request, int64_t end_ns);
 
 // Waits until a request has arrived, at most until the clock says `until_ns`.
 void wf_feeder_wait(wf_feeder *feeder, int64_t until_ns);

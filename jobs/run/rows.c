@@ -3,24 +3,16 @@
 
 #include <stdlib.h>
 
-#include "jobs/run/arrivals.h"
-
-typedef struct timed_row {
-    int64_t logged_ns;
-    uint32_t shard;
-    uint64_t row;
-} timed_row;
-
 static int by_arrival(const void *a, const void *b)
 {
-    const timed_row *x = a, *y = b;
+    const wf_timed_row *x = a, *y = b;
     if (x->logged_ns != y->logged_ns) return x->logged_ns < y->logged_ns ? -1 : 1;
     if (x->shard != y->shard) return x->shard < y->shard ? -1 : 1;
     return x->row < y->row ? -1 : x->row > y->row;
 }
 
 // An unusable arrival takes its predecessor's place, so that the row comes up and fails there.
-static wf_status read_shard(const wf_rows_config *c, uint32_t shard, timed_row *out)
+static wf_status read_shard(const wf_rows_config *c, uint32_t shard, wf_timed_row *out)
 {
     uint64_t n = c->info[shard].n_rows;
     int64_t *arrivals = malloc((n + 1) * sizeof *arrivals), last = 0;
@@ -30,19 +22,19 @@ static wf_status read_shard(const wf_rows_config *c, uint32_t shard, timed_row *
         wf_reader_read_arrivals(c->reader, c->spec->shards.item[shard], 0, n, arrivals, NULL);
     for (uint64_t i = 0; i < n && st == WF_OK; i++) {
         if (arrivals[i] >= last) last = arrivals[i];
-        out[i] = (timed_row){last, shard, i};
+        out[i] = (wf_timed_row){last, shard, i};
     }
     free(arrivals);
     return st;
 }
 
-static wf_status read_all(const wf_rows_config *c, timed_row **out, uint64_t *out_n)
+wf_status wf_rows_read(const wf_rows_config *c, wf_timed_row **out, uint64_t *out_n)
 {
     uint64_t n = 0;
     bool sorted = true;
     for (size_t s = 0; s < c->spec->requests.n; s++)
         n += c->info[s].n_rows;
-    timed_row *rows = malloc((n + 1) * sizeof *rows);
+    wf_timed_row *rows = malloc((n + 1) * sizeof *rows);
     if (!rows) return wf_fail(WF_NO_MEMORY, "rows: no memory for %llu rows", (unsigned long long)n);
     *out = rows;
     *out_n = n;
@@ -56,29 +48,37 @@ static wf_status read_all(const wf_rows_config *c, timed_row **out, uint64_t *ou
     return WF_OK;
 }
 
-static bool needs_work(const wf_rows_config *c, const timed_row *t)
+bool wf_rows_needs_work(const wf_rows_config *c, uint32_t shard, uint64_t row)
 {
-    return c->many_samples[t->shard] || !wf_done_has(c->done, t->shard, t->row, 0);
+    return c->many_samples[shard] || !wf_done_has(c->done, shard, row, 0);
+}
+
+wf_arrivals wf_rows_arrivals(const wf_rows_config *c)
+{
+    wf_arrivals arrivals;
+    const wf_arrivals_config config = {.mode = wf_jobspec_process(c->spec),
+                                       .speed = c->spec->arrivals.speed,
+                                       .rate = c->spec->arrivals.rate,
+                                       .burstiness = c->spec->arrivals.burstiness,
+                                       .seed = (uint64_t)c->spec->arrivals.seed};
+    wf_arrivals_begin(&arrivals, &config);
+    return arrivals;
 }
 
 wf_status wf_rows_add_timed(const wf_rows_config *c, wf_feed *feed, int64_t *out_first_ns,
                             int64_t *out_last_ns)
 {
-    timed_row *rows = NULL;
+    wf_timed_row *rows = NULL;
     uint64_t n = 0;
-    wf_arrivals arrivals;
+    wf_arrivals arrivals = wf_rows_arrivals(c);
     *out_first_ns = INT64_MAX;
     *out_last_ns = 0;
     wf_status st;
-    WF_TRY_TO(out, read_all(c, &rows, &n));
-    wf_arrivals_begin(&arrivals, &(wf_arrivals_config){.mode = c->spec->arrivals.mode,
-                                                       .speed = c->spec->arrivals.speed,
-                                                       .rate = c->spec->arrivals.rate,
-                                                       .burstiness = c->spec->arrivals.burstiness,
-                                                       .seed = (uint64_t)c->spec->arrivals.seed});
+    WF_TRY_TO(out, wf_rows_read(c, &rows, &n));
     for (uint64_t i = 0; i < n; i++) {
         int64_t at_ns = wf_arrivals_next(&arrivals, rows[i].logged_ns);
-        if (i % (uint64_t)c->n_groups != (uint64_t)c->group || !needs_work(c, &rows[i])) continue;
+        if (i % (uint64_t)c->n_groups != (uint64_t)c->group) continue;
+        if (!wf_rows_needs_work(c, rows[i].shard, rows[i].row)) continue;
         WF_TRY_TO(out, wf_feed_add(feed, rows[i].shard, rows[i].row, at_ns));
         if (*out_first_ns == INT64_MAX) *out_first_ns = at_ns;
         *out_last_ns = at_ns;

@@ -9,7 +9,9 @@
 
 #include "io/results/runfile_done.h"
 #include "io/shard/reader.h"
+#include "jobs/run/arrivals.h"
 #include "jobs/run/feed.h"
+#include "jobs/run/turns.h"
 #include "jobs/spec/jobspec.h"
 
 typedef struct wf_rows_config {
@@ -26,5 +28,28 @@ typedef struct wf_rows_config {
 // Memory while it runs: 24 bytes a row of all shards.
 wf_status wf_rows_add_timed(const wf_rows_config *config, wf_feed *feed, int64_t *out_first_ns,
                             int64_t *out_last_ns);
+
+// The same of arrivals.mode sessions: sessions are put in the order of their first turns and dealt,
+// so that one group has all turns of a session. Rows of no session are sessions of one turn. A turn
+// that an earlier run finished has ended: the first that is left of its session counts its think
+// time from where the clock starts, which is at the earliest session of which nothing is done.
+wf_status wf_rows_add_sessions(const wf_rows_config *config, wf_turns *turns, int64_t *out_first_ns,
+                               int64_t *out_last_ns);
+
+// ---- between the two ----------------------------------------------------------------------------
+
+typedef struct wf_timed_row {
+    int64_t logged_ns;
+    uint32_t shard;
+    uint64_t row;
+} wf_timed_row;
+
+// All rows of all shards by logged arrival, shard, row; own, free(), after a failure too.
+wf_status wf_rows_read(const wf_rows_config *config, wf_timed_row **out, uint64_t *out_n);
+
+// The job's arrival process, at its start.
+wf_arrivals wf_rows_arrivals(const wf_rows_config *config);
+
+bool wf_rows_needs_work(const wf_rows_config *config, uint32_t shard, uint64_t row);
 
 #endif

@@ -51,12 +51,11 @@ static wf_status form_groups(wf_runner *r)
 
 // ---- stage: run ---------------------------------------------------------------------------------
 
-// This group's part of the requests in flight: as even as it goes, one at least.
-static int32_t concurrency(const wf_runner *r)
+int32_t wf_runner_concurrency(const wf_runner *r)
 {
     int n = r->spec->arrivals.concurrency, n_groups = wf_runner_n_groups(r);
     int part = n / n_groups + (r->i_group < n % n_groups);
-    return n == 0 || wf_runner_is_timed(r) ? 0 : part > 0 ? part : 1;
+    return wf_jobspec_process(r->spec) != WF_SPEC_OFFLINE || n == 0 ? 0 : part > 0 ? part : 1;
 }
 
 static wf_serve_config serve_config(const wf_runner *r, wf_feeder *feeder)
@@ -80,7 +79,7 @@ static wf_serve_config serve_config(const wf_runner *r, wf_feeder *feeder)
         .group = (uint16_t)r->i_group,
         .max_rows = r->spec->engine.max_rows,
         .look_ahead = r->spec->engine.order == WF_SPEC_ORDER_PREFIX ? WF_SPEC_LOOK_AHEAD : 0,
-        .concurrency = concurrency(r),
+        .concurrency = wf_runner_is_timed(r) ? 0 : wf_runner_concurrency(r),
         .clock = wf_runner_clock(r),
         .origin_ns = r->origin_ns,
         .simulated = r->c->simulation != NULL,
@@ -101,6 +100,7 @@ static wf_status serve(wf_runner *r)
 {
     wf_feeder *feeder = NULL;
     const wf_feeder_config timed = {.feed = r->feed,
+                                    .turns = r->turns,
                                     .clock = wf_runner_clock(r),
                                     .origin_ns = r->origin_ns,
                                     .waiting = &wf_progress_counters(r->progress)->waiting,
@@ -287,6 +287,7 @@ static void tear_down(wf_runner *r, wf_status st)
     wf_flights_close(&r->flights, wf_status_scope(st) == WF_SCOPE_GROUP);
     wf_leases_close(&r->leases);
     wf_feed_destroy(r->feed);
+    wf_turns_destroy(r->turns);
     wf_done_destroy(&r->done);
     wf_folder_end(&r->folder, false);
     wf_engine_destroy(r->engine);

@@ -41,7 +41,8 @@ typedef struct wf_runner {
     wf_folder *folder; // first rank of the world
     uint32_t run;
     wf_done *done;
-    wf_feed *feed;
+    wf_feed *feed;   // of rows; or
+    wf_turns *turns; // of sessions
     wf_leases *leases;
     wf_flights *flights;
     wf_segment_writer *writer;
@@ -83,6 +84,10 @@ static inline bool wf_runner_is_timed(const wf_runner *r)
 {
     return r->spec->arrivals.mode != WF_SPEC_OFFLINE;
 }
+
+// This group's part of the requests, or sessions, in flight: as even as it goes, one at least; 0:
+// no bound.
+int32_t wf_runner_concurrency(const wf_runner *r);
 
 // ---- stages in their order; Collective where they say so, else Local ----------------------------
 

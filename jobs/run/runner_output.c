@@ -84,6 +84,7 @@ wf_status wf_runner_create_writer(wf_runner *r)
                                        .steps = s->output.steps,
                                        .logprobs = r->needs.n_top >= 0,
                                        .score = r->needs.n_top_chosen >= 0,
+                                       .sessions = r->in.has_sessions,
                                        .n_cached = wf_engine_get_load(r->engine).shares,
                                        .n_vector = (uint32_t)r->arch.encode.width,
                                        .n_top = r->needs.n_top > 0 ? (uint32_t)r->needs.n_top : 0},

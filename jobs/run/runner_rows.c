@@ -123,6 +123,25 @@ static wf_status open_leases(wf_runner *r)
     return wf_flights_open(c.out_dir, r->run, r->i_group, c.epoch, &r->flights);
 }
 
+static wf_rows_config rows_config(const wf_runner *r)
+{
+    return (wf_rows_config){.spec = r->spec,
+                            .reader = r->c->reader,
+                            .info = r->in.info,
+                            .done = r->done,
+                            .many_samples = r->in.many_samples,
+                            .group = r->i_group,
+                            .n_groups = wf_runner_n_groups(r)};
+}
+
+static wf_status find_sessions(wf_runner *r, const wf_feed_config *f)
+{
+    wf_rows_config c = rows_config(r);
+    WF_TRY(wf_turns_create(f, (uint64_t)wf_runner_concurrency(r), &r->turns));
+    WF_TRY(wf_rows_add_sessions(&c, r->turns, &r->first_ns, &r->last_ns));
+    return wf_turns_pump(r->turns, 0);
+}
+
 wf_status wf_runner_find_rows(wf_runner *r)
 {
     r->first_ns = INT64_MAX;
@@ -134,15 +153,10 @@ wf_status wf_runner_find_rows(wf_runner *r)
                         .n_shards = (uint32_t)r->in.n,
                         .n_vocab = r->arch.n_vocab,
                         .max_context = generates ? r->model->max_context : 0}; // the engine cuts
+    if (r->spec->arrivals.mode == WF_SPEC_SESSIONS) return find_sessions(r, &f);
     WF_TRY(wf_feed_create(&f, &r->feed));
     if (!wf_runner_is_timed(r)) return open_leases(r);
-    wf_rows_config c = {.spec = r->spec,
-                        .reader = r->c->reader,
-                        .info = r->in.info,
-                        .done = r->done,
-                        .many_samples = r->in.many_samples,
-                        .group = r->i_group,
-                        .n_groups = wf_runner_n_groups(r)};
+    wf_rows_config c = rows_config(r);
     WF_TRY(wf_rows_add_timed(&c, r->feed, &r->first_ns, &r->last_ns));
     return wf_feed_pump(r->feed, 0);
 }

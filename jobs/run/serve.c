@@ -33,6 +33,7 @@ typedef struct flight {
     bool keeps_logprobs; // the row asked for them
     uint32_t entry;      // in the flight record
     int64_t submitted_ns;
+    int64_t end_ns; // of its last token; of one that fails: as it was submitted
 } flight;
 
 // What the engine carries for one sample.
@@ -97,6 +98,8 @@ static wf_result result_of(const serve *s, const wf_request *r, uint16_t index)
                        .prompt_len = r->n_prompt,
                        .run = s->c->run,
                        .group = s->c->group,
+                       .session = r->session,
+                       .turn = r->turn,
                        .meta_bytes = r->meta_bytes,
                        .meta = r->meta};
 }
@@ -162,6 +165,7 @@ static void close_flight(serve *s, flight *f)
     while (f->n_held > 0)
         wf_engine_release(s->c->engine, f->held[--f->n_held].output);
     free(f->held);
+    if (s->c->feeder) wf_feeder_ended(s->c->feeder, f->request, f->end_ns);
     wf_feed_free(f->request);
     free(f);
 }
@@ -199,6 +203,8 @@ static wf_status put_best(serve *s, flight *f)
 
 static wf_status take_one(serve *s, const wf_engine_output *o, const sample *x)
 {
+    int64_t end_ns = o->time_ns[o->n_tokens - 1];
+    if (end_ns > x->of->end_ns) x->of->end_ns = end_ns;
     if (x->of->held) {
         hold(x->of, o, x->index);
         return put_best(s, x->of);
@@ -340,7 +346,7 @@ static wf_status submit_request(serve *s, const wf_request *r, int64_t submitted
         return wf_fail(WF_NO_MEMORY, "serve: out of memory");
     }
     f->request = r;
-    f->submitted_ns = submitted_ns;
+    f->submitted_ns = f->end_ns = submitted_ns;
     f->n_open = 1; // held while its samples are handed over
     s->n_rows++;
     p.n = wf_sampling_samples(&p);

@@ -34,11 +34,34 @@ static wf_status check_twins(const wf_inputs *in, size_t i)
     return WF_OK;
 }
 
+static wf_status check_sessions(const wf_jobspec *spec, const char *path, const wf_shard_info *info)
+{
+    if (spec->arrivals.mode != WF_SPEC_SESSIONS) return WF_OK;
+    if (info->n_turns == 0)
+        return wf_fail(WF_CONFIG,
+                       "arrivals.mode: sessions: %s says of no row which session it is a turn of: "
+                       "import the log again, with --map COLUMN=session, or choose another mode",
+                       path);
+    if (spec->arrivals.think != WF_SPEC_THINK_LOG || spec->arrivals.think_time_ns >= 0 ||
+        info->n_unknown_thinks == 0)
+        return WF_OK;
+    return wf_fail(WF_CONFIG,
+                   "arrivals.think: log: %" PRIu64 " of %" PRIu64 " turns of %s say no think time: "
+                   "give arrivals.think_time for them, or draw all (arrivals.think: exponential)",
+                   info->n_unknown_thinks, info->n_turns, path);
+}
+
 wf_status wf_inputs_check_arrivals(const wf_jobspec *spec, const char *path,
                                    const wf_shard_info *info)
 {
     bool timed = info->last_arrival_ns > 0 || info->n_rows - info->n_bad_arrivals < 2;
-    if (spec->arrivals.mode != WF_SPEC_REPLAY || timed) return WF_OK;
+    WF_TRY(check_sessions(spec, path, info));
+    if (wf_jobspec_process(spec) != WF_SPEC_REPLAY || timed) return WF_OK;
+    if (spec->arrivals.mode == WF_SPEC_SESSIONS)
+        return wf_fail(WF_CONFIG,
+                       "arrivals.sessions: replay: %s says no times of arrival (all %" PRIu64
+                       " rows are at 0): use offline, or constant, poisson or gamma with a rate",
+                       path, info->n_rows);
     return wf_fail(WF_CONFIG,
                    "arrivals.mode: replay: %s says no times of arrival (all %" PRIu64
                    " rows are at 0): use offline, or constant, poisson or gamma with a rate",
@@ -68,6 +91,7 @@ static wf_status open_one(const wf_jobspec *spec, wf_reader *reader, wf_inputs *
     in->uids[i] = in->info[i].uid;
     in->many_samples[i] =
         spec->sampling.n > 1 || in->info[i].sampling_columns & 1u << WF_SAMPLING_n;
+    in->has_sessions |= in->info[i].has_sessions;
     note_needs(&in->needs, &in->info[i]);
     return check_twins(in, i);
 }

@@ -16,6 +16,7 @@ typedef struct wf_inputs {
     size_t n;               // shards
     wf_shard_info *info;    // [n]
     bool *many_samples;     // [n] rows may ask for several samples
+    bool has_sessions;      // rows of some shard are turns of sessions
     const char **uids;      // [n] borrowed from info
     wf_result_shard *shard; // [n] as results name them; borrows from info and the spec
     wf_plan_needs needs;    // of the job's sampling and all shards' columns

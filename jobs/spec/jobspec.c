@@ -183,6 +183,17 @@ const char *wf_jobspec_backend(const wf_jobspec *spec)
     return names[spec->parallel.backend];
 }
 
+wf_spec_arrivals wf_jobspec_process(const wf_jobspec *spec)
+{
+    bool of_sessions = spec->arrivals.mode == WF_SPEC_SESSIONS;
+    return of_sessions ? spec->arrivals.sessions : spec->arrivals.mode;
+}
+
+unsigned wf_jobspec_modes(const wf_jobspec *spec)
+{
+    return WF_SPEC_MODE(spec->arrivals.mode) | WF_SPEC_MODE(wf_jobspec_process(spec));
+}
+
 // ---- identity -----------------------------------------------------------------------------------
 
 // Of 4 bytes: a word, or a number as its text says it.
@@ -202,7 +213,7 @@ static bool is_default(const wf_jobspec *spec, const wf_option *option)
 static bool decides(const wf_jobspec *spec, const wf_option *option)
 {
     if (option->decides & WF_SPEC_UNLESS_DEFAULT && is_default(spec, option)) return false;
-    return (option->decides & WF_SPEC_MODE(spec->arrivals.mode)) != 0;
+    return (option->decides & wf_jobspec_modes(spec)) != 0;
 }
 
 bool wf_jobspec_decides(const wf_jobspec *spec, const char *key)

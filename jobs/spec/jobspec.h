@@ -34,15 +34,22 @@ typedef enum wf_spec_arrivals {
     WF_SPEC_REPLAY,  // the shards' own times / speed
     WF_SPEC_CONSTANT,
     WF_SPEC_POISSON,
-    WF_SPEC_GAMMA
+    WF_SPEC_GAMMA,
+    WF_SPEC_SESSIONS // sessions arrive by one of the above, their turns one after the other
 } wf_spec_arrivals;
+typedef enum wf_spec_think { // between a session's turns
+    WF_SPEC_THINK_LOG,
+    WF_SPEC_THINK_FIXED,
+    WF_SPEC_THINK_EXPONENTIAL
+} wf_spec_think;
 
 // Sets of arrival modes, for the table's column `decides` and for checks.
 #define WF_SPEC_MODE(mode)     (1u << (mode))
 #define WF_SPEC_TIMED_RANDOMLY (WF_SPEC_MODE(WF_SPEC_POISSON) | WF_SPEC_MODE(WF_SPEC_GAMMA))
 #define WF_SPEC_TIMED_BY_RATE  (WF_SPEC_MODE(WF_SPEC_CONSTANT) | WF_SPEC_TIMED_RANDOMLY)
-#define WF_SPEC_TIMED          (WF_SPEC_MODE(WF_SPEC_REPLAY) | WF_SPEC_TIMED_BY_RATE)
-#define WF_SPEC_ANY_MODE       (WF_SPEC_MODE(WF_SPEC_OFFLINE) | WF_SPEC_TIMED)
+#define WF_SPEC_TIMED                                                                              \
+    (WF_SPEC_MODE(WF_SPEC_REPLAY) | WF_SPEC_TIMED_BY_RATE | WF_SPEC_MODE(WF_SPEC_SESSIONS))
+#define WF_SPEC_ANY_MODE (WF_SPEC_MODE(WF_SPEC_OFFLINE) | WF_SPEC_TIMED)
 // Of a key that is younger than folders which are gone on with: its default is left out.
 #define WF_SPEC_UNLESS_DEFAULT (1u << 31)
 typedef enum wf_spec_order {
@@ -96,10 +103,13 @@ typedef struct wf_jobspec {
     } text; // how rows of prompts files become requests
     struct {
         wf_spec_arrivals mode;
-        double speed;             // replay: times run this much faster
-        double rate;              // constant, poisson, gamma: requests per second
-        double burstiness;        // gamma: shape of the gaps; 1 is poisson
-        int64_t seed;             // `seed` of the job when not given
+        wf_spec_arrivals sessions; // sessions: how their first turns arrive
+        wf_spec_think think;
+        int64_t think_time_ns; // sessions: drawn ones' mean, and of turns that say none; -1: none
+        double speed;          // replay: times run this much faster
+        double rate;           // constant, poisson, gamma: requests per second
+        double burstiness;     // gamma: shape of the gaps; 1 is poisson
+        int64_t seed;          // `seed` of the job when not given
         int64_t lag_tolerance_ns; // a later submission is reported
         int concurrency;          // offline: requests in flight at most, of the job; 0: no bound
     } arrivals;
@@ -188,6 +198,11 @@ wf_status wf_jobspec_take_part(wf_jobspec *spec, int part, int n_parts);
 
 // The resolved job as YAML, every key with its value; own, free(). It loads to the same job.
 wf_status wf_jobspec_text(const wf_jobspec *spec, char **out);
+
+// How requests arrive, or with arrivals.mode sessions the first of each session; and the bits
+// (WF_SPEC_MODE) of both.
+wf_spec_arrivals wf_jobspec_process(const wf_jobspec *spec);
+unsigned wf_jobspec_modes(const wf_jobspec *spec);
 
 // The back end the job names, as wf_backend_create() takes it; NULL: auto.
 const char *wf_jobspec_backend(const wf_jobspec *spec);

@@ -20,7 +20,7 @@ static const char *word_of(const char *key, int64_t value)
 
 static bool has_arrivals(const wf_jobspec *spec, unsigned modes)
 {
-    return (WF_SPEC_MODE(spec->arrivals.mode) & modes) != 0;
+    return (wf_jobspec_modes(spec) & modes) != 0;
 }
 
 // Printable, and usable as a file's name and as Slurm's job name.
@@ -113,6 +113,11 @@ wf_status wf_jobspec_check_keys(const wf_jobspec *spec, wf_options *o)
         WF_TRY(wf_options_complain(o, "arrivals.rate",
                                    "needed by arrivals.mode %s: give the requests per second",
                                    word_of("arrivals.mode", spec->arrivals.mode)));
+    }
+    if (spec->arrivals.mode == WF_SPEC_SESSIONS && spec->arrivals.think != WF_SPEC_THINK_LOG &&
+        spec->arrivals.think_time_ns < 0) {
+        WF_TRY(wf_options_complain(o, "arrivals.think_time", "needed by arrivals.think %s",
+                                   word_of("arrivals.think", spec->arrivals.think)));
     }
     if (spec->arrivals.concurrency > 0 && spec->engine.fusion == WF_FUSION_STATIC &&
         spec->arrivals.concurrency < spec->engine.max_rows) {
@@ -231,6 +236,8 @@ wf_status wf_jobspec_remarks(const wf_jobspec *spec, char **out)
         unused(&text, "arrivals.burstiness", "arrivals.mode", mode);
     if (!wf_jobspec_decides(spec, "arrivals.seed") && spec->arrivals.seed != spec->seed)
         unused(&text, "arrivals.seed", "arrivals.mode", mode);
+    if (!wf_jobspec_decides(spec, "arrivals.think_time") && spec->arrivals.think_time_ns >= 0)
+        unused(&text, "arrivals.think_time", "arrivals.mode", mode);
     if (!wf_jobspec_decides(spec, "arrivals.concurrency") && spec->arrivals.concurrency > 0)
         unused(&text, "arrivals.concurrency", "arrivals.mode", mode);
     if (spec->engine.reorder != WF_REORDER_COPY && spec->engine.slot_tokens > 0)

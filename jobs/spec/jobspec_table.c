@@ -1,71 +1,11 @@
 // The job file as a table: one row per key. See jobspec.h and io/base/option.h.
 #include <stddef.h>
 
-#include "engine/encode_read.h"
-#include "engine/model.h"
 #include "jobs/spec/jobspec.h"
 #include "jobs/spec/jobspec_sampling.h"
+#include "jobs/spec/jobspec_words.h"
 
 #define AT(field) offsetof(wf_jobspec, field)
-
-#define FORMAT_WORDS(name, words, long_words, ...) {words, WF_##name}, {long_words, WF_##name},
-static const wf_option_word dtype_words[] = {{"auto", WF_MODEL_DTYPE_AUTO},
-                                             WF_PLAIN_FORMATS(FORMAT_WORDS){"half", WF_F16},
-                                             {"float", WF_F32},
-                                             {NULL, 0}};
-// Any plain format stands for model.dtype's.
-#define FORMAT_WORD(name, words, ...) {words, WF_##name},
-static const wf_option_word weights_format_words[] = {
-    {"auto", WF_MODEL_DTYPE_AUTO}, {"plain", WF_F32}, WF_SCALED_FORMATS(FORMAT_WORD){NULL, 0}};
-static const wf_option_word activations_words[] = {
-    {"auto", WF_MODEL_DTYPE_AUTO}, {"plain", WF_F32}, {"fp8", WF_FP8}, {NULL, 0}};
-static const wf_option_word weights_words[] = {
-    {"file", WF_SPEC_WEIGHTS_FILE}, {"random", WF_SPEC_WEIGHTS_RANDOM}, {NULL, 0}};
-static const wf_option_word generation_words[] = {
-    {"auto", WF_SPEC_GENERATION_AUTO}, {"none", WF_SPEC_GENERATION_NONE}, {NULL, 0}};
-static const wf_option_word arrivals_words[] = {
-    {"offline", WF_SPEC_OFFLINE}, {"replay", WF_SPEC_REPLAY}, {"constant", WF_SPEC_CONSTANT},
-    {"poisson", WF_SPEC_POISSON}, {"gamma", WF_SPEC_GAMMA},   {NULL, 0}};
-static const wf_option_word backend_words[] = {{"auto", WF_SPEC_BACKEND_AUTO},
-                                               {"ref", WF_SPEC_BACKEND_REF},
-                                               {"cpu", WF_SPEC_BACKEND_CPU},
-                                               {"cuda", WF_SPEC_BACKEND_CUDA},
-                                               {NULL, 0}};
-static const wf_option_word layout_words[] = {{"auto", WF_SPEC_LAYOUT_AUTO},
-                                              {"world", WF_SPEC_LAYOUT_WORLD},
-                                              {"groups", WF_SPEC_LAYOUT_GROUPS},
-                                              {NULL, 0}};
-static const wf_option_word reorder_words[] = {
-    {"index", WF_REORDER_INDEX}, {"copy", WF_REORDER_COPY}, {"off", WF_REORDER_OFF}, {NULL, 0}};
-static const wf_option_word fusion_words[] = {{"temporal", WF_FUSION_TEMPORAL},
-                                              {"window", WF_FUSION_WINDOW},
-                                              {"instances", WF_FUSION_INSTANCES},
-                                              {"static", WF_FUSION_STATIC},
-                                              {NULL, 0}};
-static const wf_option_word prefix_words[] = {
-    {"auto", WF_PREFIX_AUTO}, {"on", WF_PREFIX_ON}, {"off", WF_PREFIX_OFF}, {NULL, 0}};
-static const wf_option_word order_words[] = {
-    {"arrival", WF_SPEC_ORDER_ARRIVAL}, {"prefix", WF_SPEC_ORDER_PREFIX}, {NULL, 0}};
-static const wf_option_word nvls_words[] = {
-    {"off", WF_SPEC_NVLS_OFF}, {"auto", WF_SPEC_NVLS_AUTO}, {NULL, 0}};
-static const wf_option_word capture_words[] = {
-    {"auto", WF_CAPTURE_AUTO}, {"off", WF_CAPTURE_OFF}, {NULL, 0}};
-static const wf_option_word all_reduce_words[] = {
-    {"auto", WF_COMM_SUMS_AUTO}, {"nccl", WF_COMM_SUMS_NCCL}, {"own", WF_COMM_SUMS_OWN}, {NULL, 0}};
-static const wf_option_word task_words[] = {
-    {"generate", WF_TASK_GENERATE}, {"embed", WF_TASK_EMBED}, {NULL, 0}};
-static const wf_option_word pooling_words[] = {{"auto", WF_ENCODE_AUTO}, {"cls", WF_POOL_FIRST},
-                                               {"mean", WF_POOL_MEAN},   {"max", WF_POOL_MAX},
-                                               {"last", WF_POOL_LAST},   {NULL, 0}};
-static const wf_option_word normalise_words[] = {
-    {"auto", WF_ENCODE_AUTO}, {"true", 1}, {"false", 0}, {NULL, 0}};
-static const wf_option_word truncate_words[] = {{"true", 1}, {"false", 0}, {NULL, 0}};
-static const wf_option_word auto_words[] = {{"auto", 0}, {NULL, 0}};
-static const wf_option_word none_words[] = {{"none", 0}, {NULL, 0}};
-static const wf_option_word unlimited_words[] = {{"none", -1}, {NULL, 0}};
-static const wf_option_word logprobs_words[] = {
-    {"raw", WF_SPEC_LOGPROBS_RAW}, {"processed", WF_SPEC_LOGPROBS_PROCESSED}, {NULL, 0}};
-static const wf_option_word seed_words[] = {{"job", -1}, {NULL, 0}};
 
 // One year: longer durations are slips of the unit.
 #define MAX_NS (366.0 * 86400e9)
@@ -231,8 +171,37 @@ const wf_option wf_jobspec_table[] = {
      .words = arrivals_words,
      .default_text = "offline",
      .help = "when requests arrive: offline: all at once; replay: at the shards' own times; "
-             "constant, poisson, gamma: at a rate",
+             "constant, poisson, gamma: at a rate; sessions: a turn of a session when the one "
+             "before it has ended (or failed) and its think time is over",
      .decides = WF_SPEC_ANY_MODE},
+    {.name = "arrivals.sessions",
+     .type = WF_OPTION_ENUM,
+     .offset = AT(arrivals.sessions),
+     .words = process_words,
+     .default_text = "replay",
+     .help = "sessions: when they begin: replay: when the log has their first turn; offline: all "
+             "at once, or arrivals.concurrency at a time; constant, poisson, gamma: at a rate of "
+             "sessions",
+     .decides = WF_SPEC_MODE(WF_SPEC_SESSIONS)},
+    {.name = "arrivals.think",
+     .type = WF_OPTION_ENUM,
+     .offset = AT(arrivals.think),
+     .words = think_words,
+     .default_text = "log",
+     .help =
+         "sessions: time from the end of a turn to the next: log: what the shards say; fixed: "
+         "arrivals.think_time; exponential: drawn, of that mean. arrivals.speed leaves it alone",
+     .decides = WF_SPEC_MODE(WF_SPEC_SESSIONS)},
+    {.name = "arrivals.think_time",
+     .type = WF_OPTION_DURATION,
+     .offset = AT(arrivals.think_time_ns),
+     .min = 0,
+     .max = MAX_NS,
+     .words = unlimited_words,
+     .default_text = "none",
+     .help = "sessions: the think time of arrivals.think fixed and exponential, and with log of "
+             "turns that say none, which else are refused",
+     .decides = WF_SPEC_MODE(WF_SPEC_SESSIONS)},
     {.name = "arrivals.speed",
      .type = WF_OPTION_F64,
      .offset = AT(arrivals.speed),
@@ -249,7 +218,7 @@ const wf_option wf_jobspec_table[] = {
      .words = none_words,
      .unit = "requests/s",
      .default_text = "none",
-     .help = "constant, poisson, gamma: mean rate of arrivals over all shards",
+     .help = "constant, poisson, gamma: mean rate of arrivals (of sessions) over all shards",
      .decides = WF_SPEC_TIMED_BY_RATE},
     {.name = "arrivals.burstiness",
      .type = WF_OPTION_F64,
@@ -266,8 +235,9 @@ const wf_option wf_jobspec_table[] = {
      .max = 4294967295.0,
      .words = seed_words,
      .default_text = "job",
-     .help = "poisson, gamma: seed of the arrival times; job: the job's seed",
-     .decides = WF_SPEC_TIMED_RANDOMLY},
+     .help = "poisson, gamma: seed of the arrival times, and of drawn think times; job: the job's "
+             "seed",
+     .decides = WF_SPEC_TIMED_RANDOMLY | WF_SPEC_MODE(WF_SPEC_SESSIONS)},
     {.name = "arrivals.lag_tolerance",
      .type = WF_OPTION_DURATION,
      .offset = AT(arrivals.lag_tolerance_ns),
@@ -286,7 +256,7 @@ const wf_option wf_jobspec_table[] = {
      .default_text = "none",
      .help = "offline: so many requests are in flight, and the next arrives as one ends: a closed "
              "loop, whose latencies count from there; the job's, spread over its groups, one each "
-             "at least",
+             "at least. arrivals.sessions offline: so many sessions",
      .decides = WF_SPEC_MODE(WF_SPEC_OFFLINE) | WF_SPEC_UNLESS_DEFAULT},
 
     {.name = "parallel.tensor",

@@ -138,6 +138,49 @@ static wf_status describe_rows(wf_import_scan *scan, wf_description *d)
     return WF_OK;
 }
 
+// Turns of each session that are in the window, counted along the chain of rounds: a row's parent
+// comes before it.
+static wf_status count_turns(const wf_import_scan *scan, uint32_t *n_to, wf_description *d)
+{
+    const wf_rounds *r = &scan->rounds;
+    for (size_t i = 0; i < scan->index.n; i++)
+        if (wf_rounds_of(r, scan->index.entry[i].row)) n_to[scan->index.entry[i].row] = 1;
+    for (size_t row = 0; row < r->n; row++) {
+        uint64_t parent = r->round[row].parent;
+        if (n_to[row] == 0) continue;
+        bool follows = parent != WF_ROUND_NONE && n_to[parent] > 0;
+        d->n_turns++;
+        d->n_sessions += !follows;
+        if (follows) n_to[row] += n_to[parent];
+        if (follows && r->round[row].think_ns >= 0)
+            d->think_s[d->n_thinks++] = (double)r->round[row].think_ns / (double)WF_NS_PER_S;
+    }
+    return WF_OK;
+}
+
+static wf_status describe_sessions(const wf_import_scan *scan, wf_description *d)
+{
+    const wf_rounds *r = &scan->rounds;
+    uint32_t *n_to = NULL; // [rounds] turns of its session up to this one; 0: not in the window
+    wf_status st = WF_OK;
+    if (r->n == 0) return WF_OK;
+    WF_TRY_TO(done, wf_alloc(r->n, sizeof *n_to, &n_to));
+    WF_TRY_TO(done, wf_alloc(r->n, sizeof *d->think_s, &d->think_s));
+    WF_TRY_TO(done, count_turns(scan, n_to, d));
+    WF_TRY_TO(done, wf_alloc(d->n_sessions, sizeof *d->turns, &d->turns));
+    for (size_t row = r->n, n = 0; row-- > 0 && n < d->n_sessions;) {
+        uint64_t parent = r->round[row].parent;
+        if (n_to[row] > 0) d->turns[n++] = n_to[row];
+        // What is before the last turn of a session is none of another.
+        for (; n_to[row] > 0 && parent != WF_ROUND_NONE; parent = r->round[parent].parent)
+            n_to[parent] = 0;
+        n_to[row] = 0;
+    }
+done:
+    free(n_to);
+    return st;
+}
+
 wf_status wf_describe_run(const wf_import_options *options, wf_import_report *report,
                           wf_description *out)
 {
@@ -151,6 +194,7 @@ wf_status wf_describe_run(const wf_import_options *options, wf_import_report *re
     wf_status st = wf_import_scan_run(&scan);
     if (st == WF_OK) st = wf_import_scan_place(&scan);
     if (st == WF_OK) st = describe_rows(&scan, out);
+    if (st == WF_OK) st = describe_sessions(&scan, out);
     wf_import_scan_end(&scan);
     free(l.ids.slot);
     if (st != WF_OK) wf_description_free(out);
@@ -162,5 +206,7 @@ void wf_description_free(wf_description *d)
     free(d->n_prompt);
     free(d->n_new);
     free(d->gap_s);
+    free(d->turns);
+    free(d->think_s);
     *d = (wf_description){0};
 }

@@ -18,6 +18,10 @@ typedef struct wf_description {
     int64_t grid_ns;                  // every arrival is a whole multiple of this
     bool has_blocks;
     uint64_t n_prompt_tokens, n_new_tokens;
+    size_t n_sessions, n_turns; // of the sessions' turns each
+    double *turns;              // [n_sessions] turns of each
+    double *think_s;            // [n_thinks] from the end of a turn to the next
+    size_t n_thinks;            // where the log says it
     uint64_t n_repeated_tokens; // of blocks that an earlier row, or the row itself, had before
 } wf_description;
 

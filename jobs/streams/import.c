@@ -82,8 +82,14 @@ static wf_status append_request(import *m, const wf_line_entry *e)
         .sampling_set = 1u << WF_SAMPLING_ignore_eos,
         .sampling.ignore_eos = true,
     };
+    const wf_round *round = wf_rounds_of(&m->scan.rounds, e->row);
+    if (round) {
+        request.session = round->session;
+        request.turn = round->turn;
+        request.think_ns = round->think_ns;
+    }
     WF_TRY(wf_grow(request.n_prompt, sizeof *m->prompt, &m->prompt_capacity, &m->prompt));
-    if (m->scan.format.session)
+    if (round && m->n_block_tokens == 0)
         fill_round(m, e->row, request.n_prompt);
     else
         fill_prompt(m, &row, e->row, request.n_prompt);

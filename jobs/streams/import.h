@@ -52,6 +52,7 @@ typedef struct wf_import_options {
     X(quoted, "rows have numbers in quotes: read")                                                 \
     X(decimal, "rows have token counts such as 12.0: read")                                        \
     X(out_of_order, "rows came before an earlier one: sorted")                                     \
+    X(overlap, "turns begin before the one before has ended: no think time")                       \
     X(same_time, "rows arrive at the very time of the row before")                                 \
     X(prompt_cut, "prompts cut to --max-prompt")                                                   \
     X(new_cut, "outputs cut to --max-new")

@@ -86,11 +86,26 @@ static wf_status take_arrival(const wf_trace_column *c, wf_trace_field f, const 
                    shown(f), f.text, c->time_unit);
 }
 
+// Empty: not known.
+static wf_status take_span(const wf_trace_column *c, wf_trace_field f, const char *place,
+                           wf_trace_row *row)
+{
+    int64_t *to = c->role == WF_TRACE_THINK ? &row->think_ns : &row->busy_ns;
+    if (f.n == 0 || wf_decimal_to_ns(f.text, f.n, c->unit, to)) return WF_OK;
+    return wf_fail(WF_DATA, "%s: %s is '%.*s', expected a time in %s like 12.5", place, c->name,
+                   shown(f), f.text, c->time_unit);
+}
+
 wf_status wf_trace_take_text(const wf_trace_column *c, wf_trace_field f, const char *place,
                              wf_trace_row *row)
 {
     bool decimal = false;
     if (c->role == WF_TRACE_ARRIVAL) return take_arrival(c, f, place, row);
+    if (c->role == WF_TRACE_THINK || c->role == WF_TRACE_BUSY) return take_span(c, f, place, row);
+    if (c->role >= WF_TRACE_SESSION && c->role <= WF_TRACE_PARENT) {
+        wf_trace_put_name(c, f, row);
+        return WF_OK;
+    }
     if (c->role == WF_TRACE_BLOCKS)
         return wf_fail(WF_DATA, "%s: %s: blocks are read from JSON lines only", place, c->name);
     uint64_t *to = c->role == WF_TRACE_PROMPT ? &row->n_prompt : &row->n_new;

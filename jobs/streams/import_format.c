@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "io/base/clock.h"
+#include "io/base/hash.h"
 #include "io/base/json.h"
 #include "io/base/parse.h"
 #include "io/base/text.h"
@@ -29,11 +30,19 @@ static const struct {
     {"input_tokens", WF_TRACE_PROMPT, 0, NULL},
     {"output_tokens", WF_TRACE_NEW, 0, NULL},
     {"meta", WF_TRACE_META, 0, NULL},
+    {"session", WF_TRACE_SESSION, 0, NULL},
+    {"chat", WF_TRACE_CHAT, 0, NULL},
+    {"parent_chat", WF_TRACE_PARENT, 0, NULL},
+    {"think_s", WF_TRACE_THINK, WF_NS_PER_S, "s"},
+    {"think_ms", WF_TRACE_THINK, WF_NS_PER_MS, "ms"},
+    {"busy_s", WF_TRACE_BUSY, WF_NS_PER_S, "s"},
+    {"busy_ms", WF_TRACE_BUSY, WF_NS_PER_MS, "ms"},
 };
 
 #define MEANINGS                                                                                   \
     "arrival_s, arrival_ms, arrival_us, arrival_ns, arrival_time (a date), input_tokens, "         \
-    "output_tokens, blocks_N (ids of blocks of N tokens), meta"
+    "output_tokens, blocks_N (ids of blocks of N tokens), meta, session, chat and parent_chat, "   \
+    "think_s, think_ms (from the end of the turn before), busy_s, busy_ms (what a turn took)"
 
 static wf_status column_complete(wf_trace_column *c)
 {
@@ -79,7 +88,9 @@ static const wf_trace_format formats[] = {
                 {"output_length", "output_tokens", .optional = false},
                 {"hash_ids", "blocks_16", .optional = false},
                 {"chat_id", "meta", .optional = false},
+                {"chat_id", "chat", .optional = false},
                 {"parent_chat_id", "meta", .optional = true},
+                {"parent_chat_id", "parent_chat", .optional = true},
                 {"type", "meta", .optional = true},
                 {"turn", "meta", .optional = true}}},
     {.name = "burstgpt",
@@ -88,7 +99,9 @@ static const wf_trace_format formats[] = {
                 {"Request tokens", "input_tokens", .optional = false},
                 {"Response tokens", "output_tokens", .optional = false},
                 {"Session ID", "meta", .optional = true},
+                {"Session ID", "session", .optional = true},
                 {"Elapsed time", "meta", .optional = true},
+                {"Elapsed time", "busy_s", .optional = true},
                 {"Model", "meta", .optional = true},
                 {"Log Type", "meta", .optional = true}}},
     {.name = "vidur",
@@ -299,6 +312,21 @@ wf_status wf_trace_format_guess(const wf_line *first, const char *place, const c
                    place, is_json(first) ? "jsonl" : "csv");
 }
 
+// --- names of sessions ---
+
+uint64_t wf_trace_name(wf_trace_field name)
+{
+    uint64_t hash = wf_hash64_of(name.text, name.n, 0);
+    return name.n == 0 ? 0 : hash != 0 ? hash : 1;
+}
+
+void wf_trace_put_name(const wf_trace_column *c, wf_trace_field name, wf_trace_row *row)
+{
+    uint64_t hash = wf_trace_name(name);
+    if (c->role != WF_TRACE_PARENT) row->session = hash;
+    if (c->role != WF_TRACE_CHAT) row->before = hash;
+}
+
 // --- header and rows ---
 
 // What to do about a header that lacks a column: it may be another format's.
@@ -370,7 +398,7 @@ wf_status wf_trace_row_read(const wf_trace_format *format, const wf_trace_header
                             const wf_line *line, const char *place, wf_arena *arena,
                             wf_trace_row *out)
 {
-    *out = (wf_trace_row){0};
+    *out = WF_TRACE_NO_ROW;
     if (format->json)
         WF_TRY(wf_trace_json_row(format, line, place, arena, out));
     else

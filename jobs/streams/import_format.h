@@ -21,9 +21,15 @@ typedef struct wf_trace_row {
     uint32_t meta_bytes;
     const char *meta; // the columns that are kept, as a JSON object, borrowed from the arena
     unsigned mended;
-    uint64_t session, origin; // of formats with sessions: hashes of their names
-    uint64_t n_prefix;        // and how much of the prompt the round before it had
+    uint64_t session, origin; // of formats with sessions: hashes of their names; 0: of none
+    uint64_t before;          // what the row follows: the session, or of chats the one before
+    uint64_t n_prefix;        // how much of the prompt the round before it had
+    int64_t think_ns, busy_ns, end_ns, after_ns; // rounds.h; busy: from its start to its end
 } wf_trace_row;
+
+// A row of which nothing has been read.
+#define WF_TRACE_NO_ROW                                                                            \
+    ((wf_trace_row){.think_ns = -1, .busy_ns = -1, .end_ns = -1, .after_ns = -1})
 
 typedef enum wf_trace_role {
     WF_TRACE_ARRIVAL,
@@ -31,6 +37,11 @@ typedef enum wf_trace_role {
     WF_TRACE_NEW,
     WF_TRACE_BLOCKS,
     WF_TRACE_META,
+    WF_TRACE_SESSION, // a name or number
+    WF_TRACE_CHAT,    // the same of a single turn
+    WF_TRACE_PARENT,  // and of the turn that it follows
+    WF_TRACE_THINK,
+    WF_TRACE_BUSY,
     WF_TRACE_N_ROLES
 } wf_trace_role;
 
@@ -40,8 +51,8 @@ typedef struct wf_trace_column {
     bool optional;
     // Follow from the meaning:
     wf_trace_role role;
-    int64_t unit; // ARRIVAL: nanoseconds of one, 0: a date and time, WF_TRACE_EVENTS; BLOCKS:
-                  // tokens of a block
+    int64_t unit; // ARRIVAL, THINK, BUSY: nanoseconds of one, 0: a date and time, WF_TRACE_EVENTS;
+                  // BLOCKS: tokens of a block
     const char *time_unit; // ARRIVAL: stored as source_time_unit
 } wf_trace_column;
 
@@ -100,6 +111,10 @@ wf_status wf_trace_split(const wf_line *line, const char *place, wf_arena *arena
 // A field that is text, as its column means it.
 wf_status wf_trace_take_text(const wf_trace_column *column, wf_trace_field field, const char *place,
                              wf_trace_row *row);
+
+// A name of a session as a number; 0 where it is empty.
+uint64_t wf_trace_name(wf_trace_field name);
+void wf_trace_put_name(const wf_trace_column *column, wf_trace_field name, wf_trace_row *row);
 
 wf_status wf_trace_csv_row(const wf_trace_format *format, const wf_trace_header *header,
                            const wf_line *line, const char *place, wf_arena *arena,

@@ -219,7 +219,7 @@ static wf_status put_column(const wf_trace_column *c, const member *m, wf_arena 
                             wf_trace_row *row, bool *plain)
 {
     if (m == NULL) {
-        *plain = c->optional;
+        *plain = c->optional || c->role >= WF_TRACE_SESSION;
         return WF_OK;
     }
     switch (c->role) {
@@ -231,6 +231,16 @@ static wf_status put_column(const wf_trace_column *c, const member *m, wf_arena 
         return *plain ? put_blocks(m, arena, row) : WF_OK;
     case WF_TRACE_META: // a fraction or a list is written in a form of its own
         *plain = m->kind == WHOLE || m->kind == STRING;
+        return WF_OK;
+    case WF_TRACE_SESSION:
+    case WF_TRACE_CHAT:
+    case WF_TRACE_PARENT:
+        *plain = m->kind == WHOLE || m->kind == STRING;
+        wf_trace_put_name(c, m->value, row);
+        return WF_OK;
+    case WF_TRACE_THINK:
+    case WF_TRACE_BUSY:
+        *plain = false;
         return WF_OK;
     default:
         *plain = put_length(c, m, row);

@@ -97,6 +97,23 @@ static uint32_t bounded(uint64_t length, uint32_t most)
     return most > 0 && length > most ? most : (uint32_t)length; // a row has no more than 2^31
 }
 
+static wf_status add_round(wf_import_scan *s, const wf_trace_row *row, const wf_line *line,
+                           uint64_t i_row)
+{
+    int64_t busy_end_ns = row->busy_ns >= 0 ? row->time_ns + row->busy_ns : row->end_ns;
+    const wf_round_said said = {.before = row->before,
+                                .own = row->session,
+                                .origin = row->origin,
+                                .n_prefix = row->n_prefix,
+                                .time_ns = row->time_ns,
+                                .end_ns = busy_end_ns,
+                                .after_ns = row->after_ns,
+                                .think_ns = row->think_ns};
+    WF_TRY(wf_rounds_add(&s->rounds, i_row, &said));
+    count(s, WF_IMPORT_overlap, line->number, wf_rounds_of(&s->rounds, i_row)->overlaps);
+    return WF_OK;
+}
+
 static wf_status index_row(wf_import_scan *s, const wf_line *line, uint64_t i_row)
 {
     wf_trace_row row;
@@ -116,8 +133,7 @@ static wf_status index_row(wf_import_scan *s, const wf_line *line, uint64_t i_ro
                                .n_prompt = bounded(row.n_prompt, o->max_prompt),
                                .n_new = bounded(row.n_new, o->max_new)};
         st = wf_line_index_add(&s->index, &entry);
-        if (st == WF_OK && s->format.session)
-            st = wf_rounds_add(&s->rounds, i_row, row.session, row.origin, row.n_prefix);
+        if (st == WF_OK && row.session != 0) st = add_round(s, &row, line, i_row);
         if (st == WF_OK && s->look != NULL) st = s->look(s->context, &row, &s->format);
     }
     wf_arena_reset(s->arena, mark);

@@ -9,6 +9,7 @@
 #include "io/shard/shard_writer.h"
 #include "jobs/streams/line_index.h"
 #include "jobs/streams/pack_row.h"
+#include "jobs/streams/rounds.h"
 
 enum { MOST_BAD_SHOWN = 20 };
 
@@ -19,6 +20,7 @@ typedef struct {
     wf_arena *arena; // of one row
     wf_line_index index;
     wf_line_index ids; // the same rows by their id
+    wf_rounds rounds;  // turns of sessions, in the order of arrival
     char sha256[WF_SHA256_HEX];
     int32_t greatest; // token id
     wf_shard_writer *writer;
@@ -125,6 +127,16 @@ static wf_status writer_start(packing *p)
     return wf_shard_writer_create(o->output, &options, &p->writer);
 }
 
+// A session's turns count in the order of their arrival.
+static wf_status number_turn(packing *p, uint64_t i, wf_request *r)
+{
+    const wf_round_said said = {.before = r->session, .own = r->session};
+    if (r->session == 0) return WF_OK;
+    WF_TRY(wf_rounds_add(&p->rounds, i, &said));
+    r->turn = wf_rounds_of(&p->rounds, i)->turn;
+    return WF_OK;
+}
+
 static wf_status write_rows(packing *p)
 {
     WF_TRY(writer_start(p));
@@ -135,6 +147,7 @@ static wf_status write_rows(packing *p)
         wf_arena_mark mark = wf_arena_get_mark(p->arena);
         WF_TRY(wf_lines_at(p->lines, e->offset, e->number, &line));
         WF_TRY(parse(p, &line, e->row, &r));
+        WF_TRY(number_turn(p, i, &r));
         WF_TRY(wf_shard_writer_append(p->writer, &r));
         p->report->n_prompt_tokens += r.n_prompt;
         p->report->span_ns = r.arrival_ns;
@@ -163,6 +176,7 @@ done:
     wf_shard_writer_abandon(&p.writer);
     wf_line_index_free(&p.ids);
     wf_line_index_free(&p.index);
+    wf_rounds_free(&p.rounds);
     wf_lines_close(&p.lines);
     wf_arena_destroy(&p.arena);
     return st;

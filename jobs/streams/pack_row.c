@@ -8,6 +8,7 @@
 #include "io/base/json.h"
 #include "io/base/json_writer.h"
 #include "io/base/text.h"
+#include "jobs/streams/import_format.h"
 
 #define MAX_ARRIVAL_S 315360000.0 // ten years, which is what a shard holds
 
@@ -92,6 +93,30 @@ static wf_status take_arrival(row *p, wf_json_ref value)
     return WF_OK;
 }
 
+// A name or a number; shards that say it alike mean the same session.
+static wf_status take_session(row *p, wf_json_ref value)
+{
+    char number[32];
+    const char *text = number;
+    int64_t whole;
+    if (wf_json_kind_of(value) == WF_JSON_INTEGER) {
+        WF_TRY(wf_json_read_i64(value, INT64_MIN, INT64_MAX, &whole));
+        snprintf(number, sizeof number, "%lld", (long long)whole);
+    } else {
+        WF_TRY(wf_json_read_string(value, &text));
+    }
+    p->r->session = wf_trace_name((wf_trace_field){text, strlen(text)});
+    return WF_OK;
+}
+
+static wf_status take_think_s(row *p, wf_json_ref value)
+{
+    double s;
+    WF_TRY(wf_json_read_f64(value, 0, MAX_ARRIVAL_S, &s));
+    p->r->think_ns = (int64_t)(s * (double)WF_NS_PER_S + 0.5);
+    return WF_OK;
+}
+
 static wf_status take_stop(row *p, wf_json_ref value)
 {
     return read_ids(p, value, &p->r->stop, &p->r->n_stop);
@@ -173,6 +198,8 @@ static const struct {
             {"max_new_tokens", take_max_new},
             {"max_tokens", take_max_new},
             {"arrival_s", take_arrival},
+            {"session", take_session},
+            {"think_s", take_think_s},
             {"stop_token_ids", take_stop},
             {"meta", take_meta},
 #define KEY(field, type, kind, def, lo, hi) {#field, take_##field},
@@ -231,6 +258,7 @@ wf_status wf_pack_parse(const wf_line *line, const char *place, const wf_pack_op
     *out = (wf_request){.row = i_row,
                         .id = i_row,
                         .max_new_tokens = options->max_new_tokens,
+                        .think_ns = WF_THINK_UNKNOWN,
                         .sampling = wf_sampling_default()};
     row p = {.options = options, .arena = arena, .r = out};
     if (line->text[strspn(line->text, " \t")] != '{') {

@@ -82,23 +82,37 @@ static wf_status blocks_check(const reading *r, wf_json_ref request, int64_t n_p
                         size, n_prompt);
 }
 
+static int64_t to_ns(double s)
+{
+    return (int64_t)llround(s * (double)WF_NS_PER_S);
+}
+
 static wf_status request_read(reading *r, wf_json_ref request, bool first)
 {
     int64_t n_prompt, n_new;
-    double t;
+    double t, api_s, think_s;
     uint64_t row = r->out->n;
     WF_TRY(wf_json_get_i64(request, "in", 0, WF_TRACE_MAX_LENGTH, &n_prompt));
     WF_TRY(wf_json_get_i64(request, "out", 0, WF_TRACE_MAX_LENGTH, &n_new));
     WF_TRY(wf_json_get_f64(request, "t", 0, MOST_T_S, &t));
+    WF_TRY(wf_json_get_f64_or(request, "api_time", 0, MOST_T_S, -1, &api_s));
+    WF_TRY(wf_json_get_f64_or(request, "think_time", 0, MOST_T_S, -1, &think_s));
     WF_TRY(blocks_read(r, wf_json_find(request, "hash_ids")));
     WF_TRY(blocks_check(r, request, n_prompt));
-    wf_line_entry e = {.time_ns = (int64_t)llround((r->start_s + t) * (double)WF_NS_PER_S),
+    wf_line_entry e = {.time_ns = to_ns(r->start_s + t),
                        .number = row + 1,
                        .row = row,
                        .n_prompt = (uint32_t)n_prompt,
                        .n_new = (uint32_t)n_new};
     WF_TRY(wf_line_index_add(r->out, &e));
-    return wf_rounds_add(r->rounds, row, r->session, 0, shared_tokens(r, first, n_prompt));
+    return wf_rounds_add(r->rounds, row,
+                         &(wf_round_said){.before = r->session,
+                                          .own = r->session,
+                                          .n_prefix = shared_tokens(r, first, n_prompt),
+                                          .time_ns = e.time_ns,
+                                          .end_ns = api_s < 0 ? -1 : e.time_ns + to_ns(api_s),
+                                          .after_ns = -1,
+                                          .think_ns = think_s < 0 ? -1 : to_ns(think_s)});
 }
 
 static wf_status left_out(reading *r, wf_json_ref request)

@@ -13,7 +13,7 @@
 typedef enum { L_ROWS, L_OFFSETS, L_ERROR, L_META, L_TOKENS, L_STEPS, L_RUNS } length_of;
 
 // Whether a column must be there.
-typedef enum { MUST, TIMES, LOGPROB, TOP, CACHED, SCORE, VECTOR, STEPS, GROUPS } presence;
+typedef enum { MUST, TIMES, LOGPROB, TOP, CACHED, SCORE, VECTOR, SESSIONS, STEPS, GROUPS } presence;
 
 typedef struct {
     const char *name;
@@ -44,6 +44,8 @@ static const column_row columns[] = {
     {"/requests/n_cached", T_U32, L_ROWS, CACHED, C_CACHED},
     {"/requests/score", T_F32, L_ROWS, SCORE, C_NONE},
     {"/requests/vector", T_F32, L_ROWS, VECTOR, C_NONE},
+    {"/requests/session", T_U64, L_ROWS, SESSIONS, C_NONE},
+    {"/requests/turn", T_U32, L_ROWS, SESSIONS, C_NONE},
     {"/requests/error_offset", T_U64, L_OFFSETS, MUST, C_ERROR_OFFSET},
     {"/requests/error", T_U8, L_ERROR, MUST, C_NONE},
     {"/requests/meta_offset", T_U64, L_OFFSETS, MUST, C_META_OFFSET},
@@ -170,18 +172,18 @@ static void read_vocabulary(check_file *f)
 
 static bool group_there(const check_file *f, presence p)
 {
-    const char *name = p == TIMES     ? "/tokens/time_ns"
-                       : p == LOGPROB ? "/tokens/logprob"
-                       : p == TOP     ? "/tokens/top_id"
-                       : p == GROUPS  ? "/runs/n_groups"
-                       : p == CACHED  ? "/requests/n_cached"
-                       : p == SCORE   ? "/requests/score"
-                       : p == VECTOR  ? "/requests/vector"
-                                      : "/steps";
+    const char *name = p == TIMES      ? "/tokens/time_ns"
+                       : p == LOGPROB  ? "/tokens/logprob"
+                       : p == TOP      ? "/tokens/top_id"
+                       : p == GROUPS   ? "/runs/n_groups"
+                       : p == CACHED   ? "/requests/n_cached"
+                       : p == SCORE    ? "/requests/score"
+                       : p == VECTOR   ? "/requests/vector"
+                       : p == SESSIONS ? "/requests/session"
+                                       : "/steps";
+    bool of_tokens = p == TIMES || p == LOGPROB || p == TOP;
     if (p == MUST) return true;
-    if (p != STEPS && p != GROUPS && p != CACHED && p != SCORE && p != VECTOR &&
-        H5Lexists(f->id, "/tokens", H5P_DEFAULT) <= 0)
-        return false;
+    if (of_tokens && H5Lexists(f->id, "/tokens", H5P_DEFAULT) <= 0) return false;
     return H5Lexists(f->id, name, H5P_DEFAULT) > 0;
 }
 

@@ -202,6 +202,86 @@ static void test_rounds_go_on(void **state)
     wf_arena_destroy(&arena);
 }
 
+// What logs say of sessions: two rows of one, a row of another; think times of the second in ms.
+static void test_sessions_are_kept(void **state)
+{
+    static const struct {
+        const char *format, *text;
+        int64_t think_ms; // -1: not known
+        const char *maps[4];
+        uint64_t n_overlaps;
+    } cases[] = {
+        {"tracelab",
+         ROUND("s", 0, 12, 5, 3, "user_message", "40:20", TOOLS)
+             ROUND("s", 1, 20, 15, 4, "tool_result", "40:50", "")
+                 ROUND("t", 0, 20, 15, 4, "user_message", "40:51", ""),
+         19291,
+         {NULL},
+         0}, // its tools
+        {"tracelab",
+         ROUND("s", 0, 12, 5, 3, "user_message", "40:20", "")
+             ROUND("s", 1, 20, 15, 4, "user_message", "50:07", "")
+                 ROUND("t", 0, 20, 15, 4, "user_message", "50:08", ""),
+         7000,
+         {NULL},
+         0}, // from its last event
+        {"bailian",
+         "{\"chat_id\": 159, \"parent_chat_id\": -1, \"timestamp\": 61.1, \"input_length\": 3, "
+         "\"output_length\": 13, \"turn\": 1, \"hash_ids\": [1]}\n"
+         "{\"chat_id\": 160, \"parent_chat_id\": 159, \"timestamp\": 71.5, \"input_length\": 3, "
+         "\"output_length\": 1, \"turn\": 2, \"hash_ids\": [1]}\n"
+         "{\"chat_id\": 161, \"parent_chat_id\": -1, \"timestamp\": 81.5, \"input_length\": 3, "
+         "\"output_length\": 1, \"turn\": 1, \"hash_ids\": [1]}\n",
+         -1,
+         {NULL},
+         0},
+        {"burstgpt",
+         "Timestamp,Session ID,Elapsed time,Model,Request tokens,Response tokens,Total tokens,Log "
+         "Type\n5,7,1.5,A,4,18,22,c\n8.25,7,2,A,10,3,13,c\n9,8,,A,1,1,2,c\n",
+         1750,
+         {NULL},
+         0},
+        {"csv",
+         "arrival_s,input_tokens,output_tokens,who,t\n0,1,1,a,\n1,1,1,a,2.5\n2,1,1,b,\n",
+         2500,
+         {"who=session", "t=think_s"},
+         0},
+        {"jsonl",
+         "{\"arrival_s\": 0, \"input_tokens\": 1, \"output_tokens\": 1, \"s\": 9, \"ms\": 1500}\n"
+         "{\"arrival_s\": 1, \"input_tokens\": 1, \"output_tokens\": 1, \"s\": \"9\"}\n"
+         "{\"arrival_s\": 2, \"input_tokens\": 1, \"output_tokens\": 1, \"s\": 10}\n",
+         0,
+         {"s=session", "ms=busy_ms"},
+         1},
+    };
+    for (size_t i = 0; i < N_ROWS(cases); i++) {
+        wf_import_options o = {.format = cases[i].format, .maps = cases[i].maps};
+        wf_import_report r;
+        wf_arena *arena = NULL;
+        wf_request rows[16];
+        uint32_t n = 0;
+        while (o.n_maps < N_ROWS(cases[i].maps) && o.maps[o.n_maps])
+            o.n_maps++;
+        assert_ok(import_text(state, &o, cases[i].text, &r));
+        assert_ok(wf_arena_create(0, &arena));
+        wf_shard *s = open_rows(&o, arena, rows, &n);
+        assert_int_equal(n, 3);
+        assert_true(rows[0].session != 0 && rows[0].session == rows[1].session);
+        assert_true(rows[2].session != 0 && rows[2].session != rows[0].session);
+        for (uint32_t k = 0; k < 3; k++) {
+            bool second = k == 1;
+            int64_t ns = second && cases[i].think_ms >= 0 ? cases[i].think_ms * 1000000 : -1;
+            assert_int_equal(rows[k].turn, second);
+            assert_int_equal(rows[k].think_ns, ns);
+        }
+        assert_int_equal(r.count[WF_IMPORT_overlap].n, cases[i].n_overlaps);
+        assert_int_equal(wf_shard_info_of(s)->n_turns, 3);
+        assert_int_equal(wf_shard_info_of(s)->n_unknown_thinks, cases[i].think_ms < 0);
+        wf_shard_close(&s);
+        wf_arena_destroy(&arena);
+    }
+}
+
 // A thousand sessions of a few rounds, by a map that has grown.
 static void test_many_sessions(void **state)
 {
@@ -209,7 +289,10 @@ static void test_many_sessions(void **state)
     enum { N_SESSIONS = 1000, N_EACH = 3 };
     wf_rounds rounds = {0};
     for (uint64_t i = 0; i < N_SESSIONS * N_EACH; i++)
-        assert_ok(wf_rounds_add(&rounds, 2 * i, (i % N_SESSIONS) << 20, 0, 10)); // they collide
+        assert_ok(wf_rounds_add(&rounds, 2 * i,
+                                &(wf_round_said){.before = (i % N_SESSIONS) << 20, // they collide
+                                                 .own = (i % N_SESSIONS) << 20,
+                                                 .n_prefix = 10}));
     for (uint64_t i = 0; i < N_SESSIONS * N_EACH; i++) {
         uint64_t parent = i < N_SESSIONS ? WF_ROUND_NONE : 2 * (i - N_SESSIONS);
         assert_true(rounds.round[2 * i].parent == parent);
@@ -334,6 +417,7 @@ int main(void)
         cmocka_unit_test(test_formats),
         cmocka_unit_test(test_blocks_are_shared),
         cmocka_unit_test(test_rounds_go_on),
+        cmocka_unit_test(test_sessions_are_kept),
         cmocka_unit_test(test_many_sessions),
         cmocka_unit_test(test_bad_rounds),
         cmocka_unit_test(test_maps),

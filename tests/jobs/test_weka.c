@@ -10,7 +10,8 @@
 #define HEAD "{\"id\": \"a\", \"block_size\": 4, \"tool_tokens\": 3, \"system_tokens\": 2, "
 #define A                                                                                          \
     HEAD "\"requests\": [\n"                                                                       \
-         " {\"t\": 0.0, \"type\": \"s\", \"in\": 9, \"out\": 3, \"hash_ids\": [1, 2, 3]},\n"       \
+         " {\"t\": 0.0, \"type\": \"s\", \"in\": 9, \"out\": 3, \"hash_ids\": [1, 2, 3], "         \
+         "\"api_time\": 1.5},\n"                                                                   \
          " {\"t\": 2.5, \"type\": \"n\", \"in\": 16, \"out\": 2, \"hash_ids\": [1, 2, 8, 9]},\n"   \
          " {\"t\": 4, \"in\": 17, \"out\": 0, \"hash_ids\": [1, 2, 8, 9, 10], \"stop\": \"\"}]}"
 #define B                                                                                          \
@@ -60,6 +61,14 @@ static void prompts_share_what_their_blocks_do(void **state)
         assert_int_equal(rows[i].arrival_ns, ms[i] * 1000000);
         assert_int_equal(rows[i].n_prompt, n_prompt[i]);
         assert_int_equal(rows[i].max_new_tokens, n_new[i]);
+    }
+    assert_true(rows[0].session == rows[2].session && rows[2].session == rows[3].session);
+    assert_true(rows[1].session != 0 && rows[1].session != rows[0].session);
+    const int64_t think_ms[] = {-1, -1, 1000, -1}; // 2.5 s - 1.5 s; of the last nobody knows
+    const uint32_t turns[] = {0, 0, 1, 2};
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(rows[i].turn, turns[i]);
+        assert_int_equal(rows[i].think_ns, think_ms[i] < 0 ? -1 : think_ms[i] * 1000000);
     }
     same(&rows[0], &rows[1], 5); // tools and system prompt, of both conversations
     same(&rows[0], &rows[2], 8);

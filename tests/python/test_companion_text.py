@@ -7,7 +7,7 @@ import os
 import subprocess
 import unittest
 
-from companion_case import SOURCE, Companion, weft_text
+from companion_case import SOURCE, WEFT, Companion, weft_text
 
 CORPUS = [
     "The shuttle carries the weft across the warp.",
@@ -149,6 +149,27 @@ class ShardColumns(Companion):
         self.assertEqual(rows["prompt_offset"], [0, 2, 4])
         self.assertNotIn("top_p", rows)
         self.assertNotIn("meta", rows)
+        self.assertNotIn("session", rows)
+
+    def test_sessions_are_those_of_weft_pack(self):
+        import h5py
+
+        lines = [{"prompt_token_ids": [3], "max_new_tokens": 1},
+                 {"prompt_token_ids": [3], "max_new_tokens": 1, "session": "a"},
+                 {"prompt_token_ids": [4], "max_new_tokens": 1, "session": 7, "arrival_s": 1},
+                 {"prompt_token_ids": [5], "max_new_tokens": 1, "session": "a", "arrival_s": 2,
+                  "think_s": 1.5}]
+        self.encode(lines, "bytes")
+        subprocess.run([WEFT, "pack", self.path("in.jsonl"), "-o", self.path("p.h5"), "--vocab",
+                        "260"], check=True, stdout=subprocess.DEVNULL)
+        with h5py.File(self.path("x.h5")) as ours, h5py.File(self.path("p.h5")) as packed:
+            for name in ("session", "turn", "think_ns"):
+                self.assertEqual(ours["requests"][name][:].tolist(),
+                                 packed["requests"][name][:].tolist(), name)
+            self.assertEqual(ours["requests/turn"][:].tolist(), [0, 0, 0, 1])
+            self.assertEqual(ours["requests/think_ns"][:].tolist(), [-1, -1, -1, 1500000000])
+            self.assertEqual(ours.attrs["shard_uid"], packed.attrs["shard_uid"])
+        self.assertIn("'think_s'", self.encode([{**lines[3], "think_s": -1}], "bytes", code=65))
 
 
 class BpeText(Companion):

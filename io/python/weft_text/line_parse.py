@@ -24,9 +24,11 @@ from weft_text.shard_write import Request
 MAX_NEW_KEYS = ("max_new_tokens", "max_tokens", "max_completion_tokens")
 PROMPT_KEYS = ("prompt", "prompt_token_ids", "messages")
 SHARED_KEYS = {*MAX_NEW_KEYS, *SAMPLING, "stop", "stop_token_ids"}
-NUMBER_KEYS = {*MAX_NEW_KEYS, *SAMPLING, "id", "arrival_s", "arrival_ns"}
+PLACE_KEYS = {"session", "think_s"}
+NUMBER_KEYS = {*MAX_NEW_KEYS, *SAMPLING, "id", "arrival_s", "arrival_ns", "think_s"}
 STRUCTURE_KEYS = {"messages", "prompt_token_ids", "stop", "stop_token_ids", "meta"}
-PLAIN_KEYS = {*PROMPT_KEYS, *SHARED_KEYS, "id", "custom_id", "arrival_s", "arrival_ns", "meta"}
+PLAIN_KEYS = {*PROMPT_KEYS, *SHARED_KEYS, *PLACE_KEYS, "id", "custom_id", "arrival_s",
+              "arrival_ns", "meta"}
 META_KEYS = ("custom_id", "stop", "url", "model")
 
 CHAT_URL, COMPLETIONS_URL = "/v1/chat/completions", "/v1/completions"
@@ -89,6 +91,7 @@ class LineParser:
             parsed.request.id = check_integer("id", line["id"], 0, 2**64 - 1)
             parsed.has_id = True
         parsed.request.arrival_ns = arrival_ns(line)
+        parsed.request.session, parsed.request.think_ns = place(line)
         return parsed
 
     def with_prompt(self, line):
@@ -281,6 +284,18 @@ def arrival_ns(line):
     if not 0 <= value <= MAX_ARRIVAL_S:
         raise LineError(f"'arrival_s' is {value!r}, outside 0 to {MAX_ARRIVAL_S:g}")
     return round(value * 1e9)
+
+
+def place(line):
+    """The session that the row is a turn of ("": none), and its think time (-1: not known)."""
+    session, think_s = line.get("session", ""), line.get("think_s", -1e-9)
+    if isinstance(session, bool) or not isinstance(session, (str, int)):
+        raise LineError(f"'session' is {session!r}, a name or a number is expected")
+    if isinstance(think_s, bool) or not isinstance(think_s, (int, float)):
+        raise LineError(f"'think_s' is {think_s!r}, seconds are expected")
+    if "think_s" in line and not 0 <= think_s <= MAX_ARRIVAL_S:
+        raise LineError(f"'think_s' is {think_s!r}, outside 0 to {MAX_ARRIVAL_S:g}")
+    return str(session), round(think_s * 1e9)
 
 
 def openai_body(body, url):

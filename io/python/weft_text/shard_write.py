@@ -45,6 +45,14 @@ COLUMNS = {
 }
 COLUMNS.update({f"/requests/{name}": (dtype, "1", SAMPLING_NOTE.format(name))
                 for name, (dtype, _, _) in SAMPLING.items()})
+# A row's place in a session, and what rows of none hold: all of these or none are there.
+PLACE = {"/requests/session": 0, "/requests/turn": 0, "/requests/think_ns": -1}
+COLUMNS.update({
+    "/requests/session": (U64, "1", "the session that the request is a turn of, 0: none"),
+    "/requests/turn": (U32, "1", "its place among the session's turns, from 0"),
+    "/requests/think_ns": (
+        I64, "ns", "from the end of the turn before to this one's arrival, -1: not known"),
+})
 REQUIRED = list(COLUMNS)[:5]
 
 
@@ -57,6 +65,8 @@ class Request:
     sampling: dict = field(default_factory=dict)
     stop_token_ids: list = field(default_factory=list)
     meta: bytes = b""
+    session: str = ""  # "": of none
+    think_ns: int = -1
 
 
 def fixed_text(text):
@@ -110,7 +120,7 @@ class ShardWriter:
             raise TextError(f"{path}: exists already; remove it or pass --replace", EXIT_USAGE)
         self.path, self.replace, self.attributes = path, replace, attributes
         self.vocab_size = vocab_size
-        self.part, self.notes = part_name(path), {}
+        self.part, self.notes, self.n_turns = part_name(path), {}, {}
         self.columns, self.n_rows, self.last_arrival_ns, self.uid = {}, 0, 0, None
         try:
             self.file = h5py.File(self.part, "x", libver=("v110", "v110"))
@@ -148,6 +158,7 @@ class ShardWriter:
                              row.stop_token_ids)
         self.append_optional("/requests/meta_offset", "/requests/meta", row.meta)
         self.append_sampling(row.sampling)
+        self.append_place(row)
         self.last_arrival_ns = row.arrival_ns
         self.n_rows += 1
 
@@ -168,6 +179,18 @@ class ShardWriter:
                 continue
             column = self.late_column(path, missing_value(dtype), self.n_rows)
             column.append([sampling.get(name, missing_value(dtype))])
+
+    def append_place(self, row):
+        """Turns of a session count in the order of their arrival."""
+        if not row.session and "/requests/session" not in self.columns:
+            return
+        session = row.session and (xxhash.xxh64_intdigest(row.session.encode("utf-8")) or 1)
+        turn = self.n_turns.get(session, 0) if session else 0
+        if session:
+            self.n_turns[session] = turn + 1
+        own = (session or 0, turn, row.think_ns if session else -1)
+        for (name, none), value in zip(PLACE.items(), own):
+            self.late_column(name, none, self.n_rows).append([value])
 
     def shard_uid(self):
         """XXH3-128 over "<name>=<XXH3-128 of the column>" lines, in the table's order."""
