@@ -83,6 +83,7 @@ const wf_cli_option wf_report_options_table[] = {
     {"tpot", 0, "TIME", "goodput: further tokens every TIME"},
     {"e2el", 0, "TIME", "goodput: the whole answer within TIME"},
     {"warmup", 'w', "TIME", "leaves out what begins in the first TIME of each run, e.g. 60s"},
+    {"blocks", 0, "N", "95% intervals by N blocks of time (10); 0: none"},
     {"with-resumed", 0, NULL, "counts rows that a resumed timed run did again"},
     {NULL, 0, NULL, NULL},
 };
@@ -92,6 +93,15 @@ static wf_status limit_read(const wf_cli *cli, const char *option, int64_t *out)
     const char *text = wf_cli_value(cli, option);
     if (text && wf_parse_duration(text, out) != WF_OK)
         return wf_cli_fail(cli, "--%s: %s", option, wf_error());
+    return WF_OK;
+}
+
+static wf_status blocks_read(const wf_cli *cli, size_t *out)
+{
+    long long n;
+    WF_TRY(wf_cli_i64(cli, "blocks", 0, 10000, WF_REPORT_BLOCKS, &n));
+    if (n == 1) return wf_cli_fail(cli, "--blocks 1: an interval needs two at least; 0: none");
+    *out = n == 0 ? 1 : (size_t)n;
     return WF_OK;
 }
 
@@ -172,6 +182,7 @@ wf_status wf_cmd_report(const wf_cli *cli)
     WF_TRY(limit_read(cli, "ttft", &options.limits.ttft_ns));
     WF_TRY(limit_read(cli, "tpot", &options.limits.tpot_ns));
     WF_TRY(limit_read(cli, "e2el", &options.limits.e2el_ns));
+    WF_TRY(blocks_read(cli, &options.n_blocks));
     if (html && options.form != WF_REPORT_TEXT)
         return wf_cli_fail(cli, "--html is a form of its own");
     if (html) return report_html(cli, html, &options);

@@ -1,6 +1,8 @@
 // The table of figures. See figures.h.
 #include "results/figures.h"
 
+#include "results/report_blocks.h"
+
 #define AT(member) offsetof(wf_figures, member)
 
 const wf_figure wf_figure_table[] = {
@@ -160,4 +162,5 @@ void wf_figures_explain(FILE *out)
         fprintf(out, "%s%-*s  %-10s  %s\n", steps ? "steps." : "", steps ? 18 : 24, f->name,
                 f->unit, f->definition);
     }
+    wf_intervals_explain(out);
 }

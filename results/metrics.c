@@ -39,6 +39,9 @@ struct wf_metrics {
     double gap_sum, gap_square_sum, gap_min, gap_max;
     double decode_sum, prompt_sum;
     wf_session_sums sessions;
+    wf_blocks blocks;
+    size_t n_blocks;                  // 0: none are wanted
+    int64_t *time_ns;                 // [2][n_runs] when runs begin and end
     series session_ns, session_turns; // room
     double waiting_sum;               // requests * ns
 };
@@ -92,7 +95,9 @@ wf_status wf_metrics_create(const wf_metrics_run *runs, size_t n_runs,
     wf_metrics *m = NULL;
     WF_TRY(wf_alloc(1, sizeof *m, &m));
     wf_status st = wf_alloc(n_runs, sizeof *m->runs, &m->runs);
+    if (st == WF_OK) st = wf_alloc(2 * n_runs, sizeof *m->time_ns, &m->time_ns);
     if (st != WF_OK) {
+        free(m->runs);
         free(m);
         return st;
     }
@@ -117,6 +122,8 @@ void wf_metrics_destroy(wf_metrics **metrics)
     for (size_t i = 0; i < m->n_runs; i++)
         free(m->runs[i].group_end_ns);
     wf_session_sums_free(&m->sessions);
+    wf_blocks_free(&m->blocks);
+    free(m->time_ns);
     free(m->buckets);
     free(m->runs);
     free(m);
@@ -211,11 +218,25 @@ static bool is_good(const wf_goodput_limits *limits, double ttft, double tpot, d
            (limits->e2el_ns == 0 || e2el <= (double)limits->e2el_ns);
 }
 
-static wf_status add_latency(wf_metrics *m, const wf_result *row)
+static wf_status add_to_block(wf_metrics *m, const wf_result *row, const run_state *run,
+                              double ttft, double tpot, double e2el)
+{
+    if (m->n_blocks == 0) return WF_OK;
+    return wf_blocks_add(&m->blocks, &(wf_block_entry){.finish_ns = row->finish_ns,
+                                                       .ttft = ttft,
+                                                       .tpot = row->n_tokens > 1 ? tpot : -1,
+                                                       .e2el = e2el,
+                                                       .n_prompt = row->prompt_len,
+                                                       .n_tokens = row->n_tokens,
+                                                       .i_run = (size_t)(run - m->runs)});
+}
+
+static wf_status add_latency(wf_metrics *m, const wf_result *row, const run_state *run)
 {
     double ttft = (double)(row->first_token_ns - row->arrival_ns);
     double e2el = (double)(row->finish_ns - row->arrival_ns);
     double tpot = row->n_tokens > 1 ? (e2el - ttft) / (double)(row->n_tokens - 1) : 0;
+    WF_TRY(add_to_block(m, row, run, ttft, tpot, e2el));
     WF_TRY(push(&m->ttft, ttft));
     WF_TRY(push(&m->e2el, e2el));
     if (row->n_tokens > 1) WF_TRY(push(&m->tpot, tpot));
@@ -308,7 +329,7 @@ wf_status wf_metrics_add(wf_metrics *m, const wf_result *row)
     }
     count_done(f, row);
     bool timed = row->first_token_ns >= 0 && row->finish_ns >= 0;
-    return timed && run->info.latency ? add_latency(m, row) : WF_OK;
+    return timed && run->info.latency ? add_latency(m, row, run) : WF_OK;
 }
 
 wf_status wf_metrics_add_step(wf_metrics *m, const wf_step_record *step)
@@ -378,6 +399,23 @@ static void finish_rates(const wf_metrics *m, wf_figures *f)
     f->request_goodput = rate((double)f->n_good, f->latency_duration_ns);
 }
 
+void wf_metrics_want_blocks(wf_metrics *m, size_t n_blocks)
+{
+    m->n_blocks = n_blocks;
+}
+
+// Runs whose latency does not count have no time.
+static void finish_intervals(wf_metrics *m, wf_figures *f)
+{
+    int64_t *begin = m->time_ns, *end = m->time_ns + m->n_runs;
+    for (size_t i = 0; i < m->n_runs; i++) {
+        const run_state *run = &m->runs[i];
+        begin[i] = begin_of(&run->info);
+        end[i] = run->seen && run->info.latency ? run->end_ns : begin[i];
+    }
+    wf_blocks_finish(&m->blocks, m->n_blocks, begin, end, m->n_runs, &f->intervals);
+}
+
 static void finish_sessions(wf_metrics *m, wf_figures *f)
 {
     size_t n = 0;
@@ -404,6 +442,7 @@ void wf_metrics_finish(wf_metrics *m, const wf_figures *whole, wf_figures *out)
     f->step = wf_distribution_of(m->steps.v, m->steps.n);
     f->itl = gap_distribution(m);
     finish_sessions(m, f);
+    finish_intervals(m, f);
     if (f->n_steps > 0) {
         f->mean_decode_rows = m->decode_sum / (double)f->n_steps;
         f->mean_prompt_tokens = m->prompt_sum / (double)f->n_steps;

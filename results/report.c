@@ -251,6 +251,7 @@ wf_status wf_report_make_many(const char *const *paths, size_t n, const wf_repor
         runs[i].warmup_ns = options->warmup_ns;
     report.warmup_ns = options->warmup_ns;
     WF_TRY_TO(done, wf_metrics_create(runs, n_runs, &options->limits, 0, &to.metrics));
+    wf_metrics_want_blocks(to.metrics, options->n_blocks ? options->n_blocks : WF_REPORT_BLOCKS);
     if (options->by)
         WF_TRY_TO(done, wf_parts_create(options->by, runs, n_runs, &options->limits, &to.parts));
     WF_TRY_TO(done, read_all(results, &to, &report));

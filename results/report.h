@@ -37,10 +37,12 @@ typedef struct wf_report_options {
     bool with_resumed;        // count resumed rows for latency too
     const char *place;        // what the places are called together; NULL: the first one's name
     bool partial;             // more is to come that is in none of them
+    size_t n_blocks;          // of time, for intervals; 0: WF_REPORT_BLOCKS, 1: none
     const char *by;           // a key of the requests' notes: figures of each of its values too
     const wf_report_listener *listener; // may be NULL
 } wf_report_options;
 
+#define WF_REPORT_BLOCKS 10
 #define WF_REPORT_ERRORS 8   // kinds of row failure listed
 #define WF_REPORT_WORDS  256 // of one row's message
 

@@ -5,6 +5,7 @@
 #include "io/base/json_writer.h"
 #include "io/base/text.h"
 #include "results/figures.h"
+#include "results/report_blocks.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -301,6 +302,7 @@ void wf_report_text(const wf_report *r, FILE *out)
     print_lines(&r->figures, WF_FIGURES_AMOUNTS, out);
     fputc('\n', out);
     print_latency(r, out);
+    wf_intervals_print(&r->figures.intervals, out);
     print_parts(r, out);
     if (r->figures.n_steps > 0) {
         fputc('\n', out);
@@ -411,6 +413,7 @@ wf_status wf_report_json(const wf_report *r, FILE *out)
     put_figures(w, f, WF_FIGURES_REQUESTS);
     put_reasons(w, r);
     put_figures(w, f, WF_FIGURES_AMOUNTS);
+    wf_intervals_put(w, &f->intervals);
     if (f->n_steps > 0) {
         wf_json_open_object(w, "steps");
         put_figures(w, f, WF_FIGURES_STEPS);

@@ -179,12 +179,26 @@ static wf_status put_again(wf_text *out, const wf_html_output *o)
 
 // --- sections ---
 
+static void put_intervals(wf_text *out, const wf_html_output *o)
+{
+    const wf_intervals *v = &o->report.figures.intervals;
+    if (v->n_blocks == 0 || v->are_thin) return;
+    wf_text_printf(out, "<details><summary>95%% intervals by %zu blocks of %.3g s</summary>\n",
+                   v->n_blocks, v->block_ns / 1e9);
+    if (v->are_short)
+        wf_text_puts(out, "<p class=\"sub\">Blocks last less than 5 mean E2E: neighbours hang "
+                          "together, and the intervals are too narrow.</p>\n");
+    wf_table_intervals(o, out);
+    wf_text_puts(out, "</details>\n");
+}
+
 static wf_status put_output(wf_text *out, const wf_html_output *o, bool alone)
 {
     put_verdict(out, o);
     put_tiles(out, o);
     wf_text_puts(out, "<h2>Latency</h2>\n");
     wf_table_latency(o, out);
+    put_intervals(out, o);
     if (alone) WF_TRY(wf_pictures_distributions(o, 1, out));
     if (o->report.parts.n > 0) {
         wf_text_puts(out, "<h2>By ");

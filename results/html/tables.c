@@ -10,6 +10,7 @@
 #include "results/figures.h"
 #include "results/html/markup.h"
 #include "results/html/series.h"
+#include "results/report_blocks.h"
 
 static void open_table(wf_text *out, const char *const *heads, size_t n)
 {
@@ -111,6 +112,30 @@ void wf_table_latency(const wf_html_output *o, wf_text *out)
         wf_text_printf(out, "\">%s</th>", row->line);
         for (size_t k = 0; k < sizeof times / sizeof times[0]; k++)
             put_time(out, times[k]);
+        wf_text_puts(out, "</tr>\n");
+    }
+    close_table(out);
+}
+
+void wf_table_intervals(const wf_html_output *o, wf_text *out)
+{
+    static const char *const heads[] = {"95% interval", "mean of blocks", "from", "to", "blocks"};
+    const wf_intervals *v = &o->report.figures.intervals;
+    open_table(out, heads, 5);
+    for (int i = 0; i < WF_N_INTERVALS; i++) {
+        const wf_interval *x = &v->of[i];
+        const wf_interval_name *name = &wf_interval_names[i];
+        const double ends[] = {x->mean, x->mean - x->half, x->mean + x->half};
+        bool is_time = name->statistic[0] != '\0';
+        if (x->n < 2) continue;
+        wf_text_printf(out, "<tr><th>%s%s%s</th>", name->statistic, is_time ? "_" : "",
+                       name->figure);
+        for (size_t k = 0; k < sizeof ends / sizeof ends[0]; k++)
+            if (is_time)
+                put_time(out, ends[k]);
+            else
+                put_number(out, ends[k]);
+        put_number(out, (double)x->n);
         wf_text_puts(out, "</tr>\n");
     }
     close_table(out);
@@ -219,15 +244,27 @@ void wf_table_failures(const wf_html_output *o, wf_text *out)
 
 // --- all figures ---
 
+// Of output k to the first; below 0: not known.
+static double ratio_half(const wf_html_output *outputs, size_t k, const char *figure,
+                         const char *statistic)
+{
+    return wf_interval_ratio_half(
+        wf_interval_of(&outputs[k].report.figures.intervals, figure, statistic),
+        wf_interval_of(&outputs[0].report.figures.intervals, figure, statistic));
+}
+
 // One number, and how it compares with the first output's.
-static void put_compared(wf_text *out, double value, double first, bool compare)
+static void put_compared(wf_text *out, double value, double first, bool compare, double ratio_half)
 {
     if (isnan(value))
         wf_text_puts(out, "<td>-</td>");
     else
         put_number(out, value);
     if (!compare) return;
-    if (first > 0 && isfinite(value / first))
+    if (first > 0 && isfinite(value / first) && ratio_half >= 0)
+        wf_text_printf(out, "<td class=\"ratio\">%.2f &plusmn; %.2f</td>", value / first,
+                       ratio_half);
+    else if (first > 0 && isfinite(value / first))
         wf_text_printf(out, "<td class=\"ratio\">%.2f</td>", value / first);
     else
         wf_text_puts(out, "<td class=\"ratio\">-</td>");
@@ -264,7 +301,8 @@ static void put_times(wf_text *out, const wf_figure *row, const wf_html_output *
             double ns = *(const double *)((const char *)d + statistics[i].at);
             double ms = d->n > 0 ? ns / 1e6 : (double)NAN; // there are none
             if (k == 0) first = ms;
-            put_compared(out, ms, first, k > 0);
+            put_compared(out, ms, first, k > 0,
+                         ratio_half(outputs, k, row->name, statistics[i].words));
         }
         wf_text_puts(out, "</tr>\n");
     }
@@ -289,7 +327,8 @@ void wf_table_figures(const wf_html_output *outputs, size_t n, bool brief, wf_te
         put_figure_head(out, row, "", row->unit);
         double first = wf_figure_value(row, &outputs[0].report.figures);
         for (size_t k = 0; k < n; k++)
-            put_compared(out, wf_figure_value(row, &outputs[k].report.figures), first, k > 0);
+            put_compared(out, wf_figure_value(row, &outputs[k].report.figures), first, k > 0,
+                         ratio_half(outputs, k, row->name, ""));
         wf_text_puts(out, "</tr>\n");
     }
     close_table(out);

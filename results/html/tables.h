@@ -7,6 +7,7 @@
 
 void wf_table_limits(const wf_html_output *output, wf_text *out); // each limit, and who kept it
 void wf_table_latency(const wf_html_output *output, wf_text *out);
+void wf_table_intervals(const wf_html_output *output, wf_text *out); // by blocks of time
 void wf_table_parts(const wf_html_output *output, wf_text *out);
 wf_status wf_table_steps(const wf_html_output *output, wf_text *out); // by kind
 void wf_table_failures(const wf_html_output *output, wf_text *out);

@@ -103,6 +103,39 @@ class Rows:
                 "max_waiting": s["n_waiting"].max(), "busy_s": s["duration_ns"].sum() / 1e9}
 
 
+def check_intervals(said, rows, n_blocks, t):
+    """Student's t over the values of blocks of time, as numpy has them."""
+    np, c = rows.np, rows.column
+    done = c["status"] == 0
+    n_tokens = np.diff(c["output_offset"].astype(np.int64))
+    end_ns, start_ns = c["finish_ns"].max(), rows.start_ns
+    at = (c["finish_ns"] - start_ns) / float(end_ns - start_ns) * n_blocks
+    block = np.clip(at.astype(int), 0, n_blocks - 1)
+    block_s = (end_ns - start_ns) / 1e9 / n_blocks
+    values = {k: [] for k in said if isinstance(said[k], dict)}
+    for b in range(n_blocks):
+        of = done & (block == b)
+        values["request_throughput"].append(of.sum() / block_s)
+        values["output_throughput"].append(n_tokens[of].sum() / block_s)
+        values["total_token_throughput"].append((n_tokens + c["prompt_len"])[of].sum() / block_s)
+        ttft = (c["first_token_ns"] - c["arrival_ns"])[of] / 1e6
+        e2el = (c["finish_ns"] - c["arrival_ns"])[of] / 1e6
+        several = n_tokens[of] > 1
+        tpot = (e2el - ttft)[several] / (n_tokens[of][several] - 1)
+        for name, v in (("ttft", ttft), ("tpot", tpot), ("e2el", e2el)):
+            if len(v):
+                values[f"mean_{name}_ms"].append(v.mean())
+                values[f"p50_{name}_ms"].append(np.median(v))
+                values[f"p99_{name}_ms"].append(np.percentile(v, 99))
+    assert said["blocks"] == n_blocks and abs(said["block"] - block_s) < 1e-9 and len(values) == 12
+    for name, v in values.items():
+        assert said[name]["blocks"] == len(v), (name, said[name], len(v))
+        half = t * np.std(v, ddof=1) / len(v) ** 0.5 if len(v) == n_blocks else None
+        agree(said[name], {"mean": np.mean(v)})
+        if half is not None:
+            agree(said[name], {"low": np.mean(v) - half, "high": np.mean(v) + half})
+
+
 def agree(said, expected):
     for name, value in expected.items():
         assert abs(said[name] - value) <= 1e-6 * max(1, abs(value)), (name, said[name], value)
@@ -169,6 +202,11 @@ def main(weft):
         said = json.loads(report(weft, out, "--json", "--by", "tenant"))
         agree(said, rows.values())
         agree(said["steps"], rows.of_steps())
+        check_intervals(said["intervals"], rows, 10, 2.2622)
+        four = json.loads(report(weft, out, "--json", "--blocks", "4"))["intervals"]
+        check_intervals(four, rows, 4, 3.1824)
+        assert "intervals" not in json.loads(report(weft, out, "--json", "--blocks", "0"))
+        assert "95% interval (4 blocks of " in report(weft, out, "--blocks", "4")
         assert said["by"] == "tenant" and [p["value"] for p in said["parts"]] == sorted(TENANTS)
         for part in said["parts"]:
             agree(part, rows.values(part["value"]))
@@ -180,7 +218,7 @@ def main(weft):
         check_damage(weft, out)
         check_vllm(json.loads(report(weft, out, "--vllm-json")), rows)
         for wrong, why in ((["--goodput", "itl:3"], "ttft:MS, tpot:MS or e2el:MS"),
-                           (["--goodput", "ttft:x"], "--goodput"), (["--by", "nobody"], "no request"),
+                           (["--goodput", "ttft:x"], "--goodput"), (["--by", "nobody"], "no request"), (["--blocks", "1"], "two at least"),
                            (["--json", "--vllm-json"], "one of them")):
             done = subprocess.run([weft, "report", out, *wrong], capture_output=True, text=True)
             assert done.returncode == 64 and why in done.stderr, (wrong, done)
