@@ -70,12 +70,10 @@ static bool is_next(const wf_simtime *t, const member *m)
     return true;
 }
 
-static bool clock_sleep_until(void *context, int64_t to_ns)
+static void wait_for_others(member *m)
 {
-    member *m = context;
     wf_simtime *t = m->time;
-    jump(m, to_ns);
-    if (!t->meet || t->n == 1) return true;
+    if (!t->meet || t->n == 1) return;
     pthread_mutex_lock(&t->lock);
     atomic_fetch_add(&t->n_asleep, 1);
     pthread_cond_broadcast(&t->moved); // this one's time may have been waited for
@@ -83,6 +81,12 @@ static bool clock_sleep_until(void *context, int64_t to_ns)
         pthread_cond_wait(&t->moved, &t->lock);
     atomic_fetch_sub(&t->n_asleep, 1);
     pthread_mutex_unlock(&t->lock);
+}
+
+static bool clock_sleep_until(void *context, int64_t to_ns)
+{
+    jump(context, to_ns);
+    wait_for_others(context);
     return true;
 }
 
@@ -137,6 +141,11 @@ const wf_clock *wf_simtime_clock(wf_simtime *t, int i_member)
 void wf_simtime_on(wf_simtime *t, int i_member, const wf_simtime_event *event)
 {
     t->member[i_member].event = *event;
+}
+
+void wf_simtime_meet(wf_simtime *t, int i_member)
+{
+    wait_for_others(&t->member[i_member]);
 }
 
 void wf_simtime_jump(wf_simtime *t, int i_member, int64_t to_ns)

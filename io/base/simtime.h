@@ -39,6 +39,10 @@ typedef struct wf_simtime_event {
 
 void wf_simtime_on(wf_simtime *time, int i_member, const wf_simtime_event *event);
 
+// Waits until a member's time has come, as sleeping until now does, and nothing happens at its time
+// meanwhile: for what happens then itself.
+void wf_simtime_meet(wf_simtime *time, int i_member);
+
 // Moves a member's clock; never back.
 void wf_simtime_jump(wf_simtime *time, int i_member, int64_t to_ns);
 

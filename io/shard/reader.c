@@ -375,6 +375,19 @@ wf_status wf_reader_read_turns(wf_reader *r, const char *path, uint64_t row0, ui
     return WF_OK;
 }
 
+wf_status wf_reader_read_keys(wf_reader *r, const char *path, uint64_t row0, uint64_t n,
+                              const char *key, uint64_t *out)
+{
+    for (uint64_t at = 0, take; at < n; at += take) {
+        take = n - at < WF_READER_MAX_PLAN ? n - at : WF_READER_MAX_PLAN;
+        wf_reader_request q = {.op = WF_READER_KEYS, .row0 = row0 + at, .n = (uint32_t)take};
+        snprintf(q.key, sizeof q.key, "%s", key);
+        WF_TRY(call(r, &q, path));
+        memcpy(out + at, wf_reader_slot(&r->shared, q.slot), take * sizeof *out);
+    }
+    return WF_OK;
+}
+
 wf_status wf_reader_look(wf_reader *r, const char *path, void *facts, size_t n_bytes)
 {
     wf_reader_request q = {.op = WF_READER_LOOK};

@@ -53,6 +53,10 @@ wf_status wf_reader_read_arrivals(wf_reader *reader, const char *path, uint64_t 
 wf_status wf_reader_read_turns(wf_reader *reader, const char *path, uint64_t row0, uint64_t n,
                                uint64_t *session, int64_t *think_ns, uint32_t *turn);
 
+// Of the same rows: a hash of what their meta has under `key` (a JSON object's); 0: nothing.
+wf_status wf_reader_read_keys(wf_reader *reader, const char *path, uint64_t row0, uint64_t n,
+                              const char *key, uint64_t *out);
+
 // Lets the configuration's `look` read a file in the reader process; waits. `facts` is the
 // caller's, n_bytes of what look() left. WF_DATA too where the reader died over it or took too
 // long.

@@ -184,6 +184,15 @@ static wf_status serve_turns(child *c, const wf_reader_request *q, wf_shard *sha
     return WF_OK;
 }
 
+static wf_status serve_keys(child *c, const wf_reader_request *q, wf_shard *shard, uint32_t *n_rows)
+{
+    uint64_t *key = (uint64_t *)(void *)wf_reader_slot(c->shared, q->slot);
+    if (q->n > WF_READER_MAX_PLAN) return wf_fail(WF_INTERNAL, "%s: too many rows", q->path);
+    WF_TRY(wf_shard_read_keys(shard, q->row0, q->n, q->key, key));
+    *n_rows = q->n;
+    return WF_OK;
+}
+
 static wf_status serve(child *c, const wf_reader_request *q, uint32_t *n_rows)
 {
     wf_shard *shard = NULL;
@@ -198,6 +207,8 @@ static wf_status serve(child *c, const wf_reader_request *q, uint32_t *n_rows)
         return WF_OK;
     case WF_READER_ARRIVALS:
         return serve_arrivals(c, q, shard, n_rows);
+    case WF_READER_KEYS:
+        return serve_keys(c, q, shard, n_rows);
     case WF_READER_TURNS:
         return serve_turns(c, q, shard, n_rows);
     default:

@@ -66,6 +66,10 @@ wf_status wf_shard_read_arrivals(wf_shard *shard, uint64_t row0, uint32_t n, int
 wf_status wf_shard_read_turns(wf_shard *shard, uint64_t row0, uint32_t n, uint64_t *session,
                               int64_t *think_ns, uint32_t *turn);
 
+// Of the same rows: a hash of what their meta, a JSON object, has under `key`; 0: nothing.
+wf_status wf_shard_read_keys(wf_shard *shard, uint64_t row0, uint32_t n, const char *key,
+                             uint64_t *out);
+
 // Reads every column and compares the content with the stored uid: WF_SHARD when it was edited.
 wf_status wf_shard_verify(wf_shard *shard);
 

@@ -27,6 +27,8 @@ typedef struct source {
     wf_status (*pump)(wf_feeder *f, int64_t timeout_ns);
     const wf_request *(*peek)(const wf_feeder *f);
     const wf_request *(*pop)(wf_feeder *f);
+    uint64_t (*item)(const wf_feeder *f, bool *out_is_new); // the number of what peek() shows
+    uint64_t (*drop)(wf_feeder *f);                         // it; returns rows that are gone
 } source;
 
 struct wf_feeder {
@@ -39,13 +41,36 @@ struct wf_feeder {
     bool started, stopping;
     arrival *inbox; // ring [capacity], a power of two
     uint64_t capacity, head, count;
-    ending *ended; // [n_ended] that the thread has not seen
+    uint64_t n_seen; // handed on or dropped
+    ending *ended;   // [n_ended] that the thread has not seen
     size_t n_ended, ended_capacity;
     int64_t n_beside;        // waiting elsewhere
     _Atomic uint64_t n_left; // in the feed and in the inbox
     wf_status status;
     char error[WF_ERROR_MAX];
 };
+
+static uint64_t feed_item(const wf_feeder *f, bool *out_is_new)
+{
+    *out_is_new = true;
+    return f->n_seen;
+}
+
+static uint64_t feed_drop(wf_feeder *f)
+{
+    wf_feed_free(wf_feed_pop(f->c.feed));
+    return 1;
+}
+
+static uint64_t turns_item(const wf_feeder *f, bool *out_is_new)
+{
+    return wf_turns_session(f->c.turns, out_is_new);
+}
+
+static uint64_t turns_drop(wf_feeder *f)
+{
+    return wf_turns_drop(f->c.turns);
+}
 
 #define SOURCE(kind)                                                                               \
     static uint64_t kind##_left(const wf_feeder *f)                                                \
@@ -69,7 +94,7 @@ struct wf_feeder {
         return wf_##kind##_pop(f->c.kind);                                                         \
     }                                                                                              \
     static const source of_##kind = {kind##_left, kind##_next_ns, kind##_pump, kind##_peek,        \
-                                     kind##_pop};
+                                     kind##_pop,  kind##_item,    kind##_drop};
 SOURCE(feed)
 SOURCE(turns)
 #undef SOURCE
@@ -126,6 +151,41 @@ static wf_status release(wf_feeder *f)
     return st;
 }
 
+// The tokens that a request keeps a group busy with, at most.
+static int64_t tokens_of(const wf_feeder *f, const wf_request *r)
+{
+    bool own = r->sampling_set & 1u << WF_SAMPLING_n;
+    int64_t n = own ? wf_sampling_samples(&r->sampling) : f->c.n_samples;
+    return r->status == WF_OK ? r->n_prompt + n * r->max_new_tokens : 0;
+}
+
+// Whether this group takes what is next.
+static wf_status take_or_leave(wf_feeder *f, bool *out_ours)
+{
+    bool is_new = true;
+    int group = f->c.group;
+    int64_t n_tokens = tokens_of(f, f->from->peek(f));
+    uint64_t item = f->from->item(f, &is_new);
+    if (is_new) {
+        if (f->c.meet) f->c.meet(f->c.with);
+        WF_TRY(wf_board_take(f->c.board, item, n_tokens, &group));
+    } else {
+        wf_board_add(f->c.board, group, n_tokens);
+    }
+    *out_ours = group == f->c.group;
+    return WF_OK;
+}
+
+static wf_status hand_on(wf_feeder *f)
+{
+    bool ours = true;
+    if (f->c.board) WF_TRY(take_or_leave(f, &ours));
+    f->n_seen++;
+    if (ours) return put(f, f->from->pop(f));
+    atomic_fetch_sub(&f->n_left, f->from->drop(f));
+    return WF_OK;
+}
+
 // Moves what is due; waits up to `timeout_ns` for a row that is due and has not been read.
 static wf_status look(wf_feeder *f, int64_t timeout_ns)
 {
@@ -134,7 +194,7 @@ static wf_status look(wf_feeder *f, int64_t timeout_ns)
     while (f->from->next_ns(f) <= now(f)) {
         if (!f->from->peek(f)) WF_TRY(f->from->pump(f, timeout_ns));
         if (!f->from->peek(f)) return WF_OK;
-        WF_TRY(put(f, f->from->pop(f)));
+        WF_TRY(hand_on(f));
     }
     return WF_OK;
 }
@@ -255,6 +315,7 @@ bool wf_feeder_take(wf_feeder *f, const wf_request **out, int64_t *out_taken_ns)
 
 void wf_feeder_ended(wf_feeder *f, const wf_request *request, int64_t end_ns)
 {
+    if (f->c.board) wf_board_add(f->c.board, f->c.group, -tokens_of(f, request));
     if (!f->c.turns) return;
     pthread_mutex_lock(&f->lock);
     wf_status st = wf_grow(f->n_ended + 1, sizeof *f->ended, &f->ended_capacity, &f->ended);

@@ -16,6 +16,7 @@
 #include <stdatomic.h>
 
 #include "io/base/clock.h"
+#include "jobs/run/board.h"
 #include "jobs/run/feed.h"
 #include "jobs/run/turns.h"
 
@@ -27,6 +28,13 @@ typedef struct wf_feeder_config {
     const wf_clock *clock;    // borrowed
     int64_t origin_ns;        // of the clock: run time 0
     _Atomic int64_t *waiting; // of the status file, kept up to date; NULL: nobody asks
+    // Groups share the arrivals (arrivals.split: least_tokens): each has all of them, and hands on
+    // those that the board says are its own. NULL: all are.
+    wf_board *board;
+    int group;
+    uint32_t n_samples;       // of rows that say no number
+    void (*meet)(void *with); // before it decides: others may not be there yet; may be NULL
+    void *with;
     bool thread;
     bool patient; // without a thread: a row that is due is waited for until it has been read
 } wf_feeder_config;

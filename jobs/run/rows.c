@@ -71,19 +71,22 @@ wf_status wf_rows_add_timed(const wf_rows_config *c, wf_feed *feed, int64_t *out
     wf_timed_row *rows = NULL;
     uint64_t n = 0;
     wf_arrivals arrivals = wf_rows_arrivals(c);
+    wf_rows_split split = {0};
     *out_first_ns = INT64_MAX;
     *out_last_ns = 0;
     wf_status st;
+    WF_TRY_TO(out, wf_rows_split_open(c, &split));
     WF_TRY_TO(out, wf_rows_read(c, &rows, &n));
     for (uint64_t i = 0; i < n; i++) {
         int64_t at_ns = wf_arrivals_next(&arrivals, rows[i].logged_ns);
-        if (i % (uint64_t)c->n_groups != (uint64_t)c->group) continue;
+        if (!wf_rows_split_is_ours(&split, i, rows[i].shard, rows[i].row)) continue;
         if (!wf_rows_needs_work(c, rows[i].shard, rows[i].row)) continue;
         WF_TRY_TO(out, wf_feed_add(feed, rows[i].shard, rows[i].row, at_ns));
         if (*out_first_ns == INT64_MAX) *out_first_ns = at_ns;
         *out_last_ns = at_ns;
     }
 out:
+    wf_rows_split_close(&split);
     free(rows);
     return st;
 }

@@ -1,9 +1,11 @@
 // Which rows a group computes, and when: the split of a timed replay, made beforehand.
 //
 // All rows of all shards are put in the order of their logged arrival (shard, then row, where
-// equal) and dealt to the groups in turn; a row must start at its time, so it cannot wait for a
-// lease. Rows whose arrival is unusable go where their predecessor goes and fail there. Every group
-// makes the same order, so nobody has to tell anybody. Local.
+// equal) and dealt to the groups in turn, or by a key (arrivals.split); a row must start at its
+// time, so it cannot wait for a lease. With least_tokens every group gets all rows, and the feeder
+// decides as they arrive (jobs/run/board.h). Rows whose arrival is unusable go where their
+// predecessor goes and fail there. Every group makes the same order, so nobody has to tell anybody.
+// Local.
 #ifndef WF_JOBS_RUN_ROWS_H
 #define WF_JOBS_RUN_ROWS_H
 
@@ -23,9 +25,9 @@ typedef struct wf_rows_config {
     int group, n_groups;
 } wf_rows_config;
 
-// Adds this group's rows that are still to be done to the feed, in the order of their intended
-// arrival. *out_first_ns and *out_last_ns: the earliest and latest of them (INT64_MAX, 0: none).
-// Memory while it runs: 24 bytes a row of all shards.
+// Adds this group's rows (with least_tokens all) that are still to be done to the feed, in the
+// order of their intended arrival. *out_first_ns and *out_last_ns: the earliest and latest of them
+// (INT64_MAX, 0: none). Memory while it runs: 24 bytes a row of all shards.
 wf_status wf_rows_add_timed(const wf_rows_config *config, wf_feed *feed, int64_t *out_first_ns,
                             int64_t *out_last_ns);
 
@@ -49,6 +51,17 @@ wf_status wf_rows_read(const wf_rows_config *config, wf_timed_row **out, uint64_
 
 // The job's arrival process, at its start.
 wf_arrivals wf_rows_arrivals(const wf_rows_config *config);
+
+// Which group takes an item, as the job's policy says beforehand. Starts as {0}.
+typedef struct wf_rows_split {
+    const wf_rows_config *c;
+    uint64_t **key; // [shards][rows] hashes, 0: none; NULL: in turn
+} wf_rows_split;
+
+wf_status wf_rows_split_open(const wf_rows_config *config, wf_rows_split *out);
+void wf_rows_split_close(wf_rows_split *split);
+bool wf_rows_split_is_ours(const wf_rows_split *split, uint64_t i_item, uint32_t shard,
+                           uint64_t row);
 
 bool wf_rows_needs_work(const wf_rows_config *config, uint32_t shard, uint64_t row);
 

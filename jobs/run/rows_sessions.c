@@ -29,6 +29,7 @@ typedef struct split {
     uint64_t n;
     span *span;
     uint64_t n_spans;
+    wf_rows_split split;
     wf_turn *turn; // of one session
     size_t capacity;
 } split;
@@ -185,7 +186,8 @@ static wf_status add_all(split *s, wf_turns *turns, int64_t *out_first_ns, int64
     int64_t start_ns = arrive(s), at_ns = 0;
     for (uint64_t k = 0; k < s->n_spans; k++) {
         const span *p = &s->span[k];
-        bool ours = k % (uint64_t)s->c->n_groups == (uint64_t)s->c->group;
+        const wf_timed_row *first = &s->row[p->first].at;
+        bool ours = wf_rows_split_is_ours(&s->split, k, first->shard, first->row);
         if (!ours || p->begin == p->first + p->n) continue;
         WF_TRY(add(s, p, start_ns, turns, &at_ns));
         if (at_ns < *out_first_ns) *out_first_ns = at_ns;
@@ -200,9 +202,11 @@ wf_status wf_rows_add_sessions(const wf_rows_config *c, wf_turns *turns, int64_t
     split s = {.c = c};
     *out_first_ns = INT64_MAX;
     *out_last_ns = 0;
-    wf_status st = read_rows(&s);
+    wf_status st = wf_rows_split_open(c, &s.split);
+    if (st == WF_OK) st = read_rows(&s);
     if (st == WF_OK) st = find_spans(&s);
     if (st == WF_OK) st = add_all(&s, turns, out_first_ns, out_last_ns);
+    wf_rows_split_close(&s.split);
     free(s.row);
     free(s.span);
     free(s.turn);

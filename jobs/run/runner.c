@@ -96,6 +96,13 @@ static void follow_arrivals(wf_runner *r, wf_feeder *feeder)
                       &(wf_simtime_event){wf_feeder_next, wf_feeder_fire, feeder});
 }
 
+// The groups of a simulated run stand at one time as they share arrivals.
+static void meet(void *with)
+{
+    const wf_runner *r = with;
+    wf_simtime_meet(r->c->simulation->time, wf_runner_member(r));
+}
+
 static wf_status serve(wf_runner *r)
 {
     wf_feeder *feeder = NULL;
@@ -104,6 +111,11 @@ static wf_status serve(wf_runner *r)
                                     .clock = wf_runner_clock(r),
                                     .origin_ns = r->origin_ns,
                                     .waiting = &wf_progress_counters(r->progress)->waiting,
+                                    .board = r->board,
+                                    .group = r->i_group,
+                                    .n_samples = r->spec->sampling.n,
+                                    .meet = r->c->simulation ? meet : NULL,
+                                    .with = r,
                                     .thread = !r->c->simulation,
                                     .patient = r->c->simulation != NULL};
     if (!r->leases) WF_TRY(wf_feeder_create(&timed, &feeder));
@@ -198,6 +210,7 @@ static const stage stages[] = {
     {"devices", wf_runner_join_devices, WF_OPERATION_WARM_UP},
     {"engine", wf_runner_create_engine, WF_OPERATION_WARM_UP},
     {"rows", wf_runner_find_rows, WF_OPERATION_START},
+    {"split", wf_runner_share_arrivals, WF_OPERATION_START},
     {"clock", wf_runner_start_clock, WF_OPERATION_START},
     {"writer", wf_runner_create_writer, WF_OPERATION_START},
 };
@@ -288,6 +301,7 @@ static void tear_down(wf_runner *r, wf_status st)
     wf_leases_close(&r->leases);
     wf_feed_destroy(r->feed);
     wf_turns_destroy(r->turns);
+    wf_board_close(&r->board);
     wf_done_destroy(&r->done);
     wf_folder_end(&r->folder, false);
     wf_engine_destroy(r->engine);

@@ -43,6 +43,7 @@ typedef struct wf_runner {
     wf_done *done;
     wf_feed *feed;   // of rows; or
     wf_turns *turns; // of sessions
+    wf_board *board; // groups share them; NULL: each has its own
     wf_leases *leases;
     wf_flights *flights;
     wf_segment_writer *writer;
@@ -98,12 +99,13 @@ wf_status wf_runner_begin_folder(wf_runner *r);      // first rank
 wf_status wf_runner_read_done(wf_runner *r);         // leaders, once the first rank has begun
 wf_status wf_runner_look_what_is_left(wf_runner *r); // Collective over the world
 wf_status wf_runner_start_progress(wf_runner *r);
-wf_status wf_runner_load_model(wf_runner *r);    // ranks of groups; creates the back end
-wf_status wf_runner_join_devices(wf_runner *r);  // Collective over the group
-wf_status wf_runner_create_engine(wf_runner *r); // Collective over the group
-wf_status wf_runner_find_rows(wf_runner *r);     // leaders
-wf_status wf_runner_start_clock(wf_runner *r);   // Collective over the world
-wf_status wf_runner_create_writer(wf_runner *r); // leaders
+wf_status wf_runner_load_model(wf_runner *r);     // ranks of groups; creates the back end
+wf_status wf_runner_join_devices(wf_runner *r);   // Collective over the group
+wf_status wf_runner_create_engine(wf_runner *r);  // Collective over the group
+wf_status wf_runner_find_rows(wf_runner *r);      // leaders
+wf_status wf_runner_share_arrivals(wf_runner *r); // Collective over the world
+wf_status wf_runner_start_clock(wf_runner *r);    // Collective over the world
+wf_status wf_runner_create_writer(wf_runner *r);  // leaders
 
 // ---- the end ------------------------------------------------------------------------------------
 

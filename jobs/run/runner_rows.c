@@ -1,6 +1,8 @@
 // What is to be done: shards, the folder's earlier results, leases and arrivals. See
 // runner_internal.h.
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "io/base/log.h"
 #include "io/results/space.h"
@@ -140,6 +142,36 @@ static wf_status find_sessions(wf_runner *r, const wf_feed_config *f)
     WF_TRY(wf_turns_create(f, (uint64_t)wf_runner_concurrency(r), &r->turns));
     WF_TRY(wf_rows_add_sessions(&c, r->turns, &r->first_ns, &r->last_ns));
     return wf_turns_pump(r->turns, 0);
+}
+
+// Processes of several hosts have no memory in common.
+static wf_status check_one_host(const wf_runner *r)
+{
+    char first[256] = "";
+    int64_t differs = 0;
+    wf_comm *world = r->c->world;
+    snprintf(first, sizeof first, "%s", r->c->host ? r->c->host : "");
+    WF_TRY(world->ops->broadcast(world, first, sizeof first, 0));
+    bool other = r->c->host && strcmp(first, r->c->host) != 0;
+    WF_TRY(world->ops->max_i64(world, other, &differs));
+    if (!differs) return WF_OK;
+    return wf_fail(
+        WF_CONFIG,
+        "arrivals.split: least_tokens: the groups are not all on one host (%s is another "
+        "than the first, %s), and they share their load in its memory: use round_robin "
+        "or key",
+        other ? r->c->host : "one", first);
+}
+
+wf_status wf_runner_share_arrivals(wf_runner *r)
+{
+    bool shared = r->spec->arrivals.split == WF_SPEC_SPLIT_LEAST_TOKENS && wf_runner_is_timed(r) &&
+                  wf_runner_n_groups(r) > 1;
+    if (!shared) return WF_OK;
+    WF_TRY(check_one_host(r));
+    if (!r->leads) return WF_OK;
+    return wf_board_open(r->spec->output.dir, r->run, wf_runner_n_groups(r),
+                         r->turns ? wf_turns_left(r->turns) : wf_feed_left(r->feed), &r->board);
 }
 
 wf_status wf_runner_find_rows(wf_runner *r)

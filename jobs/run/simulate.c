@@ -194,7 +194,9 @@ static wf_status begin(simulation *s, wf_inputs *in, wf_runner_outcome *out)
 static wf_status make(simulation *s)
 {
     size_t n = (size_t)s->c->n_groups, bytes = n * sizeof *s->told;
-    bool meet = s->c->spec->arrivals.mode == WF_SPEC_OFFLINE; // they take leases
+    const wf_jobspec *spec = s->c->spec;
+    bool meet = spec->arrivals.mode == WF_SPEC_OFFLINE || // they take leases, or share arrivals
+                spec->arrivals.split == WF_SPEC_SPLIT_LEAST_TOKENS;
     s->child = calloc(n, sizeof *s->child);
     void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (memory != MAP_FAILED) s->told = memory;

@@ -242,3 +242,22 @@ const wf_request *wf_turns_pop(wf_turns *t)
     if (s->next < s->n && soon_put(&t->soon, i) != WF_OK) t->soon.head = t->soon.n = 0;
     return request;
 }
+
+uint64_t wf_turns_session(const wf_turns *t, bool *out_is_new)
+{
+    *out_is_new = t->session[t->heap[0]].next == 0;
+    return t->heap[0];
+}
+
+uint64_t wf_turns_drop(wf_turns *t)
+{
+    session *s = &t->session[t->heap[0]];
+    uint64_t n = s->n - s->next;
+    heap_drop_first(t);
+    wf_feed_free(s->read);
+    s->read = NULL;
+    t->n_begun += s->next == 0;
+    s->next = s->n;
+    t->n_left -= n;
+    return n;
+}

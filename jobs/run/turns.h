@@ -39,4 +39,11 @@ wf_status wf_turns_pump(wf_turns *turns, int64_t timeout_ns);
 const wf_request *wf_turns_peek(const wf_turns *turns);
 const wf_request *wf_turns_pop(wf_turns *turns);
 
+// The session of what peek() shows, by the number it was added as, and whether none of its turns
+// has been popped.
+uint64_t wf_turns_session(const wf_turns *turns, bool *out_is_new);
+
+// Forgets that session with all its turns: it is another group's. Returns how many those are.
+uint64_t wf_turns_drop(wf_turns *turns);
+
 #endif

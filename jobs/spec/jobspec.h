@@ -52,6 +52,11 @@ typedef enum wf_spec_think { // between a session's turns
 #define WF_SPEC_ANY_MODE (WF_SPEC_MODE(WF_SPEC_OFFLINE) | WF_SPEC_TIMED)
 // Of a key that is younger than folders which are gone on with: its default is left out.
 #define WF_SPEC_UNLESS_DEFAULT (1u << 31)
+typedef enum wf_spec_split { // of timed arrivals over groups
+    WF_SPEC_SPLIT_ROUND_ROBIN,
+    WF_SPEC_SPLIT_KEY,
+    WF_SPEC_SPLIT_LEAST_TOKENS
+} wf_spec_split;
 typedef enum wf_spec_order {
     WF_SPEC_ORDER_ARRIVAL,
     WF_SPEC_ORDER_PREFIX // of those that wait, who shares most with what was computed
@@ -105,6 +110,8 @@ typedef struct wf_jobspec {
         wf_spec_arrivals mode;
         wf_spec_arrivals sessions; // sessions: how their first turns arrive
         wf_spec_think think;
+        wf_spec_split split;
+        const char *split_key; // key: of the rows' meta, or "session"
         int64_t think_time_ns; // sessions: drawn ones' mean, and of turns that say none; -1: none
         double speed;          // replay: times run this much faster
         double rate;           // constant, poisson, gamma: requests per second

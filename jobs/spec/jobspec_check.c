@@ -101,23 +101,33 @@ static wf_status check_sampling(const wf_jobspec *spec, wf_options *o)
                                p->best_of, p->n);
 }
 
-wf_status wf_jobspec_check_keys(const wf_jobspec *spec, wf_options *o)
+static wf_status check_sessions(const wf_jobspec *spec, wf_options *o)
 {
-    if (!job_name_is_usable(spec->job)) {
-        WF_TRY(wf_options_complain(o, "job",
-                                   "\"%s\" is no name: at most 200 characters, no \"/\", no \".\" "
-                                   "in front",
-                                   spec->job));
-    }
-    if (has_arrivals(spec, WF_SPEC_TIMED_BY_RATE) && !(spec->arrivals.rate > 0)) {
-        WF_TRY(wf_options_complain(o, "arrivals.rate",
-                                   "needed by arrivals.mode %s: give the requests per second",
-                                   word_of("arrivals.mode", spec->arrivals.mode)));
-    }
     if (spec->arrivals.mode == WF_SPEC_SESSIONS && spec->arrivals.think != WF_SPEC_THINK_LOG &&
         spec->arrivals.think_time_ns < 0) {
         WF_TRY(wf_options_complain(o, "arrivals.think_time", "needed by arrivals.think %s",
                                    word_of("arrivals.think", spec->arrivals.think)));
+    }
+    if (spec->arrivals.split == WF_SPEC_SPLIT_LEAST_TOKENS &&
+        spec->arrivals.mode == WF_SPEC_SESSIONS && spec->arrivals.concurrency > 0 &&
+        spec->arrivals.sessions == WF_SPEC_OFFLINE) {
+        WF_TRY(wf_options_complain(o, "arrivals.split",
+                                   "least_tokens decides as sessions arrive, and with "
+                                   "arrivals.concurrency they begin as others of their group end: "
+                                   "use round_robin or key"));
+    }
+    if (strlen(spec->arrivals.split_key) == 0 || strlen(spec->arrivals.split_key) >= 128)
+        WF_TRY(wf_options_complain(o, "arrivals.split_key", "is no name of up to 127 letters"));
+    return WF_OK;
+}
+
+static wf_status check_arrivals(const wf_jobspec *spec, wf_options *o)
+{
+    WF_TRY(check_sessions(spec, o));
+    if (has_arrivals(spec, WF_SPEC_TIMED_BY_RATE) && !(spec->arrivals.rate > 0)) {
+        WF_TRY(wf_options_complain(o, "arrivals.rate",
+                                   "needed by arrivals.mode %s: give the requests per second",
+                                   word_of("arrivals.mode", spec->arrivals.mode)));
     }
     if (spec->arrivals.concurrency > 0 && spec->engine.fusion == WF_FUSION_STATIC &&
         spec->arrivals.concurrency < spec->engine.max_rows) {
@@ -132,6 +142,18 @@ wf_status wf_jobspec_check_keys(const wf_jobspec *spec, wf_options *o)
                                    "world",
                                    word_of("arrivals.mode", spec->arrivals.mode)));
     }
+    return WF_OK;
+}
+
+wf_status wf_jobspec_check_keys(const wf_jobspec *spec, wf_options *o)
+{
+    if (!job_name_is_usable(spec->job)) {
+        WF_TRY(wf_options_complain(o, "job",
+                                   "\"%s\" is no name: at most 200 characters, no \"/\", no \".\" "
+                                   "in front",
+                                   spec->job));
+    }
+    WF_TRY(check_arrivals(spec, o));
     if (wf_options_is_given(o, "requests") && spec->requests.n == 0)
         WF_TRY(wf_options_complain(o, "requests", "the list is empty: name at least one shard"));
     WF_TRY(check_text(spec, o));
@@ -238,6 +260,8 @@ wf_status wf_jobspec_remarks(const wf_jobspec *spec, char **out)
         unused(&text, "arrivals.seed", "arrivals.mode", mode);
     if (!wf_jobspec_decides(spec, "arrivals.think_time") && spec->arrivals.think_time_ns >= 0)
         unused(&text, "arrivals.think_time", "arrivals.mode", mode);
+    if (spec->arrivals.split != WF_SPEC_SPLIT_ROUND_ROBIN && !has_arrivals(spec, WF_SPEC_TIMED))
+        unused(&text, "arrivals.split", "arrivals.mode", mode);
     if (!wf_jobspec_decides(spec, "arrivals.concurrency") && spec->arrivals.concurrency > 0)
         unused(&text, "arrivals.concurrency", "arrivals.mode", mode);
     if (spec->engine.reorder != WF_REORDER_COPY && spec->engine.slot_tokens > 0)

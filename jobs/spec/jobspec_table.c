@@ -238,6 +238,22 @@ const wf_option wf_jobspec_table[] = {
      .help = "poisson, gamma: seed of the arrival times, and of drawn think times; job: the job's "
              "seed",
      .decides = WF_SPEC_TIMED_RANDOMLY | WF_SPEC_MODE(WF_SPEC_SESSIONS)},
+    {.name = "arrivals.split",
+     .type = WF_OPTION_ENUM,
+     .offset = AT(arrivals.split),
+     .words = split_words,
+     .default_text = "round_robin",
+     .help = "timed arrivals, several groups: which takes a request, or a session with all its "
+             "turns: round_robin: each in turn; key: those of one arrivals.split_key go to one "
+             "group; least_tokens: decided as it arrives: the group with least tokens to do, as a "
+             "router would (groups of one host; each reads all prompts)"},
+    {.name = "arrivals.split_key",
+     .type = WF_OPTION_STRING,
+     .offset = AT(arrivals.split_key),
+     .default_text = "session",
+     .help =
+         "arrivals.split key: session, or a key of the rows' meta; rows without it are dealt in "
+         "turn"},
     {.name = "arrivals.lag_tolerance",
      .type = WF_OPTION_DURATION,
      .offset = AT(arrivals.lag_tolerance_ns),

@@ -35,6 +35,10 @@ static const wf_option_word think_words[] = {{"log", WF_SPEC_THINK_LOG},
                                              {"fixed", WF_SPEC_THINK_FIXED},
                                              {"exponential", WF_SPEC_THINK_EXPONENTIAL},
                                              {NULL, 0}};
+static const wf_option_word split_words[] = {{"round_robin", WF_SPEC_SPLIT_ROUND_ROBIN},
+                                             {"key", WF_SPEC_SPLIT_KEY},
+                                             {"least_tokens", WF_SPEC_SPLIT_LEAST_TOKENS},
+                                             {NULL, 0}};
 static const wf_option_word backend_words[] = {{"auto", WF_SPEC_BACKEND_AUTO},
                                                {"ref", WF_SPEC_BACKEND_REF},
                                                {"cpu", WF_SPEC_BACKEND_CPU},
