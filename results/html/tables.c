@@ -262,8 +262,7 @@ static void put_compared(wf_text *out, double value, double first, bool compare,
         put_number(out, value);
     if (!compare) return;
     if (first > 0 && isfinite(value / first) && ratio_half >= 0)
-        wf_text_printf(out, "<td class=\"ratio\">%.2f &plusmn; %.2f</td>", value / first,
-                       ratio_half);
+        wf_text_printf(out, "<td class=\"ratio\">%.2f &#177; %.2f</td>", value / first, ratio_half);
     else if (first > 0 && isfinite(value / first))
         wf_text_printf(out, "<td class=\"ratio\">%.2f</td>", value / first);
     else
