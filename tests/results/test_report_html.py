@@ -125,7 +125,7 @@ def main(weft):
         check_alone(text)
         compared = next(t for t in tables(root) if "completed requests" in t)
         assert compared["p99_ttft ms"][0] == compared["p99_ttft ms"][1], compared["p99_ttft ms"]
-        assert compared["p99_ttft ms"][2] == "1.00"
+        assert compared["p99_ttft ms"][2].startswith("1.00 ± ")  # how far it may be off
         done = subprocess.run([weft, "report", out, out], capture_output=True, text=True)
         assert done.returncode == 64 and "--html" in done.stderr, done
 
