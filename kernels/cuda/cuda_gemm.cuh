@@ -50,6 +50,8 @@ enum wf_ring8_way {
     WF_RING8_RUNS_64,
     WF_RING8_RUNS_128,
     WF_RING8_RUNS_256,
+    WF_RING8_SHARED_64, // warpgroups share the k of 64 features
+    WF_RING8_SHARED_PAIRS,
     WF_RING8_WHOLE_64,
     WF_RING8_WHOLE_128,
 };
@@ -60,11 +62,14 @@ wf_status wf_gemm_ring_int8(wf_cuda *cu, wf_stream *s, const wf_gemm_args *a, wf
 bool wf_gemm8_pairs_fit(const wf_cuda *cu, const wf_gemm_args *a);
 bool wf_gemm8_runs_64_fit(const wf_cuda *cu, const wf_gemm_args *a);
 bool wf_gemm8_runs_fit(const wf_cuda *cu, const wf_gemm_args *a);
+bool wf_gemm8_shared_fit(const wf_cuda *cu, const wf_gemm_args *a);
 wf_status wf_gemm8_pairs_64(wf_cuda *cu, wf_stream *s, const wf_gemm_args *a);
 wf_status wf_gemm8_pairs_128(wf_cuda *cu, wf_stream *s, const wf_gemm_args *a);
 wf_status wf_gemm8_runs_64(wf_cuda *cu, wf_stream *s, const wf_gemm_args *a);
 wf_status wf_gemm8_runs_128(wf_cuda *cu, wf_stream *s, const wf_gemm_args *a);
 wf_status wf_gemm8_runs_256(wf_cuda *cu, wf_stream *s, const wf_gemm_args *a);
+wf_status wf_gemm8_shared_64(wf_cuda *cu, wf_stream *s, const wf_gemm_args *a);
+wf_status wf_gemm8_shared_pairs(wf_cuda *cu, wf_stream *s, const wf_gemm_args *a);
 bool wf_gemm8_measures(const wf_cuda *cu, const wf_gemm_args *a);
 const wf_gemm_own *wf_gemm8_first(const wf_gemm_args *a);
 wf_status wf_gemm8_unmeasured(wf_cuda *cu, wf_stream *s, const wf_gemm_args *a);

@@ -41,6 +41,11 @@ bool wf_gemm8_runs_fit(const wf_cuda *cu, const wf_gemm_args *a)
     return fits(cu, a);
 }
 
+bool wf_gemm8_shared_fit(const wf_cuda *cu, const wf_gemm_args *a)
+{
+    return fits(cu, a) && a->w->block == 0 && a->x.n_rows <= 32 && a->w->n_cols >= 8 * W8_GROUP;
+}
+
 #define WAY(name, way)                                                                             \
     wf_status name(wf_cuda *cu, wf_stream *s, const wf_gemm_args *a)                               \
     {                                                                                              \
@@ -51,6 +56,8 @@ WAY(wf_gemm8_pairs_128, WF_RING8_PAIRS_128)
 WAY(wf_gemm8_runs_64, WF_RING8_RUNS_64)
 WAY(wf_gemm8_runs_128, WF_RING8_RUNS_128)
 WAY(wf_gemm8_runs_256, WF_RING8_RUNS_256)
+WAY(wf_gemm8_shared_64, WF_RING8_SHARED_64)
+WAY(wf_gemm8_shared_pairs, WF_RING8_SHARED_PAIRS)
 
 // ---- choice -------------------------------------------------------------------------------------
 

@@ -18,6 +18,8 @@ static const wf_gemm_own table[] = {
     {"w8-runs-64", wf_gemm8_runs_64_fit, wf_gemm8_runs_64, 5.0f},
     {"w8-runs-128", wf_gemm8_runs_fit, wf_gemm8_runs_128, 5.0f},
     {"w8-runs-256", wf_gemm8_runs_64_fit, wf_gemm8_runs_256, 5.0f},
+    {"w8-shared-64", wf_gemm8_shared_fit, wf_gemm8_shared_64, 5.0f},
+    {"w8-shared-pairs", wf_gemm8_shared_fit, wf_gemm8_shared_pairs, 5.0f},
 };
 
 const wf_gemm_own *wf_gemm_owns(int *out_n)

@@ -150,12 +150,7 @@ static wf_status launch_ring(wf_cuda *cu, wf_stream *s, const wf_gemm_args *g)
     WF_TRY(make_maps(cu, g, S::features, R, &a));
     WF_TRY(wf_cuda_allow_shared(cu, kernel, S::shared_bytes, "gemm"));
     int64_t n_blocks = ring_blocks(cu, C, a.units, a.n_tiles);
-    if (C == 1) {
-        void *parts = nullptr;
-        WF_TRY(wf_cuda_scratch(cu, s, (size_t)(n_blocks * S::warps * S::sums) * 128, &parts));
-        WF_TRY(wf_cuda_counters(cu, s, (size_t)(n_blocks * S::warps), &a.left));
-        a.parts = (float *)parts;
-    }
+    if (C == 1) WF_TRY(ring_parts<S>(cu, s, n_blocks, &a));
     return wf_cuda_launch_clusters(cu, s, "gemm", kernel, dim3((unsigned)n_blocks),
                                    dim3(S::threads), S::shared_bytes, C, a);
 }

@@ -1,14 +1,16 @@
 // What the ring kernels share (cuda_gemm_ring.cu, cuda_gemm_ring8.cu): who sums what of which tile,
 // and how sums of several blocks come together and are stored.
 //
-// A tile is 64 WGS features (rows of W) by at most R rows of x by all of k, which is counted in
-// units of S::unit_k. Who sums what:
+// A tile is 64 WGS / SHARE features (rows of W) by at most R rows of x by all of k, which is
+// counted in units of S::unit_k. Who sums what:
 //   C = 2  Clusters of two blocks, half of k each. Each gets the other's sums for its half of the
 //          rows and stores these. For matrices with few tiles.
 //   C = 1  All tiles, laid end to end, are cut into equal runs, one for each multiprocessor. What a
 //          block has of a tile that ends in a later run comes first, and is left in memory; the
 //          block with the tile's end adds it, last. Nobody waits for a block after it in the grid.
 //          For matrices with many tiles. With `whole` tiles are not cut, and blocks take turns.
+// Within a block SHARE warpgroups take turns at the units of the same features, for matrices of
+// which a block has so few units that it waits for its own instructions, not for memory.
 #ifndef WF_KERNELS_CUDA_GEMM_RING_CUH
 #define WF_KERNELS_CUDA_GEMM_RING_CUH
 
@@ -30,15 +32,19 @@ struct ring_args {
     int32_t *left; // C = 1: [block][warp] 1: they are there. Zero between products
 };
 
-// Shared memory and sums. R: rows of x, rounded up; UNIT_K: k of a slot; W_BITS: of a number of W.
-template <int R, int WGS, int C, int UNIT_K, int W_BITS> struct ring_sizes {
-    static const int rows = R, blocks = C, unit_k = UNIT_K;
-    static const int features = 64 * WGS, warps = 4 * WGS, threads = 32 * warps + 64;
+// Shared memory and sums. R: rows of x, rounded up; UNIT_K: k of a slot; W_BITS: of a number of W;
+// SHARE: warpgroups that take turns at the units of the same features.
+template <int R, int WGS, int C, int UNIT_K, int W_BITS, int SHARE = 1> struct ring_sizes {
+    static const int rows = R, blocks = C, unit_k = UNIT_K, share = SHARE;
+    static const int features = 64 * WGS / SHARE, warps = 4 * WGS, threads = 32 * warps + 64;
+    static const int readers = warps / SHARE; // warps that read a slot
     static const int w_bytes = features * UNIT_K * W_BITS / 8, x_bytes = R * UNIT_K * 2; // a slot's
     static const int sums = R / 2, part = sums / C; // of a thread; that its block stores
-    static const int inbox_bytes = C == 1 ? 0 : warps * part * 128;
-    static const int n_bars = 4 * MOST_SLOTS + 2 * warps;
-    static const int fixed_bytes = 1024 + inbox_bytes + n_bars * 8; // the start is rounded up
+    static const int inbox_bytes = C == 1 ? 0 : readers * part * 128;
+    static const int desk_bytes = (SHARE - 1) * readers * sums * 128; // sums of the other sharers
+    static const int n_bars = 4 * MOST_SLOTS + 2 * readers;
+    static const int fixed_bytes =
+        1024 + inbox_bytes + desk_bytes + n_bars * 8; // from a rounded start
     static const int n_slots = (SHARED_BYTES - fixed_bytes) / (w_bytes + x_bytes);
     static const int slots = n_slots < MOST_SLOTS ? n_slots : MOST_SLOTS;
     static const int shared_bytes = fixed_bytes + slots * (w_bytes + x_bytes);
@@ -87,6 +93,14 @@ __device__ __forceinline__ void cluster_wait()
     asm volatile("barrier.cluster.wait.acquire;" ::: "memory");
 }
 
+__device__ __forceinline__ void load_shared(uint32_t at, float *v)
+{
+    asm volatile("ld.shared.v4.f32 {%0, %1, %2, %3}, [%4];"
+                 : "=f"(v[0]), "=f"(v[1]), "=f"(v[2]), "=f"(v[3])
+                 : "r"(at)
+                 : "memory");
+}
+
 // ---- the roles ----------------------------------------------------------------------------------
 
 // Of a tile, units [begin, end) of k; from: the first block that has units of it.
@@ -98,9 +112,9 @@ struct ring_piece {
 template <typename T, typename S> struct ring_work {
     static const int C = S::blocks, R = S::rows;
     const ring_args &a;
-    uint32_t w_ring, x_ring, inbox, bars; // in shared memory, at the same place in every block
-    int rank;                             // in the cluster
-    int lo, hi;                           // C = 1: units, counted through all tiles
+    uint32_t w_ring, x_ring, inbox, desk, bars; // in shared memory, alike in every block
+    int rank;                                   // in the cluster
+    int lo, hi;                                 // C = 1: units, counted through all tiles
 
     __device__ __forceinline__ ring_work(const ring_args &args, uint32_t shared) : a(args)
     {
@@ -111,7 +125,19 @@ template <typename T, typename S> struct ring_work {
         w_ring = shared;
         x_ring = w_ring + (uint32_t)(S::slots * S::w_bytes);
         inbox = x_ring + (uint32_t)(S::slots * S::x_bytes);
-        bars = inbox + S::inbox_bytes;
+        desk = inbox + S::inbox_bytes;
+        bars = desk + S::desk_bytes;
+    }
+
+    // Which of those who take turns at the units; the first has the sums in the end.
+    __device__ __forceinline__ static int sharer()
+    {
+        return S::share == 1 ? 0 : (int)threadIdx.x / (32 * S::readers);
+    }
+    // The warp's place among those that read a slot: it has 16 features.
+    __device__ __forceinline__ static int reader()
+    {
+        return S::share == 1 ? (int)threadIdx.x / 32 : (int)threadIdx.x / 32 % S::readers;
     }
 
     __device__ __forceinline__ uint32_t bar(uint32_t kind, uint32_t i) const
@@ -126,18 +152,18 @@ template <typename T, typename S> struct ring_work {
     __device__ __forceinline__ uint32_t come(int warp) const { return bar(4, (uint32_t)warp); }
     __device__ __forceinline__ uint32_t read(int warp) const
     {
-        return bar(4, (uint32_t)(S::warps + warp));
+        return bar(4, (uint32_t)(S::readers + warp));
     }
 
     __device__ __forceinline__ void init_barriers() const
     {
         for (uint32_t i = 0; i < S::slots; i++) {
             barrier_init(w_full(i), 1);
-            barrier_init(w_empty(i), S::warps);
+            barrier_init(w_empty(i), S::readers);
             barrier_init(x_full(i), 1);
-            barrier_init(x_empty(i), S::warps);
+            barrier_init(x_empty(i), S::readers);
         }
-        for (int i = 0; C > 1 && i < S::warps; i++) {
+        for (int i = 0; C > 1 && i < S::readers; i++) {
             barrier_init(come(i), 1);
             barrier_init(read(i), 1);
         }
@@ -188,6 +214,43 @@ template <typename T, typename S> struct ring_work {
         return block;
     }
 
+    // What the sharers have of a piece, added up by the first of them, in order. True: this one is
+    // the first.
+    __device__ __forceinline__ bool gather(float *d) const
+    {
+        if (S::share == 1) return true;
+        uint32_t place = desk + (uint32_t)(reader() * S::sums * 128 + threadIdx.x % 32 * 16);
+        const uint32_t each = S::readers * S::sums * 128;
+        everybody(); // has read what was here before
+        if (sharer() > 0) {
+            place += (uint32_t)(sharer() - 1) * each;
+#pragma unroll
+            for (int i = 0; i < S::sums; i += 4)
+                asm volatile(
+                    "st.shared.v4.f32 [%0], {%1, %2, %3, %4};" ::"r"(place + (uint32_t)(i * 128)),
+                    "f"(d[i]), "f"(d[i + 1]), "f"(d[i + 2]), "f"(d[i + 3])
+                    : "memory");
+        }
+        everybody(); // has written
+        for (int from = 1; from < S::share && sharer() == 0; from++, place += each) {
+#pragma unroll
+            for (int i = 0; i < S::sums; i += 4) {
+                float v[4];
+                load_shared(place + (uint32_t)(i * 128), v);
+#pragma unroll
+                for (int j = 0; j < 4; j++)
+                    d[i + j] += v[j];
+            }
+        }
+        return sharer() == 0;
+    }
+
+    // The computing threads meet.
+    __device__ __forceinline__ static void everybody()
+    {
+        asm volatile("bar.sync 1, %0;" ::"n"(S::warps * 32) : "memory");
+    }
+
     // C = 2. sum = the tile's sums over all k, for this block's half of the rows. Warps of one
     // number deal with each other alone. A block is gone only when all that is sent to it has come:
     // nobody tells it that its last message was read.
@@ -215,10 +278,7 @@ template <typename T, typename S> struct ring_work {
 #pragma unroll
         for (int i = 0; i < S::part; i += 4) {
             float v[4];
-            asm volatile("ld.shared.v4.f32 {%0, %1, %2, %3}, [%4];"
-                         : "=f"(v[0]), "=f"(v[1]), "=f"(v[2]), "=f"(v[3])
-                         : "r"(box + (uint32_t)(i * 128))
-                         : "memory");
+            load_shared(box + (uint32_t)(i * 128), v);
 #pragma unroll
             for (int j = 0; j < 4; j++)
                 sum[i + j] += v[j]; // of two, in either order
@@ -376,6 +436,7 @@ template <typename B> __device__ __forceinline__ void ring_compute(const B &b)
     ring_piece q;
     for (int i = 0; b.next(i, q); i++) {
         b.add_up(d, q, at);
+        if (!b.gather(d)) continue;
         if (S::blocks > 1) {
             float sum[S::part];
             b.exchange(d, sum, (uint32_t)i, q.tile + (int)gridDim.x / S::blocks >= b.a.n_tiles);
@@ -416,6 +477,17 @@ template <typename B, typename A> __device__ __forceinline__ void ring_run(const
         if (S::blocks > 1) cluster_wait(); // the peer's barriers are there
         ring_compute(block);
     }
+}
+
+// Where C = 1: room for what blocks leave to later ones.
+template <typename S>
+static inline wf_status ring_parts(wf_cuda *cu, wf_stream *s, int64_t n_blocks, ring_args *a)
+{
+    void *parts = nullptr;
+    WF_TRY(wf_cuda_scratch(cu, s, (size_t)(n_blocks * S::warps * S::sums) * 128, &parts));
+    WF_TRY(wf_cuda_counters(cu, s, (size_t)(n_blocks * S::warps), &a->left));
+    a->parts = (float *)parts;
+    return WF_OK;
 }
 
 // Blocks of a launch. C = 2: as few clusters as keep their rounds, so that all of them end

@@ -5,6 +5,7 @@
 //   x warp           x0 x1 ...        of 128 k of at most R rows, 2 bytes each
 //   WGS warpgroups   W --16-byte loads--> bytes --(exact)--> bf16 or f16 in registers
 //                    sums += W x^T    (wgmma: A = W from registers, B = the rows of x)
+//                    SHARE of them take turns at the units of the same features
 //
 // x [M, K] bf16 or f16, rows aligned to 16 bytes; W [N, K] fp8 or int8 in the order of cuda_w8.cuh
 // with one scale a row, or one for each 128 k of a row; y [M, N] act or f32. Rows are taken R at a
@@ -29,7 +30,8 @@ struct ring8_args : ring_args {
     const float *unit_scale;      // [n][n_runs * units]; NULL: a scale for a row
 };
 
-template <int R, int WGS, int C> struct ring8_shape : ring_sizes<R, WGS, C, UNIT_K, 8> {
+template <int R, int WGS, int C, int SHARE>
+struct ring8_shape : ring_sizes<R, WGS, C, UNIT_K, 8, SHARE> {
     // With few rows registers are left for small kernels' blocks, as if the block had more threads.
     static const int roomy = ring8_shape::threads * 8 / 5 / 32 * 32;
     static const int bound = R <= 64 && WGS <= 2 ? roomy : ring8_shape::threads;
@@ -46,9 +48,10 @@ __device__ __forceinline__ uint4 load_shared16(uint32_t at)
 }
 
 // BY_UNIT: each unit of k has its own scale.
-template <typename T, wf_dtype F, int R, int WGS, int C, bool BY_UNIT>
-struct ring8_block : ring_work<T, ring8_shape<R, WGS, C>> {
-    typedef ring8_shape<R, WGS, C> shape, S;
+template <typename T, wf_dtype F, int R, int WGS, int C, int SHARE, bool BY_UNIT>
+struct ring8_block : ring_work<T, ring8_shape<R, WGS, C, SHARE>> {
+    typedef ring8_shape<R, WGS, C, SHARE> shape, S;
+    static_assert(SHARE == 1 || !BY_UNIT, "scales of units are one warpgroup's");
     typedef ring_work<T, S> work;
     using work::w_ring, work::x_ring;
     const ring8_args &a;
@@ -132,7 +135,7 @@ struct ring8_block : ring_work<T, ring8_shape<R, WGS, C>> {
     __device__ __forceinline__ void load_unit(uint32_t slot, uint4 *v) const
     {
         uint32_t g = threadIdx.x % 32 / 4, t = threadIdx.x % 4;
-        uint32_t row = w_ring + slot * S::w_bytes + (threadIdx.x / 32 * 16 + g) * UNIT_K;
+        uint32_t row = w_ring + slot * S::w_bytes + ((uint32_t)this->reader() * 16 + g) * UNIT_K;
         uint32_t first = ((2 * t) ^ g) * 16, second = ((2 * t + 1) ^ g) * 16; // as swizzled
         v[0] = load_shared16(row + first);
         v[1] = load_shared16(row + first + 8 * UNIT_K);
@@ -146,35 +149,45 @@ struct ring8_block : ring_work<T, ring8_shape<R, WGS, C>> {
                                            ring_place<S::slots> &at) const
     {
         uint32_t before = 0, w[2][16] = {};
+        int first = q.begin + this->sharer();
+        ring_place<S::slots> place = at;
+        if (S::share > 1) place.go((uint32_t)this->sharer());
         const float *scale = BY_UNIT ? scales_of(q) : nullptr;
 #pragma unroll
         for (int i = 0; i < S::sums; i++)
             d[i] = 0.0f;
-        for (int u = q.begin; u < q.end; u++) {
+        for (int u = first; u < q.end; u += S::share) {
             float part[BY_UNIT ? S::sums : 1], s[2] = {};
             float *sums = BY_UNIT ? part : d;
             uint4 v[4];
             if (BY_UNIT) s[0] = scale[u], s[1] = scale[u + 8 * (int64_t)a.n_runs * a.units];
-            barrier_wait(this->w_full(at.slot), at.phase);
-            load_unit(at.slot, v);
-            barrier_wait(this->x_full(at.slot), at.phase);
-            uint64_t x = operand_at(x_ring + at.slot * S::x_bytes, 16, 1024);
+            barrier_wait(this->w_full(place.slot), place.phase);
+            load_unit(place.slot, v);
+            barrier_wait(this->x_full(place.slot), place.phase);
+            uint64_t x = operand_at(x_ring + place.slot * S::x_bytes, 16, 1024);
             product_wait<1>();
             touch<16>(w[0]);
             multiply(sums, w[0], v[0], v[1], x, BY_UNIT ? 0 : 1);
-            release_w(at.slot);
+            release_w(place.slot);
             product_wait<1>();
             touch<16>(w[1]);
-            if (!BY_UNIT && u > q.begin) release_x(before);
+            if (!BY_UNIT && u > first) release_x(before);
             multiply(sums, w[1], v[2], v[3], x + S::x_bytes / 2 / 16, 1);
-            if (BY_UNIT) add_unit(d, part, s, at.slot);
-            before = at.slot;
-            at.step();
+            if (BY_UNIT) add_unit(d, part, s, place.slot);
+            before = place.slot;
+            if (S::share == 1)
+                place.step();
+            else
+                place.go(S::share);
         }
+        if (S::share == 1)
+            at = place;
+        else
+            at.go((uint32_t)(q.end - q.begin));
         if (BY_UNIT) return;
         product_wait<0>();
         touch<S::sums>(d);
-        if (q.end > q.begin) release_x(before);
+        if (q.end > first) release_x(before);
     }
 
     // The scales of the lane's feature g, one a unit of the piece's tile.
@@ -205,13 +218,13 @@ struct ring8_block : ring_work<T, ring8_shape<R, WGS, C>> {
     }
 };
 
-template <typename T, wf_dtype F, int R, int WGS, int C, bool BY_UNIT>
-static __global__ void __launch_bounds__(ring8_shape<R, WGS, C>::bound, 1)
+template <typename T, wf_dtype F, int R, int WGS, int C, int SHARE, bool BY_UNIT>
+static __global__ void __launch_bounds__(ring8_shape<R, WGS, C, SHARE>::bound, 1)
     ring8_kernel(const __grid_constant__ ring8_args a)
 {
 #ifdef __CUDA_ARCH_FEAT_SM90_ALL
     extern __shared__ char raw[];
-    ring_run<ring8_block<T, F, R, WGS, C, BY_UNIT>>(a, raw);
+    ring_run<ring8_block<T, F, R, WGS, C, SHARE, BY_UNIT>>(a, raw);
 #endif
 }
 
@@ -230,11 +243,11 @@ static inline wf_status ring8_maps(const wf_cuda *cu, const wf_gemm_args *g, int
     return make_map(cu, "gemm", g->x.dtype, g->x.data, 2, x_dims, x_stride, x_box, &a->x);
 }
 
-template <typename T, wf_dtype F, int R, int WGS, int C, bool BY_UNIT>
+template <typename T, wf_dtype F, int R, int WGS, int C, int SHARE, bool BY_UNIT>
 static wf_status launch_ring8(wf_cuda *cu, wf_stream *s, const wf_gemm_args *g, bool whole)
 {
-    typedef ring8_shape<R, WGS, C> S;
-    auto kernel = ring8_kernel<T, F, R, WGS, C, BY_UNIT>;
+    typedef ring8_shape<R, WGS, C, SHARE> S;
+    auto kernel = ring8_kernel<T, F, R, WGS, C, SHARE, BY_UNIT>;
     const wf_cuda_weight *w = (const wf_cuda_weight *)g->w;
     ring8_args a = {};
     a.y = g->y;
@@ -250,27 +263,24 @@ static wf_status launch_ring8(wf_cuda *cu, wf_stream *s, const wf_gemm_args *g, 
     WF_TRY(ring8_maps(cu, g, S::features, R, &a));
     WF_TRY(wf_cuda_allow_shared(cu, kernel, S::shared_bytes, "gemm"));
     int64_t n_blocks = ring_blocks(cu, C, whole ? 1 : a.units, a.n_tiles);
-    if (C == 1 && !whole) {
-        void *parts = nullptr;
-        WF_TRY(wf_cuda_scratch(cu, s, (size_t)(n_blocks * S::warps * S::sums) * 128, &parts));
-        WF_TRY(wf_cuda_counters(cu, s, (size_t)(n_blocks * S::warps), &a.left));
-        a.parts = (float *)parts;
-    }
+    if (C == 1 && !whole) WF_TRY(ring_parts<S>(cu, s, n_blocks, &a));
     return wf_cuda_launch_clusters(cu, s, "gemm", kernel, dim3((unsigned)n_blocks),
                                    dim3(S::threads), S::shared_bytes, C, a);
 }
 
-// R as few as hold the rows; more rows than 128 are taken in turns.
-template <typename T, wf_dtype F, int WGS, int C, bool BY_UNIT>
+// R as few as hold the rows; more rows than 128 are taken in turns. Sharers have 32 at most: more
+// sums would take the place of the ring.
+template <typename T, wf_dtype F, int WGS, int C, int SHARE, bool BY_UNIT>
 static wf_status ring8_rows(wf_cuda *cu, wf_stream *s, const wf_gemm_args *a, bool whole)
 {
     constexpr int least = C == 1 ? 8 : 16, most = C == 1 && WGS <= 2 ? 128 : 64;
     int64_t m = a->x.n_rows;
-    if (m <= least) return launch_ring8<T, F, least, WGS, C, BY_UNIT>(cu, s, a, whole);
-    if (m <= 16) return launch_ring8<T, F, 16, WGS, C, BY_UNIT>(cu, s, a, whole);
-    if (m <= 32) return launch_ring8<T, F, 32, WGS, C, BY_UNIT>(cu, s, a, whole);
-    if (m <= 64) return launch_ring8<T, F, 64, WGS, C, BY_UNIT>(cu, s, a, whole);
-    return launch_ring8<T, F, most, WGS, C, BY_UNIT>(cu, s, a, whole);
+    if (m <= least) return launch_ring8<T, F, least, WGS, C, SHARE, BY_UNIT>(cu, s, a, whole);
+    if (m <= 16) return launch_ring8<T, F, 16, WGS, C, SHARE, BY_UNIT>(cu, s, a, whole);
+    if (m <= 32) return launch_ring8<T, F, 32, WGS, C, SHARE, BY_UNIT>(cu, s, a, whole);
+    constexpr int more = SHARE == 1 ? 64 : 32, all = SHARE == 1 ? most : 32;
+    if (m <= 64) return launch_ring8<T, F, more, WGS, C, SHARE, BY_UNIT>(cu, s, a, whole);
+    return launch_ring8<T, F, all, WGS, C, SHARE, BY_UNIT>(cu, s, a, whole);
 }
 
 template <wf_dtype F>
@@ -279,19 +289,23 @@ static wf_status ring8(wf_cuda *cu, wf_stream *s, const wf_gemm_args *a, wf_ring
     return with_half(a->x.dtype, [&](auto *t) {
         typedef std::remove_pointer_t<decltype(t)> T;
         bool whole = way >= WF_RING8_WHOLE_64;
-        if (a->w->block > 0) return ring8_rows<T, F, 2, 1, true>(cu, s, a, whole);
+        if (a->w->block > 0) return ring8_rows<T, F, 2, 1, 1, true>(cu, s, a, whole);
         switch (way) {
         case WF_RING8_PAIRS_64:
-            return ring8_rows<T, F, 1, 2, false>(cu, s, a, false);
+            return ring8_rows<T, F, 1, 2, 1, false>(cu, s, a, false);
         case WF_RING8_PAIRS_128:
-            return ring8_rows<T, F, 2, 2, false>(cu, s, a, false);
+            return ring8_rows<T, F, 2, 2, 1, false>(cu, s, a, false);
+        case WF_RING8_SHARED_PAIRS:
+            return ring8_rows<T, F, 4, 2, 4, false>(cu, s, a, false);
+        case WF_RING8_SHARED_64:
+            return ring8_rows<T, F, 4, 1, 4, false>(cu, s, a, false);
         case WF_RING8_RUNS_64:
         case WF_RING8_WHOLE_64:
-            return ring8_rows<T, F, 1, 1, false>(cu, s, a, whole);
+            return ring8_rows<T, F, 1, 1, 1, false>(cu, s, a, whole);
         case WF_RING8_RUNS_256:
-            return ring8_rows<T, F, 4, 1, false>(cu, s, a, false);
+            return ring8_rows<T, F, 4, 1, 1, false>(cu, s, a, false);
         default:
-            return ring8_rows<T, F, 2, 1, false>(cu, s, a, whole);
+            return ring8_rows<T, F, 2, 1, 1, false>(cu, s, a, whole);
         }
     });
 }

@@ -56,6 +56,12 @@ template <int N> struct ring_place {
     {
         if (++slot == N) slot = 0, phase ^= 1;
     }
+    __device__ __forceinline__ void go(uint32_t n)
+    {
+        uint32_t to = slot + n;
+        phase ^= to / N & 1;
+        slot = to % N;
+    }
 };
 
 // ---- tensor copies ------------------------------------------------------------------------------

@@ -11,7 +11,8 @@
 // output" lines named by WEFT_JOB_LENGTHS. gap: the device's idle time between a captured step's
 // last kernel and the next one's first, by the device's clock, read by a kernel before and one
 // after each replay (their own launches count as idle). check: captured, padded and plain steps
-// give the same tokens. WEFT_BENCH_CAPTURE=off: steps are not captured.
+// give the same tokens. WEFT_BENCH_WEIGHTS=fp8: weights in that format. WEFT_BENCH_CAPTURE=off:
+// steps are not captured.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -54,6 +55,7 @@ typedef struct bench {
     wf_backend *be;
     wf_model *model;
     wf_comm *comm;
+    wf_numerics numerics;
     double copy_rate;
     wf_capture capture;
 } bench;
@@ -186,8 +188,7 @@ static wf_engine *open_engine(const bench *b, int32_t rows, int32_t step_tokens,
 {
     wf_engine *e = NULL;
     wf_arch_memory memory;
-    const wf_numerics num = wf_numerics_of(WF_BF16);
-    wf_arch_bytes(&b->model->arch, &num, b->model->tp_size, 0, &memory);
+    wf_arch_bytes(&b->model->arch, &b->numerics, b->model->tp_size, 0, &memory);
     wf_engine_config c = {.max_rows = rows,
                           .step_tokens = step_tokens,
                           .page_tokens = 64,
@@ -231,8 +232,7 @@ static void bench_steps(const bench *b, int32_t rows, int32_t context)
     qsort(gap, (size_t)n, sizeof *gap, by_value);
     qsort(plan, (size_t)n, sizeof *plan, by_value);
     wf_arch_memory m;
-    const wf_numerics num = wf_numerics_of(b->model->dtype);
-    wf_arch_bytes(a, &num, 1, b->model->arch.max_context, &m);
+    wf_arch_bytes(a, &b->numerics, 1, b->model->arch.max_context, &m);
     double unread = (double)m.experts_bytes * (1.0 - wf_arch_experts_touched(a, rows));
     double bytes =
         (double)m.step_read_bytes - unread + (double)rows * context * (double)m.kv_bytes_per_token;
@@ -333,9 +333,12 @@ int main(int argc, char **argv)
     b.copy_rate = (rate ? atof(rate) : 4.2) * 1e12;
     const char *capture = getenv("WEFT_BENCH_CAPTURE");
     if (capture && strcmp(capture, "off") == 0) b.capture = WF_CAPTURE_OFF;
-    wf_backend_config bc = {.numerics =
-                                wf_numerics_of(wf_model_resolve_dtype(&arch, WF_MODEL_DTYPE_AUTO))};
-    wf_model_config mc = {.tp_size = 1, .dtype = WF_MODEL_DTYPE_AUTO, .seed = 1};
+    b.numerics = wf_numerics_of(wf_model_resolve_dtype(&arch, WF_MODEL_DTYPE_AUTO));
+    const char *weights = getenv("WEFT_BENCH_WEIGHTS");
+    if (weights && !wf_dtype_named(weights, &b.numerics.weight)) must(WF_USAGE, weights);
+    wf_backend_config bc = {.numerics = b.numerics};
+    wf_model_config mc = {
+        .tp_size = 1, .dtype = WF_MODEL_DTYPE_AUTO, .weights = b.numerics.weight, .seed = 1};
     must(wf_backend_create("cuda", &bc, &b.be), "back end");
     must(wf_comm_self_create(&b.comm), "communicator");
     int64_t begin = wf_clock_ns();

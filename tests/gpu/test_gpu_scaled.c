@@ -58,9 +58,10 @@ static void back_to(wf_backend *usual)
 static void every_kernel(void **state)
 {
     (void)state;
-    static const char *const kernels[] = {"w8-pairs-64", "w8-pairs-128", "w8-runs-64",
-                                          "w8-runs-128", "w8-runs-256"};
-    static const int64_t rows[] = {1, 9, 16, 33, 64, 100, 130};
+    static const char *const kernels[] = {"w8-pairs-64",    "w8-pairs-128", "w8-runs-64",
+                                          "w8-runs-128",    "w8-runs-256",  "w8-shared-64",
+                                          "w8-shared-pairs"};
+    static const int64_t rows[] = {1, 9, 16, 17, 33, 64, 100, 130};
     if (op.act == WF_F32) return; // they are for 2 bytes
     for (size_t v = 0; v < sizeof kernels / sizeof *kernels; v++) {
         wf_backend *usual = with(kernels[v], false);
