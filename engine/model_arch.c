@@ -69,27 +69,41 @@ static int32_t common_divisor(int32_t a, int32_t b)
     return a;
 }
 
-// The greatest size that a layer can be split into, and all its divisors can. Experts that are
-// spread are looked at by wf_arch_spread_experts.
+// The greatest size that what a layer has but key/value heads can be split into, and all its
+// divisors can. Experts that are spread are looked at by wf_arch_spread_experts.
 static int32_t most_ranks(const wf_arch *a, const wf_arch_layer *l)
 {
-    int32_t most = common_divisor(common_divisor(l->n_heads, l->n_kv_heads), l->ffn);
-    most = common_divisor(most, l->shared_ffn);
+    int32_t most = common_divisor(common_divisor(l->n_heads, l->ffn), l->shared_ffn);
     return a->expert_parts > 1 ? most : common_divisor(most, l->expert_ffn);
+}
+
+// More ranks than key/value heads have copies of them. Norms over all heads would count a copy as
+// a head.
+static bool splits(const wf_arch *a, const wf_arch_layer *l, int32_t tp_size)
+{
+    if (tp_size < 1 || most_ranks(a, l) % tp_size != 0) return false;
+    bool copies = tp_size % l->n_kv_heads == 0 &&
+                  !(a->head_norms && a->family->head_norm == WF_HEAD_NORM_WIDE);
+    return l->n_kv_heads % tp_size == 0 || copies;
+}
+
+static bool all_split(const wf_arch *a, int32_t tp_size)
+{
+    bool all = true;
+    for (int32_t i = 0; i < a->n_layers; i++)
+        all = all && splits(a, &a->layer[i], tp_size);
+    return all;
 }
 
 static wf_status fail_tp(const wf_arch *arch, const wf_arch_layer *l, int32_t tp_size)
 {
     char sizes[96] = "";
-    int32_t common = most_ranks(arch, &arch->layer[0]);
-    for (int32_t i = 1; i < arch->n_layers; i++)
-        common = common_divisor(common, most_ranks(arch, &arch->layer[i]));
-    for (int32_t i = 1; i <= common; i++) {
+    for (int32_t i = 1; i <= l->n_heads; i++) {
         size_t at = strlen(sizes);
-        if (common % i == 0) snprintf(sizes + at, sizeof sizes - at, "%s%d", at ? ", " : "", i);
+        if (all_split(arch, i)) snprintf(sizes + at, sizeof sizes - at, "%s%d", at ? ", " : "", i);
     }
     return wf_fail(WF_CONFIG,
-                   "parallel.tensor: %d does not divide the model's %d heads, %d key/value heads "
+                   "parallel.tensor: %d does not split the model's %d heads, %d key/value heads "
                    "and FFN size %d; sizes that do: %s",
                    tp_size, l->n_heads, l->n_kv_heads,
                    l->feed_forward == WF_BLOCK_EXPERTS ? l->expert_ffn : l->ffn, sizes);
@@ -99,7 +113,7 @@ wf_status wf_arch_check_tp(const wf_arch *arch, int32_t tp_size)
 {
     for (int32_t i = 0; i < arch->n_layers; i++) {
         const wf_arch_layer *l = &arch->layer[i];
-        if (tp_size < 1 || most_ranks(arch, l) % tp_size != 0) return fail_tp(arch, l, tp_size);
+        if (!splits(arch, l, tp_size)) return fail_tp(arch, l, tp_size);
     }
     return WF_OK;
 }
@@ -108,7 +122,7 @@ wf_arch_layer wf_arch_layer_share(const wf_arch *arch, int32_t i_layer, int32_t 
 {
     wf_arch_layer share = arch->layer[i_layer];
     share.n_heads /= tp_size;
-    share.n_kv_heads /= tp_size;
+    share.n_kv_heads = share.n_kv_heads > tp_size ? share.n_kv_heads / tp_size : 1;
     share.ffn /= tp_size;
     share.shared_ffn /= tp_size;
     share.n_experts /= wf_arch_expert_parts(arch, tp_size);

@@ -135,11 +135,20 @@ static int64_t rows_here(const wf_place *p, const wf_part *part)
     return size_of(p, part->rows, whole ? 1 : p->tp_size);
 }
 
+// Ranks that have the same key/value heads: neighbours, whose query heads read them.
+static int32_t kv_copies(const wf_place *p)
+{
+    wf_arch_layer l = layer_of(p, 1);
+    return p->tp_size > l.n_kv_heads && l.n_kv_heads > 0 ? p->tp_size / l.n_kv_heads : 1;
+}
+
 // Which of the shares of a split tensor this rank has.
 static int32_t share_of(const wf_place *p, const wf_part *part)
 {
-    return of_experts(part) ? p->tp_rank % (p->tp_size / wf_arch_expert_parts(p->arch, p->tp_size))
-                            : p->tp_rank;
+    if (of_experts(part))
+        return p->tp_rank % (p->tp_size / wf_arch_expert_parts(p->arch, p->tp_size));
+    bool kv = part->rows == WF_EXTENT_KV || part->rows == WF_EXTENT_K_NORM;
+    return kv ? p->tp_rank / kv_copies(p) : p->tp_rank;
 }
 
 static void add(wf_slice *s, const wf_part *part)
@@ -258,16 +267,17 @@ static wf_piece qkv_piece(const wf_slice *s, int i_piece)
     int64_t n_apart = groups_apart(s), dim = p->arch->head_dim;
     int64_t block = i_piece / n_apart;
     if (p->arch->family->qkv_order == WF_QKV_PER_GROUP) {
-        wf_arch_layer l = layer_of(p, p->tp_size);
-        int64_t group = p->tp_rank * n_apart + i_piece % n_apart;
-        int64_t n_q = l.n_heads / l.n_kv_heads, first = group * (n_q + 2);
-        return block == 0 ? (wf_piece){first * dim, n_q * dim}
+        wf_arch_layer all = layer_of(p, 1);
+        int64_t copies = kv_copies(p), group = p->tp_rank / copies * n_apart + i_piece % n_apart;
+        int64_t n_q = all.n_heads / all.n_kv_heads, first = group * (n_q + 2);
+        int64_t n_here = n_q / copies, q = first + p->tp_rank % copies * n_here;
+        return block == 0 ? (wf_piece){q * dim, n_here * dim}
                           : (wf_piece){(first + n_q + block - 1) * dim, dim};
     }
     int64_t q = size_of(p, WF_EXTENT_Q, 1), kv = size_of(p, WF_EXTENT_KV, 1);
     int64_t begin = block == 0 ? 0 : q + (block - 1) * kv;
     int64_t n = size_of(p, block == 0 ? WF_EXTENT_Q : WF_EXTENT_KV, p->tp_size);
-    return (wf_piece){begin + p->tp_rank * n, n};
+    return (wf_piece){begin + (block == 0 ? p->tp_rank : p->tp_rank / kv_copies(p)) * n, n};
 }
 
 static wf_piece vocab_piece(const wf_place *p)
@@ -290,7 +300,7 @@ wf_piece wf_slice_piece(const wf_slice *s, int i_part, int i_piece)
     case WF_SPLIT_EXPERT_PAIRS:
         return (wf_piece){share_of(p, part) * n, n};
     case WF_SPLIT_HEADS:
-        return (wf_piece){own_norms(p->arch) ? p->tp_rank * n : 0, n};
+        return (wf_piece){own_norms(p->arch) ? share_of(p, part) * n : 0, n};
     case WF_SPLIT_QKV:
         return qkv_piece(s, i_piece);
     case WF_SPLIT_GATE_UP:

@@ -29,8 +29,8 @@ const char *wf_layout_not_built(const wf_layout_model *m, const wf_layout_format
     if (n == 1) return "";
     if (l->ffn != WF_LAYOUT_1D) return "the engine splits feed-forwards in one dimension (1d)";
     if (l->attention != WF_LAYOUT_BY_HEADS) return "the engine splits attention by heads";
-    if (m->n_heads % n || m->n_kv_heads % n || m->ffn % n)
-        return "parallel.tensor must divide heads, key/value heads and ffn";
+    if (m->n_heads % n || (m->n_kv_heads % n && n % m->n_kv_heads) || m->ffn % n)
+        return "parallel.tensor must split heads, key/value heads and ffn";
     return "";
 }
 

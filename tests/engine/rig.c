@@ -20,7 +20,8 @@ const rig_golden rig_goldens[] = {
     {"olmo2-mini", 4, true},     {"granite-mini", 4, true},     {"smollm3-mini", 4, true},
     {"glm4-mini", 4, false},     {"cohere-mini", 4, false},     {"phi3-long", 4, true},
     {"gpt2-mini", 4, true},      {"opt-mini", 4, false},        {"bloom-mini", 4, true},
-    {"falcon-mini", 1, false},   {"falcon-new", 4, false},      {"falcon-rw", 4, true},
+    {"falcon-mini", 2, false},   {"falcon-new", 4, false},      {"falcon-rw", 4, true},
+    {"llama-few-kv", 4, true},
 };
 const size_t rig_n_goldens = sizeof rig_goldens / sizeof *rig_goldens;
 

@@ -523,9 +523,9 @@ static void wrong_config(void **state)
         const char *says;
     } rows[] = {
         {{.tp_size = 3},
-         "parallel.tensor: 3 does not divide the model's 2 heads, 2 key/value heads "
+         "parallel.tensor: 3 does not split the model's 2 heads, 2 key/value heads "
          "and FFN size 8; sizes that do: 1, 2"},
-        {{.tp_size = 4}, "parallel.tensor: 4 does not divide"},
+        {{.tp_size = 4}, "parallel.tensor: 4 does not split"},
         {{.tp_size = 1, .max_context = 65},
          "max_context: 65 tokens asked for, the model's context "
          "is 64"},

@@ -430,14 +430,15 @@ static void tensor_parallel_sizes(void **state)
     (void)state;
     wf_arch a;
     assert_ok(read_arch(LLAMA(",\"num_key_value_heads\":4"), NULL, &a));
-    static const int32_t good[] = {1, 2, 4}, bad[] = {0, -1, 3, 8};
+    static const int32_t good[] = {1, 2, 4, 8}, bad[] = {0, -1, 3, 16};
     for (size_t i = 0; i < N_ROWS(good); i++)
         assert_ok(wf_arch_check_tp(&a, good[i]));
     for (size_t i = 0; i < N_ROWS(bad); i++)
         assert_int_equal(wf_arch_check_tp(&a, bad[i]), WF_CONFIG);
     assert_int_equal(wf_arch_check_tp(&a, 3), WF_CONFIG);
-    assert_contains(wf_error(), "3 does not divide the model's 8 heads, 4 key/value heads and FFN "
-                                "size 96; sizes that do: 1, 2, 4");
+    assert_contains(wf_error(), "3 does not split the model's 8 heads, 4 key/value heads and FFN "
+                                "size 96; sizes that do: 1, 2, 4, 8");
+    assert_int_equal(wf_arch_layer_share(&a, 0, 8).n_kv_heads, 1); // each is on two ranks
 }
 
 // Llama-3-8B's well-known figures: 8.03e9 parameters, 128 KiB of KV per token in bf16.

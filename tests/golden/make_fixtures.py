@@ -50,6 +50,9 @@ FIXTURES = {
               tie_word_embeddings=False, torch_dtype="bfloat16"),
         torch.bfloat16, 2,
     ),
+    # Fewer key/value heads than ranks of a group.
+    "llama-few-kv": (
+        llama(num_attention_heads=8, num_key_value_heads=2, vocab_size=260), torch.float32, 1),
     "llama-rope3": (
         llama(hidden_size=48, num_attention_heads=8, head_dim=16, intermediate_size=80,
               vocab_size=260, rope_scaling=ROPE_LLAMA3),
