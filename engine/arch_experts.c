@@ -4,6 +4,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 // Layers whose numbers stand in a list of config.json have no experts.
 static void read_dense_layers(wf_arch_reader *r, const wf_arch *a)
@@ -39,6 +40,22 @@ static void read_count(wf_arch_reader *r, wf_config_key key, int32_t *out)
     *out = (int32_t)value;
 }
 
+// A word that must be one of two; the second may be NULL. Returns whether it is the second.
+static bool read_word(wf_arch_reader *r, wf_config_key key, const char *first, const char *second)
+{
+    const char *word = first;
+    if (!wf_arch_has(r, key) || wf_json_kind_of(wf_arch_place(r, key)) == WF_JSON_NULL)
+        return false;
+    if (wf_arch_noted(r, wf_json_read_string(wf_arch_place(r, key), &word))) return false;
+    if (second && strcmp(word, second) == 0) return true;
+    if (strcmp(word, first) != 0)
+        wf_arch_noted(r, wf_json_fail(wf_arch_place(r, key),
+                                      "'%.32s' is not what %s models have here (%s%s%s)", word,
+                                      r->family->name, first, second ? ", " : "",
+                                      second ? second : ""));
+    return false;
+}
+
 static void read_router(wf_arch_reader *r, wf_arch *a)
 {
     const wf_family *f = r->family;
@@ -53,6 +70,10 @@ static void read_router(wf_arch_reader *r, wf_arch *a)
     if (!f->keys[WF_KEY_ROUTER_GROUPS][0]) return;
     wf_arch_read_size_or(r, WF_KEY_ROUTER_GROUPS, 32, 1, &out->n_groups);
     wf_arch_read_size_or(r, WF_KEY_BEST_GROUPS, 32, 1, &out->n_best_groups);
+    read_word(r, WF_KEY_SCORING, f->sigmoid_router ? "sigmoid" : "softmax", NULL);
+    bool limited = read_word(r, WF_KEY_TOPK_METHOD, f->limits_groups ? "greedy" : "noaux_tc",
+                             f->limits_groups ? "group_limited_greedy" : NULL);
+    if (f->limits_groups && !limited) out->n_groups = out->n_best_groups = 1;
     int32_t n = r->expert.n_experts, each = n / out->n_groups;
     if (out->n_groups > 1 && (n % out->n_groups != 0 || out->n_best_groups > out->n_groups ||
                               out->n_best_groups * each < r->expert.n_choices))

@@ -8,7 +8,7 @@
 #include <string.h>
 
 // A null is harmless everywhere.
-typedef enum harmless_when { ANY, IF_FALSE, IF_TRUE, IF_EMPTY, IF_ABSOLUTE } harmless_when;
+typedef enum harmless_when { ANY, IF_FALSE, IF_TRUE, IF_EMPTY, IF_ABSOLUTE, IF_ONE } harmless_when;
 
 typedef struct harmless_key {
     const char *name;
@@ -33,12 +33,14 @@ static const harmless_key harmless[] = {
     {"attention_probs_dropout_prob", ANY}, {"attn_pdrop", ANY}, {"embd_pdrop", ANY},
     {"resid_pdrop", ANY}, {"activation_dropout", ANY}, {"dropout", ANY}, {"layerdrop", ANY},
     {"init_std", ANY}, {"pretraining_tp", ANY}, {"router_aux_loss_coef", ANY}, {"router_jitter_noise", ANY},
+    {"aux_loss_alpha", ANY}, {"seq_aux", ANY},
     {"initial_context_length", ANY}, // what the rotary table says again
    
     {"output_router_logits", ANY}, {"max_sequence_length", ANY}, {"n_ctx", ANY},
     // How it is computed, not what.
     {"masked_softmax_fusion", ANY}, {"bias_dropout_fusion", ANY}, {"slow_but_exact", ANY},
     {"attention_softmax_in_fp32", ANY}, {"reorder_and_upcast_attn", ANY},
+    {"ep_size", ANY},
     {"use_cache", ANY}, {"torchscript", ANY}, {"use_bfloat16", ANY}, {"return_dict", ANY},
     {"output_attentions", ANY}, {"output_hidden_states", ANY}, {"chunk_size_feed_forward", ANY},
     {"tie_last_hidden_states", ANY}, {"tf_legacy_loss", ANY}, {"attn_implementation", ANY},
@@ -79,6 +81,7 @@ static const harmless_key harmless[] = {
     {"use_bidirectional_attention", IF_FALSE}, {"is_causal", IF_TRUE}, {"rotary", IF_TRUE}, {"scale_attn_weights", IF_TRUE},
     {"is_encoder_decoder", IF_FALSE}, {"tie_encoder_decoder", IF_FALSE},
     {"add_cross_attention", IF_FALSE}, {"use_mrope", IF_FALSE}, {"rope_interleaved", IF_FALSE},
+    {"moe_layer_freq", IF_ONE}, {"mlp_bias", IF_FALSE},
     {"position_embedding_type", IF_ABSOLUTE}, {"use_sliding_window", IF_FALSE}, {"pruned_heads", IF_EMPTY}, {"per_layer_config", IF_EMPTY},
 };
 // clang-format on
@@ -127,6 +130,11 @@ static bool does_no_harm(const harmless_key *key, wf_json_ref item)
         return is_flag(item, false);
     case IF_TRUE:
         return is_flag(item, true);
+    case IF_ONE: {
+        int64_t value = 0;
+        return wf_json_kind_of(item) == WF_JSON_INTEGER &&
+               wf_json_read_i64(item, INT64_MIN, INT64_MAX, &value) == WF_OK && value == 1;
+    }
     case IF_EMPTY:
         return wf_json_count(item) == 0 && wf_json_kind_of(item) >= WF_JSON_ARRAY;
     case IF_ABSOLUTE:
@@ -195,7 +203,8 @@ static void check_key(wf_arch_reader *r, const wf_arch *a, wf_json_ref item)
     static const char *const wanted[] = {[IF_FALSE] = "false",
                                          [IF_TRUE] = "true",
                                          [IF_EMPTY] = "an empty one",
-                                         [IF_ABSOLUTE] = "absolute"};
+                                         [IF_ABSOLUTE] = "absolute",
+                                         [IF_ONE] = "1"};
     char what[96];
     const wf_demand *demand = find_demand(r, item.key);
     if (wf_json_kind_of(item) == WF_JSON_NULL) return;
@@ -230,11 +239,34 @@ static void check_twice(wf_arch_reader *r, wf_config_key key)
                                   "says %g, and %s, another name of it, says %g", b, names[0], a));
 }
 
+// Whether every class is one of modules whose code computes what is computed here: "module.Class",
+// or "repository--module.Class".
+static bool is_known_code(const wf_arch_reader *r, wf_json_ref of)
+{
+    wf_json_iter it = wf_json_iterate(of);
+    bool all = wf_json_kind_of(of) == WF_JSON_OBJECT && r->family->own_code[0];
+    for (wf_json_ref item; all && wf_json_next(&it, &item);) {
+        const char *text = "", *end;
+        bool known = false;
+        if (wf_json_kind_of(item) != WF_JSON_STRING || wf_json_read_string(item, &text) != WF_OK)
+            return false;
+        const char *dashes = strstr(text, "--"), *module = dashes ? dashes + 2 : text;
+        end = strchr(module, '.');
+        for (size_t i = 0; i < sizeof r->family->own_code / sizeof *r->family->own_code; i++) {
+            const char *name = r->family->own_code[i];
+            known = known || (end && name && strlen(name) == (size_t)(end - module) &&
+                              strncmp(name, module, strlen(name)) == 0);
+        }
+        all = known;
+    }
+    return all;
+}
+
 static void check_own_code(wf_arch_reader *r)
 {
     char trusting[64];
     wf_json_ref of = wf_json_find(r->root, "auto_map");
-    if (wf_json_kind_of(of) <= WF_JSON_NULL) return;
+    if (wf_json_kind_of(of) <= WF_JSON_NULL || is_known_code(r, of)) return;
     snprintf(trusting, sizeof trusting, "it is computed as a plain %s model", r->family->name);
     refuse(r, of, "the model comes with code of its own, which is not run here", trusting);
 }

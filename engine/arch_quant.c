@@ -353,6 +353,9 @@ static void read_fp8(quant_reader *q)
     take_block(q, size, cols);
     leave_out(q, "modules_to_not_convert", match_module);
     leave_out(q, "ignored_layers", match_module);
+    // Routers are no modules that would be converted: they stay plain and are not listed.
+    for (int32_t i = 0; q->r->family->names[WF_ROLE_ROUTER] && i < q->a->n_layers; i++)
+        set_kind(q, WF_ROLE_ROUTER, i, 0);
 }
 
 static const char *const gptq_keys[] = {"quant_method",

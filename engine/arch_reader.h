@@ -7,6 +7,7 @@
 //   arch_rope.c    rotary positions
 //   arch_window.c  which layers see a window
 //   arch_experts.c experts: which layers have them, how they are chosen, where a group has them
+//   arch_latent.c  latent attention
 //   arch_tokens.c  the tokens that end a text
 //   arch_quant.c   quantised matrices
 //   arch_keys.c    keys that are not understood
@@ -65,6 +66,11 @@ void wf_arch_read_values(wf_arch_reader *r, wf_arch *a);
 void wf_arch_read_rope(wf_arch_reader *r, wf_arch *a);    // needs head_dim; raises max_context
 void wf_arch_read_tokens(wf_arch_reader *r, wf_arch *a);  // needs n_vocab
 void wf_arch_read_windows(wf_arch_reader *r, wf_arch *a); // of all layers, which are there
+
+// Of families that have it: the mixer of every layer, head_dim and the scale of scores; and, when
+// positions are read, what stretched ones add to that scale.
+void wf_arch_read_latent(wf_arch_reader *r, wf_arch *a);
+void wf_arch_scale_latent(wf_arch *a);
 
 void wf_arch_read_experts(wf_arch_reader *r, wf_arch *a); // needs n_layers
 

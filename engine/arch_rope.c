@@ -69,6 +69,10 @@ static void read_yarn(wf_arch_reader *r, wf_json_ref of, wf_rope *rope)
     double factor = yarn_scale(rope->factor, 1.0);
     if (scale > 0.0 && scale_all > 0.0)
         factor = yarn_scale(rope->factor, scale) / yarn_scale(rope->factor, scale_all);
+    if (scale_all > 0.0) {
+        rope->score_factor = yarn_scale(rope->factor, scale_all);
+        rope->score_factor *= rope->score_factor;
+    }
     rope->attention_factor = read_or(r, of, "attention_factor", 1e3, factor);
     rope->beta_fast = read_or(r, of, "beta_fast", 1e6, 32.0);
     rope->beta_slow = read_or(r, of, "beta_slow", 1e6, 1.0);

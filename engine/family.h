@@ -135,6 +135,14 @@ typedef enum wf_config_key {
     WF_KEY_ROUTED_SCALE,  // of the weights of the chosen ones
     WF_KEY_ROUTER_GROUPS, // and how many of them a token may choose from
     WF_KEY_BEST_GROUPS,
+    WF_KEY_TOPK_METHOD, // word: how groups are used, which the family's row must know
+    WF_KEY_SCORING,     // word: must be the family's
+    WF_KEY_Q_RANK,      // latent attention (wf_arch_latent); null: 0
+    WF_KEY_KV_RANK,
+    WF_KEY_NOPE_DIM, // ROTARY_DIM is the rotated part's
+    WF_KEY_V_DIM,
+    WF_KEY_QK_DIM,      // said once more
+    WF_KEY_INTERLEAVED, // overrides interleaved_rotary
     WF_KEY_NEXT_LAYERS, // layers behind the last that predict further tokens: not used
     WF_KEY_GATE_ALPHA,  // of clamped gates (ops.h): must be what the operation has
     WF_KEY_GATE_LIMIT,
@@ -177,6 +185,7 @@ typedef struct wf_family {
     const char *distance_bias; // tensor of biases by bucket of distance and head (T5, MPNet)
     bool bias_router, bias_experts;
     bool sigmoid_router;           // scores are sigmoids, else a softmax
+    bool limits_groups;            // groups count only where TOPK_METHOD says so (DeepSeek-V2)
     bool says_rope;                // config.json must say how it rotates: there is no plain default
     bool clamped_gate;             // of experts: WF_GATE_CLAMPED (ops.h)
     bool renormalise;              // weights of the chosen experts are made to add up to 1
@@ -186,6 +195,7 @@ typedef struct wf_family {
     wf_naming namings[2];                  // other names that its checkpoints have, tried in turn
     wf_demand demands[5];                  // ended by a NULL key
     const char *unread[10];     // keys that the reference implementation does not look at either
+    const char *own_code[2];    // modules of own code that compute what is computed here
     const char *ignored[6];     // ends of tensor names that hold no weights
     const char *other_tasks[6]; // beginnings of those that are of tasks which are not here
 } wf_family;

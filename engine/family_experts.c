@@ -1,13 +1,6 @@
 // Families with experts. One row each; the columns are explained in family.h.
 #include "engine/family_rows.h"
 
-// Experts beside Llama's names; LLAMA_NAMES has those of a dense layer.
-#define QWEN_EXPERT_NAMES                                                                          \
-    [WF_ROLE_ROUTER] = "model.layers.{L}.mlp.gate",                                                \
-    [WF_ROLE_EXPERT_GATE] = "model.layers.{L}.mlp.experts.{E}.gate_proj",                          \
-    [WF_ROLE_EXPERT_UP] = "model.layers.{L}.mlp.experts.{E}.up_proj",                              \
-    [WF_ROLE_EXPERT_DOWN] = "model.layers.{L}.mlp.experts.{E}.down_proj"
-
 #define QWEN_EXPERT_KEYS                                                                           \
     [WF_KEY_N_EXPERTS] = {"num_experts", "num_local_experts"},                                     \
     [WF_KEY_N_CHOICES] = {"num_experts_per_tok"}, [WF_KEY_EXPERT_FFN] = {"moe_intermediate_size"}, \

@@ -6,7 +6,7 @@
 #include "engine/family.h"
 
 // X(kind): the files engine/family_<kind>.c, each with its rows.
-#define WF_FAMILY_KINDS(X) X(llama) X(experts) X(windows) X(older) X(encoder)
+#define WF_FAMILY_KINDS(X) X(llama) X(experts) X(latent) X(windows) X(older) X(encoder)
 
 #define WF_FAMILY_KIND(kind)                                                                       \
     extern const wf_family wf_family_##kind[];                                                     \
@@ -47,6 +47,13 @@ WF_FAMILY_KINDS(WF_FAMILY_KIND)
     [WF_KEY_ROPE_THETA] = {"rope_theta"}
 #define LLAMA_KEYS                                                                                 \
     LLAMA_SIZES, [WF_KEY_NORM_EPS] = {"rms_norm_eps"}, [WF_KEY_ACTIVATION] = {"hidden_act"}
+
+// Experts beside Llama's names; LLAMA_NAMES has those of a dense layer.
+#define QWEN_EXPERT_NAMES                                                                          \
+    [WF_ROLE_ROUTER] = "model.layers.{L}.mlp.gate",                                                \
+    [WF_ROLE_EXPERT_GATE] = "model.layers.{L}.mlp.experts.{E}.gate_proj",                          \
+    [WF_ROLE_EXPERT_UP] = "model.layers.{L}.mlp.experts.{E}.up_proj",                              \
+    [WF_ROLE_EXPERT_DOWN] = "model.layers.{L}.mlp.experts.{E}.down_proj"
 
 // Of the configuration classes of transformers 5.
 #define LLAMA_ABSENT [WF_KEY_NORM_EPS] = 1e-6, [WF_KEY_ROPE_THETA] = 10000, [WF_KEY_ROTARY_PCT] = 1

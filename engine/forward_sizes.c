@@ -28,7 +28,7 @@ static void odd_columns(const wf_arch *a, const wf_arch_layer *l, char *text, si
     const struct {
         const char *of;
         int32_t n;
-    } sums[] = {{"attention", l->n_heads * a->head_dim},
+    } sums[] = {{"attention", l->n_heads * (a->latent.v > 0 ? a->latent.v : a->head_dim)},
                 {"feed-forward", l->ffn},
                 {"feed-forward of an expert", l->expert_ffn},
                 {"feed-forward of the shared expert", l->shared_ffn}};

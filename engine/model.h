@@ -54,13 +54,18 @@ typedef struct wf_rotary {
 // (`share`). Biases are as long as their matrix has rows; those of o and down are on rank 0 alone.
 typedef struct wf_layer {
     wf_arch_layer share;
-    wf_param attn_norm;      // [hidden]
-    wf_param qkv;            // [(n_heads + 2 n_kv_heads) * head_dim, hidden], rows q | k | v
-    wf_param q_norm, k_norm; // of every head, before it is rotated; or none. [head_dim], or, with
-                             // weights of each head, [n_heads * head_dim], [n_kv_heads * head_dim]
-    wf_param sinks;          // [n_heads] logits (ops.h), or none
-    wf_param o;              // [hidden, n_heads * head_dim]
-    wf_param mlp_norm;       // [hidden]; as attn_norm: or none
+    wf_param attn_norm;       // [hidden]
+    wf_param qkv;             // [(n_heads + 2 n_kv_heads) * head_dim, hidden], rows q | k | v
+    wf_param q_norm, k_norm;  // of every head, before it is rotated; or none. [head_dim], or, with
+                              // weights of each head, [n_heads * head_dim], [n_kv_heads * head_dim]
+    wf_param sinks;           // [n_heads] logits (ops.h), or none
+    wf_param q_a, q_a_norm;   // latent: [q_rank, hidden], [q_rank], or none
+    wf_param latent_q;        // [n_heads * (nope + rope), q_rank or hidden]
+    wf_param kv_a, kv_a_norm; // [kv_rank + rope, hidden], [kv_rank]
+    wf_param latent_k;        // n_heads of [kv_rank, nope]: the transposed rows of kv_b
+    wf_param latent_v;        // n_heads of [v, kv_rank]
+    wf_param o;               // [hidden, n_heads * head_dim]; latent: n_heads * v
+    wf_param mlp_norm;        // [hidden]; as attn_norm: or none
     wf_param attn_after, mlp_after; // [hidden], or none
     wf_param gate_up; // gated: [2 * ffn, hidden], rows gate | up; else [ffn, hidden], rows up
     wf_param down;    // [hidden, ffn]

@@ -13,7 +13,7 @@ static void check_together(wf_arch_reader *r, wf_arch *a)
         !wf_json_has(r->root, "rope_parameters"))
         wf_arch_complain(r, "rope_scaling: missing; %s models say how they rotate",
                          r->family->name);
-    if (!wf_arch_has(r, WF_KEY_HEAD_DIM) && a->hidden % l->n_heads != 0) {
+    if (!wf_arch_has(r, WF_KEY_HEAD_DIM) && a->latent.kv_rank == 0 && a->hidden % l->n_heads != 0) {
         wf_arch_complain(r, "hidden size %d does not divide by %d heads, and there is no head_dim",
                          a->hidden, l->n_heads);
     }
@@ -45,10 +45,12 @@ wf_status wf_arch_read(const wf_hf_folder *folder, bool trust, wf_arch *out)
     a.family = r.family;
     wf_arch_read_names(&r, &a);
     wf_arch_read_values(&r, &a);
+    wf_arch_read_latent(&r, &a);
     wf_arch_read_experts(&r, &a);
     for (int32_t i = 0; i < a.n_layers; i++)
         a.layer[i] = wf_arch_layer_read(&r, i);
     wf_arch_read_rope(&r, &a);
+    wf_arch_scale_latent(&a);
     wf_arch_read_tokens(&r, &a);
     wf_arch_read_quant(&r, &a);
     wf_arch_check_keys(&r, &a);

@@ -28,6 +28,7 @@
 #define WF_BLOCK_TABLE(X)                                                                          \
     X(ATTENTION, attention)                                                                        \
     X(BIDIRECTIONAL, bidirectional)                                                                \
+    X(LATENT, latent)                                                                              \
     X(DENSE, dense)                                                                                \
     X(EXPERTS, experts)
 
@@ -52,7 +53,7 @@ typedef enum wf_join {
 typedef struct wf_arch_layer {
     wf_block_kind mixer, feed_forward;
     wf_join join;
-    int32_t n_heads, n_kv_heads; // attention
+    int32_t n_heads, n_kv_heads; // attention; latent: n_kv_heads is n_heads
     int32_t window;              // tokens that a token sees, itself included; 0: all
     float scale;                 // of scores: 1 / sqrt(head_dim), where nothing else is said
     float softcap;               // of scaled scores (ops.h); 0: none
@@ -69,6 +70,13 @@ typedef struct wf_arch_router {
     bool renormalise;
     float scale;
 } wf_arch_router;
+
+// Latent attention (ops.h): numbers of each part; q_rank 0: queries come straight from the layer's
+// input. Its head_dim (wf_arch) is nope + rope.
+typedef struct wf_arch_latent {
+    int32_t q_rank, kv_rank, nope, rope, v;
+    bool interleaved; // pairs that are rotated, as in wf_latent_append_args
+} wf_arch_latent;
 
 // How a quantised checkpoint holds a matrix (quant.h).
 typedef enum wf_quant_layout {
@@ -125,7 +133,8 @@ typedef struct wf_arch {
     bool gated;           // curve(gate) * up, else curve(up)
     wf_curve curve;
     bool bias_qkv, bias_o, bias_mlp, bias_head, bias_router, bias_experts;
-    bool alibi; // scores fall with the distance, by a slope for each head (rotary.h)
+    bool alibi;            // scores fall with the distance, by a slope for each head (rotary.h)
+    wf_arch_latent latent; // of its latent layers
     wf_arch_router router;
     wf_gate expert_gate;
     int32_t n_next_layers; // in the checkpoint behind the last, not used

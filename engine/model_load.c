@@ -289,6 +289,53 @@ static wf_status load_matrix(wf_loader *l, const wf_slice *s, wf_weight *weight)
     return l->dry ? WF_OK : load_zeros(l, s, dst_row, weight);
 }
 
+// The tensor's rows of one group as f32; NULL in the dry visit.
+static wf_status load_values(wf_loader *l, const wf_slice *s, wf_piece piece, float *values)
+{
+    source from = {.n_cols = wf_slice_tensor_cols(s, 0)};
+    if (wf_quant_of(l->arch, s->part[0]->role, s->place.i_layer))
+        return l->dry ? WF_OK : wf_loader_quantised_values(l, s, piece, values);
+    WF_TRY(find(l, s, 0, ".weight", &from));
+    int64_t per_block =
+        (int64_t)(l->block_bytes / ((size_t)from.n_cols * wf_dtype_bytes(from.dtype)));
+    for (int64_t row = 0, n; row < piece.n; row += n) {
+        const void *rows;
+        n = piece.n - row < per_block ? piece.n - row : per_block;
+        const wf_read_block b = {.tensor = from.tensor,
+                                 .from = from.dtype,
+                                 .to = l->dtype,
+                                 .row = piece.first + row,
+                                 .n_rows = n,
+                                 .row_cols = from.n_cols,
+                                 .n_cols = from.n_cols};
+        WF_TRY(block(l, &b, &rows));
+        if (!l->dry)
+            wf_convert(values + row * from.n_cols, WF_F32, rows, from.dtype, n * from.n_cols);
+    }
+    return WF_OK;
+}
+
+// One group's, whose rows become columns.
+static wf_status load_head_keys(wf_loader *l, const wf_slice *s, wf_weight *weight)
+{
+    wf_piece piece = wf_slice_piece(s, 0, 0);
+    int64_t n_cols = wf_slice_tensor_cols(s, 0);
+    float *values;
+    WF_TRY(wf_alloc((size_t)(2 * piece.n * n_cols), sizeof *values, &values));
+    float *turned = values + piece.n * n_cols;
+    wf_status st = load_values(l, s, piece, values);
+    for (int64_t i = 0; i < piece.n * n_cols && !l->dry; i++)
+        turned[i % n_cols * piece.n + i / n_cols] = values[i];
+    const wf_weight_block part = {.i_group = s->i_group,
+                                  .n_rows = n_cols,
+                                  .src = turned,
+                                  .src_dtype = WF_F32,
+                                  .src_stride = piece.n};
+    if (st == WF_OK && !l->dry) st = l->be->ops->weight_load(l->be, weight, &part);
+    free(values);
+    return st;
+}
+
 // Bytes of one of a part's tensors of all experts.
 static wf_status read_bytes(wf_loader *l, const wf_slice *s, const char *suffix, int64_t row,
                             int64_t n, int64_t row_bytes, const void **out)
@@ -375,8 +422,12 @@ static wf_status load_packed(wf_loader *l, const wf_slice *s, wf_weight *weight)
 static wf_status load_matrices(wf_loader *l, const wf_slice *s, wf_weight *weight)
 {
     wf_slice group = *s;
+    wf_status (*load)(wf_loader *, const wf_slice *, wf_weight *) = wf_slice_packed(s, 0)
+                                                                        ? load_packed
+                                                                    : s->turned ? load_head_keys
+                                                                                : load_matrix;
     for (; group.i_group < s->n_groups; group.i_group++)
-        WF_TRY((wf_slice_packed(s, 0) ? load_packed : load_matrix)(l, &group, weight));
+        WF_TRY(load(l, &group, weight));
     return WF_OK;
 }
 

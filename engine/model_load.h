@@ -61,6 +61,9 @@ wf_status wf_loader_quantise(wf_loader *loader, const wf_read_block *block, cons
 // into a plain weight, as values.
 wf_status wf_loader_quantised(wf_loader *loader, const wf_slice *slice, int i_part,
                               int64_t *dst_row, wf_weight *weight);
+// Rows of part 0 of the slice, a quantised matrix, as values [piece.n][columns of the tensor].
+wf_status wf_loader_quantised_values(wf_loader *loader, const wf_slice *slice, wf_piece piece,
+                                     float *values);
 // n_rows rows that mean 0.
 wf_status wf_loader_scaled_zeros(wf_loader *loader, int32_t i_group, int64_t dst_row,
                                  int64_t n_rows, wf_weight *weight);

@@ -52,6 +52,11 @@ static int64_t size_of(const wf_place *p, wf_extent extent, int32_t tp_size)
         [WF_EXTENT_KV] = kv,
         [WF_EXTENT_QKV] = q + 2 * kv,
         [WF_EXTENT_HEADS] = l.n_heads,
+        [WF_EXTENT_Q_RANK] = p->arch->latent.q_rank,
+        [WF_EXTENT_KV_RANK] = p->arch->latent.kv_rank,
+        [WF_EXTENT_KV_ROW] = p->arch->latent.kv_rank + p->arch->latent.rope,
+        [WF_EXTENT_KV_UP] = (int64_t)l.n_heads * (p->arch->latent.nope + p->arch->latent.v),
+        [WF_EXTENT_V] = (int64_t)l.n_heads * p->arch->latent.v,
         [WF_EXTENT_Q_NORM] = own_norms(p->arch) ? q : p->arch->head_dim,
         [WF_EXTENT_K_NORM] = own_norms(p->arch) ? kv : p->arch->head_dim,
         [WF_EXTENT_POSITIONS] = p->arch->n_positions,
@@ -90,6 +95,12 @@ static bool is_used(const wf_place *p, const wf_arch_layer *l, wf_role role)
         return p->arch->head_norms;
     case WF_ROLE_ATTN_NORM:
         return p->i_layer > 0 || !p->arch->family->first_not_normed;
+    case WF_ROLE_LATENT_Q:
+        return p->arch->latent.q_rank == 0;
+    case WF_ROLE_LATENT_Q_A:
+    case WF_ROLE_LATENT_Q_B:
+    case WF_ROLE_LATENT_Q_NORM:
+        return p->arch->latent.q_rank > 0;
     case WF_ROLE_MLP_NORM:
         return l->join != WF_JOIN_SHARED;
     case WF_ROLE_POSITIONS:
@@ -123,6 +134,11 @@ static bool of_experts(const wf_part *part)
            part->split == WF_SPLIT_EXPERT_COLUMNS;
 }
 
+static bool of_heads(const wf_part *part)
+{
+    return part->split == WF_SPLIT_HEAD_KEYS || part->split == WF_SPLIT_HEAD_VALUES;
+}
+
 static bool by_columns(const wf_part *part)
 {
     return part->split == WF_SPLIT_COLUMNS || part->split == WF_SPLIT_EXPERT_COLUMNS;
@@ -151,6 +167,17 @@ static int32_t share_of(const wf_place *p, const wf_part *part)
     return kv ? p->tp_rank / kv_copies(p) : p->tp_rank;
 }
 
+// A matrix for each head, of rows of the tensor that the wf_piece of a head names.
+static void make_heads(wf_slice *s, const wf_part *part)
+{
+    const wf_arch_latent *latent = &s->place.arch->latent;
+    s->turned = part->split == WF_SPLIT_HEAD_KEYS;
+    s->n_groups = layer_of(&s->place, s->place.tp_size).n_heads;
+    s->first_group = s->place.tp_rank * s->n_groups;
+    s->n_rows = s->turned ? latent->kv_rank : latent->v;
+    s->n_cols = s->turned ? latent->nope : latent->kv_rank;
+}
+
 static void add(wf_slice *s, const wf_part *part)
 {
     const wf_place *p = &s->place;
@@ -167,6 +194,7 @@ static void add(wf_slice *s, const wf_part *part)
         s->n_groups = layer_of(p, p->tp_size).n_experts;
         s->first_group = wf_arch_first_expert(p->arch, p->i_layer, p->tp_rank, p->tp_size);
     }
+    if (of_heads(part)) make_heads(s, part);
     s->bias = has_bias(p->arch, part->bias);
     s->bias_elsewhere = columns && share != 0;
     s->tied = part->role == WF_ROLE_HEAD && p->arch->tied;
@@ -213,6 +241,7 @@ static bool takes_scales(const wf_slice *s, wf_dtype weights)
     const wf_arch *a = s->place.arch;
     if (s->n_cols == 0 || !wf_format_scaled(weights)) return false;
     if (wf_slice_packed(s, 0)) return false; // unpacked to plain numbers (model_packed.h)
+    if (of_heads(s->part[0])) return false;  // as heads_gemm takes them
     if (a->quant.n_kinds > 0) return kind_of(s) != NULL;
     if (s->part[0]->in_layer) return s->part[0]->split != WF_SPLIT_WHOLE;
     bool head = role == WF_ROLE_HEAD || (role == WF_ROLE_EMBED && s->place.arch->tied);
@@ -280,6 +309,14 @@ static wf_piece qkv_piece(const wf_slice *s, int i_piece)
     return (wf_piece){begin + (block == 0 ? p->tp_rank : p->tp_rank / kv_copies(p)) * n, n};
 }
 
+static wf_piece head_piece(const wf_slice *s, const wf_part *part)
+{
+    const wf_arch_latent *latent = &s->place.arch->latent;
+    int64_t first = (int64_t)(s->first_group + s->i_group) * (latent->nope + latent->v);
+    return part->split == WF_SPLIT_HEAD_KEYS ? (wf_piece){first, latent->nope}
+                                             : (wf_piece){first + latent->nope, latent->v};
+}
+
 static wf_piece vocab_piece(const wf_place *p)
 {
     int64_t n_vocab = p->arch->n_vocab, n = wf_arch_vocab_slice(p->arch, p->tp_size);
@@ -307,6 +344,9 @@ wf_piece wf_slice_piece(const wf_slice *s, int i_part, int i_piece)
         return (wf_piece){(i_piece * p->tp_size + p->tp_rank) * half, half};
     case WF_SPLIT_VOCAB:
         return vocab_piece(p);
+    case WF_SPLIT_HEAD_KEYS:
+    case WF_SPLIT_HEAD_VALUES:
+        return head_piece(s, part);
     case WF_SPLIT_WHOLE:
     case WF_SPLIT_COLUMNS:
     case WF_SPLIT_EXPERT_COLUMNS:

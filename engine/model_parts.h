@@ -26,6 +26,11 @@ typedef enum wf_extent {
     WF_EXTENT_POSITIONS, // rows of the learned table
     WF_EXTENT_TYPES,     // of segments
     WF_EXTENT_HEADS,
+    WF_EXTENT_Q_RANK, // of latent attention (wf_arch_latent)
+    WF_EXTENT_KV_RANK,
+    WF_EXTENT_KV_ROW, // kv_rank + rope
+    WF_EXTENT_KV_UP,  // n_heads * (nope + v)
+    WF_EXTENT_V,      // n_heads * v
     WF_EXTENT_FFN,
     WF_EXTENT_GATE_UP, // 2 ffn
     WF_EXTENT_ONE,
@@ -44,6 +49,10 @@ typedef enum wf_split {
     WF_SPLIT_QKV,     // its heads' rows of each of q, k and v, in the family's order
     WF_SPLIT_GATE_UP, // rows of its units out of both halves
     WF_SPLIT_VOCAB,   // rows of its tokens; rows beyond the vocabulary are zero
+    // One matrix for each of its heads, out of rows keys | values of each: the keys' transposed
+    // [kv_rank, nope], the values' as they are [v, kv_rank].
+    WF_SPLIT_HEAD_KEYS,
+    WF_SPLIT_HEAD_VALUES,
     // Tensors of which each expert has one, of a rank's experts (wf_arch.expert_parts): its rows or
     // columns, as above.
     WF_SPLIT_EXPERT_ROWS,
@@ -87,7 +96,7 @@ typedef struct wf_slice {
     wf_place place;
     const wf_part *part[WF_SLICE_MOST];
     int n_parts;
-    int32_t first_group, n_groups; // experts that it has one matrix for each of; else 0, 1
+    int32_t first_group, n_groups; // experts or heads that it has one matrix for each of; else 0, 1
     bool experts;                  // is of experts
     int32_t i_group;               // of these, the one whose tensors are named
     int64_t n_rows;                // of all parts, padding included; of one group
@@ -95,6 +104,7 @@ typedef struct wf_slice {
     bool bias;                     // has one
     bool bias_elsewhere;           // which another rank keeps
     bool tied;                     // its matrix is the embedding table's
+    bool turned;                   // its matrices are those of the tensor's rows transposed
 } wf_slice;
 
 // The slices of a place, in the order of loading: start with *at 0; false: no more.

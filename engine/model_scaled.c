@@ -126,20 +126,47 @@ static wf_status load_piece(wf_loader *l, const wf_slice *s, const wf_quant_matr
     return WF_OK;
 }
 
-wf_status wf_loader_quantised(wf_loader *l, const wf_slice *s, int i_part, int64_t *dst_row,
-                              wf_weight *w)
+// A part's quantised tensor, and what a weight of all of it would be.
+static wf_status open_part(const wf_loader *l, const wf_slice *s, int i_part, wf_weight *as,
+                           wf_quant_matrix **out)
 {
     char module[WF_TENSOR_NAME_BYTES];
     const wf_quant_kind *q = wf_quant_of(l->arch, s->part[i_part]->role, s->place.i_layer);
-    const wf_weight as = {.dtype = q->dtype,
-                          .n_groups = 1,
-                          .n_rows = wf_slice_tensor_rows(s, i_part),
-                          .n_cols = wf_slice_tensor_cols(s, i_part),
-                          .block = q->block,
-                          .zeros = q->zeros};
-    wf_quant_matrix *m;
+    *as = (wf_weight){.dtype = q->dtype,
+                      .n_groups = 1,
+                      .n_rows = wf_slice_tensor_rows(s, i_part),
+                      .n_cols = wf_slice_tensor_cols(s, i_part),
+                      .block = q->block,
+                      .zeros = q->zeros};
     wf_slice_tensor_name(s, i_part, "", module, sizeof module);
-    WF_TRY(wf_quant_open(l->folder, q, module, as.n_rows, as.n_cols, &m));
+    return wf_quant_open(l->folder, q, module, as->n_rows, as->n_cols, out);
+}
+
+wf_status wf_loader_quantised_values(wf_loader *l, const wf_slice *s, wf_piece piece, float *values)
+{
+    wf_scaled_rows *r = &l->scaled;
+    wf_quant_matrix *m;
+    wf_weight as;
+    WF_TRY(open_part(l, s, 0, &as, &m));
+    size_t row_bytes = wf_format_row_bytes(as.dtype, as.n_cols);
+    int64_t each = n_blocks(&as, as.n_cols);
+    wf_status st = reserve(r, &as, piece.n, as.n_cols);
+    if (st == WF_OK) st = wf_quant_rows(m, piece.first, piece.n, r->numbers, r->scales, r->zeros);
+    for (int64_t i = 0; i < piece.n && st == WF_OK; i++)
+        wf_dequantize_row(r->numbers + (size_t)i * row_bytes, as.n_cols, as.dtype, as.block,
+                          r->scales + i * each, as.zeros ? r->zeros + i * each : NULL,
+                          values + i * as.n_cols);
+    l->report.file_bytes += (uint64_t)piece.n * row_bytes + wf_quant_bytes_read(m);
+    wf_quant_close(&m);
+    return st;
+}
+
+wf_status wf_loader_quantised(wf_loader *l, const wf_slice *s, int i_part, int64_t *dst_row,
+                              wf_weight *w)
+{
+    wf_quant_matrix *m;
+    wf_weight as;
+    WF_TRY(open_part(l, s, i_part, &as, &m));
     wf_status st = WF_OK;
     for (int k = 0; k < wf_slice_n_pieces(s, i_part) && st == WF_OK; k++) {
         wf_piece piece = wf_slice_piece(s, i_part, k);

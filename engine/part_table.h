@@ -12,6 +12,7 @@
 // (attn_after, mlp_after: of what it adds to x), or both; the MLP beside an attention may read the
 // attention's. Positions and types of segments are on rank 0 alone. What stands in layers with
 // ATTENTION stands in those with BIDIRECTIONAL as well.
+// Two rows may name one tensor, of which each takes rows of its own (LATENT_K, LATENT_V).
 // Tensors of which each expert has one (EXPERT_ splits) become one weight of many matrices; a
 // family whose name of them has no "{E}" has one tensor of all, in codes (model_packed.h).
 #ifndef WF_ENGINE_PART_TABLE_H
@@ -28,7 +29,16 @@
     X(LAYER, Q_NORM,     q_norm,     Q_NORM,   VECTOR, HEADS,   NORM,  ATTENTION)                  \
     X(LAYER, K_NORM,     k_norm,     K_NORM,   VECTOR, HEADS,   NORM,  ATTENTION)                  \
     X(LAYER, SINKS,      sinks,      HEADS,    VECTOR, ROWS,    NEVER, ATTENTION)                  \
+    X(LAYER, LATENT_Q_A, q_a,        Q_RANK,   HIDDEN, WHOLE,   QKV,   LATENT)                     \
+    X(LAYER, LATENT_Q_NORM, q_a_norm, Q_RANK,  VECTOR, WHOLE,   NEVER, LATENT)                     \
+    X(LAYER, LATENT_Q,   latent_q,   Q,        HIDDEN, ROWS,    NEVER, LATENT)                     \
+    X(LAYER, LATENT_Q_B, latent_q,   Q,        Q_RANK, ROWS,    NEVER, LATENT)                     \
+    X(LAYER, LATENT_KV_A, kv_a,      KV_ROW,   HIDDEN, WHOLE,   QKV,   LATENT)                     \
+    X(LAYER, LATENT_KV_NORM, kv_a_norm, KV_RANK, VECTOR, WHOLE, NEVER, LATENT)                     \
+    X(LAYER, LATENT_K,   latent_k,   KV_UP,    KV_RANK, HEAD_KEYS, NEVER, LATENT)                  \
+    X(LAYER, LATENT_V,   latent_v,   KV_UP,    KV_RANK, HEAD_VALUES, NEVER, LATENT)                \
     X(LAYER, O,          o,          HIDDEN,   Q,      COLUMNS, O,     ATTENTION)                  \
+    X(LAYER, LATENT_O,   o,          HIDDEN,   V,      COLUMNS, O,     LATENT)                     \
     X(LAYER, ATTN_AFTER, attn_after, HIDDEN,   VECTOR, WHOLE,   NORM,  ANY)                        \
     X(LAYER, MLP_NORM,   mlp_norm,   HIDDEN,   VECTOR, WHOLE,   NORM,  ANY)                        \
     X(LAYER, GATE,       gate_up,    FFN,      HIDDEN, ROWS,    MLP,   DENSE)                      \

@@ -47,6 +47,7 @@ typedef struct wf_rope {
                                  // below which it is stretched
     bool truncate;               // yarn: the pairs between which that goes over are whole numbers
     double attention_factor;     // yarn, longrope: of cos and sin; 0: 1
+    double score_factor;         // yarn: what latent attention scales scores by beside; 0: 1
     float short_factor[WF_ROPE_MAX_PAIRS], long_factor[WF_ROPE_MAX_PAIRS]; // longrope
 } wf_rope;
 

@@ -275,6 +275,60 @@ wf_status wf_check_unit_rows(const wf_unit_rows_args *a, wf_dtype act)
     return check_shape("unit_rows", "y", &a->y, a->x.n_rows, a->x.n_cols);
 }
 
+wf_status wf_check_heads_gemm(const wf_heads_gemm_args *a, wf_dtype act)
+{
+    int64_t last = a->w->n_groups - 1;
+    WF_TRY(check_typed("heads_gemm", "x", &a->x, act));
+    WF_TRY(check_typed("heads_gemm", "y", &a->y, act));
+    if (a->x.n_rows != a->y.n_rows || a->w->n_cols < 1 || a->w->n_rows < 1 || a->x_step < 1 ||
+        a->y_step < a->w->n_rows || a->x.n_cols < last * a->x_step + a->w->n_cols ||
+        a->y.n_cols < last * a->y_step + a->w->n_rows || wf_format_scaled(a->w->dtype))
+        return wf_fail(WF_INTERNAL,
+                       "heads_gemm: %d matrices of %" PRId64 " x %" PRId64 " in %s, x %" PRId64
+                       " x %" PRId64 ", y %" PRId64 " x %" PRId64,
+                       a->w->n_groups, a->w->n_rows, a->w->n_cols, wf_dtype_name(a->w->dtype),
+                       a->x.n_rows, a->x.n_cols, a->y.n_rows, a->y.n_cols);
+    return WF_OK;
+}
+
+static wf_status check_latent_kv(const char *op, const wf_batch *b, const wf_kv *kv, int32_t rank)
+{
+    if (wf_format_of(kv->dtype) == NULL || wf_format_scaled(kv->dtype) || kv->page_tokens < 1 ||
+        kv->n_kv_heads != 1 || rank < 1 || kv->head_dim < rank || kv->head_dim > WF_MAX_LATENT)
+        return wf_fail(WF_INTERNAL, "%s: %d of rows of %d numbers in %d heads in pages of %d", op,
+                       rank, kv->head_dim, kv->n_kv_heads, kv->page_tokens);
+    return check_batch(op, b);
+}
+
+wf_status wf_check_latent_append(const wf_latent_append_args *a, wf_dtype act)
+{
+    const char *op = "latent_append";
+    int64_t T = a->batch->n_tokens, n = a->n_heads;
+    WF_TRY(check_latent_kv(op, a->batch, &a->kv, a->rank));
+    if (a->n_heads < 1 || a->rope < 2 || a->rope % 2 != 0 || a->nope < 0 ||
+        a->rank + a->rope != a->kv.head_dim)
+        return wf_fail(WF_INTERNAL, "%s: %d heads of %d + %d, rows of %d + %d", op, a->n_heads,
+                       a->nope, a->rope, a->rank, a->rope);
+    WF_TRY(check_typed(op, "c", &a->c, act));
+    WF_TRY(check_typed(op, "q", &a->q, act));
+    WF_TRY(check_typed(op, "wide", &a->wide, act));
+    WF_TRY(check_shape(op, "c", &a->c, T, a->kv.head_dim));
+    WF_TRY(check_shape(op, "q", &a->q, T, n * (a->nope + a->rope)));
+    return check_shape(op, "wide", &a->wide, T, n * a->kv.head_dim);
+}
+
+wf_status wf_check_latent_attention(const wf_latent_attention_args *a, wf_dtype act)
+{
+    const char *op = "latent_attention";
+    int64_t T = a->batch->n_tokens, n = a->n_heads;
+    WF_TRY(check_latent_kv(op, a->batch, &a->kv, a->rank));
+    if (a->n_heads < 1) return wf_fail(WF_INTERNAL, "%s: %d heads", op, a->n_heads);
+    WF_TRY(check_typed(op, "q", &a->q, act));
+    WF_TRY(check_typed(op, "out", &a->out, act));
+    WF_TRY(check_shape(op, "q", &a->q, T, n * a->kv.head_dim));
+    return check_shape(op, "out", &a->out, T, n * a->rank);
+}
+
 static wf_status check_activation(const char *op, const wf_activation_args *a, int64_t n_inputs,
                                   wf_dtype act)
 {

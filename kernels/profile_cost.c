@@ -106,6 +106,35 @@ wf_op_cost wf_cost_unit_rows(const wf_unit_rows_args *a)
     return (wf_op_cost){.rows = a->y.n_rows, .bytes = bytes_of(&a->x) + bytes_of(&a->y)};
 }
 
+wf_op_cost wf_cost_heads_gemm(const wf_heads_gemm_args *a)
+{
+    double heads = a->w->n_groups, n = (double)a->w->n_rows, k = (double)a->w->n_cols;
+    double act = (double)wf_dtype_bytes(a->x.dtype), rows = (double)a->x.n_rows;
+    return (wf_op_cost){.rows = a->x.n_rows,
+                        .n_out = a->w->n_rows,
+                        .n_in = a->w->n_cols,
+                        .bytes = rows * heads * (n + k) * act + (double)wf_weight_bytes(a->w),
+                        .flops = 2.0 * rows * heads * n * k};
+}
+
+wf_op_cost wf_cost_latent_append(const wf_latent_append_args *a)
+{
+    double act = (double)wf_dtype_bytes(a->c.dtype), kv = (double)wf_dtype_bytes(a->kv.dtype);
+    double row = a->kv.head_dim * (act + kv) + 2.0 * a->n_heads * a->rope * act;
+    return (wf_op_cost){.rows = a->c.n_rows, .bytes = (double)a->c.n_rows * row};
+}
+
+// The rows of every sequence once, q and out; a product of a row and one of `rank` per pair and
+// head.
+wf_op_cost wf_cost_latent_attention(const wf_latent_attention_args *a)
+{
+    double row = a->kv.head_dim * (double)wf_dtype_bytes(a->kv.dtype);
+    return (wf_op_cost){.rows = a->out.n_rows,
+                        .bytes = bytes_of(&a->q) + bytes_of(&a->out) + (double)a->batch->n_kv * row,
+                        .flops = 2.0 * (double)a->batch->n_pairs * a->n_heads *
+                                 (a->kv.head_dim + a->rank)};
+}
+
 static wf_op_cost activation_cost(const wf_activation_args *a)
 {
     return (wf_op_cost){.rows = a->y.n_rows, .bytes = bytes_of(&a->x) + bytes_of(&a->y)};

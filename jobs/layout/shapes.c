@@ -47,6 +47,11 @@ wf_status wf_layout_model_of(const wf_arch *arch, const char *name, wf_layout_mo
                        "layers are alike",
                        name, i);
     }
+    if (first->mixer != WF_BLOCK_ATTENTION)
+        return wf_fail(WF_CONFIG,
+                       "%s: layouts are planned of models whose attention keeps keys and "
+                       "values of heads, not latents",
+                       name);
     if (first->feed_forward != WF_BLOCK_DENSE)
         return wf_fail(WF_CONFIG, "%s: layouts are planned of models whose feed-forwards are dense",
                        name);

@@ -72,6 +72,15 @@ typedef struct wf_packed_part {
     int32_t i_row, end_row; // at most WF_ATTENTION_ROWS
     float *scratch;         // WF_CPU_SCRATCH_BYTES
 } wf_packed_part;
+// Heads of a task of latent attention.
+#define WF_LATENT_HEADS 16
+
+// Heads i_head..end_head, at most WF_LATENT_HEADS, of one packed token.
+typedef struct wf_latent_part {
+    const wf_latent_attention_args *args;
+    int32_t i_token, i_head, end_head;
+    float *scratch; // WF_CPU_SCRATCH_BYTES
+} wf_latent_part;
 
 typedef struct wf_cpu_isa {
     const char *name;
@@ -79,6 +88,7 @@ typedef struct wf_cpu_isa {
     void (*gemm)(const wf_gemm_part *part);
     void (*attention)(const wf_attention_part *part);
     void (*packed_attention)(const wf_packed_part *part);
+    void (*latent_attention)(const wf_latent_part *part);
     // Rows begin..end of the operation.
     void (*rmsnorm)(const wf_rmsnorm_args *a, int64_t begin, int64_t end);
     void (*layernorm)(const wf_layernorm_args *a, int64_t begin, int64_t end);

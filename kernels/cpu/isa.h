@@ -14,6 +14,7 @@
 void WF_ISA(gemm)(const wf_gemm_part *part);
 void WF_ISA(attention)(const wf_attention_part *part);
 void WF_ISA(packed_attention)(const wf_packed_part *part);
+void WF_ISA(latent_attention)(const wf_latent_part *part);
 void WF_ISA(rmsnorm)(const wf_rmsnorm_args *a, int64_t begin, int64_t end);
 void WF_ISA(layernorm)(const wf_layernorm_args *a, int64_t begin, int64_t end);
 void WF_ISA(softcap)(const wf_softcap_args *a, int64_t begin, int64_t end);

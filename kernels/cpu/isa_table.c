@@ -13,6 +13,7 @@ const wf_cpu_isa WF_ISA_TABLE(WF_ISA_NAME) = {
     .gemm = WF_ISA(gemm),
     .attention = WF_ISA(attention),
     .packed_attention = WF_ISA(packed_attention),
+    .latent_attention = WF_ISA(latent_attention),
     .rmsnorm = WF_ISA(rmsnorm),
     .layernorm = WF_ISA(layernorm),
     .softcap = WF_ISA(softcap),

@@ -69,9 +69,13 @@ static void rows_are_complete(void **state)
             assert_non_null(f->keys[needed[k]][0]);
         assert_true(f->keys[WF_KEY_FFN][0] || f->ffn_is_4_hidden);
         for (size_t k = 0; k < N_ROWS(roles); k++)
-            assert_true(f->names[roles[k]] || (f->bidirectional && k >= 3));
+            assert_true(f->names[roles[k]] || (f->bidirectional && k >= 3) ||
+                        (roles[k] == WF_ROLE_O && f->names[WF_ROLE_LATENT_O]));
         bool separate = f->names[WF_ROLE_Q] && f->names[WF_ROLE_K] && f->names[WF_ROLE_V];
-        assert_int_equal(separate, f->names[WF_ROLE_QKV] == NULL);
+        bool latent = f->names[WF_ROLE_LATENT_KV_A] && f->names[WF_ROLE_LATENT_KV_NORM] &&
+                      f->names[WF_ROLE_LATENT_K] && f->names[WF_ROLE_LATENT_V];
+        assert_int_equal(latent, f->keys[WF_KEY_KV_RANK][0] != NULL);
+        assert_int_equal(separate || latent, f->names[WF_ROLE_QKV] == NULL);
         if (f->gated) {
             bool gate = f->names[WF_ROLE_GATE] && f->names[WF_ROLE_UP];
             assert_int_equal(gate, f->names[WF_ROLE_GATE_UP] == NULL);

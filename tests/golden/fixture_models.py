@@ -524,3 +524,23 @@ FALCON_NEW = {**falcon(num_kv_heads=4), "num_attention_heads": 8, "new_decoder_a
 # holds.
 FALCON_RW = {**falcon(), "alibi": True, "bias": True, "multi_query": False, "parallel_attn": False,
              "num_attention_heads": 8}
+# Queries from the input, groups that do not count, no part of a size that a vector divides.
+DEEPSEEK_V2 = odd(
+    "deepseek_v2", "DeepseekV2ForCausalLM", num_hidden_layers=3, num_key_value_heads=8,
+    attention_bias=False, first_k_dense_replace=1, kv_lora_rank=20, moe_intermediate_size=16,
+    moe_layer_freq=1, n_group=4, n_routed_experts=12, n_shared_experts=2, norm_topk_prob=False,
+    num_experts_per_tok=3, q_lora_rank=None, qk_nope_head_dim=12, qk_rope_head_dim=6,
+    routed_scaling_factor=1.5, scoring_func="softmax", topk_group=2, topk_method="greedy",
+    v_head_dim=10, rope_scaling=None)
+
+# Queries from a latent, sigmoids with a bias and groups, positions stretched beyond the first
+# context of 32, by which scores are scaled too.
+DEEPSEEK_V3 = odd(
+    "deepseek_v3", "DeepseekV3ForCausalLM", num_hidden_layers=3, num_key_value_heads=8,
+    attention_bias=True, first_k_dense_replace=1, kv_lora_rank=36, moe_intermediate_size=16,
+    moe_layer_freq=1, n_group=4, n_routed_experts=16, n_shared_experts=1, norm_topk_prob=True,
+    num_experts_per_tok=3, num_nextn_predict_layers=1, q_lora_rank=28, qk_nope_head_dim=14,
+    qk_rope_head_dim=8, routed_scaling_factor=2.5, scoring_func="sigmoid", topk_group=2,
+    topk_method="noaux_tc", v_head_dim=12, max_position_embeddings=512,
+    rope_scaling={"beta_fast": 32, "beta_slow": 1, "factor": 16, "mscale": 1.0,
+                  "mscale_all_dim": 0.7, "original_max_position_embeddings": 32, "type": "yarn"})

@@ -31,7 +31,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from transformers.integrations.mxfp4 import convert_moe_packed_tensors
 
 from fixture_models import (
-    BLOOM, COHERE, COHERE2, FALCON, FALCON_NEW, FALCON_RW, GEMMA, GEMMA2, GEMMA3, GLM4, GLM4_MOE, GPT2, GPTJ, GPT_OSS, GRANITE, MISTRAL, MIXTRAL,
+    BLOOM, COHERE, COHERE2, DEEPSEEK_V2, DEEPSEEK_V3, FALCON, FALCON_NEW, FALCON_RW, GEMMA, GEMMA2, GEMMA3, GLM4, GLM4_MOE, GPT2, GPTJ, GPT_OSS, GRANITE, MISTRAL, MIXTRAL,
     NEOX, OLMO2, OLMO3, OPT, PHI3, QWEN2, SMOLLM3,
     QWEN2_MOE, QWEN3, QWEN3_MOE, ROPE_LLAMA3, llama, llama_rope_parameters)
 
@@ -107,6 +107,8 @@ FIXTURES = {
     "qwen2-moe-mini": (QWEN2_MOE, torch.bfloat16, 1),
     "gpt-oss-mini": (GPT_OSS, torch.bfloat16, 1),
     "glm4-moe-mini": (GLM4_MOE, torch.bfloat16, 1),
+    "deepseek-v2-mini": (DEEPSEEK_V2, torch.bfloat16, 1),
+    "deepseek-v3-mini": (DEEPSEEK_V3, torch.bfloat16, 1),
 }
 
 # A head of their own in the weights, although the configuration ties it.
@@ -122,6 +124,8 @@ HUB_NAMES = {"neox-mini": {"lm_head.weight": "embed_out.weight"},
 # Checkpoints have a tensor for each expert, the library's present classes one for all: the block's
 # name, and those of an expert's gate, up and down.
 EXPERT_NAMES = {
+    "deepseek_v2": (".mlp.", ".mlp.", ("gate_proj", "up_proj", "down_proj")),
+    "deepseek_v3": (".mlp.", ".mlp.", ("gate_proj", "up_proj", "down_proj")),
     "glm4_moe": (".mlp.", ".mlp.", ("gate_proj", "up_proj", "down_proj")),
     "mixtral": (".mlp.", ".block_sparse_moe.", ("w1", "w3", "w2")),
     "qwen2_moe": (".mlp.", ".mlp.", ("gate_proj", "up_proj", "down_proj")),

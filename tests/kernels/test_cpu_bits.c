@@ -169,6 +169,69 @@ static void attention_rows_stand_alone(void **state)
     }
 }
 
+// Latent attention and the products of its heads, fed in the same ways.
+enum { LATENT_HEADS = 5, LATENT_ROW = 44, LATENT_RANK = 36, LATENT_V = 7 };
+
+static void attend_latent(const feeding *f, int32_t past, int32_t n_new, float *out)
+{
+    op_seq seqs[OP_MAX_SEQS], filled[OP_MAX_SEQS];
+    int32_t n = f->n_beside + 1, first_id = 8 - f->n_beside; // the prompt's id is always 8
+    for (int32_t s = 0; s < f->n_beside; s++) {
+        seqs[s] = (op_seq){40 + 50 * s, 1};
+        filled[s] = (op_seq){seqs[s].past + 1, 1};
+    }
+    seqs[n - 1] = (op_seq){past, n_new};
+    filled[n - 1] = (op_seq){past + n_new, 0};
+    wf_batch *b = op_batch(op.be, seqs, n, first_id, f->page_tokens);
+    wf_kv kv = op_kv(op.be, WF_BF16, f->page_tokens, 1, LATENT_ROW, filled, n, first_id);
+    int64_t n_cols = LATENT_HEADS * LATENT_ROW, n_out = LATENT_HEADS * LATENT_V;
+    op_tensor q = op_matrix(op.be, WF_F32, b->n_tokens, n_cols, 0, 6);
+    for (int32_t i = 0; i < n_new; i++)
+        for (int64_t j = 0; j < n_cols; j++)
+            ((float *)q.view.data)[(f->n_beside + i) * n_cols + j] =
+                5.0f * op_random(9, (past + i) * n_cols + j, WF_F32);
+    op_tensor latent = op_matrix(op.be, WF_F32, b->n_tokens, LATENT_HEADS * LATENT_RANK, 0, 0);
+    op_tensor heads = op_matrix(op.be, WF_F32, b->n_tokens, n_out, 0, 0);
+    op_ok(op.be->ops->latent_attention(op.be, NULL,
+                                       &(wf_latent_attention_args){.batch = b,
+                                                                   .q = q.view,
+                                                                   .n_heads = LATENT_HEADS,
+                                                                   .rank = LATENT_RANK,
+                                                                   .scale = 0.2f,
+                                                                   .kv = kv,
+                                                                   .out = latent.view}));
+    op_ok(op.be->ops->heads_gemm(op.be, NULL,
+                                 &(wf_heads_gemm_args){.x = latent.view,
+                                                       .x_step = LATENT_RANK,
+                                                       .y_step = LATENT_V,
+                                                       .w = op_weights(op.be, WF_BF16, LATENT_HEADS,
+                                                                       LATENT_V, LATENT_RANK, 11),
+                                                       .y = heads.view}));
+    memcpy(out + past * n_out, op_read(&heads) + f->n_beside * n_out,
+           (size_t)(n_new * n_out) * sizeof *out);
+    op_release();
+}
+
+static void latent_rows_stand_alone(void **state)
+{
+    (void)state;
+    static float want[PROMPT * LATENT_HEADS * LATENT_V], got[PROMPT * LATENT_HEADS * LATENT_V];
+    assert_non_null(use("portable", 1));
+    attend_latent(&feedings[0], 0, PROMPT, want);
+    finish();
+    for (int v = 0; v < N_ISAS; v++) {
+        if (use(isas[v], 1 + v % 2) == NULL) continue;
+        for (size_t i = 0; i < sizeof feedings / sizeof *feedings; i++) {
+            for (int32_t c = 0, past = 0; c < feedings[i].n_chunks; c++) {
+                attend_latent(&feedings[i], past, feedings[i].chunks[c], got);
+                past += feedings[i].chunks[c];
+            }
+            op_expect_same_bits(got, want, PROMPT * LATENT_HEADS * LATENT_V);
+        }
+        finish();
+    }
+}
+
 // Norms, activations and rotation: rows shared by threads, and every instruction set.
 static void row_results(float *out)
 {
@@ -229,6 +292,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gemm_rows_stand_alone),
         cmocka_unit_test(attention_rows_stand_alone),
+        cmocka_unit_test(latent_rows_stand_alone),
         cmocka_unit_test(row_operations_agree),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
