@@ -288,6 +288,16 @@ wf_status wf_engine_check_sampling(const wf_engine_config *c, const wf_arch *arc
     return WF_OK;
 }
 
+static wf_status check_wishes(const wf_engine *e, const wf_wishes *w)
+{
+    int64_t words = wf_wishes_words(w);
+    if (words <= e->cfg.row_wishes) return WF_OK;
+    return wf_fail(WF_REQ_SAMPLING,
+                   "biases, bad words and allowed tokens take %lld words; this engine keeps at "
+                   "most %d",
+                   (long long)words, e->cfg.row_wishes);
+}
+
 wf_status wf_engine_fit_prompt(const wf_arch *arch, int32_t max_context, uint32_t *n_prompt)
 {
     bool generates = arch->encode.task == WF_TASK_GENERATE;
@@ -321,6 +331,7 @@ wf_status wf_engine_submit(wf_engine *e, const wf_engine_input *input)
 {
     wf_sequence *s = NULL;
     WF_TRY(wf_engine_check_sampling(&e->cfg, e->arch, input->sampling));
+    WF_TRY(check_wishes(e, &input->wishes));
     wf_engine_input fits = *input;
     int32_t *cut = NULL;
     WF_TRY(wf_engine_fit_prompt(e->arch, e->cfg.max_context, &fits.n_prompt));

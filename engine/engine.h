@@ -36,6 +36,8 @@ typedef struct wf_engine_config {
     int32_t n_top;           // most logprobs a request may ask for; -1: none may
     bool processed_logprobs; // of what tokens are drawn from; else of the logits as they come
     bool penalties;          // requests may use penalties
+    int32_t
+        row_wishes; // most words that a request's wishes take (wf_wishes_words); 0: none has any
     wf_capture capture;
     wf_prefix_cache prefix_cache; // auto: on where the back end's bits do not depend on chunks
     int32_t look_ahead; // of so many that wait, who shares most joins first; 0: who waits longest
@@ -43,13 +45,23 @@ typedef struct wf_engine_config {
     const wf_clock *clock; // borrowed; NULL: the real one
 } wf_engine_config;
 
+// What a request wishes of single tokens: vLLM's logit_bias, allowed_token_ids and bad_words.
+typedef struct wf_wishes {
+    uint32_t n_bias, n_allowed, n_bad_words;
+    const int32_t *bias_id;   // [n_bias] ascending
+    const float *bias;        // [n_bias] added to the token's logit
+    const int32_t *allowed;   // [n_allowed] ascending; none: all tokens may come
+    const int32_t *bad_words; // [n_bad_words] ids of words that may not come, each ended by -1
+} wf_wishes;
+
 // A request for the engine. Everything is copied. `user` comes back with the output.
 typedef struct wf_engine_input {
     uint64_t user;
     uint32_t n_prompt, max_new_tokens, n_stop;
     const int32_t *prompt, *stop;
     const wf_sampling *sampling; // n is not looked at: one input, one output
-    uint64_t rng_key;            // keys its random numbers; see wf_engine_rng_key()
+    wf_wishes wishes;
+    uint64_t rng_key; // keys its random numbers; see wf_engine_rng_key()
     int64_t submitted_ns;
 } wf_engine_input;
 
@@ -103,6 +115,9 @@ wf_status wf_engine_create_on(const wf_engine_base *base, const wf_engine_config
 // (warmup.h). For steps as requests of `typical` sampling make them; others still pay. Nothing to
 // do where steps are not padded. Before the start. Collective.
 wf_status wf_engine_warm_up(wf_engine *e, const wf_sampling *typical);
+
+// Most words that these take of a step's plan, 0: there are none. Pure.
+int64_t wf_wishes_words(const wf_wishes *wishes);
 
 // What an engine was created without cannot be asked for later. WF_REQ_SAMPLING. Pure.
 wf_status wf_engine_check_sampling(const wf_engine_config *config, const wf_arch *arch,

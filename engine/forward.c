@@ -335,7 +335,7 @@ static wf_status compute_or_replay(wf_forward *f, const wf_forward_step *st)
     compute_args args = {f, st};
     if (!f->graphs || !st->h[WF_PLAN_PADDED]) return compute(&args);
     wf_graph_key key = {st->h[WF_PLAN_SEQS], st->h[WF_PLAN_MAX_CONTEXT], st->h[WF_PLAN_LOGPROBS],
-                        st->h[WF_PLAN_GREEDY]};
+                        st->h[WF_PLAN_GREEDY], st->h[WF_PLAN_WISH_WORDS] > 0};
     return wf_graphs_run(f->graphs, f->stream, &key, compute, &args);
 }
 

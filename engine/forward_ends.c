@@ -116,7 +116,8 @@ static wf_status sample_greedy(wf_forward *f, const wf_forward_step *st, wf_matr
 static wf_status sample(wf_forward *f, const wf_forward_step *st, wf_matrix logits,
                         const void *slices)
 {
-    bool logprobs = st->n_top >= 0;
+    bool logprobs = st->n_top >= 0, wishes = st->h[WF_PLAN_WISH_WORDS] > 0;
+    const void *listed = wishes ? st->at[WF_PLAN_AT_WISHES] : NULL;
     return f->be->ops->sample(f->be, f->stream,
                               &(wf_sample_args){.logits = logits,
                                                 .n_vocab = f->m->arch.n_vocab,
@@ -125,6 +126,8 @@ static wf_status sample(wf_forward *f, const wf_forward_step *st, wf_matrix logi
                                                 .sampling = f->b.sampling,
                                                 .counts = f->b.counts,
                                                 .counts_stride = (int64_t)f->s.counts_cols,
+                                                .wishes = listed,
+                                                .wish_words = st->at[WF_PLAN_AT_WISH_WORD],
                                                 .last_token = f->b.last_token,
                                                 .token = f->b.token,
                                                 .n_top = logprobs ? st->n_top : 0,

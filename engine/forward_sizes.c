@@ -12,6 +12,7 @@ wf_plan_limits wf_forward_plan_limits(const wf_forward_config *c, int32_t tp)
                             .shared_pages = c->shared_pages,
                             .group_size = tp,
                             .n_top = c->n_top,
+                            .row_wishes = c->row_wishes,
                             .pad = c->pad};
 }
 
@@ -71,10 +72,10 @@ int32_t wf_forward_k_runs(const wf_arch *arch, int32_t tp_size, const wf_forward
     return size_free(arch, tp_size, config) ? WF_K_RUNS / tp_size : 0;
 }
 
-// Raw logprobs of rows with penalties: the logits are needed as they came.
+// Raw logprobs of rows with penalties or wishes: the logits are needed as they came.
 static bool keeps_raw(const wf_forward_config *c)
 {
-    return c->penalties && c->n_top >= 0 && !c->processed_logprobs;
+    return (c->penalties || c->row_wishes > 0) && c->n_top >= 0 && !c->processed_logprobs;
 }
 
 wf_forward_shape wf_forward_shape_of(const wf_arch *a, int32_t tp, const wf_forward_config *c,

@@ -22,7 +22,7 @@ typedef enum wf_capture {
 } wf_capture;
 
 typedef struct wf_graph_key {
-    int32_t rows, context, logprobs, greedy; // of the padded plan (stepplan.h)
+    int32_t rows, context, logprobs, greedy, wishes; // of the padded plan (stepplan.h)
 } wf_graph_key;
 
 // *out is NULL where the back end cannot capture. be is borrowed. Errors: WF_NO_MEMORY. Local.

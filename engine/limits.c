@@ -1,6 +1,9 @@
 // From configuration to limits. See limits.h.
 #include "engine/limits.h"
 
+// 1 GiB of a step's plan, which goes out as one message.
+enum { MOST_WISH_WORDS = 1 << 28 };
+
 static int32_t div_up(int32_t a, int32_t b)
 {
     return (int32_t)(((int64_t)a + b - 1) / b);
@@ -24,6 +27,11 @@ static wf_status check(const wf_engine_config *c, const wf_arch *arch, int32_t g
             "engine: max_rows %d, step_tokens %d, page_tokens %d: max_rows is 1 to 65536, "
             "step_tokens at least max_rows",
             c->max_rows, c->step_tokens, c->page_tokens);
+    if ((int64_t)c->max_rows * c->row_wishes > MOST_WISH_WORDS)
+        return wf_fail(WF_CONFIG,
+                       "engine: max_rows %d, each with up to %d words of biases, bad words and "
+                       "allowed tokens: together at most %d; lower max_rows",
+                       c->max_rows, c->row_wishes, MOST_WISH_WORDS);
     return WF_OK;
 }
 
@@ -99,6 +107,7 @@ wf_status wf_engine_limits(const wf_engine_config *config, const wf_arch *arch, 
                                  .n_top = c->n_top,
                                  .processed_logprobs = c->processed_logprobs,
                                  .penalties = c->penalties,
+                                 .row_wishes = c->row_wishes,
                                  .pad = pads(c, captures),
                                  .deterministic = c->deterministic,
                                  .capture = c->capture == WF_CAPTURE_AUTO};

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "engine/sequence.h"
+#include "engine/wishes.h"
 #include "kernels/sampling.h"
 
 typedef struct sections {
@@ -22,8 +23,10 @@ static int32_t logprobs_asked(const wf_schedule *s, int32_t n_top)
     return most + 1;
 }
 
-static bool takes_greatest(const wf_row_sampling *p)
+static bool takes_greatest(const wf_sequence *q)
 {
+    const wf_row_sampling *p = &q->sampling;
+    if (wf_wishes_words(&q->wishes) > 0) return false;
     bool masked = p->min_tokens > 0 && p->n_stop_ids > 0;
     return !(p->temperature > 0.0f) && !wf_sampling_penalises(p) && !masked;
 }
@@ -34,7 +37,7 @@ static bool all_greedy(const wf_schedule *s)
 {
     for (int32_t i = 0; i < s->n_seqs; i++) {
         const wf_sequence *q = s->seqs[i].tag;
-        if (s->seqs[i].n_samples > 0 && q && !takes_greatest(&q->sampling)) return false;
+        if (s->seqs[i].n_samples > 0 && q && !takes_greatest(q)) return false;
     }
     return true;
 }
@@ -54,6 +57,7 @@ static void fill_header(const wf_schedule *s, const wf_plan_limits *limits, int3
     h[WF_PLAN_PAGES] = s->n_pages;
     h[WF_PLAN_JOINS] = s->n_joins;
     h[WF_PLAN_GROUP_SIZE] = limits->group_size;
+    h[WF_PLAN_WISH_WORDS] = limits->row_wishes > 0 ? wf_wishes_count(s) : 0;
     h[WF_PLAN_LOGPROBS] = logprobs_asked(s, limits->n_top);
     h[WF_PLAN_GREEDY] = limits->group_size > 1 && h[WF_PLAN_LOGPROBS] == 0 && all_greedy(s);
     if (!limits->pad || s->n_seqs != s->n_decode || s->n_seqs == 0) return;
@@ -160,6 +164,9 @@ int64_t wf_planfill(const wf_schedule *s, const wf_plan_limits *limits, int32_t 
     for (int i = 0; i < WF_PLAN_N_SECTIONS; i++)
         p.at[i] = plan + offsets[i];
     fill_seqs(s, &p);
+    if (plan[WF_PLAN_WISH_WORDS] > 0)
+        wf_wishes_fill(s, plan[WF_PLAN_SAMPLES], p.at[WF_PLAN_AT_WISHES],
+                       p.at[WF_PLAN_AT_WISH_WORD]);
     if (plan[WF_PLAN_PADDED]) pad_seqs(s, plan, limits->max_rows, &p);
     fill_rest(s, plan, page_stride, &p);
     return words;

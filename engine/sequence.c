@@ -14,6 +14,23 @@ static void copy_stops(wf_sequence *s, const wf_engine_input *in, const wf_arch 
     s->n_stop = (uint32_t)n_eos + in->n_stop;
 }
 
+static void *copy_behind(int32_t **at, const void *from, uint32_t n)
+{
+    void *to = *at;
+    if (n > 0) memcpy(to, from, (size_t)n * sizeof **at);
+    *at += n;
+    return to;
+}
+
+static void copy_wishes(wf_sequence *s, const wf_wishes *w, int32_t *at)
+{
+    s->wishes = *w;
+    s->wishes.bias_id = copy_behind(&at, w->bias_id, w->n_bias);
+    s->wishes.bias = copy_behind(&at, w->bias, w->n_bias);
+    s->wishes.allowed = copy_behind(&at, w->allowed, w->n_allowed);
+    s->wishes.bad_words = copy_behind(&at, w->bad_words, w->n_bad_words);
+}
+
 static wf_status set_sampling(wf_sequence *s, const wf_engine_input *in)
 {
     const wf_sampling *p = in->sampling;
@@ -43,7 +60,9 @@ wf_status wf_sequence_create(const wf_engine_input *in, const wf_arch *arch, int
                              int32_t page_tokens, wf_sequence **out)
 {
     *out = NULL;
-    size_t n_ids = (size_t)in->n_prompt + in->n_stop + WF_ARCH_MAX_EOS;
+    const wf_wishes *w = &in->wishes;
+    size_t n_ids = (size_t)in->n_prompt + in->n_stop + WF_ARCH_MAX_EOS + 2 * (size_t)w->n_bias +
+                   w->n_allowed + w->n_bad_words;
     size_t n_pages = page_tokens > 0 ? in->n_prompt / (size_t)page_tokens : 0;
     wf_sequence *s = calloc(1, sizeof *s + n_pages * sizeof(wf_hash128) + n_ids * sizeof(int32_t));
     if (!s)
@@ -64,6 +83,7 @@ wf_status wf_sequence_create(const wf_engine_input *in, const wf_arch *arch, int
                                 .submitted_ns = in->submitted_ns,
                                 .admitted_ns = -1};
     copy_stops(s, in, arch);
+    copy_wishes(s, w, s->stop + s->n_stop);
     wf_status st = set_sampling(s, in);
     if (st != WF_OK) {
         free(s);

@@ -18,6 +18,7 @@ struct wf_sequence {
     int32_t n_logprobs;   // asked for; -1: none
     bool ended, released;
     wf_row_sampling sampling;
+    wf_wishes wishes; // its arrays lie behind the stops
     uint32_t n_stop;
     int32_t *stop;         // [n_stop] ids that end it, EOS included
     int32_t *prompt;       // [out.n_prompt]

@@ -35,21 +35,25 @@
     X(GROUP_SIZE)                                                                                  \
     X(LOGPROBS) /* 0: none, else 1 + how many best ones each sampled row gets */                   \
     X(GREEDY)   /* 1: every sampled row takes its greatest logit as it is (groups only) */         \
-    X(PADDED)   /* 1: decode rows alone, rounded up to a bucket; MAX_CONTEXT is rounded as well */
+    X(PADDED)   /* 1: decode rows alone, rounded up to a bucket; MAX_CONTEXT is rounded as well */ \
+    X(WISH_WORDS) /* of the lists that sampled rows wish by; 0: none wishes anything */
 
 typedef enum wf_plan_field {
 #define WF_PLAN_FIELD_ENUM(name) WF_PLAN_##name,
     WF_PLAN_FIELDS(WF_PLAN_FIELD_ENUM)
 #undef WF_PLAN_FIELD_ENUM
         WF_PLAN_N_FIELDS,
-    WF_PLAN_HEADER_WORDS = 16
+    WF_PLAN_HEADER_WORDS = 32
 } wf_plan_field;
 
 typedef enum wf_plan_kind { WF_PLAN_STEP = 1, WF_PLAN_STOP = 2 } wf_plan_kind;
 
 #define WF_SAMPLING_WORDS ((int32_t)(sizeof(wf_row_sampling) / sizeof(int32_t)))
 
-// X(name, words): h is the header.
+#define WF_WISHES_WORDS ((int32_t)(sizeof(wf_row_wishes) / sizeof(int32_t)))
+
+// X(name, words): h is the header. What a captured step reads comes first: its places depend on
+// what the step's key has (graphs.h) and on nothing behind it.
 #define WF_PLAN_SECTIONS(X)                                                                        \
     X(CU_SEQLENS, h[WF_PLAN_SEQS] + 1)                                                             \
     X(SEQ_ROW, h[WF_PLAN_SEQS])                                                                    \
@@ -62,6 +66,8 @@ typedef enum wf_plan_kind { WF_PLAN_STEP = 1, WF_PLAN_STOP = 2 } wf_plan_kind;
     X(SAMPLE_ROW, h[WF_PLAN_SAMPLES])   /* a row to verify is sampled several times */             \
     X(SAMPLE_POS, h[WF_PLAN_SAMPLES])   /* position of the token drawn */                          \
     X(LOGIT_INDEX, h[WF_PLAN_SAMPLES] * h[WF_PLAN_GROUP_SIZE]) /* gathered slices into rows */     \
+    X(WISHES, h[WF_PLAN_WISH_WORDS] > 0 ? h[WF_PLAN_SAMPLES] * WF_WISHES_WORDS : 0)                \
+    X(WISH_WORD, h[WF_PLAN_WISH_WORDS])                                                            \
     X(MOVE_FROM, h[WF_PLAN_MOVES])                                                                 \
     X(MOVE_TO, h[WF_PLAN_MOVES])                                                                   \
     X(COPY_FROM, h[WF_PLAN_COPIES])                                                                \
@@ -87,6 +93,7 @@ typedef struct wf_plan_limits {
     int32_t n_top;        // most logprobs a row may ask for; -1: none may
     bool pad;             // steps of decode rows alone are padded
     int32_t shared_pages; // most shared pages a step may name; 0: none are shared
+    int32_t row_wishes;   // most words of one row's wishes; 0: none may have any
 } wf_plan_limits;
 
 // The bucket of n_rows decode rows, at most max_rows, and of a longest context.

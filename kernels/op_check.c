@@ -471,6 +471,8 @@ wf_status wf_check_sample(const wf_sample_args *a, wf_dtype act)
         return wf_fail(WF_INTERNAL, "sample: %d logprobs of %d tokens", a->n_top, a->n_vocab);
     if (a->raw != NULL && a->raw_cols < 1)
         return wf_fail(WF_INTERNAL, "sample: slices of %" PRId64 " raw logits", a->raw_cols);
+    if (a->wishes != NULL && a->wish_words == NULL)
+        return wf_fail(WF_INTERNAL, "sample: wishes without their words");
     return WF_OK;
 }
 

@@ -418,12 +418,22 @@ typedef struct wf_count_args {
     int32_t n_vocab;
 } wf_count_args;
 
+// What one listed row wishes of single tokens. The lists lie in one array of words, each from its
+// place on; an id beyond the vocabulary does nothing.
+typedef struct wf_row_wishes {
+    int32_t i_allowed, n_allowed; // ids, ascending: no others may be drawn. 0: all may
+    int32_t i_bias, n_bias;       // (id, the bits of a float), no id twice: added to its logit
+    int32_t i_banned, n_banned;   // (id, before): may not be drawn; before >= 0: not where
+                                  // last_token of the row is that
+} wf_row_wishes;
+
 // Samples one token per listed sequence. logits are changed in place. Order: NaN becomes -inf, raw
-// logprobs, repetition, presence, frequency penalties, min_tokens mask, temperature, min_p, top_k,
-// top_p, draw, processed logprobs. Temperature 0 takes the greatest logit, the lowest id on ties.
-// The filters keep every token tied with the last one kept. The draw inverts the cumulative sum
-// over the kept tokens in ascending id with one Philox uniform: key rng_key, counter = position of
-// the token that is drawn (sampling.h has the arithmetic).
+// logprobs, allowed and banned tokens, biases, repetition, presence, frequency penalties,
+// min_tokens mask, temperature, min_p, top_k, top_p, draw, processed logprobs. Temperature 0 takes
+// the greatest logit, the lowest id on ties. The filters keep every token tied with the last one
+// kept. The draw inverts the cumulative sum over the kept tokens in ascending id with one Philox
+// uniform: key rng_key, counter = position of the token that is drawn (sampling.h has the
+// arithmetic).
 typedef struct wf_sample_args {
     wf_matrix logits;   // [n, V] f32, whole vocabulary
     int32_t n_vocab;    // columns that are real tokens; the rest is padding
@@ -432,15 +442,17 @@ typedef struct wf_sample_args {
     const wf_row_sampling *sampling;
     const uint16_t *counts; // [R][counts_stride] or NULL
     int64_t counts_stride;
-    int32_t *last_token; // [R] row array; receives the token
-    int32_t *token;      // [n]
-    int32_t n_top;       // logprobs asked for; 0: only the token's
+    const wf_row_wishes *wishes; // [n] or NULL: none has any
+    const int32_t *wish_words;   // where their lists lie
+    int32_t *last_token;         // [R] row array; receives the token
+    int32_t *token;              // [n]
+    int32_t n_top;               // logprobs asked for; 0: only the token's
     // Logprobs are vLLM's: raw, the log-softmax of the logits as the model gave them; processed,
     // that of what the token was drawn from, -inf where a filter took a token out (temperature 0:
     // of the penalised logits).
     bool processed;
     // Raw: the logits once more, unchanged, as slices of the vocabulary: [V /
-    // raw_cols][n][raw_cols]. NULL where no row has penalties.
+    // raw_cols][n][raw_cols]. NULL where no row has penalties or wishes.
     const float *raw;
     int64_t raw_cols;
     float *logprob;     // [n] of the token, or NULL

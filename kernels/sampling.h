@@ -8,6 +8,7 @@
 
 #include <math.h>
 #include <stdbool.h>
+#include <string.h>
 
 #include "io/base/rng.h"
 #include "kernels/ops.h"
@@ -90,6 +91,53 @@ WF_RNG_FN float wf_sample_raw_logit(const wf_sample_args *a, int64_t i, int32_t 
 WF_RNG_FN int32_t wf_sample_n_masked(const wf_row_sampling *s, int32_t pos)
 {
     return pos - s->prompt_len < s->min_tokens ? s->n_stop_ids : 0;
+}
+
+WF_RNG_FN bool wf_sample_wishes(const wf_row_wishes *w)
+{
+    return w->n_allowed > 0 || w->n_bias > 0 || w->n_banned > 0;
+}
+
+// Whether an ascending list has this id.
+WF_RNG_FN bool wf_sample_listed(const int32_t *ids, int32_t n, int32_t id)
+{
+    int32_t begin = 0;
+    while (begin < n) {
+        int32_t middle = begin + (n - begin) / 2;
+        if (ids[middle] == id) return true;
+        if (ids[middle] < id)
+            begin = middle + 1;
+        else
+            n = middle;
+    }
+    return false;
+}
+
+// A wish of (id, second word) that counts: its id is a token, and a ban's condition holds.
+WF_RNG_FN bool wf_sample_is_banned(const int32_t *ban, int32_t n_vocab, int32_t last_token)
+{
+    return ban[0] >= 0 && ban[0] < n_vocab && (ban[1] < 0 || ban[1] == last_token);
+}
+
+static inline void wf_sample_grant(float *logits, int32_t n_vocab, const wf_row_wishes *w,
+                                   const int32_t *words, int32_t last_token)
+{
+    const int32_t *allowed = words + w->i_allowed, *bias = words + w->i_bias;
+    const int32_t *banned = words + w->i_banned;
+    for (int32_t id = 0, k = 0; w->n_allowed > 0 && id < n_vocab; id++) {
+        while (k < w->n_allowed && allowed[k] < id)
+            k++;
+        if (k == w->n_allowed || allowed[k] != id) logits[id] = -INFINITY;
+    }
+    for (int32_t k = 0; k < w->n_bias; k++) {
+        int32_t id = bias[2 * k];
+        float add;
+        memcpy(&add, &bias[2 * k + 1], sizeof add);
+        if (id >= 0 && id < n_vocab) logits[id] += add;
+    }
+    for (int32_t k = 0; k < w->n_banned; k++)
+        if (wf_sample_is_banned(banned + 2 * k, n_vocab, last_token))
+            logits[banned[2 * k]] = -INFINITY;
 }
 
 // A token seen once more: prompt tokens are marked, outputs counted up to what fits.

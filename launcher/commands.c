@@ -200,7 +200,8 @@ const wf_command wf_commands[] = {
          "A line: {\"prompt_token_ids\": [1, 15043], \"max_new_tokens\": 64, \"arrival_s\": 0.25,\n"
          "\"id\": 7, \"temperature\": 0.7, \"stop_token_ids\": [2], \"meta\": {...}}; only the "
          "first\n"
-         "two are needed.\n",
+         "two are needed. Also: max_tokens, every key of sampling, logit_bias {\"id\": bias},\n"
+         "allowed_token_ids, and bad_words_token_ids, a list of lists of ids.\n",
      .min_arguments = 1,
      .max_arguments = 1,
      .options = wf_pack_options_table,

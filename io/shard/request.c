@@ -3,6 +3,8 @@
 #include "io/shard/request.h"
 
 #include <inttypes.h>
+#include <math.h>
+#include <string.h>
 
 wf_sampling wf_sampling_default(void)
 {
@@ -51,6 +53,65 @@ static wf_status check_ids(const char *what, const int32_t *ids, uint32_t n, int
     return WF_OK;
 }
 
+static wf_status check_ascending(const char *what, const int32_t *ids, uint32_t n)
+{
+    for (uint32_t i = 1; i < n; i++)
+        if (ids[i] <= ids[i - 1])
+            return wf_fail(WF_REQ_SAMPLING,
+                           "%s: token %" PRId32 " comes after %" PRId32
+                           "; ids ascend, each of them once",
+                           what, ids[i], ids[i - 1]);
+    return WF_OK;
+}
+
+static wf_status check_number(const char *what, uint32_t n, uint32_t most)
+{
+    if (n <= most) return WF_OK;
+    return wf_fail(WF_REQ_SAMPLING, "%s: has %" PRIu32 " entries, at most %" PRIu32 " are possible",
+                   what, n, most);
+}
+
+static wf_status check_biases(const wf_request *r, int64_t n_vocab)
+{
+    WF_TRY(check_number("logit_bias", r->n_bias, WF_MOST_BIASES));
+    if (r->n_bias_id != r->n_bias)
+        return wf_fail(WF_REQ_SAMPLING,
+                       "logit_bias: %" PRIu32 " tokens and %" PRIu32 " biases do not go together",
+                       r->n_bias_id, r->n_bias);
+    WF_TRY(check_ids("logit_bias token", r->bias_id, r->n_bias_id, n_vocab));
+    WF_TRY(check_ascending("logit_bias", r->bias_id, r->n_bias_id));
+    for (uint32_t i = 0; i < r->n_bias; i++)
+        if (!isfinite(r->bias[i]))
+            return wf_fail(WF_REQ_SAMPLING,
+                           "logit_bias: of token %" PRId32 " is %g, a finite number is expected",
+                           r->bias_id[i], (double)r->bias[i]);
+    return WF_OK;
+}
+
+// Every word has a token, and its end.
+static wf_status check_bad_words(const wf_request *r, int64_t n_vocab)
+{
+    WF_TRY(check_number("bad_words", r->n_bad_words, WF_MOST_BAD_WORDS));
+    for (uint32_t i = 0, begin = 0; i < r->n_bad_words; i++) {
+        if (r->bad_words[i] != -1) continue;
+        if (i == begin) return wf_fail(WF_REQ_SAMPLING, "bad_words: a word has no tokens");
+        WF_TRY(check_ids("bad_words token", r->bad_words + begin, i - begin, n_vocab));
+        begin = i + 1;
+    }
+    if (r->n_bad_words > 0 && r->bad_words[r->n_bad_words - 1] != -1)
+        return wf_fail(WF_REQ_SAMPLING, "bad_words: the last word is not ended by -1");
+    return WF_OK;
+}
+
+static wf_status check_wishes(const wf_request *r, int64_t n_vocab)
+{
+    WF_TRY(check_biases(r, n_vocab));
+    WF_TRY(check_number("allowed_token_ids", r->n_allowed, WF_MOST_ALLOWED));
+    WF_TRY(check_ids("allowed token", r->allowed, r->n_allowed, n_vocab));
+    WF_TRY(check_ascending("allowed_token_ids", r->allowed, r->n_allowed));
+    return check_bad_words(r, n_vocab);
+}
+
 // Written so that NaN is out of range.
 static wf_status check_range(const char *name, double value, double least, double most)
 {
@@ -94,5 +155,42 @@ wf_status wf_request_check(const wf_request *r, int64_t n_vocab, int64_t max_con
     }
     WF_TRY(check_ids("prompt token", r->prompt, r->n_prompt, n_vocab));
     WF_TRY(check_ids("stop token", r->stop, r->n_stop, n_vocab));
+    WF_TRY(check_wishes(r, n_vocab));
     return check_sampling(r);
+}
+
+static size_t values_bytes(const wf_request *r, uint32_t n, size_t each, bool of_failed)
+{
+    return r->status == WF_OK || of_failed ? n * each : 0;
+}
+
+static size_t rounded(size_t bytes)
+{
+    return (bytes + 7) & ~(size_t)7;
+}
+
+size_t wf_request_values_bytes(const wf_request *r)
+{
+    size_t bytes = 0;
+#define ADD(field, n, type, offsets, values, must, of_failed, cut_units, cut, units, words)        \
+    bytes += rounded(values_bytes(r, r->n, sizeof(type), of_failed));
+    WF_REQUEST_RAGGED_TABLE(ADD)
+#undef ADD
+    return bytes;
+}
+
+wf_request wf_request_copy(const wf_request *r, void *to)
+{
+    wf_request copy = *r;
+    char *at = to;
+#define COPY(field, n, type, offsets, values, must, of_failed, cut_units, cut, units, words)       \
+    {                                                                                              \
+        size_t bytes = values_bytes(r, r->n, sizeof(type), of_failed);                             \
+        if (bytes > 0) memcpy(at, r->field, bytes);                                                \
+        copy.field = (const type *)(const void *)at;                                               \
+        at += rounded(bytes);                                                                      \
+    }
+    WF_REQUEST_RAGGED_TABLE(COPY)
+#undef COPY
+    return copy;
 }

@@ -28,6 +28,19 @@
     X(stop, n_stop, int32_t, "/requests/stop_offset", "/requests/stop_token_ids", false, false,    \
       "tokens", "row i ends at stop_token_ids[offset[i]:offset[i+1]]", "token id",                 \
       "token ids that end a row, concatenated")                                                    \
+    X(bias_id, n_bias_id, int32_t, "/requests/logit_bias_id_offset", "/requests/logit_bias_id",    \
+      false, false, "tokens", "row i biases logit_bias_id[offset[i]:offset[i+1]]", "token id",     \
+      "tokens whose logits are biased, ascending in each row, concatenated")                       \
+    X(bias, n_bias, float, "/requests/logit_bias_offset", "/requests/logit_bias", false, false,    \
+      "tokens", "row i's biases are logit_bias[offset[i]:offset[i+1]]", "1",                       \
+      "what is added to the logits of logit_bias_id, concatenated")                                \
+    X(allowed, n_allowed, int32_t, "/requests/allowed_offset", "/requests/allowed_token_ids",      \
+      false, false, "tokens", "row i may draw allowed_token_ids[offset[i]:offset[i+1]]",           \
+      "token id", "the only tokens that a row may draw, ascending in each row, concatenated")      \
+    X(bad_words, n_bad_words, int32_t, "/requests/bad_words_offset",                               \
+      "/requests/bad_words_token_ids", false, false, "tokens",                                     \
+      "row i's bad words are bad_words_token_ids[offset[i]:offset[i+1]]", "token id",              \
+      "words that a row may not say, each of them ended by -1, concatenated")                      \
     X(meta, meta_bytes, uint8_t, "/requests/meta_offset", "/requests/meta", false, true, "bytes",  \
       "row i's note is meta[offset[i]:offset[i+1]]", "bytes",                                      \
       "UTF-8 passed through to the result, concatenated")
@@ -109,6 +122,15 @@ wf_sampling wf_request_sampling(const wf_request *request, const wf_sampling *jo
 
 // The defaults of WF_SAMPLING_TABLE.
 wf_sampling wf_sampling_default(void);
+
+// Most that one row may give of these. A bad word's end counts as a token.
+enum { WF_MOST_BIASES = 1024, WF_MOST_ALLOWED = 65536, WF_MOST_BAD_WORDS = 4096 };
+
+// Bytes of the ragged values that a request has (of those handed out of a failed row, where it is
+// one), each rounded up to 8, and a copy of the request with them in `to`, which is so large and
+// aligned to 8.
+size_t wf_request_values_bytes(const wf_request *request);
+wf_request wf_request_copy(const wf_request *request, void *to);
 
 // Checks one request against a model: empty prompt, token range, context, lengths, sampling ranges.
 // n_vocab and max_context of 0 skip those checks. Returns the WF_REQ_* code with its detail

@@ -28,6 +28,7 @@ typedef struct wf_shard_info {
     uint64_t n_own_samples;      // those samples; one where the number is nonsense
     int64_t vocab_size;          // the token ids were drawn below this
     uint32_t sampling_columns;   // bits as in wf_request.sampling_set
+    uint32_t most_wishes; // most words that a row's biases, allowed tokens and bad words take
     bool has_stop, has_meta, has_sessions;
     uint64_t n_turns;          // rows of sessions
     uint64_t n_unknown_thinks; // of them, those after another turn that do not say their think time

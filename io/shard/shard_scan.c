@@ -122,6 +122,37 @@ done:
     return st;
 }
 
+// --- wishes ---
+
+// Most values of one row, as far as a row may have; offsets that make no sense fail their rows.
+static wf_status most_of_rows(wf_shard *s, int k_ragged, uint32_t most, uint64_t *block,
+                              uint32_t *out)
+{
+    wf_h5_dataset *column = s->column[wf_shard_raggeds[k_ragged].i_offset];
+    uint64_t n_offsets = s->info.n_rows + 1, last = 0;
+    *out = 0;
+    for (uint64_t at = 0; column && at < n_offsets; at += BLOCK) {
+        size_t n = n_offsets - at < BLOCK ? (size_t)(n_offsets - at) : BLOCK;
+        WF_TRY(wf_h5_dataset_read(column, at, n, block));
+        for (size_t i = 0; i < n; i++) {
+            uint64_t count = block[i] > last ? block[i] - last : 0;
+            if (at + i > 0 && count > *out && count <= most) *out = (uint32_t)count;
+            last = block[i];
+        }
+    }
+    return WF_OK;
+}
+
+static wf_status scan_wishes(wf_shard *s, uint64_t *block)
+{
+    uint32_t n_bias, n_allowed, n_bad_words;
+    WF_TRY(most_of_rows(s, WF_RAGGED_bias, WF_MOST_BIASES, block, &n_bias));
+    WF_TRY(most_of_rows(s, WF_RAGGED_allowed, WF_MOST_ALLOWED, block, &n_allowed));
+    WF_TRY(most_of_rows(s, WF_RAGGED_bad_words, WF_MOST_BAD_WORDS, block, &n_bad_words));
+    s->info.most_wishes = 2 * n_bias + n_allowed + n_bad_words; // as wf_wishes_words()
+    return WF_OK;
+}
+
 // --- ids ---
 
 static int compare_ids(const void *a, const void *b)
@@ -214,6 +245,7 @@ wf_status wf_shard_scan(wf_shard *s)
     WF_TRY_TO(done, scan_new_tokens(s, (uint32_t *)block));
     WF_TRY_TO(done, scan_samples(s, (uint32_t *)block));
     WF_TRY_TO(done, scan_turns(s, block));
+    WF_TRY_TO(done, scan_wishes(s, block));
     st = scan_ids(s, block);
 done:
     free(block);

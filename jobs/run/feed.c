@@ -138,28 +138,15 @@ static void append(lane *l, loaded *row)
     l->last = row;
 }
 
-static void *copy_behind(char **at_byte, const void *from, size_t bytes)
-{
-    void *to = *at_byte;
-    if (bytes > 0) memcpy(to, from, bytes);
-    *at_byte += (bytes + 7) & ~(size_t)7;
-    return to;
-}
-
 static wf_status copy_of(const wf_request *r, loaded **out)
 {
-    size_t prompt = r->n_prompt * sizeof *r->prompt, stop = r->n_stop * sizeof *r->stop;
-    size_t error = r->error ? strlen(r->error) + 1 : 0;
-    if (r->status != WF_OK) prompt = stop = 0; // it will fail; its reason is all that is needed
-    loaded *copy = malloc(sizeof *copy + prompt + stop + r->meta_bytes + error + 4 * 8);
+    size_t values = wf_request_values_bytes(r), error = r->error ? strlen(r->error) + 1 : 0;
+    loaded *copy = malloc(sizeof *copy + values + error);
     if (!copy)
         return wf_fail(WF_NO_MEMORY, "feed: no memory for a prompt of %u tokens", r->n_prompt);
     char *behind = (char *)(copy + 1);
-    copy->request = *r;
-    copy->request.prompt = copy_behind(&behind, r->prompt, prompt);
-    copy->request.stop = copy_behind(&behind, r->stop, stop);
-    copy->request.meta = copy_behind(&behind, r->meta, r->meta_bytes);
-    copy->request.error = error ? copy_behind(&behind, r->error, error) : NULL;
+    copy->request = wf_request_copy(r, behind);
+    copy->request.error = error ? memcpy(behind + values, r->error, error) : NULL;
     *out = copy;
     return WF_OK;
 }

@@ -262,6 +262,19 @@ static wf_status fail_sample(serve *s, const flight *f, uint16_t index, wf_statu
     return put_failed(s, r, index, why, error);
 }
 
+// Simulated tokens are nobody's choice.
+static wf_wishes wishes_of(const serve *s, const wf_request *r)
+{
+    if (s->c->simulated) return (wf_wishes){0};
+    return (wf_wishes){.n_bias = r->n_bias,
+                       .n_allowed = r->n_allowed,
+                       .n_bad_words = r->n_bad_words,
+                       .bias_id = r->bias_id,
+                       .bias = r->bias,
+                       .allowed = r->allowed,
+                       .bad_words = r->bad_words};
+}
+
 // Hands one sample to the engine; what the engine refuses becomes a failed result.
 static wf_status submit_sample(serve *s, flight *f, const wf_sampling *p, uint32_t n_stop,
                                uint16_t index)
@@ -277,6 +290,7 @@ static wf_status submit_sample(serve *s, flight *f, const wf_sampling *p, uint32
                           .n_stop = n_stop,
                           .stop = s->stop,
                           .sampling = p,
+                          .wishes = wishes_of(s, r),
                           .rng_key = rng_key(s, r, p, index),
                           .submitted_ns = f->submitted_ns};
     f->n_open++;

@@ -108,7 +108,8 @@ wf_engine_config wf_plan_engine_config(const wf_jobspec *spec, const wf_plan_nee
         .capture = spec->engine.capture,
         .n_top = needs->n_top > needs->n_top_chosen ? needs->n_top : needs->n_top_chosen,
         .processed_logprobs = spec->logprobs_mode == WF_SPEC_LOGPROBS_PROCESSED,
-        .penalties = needs->penalties};
+        .penalties = needs->penalties,
+        .row_wishes = needs->row_wishes};
 }
 
 char *wf_plan_model_remarks(const wf_jobspec *spec, const wf_arch *arch, char *text,

@@ -23,6 +23,7 @@ typedef struct wf_plan_needs {
     int n_top;        // most logprobs that results hold; -1: none
     int n_top_chosen; // most that outputs are chosen by, which results do not hold; -1: none are
     bool penalties;
+    int32_t row_wishes; // most words of a row's biases, allowed tokens and bad words
 } wf_plan_needs;
 
 // What the job's own sampling asks for; a shard's columns may ask for more.

@@ -45,6 +45,9 @@ static wf_status index_row(packing *p, const wf_line *line, uint64_t i_row, cons
 {
     note_greatest(p, r->prompt, r->n_prompt);
     note_greatest(p, r->stop, r->n_stop);
+    note_greatest(p, r->bias_id, r->n_bias_id);
+    note_greatest(p, r->allowed, r->n_allowed);
+    note_greatest(p, r->bad_words, r->n_bad_words);
     const wf_line_entry *last = wf_line_index_last(&p->index);
     if (last != NULL && r->arrival_ns < last->time_ns) p->report->n_out_of_order++;
     wf_line_entry entry = {

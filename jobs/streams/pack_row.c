@@ -1,7 +1,10 @@
 // Keys of a line as a table of readers; the sampling parameters come from WF_SAMPLING_TABLE.
 #include "jobs/streams/pack_row.h"
 
+#include <ctype.h>
+#include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "io/base/clock.h"
@@ -122,6 +125,100 @@ static wf_status take_stop(row *p, wf_json_ref value)
     return read_ids(p, value, &p->r->stop, &p->r->n_stop);
 }
 
+// --- wishes ---
+
+static int by_id(const void *a, const void *b)
+{
+    int32_t x = *(const int32_t *)a, y = *(const int32_t *)b;
+    return (x > y) - (x < y);
+}
+
+static wf_status take_allowed(row *p, wf_json_ref value)
+{
+    int32_t *ids;
+    uint32_t n_kept = 0;
+    WF_TRY(read_ids(p, value, &p->r->allowed, &p->r->n_allowed));
+    if (p->r->n_allowed == 0) return wf_json_fail(value, "allows no token; leave it out for all");
+    ids = (int32_t *)(uintptr_t)p->r->allowed; // just made
+    qsort(ids, p->r->n_allowed, sizeof *ids, by_id);
+    for (uint32_t i = 0; i < p->r->n_allowed; i++)
+        if (n_kept == 0 || ids[i] != ids[n_kept - 1]) ids[n_kept++] = ids[i];
+    p->r->n_allowed = n_kept;
+    return WF_OK;
+}
+
+typedef struct {
+    int32_t id;
+    float add;
+} bias;
+
+// {"token id": bias, ...}; a bias beyond -100 to 100 counts as that, as in vLLM.
+static wf_status read_biases(wf_json_ref value, bias *out)
+{
+    wf_json_iter it = wf_json_iterate(value);
+    size_t i = 0;
+    for (wf_json_ref item; wf_json_next(&it, &item); i++) {
+        char *end;
+        double add;
+        long id = strtol(item.key, &end, 10);
+        if (!isdigit((unsigned char)item.key[0]) || *end != '\0' || id > INT32_MAX)
+            return wf_json_fail(item, "is no token id");
+        WF_TRY(wf_json_read_f64(item, -1e9, 1e9, &add));
+        out[i] = (bias){(int32_t)id, (float)fmin(fmax(add, -100.0), 100.0)};
+    }
+    qsort(out, i, sizeof *out, by_id);
+    return WF_OK;
+}
+
+static wf_status take_logit_bias(row *p, wf_json_ref value)
+{
+    bias *all = NULL;
+    int32_t *ids = NULL;
+    float *add = NULL;
+    WF_TRY(wf_json_read_object(value));
+    size_t n = wf_json_count(value);
+    WF_TRY(wf_arena_alloc(p->arena, n + 1, sizeof *all, &all));
+    WF_TRY(wf_arena_alloc(p->arena, n + 1, sizeof *ids, &ids));
+    WF_TRY(wf_arena_alloc(p->arena, n + 1, sizeof *add, &add));
+    WF_TRY(read_biases(value, all));
+    for (size_t i = 0; i < n; i++)
+        ids[i] = all[i].id, add[i] = all[i].add;
+    p->r->bias_id = ids, p->r->bias = add;
+    p->r->n_bias_id = p->r->n_bias = (uint32_t)n;
+    return WF_OK;
+}
+
+// [[7, 8], [9]] as 7 8 -1 9 -1.
+static wf_status take_bad_words_ids(row *p, wf_json_ref value)
+{
+    int32_t *all = NULL;
+    uint32_t n = 0;
+    WF_TRY(wf_json_read_array(value));
+    wf_json_iter it = wf_json_iterate(value), again = it;
+    for (wf_json_ref item; wf_json_next(&it, &item);) {
+        WF_TRY(wf_json_read_array(item));
+        n += (uint32_t)wf_json_count(item) + 1;
+    }
+    WF_TRY(wf_arena_alloc(p->arena, n + 1, sizeof *all, &all));
+    p->r->bad_words = all, p->r->n_bad_words = n;
+    for (wf_json_ref item; wf_json_next(&again, &item);) {
+        const int32_t *ids;
+        uint32_t n_ids;
+        WF_TRY(read_ids(p, item, &ids, &n_ids));
+        memcpy(all, ids, n_ids * sizeof *all);
+        all[n_ids] = -1;
+        all += n_ids + 1;
+    }
+    return WF_OK;
+}
+
+static wf_status take_bad_words(row *p, wf_json_ref value)
+{
+    (void)p;
+    return wf_json_fail(value, "this command takes token ids: bad_words_token_ids is a list of "
+                               "lists of them; weft-text turns words into them");
+}
+
 // --- meta ---
 
 static wf_status keep_meta(row *p, const char *text, size_t n)
@@ -201,6 +298,10 @@ static const struct {
             {"session", take_session},
             {"think_s", take_think_s},
             {"stop_token_ids", take_stop},
+            {"logit_bias", take_logit_bias},
+            {"allowed_token_ids", take_allowed},
+            {"bad_words_token_ids", take_bad_words_ids},
+            {"bad_words", take_bad_words},
             {"meta", take_meta},
 #define KEY(field, type, kind, def, lo, hi) {#field, take_##field},
             WF_SAMPLING_TABLE(KEY)

@@ -229,12 +229,15 @@ static void sample_row(const wf_cpu *cpu, const wf_sample_args *a, int64_t i)
     const wf_row_sampling *p = &a->sampling[row];
     bool penalised = a->counts != NULL && wf_sampling_penalises(p);
     const uint16_t *counts = penalised ? a->counts + (int64_t)row * a->counts_stride : NULL;
-    bool changes = penalised || wf_sample_n_masked(p, a->pos[i]) > 0;
+    bool wishes = a->wishes != NULL && wf_sample_wishes(&a->wishes[i]);
+    bool changes = penalised || wishes || wf_sample_n_masked(p, a->pos[i]) > 0;
     bool logprobs = a->logprob != NULL || a->top_id != NULL;
     bool before = logprobs && !a->processed && changes;
     wf_sample_norm norm;
     clean(logits, a->n_vocab);
     if (before) norm = write_raw_top(cpu, a, i, logits);
+    if (wishes)
+        wf_sample_grant(logits, a->n_vocab, &a->wishes[i], a->wish_words, a->last_token[row]);
     if (changes) penalise(logits, a->n_vocab, p, counts, a->pos[i]);
     float max = cpu->isa->greatest(logits, a->n_vocab);
     int32_t token = choose(logits, a->n_vocab, max, p, a->pos[i], &least);

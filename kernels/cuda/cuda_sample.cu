@@ -390,10 +390,12 @@ static __global__ void __launch_bounds__(THREADS) sample_kernel(wf_sample_args a
     const uint16_t *counts = penalises ? a.counts + row * a.counts_stride : nullptr;
     int32_t n_masked = wf_sample_n_masked(r.p, pos);
     bool logprobs = a.logprob != nullptr || a.top_id != nullptr;
-    bool before = logprobs && !a.processed && (penalises || n_masked > 0);
+    bool wishes = a.wishes != nullptr && wf_sample_wishes(&a.wishes[i]);
+    bool before = logprobs && !a.processed && (penalises || wishes || n_masked > 0);
     double log_total = 0.0;
     float raw_max = 0.0f;
     if (before) log_total = write_raw_top(a, r, i, &raw_max, sh);
+    if (wishes) grant(r, a.wishes[i], a.wish_words, a.last_token[row]);
     bool counted = r.p->temperature > 0.0f && (by_top_k(r) || r.p->top_p < 1.0f);
     int32_t token =
         counted ? prepare<true>(r, counts, n_masked, sh) : prepare<false>(r, counts, n_masked, sh);

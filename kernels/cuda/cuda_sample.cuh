@@ -161,6 +161,28 @@ __device__ __forceinline__ float penalised(float logit, uint32_t count, const wf
     return logit;
 }
 
+// Wishes, in place, by the whole block; ends with a barrier.
+__device__ __forceinline__ void grant(row_state &r, const wf_row_wishes &w, const int32_t *words,
+                                      int32_t last_token)
+{
+    const int32_t *allowed = words + w.i_allowed, *bias = words + w.i_bias;
+    const int32_t *banned = words + w.i_banned;
+    if (w.n_allowed > 0)
+        each_logit(r, [&](int i, float) {
+            if (!wf_sample_listed(allowed, w.n_allowed, i)) r.logits[i] = -INFINITY;
+        });
+    __syncthreads();
+    for (int k = (int)threadIdx.x; k < w.n_bias; k += THREADS) {
+        int32_t id = bias[2 * k];
+        if (id >= 0 && id < r.n_vocab) r.logits[id] += __int_as_float(bias[2 * k + 1]);
+    }
+    __syncthreads();
+    for (int k = (int)threadIdx.x; k < w.n_banned; k += THREADS)
+        if (wf_sample_is_banned(banned + 2 * k, r.n_vocab, last_token))
+            r.logits[banned[2 * k]] = -INFINITY;
+    __syncthreads();
+}
+
 // NaN, penalties where there are counts, the first n_masked stop tokens, in place; then the
 // greatest logit and its lowest id. COUNTED: sh.count holds the logits of each part.
 template <bool COUNTED>

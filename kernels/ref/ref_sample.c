@@ -1,4 +1,4 @@
-// The sampler, by sorting: penalties, logprobs, filters and the draw in the order of ops.h.
+// The sampler, by sorting: wishes, penalties, logprobs, filters and the draw in the order of ops.h.
 #include <math.h>
 #include <stdlib.h>
 
@@ -22,6 +22,12 @@ static void clean(float *logits, int32_t n_vocab)
 {
     for (int32_t i = 0; i < n_vocab; i++)
         if (isnan(logits[i])) logits[i] = -INFINITY;
+}
+
+static void grant(const wf_sample_args *a, int64_t i, float *logits)
+{
+    if (a->wishes)
+        wf_sample_grant(logits, a->n_vocab, &a->wishes[i], a->wish_words, a->last_token[a->row[i]]);
 }
 
 static void penalise(float *logits, int32_t n_vocab, const wf_row_sampling *p,
@@ -105,6 +111,7 @@ static void sample_row(const wf_sample_args *a, int64_t i, ranked *sorted)
     wf_sample_norm norm = wf_sample_norm_of(logits, n_vocab, sorted[0].logit, -INFINITY, 1.0f);
     if (!a->processed) write_top(a, i, sorted, &norm);
 
+    grant(a, i, logits);
     penalise(logits, n_vocab, p, counts, a->pos[i]);
     sort(logits, n_vocab, sorted);
     float max = sorted[0].logit, least = -INFINITY, temperature = 1.0f;

@@ -306,6 +306,51 @@ static void raw_logprobs_know_no_penalties(void **state)
     golden_free(&g);
 }
 
+// One allows a few tokens, one forbids what would come first and second, both with raw
+// log-probabilities; the last is greedy without, beside which greedy rows need whole logits.
+static void wishes_are_granted_by_the_whole_group(void **state)
+{
+    (void)state;
+    golden g;
+    rig r;
+    static rig_output out[3];
+    wf_engine_config c = rig_config();
+    wf_sampling plain = wf_sampling_default(), probs;
+    plain.ignore_eos = true;
+    probs = plain;
+    probs.logprobs = 4;
+    golden_load("llama-gqa", &g);
+    rig_create(backend, "llama-gqa", world, &r);
+    const int32_t *says = g.cases[0].greedy, allowed[] = {1, 70, 131, 200, 255};
+    const int32_t bad[] = {says[0], says[1], -1, says[2], -1};
+    rig_request q = {.prompt = g.cases[0].prompt,
+                     .n_prompt = (uint32_t)g.cases[0].n_prompt,
+                     .max_new = 12,
+                     .sampling = &probs};
+    rig_request requests[3] = {q, q, q};
+    requests[0].wishes = (wf_wishes){.allowed = allowed, .n_allowed = 5};
+    requests[1].wishes = (wf_wishes){.bad_words = bad, .n_bad_words = 5};
+    requests[2].sampling = &plain;
+    c.row_wishes = 8;
+    rig_run(&r, &c, requests, 3, out, NULL);
+    for (uint32_t i = 0; i < 12 && world->rank == 0; i++) {
+        int found = 0;
+        for (int k = 0; k < 5; k++)
+            found += out[0].token[i] == allowed[k];
+        assert_int_equal(found, 1);
+        assert_int_not_equal(out[1].token[i], says[2]);
+        assert_int_equal(out[2].token[i], says[i]);
+    }
+    if (world->rank == 0) {
+        assert_int_equal(out[1].token[0], says[0]);
+        assert_int_not_equal(out[1].token[1], says[1]);
+        assert_int_equal(out[0].top_id[0], says[0]);
+        assert_int_equal(out[1].top_id[0], says[0]);
+    }
+    rig_destroy(&r);
+    golden_free(&g);
+}
+
 // Tokens and logprobs, bit for bit, of groups of 1, 2 and 4 of the ranks; every other request
 // draws. The vocabulary of 261 does not divide.
 static void deterministic_results_are_those_of_any_group_size(void **state)
@@ -371,6 +416,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(deterministic_results_are_those_of_any_group_size),
         cmocka_unit_test(a_drawn_row_leaves_the_greedy_rows_beside_it_alone),
         cmocka_unit_test(raw_logprobs_know_no_penalties),
+        cmocka_unit_test(wishes_are_granted_by_the_whole_group),
     };
     int n_failed = cmocka_run_group_tests(tests, NULL, NULL);
     wf_comm_destroy(world);

@@ -183,6 +183,7 @@ static void submit(wf_engine *e, const rig_request *q, int i)
                           .max_new_tokens = q->max_new,
                           .prompt = q->prompt,
                           .sampling = q->sampling ? q->sampling : &sampling,
+                          .wishes = q->wishes,
                           .stop = q->stop,
                           .n_stop = q->n_stop,
                           .rng_key = wf_engine_rng_key(7, "uid", (uint64_t)i, 0)};

@@ -70,6 +70,7 @@ typedef struct rig_request {
     const wf_sampling *sampling; // NULL: greedy, EOS ignored
     const int32_t *stop;
     uint32_t n_stop;
+    wf_wishes wishes;
     int32_t at_step;  // submitted before this step of the engine
     int32_t leave_at; // let go from this step on, if it still runs; 0: never
 } rig_request;

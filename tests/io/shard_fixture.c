@@ -40,6 +40,13 @@ wf_request fixture_row(uint64_t i, fixture_row_buffers *b)
         r.meta_bytes = (uint32_t)snprintf(b->meta, sizeof b->meta, "{\"tenant\":\"t%d\"}", (int)i);
         r.meta = (const uint8_t *)b->meta;
     }
+    if (i % 6 == 1) {
+        b->wishes[0] = 1, b->wishes[1] = 3 + (int32_t)(i % 90), b->wishes[2] = -1;
+        b->bias[0] = 0.5f, b->bias[1] = -(float)i;
+        r.bias_id = b->wishes, r.n_bias_id = r.n_bias = 2, r.bias = b->bias;
+        r.allowed = b->wishes, r.n_allowed = 1;
+        r.bad_words = b->wishes + 1, r.n_bad_words = 2;
+    }
     if (i % 5 == 0) {
         r.sampling.temperature = 0.5f + (float)(i % 7);
         r.sampling.seed = (int64_t)i;
@@ -82,6 +89,14 @@ void fixture_row_assert(const wf_request *row, uint64_t i)
     assert_memory_equal(row->prompt, want.prompt, want.n_prompt * sizeof *want.prompt);
     assert_int_equal(row->n_stop, want.n_stop);
     if (want.n_stop > 0) assert_memory_equal(row->stop, want.stop, 2 * sizeof *want.stop);
+    assert_int_equal(row->n_bias, want.n_bias);
+    assert_int_equal(row->n_bias_id, want.n_bias_id);
+    if (want.n_bias > 0) assert_memory_equal(row->bias_id, want.bias_id, want.n_bias * 4);
+    if (want.n_bias > 0) assert_memory_equal(row->bias, want.bias, want.n_bias * 4);
+    assert_int_equal(row->n_allowed, want.n_allowed);
+    if (want.n_allowed > 0) assert_memory_equal(row->allowed, want.allowed, want.n_allowed * 4);
+    assert_int_equal(row->n_bad_words, want.n_bad_words);
+    if (want.n_bad_words > 0) assert_memory_equal(row->bad_words, want.bad_words, 8);
     assert_int_equal(row->meta_bytes, want.meta_bytes);
     if (want.meta_bytes > 0) assert_memory_equal(row->meta, want.meta, want.meta_bytes);
     assert_int_equal(row->sampling_set, want.sampling_set);

@@ -18,7 +18,8 @@ void fixture_folder_remove(const char *path);
 // has stop tokens, every fourth meta, every fifth a temperature and seed. Buffers are the caller's.
 typedef struct fixture_row_buffers {
     int32_t prompt[FIXTURE_PROMPT];
-    int32_t stop[2];
+    int32_t stop[2], wishes[3];
+    float bias[2];
     char meta[64];
 } fixture_row_buffers;
 wf_request fixture_row(uint64_t i, fixture_row_buffers *buffers);

@@ -67,6 +67,7 @@ static void test_round_trip(void **state)
         assert_int_equal(wf_shard_open(path, &s), WF_OK);
         const wf_shard_info *info = wf_shard_info_of(s);
         assert_int_equal(info->n_rows, sizes[k]);
+        assert_int_equal(info->most_wishes, sizes[k] > 1 ? 2 * 2 + 1 + 2 : 0);
         assert_int_equal(info->vocab_size, FIXTURE_VOCAB);
         assert_int_equal(info->first_arrival_ns, 0);
         assert_int_equal(info->last_arrival_ns, (int64_t)(sizes[k] - 1) * 1000000);

@@ -45,6 +45,8 @@ static void test_all_keys(void **state)
         "{\"prompt_token_ids\": [5, 6, 7], \"id\": 70, \"max_new_tokens\": 9, \"arrival_s\": 2.5,"
         " \"temperature\": 0.7, \"top_p\": 0.9, \"top_k\": 40, \"min_p\": 0.05, \"seed\": "
         "9007199254740993, \"ignore_eos\": true, \"n\": 3, \"logprobs\": 5, \"min_tokens\": 2,"
+        " \"logit_bias\": {\"42\": -2.5, \"7\": 300}, \"allowed_token_ids\": [9, 7, 9],"
+        " \"bad_words_token_ids\": [[4, 5], [6]],"
         " \"stop_token_ids\": [2, 99], \"meta\": {\"tenant\": \"a\", \"tags\": [1, null, true, "
         "0.5]}}\n"
         "\n"
@@ -73,6 +75,15 @@ static void test_all_keys(void **state)
     assert_memory_equal(r->prompt, prompt, sizeof prompt);
     assert_int_equal(r->n_stop, 2);
     assert_memory_equal(r->stop, stop, sizeof stop);
+    static const int32_t biased[] = {7, 42}, allowed[] = {7, 9}, bad[] = {4, 5, -1, 6, -1};
+    assert_int_equal(r->n_bias, 2);
+    assert_int_equal(r->n_bias_id, 2);
+    assert_memory_equal(r->bias_id, biased, sizeof biased);
+    assert_true(r->bias[0] == 100.0f && r->bias[1] == -2.5f); // no further than vLLM goes
+    assert_int_equal(r->n_allowed, 2);
+    assert_memory_equal(r->allowed, allowed, sizeof allowed);
+    assert_int_equal(r->n_bad_words, 5);
+    assert_memory_equal(r->bad_words, bad, sizeof bad);
     assert_true(r->sampling.temperature == 0.7f && r->sampling.top_p == 0.9f);
     assert_true(r->sampling.min_p == 0.05f && r->sampling.ignore_eos);
     assert_int_equal(r->sampling.seed, INT64_C(9007199254740993));
@@ -134,6 +145,19 @@ static void test_refusals(void **state)
         {"{\"prompt_token_ids\": [1], \"max_new_tokens\": 3, \"min_tokens\": 4}",
          "min_tokens is 4, above max_new_tokens 3"},
         {"{\"prompt_token_ids\": [1], \"max_new_tokens\": 3, \"arrival_s\": -1}", "arrival_s"},
+        {"{\"prompt_token_ids\": [1], \"max_new_tokens\": 3, \"logit_bias\": {\"x\": 1}}",
+         "logit_bias.x: is no token id"},
+        {"{\"prompt_token_ids\": [1], \"max_new_tokens\": 3, \"logit_bias\": {\"12\": 1}}",
+         "logit_bias token 0 is 12, outside the vocabulary of 10"},
+        {"{\"prompt_token_ids\": [1], \"max_new_tokens\": 3, \"logit_bias\": {\"1\": 1, \"01\": "
+         "2}}",
+         "logit_bias: token 1 comes after 1"},
+        {"{\"prompt_token_ids\": [1], \"max_new_tokens\": 3, \"allowed_token_ids\": []}",
+         "allows no token"},
+        {"{\"prompt_token_ids\": [1], \"max_new_tokens\": 3, \"bad_words_token_ids\": [[1], []]}",
+         "bad_words: a word has no tokens"},
+        {"{\"prompt_token_ids\": [1], \"max_new_tokens\": 3, \"bad_words\": [\"no\"]}",
+         "bad_words: this command takes token ids"},
         {"{\"prompt_token_ids\": [1], \"max_new_tokens\": 3, \"id\": 5}\n"
          "{\"prompt_token_ids\": [1], \"max_new_tokens\": 3, \"id\": 5}\n",
          "rows.jsonl:2: id 5 is that of line 1 already"},

@@ -45,6 +45,27 @@ WAYS = [
 SHARES = {"tensor 1": 8 * 320, "prefix cache, tensor 2": 8 * 320, "no prefix cache": 0}
 
 
+# Of every ninth row. Tokens of the demo model are bytes, 257 ends an answer.
+WISHES = [
+    {"allowed_token_ids": [*range(ord("0"), ord("5")), 257], "max_new_tokens": 12},
+    {"bad_words_token_ids": [[ord(digit)] for digit in "13579"]},
+    {"bad_words_token_ids": [[ord(a), ord(b)] for a in "0123456789" for b in "02468"]},
+    {"logit_bias": {"257": -100, str(ord("7")): 2.5}, "max_new_tokens": 20},
+    {"logit_bias": {str(ord("7")): 100}, "bad_words_token_ids": [[ord("7")] * 3],
+     "ignore_eos": True, "max_new_tokens": 20},
+]
+
+
+def granted(rows):
+    """Whether the answers, by row, are what WISHES leaves."""
+    allowed, odd, even, unended, sevens = (rows[1 + 9 * i] for i in range(5))
+    return (set(allowed) <= set(WISHES[0]["allowed_token_ids"]) and allowed
+            and not set(odd) & set(b"13579")
+            and not any([a, b] in WISHES[2]["bad_words_token_ids"] for a, b in zip(even, even[1:]))
+            and len(unended) == 20 and 257 not in unended
+            and sevens.count(ord("7")) == 14 and b"777" not in bytes(t % 256 for t in sevens))
+
+
 def n_devices():
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     there = len(glob.glob("/dev/nvidia[0-9]*"))
@@ -71,6 +92,8 @@ def prompts(path):
                      "max_new_tokens": 20, "ignore_eos": True, "arrival_s": 1.0})
     for row in rows[::3]:
         row.update(temperature=1.0, top_p=0.9)
+    for row, wishes in zip(rows[1::9], WISHES):
+        row.update(wishes)
     with open(path, "w", encoding="ascii") as out:
         out.writelines(json.dumps(row) + "\n" for row in rows)
 
@@ -135,6 +158,8 @@ def main():
             want = want or got
             differ = [k for k in want if got.get(k) != want[k]]
             ok = not differ and len(got) == len(want)
+            if not granted([got[0, i] for i in range(len(got))]):
+                sys.exit(f"{way[0]}: an answer is not what its row wishes")
             failed += not ok
             print(f"{way[0]:24} {'same' if ok else 'DIFFERS in ' + str(len(differ))}"
                   f" ({len(got)} requests, {sum(map(len, got.values()))} tokens)")

@@ -13,6 +13,9 @@ typedef struct sample_case {
     const uint16_t *counts;          // [n][n_vocab] or NULL, in row order
     int32_t first_pos;               // row i draws position first_pos + i
     bool processed;                  // logprobs
+    const wf_row_wishes *wishes; // [n] in row order, or NULL; every row's last token is its slot
+    const int32_t *wish_words;
+    size_t n_wish_words;
 } sample_case;
 
 typedef struct sampled {
@@ -68,11 +71,14 @@ static sampled run_sample(wf_backend *be, const sample_case *c)
         .sampling = op_put(be, slots, n * sizeof *slots),
         .counts = c->counts != NULL ? op_put(be, counts, n * counts_stride * sizeof *counts) : NULL,
         .counts_stride = (int64_t)counts_stride,
+        .wishes = c->wishes != NULL ? op_put(be, c->wishes, n * sizeof *c->wishes) : NULL,
+        .wish_words = c->wishes != NULL ? op_put(be, c->wish_words, c->n_wish_words * 4) : NULL,
         .last_token = op_put(be, row, n * sizeof *row),
         .token = op_put(be, row, n * sizeof *row),
         .n_top = c->n_top,
         .processed = c->processed,
-        .raw = c->counts != NULL ? op_put(be, raw, 2 * n * cols * sizeof *raw) : NULL,
+        .raw = c->counts != NULL || c->wishes != NULL ? op_put(be, raw, 2 * n * cols * sizeof *raw)
+                                                      : NULL,
         .raw_cols = (int64_t)cols,
         .logprob = op_put(be, padded, n * sizeof(float)),
         .top_id = c->n_top > 0 ? op_put(be, out.top_id, n * (size_t)c->n_top * 4) : NULL,
@@ -140,6 +146,30 @@ static bool close_to(float a, float b)
     return a == b || fabsf(a - b) < 1e-5f;
 }
 
+enum { WISH_WORDS = 7 * 6 };
+
+// Every seventh row wishes nothing, the others one, two or all three things of random tokens.
+static void random_wishes(int32_t n, int32_t n_vocab, wf_row_wishes *wishes, int32_t *words)
+{
+    for (int32_t i = 0; i < n; i++) {
+        int32_t at = i * WISH_WORDS, *w = words + at, *allowed = w, *bias = w + 12, *ban = w + 24;
+        wishes[i] = (wf_row_wishes){at,      i % 2 ? 12 : 0,   at + 12, i % 7 < 4 ? 6 : 0,
+                                    at + 24, i % 7 > 2 ? 9 : 0};
+        if (i % 7 == 0) wishes[i] = (wf_row_wishes){0};
+        for (int32_t k = 0; k < 12; k++)
+            allowed[k] = k == 0 ? i % n_vocab : allowed[k - 1] + 1 + k * (n_vocab / 40);
+        for (int32_t k = 0; k < 6; k++) {
+            float add = 4.0f * op_random(77, i * 6 + k, WF_F32);
+            bias[2 * k] = i % n_vocab + k;
+            memcpy(&bias[2 * k + 1], &add, sizeof add);
+        }
+        for (int32_t k = 0; k < 9; k++) {
+            ban[2 * k] = (i * 3 + k * 5) % (n_vocab + 2) - 1;
+            ban[2 * k + 1] = k % 3 == 0 ? -1 : k % 3 == 1 ? n - 1 - i : n + 1; // its slot, no slot
+        }
+    }
+}
+
 static void agrees_with_ref(void **state)
 {
     (void)state;
@@ -154,15 +184,14 @@ static void agrees_with_ref(void **state)
             sampling[i] = random_sampling(i);
         for (size_t i = 0; i < n_counts; i++)
             counts[i] = (uint16_t)(i % 3 == 0 ? 0x8000u * (i % 2) + i % 4 : 0);
-        sample_case c = {n,
-                         n_vocab,
-                         3,
-                         n_vocab < 5 ? n_vocab : 5,
-                         random_logits(n, n_vocab, 91),
-                         sampling,
-                         s % 2 == 0 ? counts : NULL,
-                         11,
-                         s / 2 % 2 == 1};
+        wf_row_wishes *wishes = scratch((size_t)n * sizeof *wishes);
+        int32_t *words = scratch((size_t)n * WISH_WORDS * sizeof *words);
+        random_wishes(n, n_vocab, wishes, words);
+        sample_case c = {n, n_vocab, 3, n_vocab < 5 ? n_vocab : 5, .first_pos = 11};
+        c.logits = random_logits(n, n_vocab, 91), c.sampling = sampling;
+        c.counts = s % 2 == 0 ? counts : NULL, c.processed = s / 2 % 2 == 1;
+        if (s % 3 != 1) c.wishes = wishes, c.wish_words = words;
+        c.n_wish_words = (size_t)n * WISH_WORDS;
         sampled want = run_sample(op.ref, &c), got = run_sample(op.be, &c);
         for (int32_t i = 0; i < n; i++) {
             if (got.token[i] != want.token[i])
@@ -180,6 +209,8 @@ static void agrees_with_ref(void **state)
         drop(&got);
         test_free(sampling);
         test_free(counts);
+        test_free(wishes);
+        test_free(words);
         test_free((void *)(uintptr_t)c.logits);
     }
 }
@@ -229,7 +260,7 @@ static void check_hard_logits(int32_t n, int32_t n_vocab, const float *top_ps,
             logits[(size_t)i * (size_t)n_vocab + (size_t)j] =
                 hard_logit(i % HARD_KINDS, j, (uint64_t)way + 23);
     }
-    sample_case c = {n, n_vocab, 4, 0, logits, sampling, NULL, 3, false};
+    sample_case c = {n, n_vocab, 4, 0, logits, sampling, NULL, 3, false, NULL, NULL, 0};
     sampled want = run_sample(op.ref, &c), got = run_sample(op.be, &c);
     for (int32_t i = 0; i < n; i++)
         if (got.token[i] != want.token[i])
@@ -342,8 +373,9 @@ static void known_answers(void **state)
          3},
     };
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
-        sample_case c = {1, 5,    1, 2, table[i].logits, &table[i].sampling, table[i].counts,
-                         7, false};
+        sample_case c = {
+            1,     5,    1,    2, table[i].logits, &table[i].sampling, table[i].counts, 7,
+            false, NULL, NULL, 0};
         sampled got = run_sample(op.be, &c);
         if (got.token[0] != table[i].token)
             fail_msg("%s: token %d, not %d", table[i].what, got.token[0], table[i].token);
@@ -356,7 +388,7 @@ static void logprobs(void **state)
 {
     (void)state;
     const float logits[] = {logf(0.1f), logf(0.4f), logf(0.2f), logf(0.3f)};
-    sample_case c = {1, 4, 2, 3, logits, &greedy, NULL, 7, false};
+    sample_case c = {1, 4, 2, 3, logits, &greedy, NULL, 7, false, NULL, NULL, 0};
     sampled got = run_sample(op.be, &c);
     assert_int_equal(got.token[0], 1);
     assert_true(fabsf(got.logprob[0] - logf(0.4f)) < 1e-6f);
@@ -394,7 +426,8 @@ static void logprobs_before_and_after_sampling(void **state)
     };
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
         sample_case c = {
-            1, 4, 2, 3, logits, table[i].sampling, table[i].counts, 7, table[i].processed};
+            1,    4,    2, 3, logits, table[i].sampling, table[i].counts, 7, table[i].processed,
+            NULL, NULL, 0};
         sampled got = run_sample(op.be, &c);
         for (int k = 0; k < 3; k++) {
             assert_int_equal(got.top_id[k], table[i].id[k]);
@@ -403,6 +436,52 @@ static void logprobs_before_and_after_sampling(void **state)
                 assert_true(close_to(got.logprob[0], got.top_logprob[k]));
         }
         drop(&got);
+    }
+}
+
+// Allowed tokens and bans, then biases, then penalties; raw logprobs know of none of them.
+static void wishes_come_before_penalties(void **state)
+{
+    (void)state;
+    const float logits[] = {1, 5, 3, 4, -2}, two = 2.0f, ten = 10.0f;
+    const uint16_t none[5] = {0}, counts[5] = {0, 0, 0, 1, 1};
+    wf_row_sampling halves = greedy;
+    halves.repetition_penalty = 2;
+    int32_t words[] = {0, 2,  3, 4 /* allowed */,
+                       2, 0,  4, 0 /* biases */,
+                       1, -1, 3, 0 /* bans: always; after token 0, which is the row's */,
+                       3, 7};
+    memcpy(&words[5], &two, 4);
+    memcpy(&words[7], &ten, 4);
+    const struct {
+        const char *what;
+        wf_row_wishes w;
+        const uint16_t *counts;
+        int32_t token;
+    } table[] = {
+        {"nothing", {0}, none, 1},
+        {"allowed", {0, 4, 0, 0, 0, 0}, none, 3},
+        {"bias", {0, 0, 4, 2, 0, 0}, none, 4},
+        {"bias of an allowed one", {0, 3, 4, 1, 0, 0}, none, 2},
+        {"banned", {0, 0, 0, 0, 8, 1}, none, 3},
+        {"banned after its own last token", {0, 0, 0, 0, 8, 2}, none, 2},
+        {"not banned after another", {0, 0, 0, 0, 12, 1}, none, 1},
+        {"banned in spite of its bias", {0, 3, 4, 1, 8, 2}, none, 2},
+        {"biased, then penalised", {0, 4, 4, 2, 0, 0}, counts, 2}, // 4: (-2 + 10) / 2
+    };
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        for (int processed = 0; processed < 2; processed++) {
+            sample_case c = {1, 5, 1, 2, logits, &halves, table[i].counts, 7, processed, 0, 0, 0};
+            c.wishes = &table[i].w, c.wish_words = words, c.n_wish_words = 14;
+            sampled got = run_sample(op.be, &c);
+            if (got.token[0] != table[i].token)
+                fail_msg("%s: token %d, not %d", table[i].what, got.token[0], table[i].token);
+            float below = processed ? 0 : logits[got.token[0]] - 5;
+            assert_int_equal(got.top_id[0], processed ? got.token[0] : 1);
+            assert_true(close_to(got.logprob[0] - got.top_logprob[0], below));
+            drop(&got);
+            op_release();
+        }
     }
 }
 
@@ -470,8 +549,8 @@ static void distributions(void **state)
             sampling[i].repetition_penalty = 1.0f;
             sampling[i].rng_key = one_key ? 12345 : (uint64_t)i * 7919 + t;
         }
-        sample_case c = {N_DRAWS, VOCAB, 0, 0, logits, sampling, NULL, one_key ? 0 : -N_DRAWS,
-                         false};
+        sample_case c = {N_DRAWS, VOCAB, 0,    0, logits, sampling, NULL, one_key ? 0 : -N_DRAWS,
+                         false,   NULL,  NULL, 0};
         sampled got = run_sample(op.be, &c);
         double p[VOCAB], chi2 = 0.0;
         int n_seen[VOCAB] = {0}, freedom = -1;
@@ -604,6 +683,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(known_answers),
         cmocka_unit_test(logprobs),
         cmocka_unit_test(logprobs_before_and_after_sampling),
+        cmocka_unit_test(wishes_come_before_penalties),
         cmocka_unit_test(distributions),
         cmocka_unit_test(best_of_slices),
         cmocka_unit_test(no_column_loses_against_any),

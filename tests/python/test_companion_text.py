@@ -274,6 +274,40 @@ class BpeText(Companion):
         self.assertIsNone(out[2]["response"])
         self.assertEqual(out[2]["error"]["code"], "req_token")
 
+    def test_bad_words_and_biases(self):
+        """As vLLM encodes them: as they are and, where that makes another word of the same length,
+        after a space."""
+        import h5py
+
+        body = {"model": "m", "prompt": "the", "logit_bias": {"9": -300, "3": 1.5},
+                "bad_words": ["warp", " warp", "looms hum"], "allowed_token_ids": [5, 3, 5]}
+        self.encode([{"prompt": "plain"},
+                     {"custom_id": "a", "method": "POST", "url": "/v1/completions", "body": body},
+                     {"prompt": "x", "bad_words_token_ids": [[4, 2]], "bad_words": "picks"}],
+                    self.path("model"))
+
+        def encoded(text):
+            return self.tokenizer.encode(text, add_special_tokens=False).ids
+
+        def both(word):
+            plain, spaced = encoded(word), encoded(" " + word)
+            same = len(plain) != len(spaced) or plain[0] == spaced[0]
+            return [plain] if same else [plain, spaced]
+
+        with h5py.File(self.path("x.h5"), "r") as file:
+            rows = {name: file[f"requests/{name}"][:].tolist()
+                    for name in ("logit_bias_id", "logit_bias", "logit_bias_offset",
+                                 "allowed_token_ids", "bad_words_token_ids", "bad_words_offset")}
+        self.assertEqual(rows["logit_bias_id"], [3, 9])
+        self.assertEqual(rows["logit_bias"], [1.5, -100])
+        self.assertEqual(rows["logit_bias_offset"], [0, 0, 2, 2])
+        self.assertEqual(rows["allowed_token_ids"], [3, 5])
+        wanted = [[4, 2], *both("picks")]
+        first = [*both("warp"), *both("warp"), *both("looms hum")]
+        self.assertEqual(rows["bad_words_token_ids"],
+                         [t for word in first + wanted for t in (*word, -1)])
+        self.echo(self.n_vocab, self.end)  # Weft's reader takes it, and its uid
+
     def test_wrong_tokenizer(self):
         self.encode([{"prompt_token_ids": [self.n_vocab + 5]}], self.path("model"),
                     "--vocab-size", "1000")

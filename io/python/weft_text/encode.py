@@ -17,7 +17,8 @@ from weft_text import __version__
 from weft_text.chat_template import ChatTemplate
 from weft_text.column_kinds import ColumnKinds
 from weft_text.errors import LineError, TextError
-from weft_text.line_parse import PROMPT_KEYS, LineParser, near_key
+from weft_text.line_parse import (MOST_BAD_WORDS, PROMPT_KEYS, LineParser, check_most,
+                                  near_key)
 from weft_text.seen_ids import SeenIds
 from weft_text.sharegpt_read import with_lengths
 from weft_text.shard_write import ShardWriter
@@ -101,6 +102,7 @@ class Encoder:
                      if p and p.text is not None and p.add_special == add_special]
             for parsed, ids in zip(texts, self.codec.encode([p.text for p in texts], add_special)):
                 parsed.request.prompt = ids
+        self.encode_bad_words()
         for row, parsed, problem in self.held:
             try:
                 if problem:
@@ -111,8 +113,25 @@ class Encoder:
         self.held, self.n_chars = [], 0
         self.say()
 
+    def encode_bad_words(self):
+        """As vLLM: a word as it stands and, where that is as long and begins otherwise, after a
+        space."""
+        texts = sorted({word.lstrip() for _, p, _ in self.held if p for word in p.bad_words})
+        plain = dict(zip(texts, self.codec.encode(texts, False)))
+        spaced = dict(zip(texts, self.codec.encode([" " + text for text in texts], False)))
+        for _, parsed, _ in self.held:
+            for word in parsed.bad_words if parsed else ():
+                ids, after = plain[word.lstrip()], spaced[word.lstrip()]
+                parsed.request.bad_words.append(ids)
+                if ids and len(after) == len(ids) and after[0] != ids[0]:
+                    parsed.request.bad_words.append(after)
+
     def append(self, row, parsed):
         request = parsed.request
+        if not all(request.bad_words):
+            raise LineError("'bad_words' has a word without tokens")
+        check_most("bad_words", [t for word in request.bad_words for t in (*word, -1)],
+                   MOST_BAD_WORDS)
         if not request.prompt:
             raise LineError("the prompt has no tokens")
         self.check_id(parsed)

@@ -19,7 +19,11 @@ from weft_text.results_read import (FINISH_WORDS, STATUS_DONE, as_text, as_typed
 
 # Groups that a cut cuts whole, and datasets that are not called as it is.
 CUT_GROUPS = {"output_offset": "tokens", "prompt_offset": "prompts"}
-CUT_DATASETS = {"stop_offset": "requests/stop_token_ids"}
+CUT_DATASETS = {"stop_offset": "requests/stop_token_ids",
+                "allowed_offset": "requests/allowed_token_ids",
+                "bad_words_offset": "requests/bad_words_token_ids"}
+PARTS = {"meta", "error", "logit_bias_id", "logit_bias",
+         *(name.split("/")[1] for name in CUT_DATASETS.values())}
 NAMES = {"tokens/id": "token_ids", "tokens/time_ns": "token_time_ns", "tokens/logprob": "logprobs",
          "tokens/top_id": "top_ids", "tokens/top_logprob": "top_logprobs",
          "prompts/tokens": "prompt_token_ids"}
@@ -32,7 +36,7 @@ def file_columns(path, file):
     n_rows = requests["id"].shape[0]
     columns, cuts = {}, []
     for name, dataset in requests.items():
-        if dataset.shape == (n_rows,) and name not in ("meta", "error", "stop_token_ids"):
+        if dataset.shape == (n_rows,) and name not in PARTS:
             columns[name] = dataset[:]
         elif name.endswith("_offset") and dataset.shape == (n_rows + 1,):
             cuts.append(name)

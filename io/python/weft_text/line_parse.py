@@ -14,7 +14,7 @@ model) travels in the request's meta, a JSON object: the line's own `meta` with 
 import difflib
 import functools
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from weft_text.chat_template import check_messages
 from weft_text.errors import LineError
@@ -23,10 +23,11 @@ from weft_text.shard_write import Request
 
 MAX_NEW_KEYS = ("max_new_tokens", "max_tokens", "max_completion_tokens")
 PROMPT_KEYS = ("prompt", "prompt_token_ids", "messages")
-SHARED_KEYS = {*MAX_NEW_KEYS, *SAMPLING, "stop", "stop_token_ids"}
+WISH_KEYS = ("logit_bias", "allowed_token_ids", "bad_words", "bad_words_token_ids")
+SHARED_KEYS = {*MAX_NEW_KEYS, *SAMPLING, *WISH_KEYS, "stop", "stop_token_ids"}
 PLACE_KEYS = {"session", "think_s"}
 NUMBER_KEYS = {*MAX_NEW_KEYS, *SAMPLING, "id", "arrival_s", "arrival_ns", "think_s"}
-STRUCTURE_KEYS = {"messages", "prompt_token_ids", "stop", "stop_token_ids", "meta"}
+STRUCTURE_KEYS = {"messages", "prompt_token_ids", "stop", "stop_token_ids", "meta", *WISH_KEYS}
 PLAIN_KEYS = {*PROMPT_KEYS, *SHARED_KEYS, *PLACE_KEYS, "id", "custom_id", "arrival_s",
               "arrival_ns", "meta"}
 META_KEYS = ("custom_id", "stop", "url", "model")
@@ -40,12 +41,14 @@ BODY_IGNORED = {"user", "metadata", "store", "service_tier", "safety_identifier"
 # These ask for nothing when they hold these values.
 BODY_NEUTRAL = {"stream": (False, None), "echo": (False, None), "best_of": (1, None),
                 "tools": (None, []), "tool_choice": (None, "none", "auto"), "suffix": (None, ""),
-                "logit_bias": (None, {}), "response_format": (None, {"type": "text"}),
+                "response_format": (None, {"type": "text"}),
                 "functions": (None, []), "parallel_tool_calls": (None, True, False)}
 
 # Of a plain row, besides those: they would change the answer in other engines.
 ROW_REFUSED = ("images", "multi_modal_data", "guided_json", "guided_regex", "guided_choice",
-               "structured_outputs", "lora_request", "prompt_logprobs", "bad_words")
+               "structured_outputs", "lora_request", "prompt_logprobs")
+
+MOST_BIASES, MOST_ALLOWED, MOST_BAD_WORDS = 1024, 65536, 4096  # io/shard/request.h
 
 MAX_ARRIVAL_S = 9e9
 NEAR_NAME = 0.85  # of difflib: one letter off in a name of six
@@ -55,11 +58,12 @@ NEAR_NAME = 0.85  # of difflib: one letter off in a name of six
 class Parsed:
     """A request whose prompt may still be text."""
 
-    request: Request
+    request: Request  # its bad words may still be text
     text: str = None  # to be encoded into request.prompt
     add_special: bool = True
     has_id: bool = False
     custom_id: str = None
+    bad_words: list = field(default_factory=list)  # texts, to be encoded into request.bad_words
 
 
 class LineParser:
@@ -121,7 +125,7 @@ class LineParser:
 
     def parse_body(self, line, meta):
         """What both kinds of line share."""
-        stop = stop_strings(line)
+        stop = texts_of(line, "stop")
         if stop:
             meta["stop"] = stop
         parsed = Parsed(Request(
@@ -129,8 +133,12 @@ class LineParser:
             sampling={k: check_value(k, line[k]) for k in SAMPLING if k in line},
             stop_token_ids=check_ids("stop_token_ids", line.get("stop_token_ids", []),
                                      self.vocab_size),
+            logit_bias=check_bias(line.get("logit_bias", {}), self.vocab_size),
+            allowed_token_ids=check_allowed(line, self.vocab_size),
+            bad_words=check_words_ids(line.get("bad_words_token_ids", []), self.vocab_size),
             meta=json.dumps(meta, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
             if meta else b""))
+        parsed.bad_words = texts_of(line, "bad_words")
         self.take_prompt(line, parsed)
         return parsed
 
@@ -255,6 +263,45 @@ def check_ids(name, ids, vocab_size):
     return ids
 
 
+def check_bias(biases, vocab_size):
+    """{"token id": bias}; a bias beyond -100 to 100 counts as that, as in vLLM."""
+    if not isinstance(biases, dict):
+        raise LineError("'logit_bias' is no object of token ids and biases")
+    checked = {}
+    for token, bias in biases.items():
+        if not (isinstance(token, str) and token.isascii() and token.isdigit()):
+            raise LineError(f"'logit_bias' has the key {token!r}, a token id is expected")
+        if isinstance(bias, bool) or not isinstance(bias, (int, float)):
+            raise LineError(f"'logit_bias' of token {token} is {bias!r}, a number is expected")
+        check_ids("logit_bias", [int(token)], vocab_size)
+        if int(token) in checked:
+            raise LineError(f"'logit_bias' has token {int(token)} twice")
+        checked[int(token)] = min(100.0, max(-100.0, float(bias)))
+    return check_most("logit_bias", checked, MOST_BIASES)
+
+
+def check_allowed(line, vocab_size):
+    ids = check_ids("allowed_token_ids", line.get("allowed_token_ids", []), vocab_size)
+    if "allowed_token_ids" in line and not ids:
+        raise LineError("'allowed_token_ids' allows no token; leave it out for all")
+    return check_most("allowed_token_ids", ids, MOST_ALLOWED)
+
+
+def check_words_ids(words, vocab_size):
+    if not isinstance(words, list):
+        raise LineError("'bad_words_token_ids' is no list of lists of token ids")
+    for word in words:
+        if not check_ids("bad_words_token_ids", word, vocab_size):
+            raise LineError("'bad_words_token_ids' has a word without tokens")
+    return list(words)
+
+
+def check_most(name, values, most):
+    if len(values) > most:
+        raise LineError(f"'{name}' has {len(values)} entries, at most {most} are possible")
+    return values
+
+
 def line_meta(line):
     meta = line.get("meta", {})
     if not isinstance(meta, dict):
@@ -265,12 +312,12 @@ def line_meta(line):
     return dict(meta)
 
 
-def stop_strings(line):
-    stop = line.get("stop", [])
-    stop = [stop] if isinstance(stop, str) else stop
-    if not isinstance(stop, list):
-        raise LineError("'stop' is neither text nor a list of texts")
-    return [check_text("stop", s) for s in stop]
+def texts_of(line, name):
+    texts = line.get(name, [])
+    texts = [texts] if isinstance(texts, str) else texts
+    if not isinstance(texts, list):
+        raise LineError(f"'{name}' is neither text nor a list of texts")
+    return [check_text(name, s) for s in texts]
 
 
 def arrival_ns(line):

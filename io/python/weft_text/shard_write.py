@@ -25,7 +25,7 @@ from weft_text.errors import EXIT_IO, EXIT_USAGE, LineError, TextError
 from weft_text.sampling import SAMPLING, missing_value
 
 CHUNK = 65536
-U64, I64, U32, I32, U8 = (np.dtype(t) for t in ("<u8", "<i8", "<u4", "<i4", "u1"))
+U64, I64, U32, I32, U8, F32 = (np.dtype(t) for t in ("<u8", "<i8", "<u4", "<i4", "u1", "<f4"))
 SAMPLING_NOTE = ("sampling parameter {} of vLLM's SamplingParams; NaN, the least signed or the "
                  "greatest unsigned value: the job decides")
 
@@ -40,6 +40,23 @@ COLUMNS = {
     "/requests/stop_offset": (
         U64, "tokens", "row i ends at stop_token_ids[offset[i]:offset[i+1]]"),
     "/requests/stop_token_ids": (I32, "token id", "token ids that end a row, concatenated"),
+    "/requests/logit_bias_id_offset": (
+        U64, "tokens", "row i biases logit_bias_id[offset[i]:offset[i+1]]"),
+    "/requests/logit_bias_id": (
+        I32, "token id", "tokens whose logits are biased, ascending in each row, concatenated"),
+    "/requests/logit_bias_offset": (
+        U64, "tokens", "row i's biases are logit_bias[offset[i]:offset[i+1]]"),
+    "/requests/logit_bias": (
+        F32, "1", "what is added to the logits of logit_bias_id, concatenated"),
+    "/requests/allowed_offset": (
+        U64, "tokens", "row i may draw allowed_token_ids[offset[i]:offset[i+1]]"),
+    "/requests/allowed_token_ids": (
+        I32, "token id",
+        "the only tokens that a row may draw, ascending in each row, concatenated"),
+    "/requests/bad_words_offset": (
+        U64, "tokens", "row i's bad words are bad_words_token_ids[offset[i]:offset[i+1]]"),
+    "/requests/bad_words_token_ids": (
+        I32, "token id", "words that a row may not say, each of them ended by -1, concatenated"),
     "/requests/meta_offset": (U64, "bytes", "row i's note is meta[offset[i]:offset[i+1]]"),
     "/requests/meta": (U8, "bytes", "UTF-8 passed through to the result, concatenated"),
 }
@@ -64,6 +81,9 @@ class Request:
     arrival_ns: int = 0
     sampling: dict = field(default_factory=dict)
     stop_token_ids: list = field(default_factory=list)
+    logit_bias: dict = field(default_factory=dict)  # token id: bias
+    allowed_token_ids: list = field(default_factory=list)
+    bad_words: list = field(default_factory=list)  # lists of token ids
     meta: bytes = b""
     session: str = ""  # "": of none
     think_ns: int = -1
@@ -156,6 +176,7 @@ class ShardWriter:
         self.append_ragged("/requests/prompt_offset", "/prompts/tokens", row.prompt)
         self.append_optional("/requests/stop_offset", "/requests/stop_token_ids",
                              row.stop_token_ids)
+        self.append_wishes(row)
         self.append_optional("/requests/meta_offset", "/requests/meta", row.meta)
         self.append_sampling(row.sampling)
         self.append_place(row)
@@ -171,6 +192,17 @@ class ShardWriter:
             return
         self.late_column(offset, 0, self.n_rows + 1)
         self.append_ragged(offset, name, values)
+
+    def append_wishes(self, row):
+        biases = sorted(row.logit_bias.items())
+        self.append_optional("/requests/logit_bias_id_offset", "/requests/logit_bias_id",
+                             [token for token, _ in biases])
+        self.append_optional("/requests/logit_bias_offset", "/requests/logit_bias",
+                             [bias for _, bias in biases])
+        self.append_optional("/requests/allowed_offset", "/requests/allowed_token_ids",
+                             sorted(set(row.allowed_token_ids)))
+        self.append_optional("/requests/bad_words_offset", "/requests/bad_words_token_ids",
+                             [token for word in row.bad_words for token in (*word, -1)])
 
     def append_sampling(self, sampling):
         for name, (dtype, _, _) in SAMPLING.items():
