@@ -47,11 +47,11 @@ void wf_arch_bytes(const wf_arch *arch, const wf_numerics *num, int32_t tp_size,
     if (arch->alibi) rotary += (uint64_t)(arch->layer[0].n_heads / tp_size);
     counts whole = count_all(arch, num, 1), mine = count_all(arch, num, tp_size);
     for (int32_t i = 0; i < arch->n_layers; i++)
-        kv += (uint64_t)wf_block_kv_numbers(arch, i, tp_size);
+        kv += (uint64_t)wf_block_kv_bytes(arch, i, tp_size, num->kv);
     *out = (wf_arch_memory){
         .n_params = whole.matrices + whole.vectors,
         .weight_bytes = mine.matrix_bytes + (mine.vectors + rotary) * sizeof(float),
-        .kv_bytes_per_token = kv * wf_dtype_bytes(num->kv),
+        .kv_bytes_per_token = kv,
         .step_read_bytes = mine.step_bytes + mine.vectors * sizeof(float),
         .experts_bytes = mine.expert_bytes,
     };

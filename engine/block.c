@@ -15,11 +15,11 @@ const wf_block *wf_block_of(wf_block_kind kind)
     return rows[kind];
 }
 
-int64_t wf_block_kv_numbers(const wf_arch *arch, int32_t i_layer, int32_t tp_size)
+int64_t wf_block_kv_bytes(const wf_arch *arch, int32_t i_layer, int32_t tp_size, wf_dtype kv)
 {
     wf_arch_layer share = wf_arch_layer_share(arch, i_layer, tp_size);
     const wf_block *mixer = wf_block_of(share.mixer);
-    return mixer->kv_numbers ? mixer->kv_numbers(arch, &share) : 0;
+    return mixer->kv_bytes ? mixer->kv_bytes(arch, &share, kv) : 0;
 }
 
 wf_matrix wf_block_matrix(const wf_forward *f, void *data, int64_t n_rows, size_t n_cols)

@@ -27,8 +27,9 @@ typedef struct wf_block {
     const char *name;
     // Bytes of its scratch buffers for a step through this layer; the rest stay 0.
     void (*scratch)(const wf_block_shape *shape, size_t bytes[WF_BLOCK_SCRATCH]);
-    // Numbers that one token leaves in the KV cache of a rank with this share; NULL: none.
-    int64_t (*kv_numbers)(const wf_arch *arch, const wf_arch_layer *share);
+    // Bytes that one token leaves in the KV cache, in format `kv`, of a rank with this share; NULL:
+    // none.
+    int64_t (*kv_bytes)(const wf_arch *arch, const wf_arch_layer *share, wf_dtype kv);
     wf_status (*run)(wf_forward *f, const wf_forward_step *step, int32_t i_layer, void *n, void *y);
 } wf_block;
 
@@ -38,8 +39,8 @@ WF_BLOCK_TABLE(WF_BLOCK_ROW)
 
 const wf_block *wf_block_of(wf_block_kind kind);
 
-// Numbers that one token leaves in the KV cache of layer i, on each of tp_size ranks. Pure.
-int64_t wf_block_kv_numbers(const wf_arch *arch, int32_t i_layer, int32_t tp_size);
+// Bytes that one token leaves in the KV cache of layer i, on each of tp_size ranks. Pure.
+int64_t wf_block_kv_bytes(const wf_arch *arch, int32_t i_layer, int32_t tp_size, wf_dtype kv);
 
 // ---- what blocks and ends share -----------------------------------------------------------------
 

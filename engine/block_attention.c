@@ -2,6 +2,7 @@
 // pages, attention, o.
 #include "engine/block.h"
 #include "engine/forward_internal.h"
+#include "kernels/kv.h"
 
 // scratch: [T, qkv columns], attention's output [T, q columns], and of norms over all heads the
 // sums of squares of this rank's heads of q and k, of all ranks' heads
@@ -31,18 +32,20 @@ static void scratch(const wf_block_shape *s, size_t bytes[WF_BLOCK_SCRATCH])
     bytes[ALL_SQUARES] = s->tp > 1 ? bytes[SQUARES] * s->tp : 0;
 }
 
-static int64_t kv_numbers(const wf_arch *a, const wf_arch_layer *share)
+static int64_t kv_bytes(const wf_arch *a, const wf_arch_layer *share, wf_dtype kv)
 {
-    return (int64_t)2 * share->n_kv_heads * a->head_dim; // K and V
+    return 2 * share->n_kv_heads * wf_kv_token_bytes(kv, a->head_dim); // K and V
 }
 
 static wf_kv layer_kv(const wf_forward *f, int32_t i_layer)
 {
     const wf_arch *a = &f->m->arch;
-    int32_t n_kv_heads = f->m->layers[i_layer].share.n_kv_heads;
-    int64_t head = (int64_t)f->cfg.page_tokens * a->head_dim;
+    const wf_arch_layer *share = &f->m->layers[i_layer].share;
+    int32_t n_kv_heads = share->n_kv_heads;
+    wf_dtype dtype = f->num.kv;
+    int64_t head = wf_kv_tile(dtype, f->cfg.page_tokens, a->head_dim);
     return (wf_kv){.base = (char *)f->kv + f->kv_at[i_layer],
-                   .dtype = f->num.kv,
+                   .dtype = dtype,
                    .page_tokens = f->cfg.page_tokens,
                    .n_kv_heads = n_kv_heads,
                    .head_dim = a->head_dim,
@@ -146,4 +149,4 @@ static wf_status run(wf_forward *f, const wf_forward_step *st, int32_t i_layer, 
 }
 
 const wf_block wf_block_attention = {
-    .name = "attention", .scratch = scratch, .kv_numbers = kv_numbers, .run = run};
+    .name = "attention", .scratch = scratch, .kv_bytes = kv_bytes, .run = run};

@@ -30,12 +30,11 @@ static wf_status alloc_buffers(wf_forward *f)
 static wf_status place_kv(wf_forward *f)
 {
     const wf_arch *a = &f->m->arch;
-    int64_t token_bytes = (int64_t)wf_dtype_bytes(f->num.kv);
     int64_t n_tokens = (int64_t)(f->cfg.n_pages + f->cfg.pad) * f->cfg.page_tokens;
     WF_TRY(wf_alloc((size_t)a->n_layers + 1, sizeof *f->kv_at, &f->kv_at));
     for (int32_t i = 0; i < a->n_layers; i++)
         f->kv_at[i + 1] =
-            f->kv_at[i] + n_tokens * token_bytes * wf_block_kv_numbers(a, i, f->m->tp_size);
+            f->kv_at[i] + n_tokens * wf_block_kv_bytes(a, i, f->m->tp_size, f->num.kv);
     return WF_OK;
 }
 

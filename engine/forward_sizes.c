@@ -159,8 +159,8 @@ uint64_t wf_forward_workspace_bytes(const wf_arch *arch, int32_t tp_size,
 uint64_t wf_forward_page_bytes(const wf_arch *arch, int32_t tp_size, int32_t page_tokens,
                                wf_dtype kv)
 {
-    uint64_t numbers = 0;
+    uint64_t token = 0;
     for (int32_t i = 0; i < arch->n_layers; i++)
-        numbers += (uint64_t)wf_block_kv_numbers(arch, i, tp_size);
-    return numbers * (uint64_t)page_tokens * wf_dtype_bytes(kv);
+        token += (uint64_t)wf_block_kv_bytes(arch, i, tp_size, kv);
+    return token * (uint64_t)page_tokens;
 }

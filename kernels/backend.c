@@ -23,6 +23,7 @@ typedef struct row {
 #define OR_BIT(format, ...) | BIT(format)
 #define PLAIN               (0u WF_PLAIN_FORMATS(OR_BIT))
 #define ALL                 ((1u << WF_N_DTYPES) - 1)
+#define BYTES               (PLAIN | BIT(FP8) | BIT(INT8)) // formats of whole bytes
 
 // Host kernels convert to f32 as they load, whatever the format.
 static wf_status host_numerics(wf_numerics *n)
@@ -32,8 +33,8 @@ static wf_status host_numerics(wf_numerics *n)
 }
 
 static const row rows[] = {
-    {.name = "ref", .ops = &wf_ref_ops, .weights = ALL, .kv = PLAIN, .numerics = host_numerics},
-    {.name = "cpu", .ops = &wf_cpu_ops, .weights = ALL, .kv = PLAIN, .numerics = host_numerics},
+    {.name = "ref", .ops = &wf_ref_ops, .weights = ALL, .kv = BYTES, .numerics = host_numerics},
+    {.name = "cpu", .ops = &wf_cpu_ops, .weights = ALL, .kv = BYTES, .numerics = host_numerics},
     {.name = "cuda",
      .open = wf_cuda_module_backend,
      .weights = PLAIN | BIT(FP8) | BIT(INT8),

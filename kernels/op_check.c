@@ -197,6 +197,11 @@ static wf_status check_kv(const char *op, const wf_batch *b, const wf_kv *kv, in
     if (kv->head_dim < 1 || kv->head_dim > WF_MAX_HEAD_DIM)
         return wf_fail(WF_INTERNAL, "%s: head_dim %d is not in 1 to %d", op, kv->head_dim,
                        WF_MAX_HEAD_DIM);
+    if (wf_format_scaled(kv->dtype) &&
+        (kv->head_dim % 4 != 0 || wf_format_of(kv->dtype)->bits != 8 ||
+         kv->head_stride < wf_kv_tile(kv->dtype, kv->page_tokens, kv->head_dim)))
+        return wf_fail(WF_INTERNAL, "%s: no room for scales of %s behind heads of %d numbers", op,
+                       wf_dtype_name(kv->dtype), kv->head_dim);
     return check_batch(op, b);
 }
 

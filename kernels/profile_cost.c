@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "kernels/backend.h"
+#include "kernels/kv.h"
 
 static double bytes_of(const wf_matrix *m)
 {
@@ -60,12 +61,18 @@ wf_op_cost wf_cost_head_squares(const wf_head_squares_args *a)
                         .bytes = (double)a->qkv.n_rows * a->n_heads * (a->head_dim * act + 4.0)};
 }
 
+// Of K and V of a token.
+static double kv_row_bytes(const wf_kv *kv)
+{
+    return 2.0 * kv->n_kv_heads * (double)wf_kv_token_bytes(kv->dtype, kv->head_dim);
+}
+
 wf_op_cost wf_cost_rope_kv_append(const wf_rope_args *a)
 {
-    double act = (double)wf_dtype_bytes(a->qkv.dtype), kv = (double)wf_dtype_bytes(a->kv.dtype);
+    double act = (double)wf_dtype_bytes(a->qkv.dtype);
     double rotated = (double)(a->n_heads + a->kv.n_kv_heads) * a->kv.head_dim;
-    double appended = 2.0 * a->kv.n_kv_heads * a->kv.head_dim;
-    double row = 2.0 * rotated * act + appended / 2.0 * act + appended * kv;
+    double v = (double)a->kv.n_kv_heads * a->kv.head_dim;
+    double row = 2.0 * rotated * act + v * act + kv_row_bytes(&a->kv);
     return (wf_op_cost){.rows = a->qkv.n_rows, .bytes = (double)a->qkv.n_rows * row};
 }
 
@@ -73,7 +80,7 @@ wf_op_cost wf_cost_rope_kv_append(const wf_rope_args *a)
 // window no more than each sequence and each token can see.
 wf_op_cost wf_cost_attention(const wf_attention_args *a)
 {
-    double kv_row = 2.0 * a->kv.n_kv_heads * a->kv.head_dim * (double)wf_dtype_bytes(a->kv.dtype);
+    double kv_row = kv_row_bytes(&a->kv);
     double n_kv = (double)a->batch->n_kv, n_pairs = (double)a->batch->n_pairs;
     if (a->window > 0) {
         n_pairs = fmin(n_pairs, (double)a->batch->n_tokens * a->window);

@@ -37,7 +37,7 @@ static float scale_of(wf_dtype dtype, float most)
     default:
         wf_no_such_format();
     }
-    return scale >= FLT_MIN ? scale : 1.0f; // below, all are rounded to 0
+    return scale < FLT_MIN ? 1.0f : scale; // below, all are rounded to 0; NaN stays
 }
 
 // The format is a constant where this is called, so that each has its own loop.

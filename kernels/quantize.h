@@ -2,8 +2,8 @@
 //
 // A block's scale is its greatest magnitude over the greatest number (FP8 448, INT8 127; INT4 7.5,
 // the middle of its greatest magnitudes 7 and 8), or of MXFP4 the power of two that brings it below
-// 8; a block of zeros has scale 1. A number is value / scale, rounded to nearest even and held
-// within the format. All Local, pure.
+// 8; a block of zeros has scale 1, one with a NaN the scale NaN. A number is value / scale, rounded
+// to nearest even and held within the format. All Local, pure.
 #ifndef WF_KERNELS_QUANTIZE_H
 #define WF_KERNELS_QUANTIZE_H
 

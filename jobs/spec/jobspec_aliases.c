@@ -19,6 +19,7 @@ const wf_option_alias wf_jobspec_aliases[] = {
     {"mem_fraction_static", "engine.kv_memory", "it is KV memory alone"},
     {"kv_cache_memory_bytes", "engine.kv_memory", NULL},
     {"kv_cache_dtype", "model.kv_dtype", NULL},
+    {"kv_format", "model.kv_dtype", NULL},
     {"max_num_seqs", "engine.max_rows", NULL},
     {"max_batch_size", "engine.max_rows", NULL},
     {"max_running_requests", "engine.max_rows", NULL},

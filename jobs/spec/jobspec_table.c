@@ -74,11 +74,12 @@ const wf_option wf_jobspec_table[] = {
     {.name = "model.kv_dtype",
      .type = WF_OPTION_ENUM,
      .offset = AT(model.kv_dtype),
-     .words = dtype_words,
-     .absent = "fp8 int8 fp4 nvfp4 int4",
+     .words = kv_words,
+     .absent = "fp4 nvfp4 int4",
      .default_text = "auto",
-     .help = "type of KV memory; auto: that of the weights. Half the bytes hold twice the tokens; "
-             "on cuda weights of 16 bits take their own only",
+     .help = "format of KV memory; auto: that of plain weights. fp8, int8: with a scale for each "
+             "token and head, made as it is kept, without calibration: about half the bytes of "
+             "bf16. On cuda weights of 16 bits take their own plain format only",
      .decides = WF_SPEC_ANY_MODE | WF_SPEC_UNLESS_DEFAULT},
     {.name = "model.weights",
      .type = WF_OPTION_ENUM,

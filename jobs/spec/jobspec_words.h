@@ -11,6 +11,12 @@ static const wf_option_word dtype_words[] = {{"auto", WF_MODEL_DTYPE_AUTO},
                                              WF_PLAIN_FORMATS(FORMAT_WORDS){"half", WF_F16},
                                              {"float", WF_F32},
                                              {NULL, 0}};
+static const wf_option_word kv_words[] = {{"auto", WF_MODEL_DTYPE_AUTO},
+                                          WF_PLAIN_FORMATS(FORMAT_WORDS){"half", WF_F16},
+                                          {"float", WF_F32},
+                                          {"fp8", WF_FP8},
+                                          {"int8", WF_INT8},
+                                          {NULL, 0}};
 // Any plain format stands for model.dtype's.
 #define FORMAT_WORD(name, words, ...) {words, WF_##name},
 static const wf_option_word weights_format_words[] = {

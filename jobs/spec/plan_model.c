@@ -57,11 +57,23 @@ static wf_status check_kinds(const wf_arch *arch, const char *backend, const wf_
     return WF_OK;
 }
 
+// Scales of KV lie behind heads whose bytes leave them aligned.
+static wf_status check_kv(const wf_arch *arch, wf_dtype kv)
+{
+    if (!wf_format_scaled(kv) || arch->head_dim % 4 == 0) return WF_OK;
+    return wf_fail(
+        WF_CONFIG,
+        "model.kv_dtype: %s is for heads of a multiple of 4 numbers, not of %d; leave it "
+        "to auto",
+        wf_dtype_name(kv), arch->head_dim);
+}
+
 static wf_status complete(const wf_jobspec *spec, const wf_arch *arch, const char *backend,
                           wf_numerics *num)
 {
     num->act_fp8 = spec->model.activations_format == (int)WF_FP8;
     WF_TRY(wf_model_check_weights(arch, num->weight, spec->parallel.tensor));
+    WF_TRY(check_kv(arch, num->kv));
     WF_TRY(check_numerics(spec, arch, backend ? backend : "", num));
     if (backend) WF_TRY(check_kinds(arch, backend, num));
     return backend ? wf_backend_numerics(backend, num) : WF_OK;

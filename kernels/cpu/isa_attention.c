@@ -2,10 +2,11 @@
 //
 //   out[t][h] = sum over p <= pos(t) of softmax(scale q[t][h] . k[p]) v[p]
 //
-// q, out f32 rows; K and V pages [kv_head][token][head_dim] in f32, bf16 or f16 (tensor.h).
-// A task is up to 96 rows (new token x query head) of one sequence and KV head. It walks the
-// context in tiles of 64 positions, ascending. Of each tile it makes K^T and V in f32 in its
-// scratch, once for all its rows; then, for a few rows at a time,
+// q, out f32 rows; K and V pages [kv_head][token][head_dim] in f32, bf16, f16, fp8 or int8
+// (tensor.h). Of scaled formats scores are multiplied by the scales of K, and weights, once they
+// are summed, by those of V. A task is up to 96 rows (new token x query head) of one sequence and
+// KV head. It walks the context in tiles of 64 positions, ascending. Of each tile it makes K^T and
+// V in f32 in its scratch, once for all its rows; then, for a few rows at a time,
 //
 //   s = q K^T                 one chain of fused multiply-adds over head_dim for each score
 //   m' = max(m, max(s)), a = 2^(m - m'), p = 2^(s - m'), l = l a + sum(p)
@@ -18,12 +19,53 @@
 // Source: Milakov, Gimelshein, arXiv 1805.02867; Dao et al., arXiv 2205.14135.
 // Work: 4 head_dim flops per score. Tolerance against ref: 2e-6 relative to max |v|.
 #include "kernels/cpu/isa.h"
+#include "kernels/kv.h"
 
 #define MIN(a, b) ((a) < (b) ? (a) : (b))
 
 #define TILE     WF_ATTENTION_TILE
 #define MAX_ROWS WF_ATTENTION_ROWS
 #define MAX_DIM  WF_MAX_HEAD_DIM
+
+// Numbers of 8 bits, of FP8 2^-8 times them. In plain C a call each: their loops, inlined wherever
+// numbers are loaded, would take minutes to compile.
+#ifdef __AVX2__
+#define LOAD_8 WF_INLINE
+#else
+#define LOAD_8 static __attribute__((noinline))
+#endif
+LOAD_8 v16 load_fp8(const uint8_t *p)
+{
+    return v16_load_fp8(p);
+}
+LOAD_8 v16 load_int8(const int8_t *p)
+{
+    return v16_load_int8(p);
+}
+
+// By what the numbers below are too small.
+WF_INLINE float up_of(wf_dtype dtype)
+{
+    return dtype == WF_FP8 ? 0x1p8f : 1.0f;
+}
+
+WF_INLINE v16 load16(const void *data, wf_dtype dtype, int64_t i)
+{
+    if (dtype == WF_FP8) return load_fp8((const uint8_t *)data + i);
+    if (dtype == WF_INT8) return load_int8((const int8_t *)data + i);
+    return v16_load_as(data, dtype, i);
+}
+
+// The first n of sixteen, and zeros.
+WF_INLINE v16 load_n(const void *data, wf_dtype dtype, int64_t i, int n)
+{
+    return v16_mul(v16_load_as_n(data, dtype, i, n), v16_set1(1.0f / up_of(dtype)));
+}
+
+// Where the positions of a tile lie: element offsets of K, and of its scales in scaled formats.
+typedef struct places {
+    int64_t key[TILE], scale[TILE];
+} places;
 
 // A task's memory: it lies in the thread's scratch.
 typedef struct work {
@@ -38,8 +80,9 @@ typedef struct work {
     float slope[MAX_ROWS];   // added to a score for each position that it is further on
     float cap;               // of scores; 0: none
     bool bent;               // by cap or slopes
-    int64_t key[TILE];       // element offset of each position's K
-    int64_t next[TILE];      // the same in the next tile, which is fetched ahead
+    bool scaled;
+    float k_scale[TILE], v_scale[TILE]; // of each position, 0 beyond the context
+    places now, next;                   // of this tile, and of the next one, which is fetched ahead
 } work;
 
 _Static_assert(sizeof(work) <= WF_CPU_SCRATCH_BYTES, "an attention task fits the scratch");
@@ -77,16 +120,17 @@ static void load_queries(const wf_attention_part *part, work *w)
     memset(w->o, 0, (size_t)(n_rows * dim_pad(kv)) * sizeof *w->o);
 }
 
-// Element offsets of K at n positions from `begin`.
-static void find_keys(const wf_attention_part *part, int64_t *keys, int32_t begin, int n)
+// The n positions from `begin`.
+static void find_keys(const wf_attention_part *part, places *at, int32_t begin, int n)
 {
     const wf_batch *b = part->args->batch;
     const wf_kv *kv = &part->args->kv;
     const int32_t *pages = b->page_table + (int64_t)b->seq_row[part->i_seq] * b->page_stride;
     int32_t page = begin / kv->page_tokens, token = begin % kv->page_tokens;
     for (int i = 0; i < n; i++) {
-        keys[i] = pages[page] * kv->page_stride + part->kv_head * kv->head_stride +
-                  (int64_t)token * kv->head_dim;
+        int64_t tile = pages[page] * kv->page_stride + part->kv_head * kv->head_stride;
+        at->key[i] = tile + (int64_t)token * kv->head_dim;
+        at->scale[i] = wf_kv_scales_at(kv, tile) + (int64_t)token * (int64_t)sizeof(float);
         if (++token == kv->page_tokens) {
             token = 0;
             page++;
@@ -101,16 +145,34 @@ WF_INLINE void fetch_ahead(const wf_kv *kv, wf_dtype dtype, int64_t at)
     __builtin_prefetch((const char *)kv->base + at * (wf_bits_of(dtype) / 8), 0, 2);
 }
 
+static float scale_at(const wf_kv *kv, int64_t at)
+{
+    return *(const float *)(const void *)((const char *)kv->base + at);
+}
+
+// Scales of the tile's n positions.
+static void load_scales(const wf_kv *kv, wf_dtype dtype, work *w, int n)
+{
+    for (int i = 0; i < TILE; i += 16) {
+        fetch_ahead(kv, dtype, w->next.scale[i]);
+        fetch_ahead(kv, dtype, w->next.scale[i] + kv->kv_stride);
+    }
+    for (int i = 0; i < TILE; i++) {
+        w->k_scale[i] = i < n ? scale_at(kv, w->now.scale[i]) * up_of(dtype) : 0.0f;
+        w->v_scale[i] = i < n ? scale_at(kv, w->now.scale[i] + kv->kv_stride) * up_of(dtype) : 0.0f;
+    }
+}
+
 // A block of K^T: positions t..t+16 of dimensions d..d+16, or d..d+32 of bf16, which move in pairs.
 WF_INLINE void transpose_block(const wf_kv *kv, wf_dtype dtype, work *w, int t, int d)
 {
     v16 block[16];
 #pragma GCC unroll 16
     for (int i = 0; i < 16; i++) {
-        fetch_ahead(kv, dtype, w->next[t + i] + d);
+        fetch_ahead(kv, dtype, w->next.key[t + i] + d);
         block[i] = dtype == WF_BF16
-                       ? v16_load_bf16_pairs((const uint16_t *)kv->base + w->key[t + i] + d)
-                       : v16_load_as(kv->base, dtype, w->key[t + i] + d);
+                       ? v16_load_bf16_pairs((const uint16_t *)kv->base + w->now.key[t + i] + d)
+                       : load16(kv->base, dtype, w->now.key[t + i] + d);
     }
     v16_transpose(block);
 #pragma GCC unroll 16
@@ -135,7 +197,8 @@ WF_INLINE void load_keys(const wf_kv *kv, wf_dtype dtype, work *w, int n)
             transpose_block(kv, dtype, w, t, d);
         for (; d < kv->head_dim; d++)
             for (int i = t; i < t + 16; i++)
-                w->kt[d * TILE + i] = i < n ? wf_load_f32(kv->base, dtype, w->key[i] + d) : 0.0f;
+                w->kt[d * TILE + i] =
+                    i < n ? wf_load_f32(kv->base, dtype, w->now.key[i] + d) / up_of(dtype) : 0.0f;
     }
 }
 
@@ -144,12 +207,11 @@ WF_INLINE void load_values(const wf_kv *kv, wf_dtype dtype, work *w, int n)
 {
     int dim = kv->head_dim, pad = dim_pad(kv), whole = dim / 16 * 16;
     for (int t = 0; t < n; t++) {
-        int64_t at = w->key[t] + kv->kv_stride;
+        int64_t at = w->now.key[t] + kv->kv_stride;
         for (int d = 0; d < whole; d += 16)
-            v16_store(w->v + t * pad + d, v16_load_as(kv->base, dtype, at + d));
+            v16_store(w->v + t * pad + d, load16(kv->base, dtype, at + d));
         if (whole < dim)
-            v16_store(w->v + t * pad + whole,
-                      v16_load_as_n(kv->base, dtype, at + whole, dim - whole));
+            v16_store(w->v + t * pad + whole, load_n(kv->base, dtype, at + whole, dim - whole));
     }
 }
 
@@ -222,11 +284,11 @@ WF_INLINE void outputs_direct(const wf_kv *kv, wf_dtype dtype, work *w, int n_k,
                 sum[r][j] = v16_mul(v16_load(w->o + r * dim + at + 16 * j), v16_set1(rescale[r]));
         for (int k = 0; k < n_k; k++) {
             v16 v[4];
-            fetch_ahead(kv, dtype, w->next[k] + kv->kv_stride + at);
-            if (n_vecs > 2) fetch_ahead(kv, dtype, w->next[k] + kv->kv_stride + at + 32);
+            fetch_ahead(kv, dtype, w->next.key[k] + kv->kv_stride + at);
+            if (n_vecs > 2) fetch_ahead(kv, dtype, w->next.key[k] + kv->kv_stride + at + 32);
 #pragma GCC unroll 4
             for (int j = 0; j < n_vecs; j++)
-                v[j] = v16_load_as(kv->base, dtype, w->key[k] + kv->kv_stride + at + 16 * j);
+                v[j] = load16(kv->base, dtype, w->now.key[k] + kv->kv_stride + at + 16 * j);
 #pragma GCC unroll 4
             for (int r = 0; r < n_rows; r++) {
                 v16 p = v16_set1(w->p[r * TILE + k]);
@@ -258,6 +320,15 @@ static void bend(work *w, int i_row, int32_t begin, int n_rows)
         }
 }
 
+// What is in w->p, times a factor of each position.
+static void multiply_positions(work *w, const float *by, int n_rows)
+{
+    for (int r = 0; r < n_rows; r++)
+        for (int j = 0; j < TILE; j += 16)
+            v16_store(w->p + r * TILE + j,
+                      v16_mul(v16_load(w->p + r * TILE + j), v16_load(by + j)));
+}
+
 // Positions before a row's window are not seen.
 static void hide(work *w, int i_row, int32_t begin, int n_rows)
 {
@@ -271,6 +342,7 @@ static void hide(work *w, int i_row, int32_t begin, int n_rows)
 WF_INLINE void soften(work *w, int i_row, int32_t begin, float rescale[16], const int n_rows)
 {
     float before[16] = {0}, max[16] = {0};
+    if (w->scaled) multiply_positions(w, w->k_scale, n_rows);
     if (w->bent) bend(w, i_row, begin, n_rows);
     if (w->first[i_row + n_rows - 1] > begin) hide(w, i_row, begin, n_rows);
     for (int r = 0; r < n_rows; r++) {
@@ -301,6 +373,7 @@ WF_INLINE void soften(work *w, int i_row, int32_t begin, float rescale[16], cons
         w->sum[i_row + r] = w->sum[i_row + r] * rescale[r] + sum;
         w->max[i_row + r] = max[r];
     }
+    if (w->scaled) multiply_positions(w, w->v_scale, n_rows);
 }
 
 // One row tile meets one tile of positions that begins at `begin`. n_vecs: how many vectors of sums
@@ -389,12 +462,14 @@ WF_INLINE void run(const wf_attention_part *part, wf_dtype dtype)
     load_queries(part, w);
     int32_t end = w->pos[n_rows - 1] + 1, start = w->first[0] / TILE * TILE;
     bool direct = n_rows <= 4 && dim % 32 == 0;
-    memset(w->next, 0, sizeof w->next); // what lies beyond the context is fetched, too
-    find_keys(part, w->next, start, MIN(end - start, TILE));
+    w->scaled = wf_format_scaled(dtype);
+    memset(&w->next, 0, sizeof w->next); // what lies beyond the context is fetched, too
+    find_keys(part, &w->next, start, MIN(end - start, TILE));
     for (int32_t begin = start; begin < end; begin += TILE) {
         int n = MIN(end - begin, TILE);
-        memcpy(w->key, w->next, sizeof w->key);
-        if (begin + n < end) find_keys(part, w->next, begin + n, MIN(end - begin - n, TILE));
+        w->now = w->next;
+        if (begin + n < end) find_keys(part, &w->next, begin + n, MIN(end - begin - n, TILE));
+        if (w->scaled) load_scales(kv, dtype, w, n);
         load_keys(kv, dtype, w, n);
         if (direct && n_rows == 1) {
             decode_tile(kv, dtype, w, begin, 1);
@@ -411,19 +486,20 @@ WF_INLINE void run(const wf_attention_part *part, wf_dtype dtype)
     store_outputs(part, w);
 }
 
+#define RUN_CASE(format)                                                                           \
+    case format:                                                                                   \
+        run(part, format);                                                                         \
+        break;
+
 void WF_ISA(attention)(const wf_attention_part *part)
 {
     if (part->end_row <= part->i_row) return;
     switch (part->args->kv.dtype) {
-    case WF_BF16:
-        run(part, WF_BF16);
-        break;
-    case WF_F16:
-        run(part, WF_F16);
-        break;
-    case WF_F32:
-        run(part, WF_F32);
-        break;
+        RUN_CASE(WF_BF16)
+        RUN_CASE(WF_F16)
+        RUN_CASE(WF_F32)
+        RUN_CASE(WF_FP8)
+        RUN_CASE(WF_INT8)
     default:
         wf_no_such_format();
     }

@@ -10,6 +10,8 @@
 //
 // Tolerance against ref: 4e-6 relative, times sqrt(columns) / 16 for the norms.
 #include "kernels/cpu/isa.h"
+#include "kernels/kv.h"
+#include "kernels/quantize.h"
 
 #define MIN(a, b) ((a) < (b) ? (a) : (b))
 
@@ -243,14 +245,21 @@ static void rotate_pairs(float *x, const float *cos_row, const float *sin_row, i
     }
 }
 
-// n (a multiple of 8) numbers into the cache's dtype.
-static void store_as(void *base, wf_dtype dtype, int64_t at, const float *x, int n)
+// One head of K or V into the cache, as token `i_token` of the tile at element `tile`.
+static void store_head(const wf_kv *kv, int64_t tile, int32_t i_token, const float *x)
 {
-    uint16_t *y = (uint16_t *)base + at;
-    int i = 0;
-    switch (dtype) {
+    char *base = kv->base;
+    int64_t at = tile + (int64_t)i_token * kv->head_dim;
+    uint16_t *y = (uint16_t *)kv->base + at;
+    int i = 0, n = kv->head_dim;
+    switch (kv->dtype) {
+    case WF_FP8:
+    case WF_INT8:
+        wf_quantize_row(x, n, kv->dtype, 0, base + at,
+                        (float *)(void *)(base + wf_kv_scales_at(kv, tile)) + i_token);
+        break;
     case WF_F32:
-        memcpy((float *)base + at, x, (size_t)n * sizeof *x);
+        memcpy((float *)kv->base + at, x, (size_t)n * sizeof *x);
         break;
     case WF_BF16:
         for (; i < n; i++)
@@ -273,14 +282,12 @@ static void append(const wf_rope_args *a, const float *row, int32_t t)
     const wf_kv *kv = &a->kv;
     int32_t pos = b->token_pos[t];
     const int32_t *pages = b->page_table + (int64_t)b->seq_row[b->token_seq[t]] * b->page_stride;
-    int64_t at = pages[pos / kv->page_tokens] * kv->page_stride +
-                 (int64_t)(pos % kv->page_tokens) * kv->head_dim;
+    int64_t tile = pages[pos / kv->page_tokens] * kv->page_stride;
     const float *k = row + (int64_t)a->n_heads * kv->head_dim;
     const float *v = k + (int64_t)kv->n_kv_heads * kv->head_dim;
-    for (int32_t h = 0; h < kv->n_kv_heads; h++, at += kv->head_stride) {
-        store_as(kv->base, kv->dtype, at, k + (int64_t)h * kv->head_dim, kv->head_dim);
-        store_as(kv->base, kv->dtype, at + kv->kv_stride, v + (int64_t)h * kv->head_dim,
-                 kv->head_dim);
+    for (int32_t h = 0; h < kv->n_kv_heads; h++, tile += kv->head_stride) {
+        store_head(kv, tile, pos % kv->page_tokens, k + (int64_t)h * kv->head_dim);
+        store_head(kv, tile + kv->kv_stride, pos % kv->page_tokens, v + (int64_t)h * kv->head_dim);
     }
 }
 

@@ -6,15 +6,44 @@
 #include <stdlib.h>
 
 #include "kernels/convert.h"
+#include "kernels/kv.h"
 #include "kernels/op_check.h"
+#include "kernels/quantize.h"
 #include "kernels/ref/ref.h"
 
-// Element offset of position `pos` of packed token t's sequence: its K; V lies kv_stride further.
-static int64_t kv_offset(const wf_batch *b, const wf_kv *kv, int32_t t, int32_t pos, int32_t head)
+// One head's K or V of one position in the cache.
+typedef struct cached {
+    int64_t at;   // its first number's element
+    float *scale; // NULL: numbers are values
+} cached;
+
+// K of position `pos` of packed token t's sequence, or V.
+static cached cached_of(const wf_batch *b, const wf_kv *kv, int32_t t, int32_t pos, int32_t head,
+                        bool is_v)
 {
     const int32_t *pages = b->page_table + (int64_t)b->seq_row[b->token_seq[t]] * b->page_stride;
-    return pages[pos / kv->page_tokens] * kv->page_stride + head * kv->head_stride +
-           (int64_t)(pos % kv->page_tokens) * kv->head_dim;
+    int64_t tile = pages[pos / kv->page_tokens] * kv->page_stride + head * kv->head_stride +
+                   (is_v ? kv->kv_stride : 0);
+    int32_t token = pos % kv->page_tokens;
+    cached x = {.at = tile + (int64_t)token * kv->head_dim};
+    if (wf_format_scaled(kv->dtype))
+        x.scale = (float *)(void *)((char *)kv->base + wf_kv_scales_at(kv, tile)) + token;
+    return x;
+}
+
+static double kv_number(const wf_kv *kv, cached x, int32_t d)
+{
+    double number = (double)wf_load_f32(kv->base, kv->dtype, x.at + d);
+    return x.scale != NULL ? number * (double)*x.scale : number;
+}
+
+static void keep(const wf_kv *kv, cached x, const float *values)
+{
+    if (x.scale != NULL)
+        wf_quantize_row(values, kv->head_dim, kv->dtype, 0, (char *)kv->base + x.at, x.scale);
+    else
+        for (int32_t d = 0; d < kv->head_dim; d++)
+            wf_store_f32(kv->base, kv->dtype, x.at + d, values[d]);
 }
 
 static void rotate(float *x, const float *cos_row, const float *sin_row, int32_t rotary_dim,
@@ -103,11 +132,8 @@ wf_status wf_ref_rope_kv_append(wf_backend *be, wf_stream *s, const wf_rope_args
         for (int32_t h = 0; h < kv->n_kv_heads && kv->base; h++) {
             const float *k = row + (int64_t)(a->n_heads + h) * kv->head_dim;
             const float *v = k + (int64_t)kv->n_kv_heads * kv->head_dim;
-            int64_t at = kv_offset(a->batch, kv, t, pos, h);
-            for (int32_t d = 0; d < kv->head_dim; d++) {
-                wf_store_f32(kv->base, kv->dtype, at + d, k[d]);
-                wf_store_f32(kv->base, kv->dtype, at + kv->kv_stride + d, v[d]);
-            }
+            keep(kv, cached_of(a->batch, kv, t, pos, h, false), k);
+            keep(kv, cached_of(a->batch, kv, t, pos, h, true), v);
         }
     }
     return WF_OK;
@@ -137,10 +163,10 @@ static double softmax_weights(const wf_attention_args *a, int32_t t, int32_t hea
     const float *q = (const float *)a->qkv.data + t * a->qkv.stride + (int64_t)head * kv->head_dim;
     double max = a->sinks ? (double)a->sinks[head] : -INFINITY, sum;
     for (int32_t p = first; p <= pos; p++) {
-        int64_t at = kv_offset(a->batch, kv, t, p, kv_head);
+        cached k = cached_of(a->batch, kv, t, p, kv_head, false);
         double dot = 0.0;
         for (int32_t d = 0; d < kv->head_dim; d++)
-            dot += (double)q[d] * (double)wf_load_f32(kv->base, kv->dtype, at + d);
+            dot += (double)q[d] * kv_number(kv, k, d);
         weights[p] = bend(a, dot * (double)a->scale, head, pos - p);
         max = fmax(max, weights[p]);
     }
@@ -168,8 +194,8 @@ wf_status wf_ref_attention(wf_backend *be, wf_stream *s, const wf_attention_args
             for (int32_t d = 0; d < kv->head_dim; d++) {
                 double total = 0.0;
                 for (int32_t p = first_seen(a, t); p <= a->batch->token_pos[t]; p++) {
-                    int64_t at = kv_offset(a->batch, kv, t, p, kv_head) + kv->kv_stride;
-                    total += weights[p] * (double)wf_load_f32(kv->base, kv->dtype, at + d);
+                    cached v = cached_of(a->batch, kv, t, p, kv_head, true);
+                    total += weights[p] * kv_number(kv, v, d);
                 }
                 out[d] = (float)(total / sum);
             }

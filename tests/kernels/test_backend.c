@@ -234,6 +234,7 @@ static void numerics_are_completed_or_refused(void **state)
         wf_status st;
     } rows[] = {
         {"ref", WF_BF16, WF_F16, WF_F32, WF_OK},    {"cpu", WF_F32, WF_BF16, WF_F32, WF_OK},
+        {"ref", WF_BF16, WF_INT8, WF_F32, WF_OK},   {"cpu", WF_BF16, WF_FP8, WF_F32, WF_OK},
         {"cuda", WF_BF16, WF_BF16, WF_BF16, WF_OK}, {"cuda", WF_F32, WF_BF16, WF_F32, WF_OK},
         {"cuda", WF_BF16, WF_F32, 0, WF_CONFIG},    {"cuda", WF_F16, WF_BF16, 0, WF_CONFIG},
         {"tpu", WF_F32, WF_F32, 0, WF_CONFIG},      {"cpu", WF_F32, WF_N_DTYPES, 0, WF_INTERNAL},
@@ -249,7 +250,7 @@ static void numerics_are_completed_or_refused(void **state)
     assert_int_equal(wf_backend_numerics("ref", &scaled), WF_OK);
     scaled.kv = WF_INT4;
     assert_int_equal(wf_backend_numerics("ref", &scaled), WF_CONFIG);
-    assert_non_null(strstr(wf_error(), "KV in int4, only f32, bf16, f16"));
+    assert_non_null(strstr(wf_error(), "KV in int4, only f32, bf16, f16, fp8, int8"));
     scaled = (wf_numerics){.weight = WF_INT8, .kv = WF_BF16, .plain = WF_FP8};
     assert_int_equal(wf_backend_numerics("ref", &scaled), WF_CONFIG);
     assert_non_null(strstr(wf_error(), "model.dtype: back end ref has no kernels that read"));

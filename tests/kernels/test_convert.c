@@ -12,6 +12,7 @@
 
 #include "io/base/rng.h"
 #include "kernels/backend.h"
+#include "kernels/kv.h"
 
 // The value of a half number from its definition.
 static double half_value(uint16_t h, int exponent_bits, int mantissa_bits)
@@ -206,6 +207,8 @@ static void dtypes(void **state)
     assert_true(wf_format_scaled(WF_FP8) && wf_format_scaled(WF_INT4));
     assert_int_equal(wf_kv_tile(WF_BF16, 16, 64), 16 * 64);
     assert_int_equal(wf_kv_tile(WF_INT8, 16, 64), 16 * 64 + 16 * 4);
+    assert_int_equal(wf_kv_token_bytes(WF_F16, 64), 128);
+    assert_int_equal(wf_kv_token_bytes(WF_FP8, 64), 68);
 }
 
 static void weights_count_their_scales(void **state)

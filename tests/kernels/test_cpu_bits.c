@@ -102,6 +102,8 @@ static const attention_kind kinds[] = {
     {6, 2, 32, WF_BF16, 0, false}, {8, 2, 32, WF_BF16, 0, false},  {4, 4, 64, WF_F16, 0, false},
     {4, 2, 96, WF_F32, 0, false},  {6, 2, 72, WF_F32, 0, false},   {5, 1, 24, WF_F16, 0, false},
     {8, 2, 32, WF_BF16, 70, true}, {4, 4, 64, WF_F16, 128, false}, {5, 1, 24, WF_F16, 9, true},
+    {8, 2, 32, WF_FP8, 0, false},  {4, 4, 64, WF_INT8, 0, false},  {6, 2, 72, WF_FP8, 0, false},
+    {5, 1, 24, WF_FP8, 9, true},   {8, 2, 32, WF_INT8, 70, true},
 };
 
 // One step: tokens [past, past + n_new) of the prompt as sequence `n_beside`, after that many

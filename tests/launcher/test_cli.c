@@ -235,6 +235,8 @@ static void test_plan(void **state)
     (void)state;
     assert_run(WEFT " plan job.yaml", 0, "20 in 1 shard");
     assert_run(WEFT " plan job.yaml --set model.kv_dtype=bfloat16", 0, "tokens per group, in bf16");
+    assert_run(WEFT " plan job.yaml --set model.kv_dtype=fp8 --set parallel.backend=cpu", 0,
+               "tokens per group, in fp8");
     assert_run(WEFT " plan job.yaml --ranks 8 --nodes 2 --set parallel.tensor=4", 0,
                "group 1   node 1: ranks 4-7");
     assert_run(WEFT " plan job.yaml --ranks 6 --nodes 2 --set parallel.tensor=4", 0,

@@ -4,6 +4,8 @@
 #include <stdio.h>
 
 #include "io/base/rng.h"
+#include "kernels/kv.h"
+#include "kernels/quantize.h"
 
 #define GUARD_BYTES 256
 #define GUARD       0xa5
@@ -314,6 +316,23 @@ size_t op_kv_bytes(const wf_kv *kv)
     return (size_t)(OP_MAX_SEQS * n_seq_pages * kv->page_stride) * wf_dtype_bytes(kv->dtype);
 }
 
+// Random numbers first, first + 1, ... as one head of K or V of a token of a tile.
+static void fill_head(const wf_kv *kv, char *image, int64_t tile, int32_t i_token, uint64_t seed,
+                      int64_t first)
+{
+    float values[WF_MAX_HEAD_DIM];
+    int64_t at = tile + (int64_t)i_token * kv->head_dim;
+    for (int32_t d = 0; d < kv->head_dim; d++)
+        values[d] = op_random(seed, first + d, WF_F32);
+    if (wf_format_scaled(kv->dtype)) {
+        float *scales = (float *)(void *)(image + wf_kv_scales_at(kv, tile));
+        wf_quantize_row(values, kv->head_dim, kv->dtype, 0, image + at, scales + i_token);
+    } else {
+        wf_convert(image + at * (int64_t)wf_dtype_bytes(kv->dtype), kv->dtype, values, WF_F32,
+                   kv->head_dim);
+    }
+}
+
 wf_kv op_kv(wf_backend *be, wf_dtype dtype, int32_t page_tokens, int32_t n_kv_heads,
             int32_t head_dim, const op_seq *seqs, int32_t n_seqs, int32_t first_id)
 {
@@ -322,21 +341,18 @@ wf_kv op_kv(wf_backend *be, wf_dtype dtype, int32_t page_tokens, int32_t n_kv_he
                 .page_tokens = page_tokens,
                 .n_kv_heads = n_kv_heads,
                 .head_dim = head_dim,
-                .head_stride = (int64_t)page_tokens * head_dim};
+                .head_stride = wf_kv_tile(dtype, page_tokens, head_dim)};
     kv.kv_stride = kv.head_stride * n_kv_heads;
     kv.page_stride = 2 * kv.kv_stride;
     char *image = malloc(op_kv_bytes(&kv));
     assert_non_null(image);
-    memset(image, 0xff, op_kv_bytes(&kv)); // NaN in every dtype
+    memset(image, 0xff, op_kv_bytes(&kv)); // NaN in every dtype, or as its scales
     for (int32_t s = 0; s < n_seqs; s++)
         for (int32_t pos = 0; pos < seqs[s].past; pos++)
             for (int32_t h = 0; h < 2 * n_kv_heads; h++) { // K heads, then V heads
-                int64_t at = page_of(first_id + s, pos / page_tokens) * kv.page_stride +
-                             h * kv.head_stride + (int64_t)(pos % page_tokens) * head_dim;
-                for (int32_t d = 0; d < head_dim; d++)
-                    wf_store_f32(image, dtype, at + d,
-                                 op_random((uint64_t)(7000 + first_id + s),
-                                           ((int64_t)pos * 64 + h) * 256 + d, WF_F32));
+                int64_t page = page_of(first_id + s, pos / page_tokens);
+                fill_head(&kv, image, page * kv.page_stride + h * kv.head_stride, pos % page_tokens,
+                          (uint64_t)(7000 + first_id + s), ((int64_t)pos * 64 + h) * 256);
             }
     kv.base = op_put(be, image, op_kv_bytes(&kv));
     free(image);

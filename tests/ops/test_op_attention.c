@@ -1,4 +1,5 @@
 // rope_kv_append and attention against ref: ragged batches, page edges, grouped heads.
+#include "kernels/kv.h"
 #include "tests/ops/op_test.h"
 
 typedef struct attention_case {
@@ -26,6 +27,16 @@ static const attention_case cases[] = {
     {8, 4, 100, 64, WF_BF16, 3, {{130, 1}, {64, 1}, {0, 70}}},
     {3, 1, 100, 16, WF_F32, 2, {{20, 5}, {0, 40}}},
     {4, 4, 250, 32, WF_F16, 2, {{66, 1}, {31, 33}}},
+    {8, 2, 128, 64, WF_FP8, 4, {{500, 1}, {63, 1}, {1, 70}, {0, 33}}},
+    {8, 2, 128, 16, WF_INT8, 4, {{500, 1}, {17, 1}, {1, 70}, {0, 33}}},
+    {12, 4, 64, 48, WF_INT8, 3, {{127, 1}, {128, 1}, {17, 50}}},
+    {6, 6, 64, 32, WF_FP8, 3, {{1, 1}, {300, 90}, {0, 129}}},
+    {2, 2, 256, 16, WF_FP8, 3, {{90, 1}, {31, 1}, {30, 40}}},
+    {4, 2, 256, 64, WF_INT8, 2, {{90, 1}, {63, 40}}},
+    {40, 2, 128, 64, WF_FP8, 2, {{1500, 1}, {10, 3}}},
+    {4, 2, 24, 8, WF_FP8, 3, {{63, 1}, {64, 1}, {0, 7}}},
+    {6, 2, 40, 1, WF_INT8, 3, {{3, 1}, {100, 30}, {0, 1}}},
+    {8, 4, 100, 64, WF_FP8, 3, {{130, 1}, {64, 1}, {0, 70}}},
 };
 #define N_CASES (sizeof cases / sizeof *cases)
 
@@ -122,12 +133,40 @@ static ran run_case(wf_backend *be, wf_dtype act, const attention_case *c, rope_
     return r;
 }
 
+// The same of a scaled cache: tokens are there in both or in neither, their scales agree, and
+// numbers may lie a step apart.
+static void expect_close_scaled(const ran *got, const ran *want)
+{
+    const wf_kv *kv = &want->view;
+    double least = kv->dtype == WF_FP8 ? 0x1p-9 : 1.0, rel = kv->dtype == WF_FP8 ? 0.13 : 0.0;
+    int64_t n_tiles = (int64_t)op_kv_bytes(kv) / kv->head_stride;
+    for (int64_t i = 0; i < n_tiles * kv->page_tokens; i++) {
+        int64_t tile = i / kv->page_tokens * kv->head_stride, token = i % kv->page_tokens;
+        float gs, ws;
+        memcpy(&gs, got->kv + wf_kv_scales_at(kv, tile) + token * 4, sizeof gs);
+        memcpy(&ws, want->kv + wf_kv_scales_at(kv, tile) + token * 4, sizeof ws);
+        if (isnan(gs) && isnan(ws)) continue;
+        if (!(fabs((double)gs - (double)ws) <= 3e-6 * (double)ws))
+            fail_msg("scale of token %d: %g, ref has %g", (int)i, (double)gs, (double)ws);
+        for (int64_t d = 0; d < kv->head_dim; d++) {
+            double g = (double)wf_load_f32(got->kv, kv->dtype, tile + token * kv->head_dim + d);
+            double w = (double)wf_load_f32(want->kv, kv->dtype, tile + token * kv->head_dim + d);
+            if (!(fabs(g - w) <= least + rel * fabs(w)))
+                fail_msg("number %d of token %d: %g, ref has %g", (int)d, (int)i, g, w);
+        }
+    }
+}
+
 // The caches agree: appended elements within a rounding step, all others NaN as before.
 #define BLOCK 2048
 static void expect_close_kv(const ran *got, const ran *want)
 {
     static const double rounding[WF_N_DTYPES] = {
         [WF_F32] = 3e-7, [WF_BF16] = 0x1p-7, [WF_F16] = 0x1p-10};
+    if (wf_format_scaled(want->view.dtype)) {
+        expect_close_scaled(got, want);
+        return;
+    }
     int64_t n = (int64_t)(op_kv_bytes(&want->view) / wf_dtype_bytes(want->view.dtype));
     for (int64_t i = 0; i < n; i++) {
         // Most of the cache is untouched: equal blocks are passed over at memory speed.
@@ -150,10 +189,11 @@ static void expect_case(const attention_case *c, rope_way way, bent_way bent)
     ran want = run_case(op.ref, WF_F32, c, way, bent), got = run_case(op.be, op.act, c, way, bent);
     op_expect_close(&got.qkv, &want.qkv, 5e-7, 1e-6);
     expect_close_kv(&got, &want);
-    // Where K and V are rounded, the two caches may differ by a step in places.
+    // Where K and V are rounded, the two caches may differ by a step in places, of 8 bits rarely.
     // Rounded activations round q as well, and the weights before V; heads of norm 1 and more make
     // steep scores of that.
-    static const double steps[WF_N_DTYPES] = {[WF_F32] = 0, [WF_BF16] = 4e-3, [WF_F16] = 5e-4};
+    static const double steps[WF_N_DTYPES] = {
+        [WF_F32] = 0, [WF_BF16] = 4e-3, [WF_F16] = 5e-4, [WF_FP8] = 4e-3, [WF_INT8] = 4e-3};
     double step = fmax(steps[c->dtype], (way.norms == NONE ? 1.5 : 2.0) * steps[op.act]);
     op_expect_close(&got.out, &want.out, 3e-6 + step, 1e-5);
     free(want.kv);
@@ -241,6 +281,9 @@ static void wrong_shapes(void **state)
     assert_int_equal(op.be->ops->attention(op.be, NULL, &bad), WF_INTERNAL);
     bad = good;
     bad.out.n_cols = 31;
+    assert_int_equal(op.be->ops->attention(op.be, NULL, &bad), WF_INTERNAL);
+    bad = good;
+    bad.kv.dtype = WF_INT8; // no room for scales
     assert_int_equal(op.be->ops->attention(op.be, NULL, &bad), WF_INTERNAL);
     bad = good;
     bad.window = -1;
