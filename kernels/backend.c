@@ -38,7 +38,7 @@ static const row rows[] = {
     {.name = "cuda",
      .open = wf_cuda_module_backend,
      .weights = PLAIN | BIT(FP8) | BIT(INT8),
-     .kv = PLAIN,
+     .kv = BYTES,
      .act_fp8 = true,
      .numerics = wf_cuda_numerics},
 };

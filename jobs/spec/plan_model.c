@@ -60,7 +60,13 @@ static wf_status check_kinds(const wf_arch *arch, const char *backend, const wf_
 // Scales of KV lie behind heads whose bytes leave them aligned.
 static wf_status check_kv(const wf_arch *arch, wf_dtype kv)
 {
-    if (!wf_format_scaled(kv) || arch->head_dim % 4 == 0) return WF_OK;
+    if (!wf_format_scaled(kv)) return WF_OK;
+    if (arch->latent.kv_rank > 0)
+        return wf_fail(WF_CONFIG,
+                       "model.kv_dtype: %s is not for the compressed rows of latent attention; "
+                       "leave it to auto",
+                       wf_dtype_name(kv));
+    if (arch->head_dim % 4 == 0) return WF_OK;
     return wf_fail(
         WF_CONFIG,
         "model.kv_dtype: %s is for heads of a multiple of 4 numbers, not of %d; leave it "

@@ -2,8 +2,9 @@
 //
 // Chooses: the first n_decode sequences go to the split-KV decode kernel, the others to the prefill
 // kernel, where K, V and act have one 2-byte dtype, head_dim is 64, 128 or 256 and 16 tokens lie
-// side by side. Everything else goes to the general kernel below, one block per (token, head).
-#include "kernels/cuda/cuda_num.cuh"
+// side by side, or K and V are scaled (cuda_kv8.cuh) with the same. Everything else goes to the
+// general kernel below, one block per (token, head).
+#include "kernels/cuda/cuda_kv8.cuh"
 
 #define GENERAL_WARPS  8
 #define GENERAL_PIECES 8 // head_dim <= 256 = 32 lanes * 8
@@ -18,6 +19,12 @@ __device__ __forceinline__ float bend(const wf_attention_args &in, float score, 
 {
     if (in.softcap > 0.0f) score = in.softcap * tanhf(score / in.softcap);
     return in.slopes ? score - in.slopes[head] * (float)back : score;
+}
+
+__device__ __forceinline__ float load_kv(const wf_kv &kv, int64_t at)
+{
+    return kv_scaled(kv.dtype) ? w8_load(((const uint8_t *)kv.base)[at], kv.dtype)
+                               : load_any(kv.base, kv.dtype, at);
 }
 
 // Each warp takes every 8th position and keeps its own running maximum, sum and output; lanes split
@@ -44,19 +51,22 @@ static __global__ void __launch_bounds__(GENERAL_WARPS * 32)
                        : 0.0f;
     }
     for (int p = first + warp; p <= pos; p += GENERAL_WARPS) {
-        int64_t at = pages[p / kv.page_tokens] * kv.page_stride + kv_head * kv.head_stride +
-                     (int64_t)(p % kv.page_tokens) * dim;
+        int64_t tile = pages[p / kv.page_tokens] * kv.page_stride + kv_head * kv.head_stride;
+        int64_t at = tile + (int64_t)(p % kv.page_tokens) * dim;
+        bool scaled = kv_scaled(kv.dtype);
+        float k_scale = scaled ? kv_scales(kv, tile)[p % kv.page_tokens] : 1.0f;
+        float v_scale = scaled ? kv_scales(kv, tile + kv.kv_stride)[p % kv.page_tokens] : 1.0f;
         float dot = 0.0f;
         for (int i = 0; i < GENERAL_PIECES; i++)
-            if (i * 32 + lane < dim) dot += q[i] * load_any(kv.base, kv.dtype, at + i * 32 + lane);
-        dot = bend(a.in, warp_sum(dot), head, pos - p);
+            if (i * 32 + lane < dim) dot += q[i] * load_kv(kv, at + i * 32 + lane);
+        dot = bend(a.in, warp_sum(dot) * k_scale, head, pos - p);
         float raised = fmaxf(max, dot), keep = expf(max - raised), weight = expf(dot - raised);
         max = raised;
         sum = sum * keep + weight;
         for (int i = 0; i < GENERAL_PIECES; i++)
             if (i * 32 + lane < dim)
-                o[i] = o[i] * keep +
-                       weight * load_any(kv.base, kv.dtype, at + kv.kv_stride + i * 32 + lane);
+                o[i] =
+                    o[i] * keep + weight * v_scale * load_kv(kv, at + kv.kv_stride + i * 32 + lane);
     }
     if (lane == 0) maxima[warp] = max, sums[warp] = sum;
     for (int i = 0; i < GENERAL_PIECES; i++)
@@ -78,11 +88,21 @@ static __global__ void __launch_bounds__(GENERAL_WARPS * 32)
 
 static bool fast(const wf_cuda *cu, const wf_kv *kv)
 {
-    return cu->numerics.act != WF_F32 && kv->dtype == cu->numerics.act &&
+    int64_t whole = 16 / (int64_t)wf_dtype_bytes(kv->dtype);
+    return cu->numerics.act != WF_F32 && (kv->dtype == cu->numerics.act || kv_scaled(kv->dtype)) &&
            kv->page_tokens % 16 == 0 &&
            (kv->head_dim == 64 || kv->head_dim == 128 || kv->head_dim == 256) &&
-           (uintptr_t)kv->base % 16 == 0 && kv->page_stride % 8 == 0 && kv->kv_stride % 8 == 0 &&
-           kv->head_stride % 8 == 0;
+           (uintptr_t)kv->base % 16 == 0 && kv->page_stride % whole == 0 &&
+           kv->kv_stride % whole == 0 && kv->head_stride % whole == 0;
+}
+
+typedef wf_status (*attention_part)(wf_cuda *cu, wf_stream *s, const wf_attention_args *a);
+
+static attention_part decode_of(const wf_attention_args *a)
+{
+    bool bent = wf_attention_varies(a);
+    if (kv_scaled(a->kv.dtype)) return bent ? wf_attention_decode8_bent : wf_attention_decode8;
+    return bent ? wf_attention_decode_bent : wf_attention_decode;
 }
 
 wf_status wf_cuda_attention(wf_backend *be, wf_stream *s, const wf_attention_args *a)
@@ -92,8 +112,7 @@ wf_status wf_cuda_attention(wf_backend *be, wf_stream *s, const wf_attention_arg
     WF_TRY(wf_check_attention(a, cu->numerics.act));
     if (a->batch->n_tokens == 0) return WF_OK;
     if (fast(cu, &a->kv)) {
-        auto decode = wf_attention_varies(a) ? wf_attention_decode_bent : wf_attention_decode;
-        if (a->batch->n_decode > 0) WF_TRY(decode(cu, st, a));
+        if (a->batch->n_decode > 0) WF_TRY(decode_of(a)(cu, st, a));
         return a->batch->n_seqs > a->batch->n_decode ? wf_attention_prefill(cu, st, a) : WF_OK;
     }
     return wf_cuda_launch(cu, st, "attention", general_kernel,

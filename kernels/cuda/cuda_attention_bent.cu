@@ -5,10 +5,10 @@
 
 wf_status wf_attention_decode_bent(wf_cuda *cu, wf_stream *s, const wf_attention_args *in)
 {
-    return decode_attention(cu, s, in);
+    return decode_attention<plain_kv>(cu, s, in);
 }
 
 wf_status wf_attention_prefill_bent(wf_cuda *cu, wf_stream *s, const wf_attention_args *in)
 {
-    return prefill_attention(cu, s, in);
+    return prefill_attention<false>(cu, s, in);
 }

@@ -3,5 +3,5 @@
 
 wf_status wf_attention_decode(wf_cuda *cu, wf_stream *s, const wf_attention_args *in)
 {
-    return decode_attention(cu, s, in);
+    return decode_attention<plain_kv>(cu, s, in);
 }

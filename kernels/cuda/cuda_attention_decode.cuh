@@ -19,7 +19,8 @@
 //
 // With a window a row is what it sees of its context: its splits begin at the first tile of that.
 //
-// q [T, ...] act (any alignment), K, V pages act, 16-byte chunks; out act. Accumulation f32,
+// q [T, ...] act (any alignment), K, V pages act, 16-byte chunks (or scaled, of 8 bits:
+// cuda_attention_decode8.cuh); out act. Accumulation f32,
 // weights rounded to act before V. Bytes: K and V once (2 * 2 * context * head_dim per KV head).
 // Source of the split: Dao, Haziza, Massa, Sizov, "Flash-Decoding" (2023).
 #ifndef WF_KERNELS_CUDA_ATTENTION_DECODE_CUH
@@ -158,7 +159,7 @@ __device__ __forceinline__ void find_unit(const decode_args &a, int number, unit
 }
 
 template <int D> struct decode_shape {
-    static const int chunks = D / 8, stages = D == 64 ? 6 : D == 128 ? 3 : 2;
+    static const int dim = D, chunks = D / 8, stages = D == 64 ? 6 : D == 128 ? 3 : 2;
     static const int tile_bytes = TILE * D * 2, stage_bytes = 2 * tile_bytes;
     static const int ring_bytes = stages * stage_bytes; // of a warp; later holds its output
     static const int most_warps = D == 256 ? 4 : MAX_WARPS;
@@ -284,6 +285,36 @@ __device__ __forceinline__ void attend_tile(const uint32_t q[D / 16][4], uint32_
     }
 }
 
+// K and V of act's own format. What the kernels below are made for: a type like this one.
+template <typename T, int D> struct plain_kv : decode_shape<D> {
+    typedef T number;
+
+    static __device__ __forceinline__ void fetch(const decode_args &a, const int32_t *pages,
+                                                 int kv_head, int token, int end, uint32_t stage)
+    {
+        fetch_tile<T, D>(a, pages, kv_head, token, end, stage);
+    }
+    static __device__ __forceinline__ void queries(const decode_args &a, int64_t t, int head,
+                                                   int n_rows, uint32_t q[D / 16][4])
+    {
+        load_queries<T, D>(a, t, head, n_rows, q);
+    }
+    static __device__ __forceinline__ void attend(const uint32_t q[D / 16][4], uint32_t stage,
+                                                  int n_real, const decode_args &a,
+                                                  const lane_bend &l, warp_state<D> &w)
+    {
+        attend_tile<T, D>(q, stage, n_real, a, l, w);
+    }
+    // Row `h` of the lane's outputs to a row of floats.
+    static __device__ __forceinline__ void store_row(const warp_state<D> &w, int h, float *row)
+    {
+#pragma unroll
+        for (int n = 0; n < D / 8; n++)
+            *(float2 *)(row + n * 8 + threadIdx.x % 4 * 2) =
+                make_float2(w.o[n][2 * h], w.o[n][2 * h + 1]);
+    }
+};
+
 // The block that finishes a row last combines its splits: part i of a row has its output, then its
 // maximum and sum. A warp does 4 rows: lane i weighs split i, then each adds up 4 neighbouring
 // dims.
@@ -356,11 +387,12 @@ __device__ __forceinline__ void store_pair(const decode_args &a, const decode_un
 }
 
 // The warps put theirs where their rings were, and the block adds them in order.
-template <typename T, int D>
+template <typename KV>
 __device__ __forceinline__ void store_block(const decode_args &a, const decode_unit &u, int head,
-                                            int n_rows, bool whole, warp_state<D> &w, char *shared)
+                                            int n_rows, bool whole, warp_state<KV::dim> &w,
+                                            char *shared)
 {
-    const int row_floats = D + 4, ring_floats = decode_shape<D>::ring_bytes / 4;
+    const int D = KV::dim, row_floats = D + 4, ring_floats = KV::ring_bytes / 4;
     int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
     float *mine = (float *)shared + warp * ring_floats;
 #pragma unroll
@@ -368,9 +400,7 @@ __device__ __forceinline__ void store_block(const decode_args &a, const decode_u
         int row = lane / 4 + h * 8;
         float sum = quad_sum(w.sum[h]), *at = mine + row * row_floats;
         if (row >= n_rows) continue;
-#pragma unroll
-        for (int n = 0; n < D / 8; n++)
-            *(float2 *)(at + n * 8 + lane % 4 * 2) = make_float2(w.o[n][2 * h], w.o[n][2 * h + 1]);
+        KV::store_row(w, h, at);
         if (lane % 4 == 0) *(float2 *)(at + D) = make_float2(w.max[h], sum);
     }
     __syncthreads();
@@ -387,7 +417,7 @@ __device__ __forceinline__ void store_block(const decode_args &a, const decode_u
             x += part[d] * keep;
             y += part[d + 1] * keep;
         }
-        store_pair<T, D>(a, u, head + row, whole, d, x, y, max, sum);
+        store_pair<typename KV::number, D>(a, u, head + row, whole, d, x, y, max, sum);
     }
 }
 
@@ -408,11 +438,11 @@ __device__ __forceinline__ bool is_last(const decode_args &a, const decode_unit 
 }
 
 // LISTED: finds the block's next unit on the way, for slot `slot` of the list.
-template <typename T, int D, bool LISTED>
+template <typename KV, bool LISTED>
 __device__ __forceinline__ void attend_unit(const decode_args &a, const decode_unit &u,
                                             char *shared, bool *last, unit_list *list, int slot)
 {
-    typedef decode_shape<D> S;
+    const int D = KV::dim;
     int kv_head = u.heads / a.n_head_blocks, block = u.heads % a.n_head_blocks;
     int warp = (int)threadIdx.x / 32, asked = 0;
     int n_rows = min(16, a.group - block * 16), head = kv_head * a.group + block * 16;
@@ -424,17 +454,16 @@ __device__ __forceinline__ void attend_unit(const decode_args &a, const decode_u
     if (!LISTED && u.split >= n_splits) return;
     int end = min(u.context, begin + split), n_tiles = (end - begin + TILE - 1) / TILE;
     int n_mine = (n_tiles - warp + a.n_warps - 1) / a.n_warps; // <= 0: none
-    uint32_t ring = shared_address(shared) + (uint32_t)(warp * S::ring_bytes);
+    uint32_t ring = shared_address(shared) + (uint32_t)(warp * KV::ring_bytes);
     auto token_of = [&](int i) { return begin + (warp + i * a.n_warps) * TILE; };
 #pragma unroll
-    for (int i = 0; i < S::stages - 1; i++) {
+    for (int i = 0; i < KV::stages - 1; i++) {
         if (i < n_mine)
-            fetch_tile<T, D>(a, pages, kv_head, token_of(i), end,
-                             ring + (uint32_t)(i * S::stage_bytes));
+            KV::fetch(a, pages, kv_head, token_of(i), end, ring + (uint32_t)(i * KV::stage_bytes));
         copy_commit();
     }
     uint32_t q[D / 16][4];
-    load_queries<T, D>(a, t, head, n_rows, q);
+    KV::queries(a, t, head, n_rows, q);
     lane_bend l = {};
     if constexpr (BENT)
         for (int h = 0; h < 2; h++)
@@ -446,33 +475,33 @@ __device__ __forceinline__ void attend_unit(const decode_args &a, const decode_u
 #pragma unroll
     for (int n = 0; n < D / 8; n++)
         w.o[n][0] = w.o[n][1] = w.o[n][2] = w.o[n][3] = 0.0f;
-    for (int i = 0, stage = 0, ahead = S::stages - 1; i < n_mine; i++) {
+    for (int i = 0, stage = 0, ahead = KV::stages - 1; i < n_mine; i++) {
         if (LISTED && warp == 0 && i == max(n_mine - 2, 0)) asked = ask_unit(a);
-        if (i + S::stages - 1 < n_mine)
-            fetch_tile<T, D>(a, pages, kv_head, token_of(i + S::stages - 1), end,
-                             ring + (uint32_t)(ahead * S::stage_bytes));
+        if (i + KV::stages - 1 < n_mine)
+            KV::fetch(a, pages, kv_head, token_of(i + KV::stages - 1), end,
+                      ring + (uint32_t)(ahead * KV::stage_bytes));
         copy_commit();
-        copy_wait<S::stages - 1>();
+        copy_wait<KV::stages - 1>();
         __syncwarp();
         if constexpr (BENT) {
             l.n_hidden = first_seen(a.bend, u.context - 1) - token_of(i);
             l.back = u.context - 1 - token_of(i);
         }
-        attend_tile<T, D>(q, ring + (uint32_t)(stage * S::stage_bytes), end - token_of(i), a, l, w);
+        KV::attend(q, ring + (uint32_t)(stage * KV::stage_bytes), end - token_of(i), a, l, w);
         __syncwarp();
-        stage = stage + 1 == S::stages ? 0 : stage + 1;
-        ahead = ahead + 1 == S::stages ? 0 : ahead + 1;
+        stage = stage + 1 == KV::stages ? 0 : stage + 1;
+        ahead = ahead + 1 == KV::stages ? 0 : ahead + 1;
     }
     copy_wait<0>();
     __syncwarp();
     if (LISTED && warp == 0) find_unit(a, asked, list, slot);
-    store_block<T, D>(a, u, head, n_rows, n_splits == 1, w, shared);
+    store_block<KV>(a, u, head, n_rows, n_splits == 1, w, shared);
     if (n_splits > 1 && is_last(a, u, n_splits, last))
-        combine_rows<T, D>(a, t, u.seq, head, n_rows, n_splits);
+        combine_rows<typename KV::number, D>(a, t, u.seq, head, n_rows, n_splits);
 }
 
-template <typename T, int D, bool LISTED>
-static __global__ void __launch_bounds__(decode_shape<D>::most_warps * 32)
+template <typename KV, bool LISTED>
+static __global__ void __launch_bounds__(KV::most_warps * 32)
     decode_kernel(const __grid_constant__ decode_args a)
 {
     extern __shared__ __align__(128) char shared[];
@@ -487,7 +516,7 @@ static __global__ void __launch_bounds__(decode_shape<D>::most_warps * 32)
             __syncthreads(); // all have read what the last unit left in shared memory
             decode_unit u = list.unit[slot];
             if (u.seq < 0) break;
-            attend_unit<T, D, true>(a, u, shared, &last, &list, slot ^ 1);
+            attend_unit<KV, true>(a, u, shared, &last, &list, slot ^ 1);
         }
         if (threadIdx.x == 0 && atomicAdd(a.taken + 1, 1) == (int)gridDim.x - 1)
             a.taken[0] = a.taken[1] = 0; // for the next launch
@@ -495,7 +524,7 @@ static __global__ void __launch_bounds__(decode_shape<D>::most_warps * 32)
         int seq = (int)blockIdx.z;
         decode_unit u = {seq, (int)blockIdx.y, (int)blockIdx.x, a.b.seq_past[seq] + 1,
                          a.b.seq_row[seq]};
-        attend_unit<T, D, false>(a, u, shared, &last, nullptr, 0);
+        attend_unit<KV, false>(a, u, shared, &last, nullptr, 0);
     }
 }
 
@@ -545,37 +574,38 @@ static wf_status reserve_parts(wf_cuda *cu, wf_stream *s, decode_args *a)
     return WF_OK;
 }
 
-template <typename T, int D, bool LISTED>
+template <typename KV, bool LISTED>
 static wf_status launch_kernel(wf_cuda *cu, wf_stream *s, const decode_args &a, dim3 grid)
 {
-    auto kernel = decode_kernel<T, D, LISTED>;
-    const int most = decode_shape<D>::most_warps, ring_bytes = decode_shape<D>::ring_bytes;
+    auto kernel = decode_kernel<KV, LISTED>;
+    const int most = KV::most_warps, ring_bytes = KV::ring_bytes;
     WF_TRY(wf_cuda_allow_shared(cu, kernel, (size_t)(most * ring_bytes), "decode attention"));
     return wf_cuda_launch(cu, s, "decode attention", kernel, grid, dim3((unsigned)(a.n_warps * 32)),
                           (size_t)(a.n_warps * ring_bytes), a);
 }
 
 // One block for every unit there can be, or as many as run at once.
-template <typename T, int D>
-static wf_status launch_decode(wf_cuda *cu, wf_stream *s, decode_args a)
+template <typename KV> static wf_status launch_decode(wf_cuda *cu, wf_stream *s, decode_args a)
 {
-    plan_splits(cu, decode_shape<D>::most_warps, &a);
+    plan_splits(cu, KV::most_warps, &a);
     WF_TRY(reserve_parts(cu, s, &a));
     int64_t n_units = (int64_t)a.max_splits * a.n_head_units * a.b.n_decode;
     int64_t room = (int64_t)cu->n_sms * (SM_WARPS / a.n_warps);
     if (a.max_splits > 1 && n_units > room && a.b.n_decode <= LIST_ROWS)
-        return launch_kernel<T, D, true>(cu, s, a, dim3((unsigned)room));
-    return launch_kernel<T, D, false>(
+        return launch_kernel<KV, true>(cu, s, a, dim3((unsigned)room));
+    return launch_kernel<KV, false>(
         cu, s, a, dim3((unsigned)a.max_splits, (unsigned)a.n_head_units, (unsigned)a.b.n_decode));
 }
 
-template <typename T> static wf_status decode_dims(wf_cuda *cu, wf_stream *s, const decode_args &a)
+template <template <typename, int> typename KV, typename T>
+static wf_status decode_dims(wf_cuda *cu, wf_stream *s, const decode_args &a)
 {
-    if (a.kv.head_dim == 64) return launch_decode<T, 64>(cu, s, a);
-    if (a.kv.head_dim == 128) return launch_decode<T, 128>(cu, s, a);
-    return launch_decode<T, 256>(cu, s, a);
+    if (a.kv.head_dim == 64) return launch_decode<KV<T, 64>>(cu, s, a);
+    if (a.kv.head_dim == 128) return launch_decode<KV<T, 128>>(cu, s, a);
+    return launch_decode<KV<T, 256>>(cu, s, a);
 }
 
+template <template <typename, int> typename KV>
 static wf_status decode_attention(wf_cuda *cu, wf_stream *s, const wf_attention_args *in)
 {
     decode_args a = {};
@@ -591,7 +621,7 @@ static wf_status decode_attention(wf_cuda *cu, wf_stream *s, const wf_attention_
     a.bend = bend_of(in);
     a.q_wide = (uintptr_t)in->qkv.data % 4 == 0 && in->qkv.stride % 2 == 0;
     return with_half(cu->numerics.act, [&](auto *t) {
-        return decode_dims<std::remove_pointer_t<decltype(t)>>(cu, s, a);
+        return decode_dims<KV, std::remove_pointer_t<decltype(t)>>(cu, s, a);
     });
 }
 

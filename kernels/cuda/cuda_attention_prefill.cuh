@@ -6,12 +6,15 @@
 //   loop over KV tiles of N tokens: two stages of cp.async, S = Q K^T, online softmax, O += P V
 //
 // q [T, ...] act (any alignment), K, V pages act; out act. Accumulation f32, P rounded to act.
+// SCALED: K, V pages of 8 bits (tensor.h). A tile comes as it is, the block makes numbers of act of
+// it once for its four warps, and scores and weights are multiplied by the scales.
 // FLOPs: 4 * head_dim per (query, key) pair that the mask keeps.
 // Source: Dao, "FlashAttention-2" (arXiv 2307.08691).
 #ifndef WF_KERNELS_CUDA_ATTENTION_PREFILL_CUH
 #define WF_KERNELS_CUDA_ATTENTION_PREFILL_CUH
 
 #include "kernels/cuda/cuda_attention_bend.cuh"
+#include "kernels/cuda/cuda_kv8.cuh"
 
 #define PREFILL_WARPS   4
 #define PREFILL_THREADS (PREFILL_WARPS * 32)
@@ -32,6 +35,9 @@ template <int D> struct prefill_shape {
     static const int m = PREFILL_WARPS * mt * 16, chunks = D / 8;
     static const int kv_bytes = n * D * 2, stage_bytes = 2 * kv_bytes, q_bytes = m * D * 2;
     static const int shared_bytes = q_bytes + 2 * stage_bytes;
+    // Scaled: one tile of numbers, and two stages of K, V and their scales as pages have them.
+    static const int raw_scales = 2 * n * D, raw_bytes = raw_scales + 2 * n * 4;
+    static const int scaled_bytes = q_bytes + stage_bytes + 2 * raw_bytes;
 };
 
 template <typename T, int D>
@@ -79,12 +85,86 @@ __device__ __forceinline__ void fetch_kv(const prefill_args &a, const int32_t *p
     }
 }
 
+// The same of scaled KV, as it is. Scales beyond `end` may be anything.
+template <int D>
+__device__ __forceinline__ void fetch_raw(const prefill_args &a, const int32_t *pages, int kv_head,
+                                          int token, int end, uint32_t stage)
+{
+    typedef prefill_shape<D> S;
+    const wf_kv &kv = a.kv;
+    const int chunks = D / 16;
+    auto tile_of = [&](int at) {
+        return pages[at / kv.page_tokens] * kv.page_stride + kv_head * kv.head_stride;
+    };
+#pragma unroll
+    for (int i = 0; i < S::n * chunks / PREFILL_THREADS; i++) {
+        int at = i * PREFILL_THREADS + (int)threadIdx.x, r = at / chunks;
+        bool real = token + r < end;
+        int pos = real ? token + r : token;
+        const char *k = (const char *)kv.base + tile_of(pos) + (int64_t)(pos % kv.page_tokens) * D +
+                        at % chunks * 16;
+        copy16(stage + (uint32_t)at * 16, k, real);
+        copy16(stage + (uint32_t)(S::n * D + at * 16), k + kv.kv_stride, real);
+    }
+    if (threadIdx.x < S::n / 2) { // 4 scales each, of K and then of V
+        int i = (int)threadIdx.x % (S::n / 4) * 4, is_v = (int)threadIdx.x / (S::n / 4);
+        bool real = token + i < end;
+        int pos = real ? token + i : token;
+        copy16(stage + (uint32_t)(S::raw_scales + threadIdx.x * 16),
+               kv_scales(kv, tile_of(pos) + is_v * kv.kv_stride) + pos % kv.page_tokens, real);
+    }
+}
+
+// 16 numbers of a stage become two chunks of a tile.
+template <typename T, int D, wf_dtype F>
+__device__ __forceinline__ void convert_chunk(const char *raw, char *tile, int r, int c)
+{
+    typedef prefill_shape<D> S;
+    uint4 in = *(const uint4 *)raw, out[2];
+    const uint32_t four[4] = {in.x, in.y, in.z, in.w};
+    uint32_t pair[8];
+#pragma unroll
+    for (int j = 0; j < 4; j++) {
+        uint32_t lo, hi;
+        w8_four<T, F>(four[j], lo, hi);
+        pair[2 * j] = __byte_perm(lo, hi, 0x5410);
+        pair[2 * j + 1] = __byte_perm(lo, hi, 0x7632);
+    }
+    out[0] = make_uint4(pair[0], pair[1], pair[2], pair[3]);
+    out[1] = make_uint4(pair[4], pair[5], pair[6], pair[7]);
+    *(uint4 *)(tile + swizzled<S::chunks>(r, 2 * c)) = out[0];
+    *(uint4 *)(tile + swizzled<S::chunks>(r, 2 * c + 1)) = out[1];
+}
+
+// The block's tile of K and V from a stage; scales of tokens from n_real on become 0.
+template <typename T, int D>
+__device__ __forceinline__ void convert_raw(const prefill_args &a, char *raw, char *tile,
+                                            int n_real)
+{
+    typedef prefill_shape<D> S;
+    const int chunks = D / 16;
+#pragma unroll
+    for (int i = 0; i < 2 * S::n * chunks / PREFILL_THREADS; i++) {
+        int at = i * PREFILL_THREADS + (int)threadIdx.x, is_v = at / (S::n * chunks);
+        int r = at / chunks % S::n, c = at % chunks;
+        char *to = tile + is_v * S::kv_bytes;
+        if (a.kv.dtype == WF_INT8)
+            convert_chunk<T, D, WF_INT8>(raw + at * 16, to, r, c);
+        else
+            convert_chunk<T, D, WF_FP8>(raw + at * 16, to, r, c);
+    }
+    if (threadIdx.x < 2 * S::n && (int)threadIdx.x % S::n >= n_real)
+        ((float *)(raw + S::raw_scales))[threadIdx.x] = 0.0f;
+}
+
 // One KV tile: scores, mask, softmax, output of this warp's rows. `first`: position of the tile's
 // first token, `pos`: of the warp's row g; `masked`: some pair of the tile is not to be seen.
-template <typename T, int D>
-__device__ __forceinline__ void attend_kv(uint32_t q_tile, uint32_t stage, int warp_row, int first,
-                                          int pos, bool masked, const prefill_args &a, float slope,
-                                          float max[][2], float sum[][2], float o[][D / 8][4])
+// SCALED: `scales` of the tile's tokens, of K and then of V.
+template <typename T, int D, bool SCALED>
+__device__ __forceinline__ void attend_kv(uint32_t q_tile, uint32_t stage, const float *scales,
+                                          int warp_row, int first, int pos, bool masked,
+                                          const prefill_args &a, float slope, float max[][2],
+                                          float sum[][2], float o[][D / 8][4])
 {
     typedef prefill_shape<D> S;
     int lane = threadIdx.x % 32, t2 = lane % 4 * 2;
@@ -118,6 +198,15 @@ __device__ __forceinline__ void attend_kv(uint32_t q_tile, uint32_t stage, int w
 #pragma unroll
     for (int m = 0; m < S::mt; m++) {
         float top[2] = {max[m][0], max[m][1]};
+        if constexpr (SCALED) {
+#pragma unroll
+            for (int n = 0; n < S::n / 8; n++) {
+                float2 by = *(const float2 *)(scales + n * 8 + t2);
+#pragma unroll
+                for (int i = 0; i < 4; i++)
+                    s[m][n][i] *= i & 1 ? by.y : by.x;
+            }
+        }
         if constexpr (BENT) {
 #pragma unroll
             for (int n = 0; n < S::n / 8; n++)
@@ -166,6 +255,12 @@ __device__ __forceinline__ void attend_kv(uint32_t q_tile, uint32_t stage, int w
                 s[m][n][i] = exp2_fast(fmaf(s[m][n][i], scale_log2, -shift[i >> 1]));
                 sum[m][i >> 1] += s[m][n][i];
             }
+            if constexpr (SCALED) {
+                float2 by = *(const float2 *)(scales + S::n + n * 8 + t2);
+#pragma unroll
+                for (int i = 0; i < 4; i++)
+                    s[m][n][i] *= (i & 1 ? by.y : by.x) * kv8_up<T>::value;
+            }
             p[m][n / 2][n % 2 * 2] = pack2((T *)nullptr, s[m][n][0], s[m][n][1]);
             p[m][n / 2][n % 2 * 2 + 1] = pack2((T *)nullptr, s[m][n][2], s[m][n][3]);
         }
@@ -185,7 +280,7 @@ __device__ __forceinline__ void attend_kv(uint32_t q_tile, uint32_t stage, int w
         }
 }
 
-template <typename T, int D>
+template <typename T, int D, bool SCALED>
 static __global__ void __launch_bounds__(PREFILL_THREADS)
     prefill_kernel(const __grid_constant__ prefill_args a)
 {
@@ -215,22 +310,36 @@ static __global__ void __launch_bounds__(PREFILL_THREADS)
     fetch_queries<T, D>(a, t0 + tile * S::m, head, n_rows, shared);
     int n_tiles = (end + S::n - 1) / S::n, first = first_seen(a.bend, query) / S::n;
     float slope = BENT ? slope_of(a.bend, head) : 0.0f;
-    fetch_kv<T, D>(a, pages, kv_head, first * S::n, end,
-                   ring + (uint32_t)(first % 2 * S::stage_bytes));
-    copy_commit();
+    const int stage_bytes = SCALED ? S::raw_bytes : S::stage_bytes;
+    char *numbers = shared + S::q_bytes, *raw = numbers + S::stage_bytes; // scaled
+    if (SCALED) ring += S::stage_bytes;
+    auto fetch = [&](int i) {
+        uint32_t stage = ring + (uint32_t)(i % 2 * stage_bytes);
+        if constexpr (SCALED)
+            fetch_raw<D>(a, pages, kv_head, i * S::n, end, stage);
+        else
+            fetch_kv<T, D>(a, pages, kv_head, i * S::n, end, stage);
+        copy_commit();
+    };
+    fetch(first);
     for (int i = first; i < n_tiles; i++) {
         copy_wait<0>();
         __syncthreads(); // the tile is there, and nobody reads the other stage any more
-        if (i + 1 < n_tiles) {
-            fetch_kv<T, D>(a, pages, kv_head, (i + 1) * S::n, end,
-                           ring + (uint32_t)((i + 1) % 2 * S::stage_bytes));
-            copy_commit();
+        if (i + 1 < n_tiles) fetch(i + 1);
+        uint32_t stage = ring + (uint32_t)(i % 2 * stage_bytes);
+        const float *scales = nullptr;
+        if constexpr (SCALED) {
+            char *from = raw + i % 2 * stage_bytes;
+            convert_raw<T, D>(a, from, numbers, end - i * S::n);
+            stage = shared_address(numbers);
+            scales = (const float *)(from + S::raw_scales);
+            __syncthreads();
         }
         if (i * S::n >= query + warp_row + S::mt * 16) continue; // beyond what this warp's rows see
         if ((i + 1) * S::n <= first_seen(a.bend, query + warp_row)) continue; // before it
-        attend_kv<T, D>(q_tile, ring + (uint32_t)(i % 2 * S::stage_bytes), warp_row, i * S::n,
-                        query + warp_row + lane / 4, (i + 1) * S::n > query + warp_row, a, slope,
-                        max, sum, o);
+        attend_kv<T, D, SCALED>(q_tile, stage, scales, warp_row, i * S::n,
+                                query + warp_row + lane / 4, (i + 1) * S::n > query + warp_row, a,
+                                slope, max, sum, o);
     }
 #pragma unroll
     for (int m = 0; m < S::mt; m++)
@@ -240,6 +349,7 @@ static __global__ void __launch_bounds__(PREFILL_THREADS)
             float all = quad_sum(sum[m][h]);
             if constexpr (BENT) all += sink_weight(a.bend, head, max[m][h]);
             float scale = 1.0f / all;
+            if constexpr (SCALED) scale /= kv8_up<T>::value;
             if (row >= n_rows) continue;
             T *out = (T *)a.out.data + (t0 + tile * S::m + row) * a.out.stride + (int64_t)head * D +
                      lane % 4 * 2;
@@ -256,28 +366,30 @@ static __global__ void __launch_bounds__(PREFILL_THREADS)
         }
 }
 
-template <typename T, int D>
+template <typename T, int D, bool SCALED>
 static wf_status launch_prefill(wf_cuda *cu, wf_stream *s, const wf_attention_args *in,
                                 const prefill_args &a)
 {
     typedef prefill_shape<D> S;
-    auto kernel = prefill_kernel<T, D>;
-    WF_TRY(wf_cuda_allow_shared(cu, kernel, S::shared_bytes, "prefill attention"));
+    auto kernel = prefill_kernel<T, D, SCALED>;
+    const int shared_bytes = SCALED ? S::scaled_bytes : S::shared_bytes;
+    WF_TRY(wf_cuda_allow_shared(cu, kernel, shared_bytes, "prefill attention"));
     dim3 grid((unsigned)div_up64(a.b.max_new, S::m), (unsigned)in->n_heads,
               (unsigned)(a.b.n_seqs - a.b.n_decode));
     return wf_cuda_launch(cu, s, "prefill attention", kernel, grid, dim3(PREFILL_THREADS),
-                          S::shared_bytes, a);
+                          (size_t)shared_bytes, a);
 }
 
-template <typename T>
+template <typename T, bool SCALED>
 static wf_status prefill_dims(wf_cuda *cu, wf_stream *s, const wf_attention_args *in,
                               const prefill_args &a)
 {
-    if (a.kv.head_dim == 64) return launch_prefill<T, 64>(cu, s, in, a);
-    if (a.kv.head_dim == 128) return launch_prefill<T, 128>(cu, s, in, a);
-    return launch_prefill<T, 256>(cu, s, in, a);
+    if (a.kv.head_dim == 64) return launch_prefill<T, 64, SCALED>(cu, s, in, a);
+    if (a.kv.head_dim == 128) return launch_prefill<T, 128, SCALED>(cu, s, in, a);
+    return launch_prefill<T, 256, SCALED>(cu, s, in, a);
 }
 
+template <bool SCALED>
 static wf_status prefill_attention(wf_cuda *cu, wf_stream *s, const wf_attention_args *in)
 {
     prefill_args a = {};
@@ -291,7 +403,7 @@ static wf_status prefill_attention(wf_cuda *cu, wf_stream *s, const wf_attention
     a.q_wide = (uintptr_t)in->qkv.data % 16 == 0 && in->qkv.stride % 8 == 0;
     a.out_wide = (uintptr_t)in->out.data % 4 == 0 && in->out.stride % 2 == 0;
     return with_half(cu->numerics.act, [&](auto *t) {
-        return prefill_dims<std::remove_pointer_t<decltype(t)>>(cu, s, in, a);
+        return prefill_dims<std::remove_pointer_t<decltype(t)>, SCALED>(cu, s, in, a);
     });
 }
 

@@ -8,7 +8,10 @@
 // once from f32, also where the cache's dtype is not act. With norms: grid (token, 8 heads), a warp
 // takes a head, sums its squares in f32 and norms, rotates and rounds each number once. Bytes: the
 // row read and written, k and v written once more. Tolerance: rounding of act.
-#include "kernels/cuda/cuda_num.cuh"
+//
+// Scaled KV is kept by the second kernel, with norms or without: a warp has the whole head of which
+// it needs the greatest number.
+#include "kernels/cuda/cuda_kv8.cuh"
 
 // One item: VEC pairs of a rotated head, VEC untouched elements of one, or VEC of a V head.
 struct rope_shape {
@@ -103,26 +106,42 @@ struct head_norm {
     float mean, scale;
 };
 
-// VEC numbers of one head at x + d, normed.
+// VEC numbers of one head at x + d, normed where there are weights.
 template <typename T, int VEC>
 __device__ __forceinline__ void load_normed(const T *x, const head_norm &n, int d, float *out)
 {
     vec<T, VEC> in = *(const vec<T, VEC> *)(x + d);
 #pragma unroll
     for (int j = 0; j < VEC; j++)
-        out[j] = (to_f32(in.v[j]) - n.mean) * n.scale * __ldg(n.weight + d + j);
+        out[j] = n.weight ? (to_f32(in.v[j]) - n.mean) * n.scale * __ldg(n.weight + d + j)
+                          : to_f32(in.v[j]);
 }
 
-template <typename T, int VEC>
+// Numbers d, d + 1, ... of a head of K or V that begins at element `at`; SCALED: into `staged`,
+// where all of them wait for the scale.
+template <typename T, int VEC, bool SCALED>
+__device__ __forceinline__ void keep_part(const wf_kv &kv, int64_t at, float *staged, int d,
+                                          const float *v)
+{
+    if constexpr (SCALED) {
+#pragma unroll
+        for (int j = 0; j < VEC; j++)
+            staged[d + j] = v[j];
+    } else {
+        store_kv<T, VEC>(kv, at + d, v);
+    }
+}
+
+template <typename T, int VEC, bool SCALED>
 __device__ __forceinline__ void store_head(T *x, int d, const float *v, bool is_k, const wf_kv &kv,
-                                           int64_t at)
+                                           int64_t at, float *staged)
 {
     vec<T, VEC> out;
 #pragma unroll
     for (int j = 0; j < VEC; j++)
         out.v[j] = of_f32<T>(v[j]);
     *(vec<T, VEC> *)(x + d) = out;
-    if (is_k) store_kv<T, VEC>(kv, at + d, v);
+    if (is_k) keep_part<T, VEC, SCALED>(kv, at, staged, d, v);
 }
 
 struct rope_norms {
@@ -192,11 +211,13 @@ __device__ __forceinline__ head_norm norm_of(const T *x, const rope_shape &s,
     return n;
 }
 
-template <typename T, int VEC>
+template <typename T, int VEC, bool SCALED>
 static __global__ void rope_norm_kernel(wf_batch b, wf_matrix qkv, rope_shape s,
                                         const float *cos_table, const float *sin_table, wf_kv kv,
                                         rope_norms norms)
 {
+    __shared__ float heads[SCALED ? NORM_WARPS : 1][SCALED ? WF_MAX_HEAD_DIM : 1];
+    float *staged = heads[SCALED ? threadIdx.x / 32 : 0];
     let_next_start();
     wait_for_previous();
     int t = (int)blockIdx.x, lane = (int)threadIdx.x % 32;
@@ -206,6 +227,8 @@ static __global__ void rope_norm_kernel(wf_batch b, wf_matrix qkv, rope_shape s,
     int pos = b.token_pos[t];
     int kv_head = is_v ? head - s.n_heads - s.n_kv_heads : is_k ? head - s.n_heads : 0;
     int64_t at = place_in_kv(b, kv, t, pos, kv_head);
+    int64_t tile = at - (int64_t)(pos % kv.page_tokens) * kv.head_dim + (is_v ? kv.kv_stride : 0);
+    if (is_v) at += kv.kv_stride;
     T *x = (T *)qkv.data + t * qkv.stride + (int64_t)head * s.head_dim;
     float v[VEC], w[VEC];
     for (int d = lane * VEC; is_v && d < s.head_dim; d += 32 * VEC) {
@@ -213,10 +236,12 @@ static __global__ void rope_norm_kernel(wf_batch b, wf_matrix qkv, rope_shape s,
 #pragma unroll
         for (int j = 0; j < VEC; j++)
             v[j] = to_f32(in.v[j]);
-        store_kv<T, VEC>(kv, at + d + kv.kv_stride, v);
+        keep_part<T, VEC, SCALED>(kv, at, staged, d, v);
     }
+    if (SCALED && is_v) keep_scaled(kv, tile, pos % kv.page_tokens, staged);
     if (is_v) return;
-    head_norm norm = norm_of<T, VEC>(x, s, norms, t, head, lane);
+    head_norm norm = {nullptr, 0.0f, 1.0f};
+    if (!SCALED || norms.q) norm = norm_of<T, VEC>(x, s, norms, t, head, lane);
     int half = s.rotary_dim / 2;
     for (int i = lane * VEC; i < half; i += 32 * VEC) {
         int first = s.interleaved ? 2 * i : i, second = s.interleaved ? 2 * i + 1 : i + half;
@@ -230,13 +255,14 @@ static __global__ void rope_norm_kernel(wf_batch b, wf_matrix qkv, rope_shape s,
             v[j] = u * c[j] - w[j] * sn[j];
             w[j] = w[j] * c[j] + u * sn[j];
         }
-        store_head<T, VEC>(x, first, v, is_k, kv, at);
-        store_head<T, VEC>(x, second, w, is_k, kv, at);
+        store_head<T, VEC, SCALED>(x, first, v, is_k, kv, at, staged);
+        store_head<T, VEC, SCALED>(x, second, w, is_k, kv, at, staged);
     }
     for (int d = s.rotary_dim + lane * VEC; d < s.head_dim; d += 32 * VEC) {
         load_normed<T, VEC>(x, norm, d, v);
-        store_head<T, VEC>(x, d, v, is_k, kv, at);
+        store_head<T, VEC, SCALED>(x, d, v, is_k, kv, at, staged);
     }
+    if (SCALED && is_k) keep_scaled(kv, tile, pos % kv.page_tokens, staged);
 }
 
 static bool kv_aligned(const wf_kv *kv, size_t bytes)
@@ -269,9 +295,10 @@ static wf_status rope_norm(wf_cuda *cu, wf_stream *st, const wf_rope_args *a)
                         a->norm_centred, a->squares, a->n_ranks,  (int32_t)a->qkv.n_rows};
     dim3 grid((unsigned)a->batch->n_tokens,
               (unsigned)div_up64(s.n_heads + 2 * s.n_kv_heads, NORM_WARPS));
-    return wf_cuda_launch(cu, st, "rope_kv_append", rope_norm_kernel<T, VEC>, grid,
-                          dim3(32 * NORM_WARPS), 0, *a->batch, a->qkv, s, a->cos, a->sin, a->kv,
-                          norms);
+    auto kernel =
+        kv_scaled(a->kv.dtype) ? rope_norm_kernel<T, VEC, true> : rope_norm_kernel<T, VEC, false>;
+    return wf_cuda_launch(cu, st, "rope_kv_append", kernel, grid, dim3(32 * NORM_WARPS), 0,
+                          *a->batch, a->qkv, s, a->cos, a->sin, a->kv, norms);
 }
 
 // Whether VEC pairs of a head can be moved by one access each.
@@ -291,7 +318,7 @@ wf_status wf_cuda_rope_kv_append(wf_backend *be, wf_stream *s, const wf_rope_arg
         typedef std::remove_pointer_t<decltype(t)> T;
         const int VEC = 16 / sizeof(T);
         wf_stream *st = stream_of(be, s);
-        if (a->q_norm)
+        if (a->q_norm || kv_scaled(a->kv.dtype))
             return fits<T>(a, 2) ? rope_norm<T, 2>(cu, st, a) : rope_norm<T, 1>(cu, st, a);
         return fits<T>(a, VEC) ? rope<T, VEC>(cu, st, a) : rope<T, 1>(cu, st, a);
     });

@@ -1,6 +1,6 @@
 // Micro benchmarks of a back end's operations, as CSV on standard output.
 //
-//   bench_gpu_kernels [gemm|gemm8|act8|experts|decode|prefill|rows|sample|all [KERNEL]]
+//   bench_gpu_kernels [gemm|gemm8|act8|experts|decode|prefill|attention8|rows|sample|all [KERNEL]]
 //   bench_gpu_kernels asked    cases of attention, one a line of standard input (`bench_asked`)
 //
 // KERNEL: an own kernel of products (wf_backend_config.isa), taken wherever it fits.
@@ -8,143 +8,19 @@
 // Every figure is the median of several replays of a captured run of the operation over buffers
 // that rotate past the L2. Limits are measured in the same run: copy bandwidth (kv_copy of 2 GiB,
 // bytes read plus written) and the rate of an 8192-cube GEMM. Nothing here passes or fails.
+#include "tests/gpu/bench.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "io/base/clock.h"
-#include "kernels/backend.h"
+#define MAX_COPIES 64
 
-#define MAX_COPIES   64
-#define N_REPLAYS    9
-#define REST_NS      300000000
-#define WARM_SECONDS 0.01
-
-static wf_backend *be;
-static const wf_backend_ops *ops;
-static wf_stream *stream;
-static double copy_rate, flop_rate; // limits, per second
-
-static void must(wf_status st)
-{
-    if (st == WF_OK) return;
-    fprintf(stderr, "bench: %s: %s\n", wf_status_name(st), wf_error());
-    exit(wf_status_exit_code(st));
-}
-
-static void *device_bytes(size_t bytes)
-{
-    void *p;
-    must(ops->alloc(be, bytes, &p));
-    return p;
-}
-
-static void *device_ints(const int32_t *values, size_t n)
-{
-    void *p = device_bytes(n * sizeof *values);
-    must(ops->upload(be, stream, p, values, n * sizeof *values));
-    return p;
-}
-
-static void drain(void)
-{
-    wf_event *e;
-    must(ops->event_create(be, &e));
-    must(ops->event_record(be, e, stream));
-    must(ops->event_sync(be, e));
-    ops->event_destroy(be, e);
-}
-
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-typedef struct timing {
-    double median, least; // seconds per call
-} timing;
-
-// Seconds from the first launch of `n` replays to their end, as the host sees it.
-static double span_of(wf_graph *g, wf_event *end, int n)
-{
-    int64_t begin = wf_clock_ns();
-    for (int i = 0; i < n; i++)
-        must(ops->graph_launch(be, stream, g));
-    must(ops->event_record(be, end, stream));
-    must(ops->event_sync(be, end));
-    return (double)(wf_clock_ns() - begin) * 1e-9;
-}
-
-// run(data, i) queues call i; n_calls of them are captured and replayed. What a launch and a wait
-// cost the host is taken off: the time of one replay is taken from that of three.
-static timing time_calls(void (*run)(void *data, int i), void *data, int n_calls)
-{
-    double t[N_REPLAYS], warm = 0.0;
-    wf_graph *g;
-    wf_event *end;
-    run(data, 0); // finds plans, grows scratch
-    drain();
-    must(ops->event_create(be, &end));
-    must(ops->capture_begin(be, stream));
-    for (int i = 0; i < n_calls; i++)
-        run(data, i);
-    must(ops->capture_end(be, stream, &g));
-    // After a long load a device is held at a lower clock for a while, and an idle one's takes its
-    // time to rise: rest, then warm up.
-    (void)wf_clock_sleep_until(wf_clock_ns() + REST_NS);
-    while (warm < WARM_SECONDS)
-        warm += span_of(g, end, 1);
-    for (int r = 0; r < N_REPLAYS; r++) {
-        double one = span_of(g, end, 1);
-        t[r] = (span_of(g, end, 3) - one) / (2 * n_calls);
-    }
-    ops->graph_destroy(be, g);
-    ops->event_destroy(be, end);
-    qsort(t, N_REPLAYS, sizeof *t, by_value);
-    return (timing){t[N_REPLAYS / 2], t[0]};
-}
-
-static void report(const char *op, const char *shape, int64_t rows, timing t, double amount,
-                   const char *unit, double limit)
-{
-    printf("%s,%s,%lld,%.2f,%.2f,%d,%.3f,%s,%.3f\n", op, shape, (long long)rows, t.median * 1e6,
-           t.least * 1e6, N_REPLAYS, amount / t.median * 1e-12, unit, amount / t.median / limit);
-    fflush(stdout);
-}
-
-static wf_weight *random_weights(wf_dtype dtype, int32_t n_groups, int64_t n, int64_t k)
-{
-    wf_weight *w;
-    const wf_weight_shape shape = {.dtype = dtype, .n_groups = n_groups, .n_rows = n, .n_cols = k};
-    must(ops->weight_create(be, &shape, &w));
-    must(ops->weight_random(be, w, 7, 0.05f));
-    return w;
-}
-
-static wf_weight *random_weight(int64_t n, int64_t k)
-{
-    return random_weights(WF_BF16, 1, n, k);
-}
-
-// A matrix of random numbers: rows of a random weight.
-static wf_matrix random_matrix(int64_t n_rows, int64_t n_cols)
-{
-    wf_weight *w = random_weight(n_rows, n_cols);
-    wf_matrix m =
-        wf_matrix_of(device_bytes((size_t)(n_rows * n_cols) * 2), WF_BF16, n_rows, n_cols);
-    int32_t *ids = malloc((size_t)n_rows * sizeof *ids);
-    for (int64_t i = 0; i < n_rows; i++)
-        ids[i] = (int32_t)i;
-    int32_t *dev = device_ints(ids, (size_t)n_rows);
-    must(ops->embed(be, stream, &(wf_embed_args){.ids = dev, .table = w, .y = m}));
-    drain();
-    ops->weight_destroy(be, w);
-    ops->free(be, dev);
-    free(ids);
-    return m;
-}
+wf_backend *be;
+const wf_backend_ops *ops;
+wf_stream *stream;
+double copy_rate, flop_rate;
 
 // ---- gemm ---------------------------------------------------------------------------------------
 
@@ -378,173 +254,6 @@ static void bench_experts(void)
     }
 }
 
-// ---- attention ----------------------------------------------------------------------------------
-
-typedef struct attention_run {
-    wf_batch batch;
-    wf_attention_args args;
-    char *pool;
-    size_t layer_bytes;
-    int n_layers;
-} attention_run;
-
-static void run_attention(void *data, int i)
-{
-    attention_run *r = data;
-    r->args.kv.base = r->pool + (size_t)(i % r->n_layers) * r->layer_bytes;
-    must(ops->attention(be, stream, &r->args));
-}
-
-// Sequences of contexts[s] tokens, of which n_new are new, in a launch for contexts up to `bound`
-// (0: the longest); 32 query heads, 8 KV heads, 128.
-static double time_attention(const int32_t *contexts, int32_t n_seqs, int32_t n_new, bool scrambled,
-                             int32_t bound, timing *out)
-{
-    enum { PAGE = 64, HEADS = 32, KV_HEADS = 8, DIM = 128 };
-    attention_run r = {0};
-    int32_t n_pages = 0, most = 0, n_tokens = n_seqs * n_new;
-    double pairs = 0.0, tokens = 0.0;
-    for (int32_t s = 0; s < n_seqs; s++) {
-        if (contexts[s] > most) most = contexts[s];
-        n_pages += (contexts[s] + PAGE - 1) / PAGE;
-        tokens += contexts[s];
-        pairs += (double)n_new * (contexts[s] - n_new) + (double)n_new * (n_new + 1) / 2;
-    }
-    int32_t stride = (most + PAGE - 1) / PAGE, at = 0;
-    int32_t *table = calloc((size_t)n_seqs * (size_t)stride, sizeof *table);
-    int32_t *cu = calloc((size_t)n_seqs + 1, 4), *row = calloc((size_t)n_seqs, 4);
-    int32_t *past = calloc((size_t)n_seqs, 4), *seq = calloc((size_t)n_tokens, 4);
-    int32_t *pos = calloc((size_t)n_tokens, 4);
-    int32_t odd = 7919; // prime to n_pages: a permutation
-    while (n_pages % odd == 0)
-        odd += 2;
-    for (int32_t s = 0; s < n_seqs; s++) {
-        row[s] = s;
-        past[s] = contexts[s] - n_new;
-        cu[s + 1] = cu[s] + n_new;
-        for (int32_t i = 0; i < n_new; i++)
-            seq[cu[s] + i] = s, pos[cu[s] + i] = past[s] + i;
-        for (int32_t p = 0; p * PAGE < contexts[s]; p++, at++)
-            table[s * stride + p] = scrambled ? (int32_t)((int64_t)at * odd % n_pages) : at;
-    }
-    r.batch = (wf_batch){.n_tokens = n_tokens,
-                         .n_seqs = n_seqs,
-                         .n_decode = n_new == 1 ? n_seqs : 0,
-                         .max_new = n_new,
-                         .max_context = bound > most ? bound : most,
-                         .cu_seqlens = device_ints(cu, (size_t)n_seqs + 1),
-                         .seq_row = device_ints(row, (size_t)n_seqs),
-                         .seq_past = device_ints(past, (size_t)n_seqs),
-                         .token_seq = device_ints(seq, (size_t)n_tokens),
-                         .token_pos = device_ints(pos, (size_t)n_tokens),
-                         .page_table = device_ints(table, (size_t)n_seqs * (size_t)stride),
-                         .page_stride = stride};
-    drain();
-    wf_kv kv = {.dtype = WF_BF16, .page_tokens = PAGE, .n_kv_heads = KV_HEADS, .head_dim = DIM};
-    kv.head_stride = PAGE * DIM;
-    kv.kv_stride = kv.head_stride * KV_HEADS;
-    kv.page_stride = 2 * kv.kv_stride;
-    r.layer_bytes = (size_t)n_pages * (size_t)kv.page_stride * 2;
-    r.n_layers = n_new > 1 ? 1 : (int)(1.5e9 / (double)r.layer_bytes) + 1;
-    wf_matrix pool = random_matrix(r.n_layers * (int64_t)n_pages * 2 * KV_HEADS, PAGE * DIM);
-    r.pool = pool.data;
-    wf_matrix qkv = random_matrix(n_tokens, (HEADS + 2 * KV_HEADS) * DIM), y = qkv;
-    y = wf_matrix_of(device_bytes((size_t)n_tokens * HEADS * DIM * 2), WF_BF16, n_tokens,
-                     HEADS * DIM);
-    r.args = (wf_attention_args){
-        .batch = &r.batch, .qkv = qkv, .n_heads = HEADS, .scale = 8.0f, .kv = kv, .out = y};
-    *out = time_calls(run_attention, &r,
-                      n_new > 1             ? 10
-                      : 2 * r.n_layers < 20 ? 20
-                                            : 2 * r.n_layers);
-    const void *dev[] = {r.batch.cu_seqlens, r.batch.seq_row,   r.batch.seq_past,
-                         r.batch.token_seq,  r.batch.token_pos, r.batch.page_table,
-                         pool.data,          qkv.data,          y.data};
-    for (size_t i = 0; i < sizeof dev / sizeof *dev; i++)
-        ops->free(be, (void *)(uintptr_t)dev[i]);
-    free(table), free(cu), free(row), free(past), free(seq), free(pos);
-    return n_new > 1 ? pairs * 4.0 * HEADS * DIM : tokens * 2.0 * KV_HEADS * DIM * 2.0;
-}
-
-static void decode_case(int32_t n_seqs, int32_t context, bool scrambled, int32_t bound)
-{
-    int32_t contexts[256];
-    timing t;
-    char shape[64];
-    for (int32_t s = 0; s < n_seqs; s++)
-        contexts[s] = context;
-    double bytes = time_attention(contexts, n_seqs, 1, scrambled, bound, &t);
-    int n = snprintf(shape, sizeof shape, "context %d %s", context,
-                     scrambled ? "scattered pages" : "pages in order");
-    if (bound) snprintf(shape + n, sizeof shape - (size_t)n, " of up to %d", bound);
-    report("decode attention", shape, n_seqs, t, bytes, "TB/s", copy_rate);
-}
-
-// A few sequences that are very long among short ones, 2048 on the average.
-static void skewed_case(void)
-{
-    int32_t contexts[64];
-    timing t;
-    for (int32_t s = 0; s < 64; s++)
-        contexts[s] = s % 16 == 0 ? 16384 + 512 : 1024 + 32;
-    double bytes = time_attention(contexts, 64, 1, true, 0, &t);
-    report("decode attention", "skewed 1056 and 16896", 64, t, bytes, "TB/s", copy_rate);
-}
-
-static void bench_decode(void)
-{
-    static const int32_t cases[][2] = {{1, 512},  {1, 8192}, {8, 2048}, {32, 4096},
-                                       {64, 512}, {64, 128}, {256, 512}};
-    for (size_t c = 0; c < sizeof cases / sizeof *cases; c++)
-        for (int scrambled = 0; scrambled < 2; scrambled++)
-            decode_case(cases[c][0], cases[c][1], scrambled != 0, 0);
-    decode_case(64, 512, true, 8192); // as in a captured step
-    decode_case(256, 512, true, 8192);
-    skewed_case();
-}
-
-// 8192 tokens of prompts of n each.
-static void prefill_case(int32_t n)
-{
-    int32_t contexts[16], n_seqs = 8192 / n;
-    timing t;
-    char shape[64];
-    for (int32_t s = 0; s < n_seqs; s++)
-        contexts[s] = n;
-    double flops = time_attention(contexts, n_seqs, n, true, 0, &t);
-    snprintf(shape, sizeof shape, "%d x %d causal", n_seqs, n);
-    report("prefill attention", shape, (int64_t)n_seqs * n, t, flops, "TFLOP/s", flop_rate);
-}
-
-static void bench_prefill(void)
-{
-    int32_t chunk = 8192; // the last 512 tokens of 8192
-    timing t;
-    for (int32_t n = 512; n <= 8192; n *= n == 512 ? 4 : 2)
-        prefill_case(n);
-    double flops = time_attention(&chunk, 1, 512, true, 0, &t);
-    report("prefill attention", "512 after 7680", 512, t, flops, "TFLOP/s", flop_rate);
-}
-
-// So that peer_attention.py can have a case of ours and one of a peer's measured in turns: answers
-// each line `decode N CONTEXT [BOUND]`, `skewed` or `prefill N` with its row.
-static void bench_asked(void)
-{
-    char line[64], what[16];
-    int n, context, bound;
-    while (fgets(line, sizeof line, stdin)) {
-        int n_read = sscanf(line, "%15s %d %d %d", what, &n, &context, &bound);
-        if (n_read >= 3 && strcmp(what, "decode") == 0 && n >= 1 && n <= 256 && context >= 1)
-            decode_case(n, context, true, n_read == 4 ? bound : 0);
-        else if (n_read == 2 && strcmp(what, "prefill") == 0 && n >= 512 && n <= 8192)
-            prefill_case(n);
-        else if (n_read == 1 && strcmp(what, "skewed") == 0)
-            skewed_case();
-        else
-            must(wf_fail(WF_USAGE, "no such case: %s", line));
-    }
-}
-
 // ---- operations of rows -------------------------------------------------------------------------
 
 typedef struct rows_run {
@@ -671,9 +380,11 @@ int main(int argc, char **argv)
     static const struct {
         const char *name;
         void (*run)(void);
-    } parts[] = {{"rows", bench_rows},       {"sample", bench_sample}, {"decode", bench_decode},
-                 {"prefill", bench_prefill}, {"gemm", bench_gemm},     {"experts", bench_experts},
-                 {"gemm8", bench_gemm8},     {"act8", bench_gemm8},    {"asked", bench_asked}};
+    } parts[] = {{"rows", bench_rows},     {"sample", bench_sample},
+                 {"decode", bench_decode}, {"prefill", bench_prefill},
+                 {"gemm", bench_gemm},     {"experts", bench_experts},
+                 {"gemm8", bench_gemm8},   {"act8", bench_gemm8},
+                 {"asked", bench_asked},   {"attention8", bench_attention8}};
     wf_backend_config config = {.numerics = wf_numerics_of(WF_BF16)};
     wf_backend_info info;
     const char *part = argc > 1 ? argv[1] : "all";

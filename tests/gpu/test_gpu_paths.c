@@ -136,10 +136,14 @@ static const bent_way bent_ways[] = {
 };
 #define N_BENT_WAYS (sizeof bent_ways / sizeof *bent_ways)
 
+// What K and V are kept in: act's format where it is plain.
+static wf_dtype kv_format;
+
 static op_tensor attention(wf_backend *be, wf_dtype act, const attention_case *c)
 {
+    wf_dtype format = wf_format_scaled(kv_format) ? kv_format : op.act;
     wf_batch *b = op_batch(be, c->seqs, c->n_seqs, 1, c->page_tokens);
-    wf_kv kv = op_kv(be, op.act, c->page_tokens, c->n_kv_heads, c->head_dim, c->seqs, c->n_seqs, 1);
+    wf_kv kv = op_kv(be, format, c->page_tokens, c->n_kv_heads, c->head_dim, c->seqs, c->n_seqs, 1);
     int64_t q_cols = (int64_t)c->n_heads * c->head_dim;
     op_tensor qkv =
         op_matrix(be, act, b->n_tokens, q_cols + 2 * c->n_kv_heads * c->head_dim, 0, 71);
@@ -246,6 +250,25 @@ static void batch_does_not_matter(void **state)
     bent = bent_ways[N_BENT_WAYS - 1];
     when_deterministic(expect_same_attention);
     bent = (bent_way){0};
+}
+
+// K and V of 8 bits take kernels of their own.
+static void kv_of_8_bits(void **state)
+{
+    static const wf_dtype formats[] = {WF_FP8, WF_INT8};
+    for (size_t f = 0; f < 2; f++) {
+        kv_format = formats[f];
+        long_contexts(state);
+        crowds(state);
+        for (size_t i = f; i < N_BENT_WAYS; i += 2) {
+            bent = bent_ways[i];
+            long_contexts(state);
+            crowds(state);
+        }
+        bent = (bent_way){0};
+        batch_does_not_matter(state);
+    }
+    kv_format = WF_F32;
 }
 
 // A prompt whole and cut into chunks, alone and beside others: the same bits, whatever the options.
@@ -367,6 +390,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(crowds),
         cmocka_unit_test(bent_contexts),
         cmocka_unit_test(batch_does_not_matter),
+        cmocka_unit_test(kv_of_8_bits),
         cmocka_unit_test(chunks_do_not_matter),
         cmocka_unit_test(replays),
         cmocka_unit_test(says_what_does_not_fit),
