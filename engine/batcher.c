@@ -1,8 +1,9 @@
 // The fusion batcher: its life cycle, the order of one plan, and what came of a step. Rooms and a
 // drawing: batcher_internal.h.
 //
-// One plan, in order: rows that ended leave; pages for the rows that decode (youngest put back when
-// they run out); holes filled from the tail; admission; the sequences of the step.
+// One plan, in order: rows that ended leave; beams go on from others; pages for the rows that
+// decode (youngest put back when they run out); holes filled from the tail; admission; the
+// sequences of the step.
 #include <stdlib.h>
 #include <string.h>
 
@@ -31,6 +32,12 @@ static wf_status check_config(const wf_batcher_config *c)
     if (c->share && c->shared_pages < c->max_pages)
         return wf_fail(WF_CONFIG, "engine: a step that names %d shared pages has no room for %d",
                        c->shared_pages, c->max_pages);
+    if (c->n_beams > 0 &&
+        (c->reorder != WF_REORDER_INDEX || wf_batcher_most_pages(c) < c->max_pages ||
+         (int64_t)c->shared_pages < (int64_t)c->n_beams * c->max_pages || c->n_draft > 0 ||
+         c->n_beams > c->max_rows || c->fusion == WF_FUSION_INSTANCES))
+        return wf_fail(WF_CONFIG, "engine: beams need rows of one batch, reorder index, pages of "
+                                  "their own and room to name them");
     if (c->reorder == WF_REORDER_COPY && c->slot_pages < 1)
         return wf_fail(WF_CONFIG, "engine: reorder copy needs slots of at least one page");
     return WF_OK;
@@ -42,6 +49,8 @@ static wf_status alloc_arrays(wf_batcher *b)
     b->seats = aligned_alloc(alignof(wf_seat), n * sizeof *b->seats);
     b->page_block = malloc(n * (size_t)b->cfg.max_pages * sizeof *b->page_block);
     b->found = malloc((size_t)b->cfg.max_pages * sizeof *b->found);
+    b->regrouped =
+        malloc(((size_t)b->cfg.n_beams * (size_t)b->cfg.max_pages + 1) * sizeof *b->regrouped);
     b->free_seats = malloc(n * sizeof *b->free_seats);
     b->row_seat = malloc(n * sizeof *b->row_seat);
     b->prefill = malloc(n * sizeof *b->prefill);
@@ -49,7 +58,7 @@ static wf_status alloc_arrays(wf_batcher *b)
     b->closing = malloc(n * sizeof *b->closing);
     b->limbo = malloc(n * sizeof *b->limbo);
     if (!b->seats || !b->page_block || !b->free_seats || !b->row_seat || !b->prefill ||
-        !b->verify || !b->closing || !b->limbo || !b->found)
+        !b->verify || !b->closing || !b->limbo || !b->found || !b->regrouped)
         return wf_fail(WF_NO_MEMORY, "engine: no memory for %zu rows", n);
     memset(b->seats, 0, n * sizeof *b->seats);
     for (int32_t i = 0; i < b->cfg.max_rows; i++) {
@@ -96,6 +105,7 @@ void wf_batcher_destroy(wf_batcher *b)
     if (!b) return;
     wf_waitqueue_destroy(b->queue);
     wf_kvpool_destroy(b->pool);
+    free(b->regrouped);
     free(b->found);
     free(b->limbo);
     free(b->closing);
@@ -129,6 +139,20 @@ wf_status wf_batcher_fits(const wf_batcher_room *room, int32_t n_prompt, int32_t
                    room->in_slots ? "slot_tokens" : "kv_memory");
 }
 
+// Full pages of the prompt are there once, whatever else each beam for itself.
+static wf_status beams_fit(const wf_batcher *b, const wf_batcher_request *r)
+{
+    int32_t once = r->n_prompt / b->cfg.page_tokens;
+    int64_t all = wf_batcher_pages_at_end(b->cfg.page_tokens, r->n_prompt, r->n_limit);
+    int64_t need = once + (all - once) * r->n_beams;
+    if (need <= wf_kvpool_n_pages(b->pool)) return WF_OK;
+    return wf_fail(WF_REQ_MEMORY,
+                   "prompt of %d tokens and up to %d new ones of %d beams need %lld KV pages of %d "
+                   "tokens, there are %d; raise engine.kv_memory or lower max_new_tokens",
+                   r->n_prompt, r->n_limit, r->n_beams, (long long)need, b->cfg.page_tokens,
+                   wf_kvpool_n_pages(b->pool));
+}
+
 wf_status wf_batcher_submit(wf_batcher *b, const wf_batcher_request *r)
 {
     const wf_page_policy *pages = b->reorder->pages;
@@ -139,9 +163,12 @@ wf_status wf_batcher_submit(wf_batcher *b, const wf_batcher_request *r)
                             .most_pages = wf_batcher_in_turn(b) ? b->most_pages : 0,
                             .in_slots = pages->copies};
     WF_TRY(wf_batcher_fits(&room, r->n_prompt, r->n_limit));
+    if (r->n_beams > 0) WF_TRY(beams_fit(b, r));
     return wf_waitqueue_push_back(b->queue, &(wf_waiting){.tag = r->tag,
                                                           .n_prompt = r->n_prompt,
                                                           .n_limit = r->n_limit,
+                                                          .n_beams = r->n_beams,
+                                                          .beams = r->beams,
                                                           .submitted_ns = r->submitted_ns});
 }
 
@@ -178,6 +205,16 @@ static void plan_one(wf_batcher *b, int64_t now_ns, bool closed, wf_schedule *ou
     wf_batcher_emit_one(b, row, out);
 }
 
+// Whether the step will not be empty, whoever joins: an empty one is not run, nor are its moves.
+static bool may_move(const wf_batcher *b)
+{
+    for (int32_t r = 0; r < b->n_rows && b->n_prefill == 0; r++) {
+        const wf_seat *s = wf_batcher_seat_of(b, r);
+        if (s && wf_seat_decodes(s) && !s->verifying) return true;
+    }
+    return b->n_prefill > 0 || b->n_live == 0; // then there is nothing to move
+}
+
 void wf_batcher_plan(wf_batcher *b, int64_t now_ns, bool closed, wf_schedule *out)
 {
     clear_schedule(out);
@@ -185,8 +222,9 @@ void wf_batcher_plan(wf_batcher *b, int64_t now_ns, bool closed, wf_schedule *ou
     if (b->fusion->one_row) {
         plan_one(b, now_ns, closed, out);
     } else {
+        wf_batcher_regroup(b, out);
         wf_batcher_reserve_pages(b, 0, b->n_rows, out);
-        wf_batcher_fill_holes(b, out);
+        if (may_move(b)) wf_batcher_fill_holes(b, out);
         wf_batcher_admit(b, now_ns, closed);
         wf_batcher_emit_all(b, out);
     }
@@ -233,6 +271,10 @@ void wf_batcher_commit(wf_batcher *b, const wf_schedule *s, const wf_gain *gains
             continue;
         }
         at->n_flight--;
+        if (at->beams) {
+            wf_batcher_commit_beam(b, at, gain);
+            continue;
+        }
         if (q->kind == WF_SEQ_VERIFY) commit_verified(at, gain.n_tokens);
         if (gain.over && at->state == WF_SEAT_ACTIVE) wf_batcher_close_seat(b, at);
     }
@@ -254,10 +296,12 @@ static bool stays_waiting(void *context, const wf_waiting *w)
 static void let_row_go(wf_batcher *b, wf_seat *s, const let_go *l)
 {
     int32_t n_left = s->n_past < s->request.n_prompt ? s->request.n_prompt - s->n_past : 0;
+    if (s->i_beam > 0) return;                     // its leader is asked
     if (!s->joined && !b->reorder->evicts) return; // it could not be computed on
     if (!l->over(l->context, s->request.tag, n_left)) return;
     if (n_left > 0) wf_batcher_forget_prefill(b, wf_batcher_seat_index(b, s));
-    wf_batcher_close_seat(b, s);
+    for (; s; s = wf_batcher_next_beam(b, s))
+        wf_batcher_close_seat(b, s);
 }
 
 void wf_batcher_let_go(wf_batcher *b, wf_batcher_over_fn over, void *context)
@@ -274,7 +318,7 @@ void wf_batcher_show(wf_batcher *b, int32_t most, wf_batcher_show_fn show, void 
 {
     for (int32_t r = 0; r < b->n_rows && most > 0; r++) {
         const wf_seat *s = wf_batcher_seat_of(b, r);
-        if (!s || s->state != WF_SEAT_ACTIVE) continue;
+        if (!s || s->state != WF_SEAT_ACTIVE || s->i_beam > 0) continue;
         show(context, s->request.tag, s->request.n_prompt, s->n_past);
         most--;
     }

@@ -15,6 +15,10 @@
 // again and counts as far as the proposal was right (speculative decoding, arXiv 2211.17192). A
 // step draws at most max_rows tokens, proposed ones included: these are for small batches.
 //
+// A request with beams has a row for each, which are planned, put back and end together
+// (batcher_beams.c): after a step wf_batcher_commit() hears which beam each goes on from, and until
+// then none of them is planned.
+//
 // With a window a request holds no more pages than it takes to see it and to compute a chunk: it
 // uses them in turn, and its chunks are no longer than the window.
 //
@@ -77,12 +81,15 @@ typedef struct wf_batcher_config {
     int32_t instances; // fusion instances
     bool whole;        // a prompt is computed in one step; it must be no longer than one
     int32_t window;    // that a token sees of its request, in the layer that sees most; 0: all
+    int32_t n_beams;   // most beams of a request; 0: none has any. With reorder index, and where
+                       // pages are not used in turn
     int32_t n_draft;   // most tokens proposed for a row ahead of a step; 0: nobody proposes any
     wf_batcher_share_fn share; // NULL: requests share nothing; with reorder index alone
     wf_batcher_full_fn full;   // NULL: nobody wants to know; with `share`
     int32_t look_ahead;   // with `share`: of so many that wait, who shares most joins first; 0:
                           // whoever waits longest
-    int32_t shared_pages; // with `share`: most shared pages a step may name; >= max_pages
+    int32_t shared_pages; // with `share` or beams: most shared pages a step may name; >= max_pages
+                          // of each beam
     void *share_context;
 } wf_batcher_config;
 
@@ -92,6 +99,11 @@ typedef struct wf_batcher_request {
     int32_t n_prompt; // >= 1
     int32_t n_limit;  // most tokens to generate, >= 1; the context is already taken into account
     int64_t submitted_ns; // opens the window (fusion window)
+    // It has so many beams, at least 2, each with a tag of its own that must last as long as the
+    // request is here; tag is beams[0]. 0: none. It counts as over when its beams are, not at
+    // n_limit, and begins anew when it is put back.
+    int32_t n_beams;
+    void *const *beams;
 } wf_batcher_request;
 
 typedef enum wf_seq_kind {
@@ -118,6 +130,7 @@ typedef struct wf_seq {
 typedef struct wf_gain {
     int32_t n_tokens; // that its request gained: 1, or of a VERIFY up to n_samples
     bool over;        // EOS, a stop token, its limit, or cancelled
+    int32_t from;     // of a beam: the one whose tokens it goes on with; n_tokens is 0
 } wf_gain;
 
 // A step. Arrays belong to the schedule and are overwritten by the next wf_batcher_plan() on it.
@@ -127,7 +140,7 @@ typedef struct wf_schedule {
     int32_t max_new, max_context;
     int32_t *move_from, *move_to; // row moves, applied before anything else
     int32_t n_moves;
-    int32_t *copy_from, *copy_to; // reorder copy: whole KV pages, same moment
+    int32_t *copy_from, *copy_to; // reorder copy, beams: whole KV pages, same moment
     int32_t n_copies;
     int32_t *page_row, *page_col, *page; // page-table entries to set
     int32_t n_pages;

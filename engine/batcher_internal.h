@@ -4,6 +4,7 @@
 //   batcher_policy.c   who may join (fusion), what becomes of rows that ended (reorder)
 //   batcher_pages.c    KV pages of a seat: from the pool, or a slot of its own
 //   batcher_share.c    pages that other prompts begin with as well
+//   batcher_beams.c    seats that go on together
 //   batcher_rows.c     seats and rows: admission, leaving, putting back, filling holes
 //   batcher_seqs.c     the sequences of a step
 //   schedule.c         the arrays of a step
@@ -60,6 +61,11 @@ typedef struct wf_seat {
     int32_t n_shared; // of its pages, the first ones: computed before, by another
     int64_t order;    // age: smaller joined earlier
     int32_t *pages;   // [max_pages]
+    // Of a request with beams:
+    bool beams, chosen;        // leader: a step is committed, its beams do not go on yet
+    bool copies, inherited;    // while they are regrouped
+    int32_t leader, next_beam; // seats; -1: the last
+    int32_t i_beam, from;      // from: the beam that it goes on from
 } wf_seat;
 
 typedef struct wf_limbo { // put back, its step still in flight
@@ -103,6 +109,7 @@ struct wf_batcher {
     wf_seat *seats;      // [max_rows]
     int32_t *page_block; // [max_rows][max_pages]
     int32_t *found;      // [max_pages] what `share` answered last
+    int32_t *regrouped;  // [n_beams][max_pages] of beams that go on from others
     int32_t *free_seats; // [max_rows], n_free_seats valid
     int32_t n_free_seats;
     int32_t *row_seat; // [max_rows] seat of each row, -1: hole
@@ -181,6 +188,19 @@ void wf_batcher_share_more(wf_batcher *b, wf_seat *s);
 // fills.
 void wf_batcher_tell_full(wf_batcher *b, const wf_seat *s, int32_t n_past);
 
+// ---- batcher_beams.c ----------------------------------------------------------------------------
+
+wf_seat *wf_batcher_leader(wf_batcher *b, wf_seat *s);          // itself, where it has no beams
+wf_seat *wf_batcher_next_beam(wf_batcher *b, const wf_seat *s); // NULL: the last
+
+// Gives the leader's other beams their seats and rows.
+void wf_batcher_seat_beams(wf_batcher *b, wf_seat *leader);
+void wf_batcher_commit_beam(wf_batcher *b, wf_seat *s, wf_gain gain);
+
+// Lets the beams of committed steps go on, each from where it was chosen to.
+void wf_batcher_regroup(wf_batcher *b, wf_schedule *out);
+void wf_batcher_forget_copies(const wf_seat *s, wf_schedule *out);
+
 // ---- batcher_rows.c -----------------------------------------------------------------------------
 
 // Rows that ended since the last plan leave, if the policy lets them.
@@ -195,6 +215,7 @@ void wf_batcher_fill_holes(wf_batcher *b, wf_schedule *out);
 
 void wf_batcher_admit(wf_batcher *b, int64_t now_ns, bool closed);
 void wf_batcher_close_seat(wf_batcher *b, wf_seat *s);
+void wf_batcher_put_back_youngest(wf_batcher *b, wf_schedule *out);
 void wf_batcher_forget_prefill(wf_batcher *b, int32_t i_seat);
 
 // ---- batcher_seqs.c -----------------------------------------------------------------------------

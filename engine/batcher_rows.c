@@ -56,10 +56,12 @@ void wf_batcher_remove_ended(wf_batcher *b)
     b->n_closing = 0;
 }
 
-static void put_back(wf_batcher *b, wf_seat *s, wf_schedule *out)
+// A request with beams begins anew.
+static void put_back(wf_batcher *b, wf_seat *any, wf_schedule *out)
 {
+    wf_seat *s = wf_batcher_leader(b, any);
     wf_waiting w = s->request;
-    w.n_done = s->n_gen - s->n_flight;
+    w.n_done = s->beams ? 0 : s->n_gen - s->n_flight;
     out->put_back[out->n_put_back++] = w.tag;
     int32_t i_seat = wf_batcher_seat_index(b, s);
     if (s->n_flight > 0)
@@ -67,7 +69,11 @@ static void put_back(wf_batcher *b, wf_seat *s, wf_schedule *out)
     else
         wf_waitqueue_push_front(b->queue, &w);
     if (s->n_past < w.n_prompt) wf_batcher_forget_prefill(b, i_seat);
-    free_seat(b, s);
+    for (wf_seat *next; s; s = next) {
+        next = wf_batcher_next_beam(b, s);
+        if (s->beams) wf_batcher_forget_copies(s, out);
+        free_seat(b, s);
+    }
 }
 
 static wf_seat *youngest(const wf_batcher *b)
@@ -80,6 +86,11 @@ static wf_seat *youngest(const wf_batcher *b)
     return found;
 }
 
+void wf_batcher_put_back_youngest(wf_batcher *b, wf_schedule *out)
+{
+    put_back(b, youngest(b), out);
+}
+
 // A page for the next token of `s`; puts back the youngest rows until there is one, at last `s`
 // itself.
 static void ensure_page(wf_batcher *b, wf_seat *s, wf_schedule *out)
@@ -87,9 +98,8 @@ static void ensure_page(wf_batcher *b, wf_seat *s, wf_schedule *out)
     if (s->n_past < s->n_pages * b->cfg.page_tokens) return;
     if (wf_batcher_in_turn(b) && s->n_pages == b->most_pages) return;
     while (!b->reorder->pages->take(b, s)) {
-        wf_seat *victim = youngest(b);
-        put_back(b, victim, out);
-        if (victim == s) return;
+        wf_batcher_put_back_youngest(b, out);
+        if (s->state == WF_SEAT_FREE) return;
     }
 }
 
@@ -97,7 +107,8 @@ void wf_batcher_reserve_pages(wf_batcher *b, int32_t first, int32_t last, wf_sch
 {
     for (int32_t r = first; r < last; r++) {
         wf_seat *s = wf_batcher_seat_of(b, r);
-        if (s && wf_seat_decodes(s)) ensure_page(b, s, out);
+        bool waits = s && s->beams && s->verifying;
+        if (s && wf_seat_decodes(s) && !waits) ensure_page(b, s, out);
     }
 }
 
@@ -146,6 +157,7 @@ static void seat_request(wf_batcher *b, const wf_waiting *w, int32_t n_shared, i
     b->row_seat[b->n_rows++] = i_seat;
     b->n_live++;
     b->prefill[b->n_prefill++] = i_seat;
+    if (w->n_beams > 0) wf_batcher_seat_beams(b, s);
 }
 
 void wf_batcher_admit(wf_batcher *b, int64_t now_ns, bool closed)
@@ -156,6 +168,7 @@ void wf_batcher_admit(wf_batcher *b, int64_t now_ns, bool closed)
         int64_t i = wf_batcher_next_of_queue(b);
         wf_waiting w = *wf_waitqueue_at(b->queue, i);
         int32_t need = wf_batcher_pages_held(b, (int64_t)w.n_prompt + w.n_done);
+        if (b->n_rows + w.n_beams > most) return;
         int32_t n_shared = wf_batcher_hold_shared(b, &w);
         if (!b->reorder->pages->has(b, need - n_shared)) {
             wf_batcher_drop_shared(b, n_shared);

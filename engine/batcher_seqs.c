@@ -21,7 +21,8 @@ static void plan_sample(wf_batcher *b, wf_seat *s)
 {
     s->n_gen++;
     s->n_flight++;
-    if (s->n_gen == s->request.n_limit) wf_batcher_close_seat(b, s);
+    s->verifying = s->verifying || s->beams;
+    if (s->n_gen == s->request.n_limit && !s->beams) wf_batcher_close_seat(b, s);
 }
 
 // Writes a sequence of n tokens; the seat moves on by `n_sure` of them.

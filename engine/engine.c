@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/beam_sequences.h"
 #include "engine/limits.h"
 #include "engine/planfill.h"
 #include "engine/prefix.h"
@@ -115,7 +116,8 @@ static wf_status create_planner(wf_engine *e)
                            .full = pages_are_full,
                            .look_ahead = shares(e) ? e->cfg.look_ahead : 0,
                            .share_context = e,
-                           .shared_pages = e->limits.forward.shared_pages};
+                           .shared_pages = e->limits.forward.shared_pages,
+                           .n_beams = e->cfg.n_beams};
     WF_TRY(wf_batcher_create(&c, &e->batcher));
     for (int i = 0; i < WF_EXECUTOR_SLOTS; i++)
         WF_TRY(wf_schedule_create(e->batcher, &e->flights[i].schedule));
@@ -265,29 +267,6 @@ static int64_t now(const wf_engine *e)
 
 // ---- requests in and out ------------------------------------------------------------------------
 
-wf_status wf_engine_check_sampling(const wf_engine_config *c, const wf_arch *arch,
-                                   const wf_sampling *p)
-{
-    if (arch->encode.task != WF_TASK_GENERATE) return WF_OK; // nothing is drawn
-    if (p->best_of > 0 && p->best_of < p->n)
-        return wf_fail(WF_REQ_SAMPLING, "best_of %u: fewer than the %u (n) to be kept of them",
-                       p->best_of, p->n);
-    if (wf_sampling_chooses(p) && !(p->temperature > 0.0f))
-        return wf_fail(
-            WF_REQ_SAMPLING,
-            "best_of %u: with temperature 0 all samples are the same; give a temperature",
-            p->best_of);
-    if (p->logprobs > arch->n_vocab)
-        return wf_fail(WF_REQ_SAMPLING, "logprobs %d: the model has %d tokens", p->logprobs,
-                       arch->n_vocab);
-    if (p->logprobs > c->n_top)
-        return wf_fail(WF_REQ_SAMPLING, "logprobs %d: this engine keeps at most %d", p->logprobs,
-                       c->n_top);
-    if (wf_engine_penalises(p) && !c->penalties)
-        return wf_fail(WF_REQ_SAMPLING, "penalties: this engine keeps no token counts");
-    return WF_OK;
-}
-
 static wf_status check_wishes(const wf_engine *e, const wf_wishes *w)
 {
     int64_t words = wf_wishes_words(w);
@@ -298,24 +277,32 @@ static wf_status check_wishes(const wf_engine *e, const wf_wishes *w)
                    (long long)words, e->cfg.row_wishes);
 }
 
-wf_status wf_engine_fit_prompt(const wf_arch *arch, int32_t max_context, uint32_t *n_prompt)
+static wf_status submit_beams(wf_engine *e, const wf_engine_input *input)
 {
-    bool generates = arch->encode.task == WF_TASK_GENERATE;
-    int64_t most = max_context - generates;
-    if (*n_prompt <= most) return WF_OK;
-    if (arch->encode.truncate) {
-        *n_prompt = (uint32_t)most;
-        return WF_OK;
+    wf_beams *b = NULL;
+    if (wf_wishes_words(&input->wishes) > 0)
+        return wf_fail(WF_REQ_SAMPLING,
+                       "beam_width %u: not with logit_bias, allowed_token_ids and bad_words",
+                       input->sampling->beam_width);
+    WF_TRY(wf_beams_check_stops(&e->cfg, e->arch, input));
+    WF_TRY(wf_beam_sequences_create(input, e->arch, e->cfg.max_context,
+                                    shares(e) ? e->cfg.page_tokens : 0, &b));
+    const wf_sequence *s = b->owner[0];
+    wf_status st =
+        wf_batcher_submit(e->batcher, &(wf_batcher_request){.tag = b->owner[0],
+                                                            .n_prompt = (int32_t)input->n_prompt,
+                                                            .n_limit = s->n_limit,
+                                                            .submitted_ns = input->submitted_ns,
+                                                            .n_beams = b->c.width,
+                                                            .beams = b->owner});
+    if (st != WF_OK) {
+        wf_beam_sequences_release(b, 0);
+        return st;
     }
-    if (generates)
-        return wf_fail(
-            WF_REQ_CONTEXT,
-            "prompt of %u tokens leaves no room in the context of %d; shorten it or raise "
-            "engine.max_context",
-            *n_prompt, max_context);
-    return wf_fail(WF_REQ_CONTEXT,
-                   "row of %u tokens: the model takes %d; shorten it, or set embed.truncate: true",
-                   *n_prompt, max_context);
+    for (int32_t i = 0; i < b->c.width; i++)
+        wf_sequence_enlist(b->owner[i], &e->all);
+    e->n_sequences += b->n_results;
+    return WF_OK;
 }
 
 // Cut to n tokens. The last one ends the row, or is what it is pooled from: it is kept. Own.
@@ -339,6 +326,8 @@ wf_status wf_engine_submit(wf_engine *e, const wf_engine_input *input)
         WF_TRY(cut_prompt(input, fits.n_prompt, &cut));
         fits.prompt = cut;
     }
+    if (e->arch->encode.task == WF_TASK_GENERATE && input->sampling->beam_width > 1)
+        return submit_beams(e, input);
     int32_t page_tokens = shares(e) ? e->cfg.page_tokens : 0;
     wf_status st = wf_sequence_create(&fits, e->arch, e->cfg.max_context, page_tokens, &s);
     free(cut);
@@ -367,18 +356,12 @@ const wf_engine_output *wf_engine_take(wf_engine *e)
     return &s->out;
 }
 
-// A sequence is freed when it was handed back and no step in flight names it.
-static void free_if_unused(wf_sequence *s)
-{
-    if (s->released && s->n_refs == 0) wf_sequence_destroy(s);
-}
-
 void wf_engine_release(wf_engine *e, const wf_engine_output *output)
 {
     (void)e;
     wf_sequence *s = (wf_sequence *)(uintptr_t)output; // out is its first member
     s->released = true;
-    free_if_unused(s);
+    wf_sequence_free_unused(s);
 }
 
 typedef struct let_go {
@@ -398,9 +381,13 @@ static bool is_over(void *context, void *tag, int32_t n_prompt_left)
                           .n_left = (uint32_t)s->n_limit - s->out.n_tokens,
                           .n_prompt_left = (uint32_t)n_prompt_left};
     if (s->ended || !l->over(l->context, &f)) return false;
+    l->e->n_sequences -= s->beams ? s->beams->n_results : 1;
+    if (s->beams) {
+        wf_beam_sequences_release(s->beams, 0);
+        return true;
+    }
     s->ended = s->released = true;
-    l->e->n_sequences--;
-    free_if_unused(s);
+    wf_sequence_free_unused(s);
     return true;
 }
 
@@ -450,19 +437,24 @@ static void finish(wf_engine *e, wf_sequence *s)
 // Books of the sequences that a new schedule names.
 static wf_status open_sequences(wf_engine *e, const wf_schedule *s, int64_t now_ns)
 {
+    // Before they join again, which may be in this very step.
+    for (int32_t i = 0; i < s->n_put_back; i++) {
+        wf_sequence *q = s->put_back[i];
+        q->out.preempted++;
+        if (q->beams) wf_beams_restart(q->beams);
+    }
     for (int32_t i = 0; i < s->n_seqs; i++) {
         wf_sequence *q = s->seqs[i].tag;
         if (!q) continue;
         q->n_refs++;
+        if (q->beams) q->beams->n_flight += s->seqs[i].n_samples;
         if (!s->seqs[i].join) continue;
         WF_TRY(wf_sequence_open(q));
-        if (q->out.admitted_ns >= 0) continue;
+        if (q->out.admitted_ns >= 0 || q->i_beam > 0) continue;
         q->out.admitted_ns = now_ns;
         q->out.n_cached = (uint32_t)s->seqs[i].n_past;
         e->n_cached += s->seqs[i].n_past;
     }
-    for (int32_t i = 0; i < s->n_put_back; i++)
-        ((wf_sequence *)s->put_back[i])->out.preempted++;
     return WF_OK;
 }
 
@@ -513,6 +505,38 @@ static void store_logprobs(wf_sequence *q, const wf_step_output *out, int32_t i)
     }
 }
 
+// The texts that were searched for, the best first; sequences beyond them are done with.
+static void finish_beams(wf_engine *e, wf_beams *b)
+{
+    for (int32_t i = 0; i < b->n_results; i++) {
+        wf_sequence *q = wf_beam_sequences_output(b, i);
+        e->n_tokens += q->out.n_tokens;
+        finish(e, q);
+    }
+    wf_beam_sequences_release(b, b->n_results);
+}
+
+// Chooses for every request with beams of the step: all its beams are in one.
+static wf_status choose_beams(wf_engine *e, const wf_schedule *s, const wf_step_output *out,
+                              int64_t now_ns)
+{
+    for (int32_t i = 0, i_sample = 0; i < s->n_seqs; i_sample += s->seqs[i++].n_samples) {
+        const wf_sequence *q = s->seqs[i].tag;
+        if (!q || !q->beams || s->seqs[i].n_samples == 0 || q->ended) continue;
+        wf_beams *b = q->beams;
+        if (b->dropped) continue;
+        wf_beams_take(b, q->i_beam, out->top_id + (int64_t)i_sample * out->n_top,
+                      out->top_logprob + (int64_t)i_sample * out->n_top);
+        if (!wf_beams_full(b)) continue;
+        wf_beams_choose(b, now_ns);
+        if (b->over)
+            finish_beams(e, b);
+        else
+            WF_TRY(wf_beam_sequences_feed(b));
+    }
+    return WF_OK;
+}
+
 // Delivers what a sequence drew, from the i-th sampled token on: one, and where tokens were
 // proposed as many more as were drawn again. A request that ended a step ago gets nothing more:
 // that token was computed before its end was known.
@@ -520,6 +544,7 @@ static wf_gain deliver(wf_engine *e, const wf_seq *s, const wf_step_output *out,
                        int64_t now_ns)
 {
     wf_sequence *q = s->tag;
+    if (q && q->beams) return wf_beam_sequences_gain(q);
     wf_gain gain = {.n_tokens = 1, .over = !q || q->ended};
     if (gain.over) return gain;
     if (out->vector) {
@@ -546,6 +571,7 @@ static wf_status commit(wf_engine *e, wf_step_record *record)
     wf_step_output out;
     WF_TRY(e->executor->ops->wait(e->executor, i_slot, &out));
     int64_t now_ns = now(e);
+    WF_TRY(choose_beams(e, f->schedule, &out, now_ns));
     for (int32_t i = 0, i_sample = 0, i_gain = 0; i < f->schedule->n_seqs; i++) {
         const wf_seq *s = &f->schedule->seqs[i];
         wf_sequence *q = s->tag;
@@ -553,7 +579,7 @@ static wf_status commit(wf_engine *e, wf_step_record *record)
         i_sample += s->n_samples;
         if (!q) continue;
         q->n_refs--;
-        free_if_unused(q);
+        wf_sequence_free_unused(q);
     }
     wf_batcher_commit(e->batcher, f->schedule, e->gains);
     f->record.duration_ns = now_ns - f->record.start_ns;

@@ -37,7 +37,9 @@ typedef struct wf_engine_config {
     bool processed_logprobs; // of what tokens are drawn from; else of the logits as they come
     bool penalties;          // requests may use penalties
     int32_t
-        row_wishes; // most words that a request's wishes take (wf_wishes_words); 0: none has any
+        row_wishes;  // most words that a request's wishes take (wf_wishes_words); 0: none has any
+    int32_t n_beams; // most beams a request may ask for; 0: none. They take n_top of
+                     // wf_beams_candidates()
     wf_capture capture;
     wf_prefix_cache prefix_cache; // auto: on where the back end's bits do not depend on chunks
     int32_t look_ahead; // of so many that wait, who shares most joins first; 0: who waits longest
@@ -59,7 +61,7 @@ typedef struct wf_engine_input {
     uint64_t user;
     uint32_t n_prompt, max_new_tokens, n_stop;
     const int32_t *prompt, *stop;
-    const wf_sampling *sampling; // n is not looked at: one input, one output
+    const wf_sampling *sampling; // n counts with beams alone: else one input, one output
     wf_wishes wishes;
     uint64_t rng_key; // keys its random numbers; see wf_engine_rng_key()
     int64_t submitted_ns;
@@ -80,8 +82,10 @@ typedef struct wf_engine_output {
     const float *vector; // [n_vector], of a task that draws no token (encode.h): n_tokens is 0
                          // then, and *time_ns when the host had it. Else NULL
     int64_t submitted_ns, admitted_ns;
-    uint32_t n_cached;  // prompt tokens whose KV was there when it first joined the batch
-    uint16_t preempted; // times it was put back
+    uint32_t i_best, n_outputs; // with beams: which of the input's outputs this is, by score
+    float score;                // with beams (beams.h)
+    uint32_t n_cached;          // prompt tokens whose KV was there when it first joined the batch
+    uint16_t preempted;         // times it was put back
 } wf_engine_output;
 
 typedef struct wf_engine_load {

@@ -23,6 +23,7 @@ typedef struct wf_forward wf_forward;
 typedef struct wf_forward_config {
     int32_t max_rows, step_tokens, page_tokens, n_pages;
     int32_t max_pages;    // columns of the page table
+    int32_t n_beams;      // as in wf_plan_limits
     int32_t shared_pages; // most shared pages a step may name (stepplan.h)
     int32_t slot_pages;   // > 0: contiguous slots, the page table is the identity and does not move
     int32_t n_top;        // most logprobs any row may ask for; -1: no logprobs at all

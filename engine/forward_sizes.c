@@ -11,6 +11,7 @@ wf_plan_limits wf_forward_plan_limits(const wf_forward_config *c, int32_t tp)
                             .slot_pages = c->slot_pages,
                             .shared_pages = c->shared_pages,
                             .group_size = tp,
+                            .n_beams = c->n_beams,
                             .n_top = c->n_top,
                             .row_wishes = c->row_wishes,
                             .pad = c->pad};

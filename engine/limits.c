@@ -9,8 +9,20 @@ static int32_t div_up(int32_t a, int32_t b)
     return (int32_t)(((int64_t)a + b - 1) / b);
 }
 
+static wf_status check_beams(const wf_engine_config *c)
+{
+    if (c->n_beams == 0) return WF_OK;
+    if (c->reorder != WF_REORDER_INDEX || c->fusion == WF_FUSION_INSTANCES)
+        return wf_fail(WF_CONFIG, "engine: beam search needs reorder index, and a fusion that "
+                                  "computes all beams of a request in one step: not instances");
+    if (c->processed_logprobs)
+        return wf_fail(WF_CONFIG, "engine: beams are chosen by sampling.logprobs_mode raw");
+    return WF_OK;
+}
+
 static wf_status check(const wf_engine_config *c, const wf_arch *arch, int32_t group_size)
 {
+    WF_TRY(check_beams(c));
     if (c->fusion == WF_FUSION_INSTANCES && group_size > 1)
         return wf_fail(WF_CONFIG, "engine: fusion instances needs parallel.tensor 1, not %d",
                        group_size);
@@ -64,6 +76,9 @@ static int32_t shared_pages(const wf_engine_config *c, int32_t max_pages, int32_
 {
     enum { MOST = 65536 };
     int64_t all = (int64_t)c->max_rows * max_pages;
+    int64_t of_beams = (int64_t)c->n_beams * max_pages;
+    if (of_beams > 0 && most_pages(c, max_pages, window) == max_pages)
+        return (int32_t)(of_beams > MOST ? of_beams : all <= MOST ? all : MOST);
     if (c->prefix_cache == WF_PREFIX_OFF || c->reorder != WF_REORDER_INDEX) return 0;
     if (most_pages(c, max_pages, window) < max_pages) return 0;
     return (int32_t)(all <= MOST ? all : max_pages > MOST ? max_pages : MOST);
@@ -104,6 +119,7 @@ wf_status wf_engine_limits(const wf_engine_config *config, const wf_arch *arch, 
                                  .max_pages = max_pages,
                                  .slot_pages = slot_pages(c, max_pages),
                                  .shared_pages = shared_pages(c, max_pages, window),
+                                 .n_beams = c->n_beams,
                                  .n_top = c->n_top,
                                  .processed_logprobs = c->processed_logprobs,
                                  .penalties = c->penalties,
@@ -115,6 +131,11 @@ wf_status wf_engine_limits(const wf_engine_config *config, const wf_arch *arch, 
         return wf_fail(WF_CONFIG,
                        "engine: prefix_cache on: every layer of this model sees a window of %d "
                        "tokens at most, and a request uses its pages in turn; use auto or off",
+                       window);
+    if (c->n_beams > 0 && forward.shared_pages == 0)
+        return wf_fail(WF_CONFIG,
+                       "engine: beam search: every layer of this model sees a window of %d tokens "
+                       "at most, and a request uses its pages in turn, which beams cannot share",
                        window);
     *out = (wf_limits){.max_context = max_context,
                        .window = window,

@@ -9,8 +9,8 @@ wf_status wf_schedule_create(const wf_batcher *b, wf_schedule **out)
     const wf_batcher_config *c = &b->cfg;
     size_t rows = (size_t)c->max_rows;
     size_t pages = 2 * rows + (size_t)(c->step_tokens / c->page_tokens) +
-                   (size_t)(c->share ? c->shared_pages : 0);
-    size_t copies = b->reorder->pages->copies ? rows * (size_t)c->slot_pages : 1;
+                   (size_t)(c->share || c->n_beams > 0 ? c->shared_pages : 0);
+    size_t copies = b->reorder->pages->copies ? rows * (size_t)c->slot_pages : rows;
     wf_schedule *s = calloc(1, sizeof *s);
     if (!s) return wf_fail(WF_NO_MEMORY, "engine: out of memory");
     s->seqs = malloc(rows * sizeof *s->seqs);

@@ -106,16 +106,24 @@ void wf_sequence_destroy(wf_sequence *s)
     if (!s) return;
     if (s->link) *s->link = s->after;
     if (s->link && s->after) s->after->link = s->link;
+    if (s->beams && --s->beams->n_owners == 0) wf_beams_destroy(s->beams);
     free(s->token);
     free(s);
+}
+
+void wf_sequence_free_unused(wf_sequence *s)
+{
+    if (s->released && s->n_refs == 0) wf_sequence_destroy(s);
 }
 
 wf_status wf_sequence_open(wf_sequence *s)
 {
     if (s->token) return WF_OK;
-    size_t n = (size_t)s->n_limit, n_top = s->n_logprobs > 0 ? (size_t)s->n_logprobs : 0;
+    // Beams keep their own; what is fed to them is here.
+    int32_t n_logprobs = s->beams ? -1 : s->n_logprobs;
+    size_t n = (size_t)s->n_limit, n_top = n_logprobs > 0 ? (size_t)n_logprobs : 0;
     size_t tokens = (n * sizeof(int32_t) + 7) & ~(size_t)7;
-    size_t logprobs = s->n_logprobs >= 0 ? n * sizeof(float) : 0, tops = n * n_top * 4;
+    size_t logprobs = n_logprobs >= 0 ? n * sizeof(float) : 0, tops = n * n_top * 4;
     size_t vector = s->out.n_vector * sizeof(float);
     char *block = malloc(tokens + n * sizeof(int64_t) + logprobs + 2 * tops + vector);
     if (!block) return wf_fail(WF_NO_MEMORY, "engine: no memory for %zu output tokens", n);
@@ -138,7 +146,7 @@ wf_status wf_sequence_open(wf_sequence *s)
     return WF_OK;
 }
 
-static bool is_stop(const wf_sequence *s, int32_t token)
+bool wf_sequence_stops(const wf_sequence *s, int32_t token)
 {
     for (uint32_t i = 0; i < s->n_stop; i++)
         if (s->stop[i] == token) return true;
@@ -156,7 +164,7 @@ bool wf_sequence_append(wf_sequence *s, int32_t token, int64_t time_ns)
 {
     s->token[s->out.n_tokens] = token;
     s->time_ns[s->out.n_tokens++] = time_ns;
-    if (is_stop(s, token))
+    if (wf_sequence_stops(s, token))
         s->out.finish = WF_FINISH_STOP;
     else if (s->out.n_tokens == (uint32_t)s->n_limit)
         s->out.finish = s->at_limit;

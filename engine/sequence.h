@@ -5,6 +5,7 @@
 #ifndef WF_ENGINE_SEQUENCE_H
 #define WF_ENGINE_SEQUENCE_H
 
+#include "engine/beams.h"
 #include "engine/engine.h"
 #include "io/base/hash.h"
 
@@ -30,9 +31,11 @@ struct wf_sequence {
     int32_t *top_id;       // [n_limit][n_logprobs]
     float *top_logprob;    // [n_limit][n_logprobs]
     float *vector;         // [out.n_vector], of a task that draws no token
-    wf_sequence *next;     // in the list of finished ones
-    wf_sequence **link;    // what points at it in the list of all; NULL: in none
-    wf_sequence *after;    // in the list of all
+    wf_beams *beams;       // the search it is beam i_beam of, shared by all of them; NULL: none
+    int32_t i_beam;
+    wf_sequence *next;  // in the list of finished ones
+    wf_sequence **link; // what points at it in the list of all; NULL: in none
+    wf_sequence *after; // in the list of all
 };
 
 // Copies an input; page_tokens > 0: names its full pages of so many tokens. Errors: WF_REQ_SAMPLING
@@ -40,6 +43,9 @@ struct wf_sequence {
 wf_status wf_sequence_create(const wf_engine_input *input, const wf_arch *arch, int32_t max_context,
                              int32_t page_tokens, wf_sequence **out);
 void wf_sequence_destroy(wf_sequence *s); // leaves the list it is in
+
+// Frees it if it was handed back and no step in flight names it.
+void wf_sequence_free_unused(wf_sequence *s);
 
 // Puts it at the head of the list of all that an engine has, wherever they are: waiting, in a row,
 // in a step, finished or handed out.
@@ -50,6 +56,9 @@ wf_status wf_sequence_open(wf_sequence *s);
 
 // Takes its vector, with which it is over.
 void wf_sequence_become(wf_sequence *s, const float *vector, int64_t time_ns);
+
+// Whether it is one of those that end it.
+bool wf_sequence_stops(const wf_sequence *s, int32_t token);
 
 // Appends one token; returns whether the sequence is over with it (out.finish says why).
 bool wf_sequence_append(wf_sequence *s, int32_t token, int64_t time_ns);

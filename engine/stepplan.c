@@ -45,7 +45,7 @@ static void most(const wf_plan_limits *l, int32_t h[WF_PLAN_HEADER_WORDS])
     h[WF_PLAN_TOKENS] = l->step_tokens;
     h[WF_PLAN_SEQS] = h[WF_PLAN_DECODE] = h[WF_PLAN_SAMPLES] = l->max_rows;
     h[WF_PLAN_MOVES] = h[WF_PLAN_JOINS] = l->max_rows;
-    h[WF_PLAN_COPIES] = l->max_rows * l->slot_pages;
+    h[WF_PLAN_COPIES] = l->max_rows * (l->slot_pages + (l->n_beams > 0));
     h[WF_PLAN_PAGES] = 2 * l->max_rows + l->step_tokens / l->page_tokens + l->shared_pages;
     h[WF_PLAN_GROUP_SIZE] = l->group_size;
     h[WF_PLAN_GREEDY] = l->group_size > 1;

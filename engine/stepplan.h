@@ -94,6 +94,7 @@ typedef struct wf_plan_limits {
     bool pad;             // steps of decode rows alone are padded
     int32_t shared_pages; // most shared pages a step may name; 0: none are shared
     int32_t row_wishes;   // most words of one row's wishes; 0: none may have any
+    int32_t n_beams;      // most beams of a request, whose last pages are copied; 0: none has any
 } wf_plan_limits;
 
 // The bucket of n_rows decode rows, at most max_rows, and of a longest context.

@@ -31,6 +31,7 @@ typedef struct flight {
     uint32_t n_held;
     bool lost;           // a sample was given up, so none can be chosen
     bool keeps_logprobs; // the row asked for them
+    bool searches;       // its results come of one beam search
     uint32_t entry;      // in the flight record
     int64_t submitted_ns;
     int64_t end_ns; // of its last token; of one that fails: as it was submitted
@@ -40,6 +41,7 @@ typedef struct flight {
 typedef struct sample {
     flight *of;
     uint16_t index;
+    uint32_t n_left; // outputs that will come for it: of a search, all results of its row
 } sample;
 
 typedef struct serve {
@@ -205,11 +207,16 @@ static wf_status take_one(serve *s, const wf_engine_output *o, const sample *x)
 {
     int64_t end_ns = o->time_ns[o->n_tokens - 1];
     if (end_ns > x->of->end_ns) x->of->end_ns = end_ns;
+    const wf_request *r = x->of->request;
+    wf_status st = WF_OK;
     if (x->of->held) {
         hold(x->of, o, x->index);
         return put_best(s, x->of);
     }
-    wf_status st = put_finished(s, o, x->of, x->index, NAN);
+    if (o->n_outputs == 0)
+        st = put_finished(s, o, x->of, x->index, NAN);
+    else if (!wf_done_has(s->c->done, r->shard, r->row, (uint16_t)o->i_best))
+        st = put_finished(s, o, x->of, (uint16_t)o->i_best, o->score);
     wf_engine_release(s->c->engine, o);
     return st;
 }
@@ -220,9 +227,11 @@ static wf_status take_finished(serve *s)
     while ((o = wf_engine_take(s->c->engine))) {
         sample *x = (sample *)(uintptr_t)o->user;
         wf_status st = take_one(s, o, x);
-        close_flight(s, x->of);
-        free(x);
-        s->n_open--;
+        if (--x->n_left == 0) {
+            close_flight(s, x->of);
+            free(x);
+            s->n_open--;
+        }
         WF_TRY(st);
     }
     return WF_OK;
@@ -252,14 +261,16 @@ static uint64_t rng_key(const serve *s, const wf_request *r, const wf_sampling *
     return wf_engine_rng_key(s->c->seed, s->c->shard_uid[r->shard], r->row, index);
 }
 
-// Of samples that are chosen among there are more than results.
+// Of samples that are chosen among there are more than results, of a search one for all.
 static wf_status fail_sample(serve *s, const flight *f, uint16_t index, wf_status why,
                              const char *error)
 {
     const wf_request *r = f->request;
-    if (index >= f->n_results) return WF_OK;
-    if (f->held && wf_done_has(s->c->done, r->shard, r->row, index)) return WF_OK;
-    return put_failed(s, r, index, why, error);
+    uint32_t end = f->searches ? f->n_results : index + 1u;
+    for (uint32_t i = index; i < end && i < f->n_results; i++)
+        if (!wf_done_has(s->c->done, r->shard, r->row, (uint16_t)i))
+            WF_TRY(put_failed(s, r, (uint16_t)i, why, error));
+    return WF_OK;
 }
 
 // Simulated tokens are nobody's choice.
@@ -282,7 +293,7 @@ static wf_status submit_sample(serve *s, flight *f, const wf_sampling *p, uint32
     const wf_request *r = f->request;
     sample *x = malloc(sizeof *x);
     if (!x) return wf_fail(WF_NO_MEMORY, "serve: out of memory");
-    *x = (sample){.of = f, .index = index};
+    *x = (sample){.of = f, .index = index, .n_left = f->searches ? f->n_results : 1};
     wf_engine_input in = {.user = (uint64_t)(uintptr_t)x,
                           .n_prompt = r->n_prompt,
                           .max_new_tokens = r->max_new_tokens,
@@ -325,10 +336,11 @@ static wf_status handle_sample(serve *s, flight *f, const wf_sampling *p, uint32
 static wf_status submit_samples(serve *s, flight *f, const wf_sampling *p)
 {
     const wf_request *r = f->request;
-    uint32_t n_stop = 0, n = f->held ? p->best_of : p->n;
+    uint32_t n_stop = 0, n = f->held ? p->best_of : f->searches ? 1 : p->n;
     WF_TRY(join_stops(s, r, &n_stop));
     for (uint32_t i = 0; i < n; i++) {
-        if (!f->held && wf_done_has(s->c->done, r->shard, r->row, (uint16_t)i)) continue;
+        if (!f->held && !f->searches && wf_done_has(s->c->done, r->shard, r->row, (uint16_t)i))
+            continue;
         WF_TRY(handle_sample(s, f, p, n_stop, (uint16_t)i));
     }
     return WF_OK;
@@ -366,6 +378,7 @@ static wf_status submit_request(serve *s, const wf_request *r, int64_t submitted
     p.n = wf_sampling_samples(&p);
     f->n_results = p.n;
     f->keeps_logprobs = p.logprobs >= 0;
+    f->searches = p.beam_width > 1 && !all_done(s, f);
     wf_status st = choose_among(s, f, &p);
     if (st == WF_OK && s->c->flights)
         st = wf_flights_enter(s->c->flights, r->shard, r->row, &f->entry);

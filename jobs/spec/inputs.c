@@ -21,7 +21,9 @@ static void note_needs(wf_plan_needs *needs, const wf_shard_info *info)
                                1u << WF_SAMPLING_presence_penalty |
                                1u << WF_SAMPLING_frequency_penalty;
     if (has & penalties) needs->penalties = true;
-    if (has & 1u << WF_SAMPLING_best_of && needs->n_top_chosen < 0) needs->n_top_chosen = 0;
+    const uint32_t choosing = 1u << WF_SAMPLING_best_of | 1u << WF_SAMPLING_beam_width;
+    if (has & choosing && needs->n_top_chosen < 0) needs->n_top_chosen = 0;
+    if (has & 1u << WF_SAMPLING_beam_width) needs->n_beams = 64; // the most a row may ask for
     if ((int32_t)info->most_wishes > needs->row_wishes)
         needs->row_wishes = (int32_t)info->most_wishes;
     if (has & 1u << WF_SAMPLING_logprobs) needs->n_top = 20; // the most a row may ask for

@@ -95,6 +95,14 @@ static wf_status check_text(const wf_jobspec *spec, wf_options *o)
 static wf_status check_sampling(const wf_jobspec *spec, wf_options *o)
 {
     const wf_sampling *p = &spec->sampling;
+    if (p->beam_width > 1 && p->n > p->beam_width)
+        WF_TRY(wf_options_complain(o, "sampling.beam_width",
+                                   "%u is below sampling.n %u, the outputs that are asked for",
+                                   p->beam_width, p->n));
+    if (p->beam_width > 1 && (int64_t)p->beam_width > spec->engine.max_rows)
+        WF_TRY(wf_options_complain(o, "sampling.beam_width",
+                                   "%u is above engine.max_rows %d: every beam needs a row",
+                                   p->beam_width, spec->engine.max_rows));
     if (p->best_of == 0 || p->best_of >= p->n) return WF_OK;
     return wf_options_complain(o, "sampling.best_of",
                                "%u is below sampling.n %u, which are kept of them: raise it",
@@ -266,7 +274,8 @@ wf_status wf_jobspec_remarks(const wf_jobspec *spec, char **out)
         unused(&text, "arrivals.concurrency", "arrivals.mode", mode);
     if (spec->engine.reorder != WF_REORDER_COPY && spec->engine.slot_tokens > 0)
         unused(&text, "engine.slot_tokens", "engine.reorder", spec->engine.reorder);
-    if (!differs(spec->sampling.temperature, 0) && spec->sampling.n > 1) {
+    if (!differs(spec->sampling.temperature, 0) && spec->sampling.n > 1 &&
+        spec->sampling.beam_width < 2) {
         wf_text_printf(&text,
                        "sampling.n is %u but sampling.temperature is 0: all outputs of a "
                        "request will be the same\n",

@@ -2,7 +2,11 @@
 #ifndef WF_JOBS_SPEC_JOBSPEC_SAMPLING_H
 #define WF_JOBS_SPEC_JOBSPEC_SAMPLING_H
 
+#include "engine/beams.h"
 #include "jobs/spec/jobspec.h"
+
+static const wf_option_word early_words[] = {
+    {"false", WF_EARLY_FALSE}, {"true", WF_EARLY_TRUE}, {"never", WF_EARLY_NEVER}, {NULL, 0}};
 
 // Columns behind logprobs are younger than folders that are gone on with.
 // The sampling keys come from the table that also makes the shards' columns; here are only the
@@ -19,6 +23,9 @@
 #define DEFAULT_ignore_eos         "false"
 #define DEFAULT_n                  "1"
 #define DEFAULT_best_of            "0"
+#define DEFAULT_beam_width         "0"
+#define DEFAULT_length_penalty     "1"
+#define DEFAULT_early_stopping     "false"
 #define DEFAULT_logprobs           "-1"
 
 #define HELP_temperature "0 is greedy; otherwise logits are divided by it before drawing"
@@ -35,6 +42,14 @@
     "wherever they stand; -1: each has numbers of its own, made from the job's seed"
 #define HELP_ignore_eos "generate max_new_tokens whatever the model says"
 #define HELP_n          "outputs per request"
+#define HELP_beam_width                                                                            \
+    "beam search with so many beams, as transformers' num_beams: the n best texts, with "          \
+    "requests/score, the best first; 0 and 1: none"
+#define HELP_length_penalty                                                                        \
+    "beam search: a text's score is the sum of its log-probabilities by its length to this power"
+#define HELP_early_stopping                                                                        \
+    "beam search: true: over when beam_width texts have ended; false, never: when none is "        \
+    "likely, or able, to become better"
 #define HELP_best_of                                                                               \
     "so many outputs are drawn, and the n of the greatest sum of log-probabilities kept, the "     \
     "best first: requests/score; 0: as many as n"
@@ -48,12 +63,16 @@
 #define LIMIT(ctype, value) _Generic((ctype){0}, bool: 0, default: value)
 // clang-format on
 
+#define WORDS_OF(field)                                                                            \
+    (WF_SAMPLING_##field == WF_SAMPLING_early_stopping ? early_words : (const wf_option_word *)NULL)
+
 #define SAMPLING_ROW(field, ctype, kind, def, lo, hi)                                              \
     {.name = "sampling." #field,                                                                   \
      .type = OPTION_TYPE(ctype),                                                                   \
      .offset = AT(sampling.field),                                                                 \
      .min = LIMIT(ctype, lo),                                                                      \
      .max = LIMIT(ctype, hi),                                                                      \
+     .words = WORDS_OF(field),                                                                     \
      .default_text = DEFAULT_##field,                                                              \
      .help = HELP_##field,                                                                         \
      .decides = WF_SPEC_ANY_MODE |                                                                 \

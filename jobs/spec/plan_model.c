@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "engine/beams.h"
 #include "engine/limits.h"
 #include "engine/model.h"
 
@@ -21,7 +22,8 @@
 wf_plan_needs wf_plan_needs_of(const wf_sampling *s)
 {
     return (wf_plan_needs){.n_top = s->logprobs,
-                           .n_top_chosen = wf_sampling_chooses(s) ? 0 : -1,
+                           .n_top_chosen = wf_sampling_chooses(s) || s->beam_width > 1 ? 0 : -1,
+                           .n_beams = s->beam_width > 1 ? (int)s->beam_width : 0,
                            .penalties = wf_engine_penalises(s)};
 }
 
@@ -107,8 +109,17 @@ wf_status wf_plan_numerics(const wf_jobspec *spec, const wf_arch *arch, const ch
     return complete(spec, arch, backend, out);
 }
 
+// Beams need their candidates, with as many stop tokens as there may be.
+static int top_needed(const wf_plan_needs *needs, int n_beams)
+{
+    int n = needs->n_top > needs->n_top_chosen ? needs->n_top : needs->n_top_chosen;
+    int candidates = wf_beams_candidates(n_beams, WF_BEAMS_MOST_STOPS);
+    return n_beams > 0 && candidates > n ? candidates : n;
+}
+
 wf_engine_config wf_plan_engine_config(const wf_jobspec *spec, const wf_plan_needs *needs)
 {
+    int n_beams = needs->n_beams < spec->engine.max_rows ? needs->n_beams : spec->engine.max_rows;
     return (wf_engine_config){
         .max_rows = spec->engine.max_rows,
         .step_tokens = spec->engine.step_tokens,
@@ -124,7 +135,8 @@ wf_engine_config wf_plan_engine_config(const wf_jobspec *spec, const wf_plan_nee
         .deterministic = spec->engine.deterministic,
         .steps_ahead = -1,
         .capture = spec->engine.capture,
-        .n_top = needs->n_top > needs->n_top_chosen ? needs->n_top : needs->n_top_chosen,
+        .n_top = top_needed(needs, n_beams),
+        .n_beams = n_beams,
         .processed_logprobs = spec->logprobs_mode == WF_SPEC_LOGPROBS_PROCESSED,
         .penalties = needs->penalties,
         .row_wishes = needs->row_wishes};

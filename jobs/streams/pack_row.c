@@ -284,6 +284,25 @@ static wf_status read_I(wf_json_ref value, double least, double most, int64_t *o
 WF_SAMPLING_TABLE(TAKE)
 #undef TAKE
 
+// false, true or "never", as transformers has it.
+static wf_status take_early(row *p, wf_json_ref value)
+{
+    bool yes = false;
+    const char *word = "";
+    uint32_t early = 2;
+    if (wf_json_kind_of(value) == WF_JSON_STRING) {
+        WF_TRY(wf_json_read_string(value, &word));
+        if (strcmp(word, "never") != 0)
+            return wf_json_fail(value, "must be true, false or \"never\"");
+    } else {
+        WF_TRY(wf_json_read_bool(value, &yes));
+        early = yes;
+    }
+    p->r->sampling.early_stopping = early;
+    p->r->sampling_set |= 1u << WF_SAMPLING_early_stopping;
+    return WF_OK;
+}
+
 // --- the row ---
 
 static const struct {
@@ -303,6 +322,7 @@ static const struct {
             {"bad_words_token_ids", take_bad_words_ids},
             {"bad_words", take_bad_words},
             {"meta", take_meta},
+            {"early_stopping", take_early}, // before the table's, which takes a number
 #define KEY(field, type, kind, def, lo, hi) {#field, take_##field},
             WF_SAMPLING_TABLE(KEY)
 #undef KEY

@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "tests/engine/rig.h"
+#include "tests/engine/beam_rig.h"
 #include "tests/engine/wide.h"
 
 static const char *backend = "ref";
@@ -192,6 +192,24 @@ static void prompts_that_begin_alike_share_pages_on_every_rank(void **state)
     }
     assert_int_equal(off.n_prompt_tokens - on.n_prompt_tokens, world->rank == 0 ? 32 * (N - 1) : 0);
     rig_destroy(&r);
+}
+
+static void beams_find_the_same_texts_on_every_group(void **state)
+{
+    (void)state;
+    static beam_case cases[BEAM_CASES];
+    static beam_text texts[BEAM_CASES][BEAM_TEXTS];
+    const char *const models[] = {"llama-mini", "mixtral-mini"};
+    for (size_t m = 0; m < sizeof models / sizeof *models; m++) {
+        rig r;
+        wf_engine_config c = beam_config();
+        int n = beam_cases_load(models[m], cases);
+        rig_create(backend, models[m], world, &r);
+        beam_cases_run(&r, &c, cases, n, 1, texts);
+        for (int i = 0; i < n && world->rank == 0; i++)
+            beam_case_assert(&cases[i], texts[i], 2e-4f);
+        rig_destroy(&r);
+    }
 }
 
 static void layers_that_differ_are_split_each_by_its_own_numbers(void **state)
@@ -412,6 +430,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_group_of_any_size_gives_the_tokens_of_transformers),
         cmocka_unit_test(experts_are_spread_over_the_group),
         cmocka_unit_test(prompts_that_begin_alike_share_pages_on_every_rank),
+        cmocka_unit_test(beams_find_the_same_texts_on_every_group),
         cmocka_unit_test(layers_that_differ_are_split_each_by_its_own_numbers),
         cmocka_unit_test(deterministic_results_are_those_of_any_group_size),
         cmocka_unit_test(a_drawn_row_leaves_the_greedy_rows_beside_it_alone),

@@ -577,7 +577,7 @@ static void static_batch_waits_until_full_and_lets_nobody_join(void **state)
     plan_batch(&w, 3, 2, 5);
     wf_batcher_plan(w.b, 0, false, s);
     assert_int_equal(s->n_seqs, 4);
-    wf_gain gains[4] = {{1, false}, {1, true}, {1, false}, {1, false}};
+    wf_gain gains[4] = {{1, false, 0}, {1, true, 0}, {1, false, 0}, {1, false, 0}};
     wf_batcher_commit(w.b, s, gains);
     wf_batcher_plan(w.b, 0, false, s);
     assert_int_equal(s->n_seqs, 3); // one left, nobody joined
@@ -629,7 +629,7 @@ static void window_closes_by_time_or_when_full(void **state)
     assert_int_equal(wf_batcher_wake_ns(w.b), 50);
     wf_batcher_plan(w.b, 50, false, s);
     assert_int_equal(s->n_seqs, 2);
-    wf_gain gains[4] = {{1, true}, {1, true}, {1, true}, {1, true}};
+    wf_gain gains[4] = {{1, true, 0}, {1, true, 0}, {1, true, 0}, {1, true, 0}};
     wf_batcher_commit(w.b, s, gains);
     plan_batch(&w, 4, 2, 1);
     wf_batcher_plan(w.b, 10, false, s);

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""best_of: the n best of more samples, by their log-probabilities, are those a job with all of them has.
+"""best_of: the n best of more samples, by their log-probabilities, are those a job with all of them has;
+and the texts of a beam search.
 
 usage: test_best_of.py WEFT
 """
@@ -98,4 +99,23 @@ f = run("fewer", shard="c.h5", code=3)
 assert (f["requests/status"][:] == 1).all() and len(f["requests/row"]) == 18
 pack("d.h5", best_of=2, temperature=0.0)
 assert "all samples are the same" in weft("plan", "job.yaml", "-s", "requests=[d.h5]", code=3)
+
+# Beam search, by the rows' own columns and by the job: best first, and with greedy rows beside it.
+pack("e.h5", beam_width=4, n=3, early_stopping="never", length_penalty=0.5, temperature=0.0, logprobs=0)
+f = run("beams", "parallel.tensor=1", shard="e.h5")
+ids, sums = tokens(f)
+score = {k: s for k, s in zip(ids, f["requests/score"][:].tolist())}
+assert len(ids) == 18
+for (row, i), value in score.items():
+    assert abs(value - sums[row, i] / len(ids[row, i]) ** 0.5) < 1e-3
+    assert i == 0 or value <= score[row, i - 1]
+    assert i == 0 or ids[row, i] != ids[row, i - 1]
+same, _ = tokens(run("beams-job", "sampling.temperature=0", "sampling.beam_width=4", "sampling.n=3",
+                     "sampling.early_stopping=never", "sampling.length_penalty=0.5"))
+assert same == ids
+weft("run", "job.yaml", "--out", "beams", "-s", "requests=[e.h5]", "-s", "parallel.tensor=1")
+assert "not with temperature" in weft("plan", "job.yaml", "-s", "requests=[a.h5]", "-s",
+                                      "sampling.beam_width=4", code=3)
+assert "every beam needs a row" in weft("plan", "job.yaml", "-s", "requests=[a.h5]", "-s",
+                                        "sampling.beam_width=20", code=78)
 print("ok")

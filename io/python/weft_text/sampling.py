@@ -28,6 +28,9 @@ SAMPLING = {
     "n": (np.dtype("<u4"), 1, 1024),
     "logprobs": (np.dtype("<i4"), -1, 20),
     "best_of": (np.dtype("<u4"), 0, 1024),
+    "beam_width": (np.dtype("<u4"), 0, 64),
+    "length_penalty": (np.dtype("<f4"), -100.0, 100.0),
+    "early_stopping": (np.dtype("<u4"), 0, 2),
 }
 
 
@@ -45,6 +48,10 @@ def check_value(name, value):
         if not isinstance(value, bool):
             raise LineError(f"'{name}' is {value!r}, true or false is expected")
         return int(value)
+    if name == "early_stopping":
+        if isinstance(value, bool) or value == "never":
+            return 2 if value == "never" else int(value)
+        raise LineError(f"'{name}' is {value!r}, true, false or \"never\" is expected")
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise LineError(f"'{name}' is {value!r}, a number is expected")
     if dtype.kind != "f":
