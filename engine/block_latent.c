@@ -35,10 +35,10 @@ static void scratch(const wf_block_shape *s, size_t bytes[WF_BLOCK_SCRATCH])
 }
 
 // The same on every rank: a row is of all heads.
-static int64_t kv_numbers(const wf_arch *a, const wf_arch_layer *share)
+static int64_t kv_bytes(const wf_arch *a, const wf_arch_layer *share, wf_dtype kv)
 {
     (void)share;
-    return row_numbers(a);
+    return row_numbers(a) * (int64_t)wf_dtype_bytes(kv);
 }
 
 static wf_kv layer_kv(const wf_forward *f, int32_t i_layer)
@@ -130,4 +130,4 @@ static wf_status run(wf_forward *f, const wf_forward_step *st, int32_t i_layer, 
 }
 
 const wf_block wf_block_latent = {
-    .name = "latent", .scratch = scratch, .kv_numbers = kv_numbers, .run = run};
+    .name = "latent", .scratch = scratch, .kv_bytes = kv_bytes, .run = run};

@@ -38,7 +38,10 @@ static void a_shared_page_is_free_when_all_have_gone(void **state)
     wf_kvpool *pool = wf_batcher_pool(b);
     page = wf_kvpool_take(pool); // computed by somebody before
     for (int i = 0; i < 2; i++)
-        assert_int_equal(wf_batcher_submit(b, &(wf_batcher_request){&tag[i], 6, 1 + i, 0}), WF_OK);
+        assert_int_equal(
+            wf_batcher_submit(
+                b, &(wf_batcher_request){.tag = &tag[i], .n_prompt = 6, .n_limit = 1 + i}),
+            WF_OK);
     wf_batcher_plan(b, 0, true, s);
     assert_int_equal(s->n_seqs, 2);
     assert_int_equal(s->n_tokens, 4); // two of six tokens each
@@ -53,7 +56,7 @@ static void a_shared_page_is_free_when_all_have_gone(void **state)
     }
     wf_kvpool_drop(pool, page); // whoever kept it has enough of it
     assert_int_equal(wf_kvpool_n_free(pool), 3);
-    wf_gain gains[2] = {{1, true}, {1, false}};
+    wf_gain gains[2] = {{1, true, 0}, {1, false, 0}};
     wf_batcher_commit(b, s, gains);
     wf_batcher_plan(b, 0, true, s); // A leaves, B goes on
     assert_int_equal(wf_kvpool_n_free(pool), 4);
