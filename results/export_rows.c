@@ -33,7 +33,7 @@ static wf_status jsonl_row(const rows_writer *w, const wf_result *row)
     wf_json_open_object(json, NULL);
     wf_json_put_string(json, shard_columns[0], shard_of(w, row)->uid);
     wf_json_put_string(json, shard_columns[1], shard_of(w, row)->path);
-    wf_row_put_json(row, json);
+    wf_row_put_json(row, &w->columns, json);
     wf_json_close(json);
     wf_status st = wf_json_writer_finish(json, &text, &n);
     if (st == WF_OK) fwrite(text, 1, n, w->out);

@@ -102,9 +102,10 @@ void wf_row_put_array(const wf_result *row, int i_col, const char *key, wf_json_
         put_ragged(row, i_col, key, w);
 }
 
-void wf_row_put_json(const wf_result *row, wf_json_writer *w)
+void wf_row_put_json(const wf_result *row, const wf_result_columns *columns, wf_json_writer *w)
 {
     for (int i = 0; i < WF_N_COLS; i++) {
+        if (!wf_column_present(i, columns)) continue;
         if (wf_column_descs[i].kind == WF_COLUMN_VALUE) put_value(w, row, i);
         if (wf_column_is_array(i)) wf_row_put_array(row, i, wf_column_descs[i].json, w);
     }

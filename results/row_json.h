@@ -15,8 +15,9 @@ float wf_row_float(const wf_result *row, const wf_column_desc *desc); // of thos
 // has none.
 void wf_row_put_array(const wf_result *row, int i_col, const char *key, wf_json_writer *w);
 
-// Puts every column that the row has into the open object: numbers as lists, or as lists of lists
-// where there are several to a value; status and finish_reason in words, bytes as text.
-void wf_row_put_json(const wf_result *row, wf_json_writer *w);
+// Puts every column that the row has, of those that its file has, into the open object: numbers as
+// lists, or as lists of lists where there are several to a value; status and finish_reason in
+// words, bytes as text.
+void wf_row_put_json(const wf_result *row, const wf_result_columns *columns, wf_json_writer *w);
 
 #endif

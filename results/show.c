@@ -158,6 +158,7 @@ static void print_text(const show *s, const wf_result *row)
 static wf_status print_json(const show *s, const wf_result *row)
 {
     const wf_result_shard *shard = &wf_results_job(s->results)->shards[row->shard];
+    const wf_result_columns columns = wf_results_columns(s->results);
     wf_json_writer *w = NULL;
     const char *text;
     size_t n;
@@ -165,7 +166,7 @@ static wf_status print_json(const show *s, const wf_result *row)
     wf_json_open_object(w, NULL);
     wf_json_put_string(w, "shard_uid", shard->uid);
     wf_json_put_string(w, "shard_path", shard->path);
-    wf_row_put_json(row, w);
+    wf_row_put_json(row, &columns, w);
     if (s->bytes) {
         size_t n_text;
         uint8_t *bytes = token_text(row, &n_text);

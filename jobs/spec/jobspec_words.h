@@ -15,6 +15,7 @@ static const wf_option_word kv_words[] = {{"auto", WF_MODEL_DTYPE_AUTO},
                                           WF_PLAIN_FORMATS(FORMAT_WORDS){"half", WF_F16},
                                           {"float", WF_F32},
                                           {"fp8", WF_FP8},
+                                          {"fp8_e4m3", WF_FP8},
                                           {"int8", WF_INT8},
                                           {NULL, 0}};
 // Any plain format stands for model.dtype's.

@@ -241,8 +241,9 @@ static const refuse_row refuse_rows[] = {
      "sampling.stop: unknown key; stop strings belong to a request's row, where weft-text cuts; "
      "sampling.stop_token_ids takes token ids",
      NULL},
-    {MINIMAL, "model.kv_dtype=fp8_e4m3", WF_CONFIG,
-     "model.kv_dtype: \"fp8_e4m3\" is not supported here: it may be auto, f32,", NULL},
+    {MINIMAL, "model.kv_dtype=fp8_e4m3", WF_OK, NULL, NULL}, // as vLLM calls it
+    {MINIMAL, "model.kv_dtype=fp8_e5m2", WF_CONFIG,
+     "model.kv_dtype: \"fp8_e5m2\" is not one of auto, f32,", NULL},
     {MINIMAL, "model.dtype=half", WF_OK, NULL, NULL}, // as vLLM calls it
     {MINIMAL, "parallel.tensor_parallel_size=2", WF_CONFIG, "here it is called parallel.tensor",
      NULL},

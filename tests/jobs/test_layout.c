@@ -398,8 +398,8 @@ static void test_built(void **state)
     const wf_layout_format *bf16 = wf_layout_format_find("bf16");
     assert_string_equal(
         wf_layout_not_built(&m, bf16, &(wf_layout){WF_LAYOUT_1D, BY_HEADS, 1, 1, 2, 4}), "");
-    assert_contains(wf_layout_not_built(&m, bf16, &(wf_layout){WF_LAYOUT_1D, BY_HEADS, 1, 1, 4, 1}),
-                    "divide");
+    assert_contains(wf_layout_not_built(&m, bf16, &(wf_layout){WF_LAYOUT_1D, BY_HEADS, 1, 1, 3, 1}),
+                    "split");
     assert_contains(wf_layout_not_built(&m, bf16, &(wf_layout){WF_LAYOUT_1D, BY_BATCH, 1, 1, 2, 1}),
                     "heads");
     assert_contains(wf_layout_not_built(&m, bf16, &(wf_layout){WF_LAYOUT_2D, BY_HEADS, 2, 1, 1, 1}),

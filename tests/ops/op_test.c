@@ -320,7 +320,7 @@ size_t op_kv_bytes(const wf_kv *kv)
 static void fill_head(const wf_kv *kv, char *image, int64_t tile, int32_t i_token, uint64_t seed,
                       int64_t first)
 {
-    float values[WF_MAX_HEAD_DIM];
+    float values[1024]; // latent rows are wider than heads
     int64_t at = tile + (int64_t)i_token * kv->head_dim;
     for (int32_t d = 0; d < kv->head_dim; d++)
         values[d] = op_random(seed, first + d, WF_F32);

@@ -63,7 +63,7 @@ def check_rows(jobs, stored):
                 assert json.loads(cell) == want, (name, cell, want)
             else:
                 assert cell == (want or ""), (name, cell, want)
-        assert set(line) <= set(cells)
+        assert set(line) <= set(cells), set(line) - set(cells)
 
 
 # --- the timeline, by the rules of the Trace Event Format ---
