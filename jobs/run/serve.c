@@ -126,6 +126,12 @@ static wf_status put_failed(serve *s, const wf_request *r, uint16_t index, wf_st
     return wf_segment_writer_put(s->c->writer, &result);
 }
 
+// A vector has one time and no token.
+static int64_t end_of(const wf_engine_output *o)
+{
+    return o->time_ns[o->n_tokens > 0 ? o->n_tokens - 1 : 0];
+}
+
 static wf_status put_finished(serve *s, const wf_engine_output *o, const flight *f, uint16_t index,
                               float score)
 {
@@ -137,7 +143,7 @@ static wf_status put_finished(serve *s, const wf_engine_output *o, const flight 
     result.submitted_ns = f->submitted_ns;
     result.admitted_ns = o->admitted_ns;
     result.first_token_ns = o->time_ns[0];
-    result.finish_ns = o->time_ns[o->n_tokens > 0 ? o->n_tokens - 1 : 0];
+    result.finish_ns = end_of(o);
     result.n_tokens = o->n_tokens;
     result.preempted = o->preempted;
     result.n_cached = o->n_cached;
@@ -205,7 +211,7 @@ static wf_status put_best(serve *s, flight *f)
 
 static wf_status take_one(serve *s, const wf_engine_output *o, const sample *x)
 {
-    int64_t end_ns = o->time_ns[o->n_tokens - 1];
+    int64_t end_ns = end_of(o);
     if (end_ns > x->of->end_ns) x->of->end_ns = end_ns;
     const wf_request *r = x->of->request;
     wf_status st = WF_OK;
