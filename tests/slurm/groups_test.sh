@@ -37,7 +37,7 @@ host_and_pid() { # host_and_pid NAME RANK, as its status file says
 }
 
 finish() { # finish NAME JOB
-    lab_wait "$2" COMPLETED 120
+    lab_wait "$2" COMPLETED 300
     lab_check "$lab_work/$1" $rows
     [ "$(lab_restarts "$2")" = 0 ] || lab_fail "$1: was requeued"
     ! grep "cpu binding" "$lab_work/$1/slurm-$2.out" || lab_fail "$1: srun complains of --cpu-bind"
@@ -109,7 +109,7 @@ scenario_drain() {
     wait_sealed drain 3
     lab_exec scancel --batch --signal=USR1 "$job"
     lab_until 60 says drain 'all groups leave' || lab_fail "drain: nobody left"
-    lab_wait "$job" COMPLETED 120
+    lab_wait "$job" COMPLETED 300
     lab_check "$lab_work/drain" $rows
     [ "$(lab_restarts "$job")" -ge 1 ] || lab_fail "drain: not requeued"
     echo "drain: complete after $SECONDS s"
