@@ -201,7 +201,8 @@ const wf_command wf_commands[] = {
          "\"id\": 7, \"temperature\": 0.7, \"stop_token_ids\": [2], \"meta\": {...}}; only the "
          "first\n"
          "two are needed. Also: max_tokens, every key of sampling, logit_bias {\"id\": bias},\n"
-         "allowed_token_ids, and bad_words_token_ids, a list of lists of ids.\n",
+         "allowed_token_ids, bad_words_token_ids, a list of lists of ids, and with --bytes the\n"
+         "texts prompt and stop.\n",
      .min_arguments = 1,
      .max_arguments = 1,
      .options = wf_pack_options_table,

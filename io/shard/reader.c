@@ -388,6 +388,49 @@ wf_status wf_reader_read_keys(wf_reader *r, const char *path, uint64_t row0, uin
     return WF_OK;
 }
 
+static wf_status read_piece_offsets(wf_reader *r, const char *path, wf_pieces *p)
+{
+    uint64_t n = (uint64_t)p->n_tokens + 1;
+    for (uint64_t at = 0, take; at < n; at += take) {
+        take = n - at < WF_READER_MAX_PLAN ? n - at : WF_READER_MAX_PLAN;
+        wf_reader_request q = {.op = WF_READER_CUTS, .row0 = at, .n = (uint32_t)take};
+        WF_TRY(call(r, &q, path));
+        memcpy(p->offset + at, wf_reader_slot(&r->shared, q.slot), take * sizeof *p->offset);
+    }
+    return WF_OK;
+}
+
+static wf_status read_piece_bytes(wf_reader *r, const char *path, uint64_t n, wf_pieces *p)
+{
+    for (uint64_t at = 0, take; at < n; at += take) {
+        take = n - at < WF_READER_MAX_BYTES ? n - at : WF_READER_MAX_BYTES;
+        wf_reader_request q = {.op = WF_READER_PIECES, .row0 = at, .n = (uint32_t)take};
+        WF_TRY(call(r, &q, path));
+        memcpy(p->byte + at, wf_reader_slot(&r->shared, q.slot), take);
+    }
+    return WF_OK;
+}
+
+wf_status wf_reader_read_pieces(wf_reader *r, const char *path, const wf_shard_info *info,
+                                wf_pieces **out)
+{
+    enum { MOST_BYTES = 1 << 28 }; // a thousand of the longest vocabulary's
+    wf_pieces *p = NULL;
+    if (info->vocab_size < 1 || info->vocab_size >= INT32_MAX || info->piece_bytes > MOST_BYTES)
+        return wf_fail(WF_SHARD, "%s:/tokenizer: of an impossible size", path);
+    WF_TRY(wf_pieces_create((uint32_t)info->vocab_size, info->piece_bytes, &p));
+    wf_status st = read_piece_offsets(r, path, p);
+    if (st == WF_OK) st = read_piece_bytes(r, path, info->piece_bytes, p);
+    if (st == WF_OK && !wf_pieces_are_sound(p, info->piece_bytes))
+        st = wf_fail(WF_SHARD, "%s:/tokenizer/piece_offset: does not ascend to the pieces' end",
+                     path);
+    if (st == WF_OK)
+        *out = p;
+    else
+        wf_pieces_free(p);
+    return st;
+}
+
 wf_status wf_reader_look(wf_reader *r, const char *path, void *facts, size_t n_bytes)
 {
     wf_reader_request q = {.op = WF_READER_LOOK};

@@ -14,6 +14,7 @@
 #ifndef WF_IO_SHARD_READER_H
 #define WF_IO_SHARD_READER_H
 
+#include "io/shard/pieces.h"
 #include "io/shard/request.h"
 #include "io/shard/shard.h"
 
@@ -56,6 +57,11 @@ wf_status wf_reader_read_turns(wf_reader *reader, const char *path, uint64_t row
 // Of the same rows: a hash of what their meta has under `key` (a JSON object's); 0: nothing.
 wf_status wf_reader_read_keys(wf_reader *reader, const char *path, uint64_t row0, uint64_t n,
                               const char *key, uint64_t *out);
+
+// The pieces of an opened shard (info->has_pieces); waits. WF_SHARD where they make no sense; own:
+// wf_pieces_free().
+wf_status wf_reader_read_pieces(wf_reader *reader, const char *path, const wf_shard_info *info,
+                                wf_pieces **out);
 
 // Lets the configuration's `look` read a file in the reader process; waits. `facts` is the
 // caller's, n_bytes of what look() left. WF_DATA too where the reader died over it or took too

@@ -193,6 +193,18 @@ static wf_status serve_keys(child *c, const wf_reader_request *q, wf_shard *shar
     return WF_OK;
 }
 
+static wf_status serve_pieces(child *c, const wf_reader_request *q, wf_shard *shard,
+                              uint32_t *n_rows)
+{
+    void *slot = wf_reader_slot(c->shared, q->slot);
+    bool cuts = q->op == WF_READER_CUTS;
+    if (q->n > (cuts ? WF_READER_MAX_PLAN : WF_READER_MAX_BYTES))
+        return wf_fail(WF_INTERNAL, "%s: too many pieces", q->path);
+    *n_rows = q->n;
+    return cuts ? wf_shard_read_piece_offsets(shard, q->row0, q->n, slot)
+                : wf_shard_read_pieces(shard, q->row0, q->n, slot);
+}
+
 static wf_status serve(child *c, const wf_reader_request *q, uint32_t *n_rows)
 {
     wf_shard *shard = NULL;
@@ -209,6 +221,9 @@ static wf_status serve(child *c, const wf_reader_request *q, uint32_t *n_rows)
         return serve_arrivals(c, q, shard, n_rows);
     case WF_READER_KEYS:
         return serve_keys(c, q, shard, n_rows);
+    case WF_READER_CUTS:
+    case WF_READER_PIECES:
+        return serve_pieces(c, q, shard, n_rows);
     case WF_READER_TURNS:
         return serve_turns(c, q, shard, n_rows);
     default:

@@ -18,6 +18,8 @@
 #define WF_READER_SYNC_BYTES ((size_t)2 << 20) // the waiting calls' slot
 #define WF_READER_MAX_PLAN   65536             // rows of arrivals in one request
 
+#define WF_READER_MAX_BYTES (1u << 20) // of pieces in one request
+
 #define WF_READER_KEY_MAX 128 // bytes of a name in rows' notes
 
 typedef enum wf_reader_op {
@@ -25,6 +27,8 @@ typedef enum wf_reader_op {
     WF_READER_ARRIVALS, // slot: int64_t arrival[n], uint32_t n_prompt[n]
     WF_READER_TURNS,    // slot: uint64_t session[n], int64_t think_ns[n], uint32_t turn[n]
     WF_READER_KEYS,     // slot: uint64_t key[n]
+    WF_READER_CUTS,     // slot: uint64_t piece_offset[n]
+    WF_READER_PIECES,   // slot: uint8_t piece[n]
     WF_READER_ROWS,     // slot: wf_request[n_rows], then what they point to
     WF_READER_LOOK      // slot: what look() leaves
 } wf_reader_op;

@@ -6,6 +6,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "io/base/text.h"
+
 wf_sampling wf_sampling_default(void)
 {
     return (wf_sampling){
@@ -103,6 +105,24 @@ static wf_status check_bad_words(const wf_request *r, int64_t n_vocab)
     return WF_OK;
 }
 
+wf_status wf_request_check_stop_strings(const uint8_t *strings, uint32_t n_bytes)
+{
+    if (n_bytes > WF_MOST_STOP_BYTES)
+        return wf_fail(WF_REQ_SAMPLING,
+                       "stop: the strings have %" PRIu32 " bytes, at most %d are possible", n_bytes,
+                       WF_MOST_STOP_BYTES);
+    for (uint32_t i = 0, begin = 0; i < n_bytes; i++) {
+        if (strings[i] != 0) continue;
+        if (i == begin) return wf_fail(WF_REQ_SAMPLING, "stop: a string is empty");
+        if (!wf_utf8_is_valid((const char *)strings + begin, i - begin))
+            return wf_fail(WF_REQ_SAMPLING, "stop: a string is no UTF-8 text");
+        begin = i + 1;
+    }
+    if (n_bytes > 0 && strings[n_bytes - 1] != 0)
+        return wf_fail(WF_REQ_SAMPLING, "stop: the last string is not ended by a zero byte");
+    return WF_OK;
+}
+
 static wf_status check_wishes(const wf_request *r, int64_t n_vocab)
 {
     WF_TRY(check_biases(r, n_vocab));
@@ -155,6 +175,7 @@ wf_status wf_request_check(const wf_request *r, int64_t n_vocab, int64_t max_con
     }
     WF_TRY(check_ids("prompt token", r->prompt, r->n_prompt, n_vocab));
     WF_TRY(check_ids("stop token", r->stop, r->n_stop, n_vocab));
+    WF_TRY(wf_request_check_stop_strings(r->stop_string, r->stop_string_bytes));
     WF_TRY(check_wishes(r, n_vocab));
     return check_sampling(r);
 }

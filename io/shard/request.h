@@ -28,6 +28,10 @@
     X(stop, n_stop, int32_t, "/requests/stop_offset", "/requests/stop_token_ids", false, false,    \
       "tokens", "row i ends at stop_token_ids[offset[i]:offset[i+1]]", "token id",                 \
       "token ids that end a row, concatenated")                                                    \
+    X(stop_string, stop_string_bytes, uint8_t, "/requests/stop_string_offset",                     \
+      "/requests/stop_string", false, false, "bytes",                                              \
+      "row i's stop strings are stop_string[offset[i]:offset[i+1]]", "UTF-8",                      \
+      "texts that end a row, each of them ended by a zero byte, concatenated")                     \
     X(bias_id, n_bias_id, int32_t, "/requests/logit_bias_id_offset", "/requests/logit_bias_id",    \
       false, false, "tokens", "row i biases logit_bias_id[offset[i]:offset[i+1]]", "token id",     \
       "tokens whose logits are biased, ascending in each row, concatenated")                       \
@@ -128,8 +132,18 @@ wf_sampling wf_request_sampling(const wf_request *request, const wf_sampling *jo
 // The defaults of WF_SAMPLING_TABLE.
 wf_sampling wf_sampling_default(void);
 
-// Most that one row may give of these. A bad word's end counts as a token.
-enum { WF_MOST_BIASES = 1024, WF_MOST_ALLOWED = 65536, WF_MOST_BAD_WORDS = 4096 };
+// Most that one row may give of these. A bad word's end counts as a token, a stop string's as a
+// byte.
+enum {
+    WF_MOST_BIASES = 1024,
+    WF_MOST_ALLOWED = 65536,
+    WF_MOST_BAD_WORDS = 4096,
+    WF_MOST_STOP_BYTES = 4096
+};
+
+// Checks stop strings as a row has them: none empty, the last one ended, text, not too many.
+// WF_REQ_SAMPLING. Pure.
+wf_status wf_request_check_stop_strings(const uint8_t *strings, uint32_t n_bytes);
 
 // Bytes of the ragged values that a request has (of those handed out of a failed row, where it is
 // one), each rounded up to 8, and a copy of the request with them in `to`, which is so large and

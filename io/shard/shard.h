@@ -3,7 +3,8 @@
 //
 //   /requests/id[n] arrival_ns[n] max_new_tokens[n] prompt_offset[n+1]   /prompts/tokens[sum]
 //   optional: sampling columns [n], stop_offset[n+1] + stop_token_ids, meta_offset[n+1] + meta,
-//             session[n] turn[n] think_ns[n]
+//             stop_string_offset[n+1] + stop_string, session[n] turn[n] think_ns[n],
+//             /tokenizer/piece_offset[vocab_size+1] + piece
 //
 // A bad file is one WF_SHARD line, `file:dataset:row: what and why`. A bad row (offsets, arrival
 // before an earlier row's, id of an earlier row, and what wf_request_check() finds) comes back with
@@ -29,7 +30,9 @@ typedef struct wf_shard_info {
     int64_t vocab_size;          // the token ids were drawn below this
     uint32_t sampling_columns;   // bits as in wf_request.sampling_set
     uint32_t most_wishes; // most words that a row's biases, allowed tokens and bad words take
-    bool has_stop, has_meta, has_sessions;
+    bool has_stop, has_stop_strings, has_meta, has_sessions;
+    uint64_t piece_bytes; // of all tokens' pieces; has_pieces: they are there
+    bool has_pieces;
     uint64_t n_turns;          // rows of sessions
     uint64_t n_unknown_thinks; // of them, those after another turn that do not say their think time
     int64_t first_arrival_ns, last_arrival_ns; // of usable rows; 0 when there are none
@@ -70,6 +73,11 @@ wf_status wf_shard_read_turns(wf_shard *shard, uint64_t row0, uint32_t n, uint64
 // Of the same rows: a hash of what their meta, a JSON object, has under `key`; 0: nothing.
 wf_status wf_shard_read_keys(wf_shard *shard, uint64_t row0, uint32_t n, const char *key,
                              uint64_t *out);
+
+// Of the table of pieces: `n` offsets from `first`, or bytes from `first`; all of them must be
+// there.
+wf_status wf_shard_read_piece_offsets(wf_shard *shard, uint64_t first, uint32_t n, uint64_t *out);
+wf_status wf_shard_read_pieces(wf_shard *shard, uint64_t first, uint32_t n, uint8_t *out);
 
 // Reads every column and compares the content with the stored uid: WF_SHARD when it was edited.
 wf_status wf_shard_verify(wf_shard *shard);

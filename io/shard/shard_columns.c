@@ -35,6 +35,10 @@ static const wf_h5_column_spec columns[WF_N_SHARD_COLUMNS] = {
     [WF_COLUMN_##field] = {"/requests/" #field, H5_TYPE(type), 0, units, description},
                 WF_REQUEST_SESSION_TABLE(PLACE)
 #undef PLACE
+#define PIECE(column, type, dataset, units, description)                                           \
+    [WF_COLUMN_##column] = {dataset, H5_TYPE(type), 0, units, description},
+                    WF_SHARD_PIECE_TABLE(PIECE)
+#undef PIECE
 };
 
 const wf_shard_value wf_shard_values[WF_N_SHARD_VALUES] = {

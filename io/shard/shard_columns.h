@@ -10,6 +10,13 @@
 #define WF_SHARD_FORMAT_VERSION "1.0.0"
 #define WF_SHARD_FORMAT_MAJOR   1
 
+// X(column, C type, dataset, units, description): what each token adds to a text, for stop strings
+// (pieces.h). A shard has both or none; the offsets are one more than its vocab_size.
+#define WF_SHARD_PIECE_TABLE(X)                                                                    \
+    X(piece_offset, uint64_t, "/tokenizer/piece_offset", "bytes",                                  \
+      "token i adds piece[offset[i]:offset[i+1]] to a text")                                       \
+    X(piece, uint8_t, "/tokenizer/piece", "bytes", "what the tokens add to a text, concatenated")
+
 // Index of each column: WF_COLUMN_id ..., WF_COLUMN_prompt_offset, WF_COLUMN_prompt ... The order
 // is part of the shards' identity (shard_uid.h).
 enum {
@@ -24,7 +31,10 @@ enum {
 #define WF_COLUMN_PLACE_INDEX(field, type, units, none, description) WF_COLUMN_##field,
     WF_REQUEST_SESSION_TABLE(WF_COLUMN_PLACE_INDEX)
 #undef WF_COLUMN_PLACE_INDEX
-        WF_N_SHARD_COLUMNS
+#define WF_COLUMN_PIECE_INDEX(column, ...) WF_COLUMN_##column,
+        WF_SHARD_PIECE_TABLE(WF_COLUMN_PIECE_INDEX)
+#undef WF_COLUMN_PIECE_INDEX
+            WF_N_SHARD_COLUMNS
 };
 
 const wf_h5_column_spec *wf_shard_column(int i_column);

@@ -53,7 +53,8 @@ static bool is_sampling(int i_column)
 // What makes a shard one of sessions is their column; the others go with it.
 static bool is_there(const wf_shard *s, int i_column)
 {
-    bool place = i_column > WF_COLUMN_session, of_sessions = s->column[WF_COLUMN_session] != NULL;
+    bool place = i_column > WF_COLUMN_session && i_column < WF_COLUMN_piece_offset;
+    bool of_sessions = s->column[WF_COLUMN_session] != NULL;
     if (place ? of_sessions : must_be_there(i_column)) return true;
     return wf_h5_exists(s->file, wf_shard_column(i_column)->name);
 }
@@ -67,6 +68,7 @@ static wf_status open_columns(wf_shard *s)
         if (is_sampling(i)) s->info.sampling_columns |= 1u << (i - WF_COLUMN_SAMPLING);
     }
     s->info.has_stop = s->column[WF_COLUMN_stop] != NULL;
+    s->info.has_stop_strings = s->column[WF_COLUMN_stop_string] != NULL;
     s->info.has_meta = s->column[WF_COLUMN_meta] != NULL;
     s->info.has_sessions = s->column[WF_COLUMN_session] != NULL;
     return WF_OK;
@@ -91,6 +93,27 @@ static wf_status check_pair(const wf_shard *s, const wf_shard_ragged *ragged)
                    wf_shard_column(cut ? ragged->i_values : ragged->i_offset)->name);
 }
 
+// Pieces of all tokens of the vocabulary, or no table.
+static wf_status check_pieces(wf_shard *s)
+{
+    const wf_h5_dataset *cut = s->column[WF_COLUMN_piece_offset], *all = s->column[WF_COLUMN_piece];
+    if (!cut && !all) return WF_OK;
+    if (!cut || !all)
+        return wf_fail(WF_SHARD, "%s:%s: is missing, though its other half is there",
+                       wf_h5_file_path(s->file),
+                       wf_shard_column(cut ? WF_COLUMN_piece : WF_COLUMN_piece_offset)->name);
+    uint64_t n = wf_h5_dataset_count(cut);
+    if (n != (uint64_t)s->info.vocab_size + 1)
+        return wf_fail(WF_SHARD,
+                       "%s:%s: has %" PRIu64 " offsets, expected %" PRIu64
+                       ", one more than vocab_size",
+                       wf_h5_file_path(s->file), wf_shard_column(WF_COLUMN_piece_offset)->name, n,
+                       (uint64_t)s->info.vocab_size + 1);
+    s->info.has_pieces = true;
+    s->info.piece_bytes = wf_h5_dataset_count(all);
+    return WF_OK;
+}
+
 static wf_status check_counts(wf_shard *s)
 {
     uint64_t n = wf_h5_dataset_count(s->column[WF_COLUMN_id]);
@@ -106,8 +129,9 @@ static wf_status check_counts(wf_shard *s)
         WF_TRY(check_count(s, wf_shard_values[k].i_column, n));
     for (int k = 0; k < WF_N_SHARD_RAGGED; k++)
         WF_TRY(check_count(s, wf_shard_raggeds[k].i_offset, n + 1));
-    for (int i = WF_COLUMN_SAMPLING; i < WF_N_SHARD_COLUMNS; i++)
+    for (int i = WF_COLUMN_SAMPLING; i < WF_COLUMN_piece_offset; i++)
         WF_TRY(check_count(s, i, n));
+    WF_TRY(check_pieces(s));
     s->info.n_rows = n;
     s->info.n_prompt_tokens = wf_h5_dataset_count(s->column[WF_COLUMN_prompt]);
     return WF_OK;

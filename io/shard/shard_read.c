@@ -393,3 +393,25 @@ wf_status wf_shard_read_arrivals(wf_shard *s, uint64_t row0, uint32_t n, int64_t
     wf_arena_destroy(&arena);
     return st;
 }
+
+// --- pieces ---
+
+static wf_status read_of(wf_shard *s, int i_column, uint64_t first, uint32_t n, void *out)
+{
+    wf_h5_dataset *column = s->column[i_column];
+    if (n == 0) return WF_OK;
+    if (!column || first + n > wf_h5_dataset_count(column))
+        return wf_fail(WF_SHARD, "%s:%s: is not there, or shorter than it was",
+                       wf_h5_file_path(s->file), wf_shard_column(i_column)->name);
+    return wf_h5_dataset_read(column, first, n, out);
+}
+
+wf_status wf_shard_read_piece_offsets(wf_shard *s, uint64_t first, uint32_t n, uint64_t *out)
+{
+    return read_of(s, WF_COLUMN_piece_offset, first, n, out);
+}
+
+wf_status wf_shard_read_pieces(wf_shard *s, uint64_t first, uint32_t n, uint8_t *out)
+{
+    return read_of(s, WF_COLUMN_piece, first, n, out);
+}

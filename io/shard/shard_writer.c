@@ -19,6 +19,7 @@ struct wf_shard_writer {
     char *path;
     wf_part *part;
     bool replace;
+    const wf_pieces *pieces;
     uint64_t n_rows;
     int64_t last_arrival_ns;
     wf_h5_column *column[WF_N_SHARD_COLUMNS]; // NULL: not there (yet)
@@ -115,6 +116,7 @@ wf_status wf_shard_writer_create(const char *path, const wf_shard_options *optio
     wf_shard_writer *w = NULL;
     WF_TRY(wf_alloc(1, sizeof *w, &w));
     w->replace = options->replace;
+    w->pieces = options->pieces;
     wf_status st = writer_start(w, path, options);
     if (st == WF_OK)
         *out = w;
@@ -196,8 +198,20 @@ uint64_t wf_shard_writer_count(const wf_shard_writer *w)
 
 // --- close ---
 
+// For stop strings alone, so that other shards are what they always were.
+static wf_status put_pieces(wf_shard_writer *w)
+{
+    const wf_pieces *p = w->pieces;
+    if (!p || !w->column[WF_COLUMN_stop_string]) return WF_OK;
+    WF_TRY(column_start(w, WF_COLUMN_piece_offset));
+    WF_TRY(column_start(w, WF_COLUMN_piece));
+    WF_TRY(append(w, WF_COLUMN_piece_offset, p->offset, (size_t)p->n_tokens + 1));
+    return append(w, WF_COLUMN_piece, p->byte, (size_t)p->offset[p->n_tokens]);
+}
+
 static wf_status writer_finish(wf_shard_writer *w, char uid[WF_HASH128_HEX])
 {
+    WF_TRY(put_pieces(w));
     wf_shard_uid_of(w->hash, uid);
     for (int i = 0; i < WF_N_SHARD_COLUMNS; i++)
         WF_TRY(wf_h5_column_close(&w->column[i]));

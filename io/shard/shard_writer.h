@@ -9,6 +9,7 @@
 #define WF_IO_SHARD_SHARD_WRITER_H
 
 #include "io/base/hash.h"
+#include "io/shard/pieces.h"
 #include "io/shard/request.h"
 
 // Where the stream came from; NULL texts are left out of the file.
@@ -21,6 +22,7 @@ typedef struct wf_shard_options {
     const char *generator;        // the command that made it
     int64_t seed;                 // of the drawn tokens and jitter
     int64_t jitter_ns;            // arrivals were spread by up to this, 0: not at all
+    const wf_pieces *pieces;      // of vocab_size tokens, borrowed until closed; NULL: none
     bool replace;                 // an older file of this name gives way; else it is an error
 } wf_shard_options;
 
@@ -30,9 +32,10 @@ typedef struct wf_shard_writer wf_shard_writer;
 wf_status wf_shard_writer_create(const char *path, const wf_shard_options *options,
                                  wf_shard_writer **out);
 
-// Adds the request's id, arrival_ns, max_new_tokens, prompt, stop, meta and the sampling parameters
-// in sampling_set and, where `session` is not 0, its place in the session (copy). WF_DATA when it
-// arrives before the one before it or has a negative arrival; the row is not added.
+// Adds the request's id, arrival_ns, max_new_tokens, prompt, stop, stop_string, meta and the
+// sampling parameters in sampling_set and, where `session` is not 0, its place in the session
+// (copy). WF_DATA when it arrives before the one before it or has a negative arrival; the row is
+// not added.
 wf_status wf_shard_writer_append(wf_shard_writer *writer, const wf_request *request);
 
 uint64_t wf_shard_writer_count(const wf_shard_writer *writer); // rows

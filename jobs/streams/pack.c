@@ -24,6 +24,7 @@ typedef struct {
     char sha256[WF_SHA256_HEX];
     int32_t greatest; // token id
     wf_shard_writer *writer;
+    wf_pieces *pieces; // of bytes, for stop strings
     uint64_t n_bad;
     char first_bad[WF_ERROR_MAX];
 } packing;
@@ -121,11 +122,13 @@ static wf_status writer_start(packing *p)
 {
     const wf_pack_options *o = p->options;
     p->report->vocab = o->vocab > 0 ? o->vocab : (int64_t)p->greatest + 1;
+    if (o->bytes) WF_TRY(wf_pieces_of_bytes((uint32_t)p->report->vocab, &p->pieces));
     wf_shard_options options = {.vocab_size = p->report->vocab,
                                 .source = wf_path_name(o->input),
                                 .source_sha256 = p->sha256,
                                 .source_time_unit = "s",
                                 .generator = o->generator,
+                                .pieces = p->pieces,
                                 .replace = o->replace};
     return wf_shard_writer_create(o->output, &options, &p->writer);
 }
@@ -177,6 +180,7 @@ wf_status wf_pack_run(const wf_pack_options *options, wf_pack_report *report)
     st = write_rows(&p);
 done:
     wf_shard_writer_abandon(&p.writer);
+    wf_pieces_free(p.pieces);
     wf_line_index_free(&p.ids);
     wf_line_index_free(&p.index);
     wf_rounds_free(&p.rounds);

@@ -7,9 +7,9 @@
 // the row's place among the rows, arrival_s to 0. "max_tokens" is taken for max_new_tokens. The
 // sampling parameters have vLLM's names; so have logit_bias ({"7": -2.5}), allowed_token_ids, and,
 // as token ids, bad words (bad_words_token_ids: [[7, 8], [9]]). meta is an object, kept as JSON, or
-// text. Rows are sorted by arrival; rows of the same time keep their order. "prompt" (text) is
-// taken only with `bytes`, and passed over where there are token ids. Memory is 64 bytes a row and
-// the longest line. Local.
+// text. Rows are sorted by arrival; rows of the same time keep their order. "prompt" and "stop"
+// (text) are taken only with `bytes`, and a prompt is passed over where there are token ids. Memory
+// is 64 bytes a row and the longest line. Local.
 #ifndef WF_JOBS_STREAMS_PACK_H
 #define WF_JOBS_STREAMS_PACK_H
 

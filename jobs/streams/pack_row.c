@@ -125,6 +125,45 @@ static wf_status take_stop(row *p, wf_json_ref value)
     return read_ids(p, value, &p->r->stop, &p->r->n_stop);
 }
 
+// Appends a text and its end; at NULL: they are only counted.
+static wf_status add_text(wf_json_ref value, char *to, size_t *n)
+{
+    const char *text;
+    WF_TRY(wf_json_read_string(value, &text));
+    size_t bytes = strlen(text) + 1;
+    if (to) memcpy(to + *n, text, bytes);
+    *n += bytes;
+    return WF_OK;
+}
+
+// One text, or a list of them.
+static wf_status read_texts(wf_json_ref value, char *to, size_t *n)
+{
+    *n = 0;
+    if (wf_json_kind_of(value) == WF_JSON_STRING) return add_text(value, to, n);
+    WF_TRY(wf_json_read_array(value));
+    wf_json_iter it = wf_json_iterate(value);
+    for (wf_json_ref item; wf_json_next(&it, &item);)
+        WF_TRY(add_text(item, to, n));
+    return WF_OK;
+}
+
+static wf_status take_stop_strings(row *p, wf_json_ref value)
+{
+    size_t n = 0;
+    char *all = NULL;
+    if (!p->options->bytes)
+        return wf_json_fail(value,
+                            "this command takes token ids (stop_token_ids): weft-text takes texts, "
+                            "or use --bytes for a model over bytes");
+    WF_TRY(read_texts(value, NULL, &n));
+    WF_TRY(wf_arena_alloc(p->arena, n + 1, 1, &all));
+    WF_TRY(read_texts(value, all, &n));
+    p->r->stop_string = (const uint8_t *)all;
+    p->r->stop_string_bytes = (uint32_t)n;
+    return WF_OK;
+}
+
 // --- wishes ---
 
 static int by_id(const void *a, const void *b)
@@ -317,6 +356,7 @@ static const struct {
             {"session", take_session},
             {"think_s", take_think_s},
             {"stop_token_ids", take_stop},
+            {"stop", take_stop_strings},
             {"logit_bias", take_logit_bias},
             {"allowed_token_ids", take_allowed},
             {"bad_words_token_ids", take_bad_words_ids},

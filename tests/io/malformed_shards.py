@@ -87,6 +87,13 @@ bad("short_offset", "/requests/prompt_offset: has 40 rows, expected 41", drop_la
 bad("short_sampling", "/requests/temperature: has 39 rows, expected 40", drop_last(REQ + "temperature"))
 bad("group_for_dataset", "/requests/id: is not a dataset",
     lambda f, p: (f.__delitem__(REQ + "id"), f.create_group(REQ + "id")))
+bad("missing_pieces", "piece: is missing, though its other half is there",
+    delete("tokenizer/piece"))
+bad("few_piece_offsets", "piece_offset: has 256 offsets, expected 257",
+    drop_last("tokenizer/piece_offset"))
+row("endless_stop", 38, "REQ_SAMPLING", "the last string is not ended by a zero byte",
+    edit(REQ + "stop_string", -1, 65))
+row("stop_is_no_text", 38, "REQ_SAMPLING", "a string is no UTF-8 text", edit(REQ + "stop_string", -2, 0xe2))
 
 
 # --- reaching outside the file, or not believable ---

@@ -36,6 +36,11 @@ wf_request fixture_row(uint64_t i, fixture_row_buffers *b)
         r.stop = b->stop;
         r.n_stop = 2;
     }
+    if (i % 7 == 3) {
+        r.stop_string_bytes =
+            1 + (uint32_t)snprintf(b->ends, sizeof b->ends, "\n\n%cé%d", 0, (int)i);
+        r.stop_string = (const uint8_t *)b->ends;
+    }
     if (i % 4 == 0) {
         r.meta_bytes = (uint32_t)snprintf(b->meta, sizeof b->meta, "{\"tenant\":\"t%d\"}", (int)i);
         r.meta = (const uint8_t *)b->meta;
@@ -60,7 +65,10 @@ wf_request fixture_row(uint64_t i, fixture_row_buffers *b)
 void fixture_shard_write(const char *path, uint64_t n)
 {
     wf_shard_writer *w = NULL;
+    wf_pieces *pieces = NULL;
+    assert_int_equal(wf_pieces_of_bytes(FIXTURE_VOCAB, &pieces), WF_OK);
     wf_shard_options o = {.vocab_size = FIXTURE_VOCAB,
+                          .pieces = pieces,
                           .source = "fixture",
                           .source_time_unit = "ms",
                           .seed = 1,
@@ -73,6 +81,7 @@ void fixture_shard_write(const char *path, uint64_t n)
     }
     assert_int_equal(wf_shard_writer_count(w), n);
     assert_int_equal(wf_shard_writer_close(&w, NULL), WF_OK);
+    wf_pieces_free(pieces);
 }
 
 void fixture_row_assert(const wf_request *row, uint64_t i)
@@ -89,6 +98,9 @@ void fixture_row_assert(const wf_request *row, uint64_t i)
     assert_memory_equal(row->prompt, want.prompt, want.n_prompt * sizeof *want.prompt);
     assert_int_equal(row->n_stop, want.n_stop);
     if (want.n_stop > 0) assert_memory_equal(row->stop, want.stop, 2 * sizeof *want.stop);
+    assert_int_equal(row->stop_string_bytes, want.stop_string_bytes);
+    if (want.stop_string_bytes > 0)
+        assert_memory_equal(row->stop_string, want.stop_string, want.stop_string_bytes);
     assert_int_equal(row->n_bias, want.n_bias);
     assert_int_equal(row->n_bias_id, want.n_bias_id);
     if (want.n_bias > 0) assert_memory_equal(row->bias_id, want.bias_id, want.n_bias * 4);

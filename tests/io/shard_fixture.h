@@ -15,11 +15,13 @@ char *fixture_folder_make(char path[256]);
 void fixture_folder_remove(const char *path);
 
 // Row i: id 1000 + i, arrival i ms, prompt of 1 + 7 i mod FIXTURE_PROMPT tokens; every third row
-// has stop tokens, every fourth meta, every fifth a temperature and seed. Buffers are the caller's.
+// has stop tokens, every seventh from 3 on stop strings (and the shard then the pieces of bytes),
+// every fourth meta, every fifth a temperature and seed. Buffers are the caller's.
 typedef struct fixture_row_buffers {
     int32_t prompt[FIXTURE_PROMPT];
     int32_t stop[2], wishes[3];
     float bias[2];
+    char ends[32]; // stop strings
     char meta[64];
 } fixture_row_buffers;
 wf_request fixture_row(uint64_t i, fixture_row_buffers *buffers);

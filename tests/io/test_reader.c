@@ -503,9 +503,41 @@ static void test_looks(void **state)
     wf_reader_close(&r);
 }
 
+static void test_pieces(void **state)
+{
+    (void)state;
+    wf_reader *r = start(2, 0, 0);
+    wf_shard_info info;
+    wf_pieces *pieces = NULL, *bytes = NULL;
+    char path[512];
+    in_folder("pieces.h5", path);
+    fixture_shard_write(path, 5);
+    assert_int_equal(wf_reader_open(r, path, &info), WF_OK);
+    assert_true(info.has_pieces);
+    assert_int_equal(wf_reader_read_pieces(r, path, &info, &pieces), WF_OK);
+    assert_int_equal(wf_pieces_of_bytes(FIXTURE_VOCAB, &bytes), WF_OK);
+    assert_true(wf_pieces_are_same(pieces, bytes));
+    size_t n = 9;
+    assert_int_equal(*wf_pieces_of(pieces, 'x', &n), 'x');
+    assert_int_equal(n, 1);
+    wf_pieces_of(pieces, FIXTURE_VOCAB, &n);
+    assert_int_equal(n, 0);
+    bytes->offset[7] = 9; // no longer ascending
+    assert_false(wf_pieces_are_sound(bytes, 256));
+    assert_false(wf_pieces_are_same(pieces, bytes));
+    info.piece_bytes--; // what the file said when it was opened is not what it says now
+    wf_pieces *none = NULL;
+    assert_int_equal(wf_reader_read_pieces(r, path, &info, &none), WF_SHARD);
+    assert_null(none);
+    wf_pieces_free(pieces);
+    wf_pieces_free(bytes);
+    wf_reader_close(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_pieces),
         cmocka_unit_test(test_rows_in_order),
         cmocka_unit_test(test_partial_reads),
         cmocka_unit_test(test_long_prompts),

@@ -72,6 +72,9 @@ static void test_round_trip(void **state)
         assert_int_equal(info->first_arrival_ns, 0);
         assert_int_equal(info->last_arrival_ns, (int64_t)(sizes[k] - 1) * 1000000);
         assert_int_equal(info->n_bad_arrivals + info->n_repeated_ids, 0);
+        assert_int_equal(info->has_stop_strings, sizes[k] > 3);
+        assert_int_equal(info->has_pieces, sizes[k] > 3);
+        assert_int_equal(info->piece_bytes, sizes[k] > 3 ? 256 : 0);
         assert_rows(s, sizes[k], 64, 0);
         assert_rows(s, sizes[k], 17, 8192);
         assert_int_equal(wf_shard_verify(s), WF_OK);

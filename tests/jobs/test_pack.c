@@ -116,6 +116,12 @@ static void test_bytes(void **state)
     assert_int_equal(rows[0].n_prompt, 5);
     assert_memory_equal(rows[0].prompt, want, sizeof want);
     o.bos = -1;
+    assert_ok(pack(state, "{\"prompt\": \"ab\", \"stop\": [\"\\n\", \"end\"]}", o, &report, arena,
+                   rows, &n));
+    assert_int_equal(rows[0].stop_string_bytes, 6);
+    assert_memory_equal(rows[0].stop_string, "\n\0end", 6);
+    assert_ok(pack(state, "{\"prompt\": \"ab\", \"stop\": \"x\"}", o, &report, arena, rows, &n));
+    assert_int_equal(rows[0].stop_string_bytes, 2);
     assert_ok(pack(state, "{\"prompt\": \"ab\"}", o, &report, arena, rows, &n));
     assert_int_equal(rows[0].n_prompt, 2);
     assert_int_equal(rows[0].prompt[0], 'a');
@@ -156,6 +162,8 @@ static void test_refusals(void **state)
          "allows no token"},
         {"{\"prompt_token_ids\": [1], \"max_new_tokens\": 3, \"bad_words_token_ids\": [[1], []]}",
          "bad_words: a word has no tokens"},
+        {"{\"prompt_token_ids\": [1], \"max_new_tokens\": 3, \"stop\": \"no\"}",
+         "stop: this command takes token ids (stop_token_ids)"},
         {"{\"prompt_token_ids\": [1], \"max_new_tokens\": 3, \"bad_words\": [\"no\"]}",
          "bad_words: this command takes token ids"},
         {"{\"prompt_token_ids\": [1], \"max_new_tokens\": 3, \"id\": 5}\n"

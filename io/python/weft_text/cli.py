@@ -31,7 +31,8 @@ def opened(path):
 
 def settings_of(args, file_format="auto", vocab_size=0):
     return Settings(tokenizer=args.tokenizer, max_new_tokens=args.max_new_tokens, chat=args.chat,
-                    prompt_key=args.prompt, file_format=file_format, vocab_size=vocab_size)
+                    prompt_key=args.prompt, file_format=file_format, vocab_size=vocab_size,
+                    pieces=args.pieces)
 
 
 def run_encode(args):
@@ -99,6 +100,9 @@ def add_row_options(sub):
                      help="where a row gives no max_tokens (default 256)")
     sub.add_argument("--prompt", default="prompt", metavar="NAME",
                      help="the key or column that holds the prompt (default prompt)")
+    sub.add_argument("--pieces", action="store_true",
+                     help="the shard also says what each token is in bytes, which a job's "
+                          "sampling.stop needs; rows with a 'stop' of their own bring it anyway")
 
 
 def add_encode(commands):

@@ -43,6 +43,7 @@ class Settings:
     n_rows: int = 0  # takes so many; 0: all
     skip_bad: bool = False  # bad rows are told and left out
     most_new: int = 0  # of ShareGPT: longer answers count as so many tokens; 0: as they are
+    pieces: bool = False  # for a job's stop strings; rows that have their own bring them anyway
 
 
 @dataclass
@@ -130,6 +131,8 @@ class Encoder:
         request = parsed.request
         if not all(request.bad_words):
             raise LineError("'bad_words' has a word without tokens")
+        if request.stop:
+            self.need_pieces()
         check_most("bad_words", [t for word in request.bad_words for t in (*word, -1)],
                    MOST_BAD_WORDS)
         if not request.prompt:
@@ -139,6 +142,14 @@ class Encoder:
         if not parsed.has_id:
             request.id = self.shard.n_rows
         self.shard.append(request)
+
+    def need_pieces(self):
+        """Of the first row that ends at texts."""
+        if self.shard.pieces is None:
+            try:
+                self.shard.pieces = self.codec.pieces()
+            except TextError as error:
+                raise LineError(f"'stop': {error}") from None
 
     def check_id(self, parsed):
         if self.ids_given is None:
@@ -193,6 +204,13 @@ def encode_rows(source, encoder, kinds, settings):
     encoder.flush()
 
 
+def pieces_or_complain(codec):
+    try:
+        return codec.pieces()
+    except TextError as error:
+        raise TextError(f"{codec.name}: {error}") from None
+
+
 def encode_source(source, output, settings, replace=False, keep_bad=False, rejects=None,
                   **attributes):
     """Writes the shard; returns Encoded. With neither keep_bad nor rejects one bad row is an error.
@@ -209,6 +227,8 @@ def encode_source(source, output, settings, replace=False, keep_bad=False, rejec
     bad.file = rejects
     with ShardWriter(output, vocab_size, replace, source=source.path,
                      generator=f"weft-text {__version__}", **attributes) as shard:
+        if settings.pieces:
+            shard.pieces = pieces_or_complain(codec)
         encode_rows(source, Encoder(codec, parser, shard, bad), kinds, settings)
         if shard.n_rows == 0:
             raise TextError(f"{source.path}: has no usable row; nothing was written")

@@ -22,12 +22,12 @@ CUT_GROUPS = {"output_offset": "tokens", "prompt_offset": "prompts"}
 CUT_DATASETS = {"stop_offset": "requests/stop_token_ids",
                 "allowed_offset": "requests/allowed_token_ids",
                 "bad_words_offset": "requests/bad_words_token_ids"}
-PARTS = {"meta", "error", "logit_bias_id", "logit_bias",
+PARTS = {"meta", "error", "stop_string", "logit_bias_id", "logit_bias",
          *(name.split("/")[1] for name in CUT_DATASETS.values())}
 NAMES = {"tokens/id": "token_ids", "tokens/time_ns": "token_time_ns", "tokens/logprob": "logprobs",
          "tokens/top_id": "top_ids", "tokens/top_logprob": "top_logprobs",
          "prompts/tokens": "prompt_token_ids"}
-AS_TEXT = ("requests/meta", "requests/error")
+AS_TEXT = ("requests/meta", "requests/error", "requests/stop_string")
 
 
 def file_columns(path, file):

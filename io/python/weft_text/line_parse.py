@@ -48,7 +48,8 @@ BODY_NEUTRAL = {"stream": (False, None), "echo": (False, None), "best_of": (1, N
 ROW_REFUSED = ("images", "multi_modal_data", "guided_json", "guided_regex", "guided_choice",
                "structured_outputs", "lora_request", "prompt_logprobs")
 
-MOST_BIASES, MOST_ALLOWED, MOST_BAD_WORDS = 1024, 65536, 4096  # io/shard/request.h
+# io/shard/request.h
+MOST_BIASES, MOST_ALLOWED, MOST_BAD_WORDS, MOST_STOP_BYTES = 1024, 65536, 4096, 4096
 
 MAX_ARRIVAL_S = 9e9
 NEAR_NAME = 0.85  # of difflib: one letter off in a name of six
@@ -125,7 +126,7 @@ class LineParser:
 
     def parse_body(self, line, meta):
         """What both kinds of line share."""
-        stop = texts_of(line, "stop")
+        stop = check_stops(texts_of(line, "stop"))
         if stop:
             meta["stop"] = stop
         parsed = Parsed(Request(
@@ -133,6 +134,7 @@ class LineParser:
             sampling={k: check_value(k, line[k]) for k in SAMPLING if k in line},
             stop_token_ids=check_ids("stop_token_ids", line.get("stop_token_ids", []),
                                      self.vocab_size),
+            stop=stop,
             logit_bias=check_bias(line.get("logit_bias", {}), self.vocab_size),
             allowed_token_ids=check_allowed(line, self.vocab_size),
             bad_words=check_words_ids(line.get("bad_words_token_ids", []), self.vocab_size),
@@ -318,6 +320,16 @@ def texts_of(line, name):
     if not isinstance(texts, list):
         raise LineError(f"'{name}' is neither text nor a list of texts")
     return [check_text(name, s) for s in texts]
+
+
+def check_stops(texts):
+    if any("\0" in text for text in texts):
+        raise LineError("'stop' holds a zero byte, which ends a string")
+    n_bytes = sum(len(text.encode("utf-8")) + 1 for text in texts)
+    if n_bytes > MOST_STOP_BYTES:
+        raise LineError(f"'stop' has {n_bytes} bytes with an end for each string, at most "
+                        f"{MOST_STOP_BYTES} are possible")
+    return texts
 
 
 def arrival_ns(line):

@@ -62,6 +62,8 @@ def read_prepared(path):
 def encoding_of(settings):
     how = asdict(settings)
     del how["tokenizer"]
+    if not settings.pieces:  # younger than shards that are gone on with
+        del how["pieces"]
     return json.dumps({"version": ENCODING, "tokenizer": codec_identity(settings.tokenizer), **how},
                       sort_keys=True)
 

@@ -5,13 +5,15 @@
     shard.uid
 
 The file is x.h5.<random>.part while it is written and takes its name, without replacing anything
-unless asked to, when the block ends without an exception. `notes` are further datasets of bytes, by
+unless asked to, when the block ends without an exception. `pieces`, where set, are what stop strings
+are looked for in (pieces.py). `notes` are further datasets of bytes, by
 name, which no reader of requests asks for and the shard's uid does not cover. Columns are held for
 one chunk (65,536 values) each, so memory does not grow with the input. Optional columns appear when
 the first row uses them.
 """
 
 import datetime
+import itertools
 import os
 from dataclasses import dataclass, field
 
@@ -40,6 +42,10 @@ COLUMNS = {
     "/requests/stop_offset": (
         U64, "tokens", "row i ends at stop_token_ids[offset[i]:offset[i+1]]"),
     "/requests/stop_token_ids": (I32, "token id", "token ids that end a row, concatenated"),
+    "/requests/stop_string_offset": (
+        U64, "bytes", "row i's stop strings are stop_string[offset[i]:offset[i+1]]"),
+    "/requests/stop_string": (
+        U8, "UTF-8", "texts that end a row, each of them ended by a zero byte, concatenated"),
     "/requests/logit_bias_id_offset": (
         U64, "tokens", "row i biases logit_bias_id[offset[i]:offset[i+1]]"),
     "/requests/logit_bias_id": (
@@ -69,6 +75,9 @@ COLUMNS.update({
     "/requests/turn": (U32, "1", "its place among the session's turns, from 0"),
     "/requests/think_ns": (
         I64, "ns", "from the end of the turn before to this one's arrival, -1: not known"),
+    "/tokenizer/piece_offset": (
+        U64, "bytes", "token i adds piece[offset[i]:offset[i+1]] to a text"),
+    "/tokenizer/piece": (U8, "bytes", "what the tokens add to a text, concatenated"),
 })
 REQUIRED = list(COLUMNS)[:5]
 
@@ -81,6 +90,7 @@ class Request:
     arrival_ns: int = 0
     sampling: dict = field(default_factory=dict)
     stop_token_ids: list = field(default_factory=list)
+    stop: list = field(default_factory=list)  # texts
     logit_bias: dict = field(default_factory=dict)  # token id: bias
     allowed_token_ids: list = field(default_factory=list)
     bad_words: list = field(default_factory=list)  # lists of token ids
@@ -141,6 +151,7 @@ class ShardWriter:
         self.path, self.replace, self.attributes = path, replace, attributes
         self.vocab_size = vocab_size
         self.part, self.notes, self.n_turns = part_name(path), {}, {}
+        self.pieces = None  # {token id: bytes}, where stop strings are to be looked for
         self.columns, self.n_rows, self.last_arrival_ns, self.uid = {}, 0, 0, None
         try:
             self.file = h5py.File(self.part, "x", libver=("v110", "v110"))
@@ -176,6 +187,8 @@ class ShardWriter:
         self.append_ragged("/requests/prompt_offset", "/prompts/tokens", row.prompt)
         self.append_optional("/requests/stop_offset", "/requests/stop_token_ids",
                              row.stop_token_ids)
+        self.append_optional("/requests/stop_string_offset", "/requests/stop_string",
+                             b"".join(text.encode("utf-8") + b"\0" for text in row.stop))
         self.append_wishes(row)
         self.append_optional("/requests/meta_offset", "/requests/meta", row.meta)
         self.append_sampling(row.sampling)
@@ -224,6 +237,13 @@ class ShardWriter:
         for (name, none), value in zip(PLACE.items(), own):
             self.late_column(name, none, self.n_rows).append([value])
 
+    def append_pieces(self):
+        """Of every token of the vocabulary, which may be longer than the tokenizer's."""
+        pieces = [self.pieces.get(i, b"") for i in range(self.vocab_size)]
+        ends = itertools.accumulate(map(len, pieces), initial=0)
+        self.column("/tokenizer/piece_offset").append(list(ends))
+        self.column("/tokenizer/piece").append(b"".join(pieces))
+
     def shard_uid(self):
         """XXH3-128 over "<name>=<XXH3-128 of the column>" lines, in the table's order."""
         lines = [f"{name}={self.columns[name].hash.hexdigest()}\n"
@@ -231,6 +251,8 @@ class ShardWriter:
         return xxhash.xxh3_128_hexdigest("".join(lines).encode("ascii"))
 
     def finish(self):
+        if self.pieces is not None:
+            self.append_pieces()
         for column in self.columns.values():
             column.close()
         self.uid = self.shard_uid()

@@ -1,7 +1,8 @@
 """Text to token ids and back: Hugging Face `tokenizers`, or plain bytes.
 
 A codec has: name, vocab_size, encode(list of text, add_special) -> list of ids, decode(ids) -> text,
-token_text(id), and folder (where a chat template may lie, or None).
+token_text(id), pieces() -> {id: bytes} (pieces.py), and folder (where a chat template may lie, or
+None).
 """
 
 import hashlib
@@ -9,6 +10,7 @@ import json
 import os
 
 from weft_text.errors import EXIT_NO_INPUT, TextError
+from weft_text.pieces import pieces_of
 
 
 class ByteCodec:
@@ -26,6 +28,9 @@ class ByteCodec:
 
     def token_text(self, token):
         return self.decode([token])
+
+    def pieces(self):
+        return {byte: bytes([byte]) for byte in range(256)}
 
 
 class HubCodec:
@@ -63,6 +68,9 @@ class HubCodec:
 
     def token_text(self, token):
         return self.tokenizer.decode([token], skip_special_tokens=False)
+
+    def pieces(self):
+        return pieces_of(self.tokenizer)
 
 
 def read_json(path):
