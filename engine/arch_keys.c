@@ -17,8 +17,17 @@ typedef struct harmless_key {
 
 // Read elsewhere, for every family.
 static const char *const read_keys[] = {
-    "model_type",  "tie_word_embeddings", "dtype",    "torch_dtype", "eos_token_id", "bos_token_id",
-    "layer_types", "quantization_config", "auto_map",
+    "model_type",
+    "tie_word_embeddings",
+    "dtype",
+    "torch_dtype",
+    "eos_token_id",
+    "bos_token_id",
+    "layer_types",
+    "quantization_config",
+    "auto_map",
+    "sentence_transformers",
+    "sbert_ce_default_activation_function", // encode_head.c
 };
 
 // clang-format off
@@ -60,7 +69,6 @@ static const harmless_key harmless[] = {
     {"pooler_num_fc_layers", ANY}, {"pooler_size_per_head", ANY}, {"pooler_type", ANY},
     {"output_past", ANY}, {"sinusoidal_pos_embds", ANY}, {"tie_weights_", ANY}, {"dropout", ANY}, {"qa_dropout", ANY},
     {"mlp_dropout", ANY}, {"embedding_dropout", ANY}, {"decoder_bias", ANY},
-    {"classifier_pooling", ANY}, {"classifier_bias", ANY}, {"classifier_activation", ANY},
     {"deterministic_flash_attn", ANY}, {"sparse_prediction", ANY},
     {"sparse_pred_ignore_index", ANY}, {"reference_compile", ANY},
     {"repad_logits_with_grad", ANY}, {"initializer_cutoff_factor", ANY}, {"norm_bias", IF_FALSE},

@@ -1,6 +1,8 @@
 // What becomes of a row, as its model's folder says. See encode_read.h.
 #include "engine/encode_read.h"
 
+#include "engine/encode_head.h"
+
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -192,7 +194,8 @@ static void look_at_names(const wf_hf_folder *folder, wf_arch *arch)
     arch->bare = !has_tensor(folder, name) && has_tensor(folder, bare);
     if (!arch->family->names[WF_ROLE_EMBED_NORM]) return;
     wf_family_tensor_name(arch->family, WF_ROLE_EMBED_NORM, 0, 0, ".gamma", name, sizeof name);
-    arch->old_norms = has_tensor(folder, arch->bare ? strchr(name, '.') + 1 : name);
+    arch->old_norms =
+        has_tensor(folder, arch->bare ? wf_family_bare_name(arch->family, name) : name);
 }
 
 static wf_status check_task(const wf_encode_wish *wish, const wf_arch *arch)
@@ -201,7 +204,7 @@ static wf_status check_task(const wf_encode_wish *wish, const wf_arch *arch)
     if (wish->task == WF_TASK_GENERATE && both_ways)
         return wf_fail(WF_CONFIG,
                        "task: generate: a %s model reads whole texts and writes none; set task: "
-                       "embed",
+                       "embed, or classify, score or rerank where it has a head for that",
                        arch->family->name);
     return WF_OK;
 }
@@ -213,6 +216,10 @@ wf_status wf_encode_read(const wf_hf_folder *folder, const wf_encode_wish *wish,
     modules m = {0};
     WF_TRY(check_task(wish, arch));
     if (wish->task == WF_TASK_GENERATE) return WF_OK;
+    if (wf_task_scores(wish->task)) {
+        look_at_names(folder, arch);
+        return wf_encode_head_read(folder, wish, arch);
+    }
     if (wish->pooling == WF_ENCODE_AUTO || wish->normalise == WF_ENCODE_AUTO)
         WF_TRY(read_modules(folder, &m));
     if (wish->pooling != WF_ENCODE_AUTO)

@@ -22,6 +22,7 @@ typedef struct wf_encode_wish {
     int pooling;   // a wf_pooling, or WF_ENCODE_AUTO: the folder's
     int normalise; // 0, 1, or WF_ENCODE_AUTO
     bool truncate;
+    int activation; // of scores: a wf_label_curve, or WF_ENCODE_AUTO
 } wf_encode_wish;
 
 // Fills arch->encode in, and what a checkpoint of such a model may do otherwise: names without the

@@ -548,7 +548,7 @@ static wf_gain deliver(wf_engine *e, const wf_seq *s, const wf_step_output *out,
     wf_gain gain = {.n_tokens = 1, .over = !q || q->ended};
     if (gain.over) return gain;
     if (out->vector) {
-        wf_sequence_become(q, out->vector + (int64_t)i * out->n_vector, now_ns);
+        wf_sequence_become(q, out->vector + (int64_t)i * out->n_vector, &e->arch->encode, now_ns);
         gain.over = true;
         finish(e, q);
         return gain;

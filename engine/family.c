@@ -21,10 +21,11 @@ bool wf_family_packs_experts(const wf_family *family)
     return name && !strstr(name, "{E}");
 }
 
-const char *wf_family_bare_name(char *text)
+const char *wf_family_bare_name(const wf_family *family, char *text)
 {
-    const char *dot = strchr(text, '.');
-    if (dot) memmove(text, dot + 1, strlen(dot));
+    const char *embed = family->names[WF_ROLE_EMBED], *dot = strchr(embed, '.');
+    size_t n = dot ? (size_t)(dot - embed) + 1 : 0;
+    if (strncmp(text, embed, n) == 0) memmove(text, text + n, strlen(text + n) + 1);
     return text;
 }
 

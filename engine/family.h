@@ -146,9 +146,12 @@ typedef enum wf_config_key {
     WF_KEY_NEXT_LAYERS, // layers behind the last that predict further tokens: not used
     WF_KEY_GATE_ALPHA,  // of clamped gates (ops.h): must be what the operation has
     WF_KEY_GATE_LIMIT,
-    WF_KEY_TYPES,       // of segments, that have a vector each
-    WF_KEY_EMBED_WIDTH, // of embeddings: must be the model's width
-    WF_KEY_DISTANCES,   // buckets of distances that have a bias of scores
+    WF_KEY_TYPES,        // of segments, that have a vector each
+    WF_KEY_EMBED_WIDTH,  // of embeddings: must be the model's width
+    WF_KEY_DISTANCES,    // buckets of distances that have a bias of scores
+    WF_KEY_HEAD_POOLING, // word: what of a row is scored (encode_head.h), not CLS
+    WF_KEY_HEAD_CURVE,   // activation behind a head's dense layer, not head_curve
+    WF_KEY_HEAD_BIAS,    // that layer has a bias; no such key: it has
     WF_N_CONFIG_KEYS
 } wf_config_key;
 
@@ -182,6 +185,7 @@ typedef struct wf_family {
     bool first_not_normed;     // no norm stands before the first layer's attention (ModernBERT)
     bool turn_at_first;        // WINDOW_TURN counts from the first layer, which has no window
     bool counts_first;         // config.json's positions count those before first_position
+    wf_curve head_curve;       // behind the dense layer of its head for scores, where it has one
     const char *distance_bias; // tensor of biases by bucket of distance and head (T5, MPNet)
     bool bias_router, bias_experts;
     bool sigmoid_router;           // scores are sigmoids, else a softmax
@@ -200,9 +204,9 @@ typedef struct wf_family {
     const char *other_tasks[6]; // beginnings of those that are of tasks which are not here
 } wf_family;
 
-// Cuts the model's own prefix ("bert.", "model.") off a tensor's name, in place, as checkpoints of
-// models without a head have it. Returns text.
-const char *wf_family_bare_name(char *text);
+// Cuts the model's own prefix ("bert.", "model.") off a tensor's name that has it, in place, as
+// checkpoints of models without a head do. Returns text.
+const char *wf_family_bare_name(const wf_family *family, char *text);
 
 // Whether its checkpoints have one tensor of all experts' codes (model_packed.h).
 bool wf_family_packs_experts(const wf_family *family);

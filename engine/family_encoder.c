@@ -1,5 +1,5 @@
-// Families that read both ways and make vectors: BERT and its descendants. One row each; the
-// columns are explained in family.h.
+// Families that read both ways and make vectors or scores: BERT and its descendants. One row each;
+// the columns are explained in family.h.
 #include "engine/family_rows.h"
 
 #define GELU_NAMES                                                                                 \
@@ -30,6 +30,10 @@
     [WF_KEY_NORM_EPS] = {"layer_norm_eps"}, [WF_KEY_ACTIVATION] = {"hidden_act"},                  \
     [WF_KEY_TYPES] = {"type_vocab_size"}
 
+// A head for scores of two layers (RoBERTa and most others).
+#define TWO_LAYER_HEAD                                                                             \
+    [WF_ROLE_SCORE_DENSE] = "classifier.dense", [WF_ROLE_SCORE] = "classifier.out_proj"
+
 // Blocks of BERT: x = norm(x + attention(x)), x = norm(x + mlp(x)), biases everywhere.
 #define BERT_BLOCKS                                                                                \
     .norm = WF_NORM_LAYER, .bias_qkv = true, .bias_o = true, .bias_mlp = true,                     \
@@ -41,7 +45,9 @@ const wf_family wf_family_encoder[] = {
         .name = "bert",
         .model_types = {"bert"},
         BERT_BLOCKS,
-        .names = {BERT_NAMES("bert.")},
+        .head_curve = WF_CURVE_TANH,
+        .names = {BERT_NAMES("bert."), [WF_ROLE_SCORE_DENSE] = "bert.pooler.dense",
+                  [WF_ROLE_SCORE] = "classifier"},
         .keys = {BERT_KEYS},
         .absent = {[WF_KEY_NORM_EPS] = 1e-12, [WF_KEY_TYPES] = 2},
         .ignored = {".position_ids"},
@@ -53,7 +59,8 @@ const wf_family wf_family_encoder[] = {
         BERT_BLOCKS,
         .first_position = 2,
         .counts_first = true,
-        .names = {BERT_NAMES("roberta.")},
+        .head_curve = WF_CURVE_TANH,
+        .names = {BERT_NAMES("roberta."), TWO_LAYER_HEAD},
         .keys = {BERT_KEYS},
         .absent = {[WF_KEY_NORM_EPS] = 1e-12, [WF_KEY_TYPES] = 2},
         .ignored = {".position_ids"},
@@ -63,6 +70,7 @@ const wf_family wf_family_encoder[] = {
         .name = "distilbert",
         .model_types = {"distilbert"},
         BERT_BLOCKS,
+        .head_curve = WF_CURVE_RELU,
         .names = {[WF_ROLE_EMBED] = "distilbert.embeddings.word_embeddings",
                   [WF_ROLE_POSITIONS] = "distilbert.embeddings.position_embeddings",
                   [WF_ROLE_EMBED_NORM] = "distilbert.embeddings.LayerNorm",
@@ -73,7 +81,9 @@ const wf_family wf_family_encoder[] = {
                   [WF_ROLE_ATTN_NORM] = "distilbert.transformer.layer.{L}.sa_layer_norm",
                   [WF_ROLE_UP] = "distilbert.transformer.layer.{L}.ffn.lin1",
                   [WF_ROLE_DOWN] = "distilbert.transformer.layer.{L}.ffn.lin2",
-                  [WF_ROLE_MLP_NORM] = "distilbert.transformer.layer.{L}.output_layer_norm"},
+                  [WF_ROLE_MLP_NORM] = "distilbert.transformer.layer.{L}.output_layer_norm",
+                  [WF_ROLE_SCORE_DENSE] = "pre_classifier",
+                  [WF_ROLE_SCORE] = "classifier"},
         .keys = {[WF_KEY_N_LAYERS] = {"n_layers"},
                  [WF_KEY_HIDDEN] = {"dim"},
                  [WF_KEY_N_HEADS] = {"n_heads"},
@@ -89,7 +99,8 @@ const wf_family wf_family_encoder[] = {
         .name = "electra",
         .model_types = {"electra"},
         BERT_BLOCKS,
-        .names = {BERT_NAMES("electra.")},
+        .head_curve = WF_CURVE_GELU_EXACT,
+        .names = {BERT_NAMES("electra."), TWO_LAYER_HEAD},
         .keys = {BERT_KEYS, [WF_KEY_EMBED_WIDTH] = {"embedding_size"}},
         .absent = {[WF_KEY_NORM_EPS] = 1e-12, [WF_KEY_TYPES] = 2, [WF_KEY_EMBED_WIDTH] = 128},
         .ignored = {".position_ids"},
@@ -102,6 +113,7 @@ const wf_family wf_family_encoder[] = {
         BERT_BLOCKS,
         .first_position = 2,
         .counts_first = true,
+        .head_curve = WF_CURVE_TANH,
         .distance_bias = "mpnet.encoder.relative_attention_bias.weight",
         .names = {[WF_ROLE_EMBED] = "mpnet.embeddings.word_embeddings",
                   [WF_ROLE_POSITIONS] = "mpnet.embeddings.position_embeddings",
@@ -113,7 +125,8 @@ const wf_family wf_family_encoder[] = {
                   [WF_ROLE_ATTN_NORM] = "mpnet.encoder.layer.{L}.attention.LayerNorm",
                   [WF_ROLE_UP] = "mpnet.encoder.layer.{L}.intermediate.dense",
                   [WF_ROLE_DOWN] = "mpnet.encoder.layer.{L}.output.dense",
-                  [WF_ROLE_MLP_NORM] = "mpnet.encoder.layer.{L}.output.LayerNorm"},
+                  [WF_ROLE_MLP_NORM] = "mpnet.encoder.layer.{L}.output.LayerNorm",
+                  TWO_LAYER_HEAD},
         .keys = {[WF_KEY_N_LAYERS] = {"num_hidden_layers"},
                  [WF_KEY_HIDDEN] = {"hidden_size"},
                  [WF_KEY_N_HEADS] = {"num_attention_heads"},
@@ -139,6 +152,7 @@ const wf_family wf_family_encoder[] = {
         .curve = WF_CURVE_GELU_EXACT,
         .activation_names = {GELU_NAMES},
         .types_by_layer = true,
+        .head_curve = WF_CURVE_GELU_EXACT,
         .names = {[WF_ROLE_EMBED] = "model.embeddings.tok_embeddings",
                   [WF_ROLE_EMBED_NORM] = "model.embeddings.norm",
                   [WF_ROLE_ATTN_NORM] = "model.layers.{L}.attn_norm",
@@ -147,7 +161,10 @@ const wf_family wf_family_encoder[] = {
                   [WF_ROLE_MLP_NORM] = "model.layers.{L}.mlp_norm",
                   [WF_ROLE_GATE_UP] = "model.layers.{L}.mlp.Wi",
                   [WF_ROLE_DOWN] = "model.layers.{L}.mlp.Wo",
-                  [WF_ROLE_FINAL_NORM] = "model.final_norm"},
+                  [WF_ROLE_FINAL_NORM] = "model.final_norm",
+                  [WF_ROLE_SCORE_DENSE] = "head.dense",
+                  [WF_ROLE_SCORE_NORM] = "head.norm",
+                  [WF_ROLE_SCORE] = "classifier"},
         .keys = {[WF_KEY_N_LAYERS] = {"num_hidden_layers"},
                  [WF_KEY_HIDDEN] = {"hidden_size"},
                  [WF_KEY_N_HEADS] = {"num_attention_heads"},
@@ -161,7 +178,10 @@ const wf_family wf_family_encoder[] = {
                  [WF_KEY_ROPE_THETA] = {"global_rope_theta"},
                  [WF_KEY_LOCAL_THETA] = {"local_rope_theta"},
                  [WF_KEY_WINDOW] = {"local_attention"},
-                 [WF_KEY_WINDOW_TURN] = {"global_attn_every_n_layers"}},
+                 [WF_KEY_WINDOW_TURN] = {"global_attn_every_n_layers"},
+                 [WF_KEY_HEAD_POOLING] = {"classifier_pooling"},
+                 [WF_KEY_HEAD_CURVE] = {"classifier_activation"},
+                 [WF_KEY_HEAD_BIAS] = {"classifier_bias"}},
         .absent = {[WF_KEY_NORM_EPS] = 1e-5,
                    [WF_KEY_ROPE_THETA] = 160000,
                    [WF_KEY_LOCAL_THETA] = 10000,

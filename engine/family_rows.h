@@ -23,7 +23,7 @@ WF_FAMILY_KINDS(WF_FAMILY_KIND)
     [WF_ROLE_GATE] = "model.layers.{L}.mlp.gate_proj",                                             \
     [WF_ROLE_UP] = "model.layers.{L}.mlp.up_proj",                                                 \
     [WF_ROLE_DOWN] = "model.layers.{L}.mlp.down_proj", [WF_ROLE_FINAL_NORM] = "model.norm",        \
-    [WF_ROLE_HEAD] = "lm_head"
+    [WF_ROLE_HEAD] = "lm_head", [WF_ROLE_SCORE] = "score"
 #define LLAMA_NAMES                                                                                \
     LLAMA_MATRICES, [WF_ROLE_ATTN_NORM] = "model.layers.{L}.input_layernorm",                      \
                     [WF_ROLE_MLP_NORM] = "model.layers.{L}.post_attention_layernorm"

@@ -103,6 +103,8 @@ typedef struct wf_model {
     wf_param embed_norm;                 // [hidden], or none
     wf_layer *layers;                    // [arch.n_layers]
     wf_param final_norm;                 // [hidden]
+    wf_param head_dense, head_norm;      // of scores: [hidden, hidden], [hidden], or none
+    wf_param score;                      // [labels, hidden], or none
     wf_param head;                       // [vocab_slice, hidden]; the matrix is embed's when tied
     wf_rotary rotary[WF_ARCH_MAX_ROPES]; // the first arch.n_ropes
     float *slopes;                       // [heads of a layer] f32, on the device; NULL: no ALiBi

@@ -612,7 +612,7 @@ static wf_status read_distances(wf_loader *l, int64_t n_heads, float *out)
     size_t i;
     const int64_t n = l->arch->n_distances * n_heads;
     snprintf(name, sizeof name, "%s", l->arch->family->distance_bias);
-    if (l->arch->bare) wf_family_bare_name(name);
+    if (l->arch->bare) wf_family_bare_name(l->arch->family, name);
     WF_TRY(wf_hf_folder_find(l->folder, name, &i));
     from.tensor = wf_hf_folder_at(l->folder, i);
     WF_TRY(wf_model_dtype_of(&from.tensor, &from.dtype));

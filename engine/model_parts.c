@@ -68,6 +68,7 @@ static int64_t size_of(const wf_place *p, wf_extent extent, int32_t tp_size)
         [WF_EXTENT_EXPERT_FFN] = l.expert_ffn,
         [WF_EXTENT_EXPERT_PAIRS] = 2 * (int64_t)l.expert_ffn,
         [WF_EXTENT_SHARED_FFN] = l.shared_ffn,
+        [WF_EXTENT_LABELS] = p->arch->encode.width,
     };
     return sizes[extent];
 }
@@ -82,6 +83,8 @@ static bool has_bias(const wf_arch *a, wf_bias bias)
         [WF_BIAS_HEAD] = a->bias_head,
         [WF_BIAS_ROUTER] = a->bias_router,
         [WF_BIAS_EXPERT] = a->bias_experts,
+        [WF_BIAS_SCORE_DENSE] = a->encode.head.dense_bias,
+        [WF_BIAS_SCORE] = a->encode.head.bias,
     };
     return has[bias];
 }
@@ -108,6 +111,10 @@ static bool is_used(const wf_place *p, const wf_arch_layer *l, wf_role role)
         return p->tp_rank == 0;
     case WF_ROLE_HEAD:
         return p->arch->encode.task == WF_TASK_GENERATE;
+    case WF_ROLE_SCORE_DENSE:
+    case WF_ROLE_SCORE_NORM:
+    case WF_ROLE_SCORE:
+        return wf_task_scores(p->arch->encode.task);
     default:
         return true;
     }
@@ -364,7 +371,7 @@ const char *wf_slice_tensor_name(const wf_slice *s, int i_part, const char *suff
     if (a->old_norms && norm && strcmp(suffix, ".bias") == 0) suffix = ".beta";
     wf_arch_tensor_name(a, s->part[i_part]->role, s->place.i_layer, s->first_group + s->i_group,
                         suffix, text, text_bytes);
-    return a->bare ? wf_family_bare_name(text) : text;
+    return a->bare ? wf_family_bare_name(a->family, text) : text;
 }
 
 int64_t wf_slice_tensor_rows(const wf_slice *s, int i_part)

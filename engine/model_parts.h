@@ -37,7 +37,8 @@ typedef enum wf_extent {
     WF_EXTENT_EXPERTS, // how many there are
     WF_EXTENT_EXPERT_FFN,
     WF_EXTENT_EXPERT_PAIRS, // 2 expert_ffn
-    WF_EXTENT_SHARED_FFN
+    WF_EXTENT_SHARED_FFN,
+    WF_EXTENT_LABELS // that a row is scored for
 } wf_extent;
 
 // Which part of it a rank keeps.
@@ -69,6 +70,8 @@ typedef enum wf_bias {
     WF_BIAS_HEAD,
     WF_BIAS_ROUTER,
     WF_BIAS_EXPERT,
+    WF_BIAS_SCORE_DENSE, // as wf_encode says
+    WF_BIAS_SCORE,
     WF_N_BIASES
 } wf_bias;
 

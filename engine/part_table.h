@@ -61,6 +61,9 @@
     X(MODEL, TYPES,      types,      TYPES,    HIDDEN, WHOLE,   NEVER, ANY)                        \
     X(MODEL, EMBED_NORM, embed_norm, HIDDEN,   VECTOR, WHOLE,   NORM,  ANY)                        \
     X(MODEL, FINAL_NORM, final_norm, HIDDEN,   VECTOR, WHOLE,   NORM,  ANY)                        \
+    X(MODEL, SCORE_DENSE, head_dense, HIDDEN,  HIDDEN, WHOLE,   SCORE_DENSE, ANY)                  \
+    X(MODEL, SCORE_NORM, head_norm,  HIDDEN,   VECTOR, WHOLE,   NORM,  ANY)                        \
+    X(MODEL, SCORE,      score,      LABELS,   HIDDEN, WHOLE,   SCORE, ANY)                        \
     X(MODEL, HEAD,       head,       VOCAB,    HIDDEN, VOCAB,   HEAD,  ANY)
 // clang-format on
 

@@ -153,11 +153,12 @@ bool wf_sequence_stops(const wf_sequence *s, int32_t token)
     return false;
 }
 
-void wf_sequence_become(wf_sequence *s, const float *vector, int64_t time_ns)
+void wf_sequence_become(wf_sequence *s, const float *vector, const wf_encode *how, int64_t time_ns)
 {
     memcpy(s->vector, vector, s->out.n_vector * sizeof *vector);
+    wf_encode_activate(how, s->vector);
     s->time_ns[0] = time_ns;
-    s->out.finish = WF_FINISH_VECTOR;
+    s->out.finish = wf_task_scores(how->task) ? WF_FINISH_SCORES : WF_FINISH_VECTOR;
 }
 
 bool wf_sequence_append(wf_sequence *s, int32_t token, int64_t time_ns)

@@ -54,8 +54,8 @@ void wf_sequence_enlist(wf_sequence *s, wf_sequence **all);
 // Makes room for the output. WF_NO_MEMORY.
 wf_status wf_sequence_open(wf_sequence *s);
 
-// Takes its vector, with which it is over.
-void wf_sequence_become(wf_sequence *s, const float *vector, int64_t time_ns);
+// Takes its vector, or what its scores are made of, with which it is over.
+void wf_sequence_become(wf_sequence *s, const float *vector, const wf_encode *how, int64_t time_ns);
 
 // Whether it is one of those that end it.
 bool wf_sequence_stops(const wf_sequence *s, int32_t token);

@@ -112,14 +112,15 @@ static void print_tokens(const show *s, const wf_result *row)
     free(text);
 }
 
-static void print_vector(const show *s, const wf_result *row)
+static void print_numbers(const show *s, const wf_result *row, const char *label, const float *x,
+                          uint32_t n)
 {
     enum { SHOWN = 8 };
-    if (!row->vector || row->status != WF_RESULT_DONE) return;
-    fprintf(s->out, "  %-13s %u numbers:", "vector", row->n_vector);
-    for (uint32_t i = 0; i < row->n_vector && i < SHOWN; i++)
-        fprintf(s->out, " %.6g", (double)row->vector[i]);
-    fputs(row->n_vector > SHOWN ? " ...\n" : "\n", s->out);
+    if (!x || n == 0 || row->status != WF_RESULT_DONE) return;
+    fprintf(s->out, "  %-13s %u numbers:", label, n);
+    for (uint32_t i = 0; i < n && i < SHOWN; i++)
+        fprintf(s->out, " %.6g", (double)x[i]);
+    fputs(n > SHOWN ? " ...\n" : "\n", s->out);
 }
 
 static void print_text(const show *s, const wf_result *row)
@@ -150,7 +151,8 @@ static void print_text(const show *s, const wf_result *row)
         fputc('\n', out);
     }
     print_tokens(s, row);
-    print_vector(s, row);
+    print_numbers(s, row, "vector", row->vector, row->n_vector);
+    print_numbers(s, row, "scores", row->scores, row->n_scores);
 }
 
 // --- one row as JSON ---

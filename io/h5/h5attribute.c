@@ -127,6 +127,12 @@ static wf_status read_variable_text(hid_t id, hid_t type, char **out)
     return st;
 }
 
+bool wf_h5_has_attribute(wf_h5_file *file, const char *object, const char *name)
+{
+    return wf_h5_check_path(file, object) == WF_OK &&
+           H5Aexists_by_name(file->id, object, name, H5P_DEFAULT) > 0;
+}
+
 wf_status wf_h5_get_text(wf_h5_file *file, const char *object, const char *name, char **out)
 {
     hid_t id, type;

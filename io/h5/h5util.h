@@ -70,6 +70,7 @@ wf_status wf_h5_check_header(wf_h5_file *file, const char *format, int major);
 
 // Attributes of `object` ("/" is the root). Text is stored with fixed length (ASCII, or UTF-8 where
 // it is not). get fails when the attribute is missing or of another kind; text is own (free()).
+bool wf_h5_has_attribute(wf_h5_file *file, const char *object, const char *name);
 wf_status wf_h5_put_text(wf_h5_file *file, const char *object, const char *name, const char *text);
 wf_status wf_h5_put_i64(wf_h5_file *file, const char *object, const char *name, int64_t value);
 wf_status wf_h5_put_u64(wf_h5_file *file, const char *object, const char *name, uint64_t value);

@@ -18,7 +18,8 @@ typedef enum wf_result_status { WF_RESULT_DONE = 0, WF_RESULT_FAILED = 1 } wf_re
     X(LENGTH, 2, "length")   /* max_new_tokens */                                                  \
     X(CONTEXT, 3, "context") /* the model's context is full */                                     \
     X(ERROR, 4, "error")                                                                           \
-    X(VECTOR, 5, "vector") /* nothing was to be generated: the row's vector is there */
+    X(VECTOR, 5, "vector") /* nothing was to be generated: the row's vector is there */            \
+    X(SCORES, 6, "scores") /* or its scores */
 
 typedef enum wf_finish {
 #define WF_FINISH_ENUM(name, number, words) WF_FINISH_##name = number,
@@ -89,7 +90,9 @@ const char *wf_result_status_words(wf_result_status status); // "done"
 // which the file says by NaN.
 #define WF_WIDE_TABLE(X)                                                                           \
     X(vector, float, F32, n_vector, "1", "vector",                                                 \
-      "what the model made of the row; NaN where the row failed")
+      "what the model made of the row; NaN where the row failed")                                  \
+    X(scores, float, F32, n_scores, "1", "scores",                                                 \
+      "of the row, one for each of the file's labels; NaN where the row failed")
 
 typedef struct wf_result {
 #define WF_RESULT_VALUE(field, ctype, type, units, label, description) ctype field;
@@ -121,6 +124,7 @@ typedef struct wf_result_columns {
     uint32_t n_cached;
     uint32_t score;
     uint32_t n_vector; // numbers of a row's vector
+    uint32_t n_scores; // labels that a row is scored for
     uint32_t sessions;
 } wf_result_columns;
 

@@ -296,8 +296,10 @@ static wf_status read_runs(wf_results *r)
 
 static wf_status read_job(wf_results *r)
 {
-    char *job = NULL, *hash = NULL;
+    char *job = NULL, *hash = NULL, *labels = NULL;
     wf_status st = wf_h5_get_text(r->h5, "/", "job", &job);
+    if (st == WF_OK && wf_h5_has_attribute(r->h5, "/", "labels"))
+        st = wf_h5_get_text(r->h5, "/", "labels", &labels);
     if (st == WF_OK) st = wf_h5_get_text(r->h5, "/", "model_hash", &hash);
     if (st == WF_OK) st = wf_h5_get_u64(r->h5, "/", "seed", &r->job.seed);
     if (st == WF_OK) st = wf_h5_get_i64(r->h5, "/", "n_vocab", &r->job.n_vocab);
@@ -305,8 +307,11 @@ static wf_status read_job(wf_results *r)
         st = wf_arena_strdup(r->arena, job, &r->job.job_text);
     if (st == WF_OK && (!r->job.model_hash || strcmp(r->job.model_hash, hash) != 0))
         st = wf_arena_strdup(r->arena, hash, &r->job.model_hash);
+    if (st == WF_OK && labels && !r->job.labels)
+        st = wf_arena_strdup(r->arena, labels, &r->job.labels);
     free(job);
     free(hash);
+    free(labels);
     return st;
 }
 

@@ -99,6 +99,7 @@ static wf_status copy_config(wf_segment_writer *w, const wf_segment_config *conf
     WF_TRY(copy_text(w->arena, &c->out_dir));
     WF_TRY(copy_text(w->arena, &c->job.job_text));
     WF_TRY(copy_text(w->arena, &c->job.model_hash));
+    if (c->job.labels) WF_TRY(copy_text(w->arena, &c->job.labels));
     WF_TRY(wf_arena_alloc(w->arena, c->job.n_shards, sizeof *shards, &shards));
     for (size_t i = 0; i < c->job.n_shards; i++) {
         shards[i] = config->job.shards[i];

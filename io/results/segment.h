@@ -78,6 +78,7 @@ typedef struct wf_run_info {
 typedef struct wf_result_job {
     const char *job_text;   // the whole resolved job file
     const char *model_hash; // identity of the model
+    const char *labels;     // of scores: a JSON array of their names; NULL: there are none
     int64_t n_vocab;        // token ids are below it; 0: unknown
     uint64_t seed;
     const wf_result_shard *shards;

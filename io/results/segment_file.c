@@ -46,6 +46,7 @@ static wf_status write_job(wf_h5_file *h5, const wf_result_job *job)
     WF_TRY(wf_h5_put_header(h5, WF_RESULTS_FORMAT, WF_RESULTS_FORMAT_VERSION));
     WF_TRY(wf_h5_put_text(h5, "/", "job", job->job_text ? job->job_text : ""));
     WF_TRY(wf_h5_put_text(h5, "/", "model_hash", job->model_hash ? job->model_hash : ""));
+    if (job->labels) WF_TRY(wf_h5_put_text(h5, "/", "labels", job->labels));
     WF_TRY(wf_h5_put_i64(h5, "/", "n_vocab", job->n_vocab));
     WF_TRY(wf_h5_put_u64(h5, "/", "seed", job->seed));
     return write_shards(h5, job);

@@ -312,6 +312,7 @@ static void tear_down(wf_runner *r, wf_status st)
     wf_hf_folder_close(&r->model_folder);
     wf_comm_destroy(r->group);
     free(r->job_text);
+    free(r->labels);
     wf_inputs_close(&r->in);
 }
 

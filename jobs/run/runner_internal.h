@@ -50,8 +50,8 @@ typedef struct wf_runner {
     wf_progress *progress;
     wf_plan_needs needs;
     int64_t origin_ns, clock_offset_ns, first_ns, last_ns;
-    char *job_text;
-    bool nothing_left; // all was done by earlier runs: no model, no engine, no step
+    char *job_text, *labels; // labels: of a job that scores (wf_encode_labels)
+    bool nothing_left;       // all was done by earlier runs: no model, no engine, no step
     wf_serve_outcome served;
 } wf_runner;
 

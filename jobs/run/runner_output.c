@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "engine/encode_head.h"
 #include "io/base/clock.h"
 #include "io/base/log.h"
 #include "io/base/publish.h"
@@ -72,10 +73,14 @@ wf_status wf_runner_create_writer(wf_runner *r)
     if (!r->leads) return WF_OK;
     WF_TRY(wf_jobspec_text(r->spec, &r->job_text));
     const wf_jobspec *s = r->spec;
+    bool scores = wf_task_scores(r->arch.encode.task);
+    uint32_t width = (uint32_t)r->arch.encode.width;
+    if (scores) WF_TRY(wf_encode_labels(r->model_folder, &r->arch, &r->labels));
     wf_segment_config c = {.out_dir = s->output.dir,
                            .run = run_info(r),
                            .job = {.job_text = r->job_text,
                                    .model_hash = r->model_identity,
+                                   .labels = r->labels,
                                    .n_vocab = r->arch.n_vocab,
                                    .seed = (uint64_t)s->seed,
                                    .shards = r->in.shard,
@@ -86,7 +91,8 @@ wf_status wf_runner_create_writer(wf_runner *r)
                                        .score = r->needs.n_top_chosen >= 0,
                                        .sessions = r->in.has_sessions,
                                        .n_cached = wf_engine_get_load(r->engine).shares,
-                                       .n_vector = (uint32_t)r->arch.encode.width,
+                                       .n_vector = scores ? 0 : width,
+                                       .n_scores = scores ? width : 0,
                                        .n_top = r->needs.n_top > 0 ? (uint32_t)r->needs.n_top : 0},
                            .seal_bytes = (uint64_t)s->output.seal_bytes,
                            .seal_ns = s->output.seal_every_ns};

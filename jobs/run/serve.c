@@ -126,7 +126,7 @@ static wf_status put_failed(serve *s, const wf_request *r, uint16_t index, wf_st
     return wf_segment_writer_put(s->c->writer, &result);
 }
 
-// A vector has one time and no token.
+// A vector and scores have one time and no token.
 static int64_t end_of(const wf_engine_output *o)
 {
     return o->time_ns[o->n_tokens > 0 ? o->n_tokens - 1 : 0];
@@ -153,8 +153,10 @@ static wf_status put_finished(serve *s, const wf_engine_output *o, const flight 
     result.n_top = o->n_top;
     result.top_id = o->top_id;
     result.top_logprob = o->top_logprob;
-    result.n_vector = o->n_vector;
+    result.n_vector = o->finish == WF_FINISH_VECTOR ? o->n_vector : 0;
     result.vector = o->vector;
+    result.n_scores = o->finish == WF_FINISH_SCORES ? o->n_vector : 0;
+    result.scores = o->vector;
     if (o->finish == WF_FINISH_STOP) {
         s->n_ended++;
         s->n_tokens += o->n_tokens;

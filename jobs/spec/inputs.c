@@ -154,7 +154,8 @@ wf_status wf_inputs_arch_read(const wf_jobspec *spec, const wf_hf_folder *folder
     const wf_encode_wish wish = {.task = spec->task,
                                  .pooling = spec->embed.pooling,
                                  .normalise = spec->embed.normalise,
-                                 .truncate = spec->embed.truncate != 0};
+                                 .truncate = spec->embed.truncate != 0,
+                                 .activation = spec->score.activation};
     WF_TRY(wf_arch_read(folder, spec->model.trust_config, out));
     WF_TRY(wf_encode_read(folder, &wish, out));
     WF_TRY(wf_arch_spread_experts(out, spec->parallel.experts, spec->parallel.tensor));

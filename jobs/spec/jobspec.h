@@ -99,7 +99,10 @@ typedef struct wf_jobspec {
         int pooling;   // a wf_pooling, or WF_ENCODE_AUTO (engine/encode_read.h): the folder's
         int normalise; // 0, 1 or WF_ENCODE_AUTO
         int truncate;  // 0, 1
-    } embed;           // task: embed
+    } embed;           // task: embed; truncate of all that generate nothing
+    struct {
+        int activation; // a wf_label_curve, or WF_ENCODE_AUTO: as the folder says
+    } score;            // task: classify, score, rerank
     struct {
         const char *tokenizer; // "": the model's folder
         const char *prompt;    // name of the column that holds it

@@ -32,7 +32,9 @@ const wf_option wf_jobspec_table[] = {
      .words = task_words,
      .default_text = "generate",
      .help = "generate: go on with each row; embed: make a vector of each, the column "
-             "requests/vector",
+             "requests/vector; classify: score each for the model's labels, the column "
+             "requests/scores; score, rerank: likewise, as a cross-encoder does (rerank: of one "
+             "label)",
      .decides = WF_SPEC_ANY_MODE | WF_SPEC_UNLESS_DEFAULT},
 
     {.name = "model.path",
@@ -138,8 +140,19 @@ const wf_option wf_jobspec_table[] = {
      .offset = AT(embed.truncate),
      .words = truncate_words,
      .default_text = "false",
-     .help = "true: rows that are longer than the model takes are cut, their last token kept; "
-             "false: they fail",
+     .help = "true: rows that are longer than the model takes are cut, their last token kept, "
+             "whatever the task but generate; false: they fail",
+     .decides = WF_SPEC_ANY_MODE | WF_SPEC_UNLESS_DEFAULT},
+
+    {.name = "score.activation",
+     .type = WF_OPTION_ENUM,
+     .offset = AT(score.activation),
+     .words = activation_words,
+     .default_text = "auto",
+     .help = "what scores are made of what the head gives; auto: classify: as problem_type of "
+             "config.json says (softmax; sigmoid of several labels that may hold together, or of "
+             "one; regression: none); score, rerank: as sentence-transformers' activation_fn says, "
+             "else a sigmoid of one label, none of several",
      .decides = WF_SPEC_ANY_MODE | WF_SPEC_UNLESS_DEFAULT},
 
     {.name = "text.tokenizer",

@@ -73,7 +73,13 @@ static const wf_option_word capture_words[] = {
 static const wf_option_word all_reduce_words[] = {
     {"auto", WF_COMM_SUMS_AUTO}, {"nccl", WF_COMM_SUMS_NCCL}, {"own", WF_COMM_SUMS_OWN}, {NULL, 0}};
 static const wf_option_word task_words[] = {
-    {"generate", WF_TASK_GENERATE}, {"embed", WF_TASK_EMBED}, {NULL, 0}};
+    {"generate", WF_TASK_GENERATE}, {"embed", WF_TASK_EMBED},   {"classify", WF_TASK_CLASSIFY},
+    {"score", WF_TASK_SCORE},       {"rerank", WF_TASK_RERANK}, {NULL, 0}};
+static const wf_option_word activation_words[] = {{"auto", WF_ENCODE_AUTO},
+                                                  {"softmax", WF_LABELS_SOFTMAX},
+                                                  {"sigmoid", WF_LABELS_SIGMOID},
+                                                  {"none", WF_LABELS_NONE},
+                                                  {NULL, 0}};
 static const wf_option_word pooling_words[] = {{"auto", WF_ENCODE_AUTO}, {"cls", WF_POOL_FIRST},
                                                {"mean", WF_POOL_MEAN},   {"max", WF_POOL_MAX},
                                                {"last", WF_POOL_LAST},   {NULL, 0}};

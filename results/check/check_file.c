@@ -13,7 +13,19 @@
 typedef enum { L_ROWS, L_OFFSETS, L_ERROR, L_META, L_TOKENS, L_STEPS, L_RUNS } length_of;
 
 // Whether a column must be there.
-typedef enum { MUST, TIMES, LOGPROB, TOP, CACHED, SCORE, VECTOR, SESSIONS, STEPS, GROUPS } presence;
+typedef enum {
+    MUST,
+    TIMES,
+    LOGPROB,
+    TOP,
+    CACHED,
+    SCORE,
+    VECTOR,
+    SCORES,
+    SESSIONS,
+    STEPS,
+    GROUPS
+} presence;
 
 typedef struct {
     const char *name;
@@ -44,6 +56,7 @@ static const column_row columns[] = {
     {"/requests/n_cached", T_U32, L_ROWS, CACHED, C_CACHED},
     {"/requests/score", T_F32, L_ROWS, SCORE, C_NONE},
     {"/requests/vector", T_F32, L_ROWS, VECTOR, C_NONE},
+    {"/requests/scores", T_F32, L_ROWS, SCORES, C_NONE},
     {"/requests/session", T_U64, L_ROWS, SESSIONS, C_NONE},
     {"/requests/turn", T_U32, L_ROWS, SESSIONS, C_NONE},
     {"/requests/error_offset", T_U64, L_OFFSETS, MUST, C_ERROR_OFFSET},
@@ -179,6 +192,7 @@ static bool group_there(const check_file *f, presence p)
                        : p == CACHED   ? "/requests/n_cached"
                        : p == SCORE    ? "/requests/score"
                        : p == VECTOR   ? "/requests/vector"
+                       : p == SCORES   ? "/requests/scores"
                        : p == SESSIONS ? "/requests/session"
                                        : "/steps";
     bool of_tokens = p == TIMES || p == LOGPROB || p == TOP;
@@ -194,7 +208,8 @@ static bool open_columns(check_file *f, check_set *sets)
     for (int i = 0; i < N_COLUMNS; i++) {
         const column_row *col = &columns[i];
         sets[i] = (check_set){.path = f->path, .name = col->name, .type = col->type, .id = -1};
-        sets[i].rank = col->presence == TOP || col->presence == VECTOR ? 2 : 1;
+        bool wide = col->presence == VECTOR || col->presence == SCORES;
+        sets[i].rank = col->presence == TOP || wide ? 2 : 1;
         sets[i].was_read = col->used != C_NONE;
         if (!group_there(f, col->presence)) continue;
         bool there = check_open_set(f->c, f->id, false, &sets[i]);
@@ -307,6 +322,7 @@ static wf_status check_contents(check_file *f)
     for (int i = 0; i < N_COLUMNS; i++)
         if (columns[i].used != C_NONE) f->sets[columns[i].used] = sets[i];
     f->vectors = group_there(f, VECTOR);
+    f->scores = group_there(f, SCORES);
     if (fine) st = read_runs(f, sets, &fine);
     if (st == WF_OK && fine) st = check_rows(f);
     if (st == WF_OK) st = check_digests(f, sets, N_COLUMNS);

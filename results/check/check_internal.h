@@ -100,6 +100,7 @@ typedef struct {
     bool void_failed; // its failed rows do not count: a later run does them again
     bool named;       // a segment: rows must be of this run and group
     bool vectors;     // it has a vector of every done row in place of tokens
+    bool scores;      // or scores
     uint32_t run, group;
     uint64_t n_void; // rows found that do not count
     check_found found;

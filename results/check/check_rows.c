@@ -10,7 +10,7 @@
 enum { BLOCK_ROWS = 32768, BLOCK_TOKENS = 4 << 20 };
 
 // status and finish_reason, as the format defines them.
-enum { DONE = 0, FAILED = 1, STOP = 1, LENGTH = 2, CONTEXT = 3, ERROR = 4, VECTOR = 5 };
+enum { DONE = 0, FAILED = 1, STOP = 1, LENGTH = 2, CONTEXT = 3, ERROR = 4, VECTOR = 5, SCORES = 6 };
 
 // Rows [start, start + n) of a file and their tokens.
 typedef struct {
@@ -194,10 +194,12 @@ static void check_outcome(const block *b, uint64_t i, uint64_t n_tokens, uint64_
         if (b->error_code[i] == 0) row_problem(b, C_ERROR_CODE, i, "a failed row has no code");
         if (b->reason[i] != ERROR) row_problem(b, C_REASON, i, "%u, of a failed row", b->reason[i]);
     } else {
-        bool vector = b->f->vectors && b->reason[i] == VECTOR;
+        bool vector =
+            (b->f->vectors && b->reason[i] == VECTOR) || (b->f->scores && b->reason[i] == SCORES);
         if ((n_tokens == 0) != vector)
             row_problem(b, C_OUTPUT_OFFSET, i,
-                        vector ? "a row with a vector has tokens" : "a done row has no tokens");
+                        vector ? "a row with a vector or scores has tokens"
+                               : "a done row has no tokens");
         if (n_error > 0) row_problem(b, C_ERROR_OFFSET, i, "a done row has an error text");
         if (b->error_code[i] != 0)
             row_problem(b, C_ERROR_CODE, i, "%u, of a done row", b->error_code[i]);

@@ -1,5 +1,5 @@
-// Vectors of whole rows, against those of transformers (tests/golden/*/vectors.json), alone and
-// packed; what a folder may say of pooling. The back end is an argument.
+// Vectors and scores of whole rows, against those of transformers (vectors.json and scores.json of
+// tests/golden/*), alone and packed; what a folder may say of pooling. The back end is an argument.
 #include "tests/io/test_safetensors_file.h"
 
 #include <math.h>
@@ -12,9 +12,25 @@
 
 static const char *backend;
 static bool on_device; // its bits may hang on a step's rows, and its products round otherwise
-static const char *const models[] = {"bert-mini",       "bert-cls",       "roberta-mini",
-                                     "distilbert-mini", "electra-mini",   "mpnet-mini",
-                                     "modernbert-mini", "qwen3-embedding"};
+static const struct {
+    const char *name;
+    wf_task task;
+} models[] = {{"bert-mini", WF_TASK_EMBED},
+              {"bert-cls", WF_TASK_EMBED},
+              {"roberta-mini", WF_TASK_EMBED},
+              {"distilbert-mini", WF_TASK_EMBED},
+              {"electra-mini", WF_TASK_EMBED},
+              {"mpnet-mini", WF_TASK_EMBED},
+              {"modernbert-mini", WF_TASK_EMBED},
+              {"qwen3-embedding", WF_TASK_EMBED},
+              {"bert-classify", WF_TASK_CLASSIFY},
+              {"roberta-labels", WF_TASK_CLASSIFY},
+              {"xlmr-rerank", WF_TASK_RERANK},
+              {"distilbert-classify", WF_TASK_CLASSIFY},
+              {"electra-score", WF_TASK_SCORE},
+              {"mpnet-regression", WF_TASK_CLASSIFY},
+              {"modernbert-classify", WF_TASK_CLASSIFY},
+              {"qwen3-rerank", WF_TASK_RERANK}};
 #define N_MODELS (sizeof models / sizeof *models)
 
 enum { MOST_ROWS = 64, MOST_TOKENS = 320, MOST_WIDTH = 64 };
@@ -36,20 +52,26 @@ typedef struct rig {
 
 static rig the_rig;
 
-static void read_rows(const char *name)
+static void read_rows(const char *name, wf_task task)
 {
     char path[512], *text;
     size_t bytes;
     wf_json *doc;
-    snprintf(path, sizeof path, "%s/tests/golden/%s/vectors.json", WEFT_SOURCE_DIR, name);
+    bool scores = wf_task_scores(task);
+    snprintf(path, sizeof path, "%s/tests/golden/%s/%s.json", WEFT_SOURCE_DIR, name,
+             scores ? "scores" : "vectors");
     assert_ok(wf_file_read(path, 1 << 24, &text, &bytes));
     assert_ok(wf_json_parse(path, text, bytes, NULL, &doc));
     wf_json_ref cases = wf_json_find(wf_json_root(doc), "cases");
-    the_rig.n_rows = (int)wf_json_count(cases);
-    for (int i = 0; i < the_rig.n_rows; i++) {
-        row *r = &the_rig.rows[i];
-        wf_json_ref ids = wf_json_find(wf_json_at(cases, (size_t)i), "ids");
-        wf_json_ref vector = wf_json_find(wf_json_at(cases, (size_t)i), "vector");
+    the_rig.n_rows = 0;
+    for (size_t i = 0; i < wf_json_count(cases); i++) {
+        int64_t second;
+        wf_json_ref at = wf_json_at(cases, i);
+        assert_ok(wf_json_get_i64_or(at, "second", 0, MOST_TOKENS, 0, &second));
+        if (second > 0) continue;
+        row *r = &the_rig.rows[the_rig.n_rows++];
+        wf_json_ref ids = wf_json_find(at, "ids");
+        wf_json_ref vector = wf_json_find(at, scores ? "scores" : "vector");
         r->n = (int32_t)wf_json_count(ids);
         for (int32_t k = 0; k < r->n; k++) {
             int64_t id;
@@ -82,7 +104,7 @@ static void open_rig(const char *name, wf_encode_wish wish)
     const wf_model_config mc = {.tp_size = 1, .dtype = (int)WF_F32};
     assert_ok(wf_model_load(r->be, &r->arch, r->folder, &mc, &r->model));
     assert_ok(wf_comm_self_create(&r->comm));
-    read_rows(name);
+    read_rows(name, wish.task);
 }
 
 static void close_rig(void)
@@ -94,8 +116,17 @@ static void close_rig(void)
     wf_hf_folder_close(&r->folder);
 }
 
-static const wf_encode_wish as_the_folder_says = {
-    .task = WF_TASK_EMBED, .pooling = WF_ENCODE_AUTO, .normalise = WF_ENCODE_AUTO};
+static const wf_encode_wish as_the_folder_says = {.task = WF_TASK_EMBED,
+                                                  .pooling = WF_ENCODE_AUTO,
+                                                  .normalise = WF_ENCODE_AUTO,
+                                                  .activation = WF_ENCODE_AUTO};
+
+static void open_model(size_t i)
+{
+    wf_encode_wish wish = as_the_folder_says;
+    wish.task = models[i].task;
+    open_rig(models[i].name, wish);
+}
 
 // Rows first .. first + n through one engine; returns its steps.
 static int run_rows(int first, int n, int32_t max_rows, int32_t step_tokens)
@@ -127,9 +158,11 @@ static int run_rows(int first, int n, int32_t max_rows, int32_t step_tokens)
         n_steps += recorded;
         assert_true(n_steps < 1000);
         for (; (o = wf_engine_take(e)); n_done++) {
-            assert_int_equal(o->finish, WF_FINISH_VECTOR);
+            assert_int_equal(o->finish, wf_task_scores(the_rig.arch.encode.task)
+                                            ? WF_FINISH_SCORES
+                                            : WF_FINISH_VECTOR);
             assert_int_equal(o->n_tokens, 0);
-            assert_int_equal(o->n_vector, the_rig.arch.hidden);
+            assert_int_equal(o->n_vector, the_rig.arch.encode.width);
             memcpy(the_rig.rows[o->user].got, o->vector, o->n_vector * sizeof(float));
             wf_engine_release(e, o);
         }
@@ -142,14 +175,14 @@ static void goldens(void **state)
 {
     (void)state;
     for (size_t m = 0; m < N_MODELS; m++) {
-        open_rig(models[m], as_the_folder_says);
-        int n_steps = run_rows(0, the_rig.n_rows, 8, 1024);
+        open_model(m);
+        int n_steps = run_rows(0, the_rig.n_rows, 24, 2048);
         assert_int_equal(n_steps, 1);
         for (int i = 0; i < the_rig.n_rows; i++)
-            for (int k = 0; k < the_rig.arch.hidden; k++) {
+            for (int k = 0; k < the_rig.arch.encode.width; k++) {
                 float off = fabsf(the_rig.rows[i].got[k] - the_rig.rows[i].want[k]);
                 if (off > (on_device ? 1e-3f : 1e-5f) * fmaxf(1.0f, fabsf(the_rig.rows[i].want[k])))
-                    fail_msg("%s, row %d, number %d: %g, not %g", models[m], i, k,
+                    fail_msg("%s, row %d, number %d: %g, not %g", models[m].name, i, k,
                              (double)the_rig.rows[i].got[k], (double)the_rig.rows[i].want[k]);
             }
         close_rig();
@@ -163,20 +196,20 @@ static void company(void **state)
     if (on_device) skip();
     for (size_t m = 0; m < N_MODELS; m++) {
         float packed[MOST_ROWS][MOST_WIDTH];
-        open_rig(models[m], as_the_folder_says);
-        run_rows(0, the_rig.n_rows, 8, 1024);
+        open_model(m);
+        run_rows(0, the_rig.n_rows, 24, 2048);
         for (int i = 0; i < the_rig.n_rows; i++)
             memcpy(packed[i], the_rig.rows[i].got, sizeof packed[i]);
         for (int32_t max_rows = 1; max_rows <= 3; max_rows += 2) {
             run_rows(0, the_rig.n_rows, max_rows, 8);
             for (int i = 0; i < the_rig.n_rows; i++)
                 assert_memory_equal(packed[i], the_rig.rows[i].got,
-                                    (size_t)the_rig.arch.hidden * sizeof(float));
+                                    (size_t)the_rig.arch.encode.width * sizeof(float));
         }
         for (int i = 0; i < the_rig.n_rows; i++) {
             run_rows(i, 1, 1, 8);
             assert_memory_equal(packed[i], the_rig.rows[i].got,
-                                (size_t)the_rig.arch.hidden * sizeof(float));
+                                (size_t)the_rig.arch.encode.width * sizeof(float));
         }
         close_rig();
     }

@@ -94,6 +94,69 @@ class Embed(Companion):
         self.assertEqual(np.array(answers[5]["vector"], np.float32).tolist(), found[5].tolist())
 
 
+class Scores(Companion):
+    """Labels and scores of small models, in the order of the input."""
+
+    weft = Job.weft
+
+    def run_model(self, name, task, column="label", **keys):
+        """The golden cases and the answers of a job with them."""
+        model = os.path.join(GOLDEN, name)
+        with open(os.path.join(model, "scores.json"), encoding="ascii") as file:
+            golden = json.load(file)
+        cases = [case for case in golden["cases"] if not case["second"]]
+        self.write_lines("texts.jsonl", [{"prompt_token_ids": case["ids"], column: i}
+                                         for i, case in enumerate(cases)])
+        self.write_lines("job.yaml", [json.dumps({
+            "task": task, "model": {"path": model}, "requests": ["texts.jsonl"],
+            "text": {"tokenizer": "bytes"}, "parallel": {"backend": "cpu", "threads": 1},
+            "output": {"dir": f"out/{name}-{task}", "text": "answers.jsonl"}, **keys})])
+        self.weft("run", "job.yaml", "--fresh")
+        self.weft("check", f"out/{name}-{task}", "--complete")
+        return golden["labels"], cases, self.read_lines("answers.jsonl")
+
+    def test_labels(self):
+        labels, cases, answers = self.run_model("bert-classify", "classify")
+        self.assertEqual(labels, ["negative", "neutral", "positive"])
+        for i, (case, answer) in enumerate(zip(cases, answers, strict=True)):
+            self.assertEqual(answer["input_label"], i)  # the input has a column of that name
+            self.assertEqual(list(answer["scores"]), labels)
+            self.assertEqual(answer["label"], labels[int(np.argmax(case["scores"]))])
+            self.assertEqual(answer["score"], max(answer["scores"].values()))
+            self.assertLess(np.abs(np.array(list(answer["scores"].values())) -
+                                   case["scores"]).max(), 1e-5)
+        for name in ("all.npy", "all.parquet", "all.csv"):
+            weft_text("decode", self.path("out/bert-classify-classify"), "-o", self.path(name))
+        matrix = np.load(self.path("all.npy"))
+        self.assertEqual((matrix.shape, matrix.dtype), ((len(cases), 3), np.float32))
+        self.assertLess(np.abs(matrix - [case["scores"] for case in cases]).max(), 1e-5)
+        import pyarrow.parquet
+        table = pyarrow.parquet.read_table(self.path("all.parquet")).to_pylist()
+        self.assertEqual([row["label"] for row in table], [a["label"] for a in answers])
+        self.assertEqual([row["score"] for row in table], [a["score"] for a in answers])
+        with open(self.path("all.csv"), encoding="utf-8") as file:
+            self.assertIn("label,score,scores", file.readline())
+
+    def test_activations(self):
+        _, cases, answers = self.run_model("roberta-labels", "classify",
+                                           score={"activation": "none"})
+        for case, answer in zip(cases, answers, strict=True):
+            found = 1 / (1 + np.exp(-np.array(list(answer["scores"].values()))))
+            self.assertLess(np.abs(found - case["scores"]).max(), 1e-5)
+
+    def test_refusals(self):
+        for model, task, code, says in (
+                ("bert-mini", "classify", 65, "has no head for scores (classifier.weight): task"),
+                ("bert-classify", "rerank", 78, "has 3 labels, and rows are ordered by the score"),
+                ("gptj-mini", "score", 78, "heads of gptj models are not known here")):
+            self.write_lines("job.yaml", [json.dumps({
+                "task": task, "model": {"path": os.path.join(GOLDEN, model)},
+                "requests": ["none.h5"], "output": {"dir": "out/x"}})])
+            self.write_lines("none.h5", [""])
+            for command in ("plan", "run"):
+                self.weft(command, "job.yaml", code=code, says=says)
+
+
 class Run(Job):
     def test_answers_whatever_happens(self):
         """Once without an accident, then killed, in ranks, in groups: the same bytes."""

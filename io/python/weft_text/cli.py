@@ -140,7 +140,8 @@ def add_decode(commands):
     sub.add_argument("results", help="an output folder (an array's too), results.h5, a segment, or "
                                      "segments/")
     sub.add_argument("-o", "--output", required=True,
-                     help=".jsonl, .csv, .tsv or .parquet to write, .npy for vectors alone, or - "
+                     help=".jsonl, .csv, .tsv or .parquet to write, .npy for vectors or scores "
+                          "alone, or - "
                           "for standard output")
     sub.add_argument("--tokenizer", help=TOKENIZER_HELP + "; needed where the prompts were not "
                                                           "encoded by weft run")

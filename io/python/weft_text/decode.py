@@ -9,7 +9,7 @@ is a line as line_write.py makes it.
 """
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from weft_text.answers import answers, open_unchanged
 from weft_text.column_kinds import joined_columns
@@ -19,7 +19,7 @@ from weft_text.line_write import (check_tokens, is_openai, load_meta, openai_bad
 from weft_text.prepare import find_prepared
 from weft_text.results_files import array_parts, newest_run, result_files, shards_of_job
 from weft_text.results_order import ordered_rows
-from weft_text.results_read import has_logprobs, has_vectors, read_files
+from weft_text.results_read import has_logprobs, has_scores, has_vectors, read_files
 from weft_text.table_write import format_of, is_table, line_writer
 from weft_text.text_codec import open_codec
 from weft_text.vectors import write_vectors
@@ -31,6 +31,7 @@ TIME_COLUMNS = [("ttft_s", "number"), ("e2e_s", "number")]
 TOKEN_COLUMNS = [("token_ids", "json")]
 LOGPROB_COLUMNS = [("token_logprobs", "json")]
 VECTOR_COLUMNS = [("vector", "json")]
+SCORE_COLUMNS = [("label", "text"), ("score", "number"), ("scores", "json")]
 ALONE_COLUMNS = [("id", "integer"), ("shard_uid", "text"), ("row", "integer"),
                  ("custom_id", "text"), ("meta", "json")]
 ANSWER_NAMES = {name for name, _ in
@@ -45,6 +46,7 @@ class DecodeSettings:
     times: bool = False  # beside input rows; lines without them always have times
     columns: bool = True  # the input's
     replace: bool = False
+    taken: frozenset = frozenset(ANSWER_NAMES)  # names that a column of the input cannot keep
 
 
 @dataclass
@@ -63,6 +65,7 @@ class Results:
         for folder in folders if columns else ():
             self.prepared.update(find_prepared(folder))
         of_job = [shards_of_job(folder) for folder in folders] if os.path.isdir(place) else [None]
+        self.scored = any(has_scores(file.path) for file in self.files)
         self.uids = None if None in of_job else set().union(*of_job)
         if self.uids is not None:  # the folder may hold what was encoded for another job
             self.prepared = {uid: p for uid, p in self.prepared.items() if uid in self.uids}
@@ -80,9 +83,14 @@ class Results:
                 if self.uids is None or row.uid in self.uids)
         return answers(rows, self.prepared)
 
+    def settled(self, settings):
+        """The settings, with the names that answers of this place take."""
+        names = {name for name, _ in SCORE_COLUMNS} if self.scored else set()
+        return replace(settings, taken=frozenset(ANSWER_NAMES | names))
+
     def columns(self, settings):
         """Of a table: those of the input, then the answer's."""
-        sources = [source_columns(p) for p in self.prepared.values()]
+        sources = [source_columns(p, settings) for p in self.prepared.values()]
         alone = [] if sources else [ALONE_COLUMNS[:4]]
         columns = joined_columns(alone + sources)
         if columns is None:
@@ -91,6 +99,7 @@ class Results:
         more = more + (TOKEN_COLUMNS if settings.token_ids else [])
         more = more + (LOGPROB_COLUMNS if any(has_logprobs(f.path) for f in self.files) else [])
         more = more + (VECTOR_COLUMNS if any(has_vectors(f.path) for f in self.files) else [])
+        more = more + (SCORE_COLUMNS if self.scored else [])
         return columns + more + ([] if sources else ALONE_COLUMNS[4:])
 
 
@@ -108,19 +117,19 @@ def output_folders(place):
     return parts or [folder]
 
 
-def source_columns(prepared):
+def source_columns(prepared, settings):
     columns = open_unchanged(prepared).columns or prepared.columns
-    return columns and [(renamed(name), kind) for name, kind in columns]
+    return columns and [(renamed(name, settings), kind) for name, kind in columns]
 
 
-def renamed(name):
-    return f"input_{name}" if name in ANSWER_NAMES else name
+def renamed(name, settings):
+    return f"input_{name}" if name in settings.taken else name
 
 
 def answer_lines(codec, answer, settings):
     """Yields (line, number of failed rows in it) of one row of the input."""
     fields = answer.source.fields or {"line": answer.source.line}
-    own = {renamed(name): value for name, value in fields.items()}
+    own = {renamed(name, settings): value for name, value in fields.items()}
     spoken = settings.file_format == "text"  # prompts of a command line: their file is nobody's
     place = f"prompt {answer.source.number + 1}" if spoken else answer.place
     if answer.bad:
@@ -162,6 +171,7 @@ def openai_test(file_format):
 
 def decode_results(place, output, settings):
     results = Results(place, settings.columns)
+    settings = results.settled(settings)
     if output.endswith(".npy"):
         return Decoded(*write_vectors(results, output, settings.replace))
     codec = results.codec(settings.tokenizer)

@@ -54,6 +54,8 @@ def plain_answer(codec, row, with_ids, with_times, place=None):
     line = {"sample": row.sample, "status": "done" if row.done else "failed"}
     if row.done and row.vector is not None:
         line["vector"] = as_typed(row.vector).tolist()
+    elif row.done and row.scores is not None:
+        line.update(labelled(row))
     elif row.done:
         text, finish, _ = row_text(codec, row, load_meta(row.meta))
         line.update(text=text, finish_reason=finish)
@@ -70,6 +72,14 @@ def plain_answer(codec, row, with_ids, with_times, place=None):
     if row.logprobs is not None and not all(math.isnan(p) for p in row.logprobs):
         line["token_logprobs"] = [number(p) for p in row.logprobs]
     return line
+
+
+def labelled(row):
+    """The greatest score with its label, and all of them."""
+    scores = [number(x) for x in as_typed(row.scores).tolist()]
+    best = max(range(len(scores)), key=lambda i: -math.inf if scores[i] is None else scores[i])
+    return {"label": row.labels[best], "score": scores[best],
+            "scores": dict(zip(row.labels, scores))}
 
 
 def plain_line(codec, row, with_ids):

@@ -69,7 +69,7 @@ def read_results(place, tokenizer=None, times=True, token_ids=False, columns=Tru
         return Columns(lambda: result_columns(place))
     results = Results(place, columns)
     codec = results.codec(tokenizer)
-    settings = DecodeSettings(times=times, token_ids=token_ids)
+    settings = results.settled(DecodeSettings(times=times, token_ids=token_ids))
 
     def make():
         for answer in results.answers(codec):

@@ -1,6 +1,7 @@
 """Reads the rows of results files (format weft-results 1.x) in file order, a few at a time."""
 
 import contextlib
+import json
 import os
 from dataclasses import dataclass
 
@@ -11,7 +12,8 @@ from weft_text.errors import EXIT_DATA, EXIT_NO_INPUT, TextError
 
 BLOCK_ROWS, BLOCK_TOKENS = 2048, 1 << 21
 STATUS_DONE = 0
-FINISH_WORDS = {0: "none", 1: "stop", 2: "length", 3: "context", 4: "error", 5: "vector"}
+FINISH_WORDS = {0: "none", 1: "stop", 2: "length", 3: "context", 4: "error", 5: "vector",
+                6: "scores"}
 ROW_COLUMNS = ("shard", "row", "sample", "id", "status", "finish_reason", "error_code",
                "arrival_ns", "first_token_ns", "finish_ns", "prompt_len", "run")
 RAGGED = {"output_offset": "tokens/id", "meta_offset": "requests/meta",
@@ -29,6 +31,8 @@ class Row:
     top_ids: list = None
     top_logprobs: list = None
     vector: np.ndarray = None  # float32, of a job that makes vectors; of a failed row NaN
+    scores: np.ndarray = None  # likewise, of a job that scores rows for labels
+    labels: list = None  # their names
     created: int = 0  # Unix seconds
     error_name: str = ""  # of error_code, "req_context"
 
@@ -41,6 +45,10 @@ class Row:
     @property
     def done(self):
         return self.status == STATUS_DONE
+
+    @property
+    def numbers(self):
+        return self.vector if self.scores is None else self.scores
 
     @property
     def finish(self):
@@ -93,6 +101,21 @@ def has_logprobs(path):
 def has_vectors(path):
     with complaints(path), h5py.File(path, "r") as file:
         return "requests/vector" in file
+
+
+def has_scores(path):
+    with complaints(path), h5py.File(path, "r") as file:
+        return "requests/scores" in file
+
+
+def label_names(path, file, n):
+    try:
+        names = json.loads(as_text(file.attrs["labels"]))
+    except ValueError as error:
+        raise TextError(f"{path}:/@labels: is no JSON: {error}") from error
+    if not isinstance(names, list) or len(names) != n:
+        raise TextError(f"{path}:/@labels: are not the names of the {n} labels of its scores")
+    return [str(name) for name in names]
 
 
 def check_format(path, file):
@@ -174,7 +197,9 @@ def block_rows(path, file, at, n, uids, starts):
     extra = {field: as_typed(file[name][tokens]) for field, name in
              (("logprobs", "tokens/logprob"), ("top_ids", "tokens/top_id"),
               ("top_logprobs", "tokens/top_logprob")) if name in file}
-    vector = file["requests/vector"][at : at + n] if "requests/vector" in file else None
+    wide = {field: file[f"requests/{field}"][at : at + n] for field in ("vector", "scores")
+            if f"requests/{field}" in file}
+    labels = label_names(path, file, wide["scores"].shape[1]) if "scores" in wide else None
     for i in range(n):
         values = {name: column[i] for name, column in columns.items()}
         if values["shard"] >= len(uids):
@@ -185,5 +210,5 @@ def block_rows(path, file, at, n, uids, starts):
                   reasons[error_at[i] : error_at[i + 1]].decode("utf-8", "replace"),
                   error_name=names.get(values["error_code"], str(values["error_code"])),
                   created=(start + max(0, values["finish_ns"])) // 10**9 if start else 0,
-                  vector=None if vector is None else vector[i],
+                  labels=labels, **{field: rows[i] for field, rows in wide.items()},
                   **{field: column[own].tolist() for field, column in extra.items()})

@@ -1,4 +1,4 @@
-"""Vectors of a job with `task: embed` to one numpy file: a row for each row of the input.
+"""Vectors, or scores for labels, to one numpy file: a row for each row of the input.
 
     n_rows, n_failed = write_vectors(Results("out/x"), "vectors.npy", replace=False)
 
@@ -33,10 +33,10 @@ def vectors(results):
         if answer.bad:
             yield None
         for row in answer.results:
-            if row.done and row.vector is None:
-                raise TextError(f"{results.place}: holds no vectors: they come of jobs with "
-                                "task: embed", EXIT_USAGE)
-            yield row.vector if row.done else None
+            if row.done and row.numbers is None:
+                raise TextError(f"{results.place}: holds no vectors or scores: they come of jobs "
+                                "with task: embed, classify, score or rerank", EXIT_USAGE)
+            yield row.numbers if row.done else None
 
 
 def write_block(file, block, width):
