@@ -319,12 +319,14 @@ wf_status wf_engine_submit(wf_engine *e, const wf_engine_input *input)
     wf_sequence *s = NULL;
     WF_TRY(wf_engine_check_sampling(&e->cfg, e->arch, input->sampling));
     WF_TRY(check_wishes(e, &input->wishes));
+    WF_TRY(wf_engine_check_second(e->arch, input->second));
     wf_engine_input fits = *input;
     int32_t *cut = NULL;
     WF_TRY(wf_engine_fit_prompt(e->arch, e->cfg.max_context, &fits.n_prompt));
     if (fits.n_prompt < input->n_prompt) {
         WF_TRY(cut_prompt(input, fits.n_prompt, &cut));
         fits.prompt = cut;
+        if (fits.second >= (int32_t)fits.n_prompt) fits.second = (int32_t)fits.n_prompt - 1;
     }
     if (e->arch->encode.task == WF_TASK_GENERATE && input->sampling->beam_width > 1)
         return submit_beams(e, input);

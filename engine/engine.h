@@ -61,6 +61,7 @@ typedef struct wf_engine_input {
     uint64_t user;
     uint32_t n_prompt, max_new_tokens, n_stop;
     const int32_t *prompt, *stop;
+    int32_t second; // of a pair of texts: where the second begins in the prompt; 0: one text
     const wf_sampling *sampling; // n counts with beams alone: else one input, one output
     wf_wishes wishes;
     uint64_t rng_key; // keys its random numbers; see wf_engine_rng_key()
@@ -126,6 +127,10 @@ int64_t wf_wishes_words(const wf_wishes *wishes);
 // What an engine was created without cannot be asked for later. WF_REQ_SAMPLING. Pure.
 wf_status wf_engine_check_sampling(const wf_engine_config *config, const wf_arch *arch,
                                    const wf_sampling *sampling);
+
+// Whether a model takes two segments: one without types has nothing to tell them by, and takes all;
+// one with a single type has no vector for the second. WF_REQ_LENGTH. Pure.
+wf_status wf_engine_check_second(const wf_arch *arch, int32_t second);
 
 // How many of a prompt's tokens are computed: all, or, of a task that may cut it, what the context
 // holds. WF_REQ_CONTEXT: it is too long. Pure.

@@ -26,6 +26,14 @@ wf_status wf_engine_check_sampling(const wf_engine_config *c, const wf_arch *arc
     return WF_OK;
 }
 
+wf_status wf_engine_check_second(const wf_arch *arch, int32_t second)
+{
+    if (second == 0 || arch->n_types != 1) return WF_OK;
+    return wf_fail(WF_REQ_LENGTH,
+                   "a second segment, and the model's token types are of one alone: give the texts "
+                   "in one, as its tokenizer joins them");
+}
+
 wf_status wf_engine_fit_prompt(const wf_arch *arch, int32_t max_context, uint32_t *n_prompt)
 {
     bool generates = arch->encode.task == WF_TASK_GENERATE;

@@ -30,6 +30,7 @@ typedef struct wf_forward_config {
     bool processed_logprobs; // of what tokens are drawn from (ops.h); else raw
     bool penalties;          // rows may use penalties: keep token counts
     int32_t row_wishes;      // most words of one row's wishes (stepplan.h)
+    bool types;              // rows may have a second segment
     bool pad;                // plans may be padded: one row and one page more (stepplan.h)
     bool deterministic;      // sums over the group are the same bits whatever its size
     bool capture;            // padded steps are captured and replayed, where the back end can

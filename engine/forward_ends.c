@@ -13,6 +13,12 @@ static float embed_scale(const wf_forward *f)
     return wf_load_f32(&held, f->num.act, 0);
 }
 
+// Of tokens, where some row has a second segment.
+static const int32_t *types_of(const wf_forward_step *st)
+{
+    return st->h[WF_PLAN_TYPED] ? st->at[WF_PLAN_AT_TOKEN_TYPE] : NULL;
+}
+
 // x = the tokens' vectors, of one rank each, and what the model does with them first.
 static wf_status embed(wf_forward *f, const wf_forward_step *st)
 {
@@ -29,7 +35,8 @@ static wf_status embed(wf_forward *f, const wf_forward_step *st)
                                               .positions = m->positions.matrix,
                                               .pos = st->batch.token_pos,
                                               .first_position = m->arch.family->first_position,
-                                              .types = m->types.matrix}));
+                                              .types = m->types.matrix,
+                                              .type = types_of(st)}));
     WF_TRY(wf_block_sum(f, y));
     return normed ? wf_block_norm(f, &m->embed_norm, y, (wf_addend){0}, f->b.x) : WF_OK;
 }

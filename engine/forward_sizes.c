@@ -14,6 +14,7 @@ wf_plan_limits wf_forward_plan_limits(const wf_forward_config *c, int32_t tp)
                             .n_beams = c->n_beams,
                             .n_top = c->n_top,
                             .row_wishes = c->row_wishes,
+                            .types = c->types,
                             .pad = c->pad};
 }
 

@@ -124,6 +124,7 @@ wf_status wf_engine_limits(const wf_engine_config *config, const wf_arch *arch, 
                                  .processed_logprobs = c->processed_logprobs,
                                  .penalties = c->penalties,
                                  .row_wishes = c->row_wishes,
+                                 .types = arch->n_types > 1,
                                  .pad = pads(c, captures),
                                  .deterministic = c->deterministic,
                                  .capture = c->capture == WF_CAPTURE_AUTO};

@@ -42,6 +42,15 @@ static bool all_greedy(const wf_schedule *s)
     return true;
 }
 
+static bool any_second(const wf_schedule *s)
+{
+    for (int32_t i = 0; i < s->n_seqs; i++) {
+        const wf_sequence *q = s->seqs[i].tag;
+        if (q && q->second > 0) return true;
+    }
+    return false;
+}
+
 static void fill_header(const wf_schedule *s, const wf_plan_limits *limits, int32_t *h)
 {
     memset(h, 0, WF_PLAN_HEADER_WORDS * sizeof *h);
@@ -59,6 +68,7 @@ static void fill_header(const wf_schedule *s, const wf_plan_limits *limits, int3
     h[WF_PLAN_GROUP_SIZE] = limits->group_size;
     h[WF_PLAN_WISH_WORDS] = limits->row_wishes > 0 ? wf_wishes_count(s) : 0;
     h[WF_PLAN_LOGPROBS] = logprobs_asked(s, limits->n_top);
+    h[WF_PLAN_TYPED] = limits->types && any_second(s);
     h[WF_PLAN_GREEDY] = limits->group_size > 1 && h[WF_PLAN_LOGPROBS] == 0 && all_greedy(s);
     if (!limits->pad || s->n_seqs != s->n_decode || s->n_seqs == 0) return;
     int32_t rows = wf_plan_bucket_rows(s->n_seqs, limits->max_rows);
@@ -90,6 +100,16 @@ static void fill_seq(const wf_seq *q, int32_t i, int32_t i_token, sections *p)
         p->at[WF_PLAN_AT_TOKEN_POS][i_token + k] = q->n_past + k;
     }
     fill_ids(q, p->at[WF_PLAN_AT_HOST_ID] + i_token);
+}
+
+static void fill_types(const wf_schedule *s, int32_t *type)
+{
+    for (int32_t i = 0; i < s->n_seqs; i++) {
+        const wf_seq *q = &s->seqs[i];
+        const wf_sequence *seq = q->tag;
+        for (int32_t k = 0; k < q->n_new; k++)
+            *type++ = seq && seq->second > 0 && q->n_past + k >= seq->second;
+    }
 }
 
 static void fill_seqs(const wf_schedule *s, sections *p)
@@ -164,6 +184,7 @@ int64_t wf_planfill(const wf_schedule *s, const wf_plan_limits *limits, int32_t 
     for (int i = 0; i < WF_PLAN_N_SECTIONS; i++)
         p.at[i] = plan + offsets[i];
     fill_seqs(s, &p);
+    if (plan[WF_PLAN_TYPED]) fill_types(s, p.at[WF_PLAN_AT_TOKEN_TYPE]);
     if (plan[WF_PLAN_WISH_WORDS] > 0)
         wf_wishes_fill(s, plan[WF_PLAN_SAMPLES], p.at[WF_PLAN_AT_WISHES],
                        p.at[WF_PLAN_AT_WISH_WORD]);

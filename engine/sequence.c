@@ -82,6 +82,7 @@ wf_status wf_sequence_create(const wf_engine_input *in, const wf_arch *arch, int
                                 .n_vector = (uint32_t)arch->encode.width,
                                 .submitted_ns = in->submitted_ns,
                                 .admitted_ns = -1};
+    s->second = in->second;
     copy_stops(s, in, arch);
     copy_wishes(s, w, s->stop + s->n_stop);
     wf_status st = set_sampling(s, in);

@@ -31,6 +31,7 @@ struct wf_sequence {
     int32_t *top_id;       // [n_limit][n_logprobs]
     float *top_logprob;    // [n_limit][n_logprobs]
     float *vector;         // [out.n_vector], of a task that draws no token
+    int32_t second;        // of wf_engine_input
     wf_beams *beams;       // the search it is beam i_beam of, shared by all of them; NULL: none
     int32_t i_beam;
     wf_sequence *next;  // in the list of finished ones

@@ -51,6 +51,7 @@ static void most(const wf_plan_limits *l, int32_t h[WF_PLAN_HEADER_WORDS])
     h[WF_PLAN_GREEDY] = l->group_size > 1;
     h[WF_PLAN_PADDED] = 1;
     h[WF_PLAN_WISH_WORDS] = l->max_rows * l->row_wishes;
+    h[WF_PLAN_TYPED] = l->types;
 }
 
 int64_t wf_plan_most_words(const wf_plan_limits *limits)

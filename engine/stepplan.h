@@ -36,7 +36,8 @@
     X(LOGPROBS) /* 0: none, else 1 + how many best ones each sampled row gets */                   \
     X(GREEDY)   /* 1: every sampled row takes its greatest logit as it is (groups only) */         \
     X(PADDED)   /* 1: decode rows alone, rounded up to a bucket; MAX_CONTEXT is rounded as well */ \
-    X(WISH_WORDS) /* of the lists that sampled rows wish by; 0: none wishes anything */
+    X(WISH_WORDS) /* of the lists that sampled rows wish by; 0: none wishes anything */            \
+    X(TYPED)      /* 1: a row has a second segment, whose tokens are of another type */
 
 typedef enum wf_plan_field {
 #define WF_PLAN_FIELD_ENUM(name) WF_PLAN_##name,
@@ -75,7 +76,8 @@ typedef enum wf_plan_kind { WF_PLAN_STEP = 1, WF_PLAN_STOP = 2 } wf_plan_kind;
     X(PAGE_INDEX, h[WF_PLAN_PAGES]) /* row * page_stride + column */                               \
     X(PAGE, h[WF_PLAN_PAGES])                                                                      \
     X(JOIN_ROW, h[WF_PLAN_JOINS])                                                                  \
-    X(JOIN_SAMPLING, h[WF_PLAN_JOINS] * WF_SAMPLING_WORDS) /* wf_row_sampling */
+    X(JOIN_SAMPLING, h[WF_PLAN_JOINS] * WF_SAMPLING_WORDS)  /* wf_row_sampling */                  \
+    X(TOKEN_TYPE, h[WF_PLAN_TYPED] ? h[WF_PLAN_TOKENS] : 0) /* 0, or 1: of a second segment */
 
 typedef enum wf_plan_section {
 #define WF_PLAN_SECTION_ENUM(name, words) WF_PLAN_AT_##name,
@@ -95,6 +97,7 @@ typedef struct wf_plan_limits {
     int32_t shared_pages; // most shared pages a step may name; 0: none are shared
     int32_t row_wishes;   // most words of one row's wishes; 0: none may have any
     int32_t n_beams;      // most beams of a request, whose last pages are copied; 0: none has any
+    bool types;           // rows may have a second segment
 } wf_plan_limits;
 
 // The bucket of n_rows decode rows, at most max_rows, and of a longest context.

@@ -57,6 +57,7 @@ static wf_status check_engine(const rows_look *l, const wf_request *r)
 {
     wf_sampling own = wf_request_sampling(r, &l->spec->sampling);
     uint32_t n_prompt = r->n_prompt;
+    WF_TRY(wf_engine_check_second(l->arch, wf_request_second(r)));
     WF_TRY(wf_engine_fit_prompt(l->arch, l->max_context, &n_prompt));
     return wf_engine_check_sampling(&l->engine, l->arch, &own);
 }

@@ -17,7 +17,7 @@
 #include "jobs/streams/lines.h"
 #include "launcher/companion.h"
 
-enum { N_OPTIONS = 16 };
+enum { N_OPTIONS = 20 };
 
 size_t wf_text_job_prompts(const wf_jobspec *spec)
 {
@@ -131,6 +131,11 @@ static wf_status words_run(const wf_jobspec *spec, bool fixed, const wf_drain *d
     word[n++] = "--max-new-tokens";
     word[n++] = most;
     if (spec->text.chat) word[n++] = "--chat";
+    if (wf_task_scores(spec->task)) word[n++] = "--pairs";
+    if (spec->text.pair[0]) {
+        word[n++] = "--pair";
+        word[n++] = spec->text.pair;
+    }
     if (fixed) word[n++] = "--fixed";
     word[n++] = "--";
     for (size_t i = 0; i < spec->requests.n; i++) {

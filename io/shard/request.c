@@ -158,6 +158,19 @@ static wf_status check_sampling(const wf_request *r)
     return WF_OK;
 }
 
+static wf_status check_segments(const wf_request *r)
+{
+    if (r->n_segment == 0) return WF_OK;
+    if (r->n_segment > 1)
+        return wf_fail(WF_REQ_LENGTH, "%" PRIu32 " further segments; rows have two at most",
+                       r->n_segment);
+    if (r->segment[0] > 0 && (int64_t)r->segment[0] < (int64_t)r->n_prompt) return WF_OK;
+    return wf_fail(WF_REQ_LENGTH,
+                   "second segment begins at token %" PRId32 " of %" PRIu32
+                   "; both segments must have tokens",
+                   r->segment[0], r->n_prompt);
+}
+
 wf_status wf_request_check(const wf_request *r, int64_t n_vocab, int64_t max_context)
 {
     if (r->arrival_ns < 0) {
@@ -176,6 +189,7 @@ wf_status wf_request_check(const wf_request *r, int64_t n_vocab, int64_t max_con
     WF_TRY(check_ids("prompt token", r->prompt, r->n_prompt, n_vocab));
     WF_TRY(check_ids("stop token", r->stop, r->n_stop, n_vocab));
     WF_TRY(wf_request_check_stop_strings(r->stop_string, r->stop_string_bytes));
+    WF_TRY(check_segments(r));
     WF_TRY(check_wishes(r, n_vocab));
     return check_sampling(r);
 }

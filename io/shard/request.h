@@ -45,6 +45,9 @@
       "/requests/bad_words_token_ids", false, false, "tokens",                                     \
       "row i's bad words are bad_words_token_ids[offset[i]:offset[i+1]]", "token id",              \
       "words that a row may not say, each of them ended by -1, concatenated")                      \
+    X(segment, n_segment, int32_t, "/requests/segment_offset", "/requests/segment", false, false,  \
+      "segments", "row i's further segments begin at segment[offset[i]:offset[i+1]]", "tokens",    \
+      "where further segments of prompts begin, in tokens of the prompt, concatenated")            \
     X(meta, meta_bytes, uint8_t, "/requests/meta_offset", "/requests/meta", false, true, "bytes",  \
       "row i's note is meta[offset[i]:offset[i+1]]", "bytes",                                      \
       "UTF-8 passed through to the result, concatenated")
@@ -144,6 +147,12 @@ enum {
 // Checks stop strings as a row has them: none empty, the last one ended, text, not too many.
 // WF_REQ_SAMPLING. Pure.
 wf_status wf_request_check_stop_strings(const uint8_t *strings, uint32_t n_bytes);
+
+// Where a row's second segment begins, in tokens; 0: it has one alone.
+static inline int32_t wf_request_second(const wf_request *request)
+{
+    return request->n_segment > 0 ? request->segment[0] : 0;
+}
 
 // Bytes of the ragged values that a request has (of those handed out of a failed row, where it is
 // one), each rounded up to 8, and a copy of the request with them in `to`, which is so large and

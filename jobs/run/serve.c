@@ -306,6 +306,7 @@ static wf_status submit_sample(serve *s, flight *f, const wf_sampling *p, uint32
                           .n_prompt = r->n_prompt,
                           .max_new_tokens = r->max_new_tokens,
                           .prompt = r->prompt,
+                          .second = wf_request_second(r),
                           .n_stop = n_stop,
                           .stop = s->stop,
                           .sampling = p,

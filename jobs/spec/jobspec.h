@@ -106,6 +106,8 @@ typedef struct wf_jobspec {
     struct {
         const char *tokenizer; // "": the model's folder
         const char *prompt;    // name of the column that holds it
+        const char *pair;      // of the one that holds a second text; "": of tasks that score, as
+                               // weft-text names it
         bool chat;
         int max_new_tokens;
     } text; // how rows of prompts files become requests

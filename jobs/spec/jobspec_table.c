@@ -164,7 +164,17 @@ const wf_option wf_jobspec_table[] = {
      .type = WF_OPTION_STRING,
      .offset = AT(text.prompt),
      .default_text = "prompt",
-     .help = "prompts files: the key or column that holds the prompt"},
+     .help =
+         "prompts files: the key or column that holds the prompt; of tasks that score, text and "
+         "query as well"},
+    {.name = "text.pair",
+     .type = WF_OPTION_STRING,
+     .offset = AT(text.pair),
+     .default_text = "",
+     .help =
+         "prompts files: the key or column that holds a second text, joined to the first as the "
+         "tokenizer joins pairs; empty: of tasks that score, text_pair and document where they "
+         "are there"},
     {.name = "text.chat",
      .type = WF_OPTION_BOOL,
      .offset = AT(text.chat),

@@ -80,6 +80,18 @@ static wf_status take_id(row *p, wf_json_ref value)
     return WF_OK;
 }
 
+static wf_status take_second(row *p, wf_json_ref value)
+{
+    int64_t at;
+    int32_t *segment = NULL;
+    WF_TRY(wf_json_read_i64(value, 1, INT32_MAX, &at));
+    WF_TRY(wf_arena_alloc(p->arena, 1, sizeof *segment, &segment));
+    *segment = (int32_t)at;
+    p->r->segment = segment;
+    p->r->n_segment = 1;
+    return WF_OK;
+}
+
 static wf_status take_max_new(row *p, wf_json_ref value)
 {
     int64_t n;
@@ -350,6 +362,7 @@ static const struct {
 } keys[] = {{"id", take_id},
             {"prompt_token_ids", take_prompt_ids},
             {"prompt", take_prompt},
+            {"second_segment", take_second},
             {"max_new_tokens", take_max_new},
             {"max_tokens", take_max_new},
             {"arrival_s", take_arrival},

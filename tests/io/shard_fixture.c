@@ -52,6 +52,10 @@ wf_request fixture_row(uint64_t i, fixture_row_buffers *b)
         r.allowed = b->wishes, r.n_allowed = 1;
         r.bad_words = b->wishes + 1, r.n_bad_words = 2;
     }
+    if (i % 4 == 2 && r.n_prompt > 1) {
+        b->segment = (int32_t)r.n_prompt / 2;
+        r.segment = &b->segment, r.n_segment = 1;
+    }
     if (i % 5 == 0) {
         r.sampling.temperature = 0.5f + (float)(i % 7);
         r.sampling.seed = (int64_t)i;
@@ -109,6 +113,7 @@ void fixture_row_assert(const wf_request *row, uint64_t i)
     if (want.n_allowed > 0) assert_memory_equal(row->allowed, want.allowed, want.n_allowed * 4);
     assert_int_equal(row->n_bad_words, want.n_bad_words);
     if (want.n_bad_words > 0) assert_memory_equal(row->bad_words, want.bad_words, 8);
+    assert_int_equal(wf_request_second(row), wf_request_second(&want));
     assert_int_equal(row->meta_bytes, want.meta_bytes);
     if (want.meta_bytes > 0) assert_memory_equal(row->meta, want.meta, want.meta_bytes);
     assert_int_equal(row->sampling_set, want.sampling_set);

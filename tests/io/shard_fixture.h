@@ -19,7 +19,7 @@ void fixture_folder_remove(const char *path);
 // every fourth meta, every fifth a temperature and seed. Buffers are the caller's.
 typedef struct fixture_row_buffers {
     int32_t prompt[FIXTURE_PROMPT];
-    int32_t stop[2], wishes[3];
+    int32_t stop[2], wishes[3], segment;
     float bias[2];
     char ends[32]; // stop strings
     char meta[64];

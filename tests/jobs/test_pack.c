@@ -46,7 +46,7 @@ static void test_all_keys(void **state)
         " \"temperature\": 0.7, \"top_p\": 0.9, \"top_k\": 40, \"min_p\": 0.05, \"seed\": "
         "9007199254740993, \"ignore_eos\": true, \"n\": 3, \"logprobs\": 5, \"min_tokens\": 2,"
         " \"logit_bias\": {\"42\": -2.5, \"7\": 300}, \"allowed_token_ids\": [9, 7, 9],"
-        " \"bad_words_token_ids\": [[4, 5], [6]],"
+        " \"bad_words_token_ids\": [[4, 5], [6]], \"second_segment\": 2,"
         " \"stop_token_ids\": [2, 99], \"meta\": {\"tenant\": \"a\", \"tags\": [1, null, true, "
         "0.5]}}\n"
         "\n"
@@ -82,6 +82,8 @@ static void test_all_keys(void **state)
     assert_true(r->bias[0] == 100.0f && r->bias[1] == -2.5f); // no further than vLLM goes
     assert_int_equal(r->n_allowed, 2);
     assert_memory_equal(r->allowed, allowed, sizeof allowed);
+    assert_int_equal(wf_request_second(r), 2);
+    assert_int_equal(wf_request_second(&rows[0]), 0);
     assert_int_equal(r->n_bad_words, 5);
     assert_memory_equal(r->bad_words, bad, sizeof bad);
     assert_true(r->sampling.temperature == 0.7f && r->sampling.top_p == 0.9f);
@@ -141,6 +143,8 @@ static void test_refusals(void **state)
         {"{\"prompt_token_ids\": []  , \"max_new_tokens\": 3}",
          "rows.jsonl:1: prompt has no tokens"},
         {"{\"prompt_token_ids\": [1, -2], \"max_new_tokens\": 3}", "prompt_token_ids[1]"},
+        {"{\"prompt_token_ids\": [1, 2], \"max_new_tokens\": 3, \"second_segment\": 2}",
+         "second segment begins at token 2 of 2; both segments must have tokens"},
         {"{\"prompt_token_ids\": [1.5], \"max_new_tokens\": 3}", "prompt_token_ids[0]"},
         {"{\"prompt_token_ids\": [10], \"max_new_tokens\": 3}",
          "rows.jsonl:1: prompt token 0 is 10, outside the vocabulary of 10"},

@@ -104,8 +104,10 @@ class Scores(Companion):
         model = os.path.join(GOLDEN, name)
         with open(os.path.join(model, "scores.json"), encoding="ascii") as file:
             golden = json.load(file)
-        cases = [case for case in golden["cases"] if not case["second"]]
-        self.write_lines("texts.jsonl", [{"prompt_token_ids": case["ids"], column: i}
+        cases = golden["cases"]
+        second = {True: lambda at: {"second_segment": at}, False: lambda at: {}}
+        self.write_lines("texts.jsonl", [{"prompt_token_ids": case["ids"], column: i,
+                                          **second[case["second"] > 0](case["second"])}
                                          for i, case in enumerate(cases)])
         self.write_lines("job.yaml", [json.dumps({
             "task": task, "model": {"path": model}, "requests": ["texts.jsonl"],
@@ -136,6 +138,79 @@ class Scores(Companion):
         self.assertEqual([row["score"] for row in table], [a["score"] for a in answers])
         with open(self.path("all.csv"), encoding="utf-8") as file:
             self.assertIn("label,score,scores", file.readline())
+
+    def make_tokenizer(self, of_second):
+        """Words of one letter, [CLS] a [SEP] b [SEP], the second's tokens of type `of_second`."""
+        from tokenizers import Tokenizer, models, pre_tokenizers, processors
+
+        words = {chr(ord("a") + i): 10 + i for i in range(26)}
+        made = Tokenizer(models.WordLevel({"[CLS]": 3, "[SEP]": 4, "[UNK]": 5, **words}, "[UNK]"))
+        made.pre_tokenizer = pre_tokenizers.Whitespace()
+        made.post_processor = processors.TemplateProcessing(
+            single="[CLS] $A [SEP]", pair=f"[CLS] $A [SEP] $B:{of_second} [SEP]:{of_second}",
+            special_tokens=[("[CLS]", 3), ("[SEP]", 4)])
+        folder = self.path(f"tokenizer{of_second}")
+        os.makedirs(folder, exist_ok=True)
+        made.save(os.path.join(folder, "tokenizer.json"))
+        return folder
+
+    def rerank(self, model, tokenizer, out, code=0):
+        self.write_lines("pairs.jsonl", [
+            {"query": "a b c", "document": "d e", "tag": 0}, {"query": "x y", "document": "a", "tag": 1},
+            {"query": "a b c", "document": "f", "tag": 2}, {"query": "a b c", "tag": 3},
+            {"query": "x y", "document": "z z z z z", "tag": 4}, {"query": "a b c", "document": 5},
+            {"query": "a b c", "document": "d e", "tag": 6}])
+        self.write_lines("job.yaml", [json.dumps({
+            "task": "rerank", "model": {"path": os.path.join(GOLDEN, model)},
+            "requests": ["pairs.jsonl"], "text": {"tokenizer": tokenizer},
+            "parallel": {"backend": "cpu", "threads": 1},
+            "output": {"dir": out, "text": f"{out}.jsonl"}})])
+        self.weft("run", "job.yaml", code=code)
+        self.weft("check", out, "--complete")
+        folder = self.path(os.path.join(out, "text"))
+        import h5py
+        with h5py.File(os.path.join(folder, os.listdir(folder)[0]), "r") as file:
+            segment = file["requests/segment"][:].tolist() if "requests/segment" in file else []
+            at = file["requests/prompt_offset"][:]
+            tokens = file["prompts/tokens"][:]
+        return self.read_lines(f"{out}.jsonl"), segment, tokens[at[0] : at[1]].tolist()
+
+    def test_pairs_and_ranks(self):
+        typed, plain = self.make_tokenizer(1), self.make_tokenizer(0)
+        answers, segment, tokens = self.rerank("electra-score", typed, "typed", code=3)
+        self.assertEqual(tokens, [3, 10, 11, 12, 4, 13, 14, 4])
+        self.assertEqual(segment, [5, 4, 5, 4, 5])  # the row of one text has none
+        self.assertEqual([a["status"] for a in answers], ["done"] * 5 + ["failed", "done"])
+        self.assertIn("text is expected", answers[5]["error"]["message"])
+        for query in ("a b c", "x y"):
+            of_query = [a for a in answers if a["query"] == query and a["status"] == "done"]
+            best_first = sorted(of_query, key=lambda a: (-a["score"], a["tag"]))
+            self.assertEqual([a["rank"] for a in best_first],
+                             list(range(1, len(of_query) + 1)))
+        self.assertNotIn("rank", answers[5])
+        self.assertEqual(answers[0]["score"], answers[6]["score"])
+        self.assertEqual(answers[0]["rank"] + 1, answers[6]["rank"])
+        weft_text("decode", self.path("typed"), "-o", self.path("typed.csv"))
+        with open(self.path("typed.csv"), encoding="utf-8") as file:
+            self.assertIn("score,scores,rank", file.readline())
+
+        untyped, segment, _ = self.rerank("electra-score", plain, "plain", code=3)
+        self.assertEqual(segment, [])
+        self.assertNotEqual([a.get("score") for a in untyped], [a.get("score") for a in answers])
+        self.assertEqual(untyped[3]["score"], answers[3]["score"])
+        # The model's own tokenizer does not hand types on.
+        with open(os.path.join(typed, "tokenizer_config.json"), "w", encoding="ascii") as file:
+            json.dump({"model_input_names": ["input_ids", "attention_mask"]}, file)
+        named, segment, _ = self.rerank("electra-score", typed, "named", code=3)
+        self.assertEqual(segment, [])
+        self.assertEqual([a.get("score") for a in named], [a.get("score") for a in untyped])
+        os.unlink(os.path.join(typed, "tokenizer_config.json"))
+        # A model of one type has no vector for the second segment's tokens.
+        failed, _, _ = self.rerank("xlmr-rerank", typed, "one", code=3)
+        self.assertEqual([a["status"] for a in failed],
+                         ["failed"] * 3 + ["done"] + ["failed"] * 3)
+        self.assertIn("token types are of one alone", failed[0]["error"]["message"])
+        self.assertIn("5 rows", self.weft("plan", "job.yaml", code=3).stdout)
 
     def test_activations(self):
         _, cases, answers = self.run_model("roberta-labels", "classify",

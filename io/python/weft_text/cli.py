@@ -31,8 +31,8 @@ def opened(path):
 
 def settings_of(args, file_format="auto", vocab_size=0):
     return Settings(tokenizer=args.tokenizer, max_new_tokens=args.max_new_tokens, chat=args.chat,
-                    prompt_key=args.prompt, file_format=file_format, vocab_size=vocab_size,
-                    pieces=args.pieces)
+                    prompt_key=args.prompt, pairs=args.pairs, pair_key=args.pair,
+                    file_format=file_format, vocab_size=vocab_size, pieces=args.pieces)
 
 
 def run_encode(args):
@@ -100,6 +100,11 @@ def add_row_options(sub):
                      help="where a row gives no max_tokens (default 256)")
     sub.add_argument("--prompt", default="prompt", metavar="NAME",
                      help="the key or column that holds the prompt (default prompt)")
+    sub.add_argument("--pairs", action="store_true",
+                     help="rows are to be scored: a text (prompt, text or query), or two of them "
+                          "(with text_pair or document), joined as the tokenizer joins pairs")
+    sub.add_argument("--pair", default="", metavar="NAME",
+                     help="the key or column that holds the second text")
     sub.add_argument("--pieces", action="store_true",
                      help="the shard also says what each token is in bytes, which a job's "
                           "sampling.stop needs; rows with a 'stop' of their own bring it anyway")

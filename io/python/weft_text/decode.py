@@ -17,9 +17,11 @@ from weft_text.errors import EXIT_USAGE, TextError
 from weft_text.line_write import (check_tokens, is_openai, load_meta, openai_bad_line, openai_line,
                                   plain_answer, plain_line)
 from weft_text.prepare import find_prepared
+from weft_text.ranks import prompt_key_of, ranks
 from weft_text.results_files import array_parts, newest_run, result_files, shards_of_job
 from weft_text.results_order import ordered_rows
-from weft_text.results_read import has_logprobs, has_scores, has_vectors, read_files
+from weft_text.results_read import (has_logprobs, has_scores, has_vectors, read_files,
+                                    task_of)
 from weft_text.table_write import format_of, is_table, line_writer
 from weft_text.text_codec import open_codec
 from weft_text.vectors import write_vectors
@@ -32,6 +34,7 @@ TOKEN_COLUMNS = [("token_ids", "json")]
 LOGPROB_COLUMNS = [("token_logprobs", "json")]
 VECTOR_COLUMNS = [("vector", "json")]
 SCORE_COLUMNS = [("label", "text"), ("score", "number"), ("scores", "json")]
+RANK_COLUMNS = [("rank", "integer")]
 ALONE_COLUMNS = [("id", "integer"), ("shard_uid", "text"), ("row", "integer"),
                  ("custom_id", "text"), ("meta", "json")]
 ANSWER_NAMES = {name for name, _ in
@@ -66,6 +69,7 @@ class Results:
             self.prepared.update(find_prepared(folder))
         of_job = [shards_of_job(folder) for folder in folders] if os.path.isdir(place) else [None]
         self.scored = any(has_scores(file.path) for file in self.files)
+        self.ranked = self.scored and all(task_of(file.path) == "rerank" for file in self.files)
         self.uids = None if None in of_job else set().union(*of_job)
         if self.uids is not None:  # the folder may hold what was encoded for another job
             self.prepared = {uid: p for uid, p in self.prepared.items() if uid in self.uids}
@@ -83,10 +87,20 @@ class Results:
                 if self.uids is None or row.uid in self.uids)
         return answers(rows, self.prepared)
 
+    def score_columns(self):
+        return (SCORE_COLUMNS if self.scored else []) + (RANK_COLUMNS if self.ranked else [])
+
     def settled(self, settings):
         """The settings, with the names that answers of this place take."""
-        names = {name for name, _ in SCORE_COLUMNS} if self.scored else set()
+        names = {name for name, _ in self.score_columns()}
         return replace(settings, taken=frozenset(ANSWER_NAMES | names))
+
+    def lines(self, codec, settings, is_openai):
+        """Yields (line, failed rows in it) of all answers."""
+        ranked = (ranks(self.answers(codec), prompt_key_of(self.prepared)) if self.ranked else {})
+        for number, answer in enumerate(self.answers(codec)):
+            for line, failed in lines(codec, answer, settings, is_openai(answer)):
+                yield ({**line, "rank": ranked[number]} if number in ranked else line), failed
 
     def columns(self, settings):
         """Of a table: those of the input, then the answer's."""
@@ -99,7 +113,7 @@ class Results:
         more = more + (TOKEN_COLUMNS if settings.token_ids else [])
         more = more + (LOGPROB_COLUMNS if any(has_logprobs(f.path) for f in self.files) else [])
         more = more + (VECTOR_COLUMNS if any(has_vectors(f.path) for f in self.files) else [])
-        more = more + (SCORE_COLUMNS if self.scored else [])
+        more = more + self.score_columns()
         return columns + more + ([] if sources else ALONE_COLUMNS[4:])
 
 
@@ -185,9 +199,8 @@ def decode_results(place, output, settings):
     columns = results.columns(settings) if is_table(file_format) else None
     done = Decoded()
     with line_writer(output, file_format, columns, settings.replace) as write:
-        for answer in results.answers(codec):
-            for line, failed in lines(codec, answer, settings, is_openai_answer(answer)):
-                write(line)
-                done.n_lines += 1
-                done.n_failed += failed
+        for line, failed in results.lines(codec, settings, is_openai_answer):
+            write(line)
+            done.n_lines += 1
+            done.n_failed += failed
     return done

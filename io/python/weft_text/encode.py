@@ -17,7 +17,7 @@ from weft_text import __version__
 from weft_text.chat_template import ChatTemplate
 from weft_text.column_kinds import ColumnKinds
 from weft_text.errors import LineError, TextError
-from weft_text.line_parse import (MOST_BAD_WORDS, PROMPT_KEYS, LineParser, check_most,
+from weft_text.line_parse import (FIRST_KEYS, MOST_BAD_WORDS, PROMPT_KEYS, LineParser, check_most,
                                   near_key)
 from weft_text.seen_ids import SeenIds
 from weft_text.sharegpt_read import with_lengths
@@ -44,6 +44,8 @@ class Settings:
     skip_bad: bool = False  # bad rows are told and left out
     most_new: int = 0  # of ShareGPT: longer answers count as so many tokens; 0: as they are
     pieces: bool = False  # for a job's stop strings; rows that have their own bring them anyway
+    pairs: bool = False  # rows are to be scored: a text, or two (line_parse.FIRST_KEYS, SECOND_KEYS)
+    pair_key: str = ""  # another name of the second
 
 
 @dataclass
@@ -99,10 +101,11 @@ class Encoder:
 
     def flush(self):
         for add_special in (True, False):
-            texts = [p for _, p, _ in self.held
-                     if p and p.text is not None and p.add_special == add_special]
+            texts = [p for _, p, _ in self.held if p and p.text is not None and p.pair is None
+                     and p.add_special == add_special]
             for parsed, ids in zip(texts, self.codec.encode([p.text for p in texts], add_special)):
                 parsed.request.prompt = ids
+        self.encode_pairs()
         self.encode_bad_words()
         for row, parsed, problem in self.held:
             try:
@@ -113,6 +116,12 @@ class Encoder:
                 self.bad.add(row, error)
         self.held, self.n_chars = [], 0
         self.say()
+
+    def encode_pairs(self):
+        pairs = [p for _, p, _ in self.held if p and p.pair is not None]
+        joined = self.codec.encode_pairs([(p.text, p.pair) for p in pairs]) if pairs else []
+        for parsed, (ids, second) in zip(pairs, joined):
+            parsed.request.prompt, parsed.request.second = ids, second
 
     def encode_bad_words(self):
         """As vLLM: a word as it stands and, where that is as long and begins otherwise, after a
@@ -170,10 +179,11 @@ class Encoder:
             self.said_s = time.monotonic()
 
 
-def check_columns(source, prompt_key):
+def check_columns(source, settings):
     """Of a table: that its header has a prompt and no slip; said once, not on every row."""
     names = [name for name, _ in source.columns]
-    wanted = {prompt_key, *PROMPT_KEYS, "body"}
+    prompt_key = settings.prompt_key
+    wanted = {prompt_key, *PROMPT_KEYS, "body", *(FIRST_KEYS if settings.pairs else ())}
     if not wanted & set(names):
         raise TextError(f"{source.path}: has no column '{prompt_key}', only {', '.join(names)}; "
                         "name the one that holds the prompts (text.prompt, --prompt)")
@@ -193,7 +203,7 @@ def rows_of(source, codec, settings):
 def encode_rows(source, encoder, kinds, settings):
     is_text, is_table = source.kind in ("csv", "tsv"), source.columns is not None
     if is_table:
-        check_columns(source, settings.prompt_key)
+        check_columns(source, settings)
     for row in rows_of(source, encoder.codec, settings):
         fields = row.fields
         if fields is not None:
@@ -220,7 +230,8 @@ def encode_source(source, output, settings, replace=False, keep_bad=False, rejec
     codec = open_codec(settings.tokenizer)
     vocab_size = settings.vocab_size or codec.vocab_size
     parser = LineParser(settings.file_format, settings.max_new_tokens, vocab_size,
-                        lambda: ChatTemplate(codec), settings.chat, settings.prompt_key)
+                        lambda: ChatTemplate(codec), settings.chat, settings.prompt_key,
+                        settings.pairs, settings.pair_key)
     if settings.chat:
         parser.chat = ChatTemplate(codec)  # says at once what is missing
     bad, kinds = BadRows(source.path), ColumnKinds()

@@ -3,6 +3,7 @@
     {"prompt": "text", "max_tokens": 64, "temperature": 0.7, "custom_id": "a", "meta": {...}}
     {"prompt_token_ids": [1, 2, 3]}
     {"messages": [{"role": "user", "content": "text"}]}
+    {"query": "text", "document": "text"}, {"text": "text", "text_pair": "text"}: to be scored
     {"custom_id": "a", "method": "POST", "url": "/v1/chat/completions", "body": {...}}
 
 A key that would change the answer and is not supported makes the row bad, never silently ignored,
@@ -23,12 +24,15 @@ from weft_text.shard_write import Request
 
 MAX_NEW_KEYS = ("max_new_tokens", "max_tokens", "max_completion_tokens")
 PROMPT_KEYS = ("prompt", "prompt_token_ids", "messages")
+# Of rows to be scored, beside the names that the job gives: one text, or a pair of them.
+FIRST_KEYS, SECOND_KEYS = ("text", "query"), ("text_pair", "document")
 WISH_KEYS = ("logit_bias", "allowed_token_ids", "bad_words", "bad_words_token_ids")
 SHARED_KEYS = {*MAX_NEW_KEYS, *SAMPLING, *WISH_KEYS, "stop", "stop_token_ids"}
 PLACE_KEYS = {"session", "think_s"}
-NUMBER_KEYS = {*MAX_NEW_KEYS, *SAMPLING, "id", "arrival_s", "arrival_ns", "think_s"}
+NUMBER_KEYS = {*MAX_NEW_KEYS, *SAMPLING, "id", "arrival_s", "arrival_ns", "think_s",
+               "second_segment"}
 STRUCTURE_KEYS = {"messages", "prompt_token_ids", "stop", "stop_token_ids", "meta", *WISH_KEYS}
-PLAIN_KEYS = {*PROMPT_KEYS, *SHARED_KEYS, *PLACE_KEYS, "id", "custom_id", "arrival_s",
+PLAIN_KEYS = {*PROMPT_KEYS, *SHARED_KEYS, *PLACE_KEYS, "second_segment", "id", "custom_id", "arrival_s",
               "arrival_ns", "meta"}
 META_KEYS = ("custom_id", "stop", "url", "model")
 
@@ -61,6 +65,7 @@ class Parsed:
 
     request: Request  # its bad words may still be text
     text: str = None  # to be encoded into request.prompt
+    pair: str = None  # with this one behind it
     add_special: bool = True
     has_id: bool = False
     custom_id: str = None
@@ -71,10 +76,12 @@ class LineParser:
     """chat: a ChatTemplate, made when the first line needs it (make_chat)."""
 
     def __init__(self, file_format, max_new_tokens, vocab_size, make_chat, wrap_prompts,
-                 prompt_key="prompt"):
+                 prompt_key="prompt", pairs=False, pair_key=""):
         self.format, self.max_new_tokens = file_format, max_new_tokens
         self.vocab_size, self.make_chat = vocab_size, make_chat
         self.wrap_prompts, self.chat, self.prompt_key = wrap_prompts, None, prompt_key
+        self.first_keys = (prompt_key, *FIRST_KEYS) if pairs else (prompt_key,)
+        self.second_keys = ((pair_key,) if pair_key else ()) + (SECOND_KEYS if pairs else ())
 
     def parse(self, line):
         """`line`: the row's values by name."""
@@ -101,9 +108,8 @@ class LineParser:
 
     def with_prompt(self, line):
         """The row with its prompt under the name `prompt`."""
-        if self.prompt_key == "prompt" or self.prompt_key not in line:
-            return line
-        return {**line, "prompt": line[self.prompt_key]}
+        key = next((k for k in self.first_keys if k in line), "prompt")
+        return line if key == "prompt" else {**line, "prompt": line[key]}
 
     def parse_openai(self, line):
         check_keys(line, OPENAI_KEYS)
@@ -150,7 +156,12 @@ class LineParser:
             parsed.request.prompt = check_ids("prompt_token_ids", ids, self.vocab_size)
             if not ids:
                 raise LineError("'prompt_token_ids' is empty")
+            if "second_segment" in line:
+                parsed.request.second = check_integer("second_segment", line["second_segment"], 1,
+                                                      len(ids) - 1)
             return
+        if "second_segment" in line:
+            raise LineError("'second_segment' is of 'prompt_token_ids'")
         if ("prompt" in line) == ("messages" in line):
             raise LineError("has both 'prompt' and 'messages'" if "prompt" in line else
                             f"has no prompt: give '{self.prompt_key}', 'prompt_token_ids' or "
@@ -163,6 +174,10 @@ class LineParser:
         else:
             parsed.text = line["prompt"]
         check_text("prompt", parsed.text)
+        second = next((k for k in self.second_keys if k in line), None)
+        if second and not parsed.add_special:
+            raise LineError(f"has '{second}': a chat template takes no pair of texts")
+        parsed.pair = second and check_text(second, line[second])
 
     def render(self, messages):
         self.chat = self.chat or self.make_chat()

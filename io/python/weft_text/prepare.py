@@ -62,8 +62,9 @@ def read_prepared(path):
 def encoding_of(settings):
     how = asdict(settings)
     del how["tokenizer"]
-    if not settings.pieces:  # younger than shards that are gone on with
-        del how["pieces"]
+    for key in ("pieces", "pairs", "pair_key"):  # younger than shards that are gone on with
+        if not how[key]:
+            del how[key]
     return json.dumps({"version": ENCODING, "tokenizer": codec_identity(settings.tokenizer), **how},
                       sort_keys=True)
 

@@ -11,7 +11,7 @@ import os
 
 import h5py
 
-from weft_text.decode import DecodeSettings, Results, lines
+from weft_text.decode import DecodeSettings, Results
 from weft_text.every_column import request_columns, result_columns
 from weft_text.errors import EXIT_NO_INPUT, EXIT_USAGE, TextError
 from weft_text.sampling import SAMPLING, missing_value
@@ -72,9 +72,8 @@ def read_results(place, tokenizer=None, times=True, token_ids=False, columns=Tru
     settings = results.settled(DecodeSettings(times=times, token_ids=token_ids))
 
     def make():
-        for answer in results.answers(codec):
-            for line, _ in lines(codec, answer, settings, openai=False):
-                yield line
+        for line, _ in results.lines(codec, settings, lambda answer: False):
+            yield line
 
     return Records(make)
 

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 from dataclasses import dataclass
 
 import h5py
@@ -14,6 +15,7 @@ BLOCK_ROWS, BLOCK_TOKENS = 2048, 1 << 21
 STATUS_DONE = 0
 FINISH_WORDS = {0: "none", 1: "stop", 2: "length", 3: "context", 4: "error", 5: "vector",
                 6: "scores"}
+TASK = re.compile(r"^task: *(\w+)", re.MULTILINE)
 ROW_COLUMNS = ("shard", "row", "sample", "id", "status", "finish_reason", "error_code",
                "arrival_ns", "first_token_ns", "finish_ns", "prompt_len", "run")
 RAGGED = {"output_offset": "tokens/id", "meta_offset": "requests/meta",
@@ -106,6 +108,13 @@ def has_vectors(path):
 def has_scores(path):
     with complaints(path), h5py.File(path, "r") as file:
         return "requests/scores" in file
+
+
+def task_of(path):
+    """The task of the job file that the results keep."""
+    with complaints(path), h5py.File(path, "r") as file:
+        found = TASK.search(as_text(file.attrs.get("job", "")))
+        return found[1] if found else "generate"
 
 
 def label_names(path, file, n):

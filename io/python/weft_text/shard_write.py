@@ -63,6 +63,11 @@ COLUMNS = {
         U64, "tokens", "row i's bad words are bad_words_token_ids[offset[i]:offset[i+1]]"),
     "/requests/bad_words_token_ids": (
         I32, "token id", "words that a row may not say, each of them ended by -1, concatenated"),
+    "/requests/segment_offset": (
+        U64, "segments", "row i's further segments begin at segment[offset[i]:offset[i+1]]"),
+    "/requests/segment": (
+        I32, "tokens", "where further segments of prompts begin, in tokens of the prompt, "
+                       "concatenated"),
     "/requests/meta_offset": (U64, "bytes", "row i's note is meta[offset[i]:offset[i+1]]"),
     "/requests/meta": (U8, "bytes", "UTF-8 passed through to the result, concatenated"),
 }
@@ -94,6 +99,7 @@ class Request:
     logit_bias: dict = field(default_factory=dict)  # token id: bias
     allowed_token_ids: list = field(default_factory=list)
     bad_words: list = field(default_factory=list)  # lists of token ids
+    second: int = 0  # of a pair of texts: where the second begins in the prompt
     meta: bytes = b""
     session: str = ""  # "": of none
     think_ns: int = -1
@@ -190,6 +196,8 @@ class ShardWriter:
         self.append_optional("/requests/stop_string_offset", "/requests/stop_string",
                              b"".join(text.encode("utf-8") + b"\0" for text in row.stop))
         self.append_wishes(row)
+        self.append_optional("/requests/segment_offset", "/requests/segment",
+                             [row.second] if row.second else [])
         self.append_optional("/requests/meta_offset", "/requests/meta", row.meta)
         self.append_sampling(row.sampling)
         self.append_place(row)

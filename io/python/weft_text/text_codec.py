@@ -1,6 +1,7 @@
 """Text to token ids and back: Hugging Face `tokenizers`, or plain bytes.
 
-A codec has: name, vocab_size, encode(list of text, add_special) -> list of ids, decode(ids) -> text,
+A codec has: name, vocab_size, encode(list of text, add_special) -> list of ids, encode_pairs(list of
+two texts) -> list of (ids, where tokens of the second type begin, 0: nowhere), decode(ids) -> text,
 token_text(id), pieces() -> {id: bytes} (pieces.py), and folder (where a chat template may lie, or
 None).
 """
@@ -16,12 +17,18 @@ from weft_text.pieces import pieces_of
 class ByteCodec:
     """One token per byte, then BOS 256, EOS 257, PAD 258: the demo model's vocabulary."""
 
-    BOS = 256
+    BOS, EOS = 256, 257
     name, folder, vocab_size = "bytes", None, 260
 
     def encode(self, texts, add_special=True):
         start = [self.BOS] if add_special else []
         return [start + list(text.encode("utf-8")) for text in texts]
+
+    def encode_pairs(self, pairs):
+        """BOS, the first, EOS, the second."""
+        firsts = [ids + [self.EOS] for ids in self.encode([a for a, _ in pairs])]
+        return [(ids + list(b.encode("utf-8")), len(ids))
+                for ids, (_, b) in zip(firsts, pairs)]
 
     def decode(self, ids):
         return bytes(i for i in ids if 0 <= i < 256).decode("utf-8", "replace")
@@ -63,6 +70,15 @@ class HubCodec:
         encoded = self.tokenizer.encode_batch(texts, add_special_tokens=add_special)
         return [e.ids for e in encoded]
 
+    def encode_pairs(self, pairs):
+        """Joined as the tokenizer's post-processor does, with its token types where the model's
+        own tokenizer hands them on (model_input_names)."""
+        config = read_json(os.path.join(self.folder, "tokenizer_config.json"))
+        names = config.get("model_input_names") if isinstance(config, dict) else None
+        typed = not isinstance(names, list) or "token_type_ids" in names
+        return [(e.ids, second_type(self.name, e.type_ids) if typed else 0)
+                for e in self.tokenizer.encode_batch(pairs)]
+
     def decode(self, ids):
         return self.tokenizer.decode(ids, skip_special_tokens=True)
 
@@ -71,6 +87,15 @@ class HubCodec:
 
     def pieces(self):
         return pieces_of(self.tokenizer)
+
+
+def second_type(name, types):
+    """Where tokens of type 1 begin, which must be the last ones."""
+    n_first = types.index(1) if 1 in types else len(types)
+    if any(types[:n_first]) or not all(kind == 1 for kind in types[n_first:]):
+        raise TextError(f"{name}: gives pairs token types that are not known here: tokens of type 0 "
+                        "and then of type 1 are")
+    return n_first if n_first < len(types) else 0
 
 
 def read_json(path):
