@@ -11,6 +11,7 @@
 #include "jobs/study/goodput_search.h"
 #include "launcher/commands.h"
 #include "launcher/goodput.h"
+#include "launcher/study_array.h"
 #include "launcher/study_table.h"
 
 #define RATIO_DEFAULT 1.1
@@ -28,8 +29,12 @@ const wf_cli_option wf_study_options[] = {
     {"ratio", 'r', "N", "with --find-goodput: how far apart loads are (1.1)"},
     {"launch", 'l', "WORDS", "what starts weft run where ranks are several (mpirun -n {ranks})"},
     {"simulate", 0, "WORDS", "runs nothing for real: words for weft simulate, \"--machine h200\""},
-    {"submit", 0, NULL, "submits every run to Slurm, and waits for none"},
-    {"collect", 0, NULL, "starts nothing: makes the table of what has been run"},
+    {"submit", 0, NULL,
+     "submits the runs without a result to Slurm, an array for those that ask for the same, and "
+     "waits for none"},
+    {"max-running", 'm', "N", "with --submit: at most N runs of an array at a time"},
+    {"collect", 0, NULL,
+     "starts nothing: makes the table of what has been run, and says what became of jobs"},
     {"dry-run", 'n', NULL, "prints the commands and does nothing"},
     {NULL, 0, NULL, NULL},
 };
@@ -63,6 +68,8 @@ typedef struct studying {
     wf_study_runner runner;
     char *out;
     double ratio;
+    long long max_running; // tasks of an array at a time; 0: as Slurm gives
+    wf_study_jobs jobs;
     wf_study_rows rows;
     // of the search that goes on
     size_t first; // its series' first point
@@ -82,7 +89,7 @@ static wf_status run_one(studying *s, size_t i_point, const char *rising, wf_stu
 {
     WF_TRY(row_new(s, out));
     WF_TRY(wf_study_run(&s->runner, i_point, rising, *out));
-    wf_study_row_print(*out);
+    if (!(*out)->written) wf_study_row_print(*out);
     return WF_OK;
 }
 
@@ -197,6 +204,8 @@ static wf_status how_read(const wf_cli *cli, wf_study_how *out)
     *out = submit ? WF_STUDY_SUBMIT : collect ? WF_STUDY_COLLECT : WF_STUDY_RUN;
     if (submit + collect + find > 1)
         return wf_cli_fail(cli, "--submit, --collect and --find-goodput: one of them");
+    if (!submit && wf_cli_has(cli, "max-running"))
+        return wf_cli_fail(cli, "--max-running: is for --submit; runs here follow each other");
     return WF_OK;
 }
 
@@ -236,6 +245,7 @@ static wf_status studying_begin(studying *s)
     if (ratio && wf_parse_f64(ratio, 1.001, 100, &s->ratio) != WF_OK)
         return wf_cli_fail(s->cli, "--ratio: %s", wf_error());
     WF_TRY(how_read(s->cli, &s->runner.how));
+    WF_TRY(wf_cli_i64(s->cli, "max-running", 1, INT32_MAX, 0, &s->max_running));
     s->runner.launch = wf_cli_value(s->cli, "launch");
     s->runner.simulate = simulate ? simulate : s->study.simulate;
     if (s->runner.simulate[0] && wf_cli_has(s->cli, "submit"))
@@ -266,6 +276,41 @@ static wf_status commands_print(const studying *s)
     return WF_OK;
 }
 
+// Where Slurm does not answer, results are told all the same; nothing is submitted twice for it.
+static wf_status jobs_ask(studying *s)
+{
+    if (s->runner.how == WF_STUDY_RUN) return WF_OK;
+    s->runner.jobs = &s->jobs;
+    wf_status st = wf_study_jobs_ask(s->out, &s->jobs);
+    if (st == WF_OK || s->runner.how == WF_STUDY_SUBMIT) return st;
+    wf_warn("what became of jobs is not known: %s", wf_error());
+    return WF_OK;
+}
+
+static bool nothing_written(const studying *s)
+{
+    for (size_t i = 0; i < s->rows.n; i++)
+        if (s->rows.row[i].written || s->rows.row[i].failed) return false;
+    return true;
+}
+
+static wf_status arrays_submit(studying *s)
+{
+    size_t n = 0;
+    wf_status st = wf_study_arrays_submit(&s->runner, s->rows.row, s->rows.n, (int)s->max_running);
+    if (st == WF_OK && nothing_written(s)) puts("nothing to submit; --collect makes the table");
+    for (size_t i = 0; i < s->rows.n; i++) {
+        const wf_study_result *row = &s->rows.row[i];
+        n += row->failed;
+        if (row->written && !row->failed) wf_study_row_print(row);
+    }
+    if (st == WF_OK) return WF_OK;
+    char why[WF_ERROR_MAX];
+    snprintf(why, sizeof why, "%s", wf_error());
+    return wf_fail(st, "%zu run%s of the study %s not submitted: %s", n, WF_S(n),
+                   n == 1 ? "was" : "were", why);
+}
+
 // What has been run is told also when the study must leave.
 static wf_status study_do(studying *s)
 {
@@ -276,10 +321,11 @@ static wf_status study_do(studying *s)
     snprintf(points, sizeof points, "%s/points", s->out);
     WF_TRY(wf_file_make_folders(points));
     if (s->runner.how != WF_STUDY_COLLECT) WF_TRY(wf_study_prepare(&s->study));
+    WF_TRY(jobs_ask(s));
     for (size_t first = 0; first < n_points && st == WF_OK; first += n)
         st = wf_cli_has(s->cli, "find-goodput") ? series_search(s, first, n)
                                                 : series_run(s, first, n);
-    if (s->runner.how == WF_STUDY_SUBMIT) return st;
+    if (s->runner.how == WF_STUDY_SUBMIT) return st == WF_OK ? arrays_submit(s) : st;
     char why[WF_ERROR_MAX];
     snprintf(why, sizeof why, "%s", wf_error());
     WF_TRY(wf_study_table_write(&s->runner, &s->rows,
@@ -310,6 +356,7 @@ wf_status wf_cmd_study(const wf_cli *cli)
     if (st == WF_OK) st = study_do(&s);
     if (st == WF_OK && !wf_cli_has(cli, "dry-run")) st = verdict(&s);
     wf_study_rows_free(&s.rows);
+    wf_study_jobs_free(&s.jobs);
     wf_study_free(&s.study);
     free(s.out);
     return st;

@@ -22,6 +22,7 @@
 #include "launcher/companion.h"
 #include "launcher/conductor/conductor_site.h"
 #include "launcher/jobfile.h"
+#include "launcher/study_array.h"
 #include "launcher/submission.h"
 #include "launcher/text_job.h"
 #include "slurm/partition.h"
@@ -36,6 +37,7 @@ const wf_cli_option wf_submit_options[] = {
     {"dry-run", 'n', NULL, "prints the batch script and does nothing"},
     {"array", 'a', "N", "an array of N tasks; task I runs the shards I, I+N ... into DIR/aI"},
     {"chain", 'c', "N", "N jobs, one after the other, instead of requeueing one"},
+    {"write", 'w', NULL, "writes DIR/submit/job.yaml and job.sh for sbatch, and submits nothing"},
     {"force", 0, NULL, "goes on in a folder of another model, sampling or seed"},
     {NULL, 0, NULL, NULL},
 };
@@ -54,6 +56,7 @@ typedef struct {
     wf_paths mounts;
     const char **mount;
     long long n_chain, n_array;
+    bool only_writes;
 } submission;
 
 static void submission_free(submission *s)
@@ -177,8 +180,9 @@ static bool looks_done(wf_folder_config *config)
 
 // What the run would refuse when its turn comes: shards that are none, a model that cannot be
 // split, a folder that holds another job's results.
-static wf_status inputs_check(const wf_jobspec *spec, bool force, bool *is_done)
+static wf_status inputs_check(const submission *s, bool *is_done)
 {
+    const wf_jobspec *spec = s->spec;
     wf_reader *reader = NULL;
     wf_inputs in = {0};
     wf_inputs_model model;
@@ -186,6 +190,7 @@ static wf_status inputs_check(const wf_jobspec *spec, bool force, bool *is_done)
     if (wf_text_job_waiting(spec) > 0) return wf_inputs_model_look(spec, &model);
     WF_TRY(wf_reader_start(&(wf_reader_config){0}, &reader));
     wf_status st = wf_inputs_open(spec, reader, &in);
+    if (st == WF_OK) st = wf_inputs_check_parts(&in, spec, reader, (int)s->n_array);
     if (st == WF_OK) st = wf_inputs_model_look(spec, &model);
     if (st == WF_OK) {
         wf_folder_config config = {.spec = spec,
@@ -194,7 +199,7 @@ static wf_status inputs_check(const wf_jobspec *spec, bool force, bool *is_done)
                                    .shards = in.shard,
                                    .n_shards = in.n,
                                    .n_results = wf_inputs_results(&in, spec),
-                                   .start.force = force};
+                                   .start.force = s->script.force};
         st = wf_folder_check(&config);
         *is_done = st == WF_OK && looks_done(&config);
         if (*is_done) wf_folder_say_nothing_left(spec->output.dir, config.n_results);
@@ -208,6 +213,7 @@ static wf_status options_check(const wf_cli *cli, submission *s)
 {
     WF_TRY(wf_cli_i64(cli, "chain", 1, MOST_JOBS, 0, &s->n_chain));
     WF_TRY(wf_cli_i64(cli, "array", 1, MOST_JOBS, 0, &s->n_array));
+    s->only_writes = wf_cli_has(cli, "write");
     if (s->n_chain > 0 && s->n_array > 0) {
         return wf_cli_fail(cli, "--chain and --array do not go together: tasks of one array would "
                                 "wait for each other");
@@ -341,22 +347,34 @@ static wf_status script_fill(const wf_cli *cli, submission *s)
 
 // ---- submit -------------------------------------------------------------------------------------
 
+static wf_status script_write(const submission *s, const char *script, char **path)
+{
+    char *job = NULL;
+    WF_TRY(wf_jobspec_text(s->spec, &job));
+    wf_status st = wf_submission_write(s->out_dir, job, script);
+    free(job);
+    WF_TRY(st);
+    return wf_submission_path(s->out_dir, "job.sh", path);
+}
+
 static wf_status hand_over(const submission *s, const char *script)
 {
-    char *job = NULL, *path = NULL, id[WF_QUEUE_ID_MAX] = "";
+    char *path = NULL, id[WF_QUEUE_ID_MAX] = "";
     long long n = s->n_chain > 0 ? s->n_chain : 1;
     WF_TRY(queue_check(s->out_dir));
-    WF_TRY(wf_jobspec_text(s->spec, &job));
     bool is_new = !wf_file_exists(s->out_dir);
-    wf_status st = wf_submission_write(s->out_dir, job, script);
-    if (st == WF_OK) st = wf_submission_path(s->out_dir, "job.sh", &path);
+    wf_status st = script_write(s, script, &path);
+    if (st == WF_OK && s->only_writes) {
+        puts(path);
+        free(path);
+        return WF_OK;
+    }
     for (long long i = 0; i < n && st == WF_OK; i++) {
         st = wf_queue_submit(path, id);
         if (st == WF_OK) st = wf_submission_add(s->out_dir, id, (int)s->n_array);
         if (st == WF_OK) printf("%s\n", id);
     }
     free(path);
-    free(job);
     if (st != WF_OK && !id[0]) { // Slurm took nothing: no trace of it
         wf_submission_forget(s->out_dir);
         if (is_new) rmdir(s->out_dir);
@@ -381,7 +399,7 @@ wf_status wf_cmd_submit(const wf_cli *cli)
     wf_status st = options_check(cli, &s);
     if (st == WF_OK) st = script_fill(cli, &s);
     if (st == WF_OK) st = placement_check(&s);
-    if (st == WF_OK) st = inputs_check(s.spec, s.script.force, &is_done);
+    if (st == WF_OK) st = inputs_check(&s, &is_done);
     if (st == WF_OK) companion_look(s.spec);
     if (st == WF_OK) st = wf_script_render(&s.script, &script);
     if (st == WF_OK && wf_cli_has(cli, "dry-run"))
@@ -489,6 +507,7 @@ wf_status wf_cmd_cancel(const wf_cli *cli)
         st = task_find(out_dir, &above, &jobs, &n);
     }
     const char *home = above ? above : out_dir;
+    if (st == WF_OK) st = wf_study_mark_cancelled(home, jobs, n);
     if (st == WF_OK) st = jobs_cancel(home, jobs, n, wf_cli_has(cli, "now"), &n_cancelled);
     free(above);
     free(jobs);

@@ -34,6 +34,22 @@ static wf_status add(wf_folders *f, size_t *capacity, char *path)
     return st;
 }
 
+// The folder of a study has runs below it, and none of its own.
+static wf_status study_refuse(const char *place)
+{
+    char *points = NULL, *runs = NULL;
+    WF_TRY(wf_path_join(place, "points", &points));
+    wf_status st = wf_path_join(place, "runs", &runs);
+    if (st == WF_OK && wf_file_exists(points) && !wf_file_exists(runs))
+        st = wf_fail(WF_NO_INPUT,
+                     "%s: is the folder of a study: weft study STUDY.yaml --out %s --collect tells "
+                     "what has been run, and %s/* are the runs",
+                     place, place, points);
+    free(points);
+    free(runs);
+    return st;
+}
+
 wf_status wf_folders_find(const char *place, wf_folders *out)
 {
     wf_paths names = {0};
@@ -42,6 +58,7 @@ wf_status wf_folders_find(const char *place, wf_folders *out)
     *out = (wf_folders){0};
     if (!wf_file_exists(place))
         return wf_fail(WF_NO_INPUT, "%s: there is no such output folder", place);
+    WF_TRY(study_refuse(place));
     WF_TRY(wf_path_join(place, "runs", &path));
     bool has_runs = wf_file_exists(path);
     free(path);
@@ -110,6 +127,7 @@ wf_status wf_folders_results(const char *place, wf_folders *out, size_t *n_waiti
 wf_status wf_folders_read(const char *place, wf_folders *out, size_t *n_waiting)
 {
     *n_waiting = 0;
+    WF_TRY(study_refuse(place));
     if (wf_folders_is_array(place)) {
         WF_TRY(wf_folders_results(place, out, n_waiting));
         if (*n_waiting > 0)

@@ -15,8 +15,9 @@ typedef struct wf_folders {
     char **path; // [n]; of an array in the order of its tasks
 } wf_folders;
 
-// A folder with runs of its own is a job; one without, but with parts a<i>, is an array.
-// WF_NO_INPUT when `place` is not there. Give *out to wf_folders_free.
+// A study's folder is refused, with what to type instead. One with runs of its own is a job; one
+// without, but with parts a<i>, is an array. WF_NO_INPUT when `place` is not there. Give *out to
+// wf_folders_free.
 wf_status wf_folders_find(const char *place, wf_folders *out);
 bool wf_folders_is_array(const char *place); // false for what is not there, too
 // The task's number of a part's name, "a12"; -1 for any other name.

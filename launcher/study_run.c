@@ -16,9 +16,11 @@
 #include "io/base/publish.h"
 #include "io/base/spawn_plain.h"
 #include "io/base/text.h"
+#include "launcher/study_array.h"
+#include "launcher/submission.h"
 #include "results/report.h"
 
-enum { LAST_BYTES = 4096, WORDS = 400 };
+enum { LAST_BYTES = 4096, WORDS = WF_STUDY_WORDS };
 
 // ---- words --------------------------------------------------------------------------------------
 
@@ -104,6 +106,7 @@ static wf_status words_add(const wf_study_runner *r, size_t i_point, const char 
     if (here && !simulated && ranks > 1) WF_TRY(words_split(launch, ranks, words));
     WF_TRY(self_add(words));
     WF_TRY(wf_paths_add(words, simulated ? "simulate" : here ? "run" : "submit"));
+    if (r->how == WF_STUDY_SUBMIT) WF_TRY(wf_paths_add(words, "--write"));
     WF_TRY(words_split(r->simulate, ranks, words));
     WF_TRY(wf_paths_add(words, r->study->job));
     WF_TRY(wf_study_point_name(r->study, i_point, rising, &name));
@@ -183,8 +186,7 @@ static wf_status spawn_and_wait(const char *const *words, const char *log, int *
     return WF_OK;
 }
 
-// The last line of a log that says something.
-static void last_words(const char *log, char out[WORDS])
+void wf_study_last_words(const char *log, char out[WORDS])
 {
     char text[LAST_BYTES + 1];
     FILE *file = fopen(log, "r");
@@ -193,11 +195,16 @@ static void last_words(const char *log, char out[WORDS])
     if (fseek(file, -LAST_BYTES, SEEK_END) != 0) rewind(file);
     size_t n = fread(text, 1, LAST_BYTES, file);
     fclose(file);
-    while (n > 0 && (text[n - 1] == '\n' || text[n - 1] == ' '))
-        n--;
     text[n] = '\0';
-    const char *line = strrchr(text, '\n');
-    snprintf(out, WORDS, "%.399s", line ? line + 1 : text);
+    const char *line = "";
+    do { // below a mistake stand its line, a caret, and how many there are
+        while (n > 0 && (text[n - 1] == '\n' || text[n - 1] == ' '))
+            text[--n] = '\0';
+        while (n > 0 && text[n - 1] != '\n')
+            n--;
+        line = text + n;
+    } while (n > 0 && (line[0] == ' ' || strstr(line, "nothing was done")));
+    snprintf(out, WORDS, "%.399s", line);
 }
 
 static bool went_well(int exit_code)
@@ -216,12 +223,9 @@ static wf_status start(const wf_study_runner *r, size_t i_point, const char *ris
     wf_study_words_free(&words);
     if (st == WF_OK && (exit_code == wf_status_exit_code(WF_DRAINED) || told))
         st = wf_fail(WF_DRAINED, "%s was drained: the same command goes on", out->name);
-    last_words(log, why);
+    wf_study_last_words(log, why);
     out->failed = st == WF_OK && !went_well(exit_code);
-    if (out->failed)
-        snprintf(out->said, sizeof out->said, "exit code %d: %s", exit_code, why);
-    else if (st == WF_OK && r->how == WF_STUDY_SUBMIT)
-        snprintf(out->said, sizeof out->said, "job %s", why);
+    if (out->failed) snprintf(out->said, sizeof out->said, "exit code %d: %s", exit_code, why);
     free(log);
     return st;
 }
@@ -279,15 +283,35 @@ static wf_status read_point(const wf_study_runner *r, wf_study_result *out)
     return st;
 }
 
+// Of a run that is not complete: what its job does; and, to submit it, its script where it has
+// none.
+static wf_status in_slurm(const wf_study_runner *r, size_t i_point, const char *rising,
+                          wf_study_result *out)
+{
+    char *folder = NULL, *script = NULL;
+    WF_TRY(folder_of(r, out->name, "", &folder));
+    bool works = r->jobs && wf_study_job_tell(r->jobs, folder, out->said, sizeof out->said);
+    wf_status st = WF_OK;
+    if (!works && r->how == WF_STUDY_SUBMIT) {
+        out->said[0] = '\0';
+        st = start(r, i_point, rising, out);
+        if (st == WF_OK) st = wf_submission_path(folder, "job.sh", &script);
+        out->written = st == WF_OK && !out->failed && wf_file_exists(script);
+    }
+    free(folder);
+    free(script);
+    return st;
+}
+
 wf_status wf_study_run(const wf_study_runner *r, size_t i_point, const char *rising,
                        wf_study_result *out)
 {
     *out = (wf_study_result){.i_point = i_point};
     WF_TRY(wf_study_point_name(r->study, i_point, rising, &out->name));
     if (rising) WF_TRY(wf_strdup(rising, &out->rising));
-    if (r->how != WF_STUDY_COLLECT) WF_TRY(start(r, i_point, rising, out));
-    if (r->how == WF_STUDY_SUBMIT) return WF_OK;
-    return read_point(r, out);
+    if (r->how == WF_STUDY_RUN) WF_TRY(start(r, i_point, rising, out));
+    WF_TRY(read_point(r, out));
+    return r->how == WF_STUDY_RUN || out->complete ? WF_OK : in_slurm(r, i_point, rising, out);
 }
 
 bool wf_study_has_run(const wf_study_runner *r, size_t i_point)

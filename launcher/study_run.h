@@ -14,9 +14,11 @@
 
 typedef enum wf_study_how {
     WF_STUDY_RUN,    // weft run, here, to its end
-    WF_STUDY_SUBMIT, // weft submit
+    WF_STUDY_SUBMIT, // weft submit --write: its script, for an array (study_array.h)
     WF_STUDY_COLLECT // nothing is started
 } wf_study_how;
+
+typedef struct wf_study_jobs wf_study_jobs; // study_array.h
 
 typedef struct wf_study_runner {
     const wf_study *study;
@@ -27,6 +29,7 @@ typedef struct wf_study_runner {
     const char *launch;   // in place of the study's; NULL: the study's
     wf_goodput_limits limits;
     wf_study_how how;
+    const wf_study_jobs *jobs; // of earlier submissions; NULL: not asked for
 } wf_study_runner;
 
 typedef struct wf_study_result {
@@ -34,7 +37,8 @@ typedef struct wf_study_result {
     char *rising;      // own: the rising axis' value where it is not the point's; NULL: it is
     char *head, *line; // own: of the report as CSV; NULL: there is none
     size_t i_point;
-    bool failed; // could not be started, or ended with an exit code that says so
+    bool failed;  // could not be started, or ended with an exit code that says so
+    bool written; // its batch script waits to be submitted
     bool has_figures, complete;
     bool good; // enough of its requests met the limits; without limits: it has figures
     wf_figures figures;
@@ -47,11 +51,16 @@ wf_status wf_study_words(const wf_study_runner *runner, size_t i_point, const ch
 void wf_study_words_free(char ***words);
 
 // Runs a point, or goes on with it, and reads what it left. A run that fails is a result that says
-// so. WF_DRAINED when it was told to leave: so must the study.
+// so. WF_DRAINED when it was told to leave: so must the study. With WF_STUDY_SUBMIT only its batch
+// script is written, and not where its results are complete or a job works on them.
 wf_status wf_study_run(const wf_study_runner *runner, size_t i_point, const char *rising,
                        wf_study_result *out);
 // Whether there is something of a point to read, when runs are only collected.
 bool wf_study_has_run(const wf_study_runner *runner, size_t i_point);
+
+// The last line of a log that says something, of mistakes the last one; "": none.
+enum { WF_STUDY_WORDS = 400 };
+void wf_study_last_words(const char *log, char out[WF_STUDY_WORDS]);
 
 void wf_study_result_free(wf_study_result *result);
 

@@ -186,7 +186,9 @@ static void job_take(wf_json_ref line, void *context)
     wf_text *jobs = context;
     const char *id;
     if (wf_json_get_string(line, "job", &id) != WF_OK) return;
-    if (strspn(id, "0123456789") != strlen(id) || !id[0] || is_listed(jobs, id)) return;
+    size_t n = strspn(id, "0123456789");
+    if (id[n] == '_') n += 1 + strspn(id + n + 1, "0123456789"); // a task of a study's array
+    if (n != strlen(id) || !id[0] || is_listed(jobs, id)) return;
     wf_text_printf(jobs, "%s%s", jobs->n > 0 ? "," : "", id);
 }
 

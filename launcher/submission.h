@@ -4,8 +4,9 @@
 //   <out>/submit/job.sh       the batch script
 //   <out>/submit/jobs.jsonl   a line for each job that Slurm was given:
 //                             {"job": "12", "array": 0, "time": "2026-11-21T10:39:22.120Z"};
-//                             the script adds its own where sbatch was typed by hand. And one for
-//                             each that weft cancel ended: {"cancelled": "12_3", "time": ...}
+//                             the script adds its own where sbatch was typed by hand, and a run of
+//                             a study is a task, "12_3". And one for each that weft cancel ended:
+//                             {"cancelled": "12_3", "time": ...}
 //
 // Starting over (--fresh) keeps it: a job that waits in the queue needs it. All Local.
 #ifndef WF_LAUNCHER_SUBMISSION_H

@@ -95,15 +95,15 @@ static wf_status put_directive(wf_text *t, const directive *d, const wf_script *
 }
 
 // %j and the like mean something in a path for sbatch, %% is a per cent sign.
-static wf_status put_output(wf_text *t, const wf_script *script)
+static wf_status put_output(wf_text *t, const char *folder, const char *name)
 {
     wf_text path = {0};
     char *text = NULL;
-    for (const char *c = script->out_folder; *c; c++) {
+    for (const char *c = folder; *c; c++) {
         if (*c == '%') wf_text_puts(&path, "%");
         wf_text_add(&path, c, 1);
     }
-    wf_text_puts(&path, script->array > 0 ? "/slurm-%A_%a.out" : "/slurm-%j.out");
+    wf_text_puts(&path, name);
     WF_TRY(wf_text_take(&path, &text));
     wf_status st = put_text(t, "output", text);
     free(text);
@@ -126,7 +126,8 @@ static wf_status put_directives(wf_text *t, const wf_script *script)
 {
     for (size_t i = 0; i < sizeof directives / sizeof directives[0]; i++)
         WF_TRY(put_directive(t, &directives[i], script));
-    WF_TRY(put_output(t, script));
+    WF_TRY(put_output(t, script->out_folder,
+                      script->array > 0 ? "/slurm-%A_%a.out" : "/slurm-%j.out"));
     wf_text_puts(t, "#SBATCH --open-mode=append\n");
     wf_text_puts(t, script->requeue ? "#SBATCH --requeue\n" : "#SBATCH --no-requeue\n");
     if (script->chained) wf_text_puts(t, "#SBATCH --dependency=singleton\n");
@@ -338,9 +339,11 @@ static void put_signals(wf_text *t)
 }
 
 // First of all, before the user's setup: a job that sbatch was given by hand is one of the
-// folder's. Asks $record as weft cancel writes it: a line {"cancelled": "12_3", ...}.
+// folder's. Asks $record as weft cancel writes it: a line {"cancelled": "12_3", ...}. An array is
+// recorded whole where this script is the array's, and its task where it is one of many scripts.
 static void put_record(wf_text *t, const wf_script *script)
 {
+    const char *id = script->array > 0 ? "id" : "slurm_job";
     wf_text path = {0};
     char *record = NULL;
     wf_text_printf(&path, "%s/submit/jobs.jsonl", script->out_folder);
@@ -354,10 +357,10 @@ static void put_record(wf_text *t, const wf_script *script)
         "id=${SLURM_ARRAY_JOB_ID:-$SLURM_JOB_ID} "
         "slurm_job=$id${SLURM_ARRAY_TASK_ID:+_$SLURM_ARRAY_TASK_ID}\n"
         "cancelled=\"\\\"cancelled\\\": *\\\"$slurm_job\\\"\"\n"
-        "grep -qs \"\\\"job\\\": *\\\"$id\\\"\" \"$record\" ||\n"
-        "    printf '{\"job\": \"%%s\", \"array\": %d, \"time\": \"%%s\"}\\n' \"$id\" \\\n"
+        "grep -qs \"\\\"job\\\": *\\\"$%s\\\"\" \"$record\" ||\n"
+        "    printf '{\"job\": \"%%s\", \"array\": %d, \"time\": \"%%s\"}\\n' \"$%s\" \\\n"
         "        \"$(date -u +%%Y-%%m-%%dT%%H:%%M:%%S.000Z)\" >>\"$record\"\n",
-        script->array);
+        id, script->array, id);
 }
 
 // "$slurm_job", 12_3, and not the job's number: that of an array's last task means the whole array.
@@ -421,5 +424,71 @@ wf_status wf_script_render(const wf_script *script, char **out)
     put_record(&t, script);
     put_setup(&t, script);
     put_body(&t, script);
+    return wf_text_take(&t, out);
+}
+
+// ---- an array of such jobs ----------------------------------------------------------------------
+
+#define DIRECTIVE "#SBATCH "
+
+// Of a run, and not of what it asks for.
+static bool is_own(const char *line)
+{
+    return begins(line, DIRECTIVE "--job-name=") || begins(line, DIRECTIVE "--output=");
+}
+
+wf_status wf_script_shape(const char *script, char **out)
+{
+    wf_text shape = {0};
+    wf_text_puts(&shape, "");
+    for (const char *line = script; *line == '#';) { // what stands further down is the user's shell
+        size_t n = strcspn(line, "\n");
+        n += line[n] == '\n';
+        if (begins(line, DIRECTIVE) && !is_own(line)) wf_text_add(&shape, line, n);
+        line += n;
+    }
+    return wf_text_take(&shape, out);
+}
+
+static void put_names(wf_text *t, const wf_tasks_script *tasks)
+{
+    wf_text_puts(t, "runs=(");
+    for (size_t i = 0; i < tasks->n; i++) {
+        wf_text_puts(t, "\n    ");
+        wf_text_put_shell(t, tasks->name[i]);
+    }
+    wf_text_puts(t, ")\n");
+}
+
+static wf_status put_tasks_directives(wf_text *t, const wf_tasks_script *tasks)
+{
+    WF_TRY(put_text(t, "job-name", tasks->job_name));
+    wf_text_puts(t, tasks->shape);
+    wf_text_printf(t, DIRECTIVE "--array=0-%zu", tasks->n - 1);
+    if (tasks->max_running > 0) wf_text_printf(t, "%%%d", tasks->max_running);
+    wf_text_puts(t, "\n");
+    return put_output(t, tasks->log_folder, "/slurm-%A_%a.out");
+}
+
+wf_status wf_script_render_tasks(const wf_tasks_script *tasks, char **out)
+{
+    wf_text t = {0};
+    wf_text_puts(&t, "#!/bin/bash\n"
+                     "# Written by weft study --submit: task I is run I of the list, by the batch "
+                     "script in its folder.\n");
+    wf_status st = put_tasks_directives(&t, tasks);
+    if (st != WF_OK) {
+        wf_text_free(&t);
+        return st;
+    }
+    wf_text_puts(&t, "\n");
+    put_names(&t, tasks);
+    put_assignment(&t, "logs", tasks->log_folder);
+    put_assignment(&t, "folder", tasks->folder);
+    wf_text_puts(&t, "folder=$folder/${runs[$SLURM_ARRAY_TASK_ID]}\n"
+                     "# The same file under two names: weft why looks for it in the run's folder.\n"
+                     "ln \"$logs/slurm-${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID.out\" "
+                     "\"$folder\" 2>/dev/null\n"
+                     "exec /bin/bash \"$folder/submit/job.sh\"\n");
     return wf_text_take(&t, out);
 }

@@ -58,4 +58,27 @@ typedef struct wf_script {
 // without its dashes, a command in `stage_to`, a comma in a path that a container must see.
 wf_status wf_script_render(const wf_script *script, char **out);
 
+// ---- an array of such jobs ----------------------------------------------------------------------
+// Jobs that ask for the same become tasks of one Slurm array, each with its own script:
+//
+//   shape                     the directives of a script, without its name and its output
+//   --array=0-7%4             at most 4 at a time
+//   exec <folder>/<name[I]>/submit/job.sh
+
+typedef struct wf_tasks_script {
+    const char *job_name;
+    const char *shape;       // of all of them
+    const char *folder;      // absolute: below it the runs' folders
+    const char *log_folder;  // absolute: what tasks print goes there, and into the run's folder
+    const char *const *name; // [n] of runs
+    size_t n;
+    int max_running; // at a time; 0: as many as Slurm gives
+} wf_tasks_script;
+
+// The directives that say what a script's job asks for. own, free().
+wf_status wf_script_shape(const char *script, char **out);
+
+// own, free(). WF_CONFIG as wf_script_render.
+wf_status wf_script_render_tasks(const wf_tasks_script *tasks, char **out);
+
 #endif

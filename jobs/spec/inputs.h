@@ -59,6 +59,11 @@ wf_status wf_inputs_check_tokens(const wf_jobspec *spec, const wf_arch *arch);
 wf_status wf_inputs_check_arrivals(const wf_jobspec *spec, const char *path,
                                    const wf_shard_info *info);
 
+// Cut into parts (shards I, I + n_parts ... are part I), no session may have turns in two of them:
+// parts are jobs that do not wait for each other. Reads the sessions of all shards. WF_CONFIG.
+wf_status wf_inputs_check_parts(const wf_inputs *inputs, const wf_jobspec *spec, wf_reader *reader,
+                                int n_parts);
+
 // Rows of all shards.
 int64_t wf_inputs_rows(const wf_inputs *inputs);
 

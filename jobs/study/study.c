@@ -217,6 +217,13 @@ static const struct {
 
 enum { N_KEYS = sizeof keys / sizeof keys[0] };
 
+// What stands in a job file, and in no study.
+static bool is_job_file(const wf_yaml_node *root)
+{
+    return !wf_yaml_find(root, "study") && !wf_yaml_find(root, "grid") &&
+           wf_yaml_find(root, "model") && wf_yaml_find(root, "requests");
+}
+
 static wf_status unknown_key(const reading *r, const wf_yaml_node *node)
 {
     const char *names[N_KEYS];
@@ -232,6 +239,12 @@ static wf_status unknown_key(const reading *r, const wf_yaml_node *node)
 static wf_status root_read(const reading *r, const wf_yaml_node *root)
 {
     if (root->kind != WF_YAML_MAP) return complain(r, root, "a study is a map of keys");
+    if (is_job_file(root))
+        return wf_fail(WF_CONFIG,
+                       "%s: is a job file, of one run: weft run takes it; a study is a file of its "
+                       "own that names it, job: %s, with the values that vary under grid: (weft "
+                       "help study)",
+                       r->path, wf_path_name(r->path));
     for (const wf_yaml_node *node = root->first_item; node; node = node->next) {
         size_t i = 0;
         while (i < N_KEYS && strcmp(node->key, keys[i].key) != 0)

@@ -59,7 +59,8 @@ static void mistakes_are_told_with_their_place(void **state)
         {"job: j\nwarmup: soon\n", "warmup: is no time"},
         {"job: j\nshare: 2\n", "share: is no number between 0.01 and 1"},
         {"job: j\ngrid: {a: [{b: 1}]}\n", "is a map where a value is meant"},
-        {"job: j\nprepare: [import]\n", "give a command as a list of words"}};
+        {"job: j\nprepare: [import]\n", "give a command as a list of words"},
+        {"job: j\nmodel: {path: m}\nrequests: [a.h5]\n", "is a job file, of one run"}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         assert_int_equal(read_text(state, cases[i][0]), WF_CONFIG);
         assert_contains(wf_error(), cases[i][1]);

@@ -207,6 +207,17 @@ for name, arrivals, requests, words in (
     path = job(name, arrivals, requests)
     assert words in weft("plan", path, code=78), name
     assert words in weft("run", path, "-o", "no", code=78), name
+# Tasks of an array do not wait for each other: a session may not have turns in two of them.
+for i, who in enumerate(("a", "b", "a", "c")):
+    with open(f"part{i}.jsonl", "w", encoding="utf-8") as f:
+        f.write(json.dumps({"prompt_token_ids": [1, 2 + i], "max_new_tokens": 2, "session": who,
+                            "arrival_s": 0.1 * i, "think_s": 0.1}) + "\n")
+    weft("pack", f"part{i}.jsonl", "-o", f"part{i}.h5", "--model", MODEL)
+path = job("parts", "{mode: sessions}", "part0.h5, part1.h5, part2.h5, part3.h5")
+said = weft("submit", path, "--array", "4", "--dry-run", code=78)
+assert "part0.h5 (part 0 of 4) and in part2.h5 (part 2)" in said and "--shard-rows" in said, said
+assert "--array=0-1" in weft("submit", path, "--array", "2", "--dry-run")
+assert "--array=0-3" in weft("submit", path, "--array", "4", "--dry-run", "-s", "arrivals.mode=replay")
 path = job("groups", "{mode: sessions}")
 assert "no common clock" in weft("plan", path, "-s", "parallel.layout=groups", code=78)
 path = job("given", "{mode: sessions, think_time: 10ms}", "silent.h5")

@@ -106,6 +106,9 @@ def a_grid(studies):
     check_h5(studies.path("out/s/study.h5"), table)
     before = {n: os.stat(studies.path(f"out/s/points/{n}/results.h5")).st_ino for n in names}
     studies.run("study", "study.yaml", "--collect")
+    for command in ("report", "status", "diff out/s"):
+        said = studies.run(*command.split(), "out/s", code=66).stderr
+        assert "is the folder of a study" in said and "out/s/points/* are the runs" in said, said
     assert before == {n: os.stat(studies.path(f"out/s/points/{n}/results.h5")).st_ino
                       for n in names}
     assert studies.table("out/s") == table
@@ -194,11 +197,13 @@ def failures(studies):
     done = studies.run("study", "bad.yaml", "--out", "out/bad", code=3)
     assert "1 run of the study is not complete" in done.stderr
     table = studies.table("out/bad")
+    assert "engine.max_rows: 0 is outside" in table[0]["said"]
     assert "exit code 78" in table[0]["said"] and table[1]["completed"] == "24", table
     for text, words, code, why in (("job: j\nx: 1\n", [], 78, "wrong.yaml:2:1: x: no key of a study"),
                                    (STUDY, ["--find-goodput"], 64, "which limits?"),
                                    (STUDY, ["--goodput", "itl:1"], 64, "ttft:MS"),
                                    (STUDY, ["--submit", "--collect"], 64, "one of them"),
+                                   (STUDY, ["--max-running", "2"], 64, "is for --submit"),
                                    (STUDY.replace("rising", "scale").replace("scale: engine", "# "),
                                     ["--find-goodput", "-g", "ttft:1"], 64, "rising")):
         studies.write("wrong.yaml", text)

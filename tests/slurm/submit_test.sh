@@ -2,7 +2,7 @@
 # weft submit and weft cancel against a real Slurm: every way in which a job can be interrupted ends
 # with every row exactly once.
 #
-#   submit_test.sh WEFT [SCENARIO...]     all scenarios, side by side, without names
+#   submit_test.sh WEFT [SCENARIO...]     all scenarios but those of studies, side by side, without names
 #
 # `limit` and `limit_groups`, by hand, wait for a real time limit (two minutes).
 set -euo pipefail
@@ -37,7 +37,7 @@ submit() { # submit NAME [OPTIONS...]: the ids
 sealed() { [ -n "$(find "$lab_work/$1" -name 'r*.h5' -path '*/segments/*' 2>/dev/null)" ]; }
 wait_sealed() { lab_until 40 sealed "$1" || lab_fail "$1: nothing was sealed"; }
 restarted() { [ "$(lab_restarts "$1")" -ge 1 ]; }
-has() { grep -q -- "$2" "$1" || lab_fail "$1 does not say: $2"; }
+has() { grep -q -- "$2" "$1" || lab_fail "$1 does not say: $2: $(head -c 2000 "$1")"; }
 exit_code() { [ "$(lab_field "$1" ExitCode)" = "$2:0" ] || lab_fail "job $1 ended with $(lab_field "$1" ExitCode), not $2"; }
 
 # ---- scenarios ----------------------------------------------------------------------------------
@@ -89,7 +89,7 @@ scenario_requeue() {
 scenario_early() {
     job_write early 0
     local job
-    job=$(submit early --set "slurm.setup=['touch $lab_work/early.begun', sleep 2]")
+    job=$(submit early --set "slurm.setup=['touch $lab_work/early.begun', sleep 5]")
     lab_until 30 test -e "$lab_work/early.begun" || lab_fail "early: not started"
     lab_exec scancel --batch --signal=USR1 "$job"
     lab_until 40 restarted "$job" || lab_fail "early: not requeued"
@@ -151,7 +151,7 @@ scenario_array() {
 # Cancelled while it runs: sealed, ended, not requeued. Submitted again: goes on. Cancelled while it
 # waits: gone. By hand: a stop file.
 scenario_cancel() {
-    job_write cancel 8
+    job_write cancel 20
     local job next
     job=$(submit cancel)
     wait_sealed cancel
@@ -201,26 +201,83 @@ scenario_text() {
     [ "$(wc -l <"$lab_work/answers.jsonl")" = 40 ] || lab_fail "text: not 40 answers"
 }
 
-# A study's runs as jobs of their own: submitted at once, told together when they have ended.
-collected() { lab_exec "$weft" study "$lab_work/study.yaml" --out "$lab_work/study" --collect >/dev/null 2>&1; }
+# A study's runs as tasks of one array for each shape of resources, told together when they have
+# ended. Only what has no result is submitted: not what was run here, nor what waits or runs.
+collected() { lab_exec "$weft" study "$lab_work/study.yaml" --out "$lab_work/study" --collect >"$lab_work/study.told" 2>&1; }
+study() { lab_exec "$weft" study "$lab_work/study.yaml" --out "$lab_work/study" "$@" >"$lab_work/study.said" 2>&1; }
 scenario_study() {
     job_write study_job 0
     cat >"$lab_work/study.yaml" <<YAML
 study: lab
 job: study_job.yaml
-grid: {engine.max_rows: [4, 16], parallel.tensor: [1, 2]}
-set: {slurm.nodes: 1, slurm.cpus_per_task: 1}
+grid: {engine.max_rows: [4, 8, 16], parallel.tensor: [1, 2]}
+set: {slurm.nodes: 1, slurm.cpus_per_task: 1, 'slurm.setup': [sleep 3]}
 scale: parallel.tensor
 YAML
-    lab_exec "$weft" study "$lab_work/study.yaml" --out "$lab_work/study" --submit >"$lab_work/study.said"
-    [ "$(grep -c ' job [0-9]' "$lab_work/study.said")" = 4 ] || lab_fail "study: $(cat "$lab_work/study.said")"
-    lab_until 90 collected || lab_fail "study: was not complete"
-    [ "$(grep -c ',1,' "$lab_work/study/study.csv")" -ge 4 ] || lab_fail "study: $(cat "$lab_work/study/study.csv")"
-    lab_check "$lab_work/study/points/max_rows-16_tensor-2" 40
+    local said=$lab_work/study.said arrays name
+    "$weft" run "$lab_work/study_job.yaml" --out "$lab_work/study/points/max_rows-4_tensor-1" \
+        --set engine.max_rows=4 >/dev/null 2>&1
+    study --submit --max-running 1 || lab_fail "study: $(cat "$said")"
+    has "$said" "2 shapes of resources, an array each"
+    [ "$(grep -c ' job [0-9]*_[0-9]' "$said")" = 5 ] || lab_fail "study: $(cat "$said")"
+    mapfile -t arrays < <(sed -n 's/^array \([0-9]*\): .*/\1/p' "$said")
+    [ ${#arrays[@]} = 2 ] || lab_fail "study: ${arrays[*]} arrays"
+    has "$said" "array ${arrays[0]}: 3 runs, at most 1 at a time, each with --nodes=1 --ntasks-per-node=2"
+    has "$said" "array ${arrays[1]}: 2 runs, .*--ntasks-per-node=1"
+    [ "$(lab_field "${arrays[0]}" ArrayTaskThrottle)" = 1 ] || lab_fail "study: no throttle"
+    study --submit || lab_fail "study: $(cat "$said")"
+    ! grep -q '^array' "$said" || lab_fail "study: submitted twice: $(cat "$said")"
+    has "$said" "job ${arrays[0]}_2 waits"
+    lab_until 120 collected || lab_fail "study: was not complete: $(cat "$lab_work/study.told")"
+    for name in 4_tensor-1 4_tensor-2 8_tensor-1 8_tensor-2 16_tensor-1 16_tensor-2; do
+        lab_check "$lab_work/study/points/max_rows-$name" 40
+    done
+    has "$lab_work/study/points/max_rows-16_tensor-2/slurm-${arrays[0]}_2.out" "40 done, 0 failed"
+    "$weft" study "$lab_work/study.yaml" --out "$lab_work/study_sim" --simulate "--machine h200" >/dev/null 2>&1
+    diff <(head -n 1 "$lab_work/study/study.csv") <(head -n 1 "$lab_work/study_sim/study.csv") ||
+        lab_fail "study: another table than that of runs here"
+    [ "$(grep -c ',40,' "$lab_work/study/study.csv")" = 6 ] || lab_fail "study: $(cat "$lab_work/study/study.csv")"
+    study --submit || lab_fail "study: $(cat "$said")"
+    ! grep -q ' job \|^array' "$said" || lab_fail "study: a run with a result was submitted: $(cat "$said")"
     # what cannot be submitted is said
-    lab_exec "$weft" study "$lab_work/study.yaml" --out "$lab_work/study_bad" --submit \
-        --set slurm.partition=none >"$lab_work/study.said" 2>&1 && lab_fail "study: a partition that is not there"
-    has "$lab_work/study.said" "4 runs of the study were not submitted"
+    if study --out "$lab_work/study_bad" --submit --set slurm.partition=none; then lab_fail "study: a partition that is not there"; fi
+    has "$said" "6 runs of the study were not submitted: sbatch: .*invalid partition"
+}
+
+# A task that fails is told with its last words, and only it is submitted again; cancelling the study
+# takes what waits out of the queue and drains what runs, which is not requeued.
+scenario_study_failed() {
+    job_write study_job2 8
+    sed -e 's/study_job/study_job2/' >"$lab_work/study2.yaml" <<YAML
+study: lab2
+job: study_job.yaml
+grid: {slurm.setup: [[echo fine], ['[ -e $lab_work/mended ] || { echo the disk is gone; exit 9; }'], [export A=1]]}
+YAML
+    local said=$lab_work/study2.said out=$lab_work/study2 array
+    study2() { lab_exec "$weft" study "$lab_work/study2.yaml" --out "$out" "$@" >"$said" 2>&1; }
+    study2 --submit || lab_fail "study2: $(cat "$said")"
+    array=$(sed -n 's/^array \([0-9]*\): 3 runs.*/\1/p' "$said")
+    for i in 0 1 2; do lab_wait "${array}_$i" COMPLETED,FAILED; done
+    if study2 --collect; then lab_fail "study2: $(cat "$said")"; fi
+    has "$said" "job ${array}_1 FAILED: the disk is gone; weft why $out/points/setup-"
+    has "$out/study.csv" "the disk is gone"
+    has <("$weft" why "$(find "$out/points" -type d -name '*disk*')") "job ${array}_1"
+    touch "$lab_work/mended"
+    study2 --submit || lab_fail "study2: $(cat "$said")"
+    array=$(sed -n 's/^array \([0-9]*\): 1 run,.*/\1/p' "$said")
+    lab_wait "${array}_0" COMPLETED
+    study2 --collect || lab_fail "study2: $(cat "$said")"
+    study2 --out "$out-off" --submit --max-running 1 || lab_fail "study2: $(cat "$said")"
+    array=$(sed -n 's/^array \([0-9]*\): .*/\1/p' "$said")
+    lab_until 40 sealed study2-off || lab_fail "study2: nothing was sealed"
+    lab_exec "$weft" cancel "$out-off" >"$said"
+    has "$said" "job ${array}_0: asked to seal"
+    has "$said" "job ${array}_2: taken out"
+    lab_wait "${array}_0" CANCELLED
+    [ "$(lab_restarts "${array}_0")" = 0 ] || lab_fail "study2: requeued"
+    has "$out-off/submit/slurm-${array}_0.out" "cancelled; not requeued"
+    if study2 --out "$out-off" --collect; then lab_fail "study2: complete though cancelled"; fi
+    has "$said" "job ${array}_2 was cancelled"
 }
 
 # The script starts no step itself where each group is a world of its own: an array with copied
@@ -360,7 +417,7 @@ scenario_limit_groups() {
 # -------------------------------------------------------------------------------------------------
 
 scenarios=("$@")
-[ $# -gt 0 ] || scenarios=(two_nodes requeue early outside chain array groups study text cancel two_jobs owner hostile refusals)
+[ $# -gt 0 ] || scenarios=(two_nodes requeue early outside chain array groups text cancel two_jobs owner hostile refusals)
 LAB_CPUS=8 LAB_GPUS=2 lab_up 2
 for span in 0 8 20 150; do lab_shard "$lab_work/span$span.h5" 10 "${span/#0/0.01}"; done
 lab_shard "$lab_work/many.h5" 500 0

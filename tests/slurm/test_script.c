@@ -82,6 +82,49 @@ static void test_goldens(void **state)
     }
 }
 
+// What a job asks for is its shape, whatever it is called; a study's runs of one shape are an
+// array.
+static void test_tasks_of_one_shape(void **state)
+{
+    static const char *const names[] = {"max_rows-4_rate-1", "it's $(touch ran)"};
+    char path[4096], command[8192], *script = NULL, *shape = NULL, *other = NULL, *text = NULL,
+                                    *golden = NULL;
+    (void)state;
+    wf_script job = rows[1].script;
+    assert_int_equal(wf_script_render(&job, &script), WF_OK);
+    assert_int_equal(wf_script_shape(script, &shape), WF_OK);
+    free(script);
+    job.job_name = "other";
+    job.out_folder = "/elsewhere";
+    assert_int_equal(wf_script_render(&job, &script), WF_OK);
+    assert_int_equal(wf_script_shape(script, &other), WF_OK);
+    assert_string_equal(shape, other);
+    free(script);
+    free(other);
+    job.nodes = 2;
+    assert_int_equal(wf_script_render(&job, &script), WF_OK);
+    assert_int_equal(wf_script_shape(script, &other), WF_OK);
+    assert_string_not_equal(shape, other);
+    const wf_tasks_script tasks = {.job_name = "a study",
+                                   .shape = shape,
+                                   .n = 2,
+                                   .folder = "/home/50% of it/points",
+                                   .name = names,
+                                   .log_folder = "/home/50% of it/submit",
+                                   .max_running = 3};
+    assert_int_equal(wf_script_render_tasks(&tasks, &text), WF_OK);
+    snprintf(path, sizeof path, "%s/tests/slurm/golden/tasks.sh", WEFT_SOURCE_DIR);
+    if (getenv("WEFT_UPDATE"))
+        assert_int_equal(wf_file_write_whole(path, text, strlen(text), WF_PUBLISH_REPLACE), WF_OK);
+    assert_int_equal(wf_file_read(path, 1 << 20, &golden, NULL), WF_OK);
+    assert_string_equal(text, golden);
+    snprintf(command, sizeof command, "bash -n '%s'", path);
+    assert_int_equal(system(command), 0);
+    char *const all[] = {script, shape, other, text, golden};
+    for (size_t i = 0; i < N_ROWS(all); i++)
+        free(all[i]);
+}
+
 static void test_bash_can_read_them(void **state)
 {
     (void)state;
@@ -206,6 +249,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_goldens),
         cmocka_unit_test(test_bash_can_read_them),
+        cmocka_unit_test(test_tasks_of_one_shape),
         cmocka_unit_test(test_nothing_in_data_runs),
         cmocka_unit_test(test_what_cannot_stand_in_a_script),
     };

@@ -23,8 +23,8 @@ trap 'pass_on TERM' TERM
 record=/home/u/out/azure/submit/jobs.jsonl
 id=${SLURM_ARRAY_JOB_ID:-$SLURM_JOB_ID} slurm_job=$id${SLURM_ARRAY_TASK_ID:+_$SLURM_ARRAY_TASK_ID}
 cancelled="\"cancelled\": *\"$slurm_job\""
-grep -qs "\"job\": *\"$id\"" "$record" ||
-    printf '{"job": "%s", "array": 0, "time": "%s"}\n' "$id" \
+grep -qs "\"job\": *\"$slurm_job\"" "$record" ||
+    printf '{"job": "%s", "array": 0, "time": "%s"}\n' "$slurm_job" \
         "$(date -u +%Y-%m-%dT%H:%M:%S.000Z)" >>"$record"
 
 weft=/opt/weft/bin/weft
