@@ -190,24 +190,27 @@ static void print_groups(const wf_plan *plan)
     if (wf_plan_remarks(plan, text, sizeof text)[0]) printf("  note: %s\n", text);
 }
 
+// One number of bytes of the table, in the largest unit that leaves something before the point.
+static void print_bytes(const char *name, uint64_t bytes, const char *what)
+{
+    char text[WF_PARSE_TEXT_MAX];
+    printf("  %-9s %14s%s%s\n", name, wf_bytes_round_text((int64_t)bytes, text),
+           what[0] ? ": " : "", what);
+}
+
 static void print_memory(const wf_plan_memory *m, const wf_plan_kv *kv, wf_dtype kv_dtype)
 {
+    char kv_text[160];
     printf("memory per rank (%.2f GiB free, shared by %d)\n", (double)m->free_bytes / GIB,
            m->n_sharing);
-    printf("  weights   %10.3f GiB\n", (double)m->weight_bytes / GIB);
-    printf("  workspace %10.3f GiB: activations, logits, tables\n",
-           (double)m->workspace_bytes / GIB);
-    if (m->runtime_bytes > 0) {
-        printf("  libraries %10.3f GiB: their workspaces, captured steps\n",
-               (double)m->runtime_bytes / GIB);
-    }
-    if (m->comm_bytes > 0) {
-        printf("  group     %10.3f GiB: buffers of its communicators\n",
-               (double)m->comm_bytes / GIB);
-    }
-    printf("  KV        %10.3f GiB: %" PRIu64 " page%s, %" PRIu64 " tokens per group, in %s\n",
-           (double)kv->bytes / GIB, kv->n_pages, WF_S(kv->n_pages), kv->n_tokens,
-           wf_dtype_name(kv_dtype));
+    print_bytes("weights", m->weight_bytes, "");
+    print_bytes("workspace", m->workspace_bytes, "activations, logits, tables");
+    if (m->runtime_bytes > 0)
+        print_bytes("libraries", m->runtime_bytes, "their workspaces, captured steps");
+    if (m->comm_bytes > 0) print_bytes("group", m->comm_bytes, "buffers of its communicators");
+    snprintf(kv_text, sizeof kv_text, "%" PRIu64 " page%s, %" PRIu64 " tokens per group, in %s",
+             kv->n_pages, WF_S(kv->n_pages), kv->n_tokens, wf_dtype_name(kv_dtype));
+    print_bytes("KV", kv->bytes, kv_text);
     if (kv->most_pages > 0)
         printf("            every layer has a window: a request holds at most %d pages\n",
                kv->most_pages);

@@ -126,8 +126,6 @@ static wf_status simulate(simulating *s)
     gethostname(host, sizeof host - 1);
     wf_versions_get(&versions);
     wf_cli_shell_line(s->cli, "--fresh", command, sizeof command);
-    wf_info("simulating job %s: %lld group%s of %d on %s", s->spec->job, s->n_groups,
-            WF_S(s->n_groups), s->spec->parallel.tensor, wf_costs_of(s->costs)->name);
     const wf_simulate_config c = {
         .spec = s->spec,
         .costs = s->costs,

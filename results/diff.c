@@ -58,11 +58,23 @@ static wf_status places_make(differ *d)
     return WF_OK;
 }
 
+// The simulated back end names its devices so (kernels/simulated).
+static bool is_simulated(const wf_results *results)
+{
+    size_t n = 0;
+    const wf_run_info *runs = wf_results_runs(results, &n);
+    for (size_t i = 0; i < n; i++)
+        if (runs[i].devices && strstr(runs[i].devices, "(simulated)")) return true;
+    return false;
+}
+
 static wf_status sides_open(differ *d, const wf_diff_side sides[2])
 {
     for (int i = 0; i < 2; i++)
         WF_TRY(wf_results_open_many(sides[i].paths, sides[i].n_paths, NULL, &d->side[i].results));
     WF_TRY(places_make(d));
+    for (int i = 0; i < 2; i++)
+        d->sums.simulated[i] = is_simulated(d->side[i].results);
     for (int i = 0; i < 2; i++)
         WF_TRY(wf_ordered_create(d->side[i].results, d->side[i].place, 0, &d->side[i].rows));
     return WF_OK;

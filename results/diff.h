@@ -48,6 +48,7 @@ typedef struct wf_diff_sums {
     uint64_t equal_tokens, tokens[2];              // before rows part; of rows that both have
     wf_diff_gap logprob;
     wf_diff_times ttft, tpot, e2el; // of rows done in both
+    bool simulated[2];              // results of weft simulate: their tokens are no model's
     bool differ;
 } wf_diff_sums;
 

@@ -129,6 +129,11 @@ static void times_text(const char *name, const wf_diff_times *t, FILE *out)
 void wf_diff_sums_text(const wf_diff_sums *s, const wf_diff_side sides[2], FILE *out)
 {
     fprintf(out, "a             %s\nb             %s\n", sides[0].name, sides[1].name);
+    if (s->simulated[0] != s->simulated[1])
+        fprintf(out,
+                "note          %s is simulated: its tokens are no model's and end at "
+                "max_new_tokens; only times compare\n",
+                s->simulated[0] ? "a" : "b");
     counts_text(s, out);
     if (s->ttft.a.n == 0) return;
     fprintf(out, "\n%" PRIu64 " row%s done in both: ms, and b - a row by row\n", s->ttft.a.n,
@@ -158,6 +163,8 @@ static void times_json(const char *name, const wf_diff_times *t, wf_json_writer 
 void wf_diff_sums_json(const wf_diff_sums *s, wf_json_writer *w)
 {
     wf_json_put_bool(w, "differ", s->differ);
+    wf_json_put_bool(w, "simulated_a", s->simulated[0]);
+    wf_json_put_bool(w, "simulated_b", s->simulated[1]);
     wf_json_put_u64(w, "in_both", s->n_both);
     wf_json_put_u64(w, "only_in_a", s->n_only[0]);
     wf_json_put_u64(w, "only_in_b", s->n_only[1]);

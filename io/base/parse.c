@@ -241,6 +241,19 @@ char *wf_bytes_text(int64_t bytes, char text[WF_PARSE_TEXT_MAX])
     return text;
 }
 
+char *wf_bytes_round_text(int64_t bytes, char text[WF_PARSE_TEXT_MAX])
+{
+    static const char *const names[] = {"TiB", "GiB", "MiB", "KiB"};
+    snprintf(text, WF_PARSE_TEXT_MAX, "%" PRId64 " B", bytes);
+    for (size_t i = 0; i < N_UNITS(names); i++) {
+        const unit_row *unit = unit_find(bytes_units, N_UNITS(bytes_units), names[i]);
+        if (bytes < unit->size) continue;
+        snprintf(text, WF_PARSE_TEXT_MAX, "%.3f %s", (double)bytes / (double)unit->size, names[i]);
+        break;
+    }
+    return text;
+}
+
 // The shortest that reads back the same, as a float where `is_float`; 100.0 rather than 1e+02.
 static char *shortest(double value, bool is_float, char text[WF_PARSE_TEXT_MAX])
 {

@@ -37,6 +37,9 @@ wf_status wf_parse_bytes(const char *text, int64_t *out_bytes);
 char *wf_duration_text(int64_t ns, char text[WF_PARSE_TEXT_MAX]);
 char *wf_bytes_text(int64_t bytes, char text[WF_PARSE_TEXT_MAX]);
 
+// For people, to three decimals in the largest unit that is not larger: "14.960 GiB", "6.919 MiB".
+char *wf_bytes_round_text(int64_t bytes, char text[WF_PARSE_TEXT_MAX]);
+
 // The shortest decimal text that wf_parse_f64 reads back as the same finite value. Returns `text`.
 char *wf_f64_text(double value, char text[WF_PARSE_TEXT_MAX]);
 

@@ -8,6 +8,7 @@
 #include "io/base/clock.h"
 #include "io/base/file.h"
 #include "io/base/log.h"
+#include "io/base/text.h"
 #include "jobs/run/runner_internal.h"
 
 // A stage of the start that takes longer is told.
@@ -275,9 +276,20 @@ static wf_status start(wf_runner *r)
     return WF_OK;
 }
 
+// Behind the stages of the start, in which all is refused that is.
+static void say_simulated(const wf_runner *r)
+{
+    const wf_runner_simulation *simulation = r->c->simulation;
+    int n = wf_runner_n_groups(r);
+    if (!simulation || r->i_group != 0 || r->nothing_left) return;
+    wf_info("simulating job %s: %d group%s of %d on %s", r->spec->job, n, WF_S(n),
+            r->spec->parallel.tensor, wf_costs_of(simulation->costs)->name);
+}
+
 static wf_status run_job(wf_runner *r, wf_runner_outcome *out)
 {
     WF_TRY(start(r));
+    say_simulated(r);
     if (!r->nothing_left) {
         wf_progress_begin(r->progress);
         WF_TRY(agree(r, run_group(r)));

@@ -77,9 +77,11 @@ static uint64_t n_rows_left(const serve *s)
     return s->c->feeder ? wf_feeder_left(s->c->feeder) : wf_feed_left(s->c->feed);
 }
 
-// Of these, those that have arrived: offline all of what was leased.
+// Of these, those that have arrived: offline all of what was leased, and of a closed loop none,
+// whose rows arrive as they are handed over.
 static int64_t n_waiting_outside(const serve *s)
 {
+    if (s->c->concurrency > 0) return 0;
     return s->c->feeder ? wf_feeder_n_waiting(s->c->feeder) : (int64_t)wf_feed_left(s->c->feed);
 }
 

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "io/base/arena.h"
+#include "io/base/parse.h"
 #include "io/base/text.h"
 
 // Ranks of one node that no group has yet, lowest first.
@@ -286,13 +287,15 @@ static wf_status memory_left(const wf_plan_memory *m, uint64_t *out)
 static wf_status check_slots(const wf_plan_memory *m, uint64_t n_pages, uint64_t page_bytes)
 {
     uint64_t want = (uint64_t)m->n_slots * (uint64_t)m->slot_pages;
+    char needed[WF_PARSE_TEXT_MAX], there[WF_PARSE_TEXT_MAX];
     if (n_pages >= want) return WF_OK;
     return wf_fail(WF_CONFIG,
-                   "engine.reorder: copy needs %d slots of %d tokens, %.3f GiB of KV memory, and "
-                   "there are %.3f GiB: lower engine.max_rows or engine.slot_tokens, or raise "
+                   "engine.reorder: copy needs %d slots of %d tokens, %s of KV memory, and there "
+                   "are %s: lower engine.max_rows or engine.slot_tokens, or raise "
                    "engine.kv_memory",
-                   m->n_slots, m->slot_pages * m->page_tokens, (double)(want * page_bytes) / GIB,
-                   (double)(n_pages * page_bytes) / GIB);
+                   m->n_slots, m->slot_pages * m->page_tokens,
+                   wf_bytes_round_text((int64_t)(want * page_bytes), needed),
+                   wf_bytes_round_text((int64_t)(n_pages * page_bytes), there));
 }
 
 wf_status wf_plan_kv_capacity(const wf_plan_memory *m, wf_plan_kv *out)
@@ -315,10 +318,12 @@ wf_status wf_plan_kv_capacity(const wf_plan_memory *m, wf_plan_kv *out)
     }
     uint64_t n_pages = bytes / page_bytes;
     if (n_pages == 0) {
+        char given[WF_PARSE_TEXT_MAX], page[WF_PARSE_TEXT_MAX];
         return wf_fail(WF_CONFIG,
-                       "engine.kv_memory: %.3f GiB hold not one page of %d tokens (%.3f MiB): "
-                       "raise it, lower engine.page_tokens or raise parallel.tensor",
-                       (double)bytes / GIB, m->page_tokens, (double)page_bytes / (1 << 20));
+                       "engine.kv_memory: %s hold not one page of %d tokens (%s): raise it, lower "
+                       "engine.page_tokens or raise parallel.tensor",
+                       wf_bytes_round_text((int64_t)bytes, given), m->page_tokens,
+                       wf_bytes_round_text((int64_t)page_bytes, page));
     }
     WF_TRY(check_slots(m, n_pages, page_bytes));
     *out = (wf_plan_kv){.bytes = n_pages * page_bytes,

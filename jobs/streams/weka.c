@@ -147,12 +147,26 @@ static void start_draw(reading *r)
     r->n_conversations++;
 }
 
+static wf_status conversation_check(wf_json_ref of)
+{
+    static const char *const needed[] = {"block_size", "requests"};
+    for (size_t i = 0; i < sizeof needed / sizeof needed[0]; i++)
+        if (wf_json_kind_of(wf_json_find(of, needed[i])) == WF_JSON_ABSENT)
+            return wf_json_fail(of,
+                                "no '%s': a conversation of Weka's is an object with block_size "
+                                "and requests, a list; weft import auto finds the format of "
+                                "another log",
+                                needed[i]);
+    return WF_OK;
+}
+
 static wf_status conversation_read(reading *r, wf_json_ref of)
 {
     int64_t n_tool, n_system;
     wf_json_ref list, request;
     bool first = true;
     WF_TRY(wf_json_read_object(of));
+    WF_TRY(conversation_check(of));
     WF_TRY(wf_json_get_i64(of, "block_size", 1, 1 << 20, &r->block_size));
     WF_TRY(wf_json_get_i64_or(of, "tool_tokens", 0, WF_TRACE_MAX_LENGTH, 0, &n_tool));
     WF_TRY(wf_json_get_i64_or(of, "system_tokens", 0, WF_TRACE_MAX_LENGTH, 0, &n_system));
@@ -197,7 +211,15 @@ static wf_status file_read(reading *r, const char *path)
     wf_sha256_add(&r->hash, text, n);
     wf_status st = wf_json_parse(path, text, n, &limits, &doc);
     free(text);
-    if (st == WF_OK) st = document_read(r, wf_json_root(doc));
+    if (st != WF_OK) {
+        char why[WF_ERROR_MAX];
+        snprintf(why, sizeof why, "%s", wf_error());
+        return wf_fail(st,
+                       "%.700s (a log of Weka's is a JSON file for each conversation, or a folder "
+                       "of them; weft import auto finds the format of another one)",
+                       why);
+    }
+    st = document_read(r, wf_json_root(doc));
     wf_json_destroy(&doc);
     return st;
 }

@@ -143,9 +143,11 @@ static wf_status window_read(drawing *d, const wf_line *line, const char *place,
     WF_TRY(wf_trace_split(line, place, arena, field, &n, NULL));
     if (n != N_FIELDS)
         return wf_fail(WF_DATA,
-                       "%s: has %d fields; a window has start, rate, CV, distribution and its two "
-                       "parameters",
-                       place, n);
+                       "%s: %d field%s where a window of ServeGen has six: start in seconds, "
+                       "requests per second, CV, distribution and its two parameters, such as "
+                       "600,4.2,1.1,Gamma,0.8,0.3; for another log, weft import auto finds the "
+                       "format",
+                       place, n, WF_S(n));
     WF_TRY(number_read(field[0], "start in seconds", 0, place, &w.start_s));
     WF_TRY(number_read(field[1], "requests per second", 0, place, &w.rate));
     WF_TRY(number_read(field[2], "CV", 0, place, &cv));
@@ -287,6 +289,14 @@ static wf_status datasets_read(drawing *d)
     size_t n = 0;
     wf_json *doc = NULL;
     WF_TRY(dataset_path(d->o, &path));
+    if (!wf_file_exists(path)) {
+        wf_status none = wf_fail(WF_NO_INPUT,
+                                 "%s: no such file; it has the lengths of the requests of %s: "
+                                 "--lengths FILE says where they are",
+                                 path, d->o->input);
+        free(path);
+        return none;
+    }
     wf_status st = wf_file_read(path, MOST_DATASET_BYTES, &text, &n);
     if (st == WF_OK) st = wf_json_parse(path, text, n, &limits, &doc);
     free(text);

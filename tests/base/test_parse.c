@@ -184,6 +184,18 @@ static void texts_read_back_the_same(void **state)
         assert_ok(wf_parse_bytes(text, &value));
         assert_true(value == rows[i].value);
     }
+    static const struct {
+        int64_t value;
+        const char *text;
+    } rounded[] = {{0, "0 B"},
+                   {1023, "1023 B"},
+                   {7255040, "6.919 MiB"},
+                   {INT64_C(1) << 30, "1.000 GiB"},
+                   {INT64_C(3) << 39, "1.500 TiB"}};
+    for (size_t i = 0; i < N_ROWS(rounded); i++) {
+        char text[WF_PARSE_TEXT_MAX];
+        assert_string_equal(wf_bytes_round_text(rounded[i].value, text), rounded[i].text);
+    }
     static const double fractions_[] = {0, 0.1, 1, 1e300, -2.5, 1.0 / 3, 5e-324, 1e17};
     for (size_t i = 0; i < N_ROWS(fractions_); i++) {
         char text[WF_PARSE_TEXT_MAX];

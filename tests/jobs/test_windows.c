@@ -117,7 +117,8 @@ static void mistakes_have_their_line(void **state)
 {
     static const char *const good = "0,20,1,Gamma,1,1\n";
     const char *const cases[][3] = {
-        {"0,20,1,Gamma,1,1\n5,1,1\n", LENGTHS, "trace.csv:2: has 3 fields"},
+        {"0,20,1,Gamma,1,1\n5,1,1\n", LENGTHS,
+         "trace.csv:2: 3 fields where a window of ServeGen has six"},
         {"0,x,1,Gamma,1,1\n", LENGTHS, "trace.csv:1: requests per second: 'x'"},
         {"0,-1,1,Gamma,1,1\n", LENGTHS, "requests per second: '-1'"},
         {"0,1,1,Zeta,1,1\n", LENGTHS, "'Zeta' is no distribution"},

@@ -5,6 +5,7 @@ same results every time, alone and in groups; and what is refused.
 usage: test_simulate.py WEFT
 """
 import csv
+import json
 import os
 import subprocess
 import sys
@@ -90,11 +91,19 @@ with h5py.File("replayed/results.h5") as f:
 # A report says what was in flight, and does not report nothing.
 said = weft("simulate", offline, "--costs", costs, "-s", "arrivals.concurrency=4", "-o", "four")
 assert "offline: 4 in flight at a time" in said, said
+with h5py.File("four/results.h5") as f:  # what is only read ahead has not arrived
+    assert f["steps/n_waiting"][:].max() <= 4, f["steps/n_waiting"][:]
 assert "nothing is left to report" in weft("report", "one", "--warmup", "5h", code=64)
+
+# Beside a real run its tokens say nothing, and diff says so.
+assert "b is simulated" in weft("diff", "real", "one", code=1)
+assert json.loads(weft("diff", "real", "one", "--json", code=1))["simulated_b"]
+assert "is simulated" not in weft("diff", "three", "again")
 
 # Two devices to a group need links, and are faster for them.
 pair = job("pair", parallel="{tensor: 2}")
-assert "links" in weft("simulate", pair, "--costs", costs, "-o", "pair", code=78)
+said = weft("simulate", pair, "--costs", costs, "-o", "pair", code=78)
+assert "links" in said and "simulating" not in said, said
 weft("simulate", pair, "--costs", costs, "--machine", "h200", "-o", "pair")
 rows_once("pair", 60)
 
@@ -102,6 +111,6 @@ rows_once("pair", 60)
 assert "folder of their own" in weft("simulate", offline, "--costs", costs, code=64)
 assert "--costs or --machine" in weft("simulate", offline, "-o", "x", code=64)
 assert "profile.csv" in weft("simulate", offline, "--costs", "rows.h5", "-o", "x", code=78)
-weft("simulate", offline, "--costs", costs, "-o", "real", code=78)
+assert "simulating" not in weft("simulate", offline, "--costs", costs, "-o", "real", code=78)
 weft("run", offline, "-o", "one", code=78)
 print("ok")
