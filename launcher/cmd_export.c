@@ -23,6 +23,8 @@ const wf_cli_option wf_export_options_table[] = {
     {"output", 'o', "FILE", "file to write; - is standard output"},
     {"format", 'f', "FORMAT", "jsonl, csv, parquet, openai, vllm or perfetto; else by FILE's name"},
     {"replace", 0, NULL, "replaces a file that is there"},
+    {"resume", 0, NULL,
+     "jsonl and csv: goes on with the FILE that the same command, stopped, has left"},
     {"tokenizer", 0, "PATH", "openai: where the prompts were not encoded by weft run"},
     {"max-events", 0, "N", "perfetto: draws about so many events at most (400,000)"},
     {NULL, 0, NULL, NULL},
@@ -34,6 +36,7 @@ typedef struct exporting {
     wf_folders parts;
     wf_results *results; // NULL: the format reads for itself
     uint64_t max_events;
+    wf_export_before before; // of FILE, with --resume
     wf_export_count count;
 } exporting;
 
@@ -41,12 +44,12 @@ typedef struct exporting {
 
 static wf_status jsonl_write(exporting *x, FILE *out)
 {
-    return wf_export_jsonl(x->results, out, &x->count);
+    return wf_export_jsonl(x->results, &x->before, out, &x->count);
 }
 
 static wf_status csv_write(exporting *x, FILE *out)
 {
-    return wf_export_csv(x->results, out, &x->count);
+    return wf_export_csv(x->results, &x->before, out, &x->count);
 }
 
 static wf_status perfetto_write(exporting *x, FILE *out)
@@ -71,7 +74,7 @@ typedef struct feed {
 static void *feed_run(void *context)
 {
     feed *f = context;
-    f->st = wf_export_jsonl(f->x->results, f->out, &f->x->count);
+    f->st = wf_export_jsonl(f->x->results, NULL, f->out, &f->x->count);
     if (f->st == WF_OK) fputs("null\n", f->out);
     if (fclose(f->out) != 0 && f->st == WF_OK)
         f->st = wf_fail_errno(WF_IO, "the rows cannot be handed on");
@@ -133,16 +136,17 @@ typedef struct format {
     const char *name, *ending;
     bool reads_rows; // from opened results
     bool companion;  // writes the file itself, whole or not at all
+    bool resumes;    // from the rows that are there
     wf_status (*write)(exporting *x, FILE *out);
 } format;
 
 static const format formats[] = {
-    {"jsonl", ".jsonl", true, false, jsonl_write},
-    {"csv", ".csv", true, false, csv_write},
-    {"parquet", ".parquet", true, true, parquet_write},
-    {"openai", NULL, false, true, openai_write},
-    {"vllm", ".vllm.json", false, false, vllm_write},
-    {"perfetto", ".json", true, false, perfetto_write},
+    {"jsonl", ".jsonl", true, false, true, jsonl_write},
+    {"csv", ".csv", true, false, true, csv_write},
+    {"parquet", ".parquet", true, true, false, parquet_write},
+    {"openai", NULL, false, true, false, openai_write},
+    {"vllm", ".vllm.json", false, false, false, vllm_write},
+    {"perfetto", ".json", true, false, false, perfetto_write},
 };
 
 enum { N_FORMATS = sizeof formats / sizeof formats[0] };
@@ -183,9 +187,61 @@ static wf_status file_write(exporting *x, const format *how)
     return st;
 }
 
+// Rows behind those that are there, which are looked at before anything is written. A record that
+// was cut off is written over.
+static wf_status rows_go_on(exporting *x, const format *how, FILE *out)
+{
+    char why[WF_ERROR_MAX];
+    if (fseeko(out, x->before.end, SEEK_SET) != 0)
+        return wf_fail_errno(WF_IO, "%s: cannot be written", x->file);
+    wf_status st = how->write(x, out);
+    if (st == WF_CONFIG) {
+        snprintf(why, sizeof why, "%s", wf_error());
+        return wf_fail(st, "%s: %.900s", x->file, why);
+    }
+    WF_TRY(st);
+    if (fflush(out) != 0 || ftruncate(fileno(out), ftello(out)) != 0)
+        return wf_fail_errno(WF_IO, "%s: cannot be written", x->file);
+    return WF_OK;
+}
+
+// Under its own name, so that what is there can be gone on with.
+static wf_status file_go_on(exporting *x, const format *how)
+{
+    int fd;
+    WF_TRY(wf_file_open_plain(x->file, O_RDWR | O_CREAT | O_CLOEXEC, &fd));
+    FILE *out = fdopen(fd, "r+");
+    if (!out) {
+        close(fd);
+        return wf_fail_errno(WF_IO, "%s: cannot be written", x->file);
+    }
+    wf_status st = wf_export_look(fd, x->file, how->write == csv_write, &x->before);
+    if (st == WF_OK && x->before.records == 0 && lseek(fd, 0, SEEK_END) > 0)
+        st = wf_fail(WF_CONFIG, "%s: has no whole row to go on from: write anew with --replace",
+                     x->file);
+    if (st == WF_OK) st = rows_go_on(x, how, out);
+    if (fclose(out) != 0 && st == WF_OK)
+        st = wf_fail_errno(WF_IO, "%s: cannot be written", x->file);
+    return st;
+}
+
+static wf_status resume_check(const exporting *x, const format *how)
+{
+    if (!wf_cli_has(x->cli, "resume")) return WF_OK;
+    if (!how->resumes || strcmp(x->file, "-") == 0)
+        return wf_cli_fail(x->cli, "--resume: a file of jsonl or csv alone can be gone on with");
+    if (wf_cli_has(x->cli, "replace"))
+        return wf_cli_fail(x->cli, "--resume and --replace: one of them");
+    return WF_OK;
+}
+
 static void count_say(const exporting *x)
 {
     const wf_export_count *c = &x->count;
+    if (x->before.records > 0) {
+        wf_info("%s: %" PRIu64 " row%s more", x->file, c->rows, WF_S(c->rows));
+        return;
+    }
     if (c->rows == 0) return;
     wf_info("%s: %" PRIu64 " row%s%s", x->file, c->rows, WF_S(c->rows),
             c->row_every > 1 || c->step_every > 1 ? " drawn, not all: see --max-events" : "");
@@ -202,7 +258,7 @@ static wf_status export_to(exporting *x, const format *how)
         wf_warn("%s: is not complete: what is sealed so far is exported", x->place);
     if (strcmp(x->file, "-") == 0 && !how->companion) return how->write(x, stdout);
     if (how->companion) return how->write(x, NULL); // it says what it wrote
-    WF_TRY(file_write(x, how));
+    WF_TRY(wf_cli_has(x->cli, "resume") ? file_go_on(x, how) : file_write(x, how));
     count_say(x);
     return WF_OK;
 }
@@ -217,7 +273,9 @@ wf_status wf_cmd_export(const wf_cli *cli)
     WF_TRY(format_find(cli, x.file, &how));
     WF_TRY(wf_cli_i64(cli, "max-events", 100, INT64_MAX, 400000, &max_events));
     x.max_events = (uint64_t)max_events;
+    WF_TRY(resume_check(&x, how));
     wf_status st = export_to(&x, how);
+    free(x.before.last);
     wf_results_close(&x.results);
     wf_folders_free(&x.parts);
     return st;

@@ -254,8 +254,9 @@ const wf_command wf_commands[] = {
          "openai: OpenAI batch results; vllm: the result file of vLLM's serving benchmark;\n"
          "perfetto: steps, requests, queue and KV for ui.perfetto.dev or chrome://tracing. FILE "
          "is\n"
-         "there when all of it was written: killed, the same command starts anew. Parquet and\n"
-         "OpenAI lines are written by weft-text (io/python/README.md).\n",
+         "there when all of it was written: killed, the same command starts anew. With --resume\n"
+         "rows of jsonl and csv stand in FILE as they come, and the same command goes on with it.\n"
+         "Parquet and OpenAI lines are written by weft-text (io/python/README.md).\n",
      .min_arguments = 1,
      .max_arguments = 1,
      .options = wf_export_options_table,

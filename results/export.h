@@ -6,6 +6,7 @@
 #ifndef WF_RESULTS_EXPORT_H
 #define WF_RESULTS_EXPORT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 
@@ -19,9 +20,23 @@ typedef struct wf_export_count {
     uint64_t row_every, step_every; // of a timeline: one of so many is drawn
 } wf_export_count;
 
-// WF_IO when `out` cannot be written.
-wf_status wf_export_jsonl(wf_results *results, FILE *out, wf_export_count *count);
-wf_status wf_export_csv(wf_results *results, FILE *out, wf_export_count *count);
+// What a file has of an export that was stopped: whole lines, or records of CSV.
+typedef struct wf_export_before {
+    uint64_t records; // with the header
+    int64_t end;      // bytes, behind the last of them
+    char *last;       // own, free(): that one, with its line break; NULL: there is none
+    size_t last_bytes;
+} wf_export_before;
+
+wf_status wf_export_look(int fd, const char *path, bool csv, wf_export_before *out);
+
+// `before`: what of the rows is there already, and is not written again; NULL: nothing is. WF_IO
+// when `out` cannot be written, WF_CONFIG when the last record there is another one than would be
+// written in its place.
+wf_status wf_export_jsonl(wf_results *results, const wf_export_before *before, FILE *out,
+                          wf_export_count *count);
+wf_status wf_export_csv(wf_results *results, const wf_export_before *before, FILE *out,
+                        wf_export_count *count);
 
 // The columns of both, for a reader that wants types: "shard_uid:text,row:u64,token_ids:i32[]".
 void wf_export_columns(const wf_results *results, wf_text *out);

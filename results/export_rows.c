@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "io/base/json_writer.h"
@@ -15,6 +16,7 @@ typedef struct rows_writer {
     wf_result_columns columns;
     FILE *out;
     wf_status (*row)(const struct rows_writer *w, const wf_result *row);
+    void (*header)(const struct rows_writer *w); // NULL: none
 } rows_writer;
 
 static const char *const shard_columns[] = {"shard_uid", "shard_path"};
@@ -158,19 +160,67 @@ void wf_export_columns(const wf_results *results, wf_text *out)
     }
 }
 
-static wf_status rows_write(wf_results *results, const rows_writer *w, wf_export_count *count)
+static wf_status other_last(uint64_t n)
+{
+    return wf_fail(WF_CONFIG,
+                   "its record %" PRIu64 ", the last, is another than these results have there: "
+                   "other results, or a job that has run on; write anew with --replace",
+                   n);
+}
+
+// The record of `row` (NULL: the header) is the last one that is there.
+static wf_status last_check(const rows_writer *w, const wf_result *row,
+                            const wf_export_before *before)
+{
+    rows_writer again = *w;
+    char *text = NULL;
+    size_t n = 0;
+    again.out = open_memstream(&text, &n);
+    if (!again.out) return wf_fail_errno(WF_NO_MEMORY, "a row");
+    wf_status st = WF_OK;
+    if (row)
+        st = w->row(&again, row);
+    else
+        w->header(&again);
+    fclose(again.out);
+    if (st == WF_OK && (n != before->last_bytes || memcmp(text, before->last, n) != 0))
+        st = other_last(before->records);
+    free(text);
+    return st;
+}
+
+// *n_rows: how many rows are there already.
+static wf_status header_write(const rows_writer *w, const wf_export_before *before,
+                              uint64_t *n_rows)
+{
+    uint64_t n = before ? before->records : 0;
+    *n_rows = w->header && n > 0 ? n - 1 : n;
+    if (!w->header || n > 1) return WF_OK;
+    if (n == 1) return last_check(w, NULL, before);
+    w->header(w);
+    return WF_OK;
+}
+
+static wf_status rows_write(wf_results *results, const rows_writer *w,
+                            const wf_export_before *before, wf_export_count *count)
 {
     wf_ordered *rows = NULL;
     const wf_result *row;
+    uint64_t i = 0, n_before;
     wf_status st;
+    WF_TRY(header_write(w, before, &n_before));
     WF_TRY(wf_ordered_create(results, NULL, 0, &rows));
     WF_TRY_TO(done, wf_ordered_next(rows, &row));
-    while (row) {
-        WF_TRY_TO(done, w->row(w, row));
+    for (; row; i++) {
+        if (i + 1 == n_before)
+            WF_TRY_TO(done, last_check(w, row, before));
+        else if (i >= n_before)
+            WF_TRY_TO(done, w->row(w, row));
         if (ferror(w->out)) break;
-        count->rows++;
+        count->rows += i >= n_before;
         WF_TRY_TO(done, wf_ordered_next(rows, &row));
     }
+    if (i < n_before && !ferror(w->out)) WF_TRY_TO(done, other_last(before->records));
     if (fflush(w->out) != 0 || ferror(w->out))
         st = wf_fail_errno(WF_IO, "the rows cannot be written");
 done:
@@ -178,15 +228,16 @@ done:
     return st;
 }
 
-wf_status wf_export_jsonl(wf_results *results, FILE *out, wf_export_count *count)
+wf_status wf_export_jsonl(wf_results *results, const wf_export_before *before, FILE *out,
+                          wf_export_count *count)
 {
-    const rows_writer w = {results, wf_results_columns(results), out, jsonl_row};
-    return rows_write(results, &w, count);
+    const rows_writer w = {results, wf_results_columns(results), out, jsonl_row, NULL};
+    return rows_write(results, &w, before, count);
 }
 
-wf_status wf_export_csv(wf_results *results, FILE *out, wf_export_count *count)
+wf_status wf_export_csv(wf_results *results, const wf_export_before *before, FILE *out,
+                        wf_export_count *count)
 {
-    const rows_writer w = {results, wf_results_columns(results), out, csv_row};
-    csv_header(&w);
-    return rows_write(results, &w, count);
+    const rows_writer w = {results, wf_results_columns(results), out, csv_row, csv_header};
+    return rows_write(results, &w, before, count);
 }

@@ -53,6 +53,8 @@ def check_rows(jobs, stored):
     assert sum("9999" in (line["error"] or "") for line in lines) == 1
 
     jobs.weft_run("export", "out", "-o", "rows.csv")
+    for name in ("rows.jsonl", "rows.csv"):
+        check_resume(jobs, name)
     with open(jobs.path("rows.csv"), encoding="utf-8", newline="") as file:
         table = list(csv.DictReader(file))
     assert len(table) == len(lines)
@@ -64,6 +66,25 @@ def check_rows(jobs, stored):
             else:
                 assert cell == (want or ""), (name, cell, want)
         assert set(line) <= set(cells), set(line) - set(cells)
+
+
+def check_resume(jobs, name):
+    """Cut off anywhere, the same command ends with the same bytes; what is no beginning is refused."""
+    with open(jobs.path(name), "rb") as file:
+        whole = file.read()
+    ends = [i + 1 for i in range(len(whole)) if whole[i:i + 1] == b"\n"]
+    for cut in (0, ends[0], ends[0] + 1, ends[1], ends[len(ends) // 2] - 1, len(whole) - 3, len(whole)):
+        with open(jobs.path("again-" + name), "wb") as file:
+            file.write(whole[:cut])
+        jobs.weft_run("export", "out", "-o", "again-" + name, "--resume")
+        with open(jobs.path("again-" + name), "rb") as file:
+            assert file.read() == whole, (name, cut)
+    for there in (whole[:40], whole[:ends[0]].replace(b"s", b"t") + whole[:7], whole + whole[:ends[0]]):
+        with open(jobs.path("other-" + name), "wb") as file:
+            file.write(there)
+        jobs.weft_run("export", "out", "-o", "other-" + name, "--resume", code=78)
+        with open(jobs.path("other-" + name), "rb") as file:
+            assert file.read() == there, name
 
 
 # --- the timeline, by the rules of the Trace Event Format ---
