@@ -1,5 +1,6 @@
 // Checks of operation arguments (op_check.h).
 #include "kernels/op_check.h"
+#include "kernels/ops.h"
 
 #include <inttypes.h>
 #include <math.h>

@@ -7,13 +7,11 @@
 #define WF_KERNELS_OP_CHECK_H
 
 #include "io/base/status.h"
-#include "kernels/backend.h"
+#include "kernels/weight.h"
 
 wf_status wf_check_weight_shape(const wf_weight_shape *shape);
 wf_status wf_check_weight_block(const wf_weight *w, const wf_weight_block *block);
 
-#define WF_OP_CHECK(op, args) wf_status wf_check_##op(const args *a, wf_dtype act);
-WF_OPS(WF_OP_CHECK)
-#undef WF_OP_CHECK
+// wf_check_OP(args, act) of every operation is declared beside its arguments (ops/op_base.h).
 
 #endif

@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "io/base/rng.h"
-#include "kernels/ops.h"
+#include "kernels/ops/op_sample.h"
 
 // counts[row][id]: this bit says that id is in the prompt, the bits below it count outputs.
 #define WF_COUNT_PROMPT 0x8000u

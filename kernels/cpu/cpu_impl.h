@@ -2,6 +2,7 @@
 #ifndef WF_KERNELS_CPU_CPU_IMPL_H
 #define WF_KERNELS_CPU_CPU_IMPL_H
 
+#include "kernels/backend.h"
 #include "kernels/cpu/cpu_isa.h"
 
 typedef struct wf_cpu {

@@ -18,6 +18,7 @@
 // for positions before a row's window: the task begins at the tile where its first row's does.
 // Source: Milakov, Gimelshein, arXiv 1805.02867; Dao et al., arXiv 2205.14135.
 // Work: 4 head_dim flops per score. Tolerance against ref: 2e-6 relative to max |v|.
+#include "kernels/cpu/isa_attention.h"
 #include "kernels/cpu/isa.h"
 #include "kernels/kv.h"
 

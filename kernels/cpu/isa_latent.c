@@ -12,6 +12,7 @@
 // with log2(e) in the scale. Rows are padded with zeros to whole vectors, so a head's bits depend
 // on its query and its context alone, as in isa_attention.c.
 // Work: 2 (head_dim + rank) flops per score. Tolerance against ref: 2e-6 relative to max |k|.
+#include "kernels/cpu/isa_latent.h"
 #include "kernels/cpu/isa.h"
 
 #define TILE WF_ATTENTION_TILE

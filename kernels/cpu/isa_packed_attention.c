@@ -12,6 +12,7 @@
 // with log2(e) in the scale. Tiles count from the sequence's own first token, and what a row does
 // not see weighs nothing: its bits depend on its own sequence alone, not on its neighbours in the
 // step nor on the thread. Tolerance against ref: 2e-6 relative to max |v|.
+#include "kernels/cpu/isa_packed_attention.h"
 #include "kernels/cpu/isa.h"
 
 #define MIN(a, b) ((a) < (b) ? (a) : (b))

@@ -9,6 +9,7 @@
 //   rope       (a, b) -> (a cos - b sin, b cos + a sin), heads normed as in rmsnorm before it
 //
 // Tolerance against ref: 4e-6 relative, times sqrt(columns) / 16 for the norms.
+#include "kernels/cpu/isa_rows.h"
 #include "kernels/cpu/isa.h"
 #include "kernels/kv.h"
 #include "kernels/quantize.h"

@@ -1,5 +1,6 @@
 // The table of this file's instruction set.
-#include "kernels/cpu/isa.h"
+#include "kernels/cpu/cpu_isa.h"
+#include "kernels/cpu/simd.h"
 
 #define WF_ISA_TEXT2(isa) #isa
 #define WF_ISA_TEXT(isa)  WF_ISA_TEXT2(isa)

@@ -9,7 +9,6 @@
 #define WF_INLINE static inline __attribute__((always_inline))
 #endif
 
-#define WF_ISA_NAME avx2
 // 6 x 16 tiles: 12 sums, 2 weights and a broadcast in 16 registers.
 #define WF_TILE_ROWS   6
 #define WF_TILE_SUMS   6

@@ -9,7 +9,6 @@
 #define WF_INLINE static inline __attribute__((always_inline))
 #endif
 
-#define WF_ISA_NAME avx512
 // 12 x 32 tiles: 24 sums, 2 weights and a broadcast in 32 registers.
 #define WF_TILE_ROWS   12
 #define WF_TILE_SUMS   24

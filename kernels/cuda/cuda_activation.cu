@@ -5,6 +5,11 @@
 // f32. Bytes, 2-byte act: gate_mul 6 F per row, activate 4 F, add 6 H. Tolerance: rounding of act.
 #include "kernels/cuda/cuda_num.cuh"
 
+extern "C" {
+#include "kernels/ops/op_activation.h"
+#include "kernels/ops/op_norm.h"
+}
+
 enum act_kind { GATE_MUL, ACTIVATE, ADD };
 
 template <wf_curve CURVE> __device__ __forceinline__ float curve_of(float x)

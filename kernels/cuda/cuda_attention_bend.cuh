@@ -5,6 +5,7 @@
 #ifndef WF_KERNELS_CUDA_ATTENTION_BEND_CUH
 #define WF_KERNELS_CUDA_ATTENTION_BEND_CUH
 
+#include "kernels/cuda/cuda_attention.cuh"
 #include "kernels/cuda/cuda_mma.cuh"
 
 #ifdef WF_ATTENTION_BENT

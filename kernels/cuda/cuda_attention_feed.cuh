@@ -3,6 +3,7 @@
 #ifndef WF_KERNELS_CUDA_ATTENTION_FEED_CUH
 #define WF_KERNELS_CUDA_ATTENTION_FEED_CUH
 
+#include "kernels/cuda/cuda_attention.cuh"
 #include "kernels/cuda/cuda_hopper.cuh"
 
 #define BLOCK            64 // positions of a warpgroup, and keys that are masked or not as one

@@ -480,7 +480,12 @@ int wf_cuda_device(wf_backend *be)
     return cuda_of(be)->device;
 }
 
-// Every operation is the module's own: it has no host code to fall back to.
+// Every operation is the module's own, in files of one kind each; it has no host code to fall back
+// to. A file's definition that differs from this declaration does not link.
+#define WF_CUDA_OP(op, args) wf_status wf_cuda_##op(wf_backend *be, wf_stream *s, const args *a);
+WF_OPS(WF_CUDA_OP)
+#undef WF_CUDA_OP
+
 #define WF_CUDA_ENTRY(op, args) , .op = wf_cuda_##op
 const wf_backend_ops wf_cuda_ops = {
     .name = "cuda",

@@ -9,6 +9,10 @@
 
 #include "kernels/cuda/cuda_num.cuh"
 
+extern "C" {
+#include "kernels/ops/op_sample.h"
+}
+
 #define BEST_THREADS 1024
 
 typedef unsigned long long u64;

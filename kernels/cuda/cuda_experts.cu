@@ -9,6 +9,10 @@
 // Tolerance: 1e-6 relative for scores, rounding of y.
 #include "kernels/cuda/cuda_num.cuh"
 
+extern "C" {
+#include "kernels/ops/op_experts.h"
+}
+
 #define LANES     32
 #define ROUTE     128 // threads of a block: tokens times 32
 #define PACK      256

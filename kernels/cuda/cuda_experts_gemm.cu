@@ -21,6 +21,10 @@
 // Other shapes and f32: a thread per output.
 #include "kernels/cuda/cuda_mma.cuh"
 
+extern "C" {
+#include "kernels/ops/op_experts.h"
+}
+
 #define UNIT_K 64 // k of a stage: 8 pieces of 16 bytes
 #define PIECES 8
 

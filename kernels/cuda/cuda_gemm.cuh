@@ -15,6 +15,10 @@
 #include "kernels/cuda/cuda_gemm_book.h"
 #include "kernels/cuda/cuda_num.cuh"
 
+extern "C" {
+#include "kernels/ops/op_gemm.h"
+}
+
 // ---- own kernels --------------------------------------------------------------------------------
 
 // A kernel of ours that measuring may choose where it fits: one row of the table.

@@ -12,8 +12,9 @@
 #include <utility>
 
 extern "C" {
-#include "kernels/backend.h"
+#include "io/base/status.h"
 #include "kernels/op_check.h"
+#include "kernels/weight.h"
 }
 
 struct wf_gemm_book; // plans found so far (cuda_gemm_book.h)
@@ -177,7 +178,7 @@ static inline int64_t div_up64(int64_t a, int64_t b)
     return (a + b - 1) / b;
 }
 
-// Operations (ops.h), one file each or a few of a kind.
+// Weights.
 wf_status wf_cuda_weight_create(wf_backend *be, const wf_weight_shape *shape, wf_weight **out);
 wf_status wf_cuda_weight_load(wf_backend *be, wf_weight *w, const wf_weight_block *block);
 wf_status wf_cuda_weight_random(wf_backend *be, wf_weight *w, uint64_t seed, float std);
@@ -187,22 +188,9 @@ void wf_cuda_weight_destroy(wf_backend *be, wf_weight *w);
 wf_status wf_weight8_create(wf_backend *be, wf_cuda_weight *w);
 wf_status wf_weight8_load(wf_cuda *cu, wf_cuda_weight *w, const wf_weight_block *b);
 wf_status wf_weight8_random(wf_cuda *cu, wf_cuda_weight *w, uint64_t seed, float std);
-#define WF_CUDA_OP(op, args) wf_status wf_cuda_##op(wf_backend *be, wf_stream *s, const args *a);
-WF_OPS(WF_CUDA_OP)
-#undef WF_CUDA_OP
 
 // GEMM's parts.
 wf_status wf_gemm_book_open(wf_cuda *cu); // reads the cache file, if any
 void wf_gemm_book_close(wf_cuda *cu);     // writes what is new
-
-// Attention's parts: rows [0, n_decode) and the sequences after them.
-wf_status wf_attention_decode(wf_cuda *cu, wf_stream *s, const wf_attention_args *a);
-wf_status wf_attention_prefill(wf_cuda *cu, wf_stream *s, const wf_attention_args *a);
-// The same of layers with a window, a softcap, slopes or sinks.
-wf_status wf_attention_decode_bent(wf_cuda *cu, wf_stream *s, const wf_attention_args *a);
-wf_status wf_attention_prefill_bent(wf_cuda *cu, wf_stream *s, const wf_attention_args *a);
-// Prefill's way on Hopper (cuda_attention_hopper.cu), for shapes and alignments that fit.
-bool wf_attention_hopper_fits(const wf_cuda *cu, const wf_attention_args *a);
-wf_status wf_attention_hopper(wf_cuda *cu, wf_stream *s, const wf_attention_args *a);
 
 #endif

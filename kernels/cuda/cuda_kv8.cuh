@@ -6,6 +6,7 @@
 
 #include <cfloat>
 
+#include "kernels/cuda/cuda_attention.cuh"
 #include "kernels/cuda/cuda_w8.cuh"
 
 __host__ __device__ __forceinline__ bool kv_scaled(wf_dtype dtype)

@@ -5,6 +5,10 @@
 
 #include "kernels/cuda/cuda_num.cuh"
 
+extern "C" {
+#include "kernels/ops/op_latent.h"
+}
+
 bool wf_latent_mma_fits(const wf_cuda *cu, const wf_latent_attention_args *a);
 wf_status wf_latent_mma(wf_cuda *cu, wf_stream *s, const wf_latent_attention_args *a);
 

@@ -5,6 +5,10 @@
 
 #include "kernels/cuda/cuda_num.cuh"
 
+extern "C" {
+#include "kernels/ops/op_norm.h"
+}
+
 #define NORM_THREADS 512
 
 struct norm_args {

@@ -13,6 +13,10 @@
 // rounding of act.
 #include "kernels/cuda/cuda_mma.cuh"
 
+extern "C" {
+#include "kernels/ops/op_encode.h"
+}
+
 #define PACKED_WARPS   4
 #define PACKED_THREADS (PACKED_WARPS * 32)
 #define LOG2E          1.4426950408889634f

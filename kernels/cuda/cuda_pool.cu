@@ -6,6 +6,10 @@
 // of f32 (of y's type).
 #include "kernels/cuda/cuda_num.cuh"
 
+extern "C" {
+#include "kernels/ops/op_encode.h"
+}
+
 static __global__ void pool_kernel(wf_matrix x, const int32_t *first, const int32_t *last,
                                    wf_pooling pooling, wf_matrix y)
 {

@@ -13,6 +13,10 @@
 // it needs the greatest number.
 #include "kernels/cuda/cuda_kv8.cuh"
 
+extern "C" {
+#include "kernels/ops/op_attention.h"
+}
+
 // One item: VEC pairs of a rotated head, VEC untouched elements of one, or VEC of a V head.
 struct rope_shape {
     int32_t n_heads, n_kv_heads, head_dim, rotary_dim;

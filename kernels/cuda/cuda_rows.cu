@@ -4,6 +4,11 @@
 // in words of 4 or 16 bytes; 2-byte words where a stride is odd.
 #include "kernels/cuda/cuda_w8.cuh"
 
+extern "C" {
+#include "kernels/ops/op_rows.h"
+#include "kernels/ops/op_sample.h"
+}
+
 // ---- token_ids: one thread per packed token -----------------------------------------------------
 
 static __global__ void token_ids_kernel(const int32_t *host_ids, const int32_t *last_token,

@@ -7,7 +7,10 @@
 
 #include "io/base/rng.h"
 #include "kernels/cuda/cuda_num.cuh"
+
+extern "C" {
 #include "kernels/sampling.h"
+}
 
 #define THREADS      1024
 #define WARPS        (THREADS / 32)

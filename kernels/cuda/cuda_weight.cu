@@ -6,6 +6,10 @@
 #include "kernels/cuda/cuda_num.cuh"
 #include "kernels/random.h"
 
+extern "C" {
+#include "kernels/backend.h"
+}
+
 wf_status wf_cuda_weight_create(wf_backend *be, const wf_weight_shape *shape, wf_weight **out)
 {
     WF_TRY(wf_check_weight_shape(shape));

@@ -3,6 +3,10 @@
 #include "kernels/cuda/cuda_w8.cuh"
 #include "kernels/random.h"
 
+extern "C" {
+#include "kernels/backend.h"
+}
+
 wf_status wf_weight8_create(wf_backend *be, wf_cuda_weight *w)
 {
     const wf_weight *shape = &w->base;

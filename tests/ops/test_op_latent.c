@@ -53,7 +53,7 @@ static ran run_case(wf_backend *be, wf_dtype act, const latent_case *c, bool int
         &(wf_heads_gemm_args){.x = q.view,
                               .x_step = head,
                               .y_step = dim,
-                              .w = op_weights(be, act, c->n_heads, c->rank, c->nope, 73),
+                              .w = op_weights(be, op.act, c->n_heads, c->rank, c->nope, 73),
                               .y = r.wide.view}));
     op_ok(be->ops->latent_append(be, NULL,
                                  &(wf_latent_append_args){.batch = b,
@@ -84,7 +84,7 @@ static ran run_case(wf_backend *be, wf_dtype act, const latent_case *c, bool int
         &(wf_heads_gemm_args){.x = r.latent.view,
                               .x_step = c->rank,
                               .y_step = c->v,
-                              .w = op_weights(be, act, c->n_heads, c->v, c->rank, 77),
+                              .w = op_weights(be, op.act, c->n_heads, c->v, c->rank, 77),
                               .y = r.heads.view}));
     r.kv = malloc(op_kv_bytes(&r.view));
     assert_non_null(r.kv);
