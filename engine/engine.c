@@ -284,6 +284,7 @@ static wf_status submit_beams(wf_engine *e, const wf_engine_input *input)
         return wf_fail(WF_REQ_SAMPLING,
                        "beam_width %u: not with logit_bias, allowed_token_ids and bad_words",
                        input->sampling->beam_width);
+    WF_TRY(wf_engine_check_stop_strings(input->sampling, input->stop_string_bytes));
     WF_TRY(wf_beams_check_stops(&e->cfg, e->arch, input));
     WF_TRY(wf_beam_sequences_create(input, e->arch, e->cfg.max_context,
                                     shares(e) ? e->cfg.page_tokens : 0, &b));
@@ -378,7 +379,7 @@ static bool is_over(void *context, void *tag, int32_t n_prompt_left)
     wf_sequence *s = tag;
     wf_engine_flight f = {.user = s->out.user,
                           .begun = s->out.admitted_ns >= 0,
-                          .may_stop = s->n_stop > 0,
+                          .may_stop = s->n_stop > 0 || s->stops,
                           .n_tokens = s->out.n_tokens,
                           .n_left = (uint32_t)s->n_limit - s->out.n_tokens,
                           .n_prompt_left = (uint32_t)n_prompt_left};

@@ -19,6 +19,7 @@
 #include "engine/model.h"
 #include "io/base/clock.h"
 #include "io/results/result.h"
+#include "io/shard/pieces.h"
 #include "io/shard/request.h"
 
 typedef struct wf_engine wf_engine;
@@ -62,6 +63,9 @@ typedef struct wf_engine_input {
     uint32_t n_prompt, max_new_tokens, n_stop;
     const int32_t *prompt, *stop;
     int32_t second; // of a pair of texts: where the second begins in the prompt; 0: one text
+    uint32_t stop_string_bytes;
+    const uint8_t *stop_string; // texts that end it, as a shard has them (io/shard/request.h)
+    const wf_pieces *pieces;    // for these: what tokens are; not copied, until its output is taken
     const wf_sampling *sampling; // n counts with beams alone: else one input, one output
     wf_wishes wishes;
     uint64_t rng_key; // keys its random numbers; see wf_engine_rng_key()
@@ -83,6 +87,8 @@ typedef struct wf_engine_output {
     const float *vector; // [n_vector], of a task that draws no token (encode.h): n_tokens is 0
                          // then, and *time_ns when the host had it. Else NULL
     int64_t submitted_ns, admitted_ns;
+    uint32_t stop_string_bytes;
+    const char *stop_string;    // [stop_string_bytes] that ended it; NULL: none
     uint32_t i_best, n_outputs; // with beams: which of the input's outputs this is, by score
     float score;                // with beams (beams.h)
     uint32_t n_cached;          // prompt tokens whose KV was there when it first joined the batch
@@ -132,6 +138,9 @@ wf_status wf_engine_check_sampling(const wf_engine_config *config, const wf_arch
 // one with a single type has no vector for the second. WF_REQ_LENGTH. Pure.
 wf_status wf_engine_check_second(const wf_arch *arch, int32_t second);
 
+// Beams are not ended by texts. WF_REQ_SAMPLING. Pure.
+wf_status wf_engine_check_stop_strings(const wf_sampling *sampling, uint32_t stop_string_bytes);
+
 // How many of a prompt's tokens are computed: all, or, of a task that may cut it, what the context
 // holds. WF_REQ_CONTEXT: it is too long. Pure.
 wf_status wf_engine_fit_prompt(const wf_arch *arch, int32_t max_context, uint32_t *n_prompt);
@@ -158,7 +167,7 @@ void wf_engine_release(wf_engine *e, const wf_engine_output *output);
 typedef struct wf_engine_flight {
     uint64_t user;
     bool begun;             // it has been in the batch
-    bool may_stop;          // an EOS or stop token may end it early
+    bool may_stop;          // an EOS, a stop token or a stop string may end it early
     uint32_t n_tokens;      // generated so far
     uint32_t n_left;        // that it may still generate
     uint32_t n_prompt_left; // prompt tokens still to be computed

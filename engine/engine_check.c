@@ -34,6 +34,14 @@ wf_status wf_engine_check_second(const wf_arch *arch, int32_t second)
                    "in one, as its tokenizer joins them");
 }
 
+wf_status wf_engine_check_stop_strings(const wf_sampling *p, uint32_t stop_string_bytes)
+{
+    if (p->beam_width < 2 || stop_string_bytes == 0) return WF_OK;
+    return wf_fail(WF_REQ_SAMPLING,
+                   "beam_width %u: not with stop strings (stop); stop_token_ids take token ids",
+                   p->beam_width);
+}
+
 wf_status wf_engine_fit_prompt(const wf_arch *arch, int32_t max_context, uint32_t *n_prompt)
 {
     bool generates = arch->encode.task == WF_TASK_GENERATE;

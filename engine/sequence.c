@@ -56,6 +56,13 @@ static wf_status set_sampling(wf_sequence *s, const wf_engine_input *in)
     return WF_OK;
 }
 
+static wf_status set_stops(wf_sequence *s, const wf_engine_input *in)
+{
+    s->pieces = in->pieces;
+    if (in->stop_string_bytes == 0) return WF_OK;
+    return wf_stops_create(in->stop_string, in->stop_string_bytes, &s->stops);
+}
+
 wf_status wf_sequence_create(const wf_engine_input *in, const wf_arch *arch, int32_t max_context,
                              int32_t page_tokens, wf_sequence **out)
 {
@@ -86,12 +93,12 @@ wf_status wf_sequence_create(const wf_engine_input *in, const wf_arch *arch, int
     copy_stops(s, in, arch);
     copy_wishes(s, w, s->stop + s->n_stop);
     wf_status st = set_sampling(s, in);
-    if (st != WF_OK) {
+    if (st == WF_OK) st = set_stops(s, in);
+    if (st == WF_OK)
+        *out = s;
+    else
         free(s);
-        return st;
-    }
-    *out = s;
-    return WF_OK;
+    return st;
 }
 
 void wf_sequence_enlist(wf_sequence *s, wf_sequence **all)
@@ -108,6 +115,7 @@ void wf_sequence_destroy(wf_sequence *s)
     if (s->link) *s->link = s->after;
     if (s->link && s->after) s->after->link = s->link;
     if (s->beams && --s->beams->n_owners == 0) wf_beams_destroy(s->beams);
+    wf_stops_destroy(s->stops);
     free(s->token);
     free(s);
 }
@@ -162,11 +170,23 @@ void wf_sequence_become(wf_sequence *s, const float *vector, const wf_encode *ho
     s->out.finish = wf_task_scores(how->task) ? WF_FINISH_SCORES : WF_FINISH_VECTOR;
 }
 
+// A text that was complete before min_tokens does not count, as in vLLM.
+static bool completes_a_stop(wf_sequence *s, int32_t token)
+{
+    size_t n = 0;
+    if (!s->stops) return false;
+    const uint8_t *piece = wf_pieces_of(s->pieces, token, &n);
+    int32_t i = wf_stops_take(s->stops, piece, n);
+    if (i < 0 || (int64_t)s->out.n_tokens <= s->sampling.min_tokens) return false;
+    s->out.stop_string = wf_stops_text(s->stops, i, &s->out.stop_string_bytes);
+    return true;
+}
+
 bool wf_sequence_append(wf_sequence *s, int32_t token, int64_t time_ns)
 {
     s->token[s->out.n_tokens] = token;
     s->time_ns[s->out.n_tokens++] = time_ns;
-    if (wf_sequence_stops(s, token))
+    if (wf_sequence_stops(s, token) || completes_a_stop(s, token))
         s->out.finish = WF_FINISH_STOP;
     else if (s->out.n_tokens == (uint32_t)s->n_limit)
         s->out.finish = s->at_limit;

@@ -7,6 +7,7 @@
 
 #include "engine/beams.h"
 #include "engine/engine.h"
+#include "engine/stops.h"
 #include "io/base/hash.h"
 
 typedef struct wf_sequence wf_sequence;
@@ -21,7 +22,9 @@ struct wf_sequence {
     wf_row_sampling sampling;
     wf_wishes wishes; // its arrays lie behind the stops
     uint32_t n_stop;
-    int32_t *stop;         // [n_stop] ids that end it, EOS included
+    int32_t *stop;   // [n_stop] ids that end it, EOS included
+    wf_stops *stops; // texts that end it, and how much of them its tokens are; NULL: none
+    const wf_pieces *pieces;
     int32_t *prompt;       // [out.n_prompt]
     wf_hash128 *page_name; // of the prompt's full pages (prefix.h); NULL: nothing is shared
     int32_t *draft;        // tokens proposed to come after the last; NULL: nobody proposes any

@@ -33,6 +33,7 @@ const wf_cli_option wf_generate_options[] = {
     {"model", 'm', "DIR", "a model's folder: no job file is needed then"},
     {"output", 'o', "FILE", "answers: .jsonl, .csv, .tsv, .parquet; without it they are printed"},
     {"max-tokens", 'n', "N", "most tokens to generate where a row does not say (256)"},
+    {"stop", 0, "TEXT", "ends an answer before this text; may be repeated"},
     {"chat", 'c', NULL, "prompts are a user's messages, in the model's chat template"},
     {"prompt", 'p', "NAME", "key or column that holds the prompt (prompt)"},
     {"set", 's', "KEY=VALUE", "sets a key of the job file; may be repeated"},
@@ -276,25 +277,49 @@ static wf_status add_own_job(generation *g)
     return st;
 }
 
-static wf_status add_given_job(generation *g)
+// --set of a key that is a list of texts.
+static wf_status add_list(generation *g, const char *key, const char *const *item, size_t n)
 {
     wf_json_writer *w = NULL;
     const char *text = NULL;
-    add(g, "%s", wf_cli_argument(g->cli, 0));
-    if (wf_cli_has(g->cli, "out")) add(g, "--out=%s", wf_cli_value(g->cli, "out"));
-    if (wf_cli_n_arguments(g->cli) == 1) return WF_OK; // the job file's own requests
     WF_TRY(wf_json_writer_create(0, &w));
     wf_json_open_array(w, NULL);
-    for (size_t i = g->first; i < wf_cli_n_arguments(g->cli); i++)
-        wf_json_put_string(w, NULL, wf_cli_argument(g->cli, i));
+    for (size_t i = 0; i < n; i++)
+        wf_json_put_string(w, NULL, item[i]);
     wf_json_close(w);
     wf_status st = wf_json_writer_finish(w, &text, NULL);
-    if (st == WF_OK) add(g, "--set=requests=%.*s", (int)strcspn(text, "\n"), text);
+    if (st == WF_OK) add(g, "--set=%s=%.*s", key, (int)strcspn(text, "\n"), text);
     wf_json_writer_destroy(&w);
     return st;
 }
 
+static wf_status add_given_job(generation *g)
+{
+    const char **item = NULL;
+    size_t n = wf_cli_n_arguments(g->cli) - g->first;
+    add(g, "%s", wf_cli_argument(g->cli, 0));
+    if (wf_cli_has(g->cli, "out")) add(g, "--out=%s", wf_cli_value(g->cli, "out"));
+    if (n == 0) return WF_OK; // the job file's own requests
+    WF_TRY(wf_alloc(n, sizeof *item, &item));
+    for (size_t i = 0; i < n; i++)
+        item[i] = wf_cli_argument(g->cli, g->first + i);
+    wf_status st = add_list(g, "requests", item, n);
+    free(item);
+    return st;
+}
+
 // ---- the run ------------------------------------------------------------------------------------
+
+// Texts may hold anything, so that they go as JSON.
+static void add_stops(generation *g)
+{
+    size_t n = 0;
+    const char *const *stop = wf_cli_values(g->cli, "stop", &n);
+    if (n > 0 && g->st == WF_OK) {
+        wf_status st = add_list(g, "sampling.stop", stop, n);
+        if (g->st == WF_OK) g->st = st;
+    }
+}
 
 // Options of ours that are keys of the job file, and those that are run's own.
 static void add_options(generation *g)
@@ -304,6 +329,7 @@ static void add_options(generation *g)
                                           {"prompt", "text.prompt"}};
     static const char *const switches[] = {"fresh", "retry-failed", "force", "verbose"};
     size_t n = 0;
+    add_stops(g);
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
         const char *value = wf_cli_value(g->cli, keys[i][0]);
         if (value) add(g, "--set=%s=%s", keys[i][1], value);

@@ -136,6 +136,7 @@ static wf_status words_run(const wf_jobspec *spec, bool fixed, const wf_drain *d
         word[n++] = "--pair";
         word[n++] = spec->text.pair;
     }
+    if (spec->stop.n > 0) word[n++] = "--pieces";
     if (fixed) word[n++] = "--fixed";
     word[n++] = "--";
     for (size_t i = 0; i < spec->requests.n; i++) {

@@ -88,7 +88,8 @@ static uint32_t number(const wf_result_columns *columns, size_t at)
 
 bool wf_column_present(int i_col, const wf_result_columns *columns)
 {
-    size_t when = wf_column_descs[i_col].when;
+    bool is_cut = wf_column_descs[i_col].kind == WF_COLUMN_CUT;
+    size_t when = wf_column_descs[is_cut ? wf_column_of_cut(i_col) : i_col].when;
     return when == WF_ALWAYS || number(columns, when) != 0;
 }
 

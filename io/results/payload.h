@@ -23,6 +23,8 @@
 #define WF_CUT_TABLE(X)                                                                            \
     X(error_offset, WF_TEXT, "bytes", "row i's error text is error[offset[i]:offset[i+1]]")        \
     X(meta_offset, WF_COUNT(meta_bytes), "bytes", "row i's meta is meta[offset[i]:offset[i+1]]")   \
+    X(stop_string_offset, WF_COUNT(stop_string_bytes), "bytes",                                    \
+      "row i ended at stop_string[offset[i]:offset[i+1]]")                                         \
     X(output_offset, WF_COUNT(n_tokens), "tokens",                                                 \
       "row i's output is /tokens/*[offset[i]:offset[i+1]]")
 
@@ -67,7 +69,8 @@ typedef struct wf_column_desc {
     size_t at;    // in wf_result or wf_step_record: the value; the pointer to the values; of a cut:
                   // the uint32_t that counts, WF_NOWHERE: the text ends by a NUL
     int cut;      // ragged: its offset column
-    size_t when;  // in wf_result_columns: there where that is not 0; WF_NOWHERE: always
+    size_t when;  // in wf_result_columns: there where that is not 0; WF_NOWHERE: always. A cut is
+                  // there with the first column that it cuts
     size_t width; // in wf_result: numbers to a value; in the file `when` says it; WF_NOWHERE: one
     const char *label, *json; // for people; the member of a row's JSON. NULL: none
     const char *units, *description;

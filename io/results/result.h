@@ -14,7 +14,7 @@ typedef enum wf_result_status { WF_RESULT_DONE = 0, WF_RESULT_FAILED = 1 } wf_re
 // X(NAME, number, words): why generation ended.
 #define WF_FINISH_TABLE(X)                                                                         \
     X(NONE, 0, "none")                                                                             \
-    X(STOP, 1, "stop")       /* EOS or a stop token, stored as the last token */                   \
+    X(STOP, 1, "stop")       /* EOS or a stop token, stored as the last token; or a stop string */ \
     X(LENGTH, 2, "length")   /* max_new_tokens */                                                  \
     X(CONTEXT, 3, "context") /* the model's context is full */                                     \
     X(ERROR, 4, "error")                                                                           \
@@ -61,7 +61,9 @@ const char *wf_result_status_words(wf_result_status status); // "done"
       "by which it was chosen as an output of its row; NaN where none was chosen")                 \
     X(session, uint64_t, U64, WF_IF(sessions), "1", "session",                                     \
       "the session that the request is a turn of, 0: none")                                        \
-    X(turn, uint32_t, U32, WF_IF(sessions), "1", "turn", "its place in the session, from 0")
+    X(turn, uint32_t, U32, WF_IF(sessions), "1", "turn", "its place in the session, from 0")       \
+    X(stop_kept, uint8_t, U8, WF_IF(stop_kept), "1", "stop kept",                                  \
+      "1: its text keeps what ended it (include_stop_str_in_output)")
 
 // X(field, C type, H5 type, dataset, cut, when, width, JSON name, units, description): as many
 // values per result as its part of `cut` (WF_CUT_TABLE, payload.h) has. In a wf_result the values
@@ -73,6 +75,8 @@ const char *wf_result_status_words(wf_result_status status); // "done"
       "one line for people, empty when done")                                                      \
     X(meta, uint8_t, U8, "/requests/meta", meta_offset, WF_ALWAYS, WF_ONE, "meta", "UTF-8",        \
       "passed through from the request")                                                           \
+    X(stop_string, char, U8, "/requests/stop_string", stop_string_offset, WF_IF(stop_strings),     \
+      WF_ONE, "stop_string", "UTF-8", "the stop string that ended it, empty where none did")       \
     X(token_id, int32_t, I32, "/tokens/id", output_offset, WF_ALWAYS, WF_ONE, "token_ids",         \
       "token", "generated tokens, the ending one included")                                        \
     X(token_time_ns, int64_t, I64, "/tokens/time_ns", output_offset, WF_IF(token_times), WF_ONE,   \
@@ -112,7 +116,8 @@ typedef struct wf_result {
 #undef WF_RESULT_WIDE
     uint32_t n_tokens;   // of every array of /tokens
     uint32_t meta_bytes; // `error` ends by its NUL
-    uint32_t n_top;      // k of top_id and top_logprob, [n_tokens][n_top]
+    uint32_t stop_string_bytes;
+    uint32_t n_top; // k of top_id and top_logprob, [n_tokens][n_top]
 } wf_result;
 
 // Which optional columns a results file has: 0 or 1, or how wide they are.
@@ -126,6 +131,8 @@ typedef struct wf_result_columns {
     uint32_t n_vector; // numbers of a row's vector
     uint32_t n_scores; // labels that a row is scored for
     uint32_t sessions;
+    uint32_t stop_strings; // rows may end at one
+    uint32_t stop_kept;    // and may keep it in their text
 } wf_result_columns;
 
 // X(field, C type, H5 type, units, description): one row of /steps per engine step.

@@ -106,7 +106,7 @@ static wf_status open_columns(wf_results *r, wf_result_columns *columns)
         WF_TRY(check_length(r, i, wf_h5_dataset_count(r->sets[group])));
     }
     for (int i = 0; i < WF_N_COLS; i++)
-        if (wf_column_descs[i].kind == WF_COLUMN_CUT) WF_TRY(check_offset_ends(r, i));
+        if (wf_column_descs[i].kind == WF_COLUMN_CUT && r->sets[i]) WF_TRY(check_offset_ends(r, i));
     return WF_OK;
 }
 

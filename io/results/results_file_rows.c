@@ -64,7 +64,8 @@ static wf_status read_offsets(wf_results *r, int i_cut, uint64_t start, size_t n
 static wf_status read_all_offsets(wf_results *r, uint64_t start, size_t n)
 {
     for (int i = 0; i < WF_N_COLS; i++)
-        if (wf_column_descs[i].kind == WF_COLUMN_CUT) WF_TRY(read_offsets(r, i, start, n));
+        if (wf_column_descs[i].kind == WF_COLUMN_CUT && r->sets[i])
+            WF_TRY(read_offsets(r, i, start, n));
     return WF_OK;
 }
 
@@ -134,11 +135,11 @@ static void point_to_values(const wf_results *r, int i_col, size_t i)
     wf_column_point(i_col, &r->views[i], values);
 }
 
-// The length of a row's part, where the cut has a number for it.
+// The length of a row's part, where the cut has a number for it; 0 where the file has no such cut.
 static wf_status take_count(wf_results *r, int i_cut, uint64_t start, size_t i)
 {
     const uint64_t *offsets = offsets_of(r, i_cut);
-    uint64_t n = offsets[i + 1] - offsets[i];
+    uint64_t n = r->sets[i_cut] ? offsets[i + 1] - offsets[i] : 0;
     size_t at = wf_column_descs[i_cut].at;
     if (n > UINT32_MAX) {
         return wf_fail(WF_DATA, "%s:%s:%" PRIu64 ": the row is too long", wf_h5_file_path(r->h5),

@@ -154,7 +154,8 @@ wf_status wf_result_batch_put(wf_result_batch *batch, const wf_result *row)
         if (wf_column_is_array(i) && wf_column_present(i, &batch->columns))
             push_values(batch, i, row);
     for (int i = 0; i < WF_N_COLS; i++)
-        if (wf_column_descs[i].kind == WF_COLUMN_CUT) push_end(batch, i);
+        if (wf_column_descs[i].kind == WF_COLUMN_CUT && wf_column_present(i, &batch->columns))
+            push_end(batch, i);
     batch->bytes += wf_result_bytes(row, &batch->columns);
     return WF_OK;
 }

@@ -82,12 +82,13 @@
     X(best_of, uint32_t, U, 0, 0, 1024)                                                            \
     X(beam_width, uint32_t, U, 0, 0, 64)                                                           \
     X(length_penalty, float, F, 1.0f, -100.0, 100.0)                                               \
-    X(early_stopping, uint32_t, U, 0, 0, 2)
+    X(early_stopping, uint32_t, U, 0, 0, 2)                                                        \
+    X(include_stop_str_in_output, bool, B, false, 0, 1)
 
 // seed -1: the job's seed decides. logprobs -1: none; 0: the sampled token's; k: and the k best.
 // top_k 0 or -1: all. best_of 0: as many as n.
-// The last three are transformers' (num_beams; n is num_return_sequences): beam_width 0 or 1: no
-// search; early_stopping as wf_early_stopping (engine/beams.h): false, true, "never".
+// The three of beams are transformers' (num_beams; n is num_return_sequences): beam_width 0 or 1:
+// no search; early_stopping as wf_early_stopping (engine/beams.h): false, true, "never".
 typedef struct wf_sampling {
 #define WF_SAMPLING_FIELD(field, type, kind, def, lo, hi) type field;
     WF_SAMPLING_TABLE(WF_SAMPLING_FIELD)

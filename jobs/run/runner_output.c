@@ -90,6 +90,8 @@ wf_status wf_runner_create_writer(wf_runner *r)
                                        .logprobs = r->needs.n_top >= 0,
                                        .score = r->needs.n_top_chosen >= 0,
                                        .sessions = r->in.has_sessions,
+                                       .stop_strings = r->in.stop_strings,
+                                       .stop_kept = r->in.keeps_stops,
                                        .n_cached = wf_engine_get_load(r->engine).shares,
                                        .n_vector = scores ? 0 : width,
                                        .n_scores = scores ? width : 0,

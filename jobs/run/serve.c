@@ -8,6 +8,7 @@
 #include "io/base/arena.h"
 #include "io/base/fault.h"
 #include "io/base/log.h"
+#include "jobs/run/ends.h"
 
 // Longest nap while nothing is due: bounds how late a drain is seen.
 #define NAP_NS (20 * WF_NS_PER_MS)
@@ -31,6 +32,7 @@ typedef struct flight {
     uint32_t n_held;
     bool lost;           // a sample was given up, so none can be chosen
     bool keeps_logprobs; // the row asked for them
+    bool keeps_stop;     // its text keeps what ends it
     bool searches;       // its results come of one beam search
     uint32_t entry;      // in the flight record
     int64_t submitted_ns;
@@ -50,8 +52,7 @@ typedef struct serve {
     wf_counters *counters;
     int64_t n_open;  // samples in the engine
     uint64_t n_rows; // rows they are of
-    int32_t *stop;   // a row's stop ids and the job's together
-    size_t stop_capacity;
+    wf_ends ends;    // of the row that is submitted
     bool no_more_leases;
     bool waits;         // `next` is taken and may not begin yet
     wf_lease next;      // the range taken last
@@ -63,7 +64,7 @@ typedef struct serve {
     int64_t step_end_ns;       // when the last step was committed, 0: it was not followed at once
     int64_t step_ns;           // from one step to the next, smoothed; 0: not known yet
     int32_t most_prompt;       // prompt tokens of the fullest step
-    int64_t n_ended, n_tokens; // requests that a stop token ended, and their tokens
+    int64_t n_ended, n_tokens; // requests that ended before their bound, and their tokens
 } serve;
 
 static int64_t now(const serve *s)
@@ -159,6 +160,9 @@ static wf_status put_finished(serve *s, const wf_engine_output *o, const flight 
     result.vector = o->vector;
     result.n_scores = o->finish == WF_FINISH_SCORES ? o->n_vector : 0;
     result.scores = o->vector;
+    result.stop_kept = f->keeps_stop;
+    result.stop_string = o->stop_string;
+    result.stop_string_bytes = o->stop_string_bytes;
     if (o->finish == WF_FINISH_STOP) {
         s->n_ended++;
         s->n_tokens += o->n_tokens;
@@ -249,22 +253,6 @@ static wf_status take_finished(serve *s)
 
 // ---- submission ---------------------------------------------------------------------------------
 
-static wf_status join_stops(serve *s, const wf_request *r, uint32_t *out_n)
-{
-    size_t n = s->c->simulated ? 0 : r->n_stop + s->c->n_stop;
-    if (n > s->stop_capacity) {
-        int32_t *grown = realloc(s->stop, n * sizeof *grown);
-        if (!grown) return wf_fail(WF_NO_MEMORY, "serve: out of memory");
-        s->stop = grown;
-        s->stop_capacity = n;
-    }
-    *out_n = (uint32_t)n;
-    if (n == 0) return WF_OK;
-    if (r->n_stop > 0) memcpy(s->stop, r->stop, r->n_stop * sizeof *s->stop);
-    if (s->c->n_stop > 0) memcpy(s->stop + r->n_stop, s->c->stop, s->c->n_stop * sizeof *s->stop);
-    return WF_OK;
-}
-
 static uint64_t rng_key(const serve *s, const wf_request *r, const wf_sampling *p, uint16_t index)
 {
     if (p->seed >= 0) return wf_engine_own_rng_key((uint64_t)p->seed, index);
@@ -297,8 +285,7 @@ static wf_wishes wishes_of(const serve *s, const wf_request *r)
 }
 
 // Hands one sample to the engine; what the engine refuses becomes a failed result.
-static wf_status submit_sample(serve *s, flight *f, const wf_sampling *p, uint32_t n_stop,
-                               uint16_t index)
+static wf_status submit_sample(serve *s, flight *f, const wf_sampling *p, uint16_t index)
 {
     const wf_request *r = f->request;
     sample *x = malloc(sizeof *x);
@@ -309,8 +296,11 @@ static wf_status submit_sample(serve *s, flight *f, const wf_sampling *p, uint32
                           .max_new_tokens = r->max_new_tokens,
                           .prompt = r->prompt,
                           .second = wf_request_second(r),
-                          .n_stop = n_stop,
-                          .stop = s->stop,
+                          .n_stop = s->ends.n_tokens,
+                          .stop = s->ends.token,
+                          .stop_string_bytes = s->ends.string_bytes,
+                          .stop_string = s->ends.string,
+                          .pieces = s->ends.pieces,
                           .sampling = p,
                           .wishes = wishes_of(s, r),
                           .rng_key = rng_key(s, r, p, index),
@@ -331,8 +321,7 @@ static wf_status submit_sample(serve *s, flight *f, const wf_sampling *p, uint32
     return fail_sample(s, f, index, st, wf_error());
 }
 
-static wf_status handle_sample(serve *s, flight *f, const wf_sampling *p, uint32_t n_stop,
-                               uint16_t index)
+static wf_status handle_sample(serve *s, flight *f, const wf_sampling *p, uint16_t index)
 {
     const wf_request *r = f->request;
     if (r->status != WF_OK) return fail_sample(s, f, index, r->status, r->error);
@@ -341,18 +330,18 @@ static wf_status handle_sample(serve *s, flight *f, const wf_sampling *p, uint32
             s, f, index, WF_REQ_POISON,
             "its group died while it was in flight, and again while it was in flight "
             "alone; events.jsonl tells when and where");
-    return submit_sample(s, f, p, n_stop, index);
+    return submit_sample(s, f, p, index);
 }
 
 static wf_status submit_samples(serve *s, flight *f, const wf_sampling *p)
 {
     const wf_request *r = f->request;
-    uint32_t n_stop = 0, n = f->held ? p->best_of : f->searches ? 1 : p->n;
-    WF_TRY(join_stops(s, r, &n_stop));
+    uint32_t n = f->held ? p->best_of : f->searches ? 1 : p->n;
+    WF_TRY(wf_ends_join(&s->ends, s->c, r));
     for (uint32_t i = 0; i < n; i++) {
         if (!f->held && !f->searches && wf_done_has(s->c->done, r->shard, r->row, (uint16_t)i))
             continue;
-        WF_TRY(handle_sample(s, f, p, n_stop, (uint16_t)i));
+        WF_TRY(handle_sample(s, f, p, (uint16_t)i));
     }
     return WF_OK;
 }
@@ -389,6 +378,7 @@ static wf_status submit_request(serve *s, const wf_request *r, int64_t submitted
     p.n = wf_sampling_samples(&p);
     f->n_results = p.n;
     f->keeps_logprobs = p.logprobs >= 0;
+    f->keeps_stop = p.include_stop_str_in_output;
     f->searches = p.beam_width > 1 && !all_done(s, f);
     wf_status st = choose_among(s, f, &p);
     if (st == WF_OK && s->c->flights)
@@ -695,6 +685,6 @@ wf_status wf_serve(const wf_serve_config *config, wf_serve_outcome *out)
     serve s = {.c = config, .out = out, .counters = wf_progress_counters(config->progress)};
     wf_status st = run(&s);
     show_load(&s);
-    free(s.stop);
+    wf_ends_free(&s.ends);
     return st;
 }

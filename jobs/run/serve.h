@@ -37,6 +37,9 @@ typedef struct wf_serve_config {
     const wf_sampling *sampling;  // for the columns a shard does not have
     const int32_t *stop;          // [n_stop] of the job, added to a row's own
     size_t n_stop;
+    const uint8_t *stop_string; // likewise, as a shard has a row's
+    uint32_t stop_string_bytes;
+    const wf_pieces *const *pieces; // [n_shards] what these are looked for in; NULL: in none
     uint64_t seed;
     uint16_t run, group;
     int32_t max_rows;

@@ -85,6 +85,55 @@ static wf_status check_least(const wf_jobspec *spec, const char *path, const wf_
                    info->i_least_new_tokens);
 }
 
+// What stop strings are looked for in.
+static wf_status read_pieces(const wf_jobspec *spec, wf_reader *reader, wf_inputs *in, size_t i)
+{
+    const char *path = spec->shards.item[i];
+    const wf_shard_info *info = &in->info[i];
+    bool own = info->has_stop_strings;
+    if (spec->task != WF_TASK_GENERATE || (!own && in->stop_string_bytes == 0)) return WF_OK;
+    in->stop_strings = true;
+    if (!info->has_pieces)
+        return wf_fail(WF_CONFIG,
+                       "%s: %s does not say what its tokens are as text: make it with weft-text "
+                       "encode%s, which has the tokenizer, or use stop_token_ids",
+                       own ? "stop" : "sampling.stop", path, own ? "" : " --pieces");
+    WF_TRY(wf_reader_read_pieces(reader, path, info, &in->pieces[i]));
+    for (size_t k = 0; k < i; k++) {
+        if (!in->pieces[k] || !wf_pieces_are_same(in->pieces[k], in->pieces[i])) continue;
+        wf_pieces_free(in->pieces[i]);
+        in->pieces[i] = in->pieces[k];
+        break;
+    }
+    return WF_OK;
+}
+
+static void free_pieces(wf_inputs *in)
+{
+    for (size_t i = in->pieces ? in->n : 0; i-- > 0;) {
+        bool again = false;
+        for (size_t k = 0; k < i; k++)
+            again |= in->pieces[k] == in->pieces[i];
+        if (!again) wf_pieces_free(in->pieces[i]);
+    }
+    free(in->pieces);
+}
+
+// The job's stop strings, each with its end.
+static wf_status pack_stops(const wf_jobspec *spec, wf_inputs *in)
+{
+    uint32_t n = 0;
+    for (size_t i = 0; i < spec->stop.n; i++)
+        n += (uint32_t)strlen(spec->stop.item[i]) + 1;
+    WF_TRY(wf_alloc(n + 1u, 1, &in->stop_string));
+    for (size_t i = 0; i < spec->stop.n; i++) {
+        size_t bytes = strlen(spec->stop.item[i]) + 1;
+        memcpy(in->stop_string + in->stop_string_bytes, spec->stop.item[i], bytes);
+        in->stop_string_bytes += (uint32_t)bytes;
+    }
+    return WF_OK;
+}
+
 static wf_status open_one(const wf_jobspec *spec, wf_reader *reader, wf_inputs *in, size_t i)
 {
     const char *path = spec->shards.item[i];
@@ -96,13 +145,20 @@ static wf_status open_one(const wf_jobspec *spec, wf_reader *reader, wf_inputs *
     in->many_samples[i] =
         spec->sampling.n > 1 || in->info[i].sampling_columns & 1u << WF_SAMPLING_n;
     in->has_sessions |= in->info[i].has_sessions;
+    in->keeps_stops |=
+        (in->info[i].sampling_columns & 1u << WF_SAMPLING_include_stop_str_in_output) != 0;
+    WF_TRY(read_pieces(spec, reader, in, i));
     note_needs(&in->needs, &in->info[i]);
     return check_twins(in, i);
 }
 
 wf_status wf_inputs_open(const wf_jobspec *spec, wf_reader *reader, wf_inputs *out)
 {
-    *out = (wf_inputs){.n = spec->requests.n, .needs = wf_plan_needs_of(&spec->sampling)};
+    *out = (wf_inputs){.n = spec->requests.n,
+                       .needs = wf_plan_needs_of(&spec->sampling),
+                       .keeps_stops = spec->sampling.include_stop_str_in_output};
+    WF_TRY(pack_stops(spec, out));
+    WF_TRY(wf_alloc(out->n, sizeof(wf_pieces *), &out->pieces));
     WF_TRY(wf_alloc(out->n, sizeof *out->info, &out->info));
     WF_TRY(wf_alloc(out->n, sizeof *out->many_samples, &out->many_samples));
     WF_TRY(wf_alloc(out->n, sizeof *out->uids, &out->uids));
@@ -122,6 +178,8 @@ wf_status wf_inputs_open(const wf_jobspec *spec, wf_reader *reader, wf_inputs *o
 
 void wf_inputs_close(wf_inputs *in)
 {
+    free_pieces(in);
+    free(in->stop_string);
     free(in->info);
     free(in->many_samples);
     free(in->uids);

@@ -13,10 +13,15 @@
 #include "jobs/spec/plan_model.h"
 
 typedef struct wf_inputs {
-    size_t n;               // shards
-    wf_shard_info *info;    // [n]
-    bool *many_samples;     // [n] rows may ask for several samples
-    bool has_sessions;      // rows of some shard are turns of sessions
+    size_t n;             // shards
+    wf_shard_info *info;  // [n]
+    bool *many_samples;   // [n] rows may ask for several samples
+    bool has_sessions;    // rows of some shard are turns of sessions
+    uint8_t *stop_string; // the job's, as a shard has a row's
+    uint32_t stop_string_bytes;
+    bool stop_strings;      // rows of some shard, or all, may end at texts
+    bool keeps_stops;       // and some keep what ended them
+    wf_pieces **pieces;     // [n] what such a shard's tokens are, else NULL; equal ones are one
     const char **uids;      // [n] borrowed from info
     wf_result_shard *shard; // [n] as results name them; borrows from info and the spec
     wf_plan_needs needs;    // of the job's sampling and all shards' columns

@@ -196,12 +196,16 @@ unsigned wf_jobspec_modes(const wf_jobspec *spec)
 
 // ---- identity -----------------------------------------------------------------------------------
 
-// Of 4 bytes: a word, or a number as its text says it.
+// Of 4 bytes: a word, or a number as its text says it. Lists and switches: empty, and off.
 static bool is_default(const wf_jobspec *spec, const wf_option *option)
 {
     int number;
     float real;
-    memcpy(&number, (const char *)spec + option->offset, sizeof number);
+    const char *at = (const char *)spec + option->offset;
+    if (option->type == WF_OPTION_STRINGS)
+        return ((const wf_option_strings *)(const void *)at)->n == 0;
+    if (option->type == WF_OPTION_BOOL) return !*(const bool *)at;
+    memcpy(&number, at, sizeof number);
     memcpy(&real, &number, sizeof real);
     if (option->type == WF_OPTION_F32) return real == strtof(option->default_text, NULL);
     if (!option->words) return number == (int)strtol(option->default_text, NULL, 10);
@@ -241,6 +245,14 @@ static void put_list(wf_json_writer *w, const char *name, const wf_option_i32s *
     wf_json_close(w);
 }
 
+static void put_texts(wf_json_writer *w, const char *name, const wf_option_strings *list)
+{
+    wf_json_open_array(w, name);
+    for (size_t i = 0; i < list->n; i++)
+        wf_json_put_string(w, NULL, list->item[i]);
+    wf_json_close(w);
+}
+
 static void put_value(wf_json_writer *w, const wf_option *option, const wf_jobspec *spec)
 {
     const void *value = (const char *)spec + option->offset;
@@ -275,9 +287,11 @@ static void put_value(wf_json_writer *w, const wf_option *option, const wf_jobsp
     case WF_OPTION_BYTES:
         wf_json_put_i64(w, name, *(const int64_t *)value);
         break;
-    case WF_OPTION_MEMORY:
     case WF_OPTION_STRINGS:
-        break; // no row of these types decides outputs
+        put_texts(w, name, value);
+        break;
+    case WF_OPTION_MEMORY:
+        break; // no row of this type decides outputs
     }
 }
 

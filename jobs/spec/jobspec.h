@@ -157,6 +157,7 @@ typedef struct wf_jobspec {
     } engine;
     wf_sampling sampling;           // for the columns a shard does not have
     wf_option_i32s stop_token_ids;  // `sampling.stop_token_ids`
+    wf_option_strings stop;         // `sampling.stop`
     wf_spec_logprobs logprobs_mode; // `sampling.logprobs_mode`
     struct {
         const char *dir;

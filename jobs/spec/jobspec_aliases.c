@@ -5,9 +5,6 @@
 
 #define OF_A_SHARD  "for rows of prompts files that do not say; a shard says it of each request"
 #define NO_PIPELINE "layers are not spread over ranks; parallel.tensor splits each layer"
-#define NO_STRINGS                                                                                 \
-    "stop strings belong to a request's row, where weft-text cuts; sampling.stop_token_ids takes " \
-    "token ids"
 
 const wf_option_alias wf_jobspec_aliases[] = {
     // What computes.
@@ -70,8 +67,7 @@ const wf_option_alias wf_jobspec_aliases[] = {
     {"num_beam_groups", NULL, "beams are searched for in one group"},
     {"diversity_penalty", NULL, "beams are searched for in one group"},
     {"eos_token_id", "sampling.stop_token_ids", NULL},
-    {"stop", NULL, NO_STRINGS},
-    {"stop_strings", NULL, NO_STRINGS},
+    {"stop_strings", "sampling.stop", NULL},
     {"top_logprobs", "sampling.logprobs", NULL},
     {"random_seed", "seed", NULL},
     // Requests and results.

@@ -92,6 +92,27 @@ static wf_status check_text(const wf_jobspec *spec, wf_options *o)
     return WF_OK;
 }
 
+static wf_status check_stop(const wf_jobspec *spec, wf_options *o)
+{
+    size_t n_bytes = 0;
+    for (size_t i = 0; i < spec->stop.n; i++) {
+        n_bytes += strlen(spec->stop.item[i]) + 1;
+        if (!spec->stop.item[i][0])
+            WF_TRY(wf_options_complain(o, "sampling.stop", "text %zu is empty", i + 1));
+    }
+    if (n_bytes > WF_MOST_STOP_BYTES)
+        WF_TRY(wf_options_complain(o, "sampling.stop",
+                                   "its texts have %zu bytes with an end for each, at most %d are "
+                                   "possible",
+                                   n_bytes, WF_MOST_STOP_BYTES));
+    if (n_bytes > 0 && spec->sampling.beam_width > 1)
+        WF_TRY(wf_options_complain(o, "sampling.stop",
+                                   "beams are not ended by texts: leave it out with "
+                                   "sampling.beam_width %u, or use sampling.stop_token_ids",
+                                   spec->sampling.beam_width));
+    return WF_OK;
+}
+
 static wf_status check_sampling(const wf_jobspec *spec, wf_options *o)
 {
     const wf_sampling *p = &spec->sampling;
@@ -103,6 +124,7 @@ static wf_status check_sampling(const wf_jobspec *spec, wf_options *o)
         WF_TRY(wf_options_complain(o, "sampling.beam_width",
                                    "%u is above engine.max_rows %d: every beam needs a row",
                                    p->beam_width, spec->engine.max_rows));
+    WF_TRY(check_stop(spec, o));
     if (p->best_of == 0 || p->best_of >= p->n) return WF_OK;
     return wf_options_complain(o, "sampling.best_of",
                                "%u is below sampling.n %u, which are kept of them: raise it",

@@ -11,22 +11,23 @@ static const wf_option_word early_words[] = {
 // Columns behind logprobs are younger than folders that are gone on with.
 // The sampling keys come from the table that also makes the shards' columns; here are only the
 // texts that it cannot hold. A column without them does not compile.
-#define DEFAULT_temperature        "0"
-#define DEFAULT_top_p              "1"
-#define DEFAULT_top_k              "0"
-#define DEFAULT_min_p              "0"
-#define DEFAULT_repetition_penalty "1"
-#define DEFAULT_presence_penalty   "0"
-#define DEFAULT_frequency_penalty  "0"
-#define DEFAULT_min_tokens         "0"
-#define DEFAULT_seed               "-1"
-#define DEFAULT_ignore_eos         "false"
-#define DEFAULT_n                  "1"
-#define DEFAULT_best_of            "0"
-#define DEFAULT_beam_width         "0"
-#define DEFAULT_length_penalty     "1"
-#define DEFAULT_early_stopping     "false"
-#define DEFAULT_logprobs           "-1"
+#define DEFAULT_temperature                "0"
+#define DEFAULT_top_p                      "1"
+#define DEFAULT_top_k                      "0"
+#define DEFAULT_min_p                      "0"
+#define DEFAULT_repetition_penalty         "1"
+#define DEFAULT_presence_penalty           "0"
+#define DEFAULT_frequency_penalty          "0"
+#define DEFAULT_min_tokens                 "0"
+#define DEFAULT_seed                       "-1"
+#define DEFAULT_ignore_eos                 "false"
+#define DEFAULT_n                          "1"
+#define DEFAULT_best_of                    "0"
+#define DEFAULT_beam_width                 "0"
+#define DEFAULT_length_penalty             "1"
+#define DEFAULT_early_stopping             "false"
+#define DEFAULT_logprobs                   "-1"
+#define DEFAULT_include_stop_str_in_output "false"
 
 #define HELP_temperature "0 is greedy; otherwise logits are divided by it before drawing"
 #define HELP_top_p       "draw among the most probable tokens that together reach this probability"
@@ -36,7 +37,7 @@ static const wf_option_word early_words[] = {
     "above 1 makes tokens of the prompt and the output so far less likely"
 #define HELP_presence_penalty  "subtracted once from the logit of every token generated so far"
 #define HELP_frequency_penalty "subtracted from a token's logit for each time it was generated"
-#define HELP_min_tokens        "no end-of-sequence or stop token before this many tokens"
+#define HELP_min_tokens "no end-of-sequence, stop token or stop string before this many tokens"
 #define HELP_seed                                                                                  \
     "seed of a request's random numbers: requests of equal seed and prompt draw the same tokens, " \
     "wherever they stand; -1: each has numbers of its own, made from the job's seed"
@@ -53,6 +54,7 @@ static const wf_option_word early_words[] = {
 #define HELP_best_of                                                                               \
     "so many outputs are drawn, and the n of the greatest sum of log-probabilities kept, the "     \
     "best first: requests/score; 0: as many as n"
+#define HELP_include_stop_str_in_output "the text keeps the stop string or stop token that ended it"
 #define HELP_logprobs                                                                              \
     "keep log-probabilities: of the drawn token (0) and of the k best (k); -1: none"
 

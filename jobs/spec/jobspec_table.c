@@ -524,6 +524,13 @@ const wf_option wf_jobspec_table[] = {
      .help = "tokens that end a request, besides the model's end-of-sequence",
      .decides = WF_SPEC_ANY_MODE},
 
+    {.name = "sampling.stop",
+     .type = WF_OPTION_STRINGS,
+     .offset = AT(stop),
+     .default_text = "[]",
+     .help = "texts that end a request, besides its own; looked for in the bytes of its tokens",
+     .decides = WF_SPEC_ANY_MODE | WF_SPEC_UNLESS_DEFAULT},
+
     {.name = "output.dir",
      .type = WF_OPTION_STRING,
      .offset = AT(output.dir),

@@ -10,7 +10,7 @@
 #include <string.h>
 
 // What a column's length must be.
-typedef enum { L_ROWS, L_OFFSETS, L_ERROR, L_META, L_TOKENS, L_STEPS, L_RUNS } length_of;
+typedef enum { L_ROWS, L_OFFSETS, L_ERROR, L_META, L_STOP, L_TOKENS, L_STEPS, L_RUNS } length_of;
 
 // Whether a column must be there.
 typedef enum {
@@ -23,6 +23,8 @@ typedef enum {
     VECTOR,
     SCORES,
     SESSIONS,
+    STOPS,
+    KEPT,
     STEPS,
     GROUPS
 } presence;
@@ -59,6 +61,9 @@ static const column_row columns[] = {
     {"/requests/scores", T_F32, L_ROWS, SCORES, C_NONE},
     {"/requests/session", T_U64, L_ROWS, SESSIONS, C_NONE},
     {"/requests/turn", T_U32, L_ROWS, SESSIONS, C_NONE},
+    {"/requests/stop_kept", T_U8, L_ROWS, KEPT, C_NONE},
+    {"/requests/stop_string_offset", T_U64, L_OFFSETS, STOPS, C_STOP_OFFSET},
+    {"/requests/stop_string", T_U8, L_STOP, STOPS, C_NONE},
     {"/requests/error_offset", T_U64, L_OFFSETS, MUST, C_ERROR_OFFSET},
     {"/requests/error", T_U8, L_ERROR, MUST, C_NONE},
     {"/requests/meta_offset", T_U64, L_OFFSETS, MUST, C_META_OFFSET},
@@ -194,6 +199,8 @@ static bool group_there(const check_file *f, presence p)
                        : p == VECTOR   ? "/requests/vector"
                        : p == SCORES   ? "/requests/scores"
                        : p == SESSIONS ? "/requests/session"
+                       : p == STOPS    ? "/requests/stop_string"
+                       : p == KEPT     ? "/requests/stop_kept"
                                        : "/steps";
     bool of_tokens = p == TIMES || p == LOGPROB || p == TOP;
     if (p == MUST) return true;
@@ -232,11 +239,13 @@ static bool check_lengths(check_file *f, const check_set *sets)
     f->tokens = length_named(sets, "/tokens/id");
     f->error_bytes = length_named(sets, "/requests/error");
     f->meta_bytes = length_named(sets, "/requests/meta");
+    f->stop_bytes = length_named(sets, "/requests/stop_string");
     const uint64_t lengths[] = {
         [L_ROWS] = f->rows,
         [L_OFFSETS] = f->rows + 1,
         [L_ERROR] = f->error_bytes,
         [L_META] = f->meta_bytes,
+        [L_STOP] = f->stop_bytes,
         [L_TOKENS] = f->tokens,
         [L_STEPS] = length_named(sets, "/steps/start_ns"),
         [L_RUNS] = length_named(sets, "/runs/run"),

@@ -30,6 +30,7 @@ typedef enum {
     C_GROUP,
     C_ERROR_OFFSET,
     C_META_OFFSET,
+    C_STOP_OFFSET,
     C_OUTPUT_OFFSET,
     C_TOKEN,
     C_TIME,
@@ -89,7 +90,7 @@ typedef struct {
     hid_t id;
     check_set sets[N_USED];
     uint64_t rows, tokens;
-    uint64_t error_bytes, meta_bytes;
+    uint64_t error_bytes, meta_bytes, stop_bytes;
     int64_t n_vocab;
     uint32_t *shard_map; // its /shards -> checker's
     size_t n_shards;

@@ -17,7 +17,7 @@ typedef struct {
     check_file *f;
     uint64_t start, n, first_token, n_tokens;
     uint32_t *shard, *prompt_len, *cached;
-    uint64_t *row, *id, *error_offset, *meta_offset, *output_offset;
+    uint64_t *row, *id, *error_offset, *meta_offset, *stop_offset, *output_offset;
     uint16_t *sample, *error_code, *run, *group;
     uint8_t *status, *reason;
     int64_t *arrival, *submitted, *admitted, *first, *finish, *time;
@@ -54,6 +54,7 @@ static const array_row arrays[] = {
     {C_GROUP, T_U16, offsetof(block, group)},
     {C_ERROR_OFFSET, T_U64, offsetof(block, error_offset)},
     {C_META_OFFSET, T_U64, offsetof(block, meta_offset)},
+    {C_STOP_OFFSET, T_U64, offsetof(block, stop_offset)},
     {C_OUTPUT_OFFSET, T_U64, offsetof(block, output_offset)},
 };
 
@@ -95,14 +96,16 @@ static void row_problem(const block *b, check_column column, uint64_t i, const c
 
 static bool is_offset(check_column column)
 {
-    return column == C_ERROR_OFFSET || column == C_META_OFFSET || column == C_OUTPUT_OFFSET;
+    return column == C_ERROR_OFFSET || column == C_META_OFFSET || column == C_STOP_OFFSET ||
+           column == C_OUTPUT_OFFSET;
 }
 
 static bool read_arrays(block *b)
 {
     for (int i = 0; i < N_ARRAYS; i++) {
         const array_row *a = &arrays[i];
-        if (a->column == C_CACHED && b->f->sets[C_CACHED].id < 0) continue; // zeros
+        bool optional = a->column == C_CACHED || a->column == C_STOP_OFFSET;
+        if (optional && b->f->sets[a->column].id < 0) continue; // zeros
         uint64_t n = b->n + (is_offset(a->column) ? 1 : 0);
         if (!check_read(b->f->c, &b->f->sets[a->column], b->start, n, *array_of(b, a)))
             return false;
@@ -249,6 +252,14 @@ static void check_cached(const block *b, uint64_t i)
         row_problem(b, C_CACHED, i, "%u, at most %u can be", b->cached[i], most);
 }
 
+// A string ends a row by stopping it.
+static void check_stop_string(const block *b, uint64_t i)
+{
+    bool ended = b->stop_offset[i + 1] > b->stop_offset[i];
+    if (ended && (b->status[i] != DONE || b->reason[i] != STOP))
+        row_problem(b, C_STOP_OFFSET, i, "a stop string, of a row that did not stop");
+}
+
 // Against the request itself.
 static void check_request(const block *b, uint64_t i, uint32_t shard, uint64_t n_tokens)
 {
@@ -341,6 +352,7 @@ static wf_status check_row(block *b, uint64_t i)
     check_token_ids(b, i, from, n_tokens);
     check_token_times(b, i, from, n_tokens);
     check_cached(b, i);
+    check_stop_string(b, i);
     check_request(b, i, shard, n_tokens);
     if (counts) add_digest(b, i, shard, from, n_tokens);
     return WF_OK;
@@ -350,7 +362,8 @@ static wf_status check_block(block *b, bool *fine)
 {
     *fine = read_arrays(b) && offsets_fine(b, C_OUTPUT_OFFSET, b->output_offset, b->f->tokens) &&
             offsets_fine(b, C_ERROR_OFFSET, b->error_offset, b->f->error_bytes) &&
-            offsets_fine(b, C_META_OFFSET, b->meta_offset, b->f->meta_bytes);
+            offsets_fine(b, C_META_OFFSET, b->meta_offset, b->f->meta_bytes) &&
+            offsets_fine(b, C_STOP_OFFSET, b->stop_offset, b->f->stop_bytes);
     if (!*fine) return WF_OK;
     fit_tokens(b);
     WF_TRY(read_tokens(b, fine));

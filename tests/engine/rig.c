@@ -186,6 +186,9 @@ static void submit(wf_engine *e, const rig_request *q, int i)
                           .wishes = q->wishes,
                           .stop = q->stop,
                           .n_stop = q->n_stop,
+                          .stop_string_bytes = q->stop_string_bytes,
+                          .stop_string = q->stop_string,
+                          .pieces = q->pieces,
                           .rng_key = wf_engine_rng_key(7, "uid", (uint64_t)i, 0)};
     must(wf_engine_submit(e, &in), "submit");
 }
@@ -197,6 +200,8 @@ static void keep(const wf_engine_output *o, rig_output *out)
     out->n_top = o->n_top;
     out->preempted = o->preempted;
     out->n_cached = o->n_cached;
+    snprintf(out->stop_string, sizeof out->stop_string, "%.*s", (int)o->stop_string_bytes,
+             o->stop_string ? o->stop_string : "");
     for (uint32_t i = 0; i < o->n_tokens; i++) {
         out->token[i] = o->token[i];
         out->logprob[i] = o->logprob ? o->logprob[i] : 0.0f;

@@ -62,6 +62,7 @@ typedef struct rig_output {
     float top_logprob[32];
     uint16_t preempted;
     uint32_t n_cached;
+    char stop_string[16]; // that ended it, "": none
 } rig_output;
 
 typedef struct rig_request {
@@ -69,7 +70,9 @@ typedef struct rig_request {
     uint32_t n_prompt, max_new;
     const wf_sampling *sampling; // NULL: greedy, EOS ignored
     const int32_t *stop;
-    uint32_t n_stop;
+    uint32_t n_stop, stop_string_bytes;
+    const uint8_t *stop_string;
+    const wf_pieces *pieces;
     wf_wishes wishes;
     int32_t at_step;  // submitted before this step of the engine
     int32_t leave_at; // let go from this step on, if it still runs; 0: never

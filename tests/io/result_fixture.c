@@ -44,7 +44,12 @@ wf_result result_fixture_row(uint32_t shard, uint64_t row, result_buffers *b)
                    .prompt_len = (uint32_t)(1 + row % 50),
                    .n_cached = failed ? 0 : (uint32_t)(row % 50 / 2),
                    .n_tokens = failed ? 0 : (uint32_t)(1 + row % 39),
-                   .preempted = (uint16_t)(row % 2)};
+                   .preempted = (uint16_t)(row % 2),
+                   .stop_kept = row % 5 == 1};
+    if (!failed && row % 4 == 3) {
+        r.stop_string_bytes = (uint32_t)snprintf(b->ending, sizeof b->ending, "é%" PRIu64, row);
+        r.stop_string = b->ending;
+    }
     if (failed) {
         snprintf(b->error, sizeof b->error, "row %" PRIu64 ": token 999 is outside", row);
         r.error = b->error;
@@ -99,6 +104,10 @@ void result_fixture_assert(const wf_result *row, wf_result_columns columns)
     assert_int_equal(row->prompt_len, want.prompt_len);
     assert_int_equal(row->preempted, want.preempted);
     assert_int_equal(row->n_cached, columns.n_cached ? want.n_cached : 0);
+    assert_int_equal(row->stop_kept, columns.stop_kept ? want.stop_kept : 0);
+    assert_int_equal(row->stop_string_bytes, columns.stop_strings ? want.stop_string_bytes : 0);
+    if (row->stop_string_bytes > 0)
+        assert_memory_equal(row->stop_string, want.stop_string, want.stop_string_bytes);
     assert_int_equal(row->n_tokens, want.n_tokens);
     assert_int_equal(row->meta_bytes, want.meta_bytes);
     if (want.meta_bytes) assert_memory_equal(row->meta, want.meta, want.meta_bytes);

@@ -17,11 +17,12 @@ typedef struct result_buffers {
     float logprob[RESULT_FIXTURE_TOKENS];
     int32_t top_id[RESULT_FIXTURE_TOKENS * RESULT_FIXTURE_TOP];
     float top_logprob[RESULT_FIXTURE_TOKENS * RESULT_FIXTURE_TOP];
-    char meta[32], error[64];
+    char meta[32], error[64], ending[32];
 } result_buffers;
 
 // Row `row` of shard `shard`, sample 0: every 7th failed (no tokens, an error text), the others
-// 1 + row mod 39 tokens; every 3rd has meta. Buffers are the caller's.
+// 1 + row mod 39 tokens; every 3rd has meta, every 4th ended at a stop string. Buffers are the
+// caller's.
 wf_result result_fixture_row(uint32_t shard, uint64_t row, result_buffers *buffers);
 
 // Asserts that `row` is what result_fixture_row(row->shard, row->row) gives, with these columns.

@@ -36,11 +36,12 @@ static uint32_t start_run(void)
     return run;
 }
 
-// Group `group` writes rows [from, to) of shard 0 and as many steps.
-static void write_group(uint16_t run, uint16_t group, uint64_t from, uint64_t to)
+// Group `group` writes rows [from, to) of shard 0 and as many steps; with stop strings, if any.
+static void write_ending(uint16_t run, uint16_t group, uint64_t from, uint64_t to, uint32_t strings)
 {
     wf_segment_writer *writer = NULL;
     wf_segment_config config = result_fixture_config(folder, 1000, 1000, run, group, 0);
+    config.columns.stop_strings = strings;
     assert_ok(wf_segment_writer_create(&config, &writer));
     result_fixture_put(writer, 0, from, to);
     for (uint64_t i = from; i < to; i++) {
@@ -48,6 +49,32 @@ static void write_group(uint16_t run, uint16_t group, uint64_t from, uint64_t to
         assert_ok(wf_segment_writer_put_step(writer, &step));
     }
     assert_ok(wf_segment_writer_close(&writer));
+}
+
+static void write_group(uint16_t run, uint16_t group, uint64_t from, uint64_t to)
+{
+    write_ending(run, group, from, to, 0);
+}
+
+// A column that is cut, in one file of several.
+static void stop_strings_of_some_files(void **state)
+{
+    (void)state;
+    wf_results *results = NULL;
+    const wf_result *row;
+    start_run();
+    write_group(0, 0, 0, 50);
+    write_ending(0, 1, 50, 90, 1);
+    write_group(0, 2, 90, 140);
+    const wf_results_options small = {.batch_bytes = 1000};
+    assert_ok(wf_results_open(folder, &small, &results));
+    assert_int_equal(wf_results_columns(results).stop_strings, 1);
+    for (uint64_t i = 0; i < 140; i++) {
+        assert_ok(wf_results_next(results, &row));
+        result_fixture_assert(
+            row, (wf_result_columns){.token_times = true, .stop_strings = i >= 50 && i < 90});
+    }
+    wf_results_close(&results);
 }
 
 static void a_folder_is_read_in_order(void **state)
@@ -181,6 +208,7 @@ static void pandas_reads_it_in_a_line(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(stop_strings_of_some_files, setup, teardown),
         cmocka_unit_test_setup_teardown(a_folder_is_read_in_order, setup, teardown),
         cmocka_unit_test_setup_teardown(rows_are_loaded_at_will, setup, teardown),
         cmocka_unit_test_setup_teardown(nothing_there_is_said, setup, teardown),

@@ -113,6 +113,8 @@ static void columns_come_and_go(void **state)
         {.token_times = true, .logprobs = true, .n_top = RESULT_FIXTURE_TOP + 2},
         {.token_times = true, .logprobs = true, .n_top = 1},
         {.steps = true, .n_cached = 1},
+        {.stop_strings = 1},
+        {.token_times = true, .stop_strings = 1, .stop_kept = 1},
     };
     for (size_t i = 0; i < N_ROWS(table); i++) {
         wf_segment_writer *writer = NULL;

@@ -237,10 +237,12 @@ static const refuse_row refuse_rows[] = {
      "here it is called engine.kv_memory; it is KV memory alone", NULL},
     {MINIMAL, "sampling.max_tokens=16", WF_CONFIG,
      "sampling.max_tokens: unknown key; here it is called text.max_new_tokens", NULL},
-    {MINIMAL, "sampling.stop=x", WF_CONFIG,
-     "sampling.stop: unknown key; stop strings belong to a request's row, where weft-text cuts; "
-     "sampling.stop_token_ids takes token ids",
-     NULL},
+    {MINIMAL, "sampling.stop_strings=x", WF_CONFIG,
+     "sampling.stop_strings: unknown key; here it is called sampling.stop", NULL},
+    {MINIMAL, "sampling.stop=[\"\\n\\n\", end]", WF_OK, NULL, NULL},
+    {MINIMAL, "sampling.stop=[a, \"\"]", WF_CONFIG, "sampling.stop: text 2 is empty", NULL},
+    {MINIMAL "sampling: {stop: [a], beam_width: 2}\n", NULL, WF_CONFIG,
+     "sampling.stop: beams are not ended by texts", NULL},
     {MINIMAL, "model.kv_dtype=fp8_e4m3", WF_OK, NULL, NULL}, // as vLLM calls it
     {MINIMAL, "model.kv_dtype=fp8_e5m2", WF_CONFIG,
      "model.kv_dtype: \"fp8_e5m2\" is not one of auto, f32,", NULL},

@@ -66,6 +66,24 @@ def granted(rows):
             and sevens.count(ord("7")) == 14 and b"777" not in bytes(t % 256 for t in sevens))
 
 
+# Of every ninth row from the fifth on: texts that end it; the last one over tokens that are none.
+STOPS = [{"stop": ["tt", "xy"]}, {"stop": "3", "min_tokens": 2}, {"stop": ["never"]},
+         {"stop": ["zz", "js"]}, {"stop": ["uqr", "gg"], "ignore_eos": True, "max_new_tokens": 30}]
+
+
+def stopped(rows):
+    """Whether the answers, by row, end where STOPS has it, and some do end so."""
+    n_ended = 0
+    for i, stops in enumerate(STOPS):
+        said = bytes(t for t in rows[4 + 9 * i] if t < 256).decode("latin-1")
+        least = stops.get("min_tokens", 0)
+        strings = [stops["stop"]] if isinstance(stops["stop"], str) else stops["stop"]
+        n_ended += any(said.endswith(s) for s in strings)
+        if any(s in said[least:-1] for s in strings):
+            return False
+    return n_ended >= 3
+
+
 def n_devices():
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     there = len(glob.glob("/dev/nvidia[0-9]*"))
@@ -94,6 +112,8 @@ def prompts(path):
         row.update(temperature=1.0, top_p=0.9)
     for row, wishes in zip(rows[1::9], WISHES):
         row.update(wishes)
+    for row, stops in zip(rows[4::9], STOPS):
+        row.update(stops)
     with open(path, "w", encoding="ascii") as out:
         out.writelines(json.dumps(row) + "\n" for row in rows)
 
@@ -147,7 +167,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         lines, shard = os.path.join(folder, "x.jsonl"), os.path.join(folder, "x.h5")
         prompts(lines)
-        subprocess.run([weft, "pack", lines, "-o", shard, "--model", "jobs/demo/model"],
+        subprocess.run([weft, "pack", lines, "-o", shard, "--bytes", "--model", "jobs/demo/model"],
                        cwd=SOURCE, check=True, capture_output=True)
         want = None
         for way in WAYS:
@@ -160,6 +180,8 @@ def main():
             ok = not differ and len(got) == len(want)
             if not granted([got[0, i] for i in range(len(got))]):
                 sys.exit(f"{way[0]}: an answer is not what its row wishes")
+            if not stopped([got[0, i] for i in range(len(got))]):
+                sys.exit(f"{way[0]}: an answer does not end at its row's stop string")
             failed += not ok
             print(f"{way[0]:24} {'same' if ok else 'DIFFERS in ' + str(len(differ))}"
                   f" ({len(got)} requests, {sum(map(len, got.values()))} tokens)")

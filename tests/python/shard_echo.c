@@ -4,14 +4,18 @@
 //   shard_echo SHARD OUT_DIR N_VOCAB END_TOKEN
 //
 // A prompt longer than max_new_tokens ends with `length`, a bad row fails with its reason, and a
-// row gets as many samples as it asks for. Every token's log probability is -0.8 when one is asked.
+// row gets as many samples as it asks for. It ends where the text of its tokens, which the shard's
+// pieces say, has a stop string of the row. Every token's log probability is -0.8 when one is
+// asked.
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "io/base/file.h"
 #include "io/results/runfile.h"
 #include "io/results/segment.h"
+#include "io/shard/pieces.h"
 #include "io/shard/shard.h"
 
 enum { BATCH = 64 };
@@ -23,7 +27,33 @@ typedef struct {
     wf_shard *shard;
     wf_segment_writer *writer;
     wf_arena *arena;
+    wf_pieces *pieces; // NULL: the shard has none
 } echo;
+
+// The first of the row's strings that ends among the last `n_new` of n bytes.
+static const char *string_at_end(const wf_request *r, const char *text, size_t n, size_t n_new)
+{
+    const char *string = (const char *)r->stop_string, *last = string + r->stop_string_bytes;
+    for (; string < last; string += strlen(string) + 1)
+        for (size_t end = n - n_new + 1, length = strlen(string); end <= n; end++)
+            if (end >= length && memcmp(text + end - length, string, length) == 0) return string;
+    return NULL;
+}
+
+// How many of the tokens there are until a string is complete, and which one it is.
+static uint32_t until_stop(const echo *e, const wf_request *r, const int32_t *tokens, uint32_t n,
+                           const char **string)
+{
+    static char text[1 << 20];
+    size_t n_text = 0, n_new;
+    for (uint32_t i = 0; e->pieces && i < n; i++) {
+        const uint8_t *piece = wf_pieces_of(e->pieces, tokens[i], &n_new);
+        memcpy(text + n_text, piece, n_new);
+        n_text += n_new;
+        if ((*string = string_at_end(r, text, n_text, n_new))) return i + 1;
+    }
+    return n;
+}
 
 static wf_status put_sample(echo *e, const wf_request *r, uint16_t sample)
 {
@@ -38,14 +68,19 @@ static wf_status put_sample(echo *e, const wf_request *r, uint16_t sample)
         tokens[i] = i < r->n_prompt ? r->prompt[i] : e->end_token;
         logprobs[i] = -0.8f;
     }
+    const char *string = NULL;
+    n = until_stop(e, r, tokens, n, &string);
     wf_result result = {
         .row = r->row,
         .sample = sample,
         .id = r->id,
         .status = failed ? WF_RESULT_FAILED : WF_RESULT_DONE,
-        .finish_reason = failed ? WF_FINISH_ERROR
-                         : cut  ? WF_FINISH_LENGTH
-                                : WF_FINISH_STOP,
+        .finish_reason = failed           ? WF_FINISH_ERROR
+                         : cut && !string ? WF_FINISH_LENGTH
+                                          : WF_FINISH_STOP,
+        .stop_kept = r->sampling.include_stop_str_in_output,
+        .stop_string = string,
+        .stop_string_bytes = string ? (uint32_t)strlen(string) : 0,
         .error_code = failed ? (uint16_t)r->status : 0,
         .error = failed ? r->error : NULL,
         .arrival_ns = r->arrival_ns,
@@ -81,6 +116,14 @@ static wf_status put_rows(echo *e)
     return WF_OK;
 }
 
+static wf_status read_pieces(echo *e, const wf_shard_info *info)
+{
+    uint32_t n = (uint32_t)info->vocab_size;
+    WF_TRY(wf_pieces_create(n, info->piece_bytes, &e->pieces));
+    WF_TRY(wf_shard_read_piece_offsets(e->shard, 0, n + 1, e->pieces->offset));
+    return wf_shard_read_pieces(e->shard, 0, (uint32_t)info->piece_bytes, e->pieces->byte);
+}
+
 // Begins run `*run` of the folder.
 static wf_status start_run(const echo *e, uint32_t *run)
 {
@@ -100,12 +143,16 @@ static wf_status run_echo(echo *e, const char *path)
     WF_TRY(wf_shard_verify(e->shard));
     WF_TRY(start_run(e, &run));
     const wf_shard_info *info = wf_shard_info_of(e->shard);
+    if (info->has_pieces) WF_TRY(read_pieces(e, info));
     wf_result_shard shard = {.uid = info->uid, .path = path, .rows = info->n_rows};
     wf_segment_config config = {
         .out_dir = e->out_dir,
         .run = {.run = (uint16_t)run, .start_unix_ns = INT64_C(1700000000000000000)},
         .job = {.n_vocab = e->n_vocab, .shards = &shard, .n_shards = 1},
-        .columns = {.logprobs = info->sampling_columns & 1u << WF_SAMPLING_logprobs},
+        .columns = {.logprobs = info->sampling_columns & 1u << WF_SAMPLING_logprobs,
+                    .stop_strings = info->has_stop_strings,
+                    .stop_kept =
+                        info->sampling_columns & 1u << WF_SAMPLING_include_stop_str_in_output},
     };
     WF_TRY(wf_segment_writer_create(&config, &e->writer));
     WF_TRY(put_rows(e));
@@ -125,6 +172,7 @@ int main(int argc, char **argv)
     wf_status st = run_echo(&e, argv[1]);
     if (st != WF_OK) fprintf(stderr, "shard_echo: %s\n", wf_error());
     if (e.writer) wf_segment_writer_abandon(&e.writer);
+    wf_pieces_free(e.pieces);
     wf_shard_close(&e.shard);
     wf_arena_destroy(&e.arena);
     return wf_status_exit_code(st);

@@ -1,9 +1,11 @@
 """What tokens add to a text (pieces.py) against what the tokenizers themselves decode, and the table
 of it in request shards."""
 
+import csv
 import json
 import os
 import random
+import shutil
 import subprocess
 
 from companion_case import WEFT, Companion, weft_text
@@ -168,3 +170,70 @@ class Table(Companion):
         done = weft_text("encode", self.path("in.jsonl"), "-o", self.path("y.h5"), "--tokenizer",
                          "bytes")
         self.assertEqual(done.returncode, 65)
+
+
+class Stops(Companion):
+    """Rows that end at texts, as shard_echo ends them by the shard's table: what is left of the text
+    is what it was before the string, whatever the borders of tokens."""
+
+    def check(self, tokenizer, texts, stops):
+        from weft_text.pieces import pieces_of
+
+        os.makedirs(self.path("model"), exist_ok=True)
+        tokenizer.save(self.path("model/tokenizer.json"))
+        rows = [(text, stop, kept) for text in texts for stop in stops for kept in (False, True)]
+        ids = [tokenizer.encode(text, add_special_tokens=False).ids for text, _, _ in rows]
+        lines = [{"prompt_token_ids": tokens, "max_tokens": 4000, "stop": stop,
+                  "include_stop_str_in_output": kept}
+                 for tokens, (_, stop, kept) in zip(ids, rows)]
+        out = self.round_trip(lines, self.path("model"), tokenizer.get_vocab_size(),
+                              tokenizer.token_to_id("</s>"))
+        pieces, n_ended = pieces_of(tokenizer), 0
+        for answer, tokens, (text, stop, kept) in zip(out, ids, rows):
+            whole, raw = tokenizer.decode(tokens), text_of(pieces, tokens)
+            lead = len(raw) - len(whole)  # spaces that the decoder takes away
+            if stop not in raw:
+                self.assertEqual(answer["text"], whole)
+                self.assertNotIn("stop_reason", answer)
+                continue
+            n_ended += 1
+            at = raw.index(stop) + len(stop) * kept
+            self.assertEqual(answer["text"], raw[:at][lead:], (text, stop))
+            self.assertEqual((answer["finish_reason"], answer["stop_reason"]), ("stop", stop))
+            self.assertNotIn(stop, text_of(pieces, tokens[: answer["completion_tokens"] - 1]))
+        self.assertGreater(n_ended, len(rows) // 4)
+
+    def test_byte_level(self):
+        self.check(byte_level(), TEXTS, ["e", "the", "\n\n", "織", "fé, Ε", "\ttabs\n", "zzz", " ",
+                                         "return {'key': [1", "🧶 a"])
+
+    def test_sentencepiece(self):
+        for strip in (True, False):
+            tokenizer = sentencepiece(strip)
+            texts = ["▁the▁weft.織é", "▁weft\n\n▁the▁the", "🧶w▁▁weft"]
+            shutil.rmtree(self.path("out"), ignore_errors=True)
+            self.check(tokenizer, texts, [" the", "weft.", "\n\n", "織é", "🧶w", "f", "zzz"])
+
+    def test_tables_have_the_reason(self):
+        self.encode([{"prompt": "one\ntwo", "stop": "\n"}, {"prompt": "three"}], "bytes")
+        self.echo(260, 257)
+        done = weft_text("decode", self.path("out"), "-o", self.path("a.csv"), "--tokenizer", "bytes")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        with open(self.path("a.csv"), encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+        self.assertEqual([(r["text"], r["stop_reason"]) for r in rows], [("one", "\n"), ("three", "")])
+
+    def test_shards_that_leave_strings_to_the_text(self):
+        """As they were made before the engine knew strings."""
+        from weft_text.line_write import row_text
+        from weft_text.results_read import Row
+        from weft_text.text_codec import ByteCodec
+
+        row = Row("u", {"finish_reason": 2}, list(b"one STOP two"), b"", "")
+        self.assertEqual(row_text(ByteCodec(), row, {"stop": ["zz", "STOP"]}), ("one ", "stop"))
+        self.assertEqual(row_text(ByteCodec(), row, {}), ("one STOP two", "length"))
+
+    def test_a_stop_token_that_is_kept(self):
+        out = self.round_trip([{"prompt": "ab", "include_stop_str_in_output": kept}
+                               for kept in (True, False)], "bytes", 260, ord("!"))
+        self.assertEqual([line["text"] for line in out], ["ab!", "ab"])

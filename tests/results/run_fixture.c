@@ -25,7 +25,8 @@ static void make_shard(run_fixture *f, int i, uint64_t rows)
 
 void run_fixture_make(run_fixture *f)
 {
-    f->columns = (wf_result_columns){.token_times = 1, .steps = 1, .n_cached = 1};
+    f->columns =
+        (wf_result_columns){.token_times = 1, .steps = 1, .n_cached = 1, .stop_strings = 1};
     f->n = 1;
     fixture_folder_make(f->folder);
     char out[300];
@@ -91,6 +92,8 @@ wf_result run_fixture_row(uint32_t shard, uint64_t row, run_row_buffers *b)
                    .preempted = row % 20 == 0};
     if (!failed && row % 3 == 0) { // ended early
         r.finish_reason = WF_FINISH_STOP;
+        r.stop_string = "end";
+        r.stop_string_bytes = row % 2 == 0 ? 3 : 0;
         r.n_tokens = (q.max_new_tokens + 1) / 2;
     }
     if (failed) {

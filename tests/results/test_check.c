@@ -350,6 +350,9 @@ static const struct {
     {"f.attrs['digest'] = np.bytes_('0123456789abcdef')", "its digest is "},
     {"del f.attrs['digest']", "carries no digest, its journal says "},
     {"f['requests/n_cached'][5] = f['requests/prompt_len'][5]; redo(f)", "/requests/n_cached:5: "},
+    {"f['requests/stop_string_offset'][6:8] = f['requests/stop_string_offset'][5]; redo(f)",
+     "/requests/stop_string_offset:7: a stop string, of a row that did not stop"},
+    {"f['requests/stop_string_offset'][2] += 9; redo(f)", "/requests/stop_string_offset:3: "},
     {"f['requests/preempted'][9] += 1; redo(f)", "the digest of its columns is "},
 };
 

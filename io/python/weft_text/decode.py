@@ -20,8 +20,8 @@ from weft_text.prepare import find_prepared
 from weft_text.ranks import prompt_key_of, ranks
 from weft_text.results_files import array_parts, newest_run, result_files, shards_of_job
 from weft_text.results_order import ordered_rows
-from weft_text.results_read import (has_logprobs, has_scores, has_vectors, read_files,
-                                    task_of)
+from weft_text.results_read import (has_logprobs, has_scores, has_stop_strings, has_vectors,
+                                    read_files, task_of)
 from weft_text.table_write import format_of, is_table, line_writer
 from weft_text.text_codec import open_codec
 from weft_text.vectors import write_vectors
@@ -35,10 +35,12 @@ LOGPROB_COLUMNS = [("token_logprobs", "json")]
 VECTOR_COLUMNS = [("vector", "json")]
 SCORE_COLUMNS = [("label", "text"), ("score", "number"), ("scores", "json")]
 RANK_COLUMNS = [("rank", "integer")]
+STOP_COLUMNS = [("stop_reason", "text")]
 ALONE_COLUMNS = [("id", "integer"), ("shard_uid", "text"), ("row", "integer"),
                  ("custom_id", "text"), ("meta", "json")]
 ANSWER_NAMES = {name for name, _ in
-                ANSWER_COLUMNS + TIME_COLUMNS + TOKEN_COLUMNS + LOGPROB_COLUMNS + VECTOR_COLUMNS}
+                ANSWER_COLUMNS + TIME_COLUMNS + TOKEN_COLUMNS + LOGPROB_COLUMNS + VECTOR_COLUMNS
+                + STOP_COLUMNS}
 
 
 @dataclass
@@ -110,6 +112,7 @@ class Results:
         if columns is None:
             return None
         more = ANSWER_COLUMNS + (TIME_COLUMNS if settings.times or not sources else [])
+        more = more + (STOP_COLUMNS if any(has_stop_strings(f.path) for f in self.files) else [])
         more = more + (TOKEN_COLUMNS if settings.token_ids else [])
         more = more + (LOGPROB_COLUMNS if any(has_logprobs(f.path) for f in self.files) else [])
         more = more + (VECTOR_COLUMNS if any(has_vectors(f.path) for f in self.files) else [])

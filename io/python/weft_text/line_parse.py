@@ -8,8 +8,7 @@
 
 A key that would change the answer and is not supported makes the row bad, never silently ignored,
 and so does one that is nearly the name of a known one. Any other key is the caller's own: it comes
-back beside the answer (answers.py). What the answer needs again (custom_id, stop strings, url,
-model) travels in the request's meta, a JSON object: the line's own `meta` with these keys added.
+back beside the answer (answers.py). What the answer needs again (custom_id, url, model) travels in the request's meta, a JSON object: the line's own `meta` with these keys added.
 """
 
 import difflib
@@ -133,8 +132,6 @@ class LineParser:
     def parse_body(self, line, meta):
         """What both kinds of line share."""
         stop = check_stops(texts_of(line, "stop"))
-        if stop:
-            meta["stop"] = stop
         parsed = Parsed(Request(
             id=0, prompt=[], max_new_tokens=self.max_new(line),
             sampling={k: check_value(k, line[k]) for k in SAMPLING if k in line},

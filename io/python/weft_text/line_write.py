@@ -1,7 +1,7 @@
 """Results to output lines: plain JSONL, or OpenAI batch results for OpenAI batch input.
 
-The text is the generated tokens without the one that ended them, cut at the first stop string. In
-OpenAI lines the samples of a row become `choices`; that needs them side by side, as a merged file
+The text is the generated tokens without the one that ended them, or cut at the stop string that
+did, as vLLM has it. In OpenAI lines the samples of a row become `choices`; that needs them side by side, as a merged file
 has them (of unmerged segments each sample is a line of its own).
 """
 
@@ -29,15 +29,26 @@ def load_meta(data):
 
 
 def row_text(codec, row, meta):
-    """(text, finish reason, whether a stop string cut it)"""
-    ended = row.finish == "stop" and row.tokens
+    """(text, finish reason)"""
+    if row.stop_string:
+        return text_before_stop(codec, row), "stop"
+    ended = row.finish == "stop" and row.tokens and not row.stop_kept
     text = codec.decode(row.tokens[:-1] if ended else row.tokens)
-    stops = meta.get("stop", [])
+    stops = meta.get("stop", [])  # of shards that leave them to us
     stops = [stops] if isinstance(stops, str) else stops
     found = [text.find(s) for s in stops if isinstance(s, str) and s and s in text]
-    if found:
-        return text[: min(found)], "stop", True
-    return text, row.finish, False
+    return (text[: min(found)], "stop") if found else (text, row.finish)
+
+
+def text_before_stop(codec, row):
+    """The string is complete with the last token, and was not before it."""
+    text, stop = codec.decode(row.tokens), row.stop_string
+    known = len(codec.decode(row.tokens[:-1]).rstrip("\ufffd"))  # but for half a letter
+    at = text.find(stop, max(0, known - len(stop) + 1))
+    if at < 0:  # a decoder takes spaces away from the text's beginning
+        stop = stop.lstrip(" ")
+        at = 0 if stop and text.startswith(stop) else len(text)
+    return text[: at + len(stop)] if row.stop_kept else text[:at]
 
 
 # --- plain ---
@@ -57,8 +68,10 @@ def plain_answer(codec, row, with_ids, with_times, place=None):
     elif row.done and row.scores is not None:
         line.update(labelled(row))
     elif row.done:
-        text, finish, _ = row_text(codec, row, load_meta(row.meta))
+        text, finish = row_text(codec, row, load_meta(row.meta))
         line.update(text=text, finish_reason=finish)
+        if row.stop_string:
+            line["stop_reason"] = row.stop_string
     else:
         line["error"] = error_of(row, place)
     if row.done or row.prompt_len:  # else nobody read it
@@ -135,9 +148,11 @@ def openai_body(codec, rows, meta, name):
 
 
 def openai_choice(codec, row, meta, chat):
-    text, finish, _ = row_text(codec, row, meta)
+    text, finish = row_text(codec, row, meta)
     choice = {"index": row.sample, "finish_reason": "stop" if finish == "stop" else "length",
               "logprobs": None}
+    if row.stop_string:
+        choice["stop_reason"] = row.stop_string
     if chat:
         choice["message"] = {"role": "assistant", "content": text}
     else:

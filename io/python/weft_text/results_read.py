@@ -32,6 +32,8 @@ class Row:
     logprobs: list = None
     top_ids: list = None
     top_logprobs: list = None
+    stop_string: str = ""  # that ended it
+    stop_kept: bool = False  # its text keeps what ended it
     vector: np.ndarray = None  # float32, of a job that makes vectors; of a failed row NaN
     scores: np.ndarray = None  # likewise, of a job that scores rows for labels
     labels: list = None  # their names
@@ -98,6 +100,11 @@ def read_file(path):
 def has_logprobs(path):
     with complaints(path), h5py.File(path, "r") as file:
         return "tokens/logprob" in file
+
+
+def has_stop_strings(path):
+    with complaints(path), h5py.File(path, "r") as file:
+        return "requests/stop_string" in file
 
 
 def has_vectors(path):
@@ -195,6 +202,19 @@ def as_typed(values):
     return values.astype("U").astype(np.float64) if values.dtype == np.float32 else values
 
 
+def stops_of(path, file, at, n):
+    """The stop strings that ended rows, and whether their texts keep what ended them."""
+    requests = file["requests"]
+    ended, kept = [""] * n, [False] * n
+    if "stop_string" in requests:
+        ends, texts = cut(path, file, "stop_string_offset", at, n)
+        data = requests["stop_string"][texts].tobytes()
+        ended = [data[a:b].decode("utf-8", "replace") for a, b in zip(ends, ends[1:])]
+    if "stop_kept" in requests:
+        kept = (requests["stop_kept"][at : at + n] != 0).tolist()
+    return ended, kept
+
+
 def block_rows(path, file, at, n, uids, starts):
     columns = {name: file["requests"][name][at : at + n].tolist() for name in ROW_COLUMNS}
     token_at, tokens = cut(path, file, "output_offset", at, n)
@@ -209,6 +229,7 @@ def block_rows(path, file, at, n, uids, starts):
     wide = {field: file[f"requests/{field}"][at : at + n] for field in ("vector", "scores")
             if f"requests/{field}" in file}
     labels = label_names(path, file, wide["scores"].shape[1]) if "scores" in wide else None
+    ended, kept = stops_of(path, file, at, n)
     for i in range(n):
         values = {name: column[i] for name, column in columns.items()}
         if values["shard"] >= len(uids):
@@ -219,5 +240,6 @@ def block_rows(path, file, at, n, uids, starts):
                   reasons[error_at[i] : error_at[i + 1]].decode("utf-8", "replace"),
                   error_name=names.get(values["error_code"], str(values["error_code"])),
                   created=(start + max(0, values["finish_ns"])) // 10**9 if start else 0,
-                  labels=labels, **{field: rows[i] for field, rows in wide.items()},
+                  stop_string=ended[i], stop_kept=kept[i], labels=labels,
+                  **{field: rows[i] for field, rows in wide.items()},
                   **{field: column[own].tolist() for field, column in extra.items()})

@@ -31,6 +31,7 @@ SAMPLING = {
     "beam_width": (np.dtype("<u4"), 0, 64),
     "length_penalty": (np.dtype("<f4"), -100.0, 100.0),
     "early_stopping": (np.dtype("<u4"), 0, 2),
+    "include_stop_str_in_output": (np.dtype("u1"), 0, 1),
 }
 
 
@@ -44,7 +45,7 @@ def missing_value(dtype):
 def check_value(name, value):
     """The value as it will be stored; LineError when it is not one of the parameter's."""
     dtype, least, most = SAMPLING[name]
-    if name == "ignore_eos":
+    if dtype.itemsize == 1:
         if not isinstance(value, bool):
             raise LineError(f"'{name}' is {value!r}, true or false is expected")
         return int(value)
