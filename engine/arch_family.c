@@ -107,13 +107,18 @@ static bool names_embedding(const wf_arch_reader *r, wf_arch *a, const wf_naming
     return wf_hf_folder_find(r->folder, name, &i) == WF_OK;
 }
 
+static bool finds_naming(const wf_arch_reader *r, wf_arch *a, const wf_naming namings[2])
+{
+    bool found = false;
+    for (size_t i = 0; i < 2 && namings[i].prefix[0].ours && !found; i++)
+        found = names_embedding(r, a, &namings[i]);
+    return found;
+}
+
 // The names by which the embedding table is found; the family's own where none does.
 void wf_arch_read_names(wf_arch_reader *r, wf_arch *a)
 {
-    const wf_naming *other = r->family->namings;
-    size_t n = sizeof r->family->namings / sizeof *other;
-    bool found = names_embedding(r, a, NULL);
-    for (size_t i = 0; i < n && other[i].prefix[0].ours && !found; i++)
-        found = names_embedding(r, a, &other[i]);
+    bool found = names_embedding(r, a, NULL) || finds_naming(r, a, r->family->namings);
+    if (!found && r->part) found = finds_naming(r, a, r->part->namings);
     if (!found) a->naming = NULL;
 }

@@ -89,15 +89,21 @@ static const harmless_key harmless[] = {
     {"use_bidirectional_attention", IF_FALSE}, {"is_causal", IF_TRUE}, {"rotary", IF_TRUE}, {"scale_attn_weights", IF_TRUE},
     {"is_encoder_decoder", IF_FALSE}, {"tie_encoder_decoder", IF_FALSE},
     {"add_cross_attention", IF_FALSE}, {"use_mrope", IF_FALSE}, {"rope_interleaved", IF_FALSE},
-    {"moe_layer_freq", IF_ONE}, {"mlp_bias", IF_FALSE},
+    {"moe_layer_freq", IF_ONE}, {"mlp_bias", IF_FALSE}, {"qk_layer_norms", IF_FALSE},
     {"position_embedding_type", IF_ABSOLUTE}, {"use_sliding_window", IF_FALSE}, {"pruned_heads", IF_EMPTY}, {"per_layer_config", IF_EMPTY},
 };
 // clang-format on
 
-static bool is_read(const wf_arch_reader *r, const char *name)
+static bool is_read_for_all(const char *name)
 {
     for (size_t i = 0; i < sizeof read_keys / sizeof *read_keys; i++)
         if (strcmp(name, read_keys[i]) == 0) return true;
+    return false;
+}
+
+static bool is_read(const wf_arch_reader *r, const char *name)
+{
+    if (is_read_for_all(name)) return true;
     for (int key = 0; key < WF_N_CONFIG_KEYS; key++) {
         const char *const *names = r->family->keys[key];
         if ((names[0] && strcmp(name, names[0]) == 0) || (names[1] && strcmp(name, names[1]) == 0))
@@ -220,7 +226,7 @@ static void check_key(wf_arch_reader *r, const wf_arch *a, wf_json_ref item)
         check_demand(r, a, demand, item);
         return;
     }
-    if (is_read(r, item.key) || is_unread(r, item)) return;
+    if (is_read(r, item.key) || is_unread(r, item) || wf_arch_of_other_parts(r, item)) return;
     const harmless_key *key = find_harmless(item.key);
     if (key && does_no_harm(key, item)) return;
     if (key) {
@@ -273,10 +279,39 @@ static bool is_known_code(const wf_arch_reader *r, wf_json_ref of)
 static void check_own_code(wf_arch_reader *r)
 {
     char trusting[64];
-    wf_json_ref of = wf_json_find(r->root, "auto_map");
+    wf_json_ref of = wf_arch_whole_first(r, "auto_map");
     if (wf_json_kind_of(of) <= WF_JSON_NULL || is_known_code(r, of)) return;
     snprintf(trusting, sizeof trusting, "it is computed as a plain %s model", r->family->name);
     refuse(r, of, "the model comes with code of its own, which is not run here", trusting);
+}
+
+// A key of the text part's that the whole says again: transformers looks at neither for text, and
+// what is the same does no harm.
+static bool says_the_same(const wf_arch_reader *r, wf_json_ref item)
+{
+    double a, b;
+    wf_json_ref text = wf_json_find(r->root, item.key);
+    return wf_json_kind_of(text) > WF_JSON_NULL &&
+           wf_json_read_f64(item, -1e15, 1e15, &a) == WF_OK &&
+           wf_json_read_f64(text, -1e15, 1e15, &b) == WF_OK && a >= b && a <= b;
+}
+
+// Keys of the whole, where the text part is a part of it.
+static void check_whole(wf_arch_reader *r)
+{
+    char what[128];
+    wf_json_iter it = wf_json_iterate(r->whole);
+    if (r->whole.node == r->root.node) return;
+    for (wf_json_ref item; wf_json_next(&it, &item);) {
+        const harmless_key *key = find_harmless(item.key);
+        bool known = wf_json_kind_of(item) == WF_JSON_NULL || is_read_for_all(item.key) ||
+                     (key && does_no_harm(key, item)) || wf_arch_of_other_parts(r, item) ||
+                     says_the_same(r, item);
+        if (known) continue;
+        snprintf(what, sizeof what, "is not known here for %s folders and may change tokens",
+                 r->part->model_type);
+        refuse(r, item, what, "it is passed over");
+    }
 }
 
 void wf_arch_check_keys(wf_arch_reader *r, const wf_arch *a)
@@ -290,4 +325,5 @@ void wf_arch_check_keys(wf_arch_reader *r, const wf_arch *a)
     for (int key = 0; key < WF_N_CONFIG_KEYS; key++)
         check_twice(r, (wf_config_key)key);
     check_own_code(r);
+    check_whole(r);
 }

@@ -460,7 +460,7 @@ void wf_arch_read_quant(wf_arch_reader *r, wf_arch *a)
                    {"fp8", read_fp8},
                    {"gptq", read_gptq},
                    {"awq", read_awq}};
-    quant_reader q = {.r = r, .a = a, .of = wf_json_find(r->root, "quantization_config")};
+    quant_reader q = {.r = r, .a = a, .of = wf_arch_whole_first(r, "quantization_config")};
     const char *method = "quantised";
     if (wf_json_kind_of(q.of) <= WF_JSON_NULL) return;
     if (wf_json_get_string_or(q.of, "quant_method", "quantised", &method) != WF_OK)

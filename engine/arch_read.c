@@ -63,9 +63,15 @@ bool wf_arch_has(const wf_arch_reader *r, wf_config_key key)
     return r->family->keys[key][0] && wf_json_kind_of(wf_arch_place(r, key)) != WF_JSON_ABSENT;
 }
 
+double wf_arch_absent(const wf_arch_reader *r, wf_config_key key)
+{
+    double of_class = r->part ? wf_text_part_absent(r->type, key) : 0.0;
+    return of_class > 0.0 ? of_class : r->family->absent[key];
+}
+
 void wf_arch_read_size(wf_arch_reader *r, wf_config_key key, int32_t max, int32_t *out)
 {
-    int64_t value = (int64_t)r->family->absent[key];
+    int64_t value = (int64_t)wf_arch_absent(r, key);
     if (wf_arch_has(r, key) || value < 1) {
         if (wf_arch_noted(r, wf_json_read_i64(wf_arch_place(r, key), 1, max, &value))) return;
     }
@@ -77,7 +83,7 @@ void wf_arch_read_size_or(wf_arch_reader *r, wf_config_key key, int32_t max, int
 {
     *out = null;
     if (!wf_arch_has(r, key)) {
-        if (r->family->absent[key] > 0) *out = (int32_t)r->family->absent[key];
+        if (wf_arch_absent(r, key) > 0) *out = (int32_t)wf_arch_absent(r, key);
     } else if (wf_json_kind_of(wf_arch_place(r, key)) != WF_JSON_NULL) {
         wf_arch_read_size(r, key, max, out);
     }
@@ -85,7 +91,7 @@ void wf_arch_read_size_or(wf_arch_reader *r, wf_config_key key, int32_t max, int
 
 void wf_arch_read_real(wf_arch_reader *r, wf_config_key key, double min, double max, double *out)
 {
-    *out = r->family->absent[key];
+    *out = wf_arch_absent(r, key);
     if (wf_arch_has(r, key))
         wf_arch_noted(r, wf_json_read_f64(wf_arch_place(r, key), min, max, out));
 }
@@ -128,8 +134,10 @@ static void read_tied(wf_arch_reader *r, wf_arch *a)
 {
     char head[160] = "";
     size_t i;
-    wf_arch_noted(r,
-                  wf_json_get_bool_or(r->root, "tie_word_embeddings", r->family->tied, &a->tied));
+    wf_json_ref said = wf_arch_whole_first(r, "tie_word_embeddings");
+    a->tied = r->part ? r->part->tied : r->family->tied;
+    if (wf_json_kind_of(said) != WF_JSON_ABSENT)
+        wf_arch_noted(r, wf_json_read_bool(said, &a->tied));
     if (r->family->names[WF_ROLE_HEAD])
         wf_arch_tensor_name(a, WF_ROLE_HEAD, 0, 0, ".weight", head, sizeof head);
     if (!r->family->names[WF_ROLE_HEAD]) a->tied = false;
@@ -246,9 +254,14 @@ static void read_activation(wf_arch_reader *r, wf_arch *a)
 
 static void read_dtype(wf_arch_reader *r, wf_arch *a)
 {
-    const char *key = wf_json_has(r->root, "dtype") ? "dtype" : "torch_dtype";
+    wf_json_ref place = wf_arch_whole_first(r, "dtype");
     const char *name;
-    if (wf_arch_noted(r, wf_json_get_string_or(r->root, key, "float32", &name))) return;
+    if (wf_json_kind_of(place) == WF_JSON_ABSENT) place = wf_arch_whole_first(r, "torch_dtype");
+    if (wf_json_kind_of(place) == WF_JSON_ABSENT) {
+        a->dtype = WF_F32;
+        return;
+    }
+    if (wf_arch_noted(r, wf_json_read_string(place, &name))) return;
     if (strncmp(name, "torch.", 6) == 0) name += 6;
     for (int i = 0; i < WF_N_DTYPES; i++)
         if (!wf_format_scaled((wf_dtype)i) &&
@@ -256,7 +269,7 @@ static void read_dtype(wf_arch_reader *r, wf_arch *a)
             a->dtype = (wf_dtype)i;
             return;
         }
-    wf_arch_noted(r, wf_json_fail(wf_json_find(r->root, key),
+    wf_arch_noted(r, wf_json_fail(place,
                                   "'%.32s' is not a dtype weights can have here (float32, "
                                   "bfloat16, float16)",
                                   name));

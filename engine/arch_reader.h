@@ -3,6 +3,7 @@
 //
 //   model_arch.c   the order of reading, what must hold between values
 //   arch_family.c  which row of the table of families it is, and how the checkpoint names tensors
+//   arch_parts.c   folders of several parts: where the text part's configuration stands
 //   arch_read.c    the reader; sizes, flags, activation, dtype
 //   arch_rope.c    rotary positions
 //   arch_window.c  which layers see a window
@@ -20,7 +21,10 @@
 
 typedef struct wf_arch_reader {
     const wf_hf_folder *folder;
-    wf_json_ref root; // of config.json
+    wf_json_ref whole;        // config.json
+    wf_json_ref root;         // what says the text model: the same, or a part of it
+    const wf_text_part *part; // NULL: the whole is the text model
+    const char *type;         // model_type of the text model, as its configuration says it
     const wf_family *family;
     bool trust;                     // what is not understood is passed over, aloud
     wf_arch_layer every;            // layer, where nothing says that one differs
@@ -54,7 +58,19 @@ void wf_arch_read_size(wf_arch_reader *r, wf_config_key key, int32_t max, int32_
 void wf_arch_read_size_or(wf_arch_reader *r, wf_config_key key, int32_t max, int32_t null,
                           int32_t *out);
 void wf_arch_read_real(wf_arch_reader *r, wf_config_key key, double min, double max, double *out);
+// What a missing key means: the class's default where the text part of several says little, else
+// the family's row; 0: nothing.
+double wf_arch_absent(const wf_arch_reader *r, wf_config_key key);
 void wf_arch_read_flag_or(wf_arch_reader *r, wf_config_key key, bool otherwise, bool *out);
+
+// Goes to the configuration of the text model: `part`, `root` and `type`. WF_DATA.
+wf_status wf_arch_enter_text(wf_arch_reader *r);
+
+// Whether a key of a folder of several parts says nothing of text alone.
+bool wf_arch_of_other_parts(const wf_arch_reader *r, wf_json_ref item);
+
+// A value of the whole, else of the text part; absent where neither says it.
+wf_json_ref wf_arch_whole_first(const wf_arch_reader *r, const char *name);
 
 // Of the families of a model type, the first whose conditions hold. WF_DATA: there is none, and the
 // nearest is named; a condition's key is of another kind. `place` opens the message.
@@ -79,7 +95,8 @@ wf_arch_layer wf_arch_layer_read(const wf_arch_reader *r, int32_t i_layer);
 
 void wf_arch_read_quant(wf_arch_reader *r, wf_arch *a); // arch_quant.c; needs n_layers
 
-// Refuses keys that nobody here reads and that are not known to be harmless.
+// Refuses keys that nobody here reads and that are not known to be harmless: of the whole, where
+// that is another, too.
 void wf_arch_check_keys(wf_arch_reader *r, const wf_arch *a);
 
 #endif

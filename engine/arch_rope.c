@@ -138,6 +138,10 @@ static void read_type(wf_arch_reader *r, wf_json_ref of, wf_rope *rope)
     const char *name;
     if (wf_arch_noted(r, wf_json_get_string_or(of, key, "default", &name))) return;
     if (rope_type_of(name, &rope->type)) return;
+    if (r->part && strcmp(name, "mrope") == 0) { // check_members says why
+        rope->type = WF_ROPE_DEFAULT;
+        return;
+    }
     // Phi-3's word, before longrope was the library's.
     if (strcmp(name, "su") == 0) {
         rope->type = WF_ROPE_LONGROPE;
@@ -177,12 +181,17 @@ static void check_members(wf_arch_reader *r, wf_json_ref of, wf_rope_type type)
                  {"truncate", YARN},
                  {"short_factor", LONG},
                  {"long_factor", LONG}};
+    // Positions of images in three directions: a token of text has one and the same in all three,
+    // and is rotated as without them, however the sections lie.
+    static const char *const of_images[] = {"mrope_section", "mrope_interleaved"};
     wf_json_iter it = wf_json_iterate(of);
     for (wf_json_ref item; wf_json_next(&it, &item);) {
         bool found = wf_json_kind_of(item) == WF_JSON_NULL;
         for (size_t i = 0; i < sizeof known / sizeof *known && !found; i++)
             found = strcmp(item.key, known[i].name) == 0 &&
                     (known[i].types == ALL || (known[i].types & 1 << type) != 0);
+        for (size_t i = 0; r->part && i < 2 && !found; i++)
+            found = strcmp(item.key, of_images[i]) == 0;
         if (wf_json_kind_of(item) == WF_JSON_OBJECT) {
             wf_arch_noted(r, wf_json_fail(item, "rotary parameters that differ by layer are not "
                                                 "known here"));

@@ -32,16 +32,20 @@ static void read_eos(wf_arch_reader *r, wf_json_ref place, wf_arch *a)
 void wf_arch_read_tokens(wf_arch_reader *r, wf_arch *a)
 {
     const wf_json *generation = wf_hf_folder_generation(r->folder);
-    const wf_json *doc = generation ? generation : wf_hf_folder_config(r->folder);
     int64_t bos = -1;
     if (r->family->bidirectional) return; // nothing is written
-    read_eos(r, wf_json_find(wf_json_root(doc), "eos_token_id"), a);
+    read_eos(r,
+             generation ? wf_json_find(wf_json_root(generation), "eos_token_id")
+                        : wf_arch_whole_first(r, "eos_token_id"),
+             a);
     if (a->n_eos == 0 && r->n_problems == 0) {
         wf_arch_warn("%s/%s names no eos_token_id: no token ends a text, as in transformers; "
                      "sampling.stop_token_ids can",
                      wf_hf_folder_path(r->folder),
                      generation ? "generation_config.json" : "config.json");
     }
-    wf_arch_noted(r, wf_json_get_i64_or(r->root, "bos_token_id", -1, INT32_MAX, -1, &bos));
+    wf_json_ref first = wf_arch_whole_first(r, "bos_token_id");
+    if (wf_json_kind_of(first) > WF_JSON_NULL)
+        wf_arch_noted(r, wf_json_read_i64(first, -1, INT32_MAX, &bos));
     a->bos = (int32_t)bos;
 }

@@ -30,7 +30,7 @@ static int32_t read_window(wf_arch_reader *r)
 // A number of layers that may be 0.
 static int64_t read_number(wf_arch_reader *r, wf_config_key key)
 {
-    int64_t n = (int64_t)r->family->absent[key];
+    int64_t n = (int64_t)wf_arch_absent(r, key);
     if (wf_arch_has(r, key))
         wf_arch_noted(r, wf_json_read_i64(wf_arch_place(r, key), 0, INT32_MAX, &n));
     return n;

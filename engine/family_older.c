@@ -7,7 +7,8 @@
     .name = "falcon", .norm = WF_NORM_LAYER, .slopes_scaled = true, .tied = true,                  \
     .curve = WF_CURVE_GELU_EXACT,                                                                  \
     .activation_names = {{"gelu", WF_CURVE_GELU_EXACT}, GELU_TANH_NAMES},                          \
-    .qkv_order = WF_QKV_PER_GROUP, .ffn_is_4_hidden = true
+    .qkv_order = WF_QKV_PER_GROUP, .ffn_is_4_hidden = true,                                        \
+    .own_code = {"configuration_falcon", "modeling_falcon"}
 #define FALCON_NAMES                                                                               \
     [WF_ROLE_EMBED] = "transformer.word_embeddings",                                               \
     [WF_ROLE_QKV] = "transformer.h.{L}.self_attention.query_key_value",                            \

@@ -33,16 +33,17 @@ static void check_together(wf_arch_reader *r, wf_arch *a)
 wf_status wf_arch_read(const wf_hf_folder *folder, bool trust, wf_arch *out)
 {
     char place[512];
-    const char *type;
     wf_arch a = {0};
     wf_arch_reader r = {.folder = folder,
-                        .root = wf_json_root(wf_hf_folder_config(folder)),
+                        .whole = wf_json_root(wf_hf_folder_config(folder)),
                         .trust = trust,
                         .every = {.mixer = WF_BLOCK_ATTENTION, .feed_forward = WF_BLOCK_DENSE}};
-    WF_TRY(wf_json_get_string(r.root, "model_type", &type));
-    snprintf(place, sizeof place, "%s/config.json", wf_hf_folder_path(folder));
-    WF_TRY(wf_arch_choose_family(&r, place, type));
+    WF_TRY(wf_arch_enter_text(&r));
+    snprintf(place, sizeof place, "%s/config.json%s", wf_hf_folder_path(folder),
+             r.root.node == r.whole.node ? "" : ": text_config");
+    WF_TRY(wf_arch_choose_family(&r, place, wf_text_part_type(r.type)));
     a.family = r.family;
+    a.part = r.part;
     wf_arch_read_names(&r, &a);
     wf_arch_read_values(&r, &a);
     wf_arch_read_latent(&r, &a);

@@ -16,6 +16,7 @@
 #include "engine/encode.h"
 #include "engine/family.h"
 #include "engine/rotary.h"
+#include "engine/text_part.h"
 #include "io/weights/hf_folder.h"
 #include "kernels/ops.h"
 
@@ -111,7 +112,8 @@ typedef struct wf_quant {
 // Values alone: copied by assignment.
 typedef struct wf_arch {
     const wf_family *family;
-    const wf_naming *naming; // that the checkpoint has; NULL: the family's own
+    const wf_naming *naming;  // that the checkpoint has; NULL: the family's own
+    const wf_text_part *part; // the folder has others beside the text part; NULL: it has not
     int32_t n_layers, hidden, head_dim, n_vocab;
     int32_t max_context; // tokens, prompt and output together
     bool context_open;   // a job may ask for more: nothing in the model ends there (ALiBi)

@@ -190,6 +190,7 @@ static bool may_be_unused(const wf_arch *arch, const char *name)
         const char *end = arch->family->ignored[i];
         if (end && wf_text_ends_with(name, end)) return true;
     }
+    if (arch->part && wf_text_part_is_other(arch->part, name)) return true;
     return of_other_task(arch, name) || of_next_layer(arch, name);
 }
 

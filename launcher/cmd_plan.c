@@ -166,6 +166,7 @@ static void print_devices(bool host)
 // Everything that is asked before the first line is printed.
 typedef struct {
     wf_inputs_model model;
+    char parts[160]; // what of the folder is not loaded
     wf_plan_rows rows;
     wf_status missing; // weights that are not here
     wf_backend_info info;
@@ -265,7 +266,8 @@ static void print_requests(const wf_jobspec *spec, const answers *a)
 
 // A plan is made where the weights are not, too: what is missing is said at once, and the answer is
 // no in the end.
-static wf_status model_read(const wf_jobspec *spec, wf_inputs_model *model, wf_status *missing)
+static wf_status model_read(const wf_jobspec *spec, wf_inputs_model *model, wf_status *missing,
+                            char *parts, size_t parts_bytes)
 {
     wf_hf_folder *folder = NULL;
     char what[1024];
@@ -279,6 +281,7 @@ static wf_status model_read(const wf_jobspec *spec, wf_inputs_model *model, wf_s
         st = wf_inputs_arch_read(spec, folder, &model->arch);
         if (st == WF_OK) st = wf_inputs_check_tokens(spec, &model->arch);
     }
+    if (st == WF_OK) wf_text_part_words(model->arch.part, folder, parts, parts_bytes);
     wf_hf_folder_close(&folder);
     return st;
 }
@@ -298,7 +301,7 @@ static wf_status answer(const wf_jobspec *spec, const wf_plan_rows *rows, wf_sta
 
 static wf_status ask(const wf_cli *cli, const wf_jobspec *spec, answers *a)
 {
-    WF_TRY(model_read(spec, &a->model, &a->missing));
+    WF_TRY(model_read(spec, &a->model, &a->missing, a->parts, sizeof a->parts));
     WF_TRY(wf_text_job_check(spec));
     WF_TRY(wf_text_job_count(spec, &a->n_lines, &a->n_uncounted));
     WF_TRY(wf_plan_rows_read(spec, &a->model.arch, &a->rows)); // before back ends start threads
@@ -331,6 +334,7 @@ static wf_status plan_print(const wf_jobspec *spec, const answers *a)
     printf("job       %s\nmodel     %s (%s, %d layers, %s)\nback end  %s: %s\n", spec->job,
            spec->model.path, a->model.arch.family->name, a->model.arch.n_layers,
            wf_dtype_name(a->info.numerics.weight), a->info.name, a->info.device);
+    if (a->parts[0]) printf("  note: %s\n", a->parts);
     print_devices(a->info.host_memory);
     printf("placement %d rank%s on %d node%s (%s)\n", a->e.n_ranks, WF_S(a->e.n_ranks),
            a->e.n_nodes, WF_S(a->e.n_nodes), a->e.why);

@@ -134,6 +134,11 @@ static wf_status open_model(quantising *q)
     if (there) return wf_fail(WF_IN_USE, "%s: is there already; name a new folder", q->output);
     WF_TRY(wf_hf_folder_open(q->model, true, &q->folder));
     WF_TRY(wf_arch_read(q->folder, q->spec && q->spec->model.trust_config, q->arch));
+    if (q->arch->part)
+        return wf_fail(WF_DATA,
+                       "%s: a %s folder has parts beside the text: it is not written anew; "
+                       "model.weights_format quantises its text part as it is loaded",
+                       q->model, q->arch->part->model_type);
     bool packed = wf_json_has(wf_json_root(wf_hf_folder_config(q->folder)), "quantization_config");
     if (q->arch->quant.n_kinds > 0 || packed)
         return wf_fail(WF_DATA,

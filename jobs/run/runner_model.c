@@ -22,12 +22,14 @@ void wf_simulated_identity(const wf_costs *costs, char out[WF_HF_IDENTITY_MAX])
 
 wf_status wf_runner_open_model(wf_runner *r)
 {
-    char remarks[320];
+    char remarks[320], parts[160];
     wf_inputs_model model;
     WF_TRY(wf_inputs_model_open(r->spec, &r->model_folder, &model));
     r->arch = model.arch;
     WF_TRY(wf_plan_numerics(r->spec, &r->arch, NULL, &r->numerics));
     if (r->c->world->rank != 0) return WF_OK;
+    if (wf_text_part_words(r->arch.part, r->model_folder, parts, sizeof parts)[0])
+        wf_info("model: %s", parts);
     if (wf_plan_model_remarks(r->spec, &r->arch, remarks, sizeof remarks)[0])
         wf_warn("%s", remarks);
     if (r->c->simulation) {

@@ -28,7 +28,8 @@ const rig_golden rig_goldens[] = {
     {"bloom-mini", 4, true},       {"falcon-mini", 2, false},
     {"falcon-new", 4, false},      {"falcon-rw", 4, true},
     {"deepseek-v2-mini", 4, true}, {"deepseek-v3-mini", 4, true},
-    {"llama-few-kv", 4, true},
+    {"llama-few-kv", 4, true},     {"gemma3-parts", 4, false},
+    {"qwen25-vl-parts", 4, true},  {"qwen3-vl-parts", 4, true},
 };
 const size_t rig_n_goldens = sizeof rig_goldens / sizeof *rig_goldens;
 

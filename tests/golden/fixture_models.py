@@ -544,3 +544,70 @@ DEEPSEEK_V3 = odd(
     topk_method="noaux_tc", v_head_dim=12, max_position_embeddings=512,
     rope_scaling={"beta_fast": 32, "beta_slow": 1, "factor": 16, "mscale": 1.0,
                   "mscale_all_dim": 0.7, "original_max_position_embeddings": 32, "type": "yarn"})
+
+
+def vision(model_type, **more):
+    """The least of a vision tower: it is there to be left where it lies."""
+    return {"model_type": model_type, "hidden_size": 16, "intermediate_size": 16, "patch_size": 14,
+            "num_attention_heads": 2, "num_hidden_layers": 1, "image_size": 28, **more}
+
+
+# Folders of several parts; the text part says little, as published.
+GEMMA3_PARTS = {
+    "architectures": ["Gemma3ForConditionalGeneration"],
+    "boi_token_index": 255,
+    "eoi_token_index": 256,
+    "eos_token_id": [1, 106],
+    "image_token_index": 257,
+    "initializer_range": 0.02,
+    "mm_tokens_per_image": 1,
+    "model_type": "gemma3",
+    "text_config": {
+        "head_dim": 16, "hidden_size": 64, "intermediate_size": 80, "model_type": "gemma3_text",
+        "num_hidden_layers": 3, "rope_scaling": {"factor": 8.0, "rope_type": "linear"},
+        "query_pre_attn_scalar": 24, "sliding_window": 20, "sliding_window_pattern": 3,
+        "vocab_size": 260},
+    "torch_dtype": "bfloat16",
+    "vision_config": vision("siglip_vision_model", vision_use_head=False),
+}
+
+# The text part's keys at the root, positions in three directions.
+QWEN2_VL = {
+    **{k: v for k, v in QWEN2.items() if k != "use_cache"},
+    "architectures": ["Qwen2_5_VLForConditionalGeneration"],
+    "image_token_id": 250,
+    "max_window_layers": 28,
+    "model_type": "qwen2_5_vl",
+    "rope_scaling": {"mrope_section": [1, 1, 2], "type": "mrope"},
+    "sliding_window": 32768,
+    "video_token_id": 251,
+    "vision_config": {"depth": 1, "fullatt_block_indexes": [0], "hidden_act": "silu",
+                      "hidden_size": 16, "intermediate_size": 16, "model_type": "qwen2_5_vl",
+                      "num_heads": 2, "out_hidden_size": 64, "patch_size": 14,
+                      "spatial_merge_size": 2, "temporal_patch_size": 2, "window_size": 112},
+    "vision_end_token_id": 253,
+    "vision_start_token_id": 252,
+    "vision_token_id": 254,
+}
+
+QWEN3_VL = {
+    "architectures": ["Qwen3VLForConditionalGeneration"],
+    "image_token_id": 250,
+    "model_type": "qwen3_vl",
+    "text_config": {
+        **{k: v for k, v in QWEN3.items() if "window" not in k and k not in
+           ("architectures", "tie_word_embeddings", "torch_dtype", "use_cache")},
+        "dtype": "bfloat16",
+        "model_type": "qwen3_vl_text",
+        "rope_scaling": {"mrope_interleaved": True, "mrope_section": [4, 2, 2],
+                         "rope_type": "default"}},
+    "tie_word_embeddings": False,
+    "video_token_id": 251,
+    "vision_config": {"deepstack_visual_indexes": [0], "depth": 1, "hidden_act": "gelu_pytorch_tanh",
+                      "hidden_size": 16, "in_channels": 3, "intermediate_size": 16,
+                      "model_type": "qwen3_vl", "num_heads": 2, "num_position_embeddings": 16,
+                      "out_hidden_size": 64, "patch_size": 14, "spatial_merge_size": 2,
+                      "temporal_patch_size": 2},
+    "vision_end_token_id": 253,
+    "vision_start_token_id": 252,
+}

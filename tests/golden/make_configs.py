@@ -21,6 +21,8 @@ import transformers
 from transformers import AutoConfig, AutoModelForCausalLM
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
+from published import PUBLISHED
+
 SIZES = {"hidden_size": 64, "intermediate_size": 96, "max_position_embeddings": 8192,
          "num_attention_heads": 8, "num_hidden_layers": 3, "vocab_size": 64}
 LINEAR = {"rope_type": "linear", "factor": 2.0}
@@ -58,6 +60,12 @@ def neox(**more):
 def gptj(**more):
     return {"model_type": "gptj", "n_embd": 128, "n_head": 2, "n_layer": 2, "n_positions": 256,
             "vocab_size": 64, **more}
+
+
+def parts(model_type, text_type, text=None, **more):
+    """A folder of several parts."""
+    return {"model_type": model_type, "text_config": {"model_type": text_type, **SIZES, **(text or {})},
+            **more}
 
 
 SLIDING = ("gemma2", "gemma3_text", "olmo3", "cohere2")
@@ -211,144 +219,26 @@ REFUSED = {
     "a latent row too long": (
         {"model_type": "deepseek_v2", **SIZES, "num_experts_per_tok": 2, "kv_lora_rank": 1024},
         "latent rows of 1024 + 64 numbers"),
+    "a whole that is not known": (
+        {"model_type": "paligemma", "text_config": {"model_type": "gemma", **SIZES}},
+        "model_type: 'paligemma' is not a family this engine knows"),
+    "a text part that is not known": (
+        parts("mistral3", "ministral3"),
+        "config.json: text_config: model_type: 'ministral3' is not a family this engine knows"),
+    "an unknown key of the whole": (
+        parts("llava", "llama", cross_layers=[1]),
+        "cross_layers: is not known here for llava folders and may change tokens"),
+    "an unknown key of the text part": (
+        parts("gemma3", "gemma3_text", text={"use_magic": True}),
+        "text_config.use_magic: is not known here for gemma3_text models"),
+    "a whole that says another size": (
+        parts("llava", "llama", vocab_size=65), "vocab_size: is not known here for llava folders"),
+    "no text part": ({"model_type": "llava"}, "text_config: "),
+    "positions in three directions, of text alone": (
+        llama(rope_scaling={"type": "mrope", "mrope_section": [1, 1, 2]}),
+        "rope_scaling.type: 'mrope' is not a rotary type known here"),
     "hqq": (llama(quantization_config={"quant_method": "hqq", "bits": 4}),
              "quantization_config: 'hqq': checkpoints quantised so are not read"),
-}
-
-
-# Keys and values as published checkpoints have them: none of them may be refused.
-PUBLISHED = {
-    "Llama 3.1 8B": {
-        "architectures": ["LlamaForCausalLM"], "attention_bias": False, "attention_dropout": 0.0,
-        "bos_token_id": 128000, "eos_token_id": [128001, 128008, 128009], "hidden_act": "silu",
-        "hidden_size": 4096, "initializer_range": 0.02, "intermediate_size": 14336,
-        "max_position_embeddings": 131072, "mlp_bias": False, "model_type": "llama",
-        "num_attention_heads": 32, "num_hidden_layers": 32, "num_key_value_heads": 8,
-        "pretraining_tp": 1, "rms_norm_eps": 1e-05,
-        "rope_scaling": {"factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
-                         "original_max_position_embeddings": 8192, "rope_type": "llama3"},
-        "rope_theta": 500000.0, "tie_word_embeddings": False, "torch_dtype": "bfloat16",
-        "transformers_version": "4.42.3", "use_cache": True, "vocab_size": 128256},
-    "SmolLM2 360M": {
-        "architectures": ["LlamaForCausalLM"], "attention_bias": False, "attention_dropout": 0.0,
-        "bos_token_id": 1, "eos_token_id": 2, "hidden_act": "silu", "hidden_size": 960,
-        "initializer_range": 0.02, "intermediate_size": 2560, "is_llama_config": True,
-        "max_position_embeddings": 8192, "mlp_bias": False, "model_type": "llama",
-        "num_attention_heads": 15, "num_hidden_layers": 32, "num_key_value_heads": 5,
-        "pad_token_id": 2, "pretraining_tp": 1, "rms_norm_eps": 1e-05, "rope_interleaved": False,
-        "rope_scaling": None, "rope_theta": 100000, "tie_word_embeddings": True,
-        "torch_dtype": "bfloat16", "transformers.js_config": {"dtype": "q4"},
-        "transformers_version": "4.42.3", "use_cache": True, "vocab_size": 49152},
-    "Vicuna 7B": {
-        "_name_or_path": "vicuna-7b", "architectures": ["LlamaForCausalLM"], "bos_token_id": 1,
-        "eos_token_id": 2, "hidden_act": "silu", "hidden_size": 4096, "initializer_range": 0.02,
-        "intermediate_size": 11008, "max_position_embeddings": 4096, "max_sequence_length": 2048,
-        "model_type": "llama", "num_attention_heads": 32, "num_hidden_layers": 32,
-        "pad_token_id": 0, "rms_norm_eps": 1e-06, "rope_scaling": {"factor": 4.0, "type": "linear"},
-        "tie_word_embeddings": False, "torch_dtype": "float16", "transformers_version": "4.31.0",
-        "use_cache": True, "vocab_size": 32000},
-    "Mistral 7B v0.3": {
-        "architectures": ["MistralForCausalLM"], "attention_dropout": 0.0, "bos_token_id": 1,
-        "eos_token_id": 2, "head_dim": None, "hidden_act": "silu", "hidden_size": 4096,
-        "initializer_range": 0.02, "intermediate_size": 14336, "max_position_embeddings": 32768,
-        "model_type": "mistral", "num_attention_heads": 32, "num_hidden_layers": 32,
-        "num_key_value_heads": 8, "rms_norm_eps": 1e-05, "rope_theta": 1000000.0,
-        "sliding_window": None, "tie_word_embeddings": False, "torch_dtype": "bfloat16",
-        "transformers_version": "4.42.0", "use_cache": True, "vocab_size": 32768},
-    "Qwen2.5 0.5B": {
-        "architectures": ["Qwen2ForCausalLM"], "attention_dropout": 0.0, "bos_token_id": 151643,
-        "eos_token_id": 151645, "hidden_act": "silu", "hidden_size": 896,
-        "initializer_range": 0.02, "intermediate_size": 4864, "max_position_embeddings": 32768,
-        "max_window_layers": 21, "model_type": "qwen2", "num_attention_heads": 14,
-        "num_hidden_layers": 24, "num_key_value_heads": 2, "rms_norm_eps": 1e-06,
-        "rope_theta": 1000000.0, "sliding_window": 32768, "tie_word_embeddings": True,
-        "torch_dtype": "bfloat16", "transformers_version": "4.43.1", "use_cache": True,
-        "use_mrope": False, "use_sliding_window": False, "vocab_size": 151936},
-    "Gemma 2 9B": {
-        "architectures": ["Gemma2ForCausalLM"], "attention_bias": False, "attention_dropout": 0.0,
-        "attn_logit_softcapping": 50.0, "bos_token_id": 2, "cache_implementation": "hybrid",
-        "eos_token_id": 1, "final_logit_softcapping": 30.0, "head_dim": 256,
-        "hidden_act": "gelu_pytorch_tanh", "hidden_activation": "gelu_pytorch_tanh",
-        "hidden_size": 3584, "initializer_range": 0.02, "intermediate_size": 14336,
-        "max_position_embeddings": 8192, "model_type": "gemma2", "num_attention_heads": 16,
-        "num_hidden_layers": 42, "num_key_value_heads": 8, "pad_token_id": 0,
-        "query_pre_attn_scalar": 256, "rms_norm_eps": 1e-06, "rope_theta": 10000.0,
-        "sliding_window": 4096, "sliding_window_size": 4096, "torch_dtype": "float32",
-        "transformers_version": "4.42.0.dev0", "use_cache": True, "vocab_size": 256000},
-    "Gemma 3 1B": {
-        "architectures": ["Gemma3ForCausalLM"], "attention_bias": False, "attention_dropout": 0.0,
-        "attn_logit_softcapping": None, "bos_token_id": 2, "cache_implementation": "hybrid",
-        "eos_token_id": [1, 106], "final_logit_softcapping": None, "head_dim": 256,
-        "hidden_activation": "gelu_pytorch_tanh", "hidden_size": 1152, "initializer_range": 0.02,
-        "intermediate_size": 6912, "max_position_embeddings": 32768, "model_type": "gemma3_text",
-        "num_attention_heads": 4, "num_hidden_layers": 26, "num_key_value_heads": 1,
-        "pad_token_id": 0, "query_pre_attn_scalar": 256, "rms_norm_eps": 1e-06,
-        "rope_local_base_freq": 10000, "rope_scaling": None, "rope_theta": 1000000,
-        "sliding_window": 512, "sliding_window_pattern": 6, "torch_dtype": "bfloat16",
-        "transformers_version": "4.50.0.dev0", "use_cache": True, "vocab_size": 262144},
-    "DeepSeek V2 Lite": {
-        "architectures": ["DeepseekV2ForCausalLM"], "attention_bias": False,
-        "attention_dropout": 0.0, "auto_map": {
-            "AutoConfig": "configuration_deepseek.DeepseekV2Config",
-            "AutoModel": "modeling_deepseek.DeepseekV2Model",
-            "AutoModelForCausalLM": "modeling_deepseek.DeepseekV2ForCausalLM"},
-        "aux_loss_alpha": 0.001, "bos_token_id": 100000, "eos_token_id": 100001,
-        "first_k_dense_replace": 1, "hidden_act": "silu", "hidden_size": 2048,
-        "initializer_range": 0.02, "intermediate_size": 10944, "kv_lora_rank": 512,
-        "max_position_embeddings": 163840, "model_type": "deepseek_v2",
-        "moe_intermediate_size": 1408, "moe_layer_freq": 1, "n_group": 1, "n_routed_experts": 64,
-        "n_shared_experts": 2, "norm_topk_prob": False, "num_attention_heads": 16,
-        "num_experts_per_tok": 6, "num_hidden_layers": 27, "num_key_value_heads": 16,
-        "pretraining_tp": 1, "q_lora_rank": None, "qk_nope_head_dim": 128, "qk_rope_head_dim": 64,
-        "rms_norm_eps": 1e-06, "rope_scaling": {
-            "beta_fast": 32, "beta_slow": 1, "factor": 40, "mscale": 0.707,
-            "mscale_all_dim": 0.707, "original_max_position_embeddings": 4096, "type": "yarn"},
-        "rope_theta": 10000, "routed_scaling_factor": 1.0, "scoring_func": "softmax",
-        "seq_aux": True, "tie_word_embeddings": False, "topk_group": 1, "topk_method": "greedy",
-        "torch_dtype": "bfloat16", "transformers_version": "4.33.1", "use_cache": True,
-        "v_head_dim": 128, "vocab_size": 102400},
-    "DeepSeek V3": {
-        "architectures": ["DeepseekV3ForCausalLM"], "attention_bias": False,
-        "attention_dropout": 0.0, "auto_map": {
-            "AutoConfig": "configuration_deepseek.DeepseekV3Config",
-            "AutoModel": "modeling_deepseek.DeepseekV3Model",
-            "AutoModelForCausalLM": "modeling_deepseek.DeepseekV3ForCausalLM"},
-        "bos_token_id": 0, "eos_token_id": 1, "ep_size": 1, "first_k_dense_replace": 3,
-        "hidden_act": "silu", "hidden_size": 7168, "initializer_range": 0.02,
-        "intermediate_size": 18432, "kv_lora_rank": 512, "max_position_embeddings": 163840,
-        "model_type": "deepseek_v3", "moe_intermediate_size": 2048, "moe_layer_freq": 1,
-        "n_group": 8, "n_routed_experts": 256, "n_shared_experts": 1, "norm_topk_prob": True,
-        "num_attention_heads": 128, "num_experts_per_tok": 8, "num_hidden_layers": 61,
-        "num_key_value_heads": 128, "num_nextn_predict_layers": 1, "q_lora_rank": 1536,
-        "qk_nope_head_dim": 128, "qk_rope_head_dim": 64, "quantization_config": {
-            "activation_scheme": "dynamic", "fmt": "e4m3", "quant_method": "fp8",
-            "weight_block_size": [128, 128]},
-        "rms_norm_eps": 1e-06, "rope_scaling": {
-            "beta_fast": 32, "beta_slow": 1, "factor": 40, "mscale": 1.0, "mscale_all_dim": 1.0,
-            "original_max_position_embeddings": 4096, "type": "yarn"},
-        "rope_theta": 10000, "routed_scaling_factor": 2.5, "scoring_func": "sigmoid",
-        "tie_word_embeddings": False, "topk_group": 4, "topk_method": "noaux_tc",
-        "torch_dtype": "bfloat16", "transformers_version": "4.33.1", "use_cache": True,
-        "v_head_dim": 128, "vocab_size": 129280},
-    "GPT-J 6B": {
-        "activation_function": "gelu_new", "architectures": ["GPTJForCausalLM"], "attn_pdrop": 0.0,
-        "bos_token_id": 50256, "embd_pdrop": 0.0, "eos_token_id": 50256,
-        "gradient_checkpointing": False, "initializer_range": 0.02, "layer_norm_epsilon": 1e-05,
-        "model_type": "gptj", "n_embd": 4096, "n_head": 16, "n_inner": None, "n_layer": 28,
-        "n_positions": 2048, "resid_pdrop": 0.0, "rotary": True, "rotary_dim": 64,
-        "scale_attn_weights": True, "summary_activation": None, "summary_first_dropout": 0.1,
-        "summary_proj_to_labels": True, "summary_type": "cls_index", "summary_use_proj": True,
-        "task_specific_params": {"text-generation": {"do_sample": True, "temperature": 1.0}},
-        "tie_word_embeddings": False, "tokenizer_class": "GPT2Tokenizer",
-        "transformers_version": "4.18.0.dev0", "use_cache": True, "vocab_size": 50400},
-    "GPT-NeoX 20B": {
-        "architectures": ["GPTNeoXForCausalLM"], "attention_probs_dropout_prob": 0,
-        "bos_token_id": 0, "eos_token_id": 0, "hidden_act": "gelu_fast", "hidden_dropout_prob": 0,
-        "hidden_size": 6144, "initializer_range": 0.02, "intermediate_size": 24576,
-        "layer_norm_eps": 1e-05, "max_position_embeddings": 2048, "model_type": "gpt_neox",
-        "num_attention_heads": 64, "num_hidden_layers": 44, "rotary_emb_base": 10000,
-        "rotary_pct": 0.25, "tie_word_embeddings": False, "torch_dtype": "float16",
-        "transformers_version": "4.19.0.dev0", "use_cache": True, "vocab_size": 50432},
 }
 
 

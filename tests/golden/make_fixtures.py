@@ -27,13 +27,13 @@ import shutil
 import torch
 import transformers
 from safetensors.torch import save_file
-from transformers import AutoConfig, AutoModelForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
 from transformers.integrations.mxfp4 import convert_moe_packed_tensors
 
 from fixture_models import (
-    BLOOM, COHERE, COHERE2, DEEPSEEK_V2, DEEPSEEK_V3, FALCON, FALCON_NEW, FALCON_RW, GEMMA, GEMMA2, GEMMA3, GLM4, GLM4_MOE, GPT2, GPTJ, GPT_OSS, GRANITE, MISTRAL, MIXTRAL,
+    BLOOM, COHERE, COHERE2, DEEPSEEK_V2, DEEPSEEK_V3, FALCON, FALCON_NEW, FALCON_RW, GEMMA, GEMMA2, GEMMA3, GEMMA3_PARTS, GLM4, GLM4_MOE, GPT2, GPTJ, GPT_OSS, GRANITE, MISTRAL, MIXTRAL,
     NEOX, OLMO2, OLMO3, OPT, PHI3, QWEN2, SMOLLM3,
-    QWEN2_MOE, QWEN3, QWEN3_MOE, ROPE_LLAMA3, llama, llama_rope_parameters)
+    QWEN2_MOE, QWEN2_VL, QWEN3, QWEN3_MOE, QWEN3_VL, ROPE_LLAMA3, llama, llama_rope_parameters)
 
 PROMPT_LENGTHS = (1, 7, 33, 64, 90)
 # Longer than the context that its rotation was stretched from.
@@ -109,6 +109,10 @@ FIXTURES = {
     "glm4-moe-mini": (GLM4_MOE, torch.bfloat16, 1),
     "deepseek-v2-mini": (DEEPSEEK_V2, torch.bfloat16, 1),
     "deepseek-v3-mini": (DEEPSEEK_V3, torch.bfloat16, 1),
+    # Of several parts, each named in another way.
+    "gemma3-parts": (GEMMA3_PARTS, torch.bfloat16, 1),
+    "qwen25-vl-parts": (QWEN2_VL, torch.bfloat16, 1),
+    "qwen3-vl-parts": (QWEN3_VL, torch.bfloat16, 1),
 }
 
 # A head of their own in the weights, although the configuration ties it.
@@ -119,7 +123,11 @@ ATTENTION = {"falcon-rw": "sdpa"}
 
 # Published checkpoints of a family may name a tensor otherwise than the library's present classes.
 HUB_NAMES = {"neox-mini": {"lm_head.weight": "embed_out.weight"},
-             "gpt2-mini": {"transformer.": ""}, "bloom-mini": {"transformer.": ""}}
+             "gpt2-mini": {"transformer.": ""}, "bloom-mini": {"transformer.": ""},
+             "gemma3-parts": {"model.language_model.": "language_model.model.",
+                              "model.vision_tower.": "vision_tower.vision_model.",
+                              "model.multi_modal_projector.": "multi_modal_projector."},
+             "qwen25-vl-parts": {"model.language_model.": "model.", "model.visual.": "visual."}}
 
 # Checkpoints have a tensor for each expert, the library's present classes one for all: the block's
 # name, and those of an expert's gate, up and down.
@@ -179,6 +187,11 @@ def pack_experts(state):
 MXFP4 = {"quant_method": "mxfp4",
          "modules_to_not_convert": ["model.layers.*.self_attn", "model.layers.*.mlp.router",
                                     "model.embed_tokens", "lm_head"]}
+
+
+def class_of(config):
+    """Folders of several parts are loaded whole."""
+    return AutoModelForImageTextToText if "vision_config" in config else AutoModelForCausalLM
 
 
 def draw_weights(model, dtype, seed, untied=False):
@@ -276,7 +289,7 @@ def make(name, out):
     shutil.rmtree(folder, ignore_errors=True)
     os.makedirs(folder)
     write_json(os.path.join(folder, "config.json"), config)
-    empty = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(folder))
+    empty = class_of(config).from_config(AutoConfig.from_pretrained(folder))
     for seed in range(1, 200):
         for file in os.listdir(folder):
             if file != "config.json":
@@ -285,10 +298,9 @@ def make(name, out):
         if config["model_type"] == "gpt_oss":
             state = pack_experts(state)[1]
         write_weights(folder, unpack_experts(state, config["model_type"]), n_files)
-        model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32,
-                                                     attn_implementation=ATTENTION.get(
-                                                         name, "eager")).eval()
-        cases = make_cases(model, config["vocab_size"], seed,
+        model = class_of(config).from_pretrained(
+            folder, dtype=torch.float32, attn_implementation=ATTENTION.get(name, "eager")).eval()
+        cases = make_cases(model, config.get("text_config", config)["vocab_size"], seed,
                            LONG_PROMPTS.get(name, PROMPT_LENGTHS))
         if cases:
             break
