@@ -182,6 +182,16 @@ wf_status wf_arch_spread_experts(wf_arch *arch, int32_t parts, int32_t tp_size)
     return WF_OK;
 }
 
+int32_t wf_arch_expert_layers(const wf_arch *arch, int32_t *n_experts)
+{
+    const wf_arch_layer *l = first_with_experts(arch);
+    int32_t n = 0;
+    for (int32_t i = 0; i < arch->n_layers; i++)
+        n += arch->layer[i].feed_forward == WF_BLOCK_EXPERTS;
+    *n_experts = l ? l->n_experts : 0;
+    return n;
+}
+
 double wf_arch_experts_touched(const wf_arch *arch, int32_t n_rows)
 {
     const wf_arch_layer *l = first_with_experts(arch);
@@ -191,11 +201,10 @@ double wf_arch_experts_touched(const wf_arch *arch, int32_t n_rows)
 char *wf_arch_experts_words(const wf_arch *arch, int32_t tp_size, char *text, size_t text_bytes)
 {
     const wf_arch_layer *l = first_with_experts(arch);
-    int32_t parts = wf_arch_expert_parts(arch, tp_size), n_with = 0;
+    int32_t parts = wf_arch_expert_parts(arch, tp_size), each;
+    int32_t n_with = wf_arch_expert_layers(arch, &each);
     text[0] = '\0';
     if (l == NULL) return text;
-    for (int32_t i = 0; i < arch->n_layers; i++)
-        n_with += arch->layer[i].feed_forward == WF_BLOCK_EXPERTS;
     int at =
         snprintf(text, text_bytes, "%d in each of %d layers, %d of them for a token%s",
                  l->n_experts, n_with, l->n_choices, l->shared_ffn > 0 ? " and one for all" : "");

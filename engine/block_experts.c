@@ -153,6 +153,58 @@ static wf_status combine(wf_forward *f, const wf_forward_step *st, const wf_laye
     return f->be->ops->combine(f->be, f->stream, &a);
 }
 
+// Which of the layers with experts layer i is.
+static size_t nth_with_experts(const wf_forward *f, int32_t i_layer)
+{
+    size_t n = 0;
+    for (int32_t i = 0; i < i_layer; i++)
+        n += f->m->arch.layer[i].feed_forward == WF_BLOCK_EXPERTS;
+    return n;
+}
+
+// Where what tokens choose in layer i stays until the step has ended.
+static int32_t *choices_of(const wf_forward *f, int32_t i_layer)
+{
+    size_t n_choices = (size_t)f->m->arch.layer[i_layer].n_choices;
+    return (int32_t *)f->b.choices + nth_with_experts(f, i_layer) * f->s.T * n_choices;
+}
+
+wf_status wf_forward_count_experts(wf_forward *f, const wf_forward_step *st, wf_forward_slot *s)
+{
+    void *scratch_of_route = f->scratch[WF_BLOCK_EXPERTS][ROUTE];
+    if (!f->whole) return WF_OK; // some layers alone have run
+    for (int32_t i = 0; i < f->m->arch.n_layers; i++) {
+        const wf_arch_layer *l = &f->m->arch.layer[i];
+        if (l->feed_forward != WF_BLOCK_EXPERTS) continue;
+        route r = route_in(l, (size_t)st->n_tokens, scratch_of_route);
+        int32_t *begin =
+            (int32_t *)f->b.loads + nth_with_experts(f, i) * (size_t)(l->n_experts + 1);
+        WF_TRY(f->be->ops->pack_pairs(
+            f->be, f->stream,
+            &(wf_pack_pairs_args){.expert = choices_of(f, i),
+                                  .n_pairs = (int32_t)st->n_live * l->n_choices,
+                                  .n_experts = l->n_experts,
+                                  .begin = begin,
+                                  .pair = r.pair,
+                                  .row = r.row}));
+    }
+    return f->be->ops->download(f->be, f->stream, s->loads, f->b.loads, f->s.loads * 4);
+}
+
+void wf_forward_tell_experts(const wf_forward *f, wf_forward_slot *s, wf_step_output *out)
+{
+    int32_t n_experts, n_layers = wf_arch_expert_layers(&f->m->arch, &n_experts);
+    // Counts take the place of where rows begin, from the front: none is read after it is written.
+    for (int32_t i = 0; i < n_layers; i++)
+        for (int32_t e = 0; e < n_experts; e++) {
+            const int32_t *begin = s->loads + i * (n_experts + 1) + e;
+            s->loads[i * n_experts + e] = begin[1] - begin[0];
+        }
+    out->n_expert_layers = n_layers;
+    out->n_expert_load = n_layers * n_experts;
+    out->expert_load = s->loads;
+}
+
 // y = the experts' outputs, weighted, this rank's part of the sum.
 static wf_status run(wf_forward *f, const wf_forward_step *st, int32_t i_layer, void *n, void *y)
 {
@@ -160,6 +212,7 @@ static wf_status run(wf_forward *f, const wf_forward_step *st, int32_t i_layer, 
     void *const *own = f->scratch[WF_BLOCK_EXPERTS];
     wf_matrix in = wf_block_matrix(f, n, st->n_tokens, f->s.hidden);
     route r = route_in(&f->m->arch.layer[i_layer], (size_t)st->n_tokens, own[ROUTE]);
+    if (f->b.choices) r.expert = choices_of(f, i_layer);
     WF_TRY(choose(f, st, i_layer, n, &r));
     const product experts = {.up = &l->expert_up,
                              .down = &l->expert_down,

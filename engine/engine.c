@@ -586,6 +586,9 @@ static wf_status commit(wf_engine *e, wf_step_record *record)
     }
     wf_batcher_commit(e->batcher, f->schedule, e->gains);
     f->record.duration_ns = now_ns - f->record.start_ns;
+    f->record.expert_layers = out.n_expert_layers;
+    f->record.n_expert_load = (uint32_t)out.n_expert_load;
+    f->record.expert_load = out.expert_load;
     *record = f->record;
     e->n_committed++;
     return WF_OK;

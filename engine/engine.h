@@ -38,9 +38,10 @@ typedef struct wf_engine_config {
     bool processed_logprobs; // of what tokens are drawn from; else of the logits as they come
     bool penalties;          // requests may use penalties
     int32_t
-        row_wishes;  // most words that a request's wishes take (wf_wishes_words); 0: none has any
-    int32_t n_beams; // most beams a request may ask for; 0: none. They take n_top of
-                     // wf_beams_candidates()
+        row_wishes;   // most words that a request's wishes take (wf_wishes_words); 0: none has any
+    int32_t n_beams;  // most beams a request may ask for; 0: none. They take n_top of
+                      // wf_beams_candidates()
+    bool expert_load; // step records tell how many tokens each expert was chosen by
     wf_capture capture;
     wf_prefix_cache prefix_cache; // auto: on where the back end's bits do not depend on chunks
     int32_t look_ahead; // of so many that wait, who shares most joins first; 0: who waits longest
@@ -156,6 +157,7 @@ wf_status wf_engine_submit(wf_engine *e, const wf_engine_input *input);
 
 // Plans and runs one step. `closed`: nothing more will be submitted. *out_ran says whether there
 // was anything to compute; *record is filled in, and *out_recorded true, when a step was completed.
+// Its arrays are borrowed until the next step.
 wf_status wf_engine_step(wf_engine *e, bool closed, wf_step_record *record, bool *out_recorded,
                          bool *out_ran);
 

@@ -27,6 +27,8 @@ typedef struct wf_step_output {
     const float *top_logprob; // [n_samples][n_top]
     int32_t n_vector;
     const float *vector; // [n_samples][n_vector], of tasks that draw no token; else NULL
+    int32_t n_expert_layers, n_expert_load;
+    const int32_t *expert_load; // [n_expert_load] by layer and expert, on the first rank; else NULL
 } wf_step_output;
 
 typedef struct wf_executor_ops {

@@ -72,12 +72,13 @@ static wf_status create_slot(wf_forward *f, wf_forward_slot *s)
     WF_TRY(alloc_host(f, tops, &s->top_id));
     WF_TRY(alloc_host(f, tops, &s->top_logprob));
     WF_TRY(alloc_host(f, f->s.R * f->s.vector_cols * 4, &s->vector));
+    if (f->m->tp_rank == 0) WF_TRY(alloc_host(f, f->s.loads * 4, &s->loads));
     return f->be->ops->event_create(f->be, &s->done);
 }
 
 static void destroy_slot(wf_forward *f, wf_forward_slot *s)
 {
-    void *host[] = {s->plan, s->token, s->logprob, s->top_id, s->top_logprob, s->vector};
+    void *host[] = {s->plan, s->token, s->logprob, s->top_id, s->top_logprob, s->vector, s->loads};
     if (s->done) f->be->ops->event_destroy(f->be, s->done);
     for (size_t i = 0; i < sizeof host / sizeof *host; i++)
         if (host[i]) f->be->ops->host_free(f->be, host[i]);
@@ -366,6 +367,7 @@ static wf_status enqueue(wf_executor *x, int i_slot)
     WF_TRY(wf_forward_move_rows(f, &st));
     WF_TRY(wf_forward_enter_rows(f, &st));
     WF_TRY(compute_or_replay(f, &st));
+    if (s->loads) WF_TRY(wf_forward_count_experts(f, &st, s));
     WF_TRY(download(f, &st, s));
     f->be->ops->range(f->be, NULL);
     return f->be->ops->event_record(f->be, s->done, f->stream);
@@ -384,6 +386,7 @@ static wf_status wait(wf_executor *x, int i_slot, wf_step_output *out)
                             .logprob = s->n_top >= 0 ? s->logprob : NULL,
                             .top_id = s->n_top > 0 ? s->top_id : NULL,
                             .top_logprob = s->n_top > 0 ? s->top_logprob : NULL};
+    if (s->loads) wf_forward_tell_experts(f, s, out);
     return WF_OK;
 }
 

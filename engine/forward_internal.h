@@ -40,7 +40,9 @@
     X(logprob, probs * 4)                                                                          \
     X(top_id, R * n_top * 4)                                                                       \
     X(top_logprob, R * n_top * 4)                                                                  \
-    X(vector, R * vector_cols * 4) /* or what the step's rows become */
+    X(vector, R * vector_cols * 4) /* or what the step's rows become */                            \
+    X(choices, T * choices * 4)    /* experts that tokens chose, layer by layer */                 \
+    X(loads, loads * 4)            /* where each expert's rows begin, layer by layer */
 
 typedef struct wf_forward_buffers {
 #define WF_FORWARD_FIELD(name, bytes) void *name;
@@ -56,6 +58,7 @@ typedef struct wf_forward_shape {
     size_t n_top, probs;    // probs: rows that get logprobs, R or 0
     size_t vector_cols;     // numbers of a row's vector, 0: tokens are drawn
     size_t k_runs;          // of sums over the group, 0: none
+    size_t choices, loads;  // of all layers with experts: of a token; words. 0: not told
 } wf_forward_shape;
 
 #define WF_N_FORWARD_BUFFERS (sizeof(wf_forward_buffers) / sizeof(void *))
@@ -75,7 +78,8 @@ typedef struct wf_forward_slot {
     float *logprob;  // [R]
     int32_t *top_id; // [R][n_top]
     float *top_logprob;
-    float *vector; // [R][vector_cols]
+    float *vector;  // [R][vector_cols]
+    int32_t *loads; // [loads], on the first rank
     wf_event *done;
     int32_t n_samples, n_top;
 } wf_forward_slot;
@@ -107,7 +111,8 @@ struct wf_forward_step {
     const int32_t *at[WF_PLAN_N_SECTIONS]; // device
     wf_batch batch;
     int64_t n_tokens, n_samples;
-    int32_t n_top; // -1: no logprobs
+    int64_t n_live; // tokens that are no padding
+    int32_t n_top;  // -1: no logprobs
 };
 
 // ---- forward_sizes.c: pure ----------------------------------------------------------------------
@@ -137,6 +142,13 @@ wf_status wf_forward_embed(wf_forward *f, const wf_forward_step *step);
 
 // From x and what is still to be added to it to the tokens of the step's sampled rows.
 wf_status wf_forward_sample(wf_forward *f, const wf_forward_step *step, wf_addend added);
+
+// ---- block_experts.c ----------------------------------------------------------------------------
+
+// How many tokens of the step each expert was chosen by, behind all layers, into the slot's loads:
+// the first rank alone, which knows the choices of all. Counts become whole when the step is done.
+wf_status wf_forward_count_experts(wf_forward *f, const wf_forward_step *step, wf_forward_slot *s);
+void wf_forward_tell_experts(const wf_forward *f, wf_forward_slot *s, wf_step_output *out);
 
 // ---- encode.c -----------------------------------------------------------------------------------
 

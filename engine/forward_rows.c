@@ -39,6 +39,9 @@ wf_status wf_forward_upload_plan(wf_forward *f, wf_forward_slot *s, wf_forward_s
                            .page_table = f->b.page_table,
                            .page_stride = f->cfg.max_pages};
     count_work(h, offsets, &st->batch);
+    st->n_live = st->n_tokens;
+    for (int32_t i = 0; h[WF_PLAN_PADDED] && i < st->batch.n_seqs; i++)
+        st->n_live -= h[offsets[WF_PLAN_AT_SEQ_ROW] + i] == f->cfg.max_rows;
     return WF_OK;
 }
 

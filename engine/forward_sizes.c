@@ -80,11 +80,22 @@ static bool keeps_raw(const wf_forward_config *c)
     return (c->penalties || c->row_wishes > 0) && c->n_top >= 0 && !c->processed_logprobs;
 }
 
+// Experts that a token takes in each layer that has some.
+static size_t n_choices_of(const wf_arch *a)
+{
+    int32_t most = 0;
+    for (int32_t i = 0; i < a->n_layers; i++)
+        if (a->layer[i].n_choices > most) most = a->layer[i].n_choices;
+    return (size_t)most;
+}
+
 wf_forward_shape wf_forward_shape_of(const wf_arch *a, int32_t tp, const wf_forward_config *c,
                                      size_t act_bytes)
 {
     wf_plan_limits limits = wf_forward_plan_limits(c, tp);
     bool encodes = a->encode.task != WF_TASK_GENERATE;
+    int32_t n_experts, n_with = wf_arch_expert_layers(a, &n_experts);
+    size_t told = c->expert_load ? (size_t)n_with : 0;
     return (wf_forward_shape){.T = (size_t)c->step_tokens,
                               .R = (size_t)c->max_rows,
                               .N = (size_t)c->max_rows + c->pad,
@@ -94,6 +105,8 @@ wf_forward_shape wf_forward_shape_of(const wf_arch *a, int32_t tp, const wf_forw
                               .hidden = (size_t)a->hidden,
                               .slice_cols = encodes ? 0 : (size_t)wf_arch_vocab_slice(a, tp),
                               .vector_cols = encodes ? (size_t)a->encode.width : 0,
+                              .choices = told * n_choices_of(a),
+                              .loads = told * (size_t)(n_experts + 1),
                               .tp = (size_t)tp,
                               .table_cols = (size_t)c->max_pages,
                               .counts_cols = c->penalties ? (size_t)((a->n_vocab + 1) & ~1) : 0,
@@ -112,7 +125,7 @@ static void own_bytes(const wf_forward_shape *s, size_t out[WF_N_FORWARD_BUFFERS
            slice_cols = s->slice_cols, tp = s->tp, table_cols = s->table_cols,
            counts_cols = s->counts_cols, vector_cols = s->vector_cols, plan_bytes = s->plan_bytes,
            parallel = s->parallel, after = s->after, split = s->split, whole = s->whole,
-           n_top = s->n_top, probs = s->probs, i = 0;
+           n_top = s->n_top, probs = s->probs, choices = s->choices, loads = s->loads, i = 0;
 #define WF_FORWARD_SIZE(name, bytes) out[i++] = (bytes);
     WF_FORWARD_BUFFERS(WF_FORWARD_SIZE)
 #undef WF_FORWARD_SIZE

@@ -126,6 +126,7 @@ wf_status wf_engine_limits(const wf_engine_config *config, const wf_arch *arch, 
                                  .row_wishes = c->row_wishes,
                                  .types = arch->n_types > 1,
                                  .pad = pads(c, captures),
+                                 .expert_load = c->expert_load,
                                  .deterministic = c->deterministic,
                                  .capture = c->capture == WF_CAPTURE_AUTO};
     if (c->prefix_cache == WF_PREFIX_ON && forward.shared_pages == 0)

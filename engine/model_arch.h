@@ -170,6 +170,9 @@ wf_status wf_arch_spread_experts(wf_arch *arch, int32_t parts, int32_t tp_size);
 // What experts there are and where a group has them, in words; "" of a model without. Returns text.
 char *wf_arch_experts_words(const wf_arch *arch, int32_t tp_size, char *text, size_t text_bytes);
 
+// Layers that have experts, all of them as many: *n_experts (0 without any). Pure.
+int32_t wf_arch_expert_layers(const wf_arch *arch, int32_t *n_experts);
+
 // How many parts there are in a group: of one rank, one. Pure.
 int32_t wf_arch_expert_parts(const wf_arch *arch, int32_t tp_size);
 

@@ -163,7 +163,7 @@ static wf_status add_rows(wf_results *results, const takers *to, wf_report *repo
     return WF_OK;
 }
 
-static wf_status add_steps(wf_results *results, const takers *to)
+static wf_status add_steps(wf_results *results, const takers *to, wf_report *report)
 {
     wf_step_record steps[STEP_ROWS];
     size_t n;
@@ -171,6 +171,7 @@ static wf_status add_steps(wf_results *results, const takers *to)
         WF_TRY(wf_results_next_steps(results, steps, STEP_ROWS, &n));
         for (size_t i = 0; i < n; i++) {
             WF_TRY(wf_metrics_add_step(to->metrics, &steps[i]));
+            WF_TRY(wf_expert_loads_add(&report->experts, &steps[i]));
             if (to->listener->step) WF_TRY(to->listener->step(to->listener->context, &steps[i]));
         }
     } while (n > 0);
@@ -208,7 +209,7 @@ static wf_status read_all(wf_results *results, const takers *to, wf_report *repo
 {
     if (to->listener->begin) WF_TRY(to->listener->begin(to->listener->context, results));
     WF_TRY(add_rows(results, to, report));
-    WF_TRY(add_steps(results, to));
+    WF_TRY(add_steps(results, to, report));
     wf_metrics_finish(to->metrics, NULL, &report->figures);
     report->n_resumed = report->figures.n_done - report->figures.n_latency;
     if (to->parts) WF_TRY(wf_parts_finish(to->parts, &report->figures, &report->parts));
@@ -274,6 +275,7 @@ void wf_report_destroy(wf_report *report)
     free(report->started);
     free(report->hosts);
     wf_report_parts_free(&report->parts);
+    wf_expert_loads_free(&report->experts);
     *report = (wf_report){0};
 }
 

@@ -10,6 +10,7 @@
 
 #include "io/results/results_file.h"
 #include "results/metrics.h"
+#include "results/report_experts.h"
 #include "results/report_job.h"
 #include "results/report_parts.h"
 
@@ -60,6 +61,7 @@ typedef struct wf_report {
     uint64_t n_resumed; // done rows left out of latency
     bool has_samples;   // some rows have several results
     wf_report_parts parts;
+    wf_expert_loads experts;
     struct {
         uint16_t code;
         uint64_t n;

@@ -307,6 +307,7 @@ void wf_report_text(const wf_report *r, FILE *out)
     if (r->figures.n_steps > 0) {
         fputc('\n', out);
         print_lines(&r->figures, WF_FIGURES_STEPS, out);
+        wf_expert_loads_print(&r->experts, out);
         fputc('\n', out);
     }
     print_notes(r, out);
@@ -418,6 +419,7 @@ wf_status wf_report_json(const wf_report *r, FILE *out)
         wf_json_open_object(w, "steps");
         put_figures(w, f, WF_FIGURES_STEPS);
         wf_json_close(w);
+        wf_expert_loads_put(w, &r->experts);
     }
     put_parts(w, r);
     wf_json_close(w);

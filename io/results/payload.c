@@ -63,17 +63,27 @@ const wf_column_desc wf_column_descs[WF_N_COLS] = {
                         .description = (words)},
                 WF_WIDE_TABLE(WIDE_DESC)
 #undef WIDE_DESC
-#define STEP_DESC(field, ctype, h5_type, unit, words)                                              \
+#define ANY_STEP_DESC(field, h5_type, if_there, wide, unit, words)                                 \
     [WF_COL_step_##field] = {.name = "/steps/" #field,                                             \
                              .type = WF_H5_##h5_type,                                              \
                              .kind = WF_COLUMN_STEP,                                               \
                              .at = offsetof(wf_step_record, field),                                \
-                             .when = WF_IF(steps),                                                 \
-                             .width = WF_ONE,                                                      \
+                             .when = (if_there),                                                   \
+                             .width = (wide),                                                      \
                              .units = (unit),                                                      \
                              .description = (words)},
-                    WF_STEP_TABLE(STEP_DESC)
+#define STEP_DESC(field, ctype, h5_type, unit, words)                                              \
+    ANY_STEP_DESC(field, h5_type, WF_IF(steps), WF_ONE, unit, words)
+#define STEP_OPTIONAL_DESC(field, ctype, h5_type, if_there, unit, words)                           \
+    ANY_STEP_DESC(field, h5_type, if_there, WF_ONE, unit, words)
+#define STEP_WIDE_DESC(field, ctype, h5_type, wide, unit, words)                                   \
+    ANY_STEP_DESC(field, h5_type, WF_IF(wide), offsetof(wf_step_record, wide), unit, words)
+                    WF_STEP_TABLE(STEP_DESC) WF_STEP_OPTIONAL_TABLE(STEP_OPTIONAL_DESC)
+                        WF_STEP_WIDE_TABLE(STEP_WIDE_DESC)
+#undef STEP_WIDE_DESC
+#undef STEP_OPTIONAL_DESC
 #undef STEP_DESC
+#undef ANY_STEP_DESC
 };
 
 static uint32_t *member(wf_result_columns *columns, size_t at)

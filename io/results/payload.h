@@ -6,7 +6,7 @@
 //   /requests/row[n] ...   /requests/output_offset[n+1] + /tokens/id[sum], /tokens/time_ns[sum] ...
 //
 // A new column is a row of WF_RESULT_TABLE, WF_RESULT_OPTIONAL_TABLE, WF_RAGGED_TABLE,
-// WF_WIDE_TABLE or WF_STEP_TABLE (result.h) and the place that fills it in; one that not every file
+// WF_WIDE_TABLE or one of steps (result.h) and the place that fills it in; one that not every file
 // has also gets a member of wf_result_columns, one that is cut as no other a row of WF_CUT_TABLE.
 // The checker (results/check) keeps a list of its own on purpose. Local.
 #ifndef WF_IO_RESULTS_PAYLOAD_H
@@ -49,7 +49,13 @@ enum {
 #define WF_COL_STEP(field, ctype, type, units, description) WF_COL_step_##field,
                         WF_STEP_TABLE(WF_COL_STEP)
 #undef WF_COL_STEP
-                            WF_N_COLS
+#define WF_COL_STEP(field, ctype, type, width, units, description) WF_COL_step_##field,
+                            WF_STEP_WIDE_TABLE(WF_COL_STEP)
+#undef WF_COL_STEP
+#define WF_COL_STEP(field, ctype, type, when, units, description) WF_COL_step_##field,
+                                WF_STEP_OPTIONAL_TABLE(WF_COL_STEP)
+#undef WF_COL_STEP
+                                    WF_N_COLS
 };
 
 typedef enum wf_column_kind {
@@ -57,7 +63,7 @@ typedef enum wf_column_kind {
     WF_COLUMN_CUT,    // n + 1 values, cumulative; in a batch: the end of each row's part
     WF_COLUMN_RAGGED, // as many values per row as its cut says
     WF_COLUMN_WIDE,   // one value of `width` numbers per row
-    WF_COLUMN_STEP    // one value per engine step
+    WF_COLUMN_STEP    // one value, of one number or of `width`, per engine step
 } wf_column_kind;
 
 #define WF_NOWHERE SIZE_MAX
@@ -71,7 +77,8 @@ typedef struct wf_column_desc {
     int cut;      // ragged: its offset column
     size_t when;  // in wf_result_columns: there where that is not 0; WF_NOWHERE: always. A cut is
                   // there with the first column that it cuts
-    size_t width; // in wf_result: numbers to a value; in the file `when` says it; WF_NOWHERE: one
+    size_t width; // in wf_result or wf_step_record: numbers to a value; in the file `when` says it;
+                  // WF_NOWHERE: one
     const char *label, *json; // for people; the member of a row's JSON. NULL: none
     const char *units, *description;
 } wf_column_desc;

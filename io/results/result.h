@@ -133,6 +133,7 @@ typedef struct wf_result_columns {
     uint32_t sessions;
     uint32_t stop_strings; // rows may end at one
     uint32_t stop_kept;    // and may keep it in their text
+    uint32_t n_expert_load; // layers with experts times experts
 } wf_result_columns;
 
 // X(field, C type, H5 type, units, description): one row of /steps per engine step.
@@ -152,10 +153,31 @@ typedef struct wf_result_columns {
     X(run, uint16_t, U16, "1", "run of the step")                                                  \
     X(group, uint16_t, U16, "1", "group of the step")
 
+// X(field, C type, H5 type, when, units, description): likewise, of files that have it. What `when`
+// names is told by the wide column that has as many.
+#define WF_STEP_OPTIONAL_TABLE(X)                                                                  \
+    X(expert_layers, int32_t, I32, WF_IF(n_expert_load), "layers",                                 \
+      "layers that have experts, of which expert_load tells one after the other")
+
+// X(field, C type, H5 type, width, units, description): a row of numbers per step, the matrix
+// /steps/<field>; `width` as in WF_WIDE_TABLE. In a wf_step_record the values are borrowed; NULL:
+// missing, which the file says by -1.
+#define WF_STEP_WIDE_TABLE(X)                                                                      \
+    X(expert_load, int32_t, I32, n_expert_load, "tokens",                                          \
+      "tokens that each expert of each layer was chosen by")
+
 typedef struct wf_step_record {
 #define WF_STEP_FIELD(field, ctype, type, units, description) ctype field;
     WF_STEP_TABLE(WF_STEP_FIELD)
 #undef WF_STEP_FIELD
+#define WF_STEP_FIELD(field, ctype, type, when, units, description) ctype field;
+    WF_STEP_OPTIONAL_TABLE(WF_STEP_FIELD)
+#undef WF_STEP_FIELD
+#define WF_STEP_WIDE(field, ctype, type, width, units, description)                                \
+    const ctype *field;                                                                            \
+    uint32_t width;
+    WF_STEP_WIDE_TABLE(WF_STEP_WIDE)
+#undef WF_STEP_WIDE
 } wf_step_record;
 
 #endif

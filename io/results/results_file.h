@@ -63,6 +63,7 @@ bool wf_results_complete(const wf_results *results); // a merged file, or the ne
 wf_status wf_results_next(wf_results *results, const wf_result **row);
 
 // Steps in file order, into an array of `most`; *n is 0 after the last.
+// Their arrays are borrowed until the next call.
 wf_status wf_results_next_steps(wf_results *results, wf_step_record *steps, size_t most, size_t *n);
 
 // --- rows at will, for merge and show ---

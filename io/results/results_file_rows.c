@@ -255,11 +255,25 @@ wf_status wf_results_next(wf_results *r, const wf_result **row)
 static wf_status load_steps(wf_results *r, uint64_t start, size_t n, wf_step_record *steps)
 {
     for (int i = WF_COL_step_start_ns; i < WF_N_COLS; i++)
-        WF_TRY(read_column(r, i, start, n));
+        if (r->sets[i]) WF_TRY(read_column(r, i, start, n));
     for (size_t i = 0; i < n; i++) {
+        steps[i] = (wf_step_record){0};
 #define STEP_FIELD(field, ctype, type, units, description)                                         \
     steps[i].field = ((const ctype *)r->buffers[WF_COL_step_##field].data)[i];
         WF_STEP_TABLE(STEP_FIELD)
+#undef STEP_FIELD
+#define STEP_FIELD(field, ctype, type, when, units, description)                                   \
+    if (r->sets[WF_COL_step_##field])                                                              \
+        steps[i].field = ((const ctype *)r->buffers[WF_COL_step_##field].data)[i];
+        WF_STEP_OPTIONAL_TABLE(STEP_FIELD)
+#undef STEP_FIELD
+#define STEP_FIELD(field, ctype, type, n_wide, units, description)                                 \
+    if (r->sets[WF_COL_step_##field]) {                                                            \
+        steps[i].n_wide = wf_h5_dataset_width(r->sets[WF_COL_step_##field]);                       \
+        steps[i].field =                                                                           \
+            (const ctype *)r->buffers[WF_COL_step_##field].data + i * steps[i].n_wide;             \
+    }
+        WF_STEP_WIDE_TABLE(STEP_FIELD)
 #undef STEP_FIELD
         steps[i].group = (uint16_t)(steps[i].group + r->files[r->i_step_file].group_base);
     }

@@ -162,13 +162,26 @@ wf_status wf_result_batch_put(wf_result_batch *batch, const wf_result *row)
 
 wf_status wf_result_batch_put_step(wf_result_batch *batch, const wf_step_record *step)
 {
-    if (!batch->columns.steps) return WF_OK;
+    const wf_result_columns *columns = &batch->columns;
+    if (!columns->steps) return WF_OK;
     for (int i = WF_COL_step_start_ns; i < WF_N_COLS; i++)
-        WF_TRY(reserve(batch, i, 1));
+        if (wf_column_present(i, columns)) WF_TRY(reserve(batch, i, 1));
 #define PUSH_STEP(field, ctype, type, units, description)                                          \
     push(batch, WF_COL_step_##field, &step->field, 1);
     WF_STEP_TABLE(PUSH_STEP)
 #undef PUSH_STEP
+#define PUSH_STEP(field, ctype, type, when, units, description)                                    \
+    if (wf_column_present(WF_COL_step_##field, columns))                                           \
+        push(batch, WF_COL_step_##field, &step->field, 1);
+    WF_STEP_OPTIONAL_TABLE(PUSH_STEP)
+#undef PUSH_STEP
     batch->bytes += sizeof *step;
+#define PUSH_STEP(field, ctype, type, width, units, description)                                   \
+    if (columns->width > 0)                                                                        \
+        push_padded(batch, WF_COL_step_##field, (const char *)step->field,                         \
+                    step->field ? step->width : 0, 1);                                             \
+    batch->bytes += columns->width * sizeof *step->field;
+    WF_STEP_WIDE_TABLE(PUSH_STEP)
+#undef PUSH_STEP
     return WF_OK;
 }

@@ -122,6 +122,7 @@ wf_status wf_runner_create_engine(wf_runner *r)
     const wf_jobspec *s = r->spec;
     wf_engine_config c = wf_plan_engine_config(s, &r->needs);
     if (r->c->profiled) c.capture = WF_CAPTURE_OFF;
+    if (r->c->simulation) c.expert_load = false; // nobody chooses
     c.clock = wf_runner_clock(r);
     const wf_engine_fit fit = {.spec = s,
                                .model = r->model,

@@ -68,6 +68,14 @@ static wf_run_info run_info(const wf_runner *r)
     return info;
 }
 
+// Numbers that a step has of its experts; 0: none.
+static uint32_t n_expert_load(const wf_runner *r)
+{
+    int32_t n_experts, n_layers = wf_arch_expert_layers(&r->arch, &n_experts);
+    bool told = r->spec->output.expert_load && !r->c->simulation;
+    return told ? (uint32_t)(n_layers * n_experts) : 0;
+}
+
 wf_status wf_runner_create_writer(wf_runner *r)
 {
     if (!r->leads) return WF_OK;
@@ -92,6 +100,7 @@ wf_status wf_runner_create_writer(wf_runner *r)
                                        .sessions = r->in.has_sessions,
                                        .stop_strings = r->in.stop_strings,
                                        .stop_kept = r->in.keeps_stops,
+                                       .n_expert_load = n_expert_load(r),
                                        .n_cached = wf_engine_get_load(r->engine).shares,
                                        .n_vector = scores ? 0 : width,
                                        .n_scores = scores ? width : 0,

@@ -207,6 +207,18 @@ wf_status wf_inputs_check_tokens(const wf_jobspec *spec, const wf_arch *arch)
     return WF_OK;
 }
 
+static wf_status check_expert_load(const wf_jobspec *spec, const wf_arch *arch)
+{
+    int32_t n_experts;
+    if (!spec->output.expert_load) return WF_OK;
+    if (!spec->output.steps)
+        return wf_fail(WF_CONFIG, "output.expert_load: true: is kept with output.steps alone, "
+                                  "which is false");
+    if (wf_arch_expert_layers(arch, &n_experts) > 0) return WF_OK;
+    return wf_fail(WF_CONFIG, "output.expert_load: true: this %s model has no experts",
+                   arch->family->name);
+}
+
 wf_status wf_inputs_arch_read(const wf_jobspec *spec, const wf_hf_folder *folder, wf_arch *out)
 {
     const wf_encode_wish wish = {.task = spec->task,
@@ -216,6 +228,7 @@ wf_status wf_inputs_arch_read(const wf_jobspec *spec, const wf_hf_folder *folder
                                  .activation = spec->score.activation};
     WF_TRY(wf_arch_read(folder, spec->model.trust_config, out));
     WF_TRY(wf_encode_read(folder, &wish, out));
+    WF_TRY(check_expert_load(spec, out));
     WF_TRY(wf_arch_spread_experts(out, spec->parallel.experts, spec->parallel.tensor));
     return wf_arch_check_tp(out, spec->parallel.tensor);
 }

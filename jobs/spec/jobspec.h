@@ -167,6 +167,7 @@ typedef struct wf_jobspec {
         int64_t drain_ns; // most time for requests in flight once the job must leave
         bool token_times;
         bool steps;
+        bool expert_load;     // of each step, for each expert
         int64_t max_failures; // stop the job beyond this many failed requests; -1: none
     } output;
     struct {

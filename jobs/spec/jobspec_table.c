@@ -577,6 +577,12 @@ const wf_option wf_jobspec_table[] = {
      .offset = AT(output.steps),
      .default_text = "true",
      .help = "keep one row per engine step"},
+    {.name = "output.expert_load",
+     .type = WF_OPTION_BOOL,
+     .offset = AT(output.expert_load),
+     .default_text = "false",
+     .help = "keep how many tokens each expert of each layer was chosen by, in the rows of steps: "
+             "4 bytes each, before compression"},
     {.name = "output.max_failures",
      .type = WF_OPTION_I64,
      .offset = AT(output.max_failures),

@@ -139,6 +139,7 @@ wf_engine_config wf_plan_engine_config(const wf_jobspec *spec, const wf_plan_nee
         .n_beams = n_beams,
         .processed_logprobs = spec->logprobs_mode == WF_SPEC_LOGPROBS_PROCESSED,
         .penalties = needs->penalties,
+        .expert_load = spec->output.expert_load,
         .row_wishes = needs->row_wishes};
 }
 

@@ -26,6 +26,7 @@ typedef enum {
     STOPS,
     KEPT,
     STEPS,
+    LOADS,
     GROUPS
 } presence;
 
@@ -88,6 +89,8 @@ static const column_row columns[] = {
     {"/steps/n_put_back", T_I32, L_STEPS, STEPS, C_NONE},
     {"/steps/run", T_U16, L_STEPS, STEPS, C_NONE},
     {"/steps/group", T_U16, L_STEPS, STEPS, C_NONE},
+    {"/steps/expert_layers", T_I32, L_STEPS, LOADS, C_NONE},
+    {"/steps/expert_load", T_I32, L_STEPS, LOADS, C_NONE},
     {"/runs/run", T_U16, L_RUNS, MUST, C_NONE},
     {"/runs/group", T_U16, L_RUNS, MUST, C_NONE},
     {"/runs/epoch", T_U16, L_RUNS, MUST, C_NONE},
@@ -201,10 +204,12 @@ static bool group_there(const check_file *f, presence p)
                        : p == SESSIONS ? "/requests/session"
                        : p == STOPS    ? "/requests/stop_string"
                        : p == KEPT     ? "/requests/stop_kept"
+                       : p == LOADS    ? "/steps/expert_load"
                                        : "/steps";
     bool of_tokens = p == TIMES || p == LOGPROB || p == TOP;
     if (p == MUST) return true;
     if (of_tokens && H5Lexists(f->id, "/tokens", H5P_DEFAULT) <= 0) return false;
+    if (p == LOADS && H5Lexists(f->id, "/steps", H5P_DEFAULT) <= 0) return false;
     return H5Lexists(f->id, name, H5P_DEFAULT) > 0;
 }
 
@@ -215,8 +220,9 @@ static bool open_columns(check_file *f, check_set *sets)
     for (int i = 0; i < N_COLUMNS; i++) {
         const column_row *col = &columns[i];
         sets[i] = (check_set){.path = f->path, .name = col->name, .type = col->type, .id = -1};
+        bool loads = strcmp(col->name, "/steps/expert_load") == 0;
         bool wide = col->presence == VECTOR || col->presence == SCORES;
-        sets[i].rank = col->presence == TOP || wide ? 2 : 1;
+        sets[i].rank = col->presence == TOP || wide || loads ? 2 : 1;
         sets[i].was_read = col->used != C_NONE;
         if (!group_there(f, col->presence)) continue;
         bool there = check_open_set(f->c, f->id, false, &sets[i]);

@@ -212,6 +212,10 @@ static wf_status put_output(wf_text *out, const wf_html_output *o, bool alone)
         wf_text_puts(out, "<h2>Steps by kind</h2>\n");
         WF_TRY(wf_table_steps(o, out));
     }
+    if (o->report.experts.n_layers > 0) {
+        wf_text_puts(out, "<h2>Experts</h2>\n");
+        wf_table_experts(o, out);
+    }
     if (o->report.figures.n_failed > 0) {
         wf_text_puts(out, "<h2>Failures</h2>\n");
         wf_table_failures(o, out);

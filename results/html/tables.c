@@ -227,6 +227,26 @@ wf_status wf_table_steps(const wf_html_output *o, wf_text *out)
     return st;
 }
 
+void wf_table_experts(const wf_html_output *o, wf_text *out)
+{
+    static const char *const heads[] = {"layer with experts", "fullest to mean", "fullest expert",
+                                        "experts untouched"};
+    const wf_expert_loads *loads = &o->report.experts;
+    open_table(out, heads, 4);
+    for (size_t i = 0; i < loads->n_layers; i++) {
+        wf_expert_layer of = wf_expert_loads_layer(loads, i);
+        char words[32];
+        snprintf(words, sizeof words, "%zu", i);
+        put_head(out, words);
+        double bar = of.imbalance * 60 / (double)loads->n_experts;
+        wf_text_printf(out, "<td class=\"share\"><span style=\"width:%.1f%%\"></span>%.2f</td>",
+                       bar, of.imbalance);
+        wf_text_printf(out, "<td>%zu</td>", of.fullest);
+        wf_text_printf(out, "<td>%zu of %zu</td></tr>\n", of.n_untouched, loads->n_experts);
+    }
+    close_table(out);
+}
+
 void wf_table_failures(const wf_html_output *o, wf_text *out)
 {
     const wf_report *r = &o->report;

@@ -221,6 +221,10 @@ static void add_record(const wf_step_record *r, rig_totals *t)
     t->n_moved += r->rows_moved;
     t->n_prompt_tokens += r->n_prompt_tokens;
     if (r->n_decode > t->most_decode) t->most_decode = r->n_decode;
+    t->n_expert_layers = r->expert_layers;
+    t->n_expert_load = (int32_t)r->n_expert_load;
+    for (uint32_t i = 0; i < r->n_expert_load && i < 256; i++)
+        t->expert_load[i] += r->expert_load[i];
 }
 
 typedef struct leaving {

@@ -81,6 +81,8 @@ typedef struct rig_request {
 // Totals of a run.
 typedef struct rig_totals {
     int64_t n_steps, n_put_back, n_discarded, n_moved, most_decode, n_graphs, n_prompt_tokens;
+    int32_t n_expert_layers, n_expert_load;
+    int64_t expert_load[256]; // by layer and expert, of all steps
 } rig_totals;
 
 wf_engine_config rig_config(void);

@@ -538,6 +538,50 @@ static void modes_that_cannot_be_are_refused(void **state)
     rig_destroy(&r);
 }
 
+// Each token of each layer is counted once for every expert it chose: no padding, nothing twice.
+static void loads_of_experts_are_the_tokens_that_chose_them(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        int32_t n_layers, n_experts, n_choices;
+    } models[] = {{"mixtral-mini", 2, 8, 2},
+                  {"qwen2-moe-mini", 1, 12, 3},
+                  {"gpt-oss-mini", 2, 6, 2},
+                  {"deepseek-v2-mini", 2, 12, 3}};
+    for (size_t m = 0; m < sizeof models / sizeof *models; m++) {
+        golden g;
+        rig r;
+        rig_request requests[16];
+        static rig_output outputs[16];
+        int64_t n_tokens = 0;
+        rig_totals plain, padded;
+        golden_load(models[m].name, &g);
+        rig_create(backend, models[m].name, NULL, &r);
+        int n = from_golden(&g, requests, 2);
+        for (int i = 0; i < n; i++)
+            n_tokens += requests[i].n_prompt + requests[i].max_new - 1;
+        wf_engine_config c = rig_config();
+        c.expert_load = true;
+        c.steps_ahead = 0;
+        c.prefix_cache = WF_PREFIX_OFF;
+        rig_run(&r, &c, requests, n, outputs, &plain);
+        c.capture = WF_CAPTURE_PAD_ONLY;
+        rig_run(&r, &c, requests, n, outputs, &padded);
+        assert_int_equal(plain.n_expert_layers, models[m].n_layers);
+        assert_int_equal(plain.n_expert_load, models[m].n_layers * models[m].n_experts);
+        for (int32_t i = 0; i < models[m].n_layers; i++) {
+            int64_t sum = 0;
+            for (int32_t e = 0; e < models[m].n_experts; e++)
+                sum += plain.expert_load[i * models[m].n_experts + e];
+            assert_int_equal(sum, n_tokens * models[m].n_choices);
+        }
+        assert_memory_equal(plain.expert_load, padded.expert_load, sizeof plain.expert_load);
+        golden_free(&g);
+        rig_destroy(&r);
+    }
+}
+
 // 77 where the back end's device or module is not there, said out loud.
 static int look_for_backend(void)
 {
@@ -561,6 +605,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(tokens_do_not_depend_on_the_way_of_running),
         cmocka_unit_test(prompts_that_begin_alike_are_computed_once),
         cmocka_unit_test(others_do_not_notice_who_is_let_go),
+        cmocka_unit_test(loads_of_experts_are_the_tokens_that_chose_them),
         cmocka_unit_test(ends_are_told_apart),
         cmocka_unit_test(eos_ends_unless_ignored_and_min_tokens_holds_it_back),
         cmocka_unit_test(impossible_requests_fail_alone),
