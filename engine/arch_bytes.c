@@ -56,3 +56,21 @@ void wf_arch_bytes(const wf_arch *arch, const wf_numerics *num, int32_t tp_size,
         .experts_bytes = mine.expert_bytes,
     };
 }
+
+wf_arch_step wf_arch_step_bytes(const wf_arch *arch, const wf_numerics *num, int32_t tp_size,
+                                int32_t n_rows, int32_t n_tokens)
+{
+    wf_arch_memory m;
+    uint64_t kv = 0;
+    wf_arch_bytes(arch, num, tp_size, n_tokens, &m);
+    for (int32_t i = 0; i < arch->n_layers; i++) {
+        int32_t window = arch->layer[i].window;
+        int32_t seen = window > 0 && window < n_tokens ? window : n_tokens;
+        kv += (uint64_t)wf_block_kv_bytes(arch, i, tp_size, num->kv) * (uint64_t)seen;
+    }
+    return (wf_arch_step){
+        .weights = m.step_read_bytes - m.experts_bytes,
+        .experts = (uint64_t)((double)m.experts_bytes * wf_arch_experts_touched(arch, n_rows)),
+        .kv = kv * (uint64_t)n_rows,
+    };
+}

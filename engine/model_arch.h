@@ -200,6 +200,17 @@ typedef struct wf_arch_memory {
 void wf_arch_bytes(const wf_arch *arch, const wf_numerics *num, int32_t tp_size,
                    int32_t max_context, wf_arch_memory *out);
 
+// Bytes that a step of decode rows reads at least, per rank; the sum over the model's layers.
+typedef struct wf_arch_step {
+    uint64_t weights; // but for experts
+    uint64_t experts; // those that some row chooses, on average, if they choose evenly
+    uint64_t kv;      // of contexts within windows
+} wf_arch_step;
+
+// Of n_rows rows with contexts of n_tokens. tp_size must pass wf_arch_check_tp. Pure.
+wf_arch_step wf_arch_step_bytes(const wf_arch *arch, const wf_numerics *num, int32_t tp_size,
+                                int32_t n_rows, int32_t n_tokens);
+
 // The share of a layer's experts that n_rows tokens choose, if they choose evenly. Pure.
 double wf_arch_experts_touched(const wf_arch *arch, int32_t n_rows);
 

@@ -17,6 +17,7 @@
 #include "launcher/jobfile.h"
 #include "launcher/plan_rows.h"
 #include "launcher/plan_search.h"
+#include "launcher/plan_step.h"
 #include "launcher/text_job.h"
 
 #define GIB ((double)(1 << 30))
@@ -28,8 +29,9 @@ const wf_cli_option wf_plan_options[] = {
     {"memory", 'm', "SIZE", "as if what computes had so much memory free, e.g. 80GiB"},
     {"device-memory", 0, "SIZE", "as if on GPUs of so much memory, e.g. 141GB, without one here"},
     {"search", 0, NULL, "searches for the best layout on a machine that need not be here"},
-    {"machine", 0, "NAME|FILE", "search: its row, e.g. h200, or a file FILE.yaml"},
-    {"machine-set", 0, "KEY=VALUE", "search: a number of the machine; may be repeated"},
+    {"machine", 0, "NAME|FILE",
+     "search: its row, e.g. h200, or a file FILE.yaml; else: for times of steps"},
+    {"machine-set", 0, "KEY=VALUE", "a number of the machine; may be repeated"},
     {"devices", 0, "N", "search: how many; else as slurm.nodes and slurm.gpus_per_node say"},
     {"context", 0, "N", "search: tokens of a sequence; else engine.max_context, or 2048"},
     {"batch", 0, "N", "search: sequences at once on all devices; else all powers of two"},
@@ -174,6 +176,7 @@ typedef struct {
     wf_plan *plan;
     wf_plan_memory memory;
     wf_plan_kv kv;
+    wf_plan_step step;
     uint64_t n_lines; // of prompts files
     size_t n_uncounted;
 } answers;
@@ -307,6 +310,7 @@ static wf_status ask(const wf_cli *cli, const wf_jobspec *spec, answers *a)
     WF_TRY(wf_plan_rows_read(spec, &a->model.arch, &a->rows)); // before back ends start threads
     WF_TRY(wf_cli_has(cli, "device-memory") ? device_imagine(cli, &a->info)
                                             : device_ask(spec, &a->info));
+    WF_TRY(wf_plan_step_ask(cli, a->info.device, &a->step));
     WF_TRY(wf_plan_numerics(spec, &a->model.arch, a->info.name, &a->info.numerics));
     WF_TRY(size_option(cli, "memory", &a->info.free_bytes));
     WF_TRY(extent_of(cli, spec, a->info.host_memory, &a->e));
@@ -328,6 +332,16 @@ static wf_status ask(const wf_cli *cli, const wf_jobspec *spec, answers *a)
     return WF_OK;
 }
 
+// Tokens of a context, for steps: what rows have at their end, on average, else the most there may
+// be.
+static int32_t context_of(const wf_jobspec *spec, const answers *a)
+{
+    int32_t most =
+        spec->engine.max_context > 0 ? spec->engine.max_context : a->model.arch.max_context;
+    double mean = a->rows.mean_tokens;
+    return mean >= 1.0 && mean < most ? (int32_t)mean : most;
+}
+
 static wf_status plan_print(const wf_jobspec *spec, const answers *a)
 {
     char remarks[320], experts[160];
@@ -344,6 +358,7 @@ static wf_status plan_print(const wf_jobspec *spec, const answers *a)
     if (wf_plan_model_remarks(spec, &a->model.arch, remarks, sizeof remarks)[0])
         printf("  note: %s\n", remarks);
     print_memory(&a->memory, &a->kv, a->info.numerics.kv);
+    wf_plan_step_print(&a->step, spec, &a->model.arch, &a->info.numerics, context_of(spec, a));
     print_requests(spec, a);
     return answer(spec, &a->rows, a->missing);
 }

@@ -235,8 +235,7 @@ wf_status wf_plan_search(const wf_cli *cli)
 wf_status wf_plan_search_not_asked(const wf_cli *cli)
 {
     static const char *const options[] = {
-        "machine", "machine-set", "devices",         "context",
-        "batch",   "latency",     "prefill-latency", "format",
+        "devices", "context", "batch", "latency", "prefill-latency", "format",
     };
     for (size_t i = 0; i < sizeof options / sizeof options[0]; i++)
         if (wf_cli_has(cli, options[i]))

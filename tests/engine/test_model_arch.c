@@ -461,9 +461,39 @@ static void bytes_of_llama_3_8b(void **state)
     assert_in_range(one.weight_bytes, 2 * one.n_params, 2 * one.n_params + (8 << 20));
     assert_in_range(four.weight_bytes, one.weight_bytes / 4, one.weight_bytes / 4 + (4 << 20));
     assert_in_range(one.step_read_bytes, 15000000000, 15020000000);
+    wf_arch_step step = wf_arch_step_bytes(&a, &num, 1, 8, 1000);
+    assert_int_equal(step.weights, one.step_read_bytes);
+    assert_int_equal(step.experts, 0);
+    assert_int_equal(step.kv, 8000 * one.kv_bytes_per_token);
     assert_int_equal(wf_arch_vocab_slice(&a, 1), 128256);
     a.n_vocab = 10;
     assert_int_equal(wf_arch_vocab_slice(&a, 4), 3);
+}
+
+// Mixtral of one layer, with a window: two of its eight experts for one row, nearly all for many;
+// no more of a context than the window.
+static void bytes_of_steps_with_experts(void **state)
+{
+    (void)state;
+    wf_arch a;
+    wf_arch_memory all;
+    assert_ok(read_arch("{\"model_type\":\"mixtral\",\"hidden_size\":64,\"intermediate_size\":96,"
+                        "\"max_position_embeddings\":4096,\"num_attention_heads\":8,"
+                        "\"num_hidden_layers\":1,\"num_key_value_heads\":4,\"vocab_size\":100,"
+                        "\"num_local_experts\":8,\"num_experts_per_tok\":2,\"sliding_window\":100}",
+                        NULL, &a));
+    wf_numerics num = wf_numerics_of(WF_BF16);
+    wf_arch_bytes(&a, &num, 1, 0, &all);
+    assert_int_equal(all.experts_bytes, 8 * 3 * 64 * 96 * 2);
+    wf_arch_step one = wf_arch_step_bytes(&a, &num, 1, 1, 50);
+    wf_arch_step many = wf_arch_step_bytes(&a, &num, 1, 64, 1000);
+    assert_int_equal(one.experts, all.experts_bytes / 4);
+    assert_int_equal(one.weights, all.step_read_bytes - all.experts_bytes);
+    assert_int_equal(one.kv, 50 * all.kv_bytes_per_token);
+    assert_in_range(many.experts, all.experts_bytes * 9 / 10, all.experts_bytes);
+    assert_int_equal(many.kv, 64 * 100 * all.kv_bytes_per_token);
+    wf_arch_step half = wf_arch_step_bytes(&a, &num, 2, 1, 50);
+    assert_int_equal(half.experts, one.experts / 2);
 }
 
 // Qwen3-8B as published: 8.19e9 parameters, 144 KiB of KV per token in bf16.
@@ -503,6 +533,7 @@ int main(void)
         cmocka_unit_test(trusted),
         cmocka_unit_test(tensor_parallel_sizes),
         cmocka_unit_test(bytes_of_llama_3_8b),
+        cmocka_unit_test(bytes_of_steps_with_experts),
         cmocka_unit_test(bytes_of_qwen3_8b),
     };
     return cmocka_run_group_tests(tests, test_folder_setup, test_folder_teardown);

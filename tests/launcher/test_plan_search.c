@@ -24,6 +24,9 @@ static const search_row answer_rows[] = {
     {SEARCH "job.yaml --set slurm.nodes=1 --set slurm.gpus_per_node=2 --machine h100", 0,
      "2 x NVIDIA H100"},
     {SEARCH "job.yaml --set model.dtype=f32 --machine h100 --devices 1", 0, "dtype: f32"},
+    {WEFT " plan job.yaml --machine h200", 0, "; h200 reads 4800 GB/s\n    1 row "},
+    {WEFT " plan job.yaml", 0, "; --machine NAME says how long\n    1 row "},
+    {WEFT " plan job.yaml", 0, "\n  256 rows "},
     {SEARCH LLAMA H200 " --machine-set memory.size=288 --machine-set name=next", 0, "8 x next"},
 };
 
@@ -42,6 +45,7 @@ static const search_row refusal_rows[] = {
     {SEARCH LLAMA "--machine mine.yaml --devices 2", 66, "mine.yaml"},
     {"echo 'name: mine' >mine.yaml; " SEARCH LLAMA "--machine mine.yaml --devices 2", 78,
      "source: missing: where each number is from"},
+    {WEFT " plan job.yaml --machine h201", 78, "machine \"h201\": there is no such row"},
     {WEFT " plan job.yaml --devices 2", 64, "--devices is of the search for a layout: add"},
 };
 
