@@ -9,6 +9,7 @@
 #include "engine/limits.h"
 #include "engine/planfill.h"
 #include "engine/prefix.h"
+#include "engine/prompt_scores.h"
 #include "engine/sequence.h"
 #include "engine/warmup.h"
 #include "io/base/arena.h"
@@ -331,7 +332,9 @@ wf_status wf_engine_submit(wf_engine *e, const wf_engine_input *input)
     }
     if (e->arch->encode.task == WF_TASK_GENERATE && input->sampling->beam_width > 1)
         return submit_beams(e, input);
-    int32_t page_tokens = shares(e) ? e->cfg.page_tokens : 0;
+    // Whose prompt is scored computes all of it.
+    bool may_share = shares(e) && input->sampling->prompt_logprobs < 0;
+    int32_t page_tokens = may_share ? e->cfg.page_tokens : 0;
     wf_status st = wf_sequence_create(&fits, e->arch, e->cfg.max_context, page_tokens, &s);
     free(cut);
     if (st != WF_OK) return st;
@@ -574,6 +577,7 @@ static wf_status commit(wf_engine *e, wf_step_record *record)
     wf_step_output out;
     WF_TRY(e->executor->ops->wait(e->executor, i_slot, &out));
     int64_t now_ns = now(e);
+    wf_prompt_scores_deliver(f->schedule, &out);
     WF_TRY(choose_beams(e, f->schedule, &out, now_ns));
     for (int32_t i = 0, i_sample = 0, i_gain = 0; i < f->schedule->n_seqs; i++) {
         const wf_seq *s = &f->schedule->seqs[i];

@@ -38,10 +38,11 @@ typedef struct wf_engine_config {
     bool processed_logprobs; // of what tokens are drawn from; else of the logits as they come
     bool penalties;          // requests may use penalties
     int32_t
-        row_wishes;   // most words that a request's wishes take (wf_wishes_words); 0: none has any
-    int32_t n_beams;  // most beams a request may ask for; 0: none. They take n_top of
-                      // wf_beams_candidates()
-    bool expert_load; // step records tell how many tokens each expert was chosen by
+        row_wishes; // most words that a request's wishes take (wf_wishes_words); 0: none has any
+    int32_t prompt_probs; // 1 + most logprobs of prompt tokens a request may ask for; 0: none
+    int32_t n_beams;      // most beams a request may ask for; 0: none. They take n_top of
+                          // wf_beams_candidates()
+    bool expert_load;     // step records tell how many tokens each expert was chosen by
     wf_capture capture;
     wf_prefix_cache prefix_cache; // auto: on where the back end's bits do not depend on chunks
     int32_t look_ahead; // of so many that wait, who shares most joins first; 0: who waits longest
@@ -84,6 +85,11 @@ typedef struct wf_engine_output {
     uint32_t n_top;           // of the two arrays below
     const int32_t *top_id;    // [n_tokens][n_top] or NULL
     const float *top_logprob; // [n_tokens][n_top]
+    uint32_t n_prompt_scored; // of the arrays below: n_prompt where they were asked for, else 0
+    uint32_t n_prompt_top;
+    const float *prompt_logprob;  // [n_prompt_scored], NaN the first, or NULL
+    const int32_t *prompt_top_id; // [n_prompt_scored][n_prompt_top], -1 in the first, or NULL
+    const float *prompt_top_logprob;
     uint32_t n_vector;
     const float *vector; // [n_vector], of a task that draws no token (encode.h): n_tokens is 0
                          // then, and *time_ns when the host had it. Else NULL

@@ -6,7 +6,15 @@ wf_status wf_engine_check_sampling(const wf_engine_config *c, const wf_arch *arc
                                    const wf_sampling *p)
 {
     if (arch->encode.task != WF_TASK_GENERATE) return WF_OK; // nothing is drawn
+    if (p->prompt_logprobs >= 0 && p->beam_width > 1)
+        return wf_fail(WF_REQ_SAMPLING, "prompt_logprobs: not with beam_width %u", p->beam_width);
     if (p->beam_width > 1) return wf_beams_check_sampling(c, p);
+    if (p->prompt_logprobs > arch->n_vocab)
+        return wf_fail(WF_REQ_SAMPLING, "prompt_logprobs %d: the model has %d tokens",
+                       p->prompt_logprobs, arch->n_vocab);
+    if (p->prompt_logprobs >= c->prompt_probs)
+        return wf_fail(WF_REQ_SAMPLING, "prompt_logprobs %d: this engine keeps at most %d",
+                       p->prompt_logprobs, c->prompt_probs - 1);
     if (p->best_of > 0 && p->best_of < p->n)
         return wf_fail(WF_REQ_SAMPLING, "best_of %u: fewer than the %u (n) to be kept of them",
                        p->best_of, p->n);

@@ -25,6 +25,10 @@ typedef struct wf_step_output {
     const float *logprob;     // [n_samples] or NULL
     const int32_t *top_id;    // [n_samples][n_top] or NULL
     const float *top_logprob; // [n_samples][n_top]
+    int32_t n_score_top;
+    const float *score;      // of prompt tokens (prompt_scores.h); NULL: none are told
+    const int32_t *score_id; // [][n_score_top]
+    const float *score_top;
     int32_t n_vector;
     const float *vector; // [n_samples][n_vector], of tasks that draw no token; else NULL
     int32_t n_expert_layers, n_expert_load;

@@ -73,12 +73,16 @@ static wf_status create_slot(wf_forward *f, wf_forward_slot *s)
     WF_TRY(alloc_host(f, tops, &s->top_logprob));
     WF_TRY(alloc_host(f, f->s.R * f->s.vector_cols * 4, &s->vector));
     if (f->m->tp_rank == 0) WF_TRY(alloc_host(f, f->s.loads * 4, &s->loads));
+    WF_TRY(alloc_host(f, f->s.scores * 4, &s->score));
+    WF_TRY(alloc_host(f, f->s.scores * f->s.score_top * 4, &s->score_id));
+    WF_TRY(alloc_host(f, f->s.scores * f->s.score_top * 4, &s->score_top));
     return f->be->ops->event_create(f->be, &s->done);
 }
 
 static void destroy_slot(wf_forward *f, wf_forward_slot *s)
 {
-    void *host[] = {s->plan, s->token, s->logprob, s->top_id, s->top_logprob, s->vector, s->loads};
+    void *host[] = {s->plan,   s->token, s->logprob, s->top_id,   s->top_logprob,
+                    s->vector, s->loads, s->score,   s->score_id, s->score_top};
     if (s->done) f->be->ops->event_destroy(f->be, s->done);
     for (size_t i = 0; i < sizeof host / sizeof *host; i++)
         if (host[i]) f->be->ops->host_free(f->be, host[i]);
@@ -96,6 +100,8 @@ static wf_status upload_now(wf_forward *f, void *dst, const void *src, size_t by
 static wf_status set_up_padding(wf_forward *f)
 {
     wf_row_sampling plain = {.top_p = 1.0f, .repetition_penalty = 1.0f};
+    if (f->s.N > f->s.R)
+        WF_TRY(upload_now(f, (wf_row_sampling *)f->b.sampling + f->s.R, &plain, sizeof plain));
     if (!f->cfg.pad) return WF_OK;
     int32_t *pages = f->slots[0].plan; // not in use yet
     size_t n = f->s.table_cols < f->s.plan_bytes / 4 ? f->s.table_cols : f->s.plan_bytes / 4;
@@ -106,7 +112,7 @@ static wf_status set_up_padding(wf_forward *f)
         WF_TRY(upload_now(f, (int32_t *)f->b.page_table + f->s.R * f->s.table_cols + at, pages,
                           m * 4));
     }
-    return upload_now(f, (wf_row_sampling *)f->b.sampling + f->s.R, &plain, sizeof plain);
+    return WF_OK;
 }
 
 // Contiguous slots: page c of row r is r * slot_pages + c, for ever.
@@ -315,6 +321,7 @@ static wf_status download(wf_forward *f, const wf_forward_step *st, wf_forward_s
 typedef struct compute_args {
     wf_forward *f;
     const wf_forward_step *st;
+    wf_forward_slot *slot;
 } compute_args;
 
 // From ids to tokens: all that a captured step replays. Depends on the plan's header and on device
@@ -327,12 +334,14 @@ static wf_status compute(void *arg)
     WF_TRY(wf_forward_embed(f, st));
     for (int32_t i = 0; i < f->m->arch.n_layers; i++)
         if (f->whole || f->new_shape[i]) WF_TRY(layer(f, st, i, &added));
+    if (st->h[WF_PLAN_SCORES] > 0)
+        WF_TRY(wf_forward_score_prompts(f, st, added, ((compute_args *)arg)->slot));
     return f->b.vector ? wf_forward_encode(f, st, added) : wf_forward_sample(f, st, added);
 }
 
-static wf_status compute_or_replay(wf_forward *f, const wf_forward_step *st)
+static wf_status compute_or_replay(wf_forward *f, const wf_forward_step *st, wf_forward_slot *s)
 {
-    compute_args args = {f, st};
+    compute_args args = {f, st, s};
     if (!f->graphs || !st->h[WF_PLAN_PADDED]) return compute(&args);
     wf_graph_key key = {st->h[WF_PLAN_SEQS], st->h[WF_PLAN_MAX_CONTEXT], st->h[WF_PLAN_LOGPROBS],
                         st->h[WF_PLAN_GREEDY], st->h[WF_PLAN_WISH_WORDS] > 0};
@@ -366,7 +375,8 @@ static wf_status enqueue(wf_executor *x, int i_slot)
     s->n_top = st.n_samples > 0 ? st.n_top : -1;
     WF_TRY(wf_forward_move_rows(f, &st));
     WF_TRY(wf_forward_enter_rows(f, &st));
-    WF_TRY(compute_or_replay(f, &st));
+    s->n_score_top = s->plan[WF_PLAN_SCORE_PROBS] - 1;
+    WF_TRY(compute_or_replay(f, &st, s));
     if (s->loads) WF_TRY(wf_forward_count_experts(f, &st, s));
     WF_TRY(download(f, &st, s));
     f->be->ops->range(f->be, NULL);
@@ -382,6 +392,10 @@ static wf_status wait(wf_executor *x, int i_slot, wf_step_output *out)
                             .n_top = s->n_top > 0 ? s->n_top : 0,
                             .token = s->token,
                             .vector = s->vector,
+                            .score = s->n_score_top >= 0 ? s->score : NULL,
+                            .n_score_top = s->n_score_top,
+                            .score_id = s->score_id,
+                            .score_top = s->score_top,
                             .n_vector = (int32_t)f->s.vector_cols,
                             .logprob = s->n_top >= 0 ? s->logprob : NULL,
                             .top_id = s->n_top > 0 ? s->top_id : NULL,

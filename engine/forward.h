@@ -33,6 +33,7 @@ typedef struct wf_forward_config {
     bool types;              // rows may have a second segment
     bool pad;                // plans may be padded: one row and one page more (stepplan.h)
     bool deterministic;      // sums over the group are the same bits whatever its size
+    int32_t prompt_probs;    // 1 + most logprobs of prompt tokens any row may ask for; 0: none
     bool expert_load;        // steps tell how many tokens each expert was chosen by
     bool capture;            // padded steps are captured and replayed, where the back end can
 } wf_forward_config;

@@ -65,7 +65,7 @@ static wf_status gather(wf_forward *f, wf_matrix x, const int32_t *index, wf_mat
 }
 
 // This rank's slice of the sampled rows' logits. Only these rows are summed over the group.
-static wf_status head(wf_forward *f, const wf_forward_step *st, wf_addend added, wf_matrix *out)
+wf_status wf_forward_head(wf_forward *f, const wf_forward_step *st, wf_addend added, wf_matrix *out)
 {
     const int32_t *index = st->at[WF_PLAN_AT_SAMPLE_TOKEN];
     wf_addend last = {.data = f->b.last_y, .whole = added.whole};
@@ -84,8 +84,8 @@ static wf_status head(wf_forward *f, const wf_forward_step *st, wf_addend added,
 
 // Logits over the whole vocabulary: slices of all ranks, put side by side; *slices are the same as
 // they came, which sampling leaves alone. Of one rank they are copied only where both are needed.
-static wf_status gather_logits(wf_forward *f, const wf_forward_step *st, wf_matrix *logits,
-                               void **slices)
+wf_status wf_forward_gather_logits(wf_forward *f, const wf_forward_step *st, wf_matrix *logits,
+                                   void **slices)
 {
     int64_t cols = logits->n_cols, tp = f->m->tp_size;
     *slices = NULL;
@@ -151,8 +151,8 @@ wf_status wf_forward_sample(wf_forward *f, const wf_forward_step *st, wf_addend 
     wf_matrix logits;
     void *slices;
     if (st->n_samples == 0) return WF_OK;
-    WF_TRY(head(f, st, added, &logits));
+    WF_TRY(wf_forward_head(f, st, added, &logits));
     if (st->h[WF_PLAN_GREEDY]) return sample_greedy(f, st, logits);
-    WF_TRY(gather_logits(f, st, &logits, &slices));
+    WF_TRY(wf_forward_gather_logits(f, st, &logits, &slices));
     return sample(f, st, logits, slices);
 }

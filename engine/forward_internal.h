@@ -52,13 +52,14 @@ typedef struct wf_forward_buffers {
 
 typedef struct wf_forward_shape {
     size_t T, R, N, act, sum, hidden, slice_cols, tp, table_cols, counts_cols, plan_bytes;
-    size_t parallel, split; // 0 or 1: buffers of a second branch, of vocabulary slices
-    size_t after;           // 0 or 1: of norms behind blocks
-    size_t whole;           // 0 or 1: of all logits beside the slices
-    size_t n_top, probs;    // probs: rows that get logprobs, R or 0
-    size_t vector_cols;     // numbers of a row's vector, 0: tokens are drawn
-    size_t k_runs;          // of sums over the group, 0: none
-    size_t choices, loads;  // of all layers with experts: of a token; words. 0: not told
+    size_t parallel, split;   // 0 or 1: buffers of a second branch, of vocabulary slices
+    size_t after;             // 0 or 1: of norms behind blocks
+    size_t whole;             // 0 or 1: of all logits beside the slices
+    size_t n_top, probs;      // probs: rows that get logprobs, R or 0
+    size_t vector_cols;       // numbers of a row's vector, 0: tokens are drawn
+    size_t k_runs;            // of sums over the group, 0: none
+    size_t scores, score_top; // places of prompts that a step scores at most; best ones of each
+    size_t choices, loads;    // of all layers with experts: of a token; words. 0: not told
 } wf_forward_shape;
 
 #define WF_N_FORWARD_BUFFERS (sizeof(wf_forward_buffers) / sizeof(void *))
@@ -78,10 +79,13 @@ typedef struct wf_forward_slot {
     float *logprob;  // [R]
     int32_t *top_id; // [R][n_top]
     float *top_logprob;
-    float *vector;  // [R][vector_cols]
-    int32_t *loads; // [loads], on the first rank
+    float *vector;     // [R][vector_cols]
+    int32_t *loads;    // [loads], on the first rank
+    float *score;      // [scores] of prompt tokens
+    int32_t *score_id; // [scores][n_score_top]
+    float *score_top;
     wf_event *done;
-    int32_t n_samples, n_top;
+    int32_t n_samples, n_top, n_score_top; // -1: none
 } wf_forward_slot;
 
 struct wf_forward {
@@ -142,6 +146,19 @@ wf_status wf_forward_embed(wf_forward *f, const wf_forward_step *step);
 
 // From x and what is still to be added to it to the tokens of the step's sampled rows.
 wf_status wf_forward_sample(wf_forward *f, const wf_forward_step *step, wf_addend added);
+
+// This rank's slice of the sampled rows' logits; and all ranks' slices side by side (*slices: as
+// they came, where sampling needs them).
+wf_status wf_forward_head(wf_forward *f, const wf_forward_step *step, wf_addend added,
+                          wf_matrix *out);
+wf_status wf_forward_gather_logits(wf_forward *f, const wf_forward_step *step, wf_matrix *logits,
+                                   void **slices);
+
+// ---- forward_scores.c ---------------------------------------------------------------------------
+
+// Scores of the step's prompt places into the slot, behind the layers and before anything is drawn.
+wf_status wf_forward_score_prompts(wf_forward *f, const wf_forward_step *step, wf_addend added,
+                                   wf_forward_slot *slot);
 
 // ---- block_experts.c ----------------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ wf_plan_limits wf_forward_plan_limits(const wf_forward_config *c, int32_t tp)
                             .n_top = c->n_top,
                             .row_wishes = c->row_wishes,
                             .types = c->types,
+                            .prompt_probs = c->prompt_probs,
                             .pad = c->pad};
 }
 
@@ -77,7 +78,8 @@ int32_t wf_forward_k_runs(const wf_arch *arch, int32_t tp_size, const wf_forward
 // Raw logprobs of rows with penalties or wishes: the logits are needed as they came.
 static bool keeps_raw(const wf_forward_config *c)
 {
-    return (c->penalties || c->row_wishes > 0) && c->n_top >= 0 && !c->processed_logprobs;
+    bool bent = c->penalties || c->row_wishes > 0;
+    return (bent && c->n_top >= 0 && !c->processed_logprobs) || c->prompt_probs > 0;
 }
 
 // Experts that a token takes in each layer that has some.
@@ -89,6 +91,12 @@ static size_t n_choices_of(const wf_arch *a)
     return (size_t)most;
 }
 
+static size_t most_top(const wf_forward_config *c)
+{
+    int32_t most = c->prompt_probs - 1 > c->n_top ? c->prompt_probs - 1 : c->n_top;
+    return most > 0 ? (size_t)most : 0;
+}
+
 wf_forward_shape wf_forward_shape_of(const wf_arch *a, int32_t tp, const wf_forward_config *c,
                                      size_t act_bytes)
 {
@@ -96,27 +104,30 @@ wf_forward_shape wf_forward_shape_of(const wf_arch *a, int32_t tp, const wf_forw
     bool encodes = a->encode.task != WF_TASK_GENERATE;
     int32_t n_experts, n_with = wf_arch_expert_layers(a, &n_experts);
     size_t told = c->expert_load ? (size_t)n_with : 0;
-    return (wf_forward_shape){.T = (size_t)c->step_tokens,
-                              .R = (size_t)c->max_rows,
-                              .N = (size_t)c->max_rows + c->pad,
-                              .act = act_bytes,
-                              .sum = size_free(a, tp, c) ? 4 : act_bytes,
-                              .k_runs = (size_t)wf_forward_k_runs(a, tp, c),
-                              .hidden = (size_t)a->hidden,
-                              .slice_cols = encodes ? 0 : (size_t)wf_arch_vocab_slice(a, tp),
-                              .vector_cols = encodes ? (size_t)a->encode.width : 0,
-                              .choices = told * n_choices_of(a),
-                              .loads = told * (size_t)(n_experts + 1),
-                              .tp = (size_t)tp,
-                              .table_cols = (size_t)c->max_pages,
-                              .counts_cols = c->penalties ? (size_t)((a->n_vocab + 1) & ~1) : 0,
-                              .parallel = wf_forward_two_branches(a),
-                              .after = has_norms_after(a),
-                              .split = tp > 1,
-                              .whole = tp > 1 || keeps_raw(c),
-                              .n_top = c->n_top > 0 ? (size_t)c->n_top : 0,
-                              .probs = c->n_top >= 0 ? (size_t)c->max_rows : 0,
-                              .plan_bytes = (size_t)wf_plan_most_words(&limits) * 4};
+    return (wf_forward_shape){
+        .T = (size_t)c->step_tokens,
+        .R = (size_t)c->max_rows,
+        .N = (size_t)c->max_rows + (c->pad || c->prompt_probs > 0),
+        .act = act_bytes,
+        .sum = size_free(a, tp, c) ? 4 : act_bytes,
+        .k_runs = (size_t)wf_forward_k_runs(a, tp, c),
+        .hidden = (size_t)a->hidden,
+        .slice_cols = encodes ? 0 : (size_t)wf_arch_vocab_slice(a, tp),
+        .vector_cols = encodes ? (size_t)a->encode.width : 0,
+        .choices = told * n_choices_of(a),
+        .loads = told * (size_t)(n_experts + 1),
+        .tp = (size_t)tp,
+        .table_cols = (size_t)c->max_pages,
+        .counts_cols = c->penalties ? (size_t)((a->n_vocab + 1) & ~1) : 0,
+        .parallel = wf_forward_two_branches(a),
+        .after = has_norms_after(a),
+        .split = tp > 1,
+        .whole = tp > 1 || keeps_raw(c),
+        .n_top = most_top(c),
+        .probs = c->n_top >= 0 || c->prompt_probs > 0 ? (size_t)c->max_rows : 0,
+        .scores = c->prompt_probs > 0 ? (size_t)c->step_tokens + (size_t)c->max_rows : 0,
+        .score_top = c->prompt_probs > 1 ? (size_t)c->prompt_probs - 1 : 0,
+        .plan_bytes = (size_t)wf_plan_most_words(&limits) * 4};
 }
 
 static void own_bytes(const wf_forward_shape *s, size_t out[WF_N_FORWARD_BUFFERS])

@@ -100,6 +100,7 @@ wf_engine_config wf_engine_config_of(const wf_engine_config *config, const wf_ar
     if (arch->encode.task == WF_TASK_GENERATE) return c;
     c.capture = WF_CAPTURE_OFF; // there are no steps of decode rows
     c.n_top = -1;
+    c.prompt_probs = 0;
     c.penalties = false;
     if (arch->encode.whole) want_whole_rows(&c, arch);
     return c;
@@ -126,6 +127,7 @@ wf_status wf_engine_limits(const wf_engine_config *config, const wf_arch *arch, 
                                  .row_wishes = c->row_wishes,
                                  .types = arch->n_types > 1,
                                  .pad = pads(c, captures),
+                                 .prompt_probs = c->prompt_probs,
                                  .expert_load = c->expert_load,
                                  .deterministic = c->deterministic,
                                  .capture = c->capture == WF_CAPTURE_AUTO};

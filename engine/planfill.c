@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "engine/prompt_scores.h"
 #include "engine/sequence.h"
 #include "engine/wishes.h"
 #include "kernels/sampling.h"
@@ -70,6 +71,7 @@ static void fill_header(const wf_schedule *s, const wf_plan_limits *limits, int3
     h[WF_PLAN_LOGPROBS] = logprobs_asked(s, limits->n_top);
     h[WF_PLAN_TYPED] = limits->types && any_second(s);
     h[WF_PLAN_GREEDY] = limits->group_size > 1 && h[WF_PLAN_LOGPROBS] == 0 && all_greedy(s);
+    wf_prompt_scores_header(s, limits, h);
     if (!limits->pad || s->n_seqs != s->n_decode || s->n_seqs == 0) return;
     int32_t rows = wf_plan_bucket_rows(s->n_seqs, limits->max_rows);
     h[WF_PLAN_PADDED] = 1;
@@ -188,6 +190,7 @@ int64_t wf_planfill(const wf_schedule *s, const wf_plan_limits *limits, int32_t 
     if (plan[WF_PLAN_WISH_WORDS] > 0)
         wf_wishes_fill(s, plan[WF_PLAN_SAMPLES], p.at[WF_PLAN_AT_WISHES],
                        p.at[WF_PLAN_AT_WISH_WORD]);
+    wf_prompt_scores_fill(s, limits, plan, p.at);
     if (plan[WF_PLAN_PADDED]) pad_seqs(s, plan, limits->max_rows, &p);
     fill_rest(s, plan, page_stride, &p);
     return words;

@@ -3,6 +3,7 @@
 
 #include "engine/prefix.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -35,6 +36,7 @@ static wf_status set_sampling(wf_sequence *s, const wf_engine_input *in)
 {
     const wf_sampling *p = in->sampling;
     s->n_logprobs = p->logprobs;
+    s->n_prompt_logprobs = p->prompt_logprobs;
     s->sampling = (wf_row_sampling){.rng_key = in->rng_key,
                                     .temperature = p->temperature,
                                     .top_p = p->top_p,
@@ -116,6 +118,7 @@ void wf_sequence_destroy(wf_sequence *s)
     if (s->link && s->after) s->after->link = s->link;
     if (s->beams && --s->beams->n_owners == 0) wf_beams_destroy(s->beams);
     wf_stops_destroy(s->stops);
+    free(s->prompt_logprob);
     free(s->token);
     free(s);
 }
@@ -125,9 +128,33 @@ void wf_sequence_free_unused(wf_sequence *s)
     if (s->released && s->n_refs == 0) wf_sequence_destroy(s);
 }
 
+// Nothing is known of the first token of a prompt.
+static wf_status open_prompt(wf_sequence *s)
+{
+    size_t n = s->out.n_prompt, top = s->n_prompt_logprobs > 0 ? (size_t)s->n_prompt_logprobs : 0;
+    if (s->n_prompt_logprobs < 0) return WF_OK;
+    float *block = malloc(n * (1 + 2 * top) * sizeof *block);
+    if (!block) return wf_fail(WF_NO_MEMORY, "engine: no memory for scores of %zu tokens", n);
+    s->prompt_logprob = block;
+    block[0] = NAN;
+    s->prompt_top_logprob = block + n;
+    s->prompt_top_id = (int32_t *)(void *)(block + n * (1 + top));
+    for (size_t i = 0; i < top; i++) {
+        s->prompt_top_id[i] = -1;
+        s->prompt_top_logprob[i] = NAN;
+    }
+    s->out.n_prompt_scored = s->out.n_prompt;
+    s->out.n_prompt_top = (uint32_t)top;
+    s->out.prompt_logprob = s->prompt_logprob;
+    s->out.prompt_top_id = top > 0 ? s->prompt_top_id : NULL;
+    s->out.prompt_top_logprob = top > 0 ? s->prompt_top_logprob : NULL;
+    return WF_OK;
+}
+
 wf_status wf_sequence_open(wf_sequence *s)
 {
     if (s->token) return WF_OK;
+    if (!s->prompt_logprob) WF_TRY(open_prompt(s));
     // Beams keep their own; what is fed to them is here.
     int32_t n_logprobs = s->beams ? -1 : s->n_logprobs;
     size_t n = (size_t)s->n_limit, n_top = n_logprobs > 0 ? (size_t)n_logprobs : 0;

@@ -13,11 +13,12 @@
 typedef struct wf_sequence wf_sequence;
 
 struct wf_sequence {
-    wf_engine_output out; // first: what the engine hands out is the sequence itself
-    int32_t n_limit;      // most tokens to generate
-    wf_finish at_limit;   // why it ends there: length or context
-    int32_t n_refs;       // steps in flight that name it
-    int32_t n_logprobs;   // asked for; -1: none
+    wf_engine_output out;      // first: what the engine hands out is the sequence itself
+    int32_t n_limit;           // most tokens to generate
+    wf_finish at_limit;        // why it ends there: length or context
+    int32_t n_refs;            // steps in flight that name it
+    int32_t n_logprobs;        // asked for; -1: none
+    int32_t n_prompt_logprobs; // likewise, of prompt tokens
     bool ended, released;
     wf_row_sampling sampling;
     wf_wishes wishes; // its arrays lie behind the stops
@@ -25,17 +26,20 @@ struct wf_sequence {
     int32_t *stop;   // [n_stop] ids that end it, EOS included
     wf_stops *stops; // texts that end it, and how much of them its tokens are; NULL: none
     const wf_pieces *pieces;
-    int32_t *prompt;       // [out.n_prompt]
-    wf_hash128 *page_name; // of the prompt's full pages (prefix.h); NULL: nothing is shared
-    int32_t *draft;        // tokens proposed to come after the last; NULL: nobody proposes any
-    int32_t *token;        // [n_limit] from here on NULL until wf_sequence_open()
-    int64_t *time_ns;      // [n_limit]
-    float *logprob;        // [n_limit], where asked for
-    int32_t *top_id;       // [n_limit][n_logprobs]
-    float *top_logprob;    // [n_limit][n_logprobs]
-    float *vector;         // [out.n_vector], of a task that draws no token
-    int32_t second;        // of wf_engine_input
-    wf_beams *beams;       // the search it is beam i_beam of, shared by all of them; NULL: none
+    int32_t *prompt;           // [out.n_prompt]
+    wf_hash128 *page_name;     // of the prompt's full pages (prefix.h); NULL: nothing is shared
+    int32_t *draft;            // tokens proposed to come after the last; NULL: nobody proposes any
+    int32_t *token;            // [n_limit] from here on NULL until wf_sequence_open()
+    int64_t *time_ns;          // [n_limit]
+    float *logprob;            // [n_limit], where asked for
+    int32_t *top_id;           // [n_limit][n_logprobs]
+    float *top_logprob;        // [n_limit][n_logprobs]
+    float *prompt_logprob;     // [out.n_prompt], where asked for
+    int32_t *prompt_top_id;    // [out.n_prompt][n_prompt_logprobs]
+    float *prompt_top_logprob; // likewise
+    float *vector;             // [out.n_vector], of a task that draws no token
+    int32_t second;            // of wf_engine_input
+    wf_beams *beams;           // the search it is beam i_beam of, shared by all of them; NULL: none
     int32_t i_beam;
     wf_sequence *next;  // in the list of finished ones
     wf_sequence **link; // what points at it in the list of all; NULL: in none

@@ -52,6 +52,10 @@ static void most(const wf_plan_limits *l, int32_t h[WF_PLAN_HEADER_WORDS])
     h[WF_PLAN_PADDED] = 1;
     h[WF_PLAN_WISH_WORDS] = l->max_rows * l->row_wishes;
     h[WF_PLAN_TYPED] = l->types;
+    if (l->prompt_probs == 0) return;
+    h[WF_PLAN_SCORES] = l->step_tokens + l->max_rows;
+    h[WF_PLAN_SCORE_BATCH] = l->max_rows;
+    h[WF_PLAN_SCORE_PROBS] = l->prompt_probs;
 }
 
 int64_t wf_plan_most_words(const wf_plan_limits *limits)

@@ -36,8 +36,11 @@
     X(LOGPROBS) /* 0: none, else 1 + how many best ones each sampled row gets */                   \
     X(GREEDY)   /* 1: every sampled row takes its greatest logit as it is (groups only) */         \
     X(PADDED)   /* 1: decode rows alone, rounded up to a bucket; MAX_CONTEXT is rounded as well */ \
-    X(WISH_WORDS) /* of the lists that sampled rows wish by; 0: none wishes anything */            \
-    X(TYPED)      /* 1: a row has a second segment, whose tokens are of another type */
+    X(WISH_WORDS)  /* of the lists that sampled rows wish by; 0: none wishes anything */           \
+    X(TYPED)       /* 1: a row has a second segment, whose tokens are of another type */           \
+    X(SCORES)      /* places of prompts that are scored (prompt_scores.h), in whole batches */     \
+    X(SCORE_BATCH) /* of so many */                                                                \
+    X(SCORE_PROBS) /* 0: none, else 1 + how many best ones each place gets */
 
 typedef enum wf_plan_field {
 #define WF_PLAN_FIELD_ENUM(name) WF_PLAN_##name,
@@ -77,7 +80,13 @@ typedef enum wf_plan_kind { WF_PLAN_STEP = 1, WF_PLAN_STOP = 2 } wf_plan_kind;
     X(PAGE, h[WF_PLAN_PAGES])                                                                      \
     X(JOIN_ROW, h[WF_PLAN_JOINS])                                                                  \
     X(JOIN_SAMPLING, h[WF_PLAN_JOINS] * WF_SAMPLING_WORDS)  /* wf_row_sampling */                  \
-    X(TOKEN_TYPE, h[WF_PLAN_TYPED] ? h[WF_PLAN_TOKENS] : 0) /* 0, or 1: of a second segment */
+    X(TOKEN_TYPE, h[WF_PLAN_TYPED] ? h[WF_PLAN_TOKENS] : 0) /* 0, or 1: of a second segment */     \
+    X(SCORE_TOKEN, h[WF_PLAN_SCORES]) /* packed token whose hidden state scores a place */         \
+    X(SCORE_ID, h[WF_PLAN_SCORES])    /* the token there */                                        \
+    X(SCORE_WISHES, h[WF_PLAN_SCORES] * WF_WISHES_WORDS)                                           \
+    X(SCORE_ROW, h[WF_PLAN_SCORE_BATCH])                                                           \
+    X(SCORE_POS, h[WF_PLAN_SCORE_BATCH])                                                           \
+    X(SCORE_INDEX, h[WF_PLAN_SCORE_BATCH] * h[WF_PLAN_GROUP_SIZE])
 
 typedef enum wf_plan_section {
 #define WF_PLAN_SECTION_ENUM(name, words) WF_PLAN_AT_##name,
@@ -96,6 +105,7 @@ typedef struct wf_plan_limits {
     bool pad;             // steps of decode rows alone are padded
     int32_t shared_pages; // most shared pages a step may name; 0: none are shared
     int32_t row_wishes;   // most words of one row's wishes; 0: none may have any
+    int32_t prompt_probs; // 1 + most logprobs of prompt tokens a row may ask for; 0: none may
     int32_t n_beams;      // most beams of a request, whose last pages are copied; 0: none has any
     bool types;           // rows may have a second segment
 } wf_plan_limits;

@@ -78,9 +78,10 @@ static void put_ragged(const wf_result *row, int i_col, const char *key, wf_json
     } else if (values && desc->width == WF_NOWHERE) {
         put_numbers(w, key, desc->type, values, 0, n);
     } else if (values) {
+        size_t width = *(const uint32_t *)(const void *)((const char *)row + desc->width);
         wf_json_open_array(w, key);
         for (size_t i = 0; i < n; i++)
-            put_numbers(w, NULL, desc->type, values, i * row->n_top, row->n_top);
+            put_numbers(w, NULL, desc->type, values, i * width, width);
         wf_json_close(w);
     }
 }

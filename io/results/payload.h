@@ -26,7 +26,9 @@
     X(stop_string_offset, WF_COUNT(stop_string_bytes), "bytes",                                    \
       "row i ended at stop_string[offset[i]:offset[i+1]]")                                         \
     X(output_offset, WF_COUNT(n_tokens), "tokens",                                                 \
-      "row i's output is /tokens/*[offset[i]:offset[i+1]]")
+      "row i's output is /tokens/*[offset[i]:offset[i+1]]")                                        \
+    X(prompt_offset, WF_COUNT(n_prompt_scored), "tokens",                                          \
+      "what is known of row i's prompt is /prompts/*[offset[i]:offset[i+1]]")
 
 // Index of each column: WF_COL_row ..., WF_COL_step_start_ns ...
 enum {

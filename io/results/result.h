@@ -86,7 +86,16 @@ const char *wf_result_status_words(wf_result_status status); // "done"
     X(top_id, int32_t, I32, "/tokens/top_id", output_offset, WF_IF(n_top), WF_WIDE(n_top),         \
       "top_ids", "token", "the most probable tokens, -1 beyond those asked for")                   \
     X(top_logprob, float, F32, "/tokens/top_logprob", output_offset, WF_IF(n_top), WF_WIDE(n_top), \
-      "top_logprobs", "nat", "their log probabilities, NaN beyond those asked for")
+      "top_logprobs", "nat", "their log probabilities, NaN beyond those asked for")                \
+    X(prompt_logprob, float, F32, "/prompts/logprob", prompt_offset, WF_IF(prompt_logprobs),       \
+      WF_ONE, "prompt_logprobs", "nat",                                                            \
+      "log probability of each token of the prompt, NaN the first")                                \
+    X(prompt_top_id, int32_t, I32, "/prompts/top_id", prompt_offset, WF_IF(n_prompt_top),          \
+      WF_WIDE(n_prompt_top), "prompt_top_ids", "token",                                            \
+      "the most probable tokens at its place, -1 beyond those asked for")                          \
+    X(prompt_top_logprob, float, F32, "/prompts/top_logprob", prompt_offset, WF_IF(n_prompt_top),  \
+      WF_WIDE(n_prompt_top), "prompt_top_logprobs", "nat",                                         \
+      "their log probabilities, NaN beyond those asked for")
 
 // X(field, C type, H5 type, width, units, JSON name, description): a row of numbers per result, the
 // matrix /requests/<field>, in files that have it. `width`: member of wf_result and of
@@ -117,7 +126,9 @@ typedef struct wf_result {
     uint32_t n_tokens;   // of every array of /tokens
     uint32_t meta_bytes; // `error` ends by its NUL
     uint32_t stop_string_bytes;
-    uint32_t n_top; // k of top_id and top_logprob, [n_tokens][n_top]
+    uint32_t n_top;           // k of top_id and top_logprob, [n_tokens][n_top]
+    uint32_t n_prompt_scored; // of every array of /prompts: prompt_len where asked for, else 0
+    uint32_t n_prompt_top;
 } wf_result;
 
 // Which optional columns a results file has: 0 or 1, or how wide they are.
@@ -133,6 +144,8 @@ typedef struct wf_result_columns {
     uint32_t sessions;
     uint32_t stop_strings; // rows may end at one
     uint32_t stop_kept;    // and may keep it in their text
+    uint32_t prompt_logprobs;
+    uint32_t n_prompt_top;  // k of prompt_top_id and prompt_top_logprob
     uint32_t n_expert_load; // layers with experts times experts
 } wf_result_columns;
 

@@ -172,6 +172,7 @@ static wf_status build_view(wf_results *r, const wf_result_file *file, uint64_t 
     v->n_top = file->columns.n_top;
     v->n_vector = file->columns.n_vector;
     v->n_scores = file->columns.n_scores;
+    v->n_prompt_top = file->columns.n_prompt_top;
     for (int col = 0; col < WF_N_COLS; col++) {
         if (wf_column_descs[col].kind == WF_COLUMN_CUT) WF_TRY(take_count(r, col, start, i));
         if (wf_column_descs[col].kind == WF_COLUMN_RAGGED) point_to_values(r, col, i);

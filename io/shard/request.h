@@ -83,10 +83,12 @@
     X(beam_width, uint32_t, U, 0, 0, 64)                                                           \
     X(length_penalty, float, F, 1.0f, -100.0, 100.0)                                               \
     X(early_stopping, uint32_t, U, 0, 0, 2)                                                        \
-    X(include_stop_str_in_output, bool, B, false, 0, 1)
+    X(include_stop_str_in_output, bool, B, false, 0, 1)                                            \
+    X(prompt_logprobs, int32_t, I, -1, -1, 20)
 
 // seed -1: the job's seed decides. logprobs -1: none; 0: the sampled token's; k: and the k best.
 // top_k 0 or -1: all. best_of 0: as many as n.
+// prompt_logprobs as logprobs, of the tokens of the prompt.
 // The three of beams are transformers' (num_beams; n is num_return_sequences): beam_width 0 or 1:
 // no search; early_stopping as wf_early_stopping (engine/beams.h): false, true, "never".
 typedef struct wf_sampling {

@@ -76,6 +76,11 @@ static uint32_t n_expert_load(const wf_runner *r)
     return told ? (uint32_t)(n_layers * n_experts) : 0;
 }
 
+static uint32_t n_prompt_top(const wf_runner *r)
+{
+    return r->needs.prompt_probs > 1 ? (uint32_t)r->needs.prompt_probs - 1 : 0;
+}
+
 wf_status wf_runner_create_writer(wf_runner *r)
 {
     if (!r->leads) return WF_OK;
@@ -97,6 +102,8 @@ wf_status wf_runner_create_writer(wf_runner *r)
                                        .steps = s->output.steps,
                                        .logprobs = r->needs.n_top >= 0,
                                        .score = r->needs.n_top_chosen >= 0,
+                                       .prompt_logprobs = r->needs.prompt_probs > 0,
+                                       .n_prompt_top = n_prompt_top(r),
                                        .sessions = r->in.has_sessions,
                                        .stop_strings = r->in.stop_strings,
                                        .stop_kept = r->in.keeps_stops,

@@ -24,13 +24,15 @@ wf_status wf_runner_open_shards(wf_runner *r)
 // The engine of every rank of a group is built for the same needs: those its leader found.
 wf_status wf_runner_share_needs(wf_runner *r)
 {
-    int64_t n_top = 0, n_top_chosen = 0, n_beams = 0, penalties = 0, row_wishes = 0;
+    int64_t n_top = 0, n_top_chosen = 0, n_beams = 0, penalties = 0, row_wishes = 0, prompt = 0;
     WF_TRY(r->c->world->ops->max_i64(r->c->world, r->needs.n_top, &n_top));
     WF_TRY(r->c->world->ops->max_i64(r->c->world, r->needs.n_top_chosen, &n_top_chosen));
     WF_TRY(r->c->world->ops->max_i64(r->c->world, r->needs.n_beams, &n_beams));
     WF_TRY(r->c->world->ops->max_i64(r->c->world, r->needs.penalties, &penalties));
     WF_TRY(r->c->world->ops->max_i64(r->c->world, r->needs.row_wishes, &row_wishes));
+    WF_TRY(r->c->world->ops->max_i64(r->c->world, r->needs.prompt_probs, &prompt));
     r->needs = (wf_plan_needs){.n_top = (int)n_top,
+                               .prompt_probs = (int)prompt,
                                .n_top_chosen = (int)n_top_chosen,
                                .n_beams = (int)n_beams,
                                .penalties = penalties != 0,

@@ -156,6 +156,11 @@ static wf_status put_finished(serve *s, const wf_engine_output *o, const flight 
     result.n_top = o->n_top;
     result.top_id = o->top_id;
     result.top_logprob = o->top_logprob;
+    result.n_prompt_scored = o->n_prompt_scored;
+    result.n_prompt_top = o->n_prompt_top;
+    result.prompt_logprob = o->prompt_logprob;
+    result.prompt_top_id = o->prompt_top_id;
+    result.prompt_top_logprob = o->prompt_top_logprob;
     result.n_vector = o->finish == WF_FINISH_VECTOR ? o->n_vector : 0;
     result.vector = o->vector;
     result.n_scores = o->finish == WF_FINISH_SCORES ? o->n_vector : 0;

@@ -27,6 +27,7 @@ static void note_needs(wf_plan_needs *needs, const wf_shard_info *info)
     if ((int32_t)info->most_wishes > needs->row_wishes)
         needs->row_wishes = (int32_t)info->most_wishes;
     if (has & 1u << WF_SAMPLING_logprobs) needs->n_top = 20; // the most a row may ask for
+    if (has & 1u << WF_SAMPLING_prompt_logprobs) needs->prompt_probs = 21; // likewise
 }
 
 static wf_status check_twins(const wf_inputs *in, size_t i)

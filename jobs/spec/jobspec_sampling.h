@@ -28,6 +28,7 @@ static const wf_option_word early_words[] = {
 #define DEFAULT_early_stopping             "false"
 #define DEFAULT_logprobs                   "-1"
 #define DEFAULT_include_stop_str_in_output "false"
+#define DEFAULT_prompt_logprobs            "-1"
 
 #define HELP_temperature "0 is greedy; otherwise logits are divided by it before drawing"
 #define HELP_top_p       "draw among the most probable tokens that together reach this probability"
@@ -55,6 +56,9 @@ static const wf_option_word early_words[] = {
     "so many outputs are drawn, and the n of the greatest sum of log-probabilities kept, the "     \
     "best first: requests/score; 0: as many as n"
 #define HELP_include_stop_str_in_output "the text keeps the stop string or stop token that ended it"
+#define HELP_prompt_logprobs                                                                       \
+    "keep log-probabilities of the prompt's tokens but the first (0), and of the k best at their " \
+    "places (k); such rows share no prompt pages; -1: none"
 #define HELP_logprobs                                                                              \
     "keep log-probabilities: of the drawn token (0) and of the k best (k); -1: none"
 

@@ -22,6 +22,7 @@
 wf_plan_needs wf_plan_needs_of(const wf_sampling *s)
 {
     return (wf_plan_needs){.n_top = s->logprobs,
+                           .prompt_probs = s->prompt_logprobs + 1,
                            .n_top_chosen = wf_sampling_chooses(s) || s->beam_width > 1 ? 0 : -1,
                            .n_beams = s->beam_width > 1 ? (int)s->beam_width : 0,
                            .penalties = wf_engine_penalises(s)};
@@ -137,6 +138,7 @@ wf_engine_config wf_plan_engine_config(const wf_jobspec *spec, const wf_plan_nee
         .capture = spec->engine.capture,
         .n_top = top_needed(needs, n_beams),
         .n_beams = n_beams,
+        .prompt_probs = needs->prompt_probs,
         .processed_logprobs = spec->logprobs_mode == WF_SPEC_LOGPROBS_PROCESSED,
         .penalties = needs->penalties,
         .expert_load = spec->output.expert_load,

@@ -22,6 +22,7 @@ typedef struct wf_plan_device {
 typedef struct wf_plan_needs {
     int n_top;        // most logprobs that results hold; -1: none
     int n_top_chosen; // most that outputs are chosen by, which results do not hold; -1: none are
+    int prompt_probs; // 1 + most logprobs of prompt tokens; 0: none
     int n_beams;      // most of a request; 0: none is searched for
     bool penalties;
     int32_t row_wishes; // most words of a row's biases, allowed tokens and bad words

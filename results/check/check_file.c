@@ -10,7 +10,17 @@
 #include <string.h>
 
 // What a column's length must be.
-typedef enum { L_ROWS, L_OFFSETS, L_ERROR, L_META, L_STOP, L_TOKENS, L_STEPS, L_RUNS } length_of;
+typedef enum {
+    L_ROWS,
+    L_OFFSETS,
+    L_ERROR,
+    L_META,
+    L_STOP,
+    L_TOKENS,
+    L_PROMPTS,
+    L_STEPS,
+    L_RUNS
+} length_of;
 
 // Whether a column must be there.
 typedef enum {
@@ -27,6 +37,8 @@ typedef enum {
     KEPT,
     STEPS,
     LOADS,
+    PROMPT,
+    PROMPT_TOP,
     GROUPS
 } presence;
 
@@ -75,6 +87,10 @@ static const column_row columns[] = {
     {"/tokens/logprob", T_F32, L_TOKENS, LOGPROB, C_NONE},
     {"/tokens/top_id", T_I32, L_TOKENS, TOP, C_NONE},
     {"/tokens/top_logprob", T_F32, L_TOKENS, TOP, C_NONE},
+    {"/requests/prompt_offset", T_U64, L_OFFSETS, PROMPT, C_NONE},
+    {"/prompts/logprob", T_F32, L_PROMPTS, PROMPT, C_NONE},
+    {"/prompts/top_id", T_I32, L_PROMPTS, PROMPT_TOP, C_NONE},
+    {"/prompts/top_logprob", T_F32, L_PROMPTS, PROMPT_TOP, C_NONE},
     {"/steps/start_ns", T_I64, L_STEPS, STEPS, C_NONE},
     {"/steps/duration_ns", T_I64, L_STEPS, STEPS, C_NONE},
     {"/steps/plan_ns", T_I64, L_STEPS, STEPS, C_NONE},
@@ -191,26 +207,31 @@ static void read_vocabulary(check_file *f)
 
 // --- columns ---
 
+// What says that the columns of a kind are there, and the group that it is in.
+static const struct {
+    const char *group, *name;
+} said_by[] = {[TIMES] = {"/tokens", "/tokens/time_ns"},
+               [LOGPROB] = {"/tokens", "/tokens/logprob"},
+               [TOP] = {"/tokens", "/tokens/top_id"},
+               [CACHED] = {"/requests", "/requests/n_cached"},
+               [SCORE] = {"/requests", "/requests/score"},
+               [VECTOR] = {"/requests", "/requests/vector"},
+               [SCORES] = {"/requests", "/requests/scores"},
+               [SESSIONS] = {"/requests", "/requests/session"},
+               [STOPS] = {"/requests", "/requests/stop_string"},
+               [KEPT] = {"/requests", "/requests/stop_kept"},
+               [STEPS] = {"/", "/steps"},
+               [LOADS] = {"/steps", "/steps/expert_load"},
+               [PROMPT] = {"/requests", "/requests/prompt_offset"},
+               [PROMPT_TOP] = {"/prompts", "/prompts/top_id"},
+               [GROUPS] = {"/runs", "/runs/n_groups"}};
+
 static bool group_there(const check_file *f, presence p)
 {
-    const char *name = p == TIMES      ? "/tokens/time_ns"
-                       : p == LOGPROB  ? "/tokens/logprob"
-                       : p == TOP      ? "/tokens/top_id"
-                       : p == GROUPS   ? "/runs/n_groups"
-                       : p == CACHED   ? "/requests/n_cached"
-                       : p == SCORE    ? "/requests/score"
-                       : p == VECTOR   ? "/requests/vector"
-                       : p == SCORES   ? "/requests/scores"
-                       : p == SESSIONS ? "/requests/session"
-                       : p == STOPS    ? "/requests/stop_string"
-                       : p == KEPT     ? "/requests/stop_kept"
-                       : p == LOADS    ? "/steps/expert_load"
-                                       : "/steps";
-    bool of_tokens = p == TIMES || p == LOGPROB || p == TOP;
     if (p == MUST) return true;
-    if (of_tokens && H5Lexists(f->id, "/tokens", H5P_DEFAULT) <= 0) return false;
-    if (p == LOADS && H5Lexists(f->id, "/steps", H5P_DEFAULT) <= 0) return false;
-    return H5Lexists(f->id, name, H5P_DEFAULT) > 0;
+    bool root = said_by[p].group[1] == '\0';
+    if (!root && H5Lexists(f->id, said_by[p].group, H5P_DEFAULT) <= 0) return false;
+    return H5Lexists(f->id, said_by[p].name, H5P_DEFAULT) > 0;
 }
 
 // True when every column that must be there is, as it must be.
@@ -221,8 +242,9 @@ static bool open_columns(check_file *f, check_set *sets)
         const column_row *col = &columns[i];
         sets[i] = (check_set){.path = f->path, .name = col->name, .type = col->type, .id = -1};
         bool loads = strcmp(col->name, "/steps/expert_load") == 0;
-        bool wide = col->presence == VECTOR || col->presence == SCORES;
-        sets[i].rank = col->presence == TOP || wide || loads ? 2 : 1;
+        bool wide = col->presence == VECTOR || col->presence == SCORES || col->presence == TOP ||
+                    col->presence == PROMPT_TOP;
+        sets[i].rank = wide || loads ? 2 : 1;
         sets[i].was_read = col->used != C_NONE;
         if (!group_there(f, col->presence)) continue;
         bool there = check_open_set(f->c, f->id, false, &sets[i]);
@@ -253,6 +275,7 @@ static bool check_lengths(check_file *f, const check_set *sets)
         [L_META] = f->meta_bytes,
         [L_STOP] = f->stop_bytes,
         [L_TOKENS] = f->tokens,
+        [L_PROMPTS] = length_named(sets, "/prompts/logprob"),
         [L_STEPS] = length_named(sets, "/steps/start_ns"),
         [L_RUNS] = length_named(sets, "/runs/run"),
     };

@@ -207,6 +207,15 @@ static void keep(const wf_engine_output *o, rig_output *out)
         out->token[i] = o->token[i];
         out->logprob[i] = o->logprob ? o->logprob[i] : 0.0f;
     }
+    out->n_prompt_scored = o->n_prompt_scored;
+    out->n_prompt_top = o->n_prompt_top;
+    for (uint32_t i = 0; i < o->n_prompt_scored && i < 256; i++) {
+        out->prompt_logprob[i] = o->prompt_logprob[i];
+        for (uint32_t k = 0; k < o->n_prompt_top && k < 4; k++) {
+            out->prompt_top_id[i][k] = o->prompt_top_id[i * o->n_prompt_top + k];
+            out->prompt_top_logprob[i][k] = o->prompt_top_logprob[i * o->n_prompt_top + k];
+        }
+    }
     for (uint32_t k = 0; k < o->n_top && k < 32 && o->n_tokens > 0; k++) {
         out->top_id[k] = o->top_id[k];
         out->top_logprob[k] = o->top_logprob[k];

@@ -60,6 +60,10 @@ typedef struct rig_output {
     float logprob[512];
     int32_t top_id[32]; // of the first token
     float top_logprob[32];
+    uint32_t n_prompt_scored, n_prompt_top;
+    float prompt_logprob[256];
+    int32_t prompt_top_id[256][4];
+    float prompt_top_logprob[256][4];
     uint16_t preempted;
     uint32_t n_cached;
     char stop_string[16]; // that ended it, "": none

@@ -20,7 +20,8 @@ from weft_text.prepare import find_prepared
 from weft_text.ranks import prompt_key_of, ranks
 from weft_text.results_files import array_parts, newest_run, result_files, shards_of_job
 from weft_text.results_order import ordered_rows
-from weft_text.results_read import (has_logprobs, has_scores, has_stop_strings, has_vectors,
+from weft_text.results_read import (has_logprobs, has_prompt_logprobs, has_scores,
+                                    has_stop_strings, has_vectors,
                                     read_files, task_of)
 from weft_text.table_write import format_of, is_table, line_writer
 from weft_text.text_codec import open_codec
@@ -32,6 +33,7 @@ ANSWER_COLUMNS = [("sample", "integer"), ("status", "text"), ("text", "text"),
 TIME_COLUMNS = [("ttft_s", "number"), ("e2e_s", "number")]
 TOKEN_COLUMNS = [("token_ids", "json")]
 LOGPROB_COLUMNS = [("token_logprobs", "json")]
+PROMPT_COLUMNS = [("prompt_logprobs", "json")]
 VECTOR_COLUMNS = [("vector", "json")]
 SCORE_COLUMNS = [("label", "text"), ("score", "number"), ("scores", "json")]
 RANK_COLUMNS = [("rank", "integer")]
@@ -39,8 +41,8 @@ STOP_COLUMNS = [("stop_reason", "text")]
 ALONE_COLUMNS = [("id", "integer"), ("shard_uid", "text"), ("row", "integer"),
                  ("custom_id", "text"), ("meta", "json")]
 ANSWER_NAMES = {name for name, _ in
-                ANSWER_COLUMNS + TIME_COLUMNS + TOKEN_COLUMNS + LOGPROB_COLUMNS + VECTOR_COLUMNS
-                + STOP_COLUMNS}
+                ANSWER_COLUMNS + TIME_COLUMNS + TOKEN_COLUMNS + LOGPROB_COLUMNS + PROMPT_COLUMNS
+                + VECTOR_COLUMNS + STOP_COLUMNS}
 
 
 @dataclass
@@ -115,6 +117,8 @@ class Results:
         more = more + (STOP_COLUMNS if any(has_stop_strings(f.path) for f in self.files) else [])
         more = more + (TOKEN_COLUMNS if settings.token_ids else [])
         more = more + (LOGPROB_COLUMNS if any(has_logprobs(f.path) for f in self.files) else [])
+        scored = any(has_prompt_logprobs(f.path) for f in self.files)
+        more = more + (PROMPT_COLUMNS if scored else [])
         more = more + (VECTOR_COLUMNS if any(has_vectors(f.path) for f in self.files) else [])
         more = more + self.score_columns()
         return columns + more + ([] if sources else ALONE_COLUMNS[4:])

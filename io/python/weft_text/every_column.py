@@ -26,7 +26,8 @@ PARTS = {"meta", "error", "stop_string", "logit_bias_id", "logit_bias",
          *(name.split("/")[1] for name in CUT_DATASETS.values())}
 NAMES = {"tokens/id": "token_ids", "tokens/time_ns": "token_time_ns", "tokens/logprob": "logprobs",
          "tokens/top_id": "top_ids", "tokens/top_logprob": "top_logprobs",
-         "prompts/tokens": "prompt_token_ids"}
+         "prompts/tokens": "prompt_token_ids", "prompts/logprob": "prompt_logprobs",
+         "prompts/top_id": "prompt_top_ids", "prompts/top_logprob": "prompt_top_logprobs"}
 AS_TEXT = ("requests/meta", "requests/error", "requests/stop_string")
 
 

@@ -49,7 +49,7 @@ BODY_NEUTRAL = {"stream": (False, None), "echo": (False, None), "best_of": (1, N
 
 # Of a plain row, besides those: they would change the answer in other engines.
 ROW_REFUSED = ("images", "multi_modal_data", "guided_json", "guided_regex", "guided_choice",
-               "structured_outputs", "lora_request", "prompt_logprobs")
+               "structured_outputs", "lora_request")
 
 # io/shard/request.h
 MOST_BIASES, MOST_ALLOWED, MOST_BAD_WORDS, MOST_STOP_BYTES = 1024, 65536, 4096, 4096

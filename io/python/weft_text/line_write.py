@@ -84,6 +84,8 @@ def plain_answer(codec, row, with_ids, with_times, place=None):
         line["token_ids"] = row.tokens
     if row.logprobs is not None and not all(math.isnan(p) for p in row.logprobs):
         line["token_logprobs"] = [number(p) for p in row.logprobs]
+    if row.prompt_logprobs:
+        line["prompt_logprobs"] = prompt_logprobs(row)
     return line
 
 
@@ -93,6 +95,18 @@ def labelled(row):
     best = max(range(len(scores)), key=lambda i: -math.inf if scores[i] is None else scores[i])
     return {"label": row.labels[best], "score": scores[best],
             "scores": dict(zip(row.labels, scores))}
+
+
+def prompt_logprobs(row):
+    """Of each prompt token its own and those of the most probable ones, null for the first."""
+    places = []
+    for i, own in enumerate(row.prompt_logprobs):
+        place = {"logprob": number(own)}
+        if row.prompt_top_ids is not None:
+            pairs = zip(row.prompt_top_ids[i], row.prompt_top_logprobs[i])
+            place["top"] = {str(int(token)): number(p) for token, p in pairs if token >= 0}
+        places.append(place if i > 0 else None)
+    return places
 
 
 def plain_line(codec, row, with_ids):

@@ -32,6 +32,9 @@ class Row:
     logprobs: list = None
     top_ids: list = None
     top_logprobs: list = None
+    prompt_logprobs: list = None
+    prompt_top_ids: list = None
+    prompt_top_logprobs: list = None
     stop_string: str = ""  # that ended it
     stop_kept: bool = False  # its text keeps what ended it
     vector: np.ndarray = None  # float32, of a job that makes vectors; of a failed row NaN
@@ -105,6 +108,11 @@ def has_logprobs(path):
 def has_stop_strings(path):
     with complaints(path), h5py.File(path, "r") as file:
         return "requests/stop_string" in file
+
+
+def has_prompt_logprobs(path):
+    with complaints(path), h5py.File(path, "r") as file:
+        return "prompts/logprob" in file
 
 
 def has_vectors(path):
@@ -215,6 +223,17 @@ def stops_of(path, file, at, n):
     return ended, kept
 
 
+def prompt_columns(path, file, at, n):
+    """What is known of prompt tokens: where rows cut it, and it."""
+    if "requests/prompt_offset" not in file:
+        return [0] * (n + 1), {}
+    prompt_at, prompts = cut(path, file, "prompt_offset", at, n)
+    return prompt_at, {field: as_typed(file[name][prompts]) for field, name in
+                       (("prompt_logprobs", "prompts/logprob"),
+                        ("prompt_top_ids", "prompts/top_id"),
+                        ("prompt_top_logprobs", "prompts/top_logprob")) if name in file}
+
+
 def block_rows(path, file, at, n, uids, starts):
     columns = {name: file["requests"][name][at : at + n].tolist() for name in ROW_COLUMNS}
     token_at, tokens = cut(path, file, "output_offset", at, n)
@@ -226,6 +245,7 @@ def block_rows(path, file, at, n, uids, starts):
     extra = {field: as_typed(file[name][tokens]) for field, name in
              (("logprobs", "tokens/logprob"), ("top_ids", "tokens/top_id"),
               ("top_logprobs", "tokens/top_logprob")) if name in file}
+    prompt_at, of_prompts = prompt_columns(path, file, at, n)
     wide = {field: file[f"requests/{field}"][at : at + n] for field in ("vector", "scores")
             if f"requests/{field}" in file}
     labels = label_names(path, file, wide["scores"].shape[1]) if "scores" in wide else None
@@ -235,6 +255,7 @@ def block_rows(path, file, at, n, uids, starts):
         if values["shard"] >= len(uids):
             raise TextError(f"{path}: row {at + i}: shard {values['shard']} is not in /shards")
         own = slice(token_at[i], token_at[i + 1])
+        place = slice(prompt_at[i], prompt_at[i + 1])
         start = starts.get(values["run"], 0)
         yield Row(uids[values["shard"]], values, ids[own], notes[meta_at[i] : meta_at[i + 1]],
                   reasons[error_at[i] : error_at[i + 1]].decode("utf-8", "replace"),
@@ -242,4 +263,5 @@ def block_rows(path, file, at, n, uids, starts):
                   created=(start + max(0, values["finish_ns"])) // 10**9 if start else 0,
                   stop_string=ended[i], stop_kept=kept[i], labels=labels,
                   **{field: rows[i] for field, rows in wide.items()},
-                  **{field: column[own].tolist() for field, column in extra.items()})
+                  **{field: column[own].tolist() for field, column in extra.items()},
+                  **{field: column[place].tolist() for field, column in of_prompts.items()})

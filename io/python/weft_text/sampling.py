@@ -32,6 +32,7 @@ SAMPLING = {
     "length_penalty": (np.dtype("<f4"), -100.0, 100.0),
     "early_stopping": (np.dtype("<u4"), 0, 2),
     "include_stop_str_in_output": (np.dtype("u1"), 0, 1),
+    "prompt_logprobs": (np.dtype("<i4"), -1, 20),
 }
 
 
