@@ -33,8 +33,7 @@ const wf_option wf_jobspec_table[] = {
      .default_text = "generate",
      .help = "generate: go on with each row; embed: make a vector of each, the column "
              "requests/vector; classify: score each for the model's labels, the column "
-             "requests/scores; score, rerank: likewise, as a cross-encoder does (rerank: of one "
-             "label)",
+             "requests/scores; score, rerank: as a cross-encoder does (rerank: of one label)",
      .decides = WF_SPEC_ANY_MODE | WF_SPEC_UNLESS_DEFAULT},
 
     {.name = "model.path",
@@ -581,8 +580,7 @@ const wf_option wf_jobspec_table[] = {
      .type = WF_OPTION_BOOL,
      .offset = AT(output.expert_load),
      .default_text = "false",
-     .help = "keep how many tokens each expert of each layer was chosen by, in the rows of steps: "
-             "4 bytes each, before compression"},
+     .help = "keep how many tokens chose each expert of each layer, in the rows of steps"},
     {.name = "output.max_failures",
      .type = WF_OPTION_I64,
      .offset = AT(output.max_failures),
