@@ -7,4 +7,4 @@ cd "$(dirname "$0")/.."
 weft_packages build run test slurm
 weft_mpi_environment
 weft_build -DWEFT_WERROR=ON
-exec ctest --test-dir build --output-on-failure --timeout 600 -j "${WEFT_TEST_JOBS:-2}" "$@"
+exec ctest --test-dir build --output-on-failure --timeout 600 -j "${WEFT_TEST_JOBS:-3}" "$@"
