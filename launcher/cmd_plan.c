@@ -248,8 +248,9 @@ static void print_requests(const wf_jobspec *spec, const answers *a)
     const wf_plan_rows *rows = &a->rows;
     const wf_plan *plan = a->plan;
     const wf_plan_kv *kv = &a->kv;
-    uint64_t fit = wf_plan_concurrency(kv, spec->engine.page_tokens, rows->mean_tokens);
+    uint64_t fit = wf_plan_concurrency(kv, spec->engine.page_tokens, rows->mean_kv_tokens);
     uint64_t most = (uint64_t)spec->engine.max_rows;
+    if (rows->mean_beams > 1.0) most = (uint64_t)((double)most / rows->mean_beams);
     size_t n_waiting = wf_text_job_waiting(spec), n_shards = spec->requests.n - n_waiting;
     if (n_shards > 0)
         printf("requests  %" PRIu64 " in %zu shard%s, %" PRIu64 " prompt token%s\n", rows->n_rows,
@@ -259,6 +260,11 @@ static void print_requests(const wf_jobspec *spec, const answers *a)
     uint64_t once = fit < most ? fit : most;
     printf("  mean      %.0f tokens (prompt + most to generate, of the first %" PRIu64 " row%s)\n",
            rows->mean_tokens, rows->n_read, WF_S(rows->n_read));
+    if (rows->mean_beams > 1.0)
+        printf(
+            "  beams     %.1f rows of the batch a request, and KV of %.0f tokens at its end: its "
+            "prompt once, and each beam's\n",
+            rows->mean_beams, rows->mean_kv_tokens);
     printf("  at once   %" PRIu64 " per group, %" PRIu64 " in all (KV holds %" PRIu64
            ", engine.max_rows %" PRIu64 ")\n",
            once, once * (uint64_t)plan->n_groups, fit, most);

@@ -83,7 +83,12 @@ static void note_row(rows_look *l, const wf_request *r, const char *path)
     for (int i = 0; i < out->n_refused; i++)
         n_good -= out->refused[i].n;
     double tokens = (double)r->n_prompt + (double)r->max_new_tokens;
+    wf_sampling own = wf_request_sampling(r, &l->spec->sampling);
+    double n_beams = own.beam_width > 1 ? (double)own.beam_width : 1.0;
+    double kept = (double)r->n_prompt + n_beams * (double)r->max_new_tokens;
     out->mean_tokens += (tokens - out->mean_tokens) / (double)n_good;
+    out->mean_kv_tokens += (kept - out->mean_kv_tokens) / (double)n_good;
+    out->mean_beams += (n_beams - out->mean_beams) / (double)n_good;
 }
 
 // Rows from `row0`; *n gets how many came.

@@ -30,6 +30,8 @@ typedef struct wf_plan_rows {
     uint64_t n_rows, n_prompt_tokens; // of all shards
     uint64_t n_read;                  // rows that were looked at; n_rows: all
     double mean_tokens;               // prompt + max_new_tokens of those that would run
+    double mean_kv_tokens; // the same with each beam's tokens: what a request keeps at its end
+    double mean_beams;     // rows of the batch that it takes: 1 without beam search
     wf_plan_needs needs;
     wf_plan_size *size; // [n_sizes] by pages; own
     int32_t n_sizes;

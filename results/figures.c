@@ -18,6 +18,9 @@ const wf_figure wf_figure_table[] = {
     {"total_output_tokens", WF_FIGURE_COUNT, WF_FIGURES_AMOUNTS, AT(output_tokens), .csv = true,
      .line = "tokens", .text = ", @ generated", .unit = "tokens",
      .definition = "generated tokens of completed results"},
+    {"dropped_tokens", WF_FIGURE_COUNT, WF_FIGURES_AMOUNTS, AT(dropped_tokens), WF_FIGURE_OF_CHOICE,
+     .line = "tokens", .text = ", @ of samples not kept", .unit = "tokens",
+     .definition = "generated tokens of samples that best_of did not keep; in no other figure"},
     {"cached_tokens", WF_FIGURE_COUNT, WF_FIGURES_AMOUNTS, AT(cached_tokens), WF_FIGURE_OF_CACHE,
      .csv = true, .line = "cached", .text = "@ prompt tokens not computed", .unit = "tokens",
      .definition = "prompt tokens of completed results whose keys and values were in the prefix "

@@ -32,6 +32,7 @@ typedef enum wf_figure_when {
     WF_FIGURE_WITH_LIMITS, // of goodput
     WF_FIGURE_OF_GROUPS,   // text: where a run had several
     WF_FIGURE_OF_CACHE,    // text: where prompts shared pages
+    WF_FIGURE_OF_CHOICE,   // text: where results are the best of more samples
     WF_FIGURE_OF_SESSIONS  // where requests are turns of sessions
 } wf_figure_when;
 

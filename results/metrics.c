@@ -266,6 +266,7 @@ static void count_done(wf_figures *f, const wf_result *row)
     f->n_finish[reason < WF_METRICS_REASONS ? reason : WF_METRICS_REASONS - 1]++;
     f->prompt_tokens += row->prompt_len;
     f->cached_tokens += row->n_cached;
+    f->dropped_tokens += row->n_dropped;
     f->output_tokens += row->n_tokens;
 }
 

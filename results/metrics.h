@@ -48,6 +48,7 @@ typedef struct wf_figures {
     uint64_t n_rows, n_done, n_failed, n_latency; // n_latency: done rows whose latency counts
     uint64_t n_finish[WF_METRICS_REASONS];        // done rows by wf_finish
     uint64_t prompt_tokens, output_tokens;        // of done rows
+    uint64_t dropped_tokens;                      // of samples that were not kept
     uint64_t cached_tokens;                       // of these prompts', not computed
     double cache_hit_rate;                        // of prompt_tokens
     uint64_t n_preempted, preemptions;            // rows put back at least once; times in all

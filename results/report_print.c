@@ -97,6 +97,7 @@ static bool is_said(const wf_figure *row, const wf_figures *f)
 {
     if (row->when == WF_FIGURE_OF_GROUPS && f->most_groups < 2) return false;
     if (row->when == WF_FIGURE_OF_CACHE && f->cached_tokens == 0) return false;
+    if (row->when == WF_FIGURE_OF_CHOICE && f->dropped_tokens == 0) return false;
     return row->line && row->kind != WF_FIGURE_TIMES && wf_figure_is_there(row, f);
 }
 

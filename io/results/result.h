@@ -59,6 +59,8 @@ const char *wf_result_status_words(wf_result_status status); // "done"
       "prompt tokens whose keys and values were there as it joined")                               \
     X(score, float, F32, WF_IF(score), "nat", "score",                                             \
       "by which it was chosen as an output of its row; NaN where none was chosen")                 \
+    X(n_dropped, uint32_t, U32, WF_IF(dropped), "tokens", "dropped",                               \
+      "of a row's first result: tokens of its samples that were not kept (best_of)")               \
     X(session, uint64_t, U64, WF_IF(sessions), "1", "session",                                     \
       "the session that the request is a turn of, 0: none")                                        \
     X(turn, uint32_t, U32, WF_IF(sessions), "1", "turn", "its place in the session, from 0")       \
@@ -139,6 +141,7 @@ typedef struct wf_result_columns {
     uint32_t n_top; // k of top_id and top_logprob
     uint32_t n_cached;
     uint32_t score;
+    uint32_t dropped;  // results are the best of more samples
     uint32_t n_vector; // numbers of a row's vector
     uint32_t n_scores; // labels that a row is scored for
     uint32_t sessions;

@@ -102,6 +102,7 @@ wf_status wf_runner_create_writer(wf_runner *r)
                                        .steps = s->output.steps,
                                        .logprobs = r->needs.n_top >= 0,
                                        .score = r->needs.n_top_chosen >= 0,
+                                       .dropped = r->needs.n_top_chosen >= 0,
                                        .prompt_logprobs = r->needs.prompt_probs > 0,
                                        .n_prompt_top = n_prompt_top(r),
                                        .sessions = r->in.has_sessions,

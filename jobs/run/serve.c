@@ -30,6 +30,7 @@ typedef struct flight {
     uint32_t n_results; // that it has
     held_sample *held;  // [n_held]; NULL: its samples are not chosen among
     uint32_t n_held;
+    uint32_t n_dropped;  // tokens of those that are not kept
     bool lost;           // a sample was given up, so none can be chosen
     bool keeps_logprobs; // the row asked for them
     bool keeps_stop;     // its text keeps what ends it
@@ -143,6 +144,7 @@ static wf_status put_finished(serve *s, const wf_engine_output *o, const flight 
     result.status = WF_RESULT_DONE;
     result.finish_reason = (uint8_t)o->finish;
     result.score = score;
+    result.n_dropped = index == 0 ? f->n_dropped : 0;
     result.submitted_ns = f->submitted_ns;
     result.admitted_ns = o->admitted_ns;
     result.first_token_ns = o->time_ns[0];
@@ -215,6 +217,8 @@ static wf_status put_best(serve *s, flight *f)
     uint64_t row = f->request->row;
     if (f->n_open > 1 || f->lost || f->n_held == 0) return WF_OK;
     qsort(f->held, f->n_held, sizeof *f->held, by_score);
+    for (uint32_t i = f->n_results; i < f->n_held; i++)
+        f->n_dropped += f->held[i].output->n_tokens;
     for (uint32_t i = 0; i < f->n_results && i < f->n_held; i++) {
         if (wf_done_has(s->c->done, f->request->shard, row, (uint16_t)i)) continue;
         WF_TRY(put_finished(s, f->held[i].output, f, (uint16_t)i, f->held[i].score));

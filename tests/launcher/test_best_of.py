@@ -77,6 +77,12 @@ f = run("best", "sampling.n=2", "sampling.best_of=5")
 assert "tokens/logprob" not in f
 same_best(f, all_ids, sums, 2, 5)
 assert "score" in weft("show", "best", "--row", "3")
+# What was drawn and not kept is told with each row's first result.
+drawn, kept = sum(len(t) for t in all_ids.values()), sum(len(t) for t in tokens(f)[0].values())
+dropped, sample = f["requests/n_dropped"][:], f["requests/sample"][:]
+assert dropped.sum() == drawn - kept > 0 and (dropped[sample > 0] == 0).all()
+assert f", {drawn - kept} of samples not kept" in weft("report", "best")
+assert json.loads(weft("report", "--json", "best"))["dropped_tokens"] == drawn - kept
 assert "score" in weft("export", "best", "-o", "best.csv") + open("best.csv").read()
 weft("run", "job.yaml", "--out", "best", "-s", "requests=[a.h5]", "-s", "sampling.n=2", "-s",
      "sampling.best_of=5")
@@ -114,6 +120,10 @@ same, _ = tokens(run("beams-job", "sampling.temperature=0", "sampling.beam_width
                      "sampling.early_stopping=never", "sampling.length_penalty=0.5"))
 assert same == ids
 weft("run", "job.yaml", "--out", "beams", "-s", "requests=[e.h5]", "-s", "parallel.tensor=1")
+# Four beams of 12 tokens behind prompts of 2 to 5: 16 rows hold four such requests.
+said = weft("plan", "job.yaml", "-s", "requests=[e.h5]")
+assert "  beams     4.0 rows of the batch a request, and KV of 51 tokens at its end" in said, said
+assert "  at once   4 per group" in said, said
 assert "not with temperature" in weft("plan", "job.yaml", "-s", "requests=[a.h5]", "-s",
                                       "sampling.beam_width=4", code=3)
 assert "every beam needs a row" in weft("plan", "job.yaml", "-s", "requests=[a.h5]", "-s",
