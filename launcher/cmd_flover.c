@@ -40,6 +40,11 @@ static bool shuffles(const flover_job *j)
     return whole(j, WF_FLOVER_SHUFFLE, 0) == 1;
 }
 
+static int64_t n_beams(const flover_job *j)
+{
+    return whole(j, WF_FLOVER_BEAM_WIDTH, 1);
+}
+
 static int64_t n_requests(const flover_job *j)
 {
     return whole(j, WF_FLOVER_MAX_CONCURRENCY, 1) * whole(j, WF_FLOVER_PER_BATCH_SIZE, 1);
@@ -170,6 +175,8 @@ static void put_story(const flover_job *j, wf_text *t)
         {WF_FLOVER_TOP_K, "sampling.top_k; 1 is temperature 0"},
         {WF_FLOVER_TOP_P, "sampling.top_p; 0 is none"},
         {WF_FLOVER_TEMPERATURE, "sampling.temperature (Flover draws one instead)"},
+        {WF_FLOVER_BEAM_WIDTH, "sampling.beam_width; 1 is none"},
+        {WF_FLOVER_LEN_PENALTY, "sampling.length_penalty: all texts have one length"},
         {WF_FLOVER_REPETITION, "sampling.repetition_penalty"},
         {WF_FLOVER_PRESENCE, "sampling.presence_penalty, of tokens generated so far"},
         {WF_FLOVER_MIN_LENGTH, "sampling.min_tokens"},
@@ -184,8 +191,7 @@ static void put_story(const flover_job *j, wf_text *t)
     for (int key = WF_FLOVER_HEADS; key <= WF_FLOVER_NORM_EPS; key++)
         put_becomes(j, (wf_flover_key)key, "as model.path has it", t);
     for (int key = 0; key < WF_FLOVER_N_KEYS; key++) {
-        bool off = key == WF_FLOVER_FIXED_PROMPT_LEN || key == WF_FLOVER_BEAM_WIDTH ||
-                   key == WF_FLOVER_PIPELINE || key == WF_FLOVER_LEN_PENALTY ||
+        bool off = key == WF_FLOVER_FIXED_PROMPT_LEN || key == WF_FLOVER_PIPELINE ||
                    key == WF_FLOVER_DIVERSITY || key == WF_FLOVER_MEMORY_LEN ||
                    key == WF_FLOVER_N_TASKS || key == WF_FLOVER_PROMPT_TYPE ||
                    key == WF_FLOVER_PROMPT_START;
@@ -211,13 +217,14 @@ static void put_model(const flover_job *j, wf_text *t)
 
 static void put_engine(const flover_job *j, wf_text *t)
 {
-    int64_t n = n_requests(j) < 65536 ? n_requests(j) : 65536;
+    int64_t n = n_requests(j) * n_beams(j) < 65536 ? n_requests(j) * n_beams(j) : 65536;
     int64_t most = whole(j, WF_FLOVER_MAX_SEQ_LEN, 0);
     wf_text_printf(t, "engine:\n  max_rows: %" PRId64 "\n  step_tokens: %" PRId64 "\n", n,
                    n > 2048 ? n : 2048);
     wf_text_printf(t, "  max_context: %" PRId64 "\n", most);
     wf_text_puts(t, shuffles(j) ? "  reorder: copy        # as Flover moves KV; index moves none\n"
-                                : "  reorder: off\n");
+                    : n_beams(j) > 1 ? "  reorder: index       # beams share pages\n"
+                                     : "  reorder: off\n");
     if (whole(j, WF_FLOVER_TENSOR, 1) > 1)
         wf_text_printf(t, "  all_reduce: %s\n",
                        whole(j, WF_FLOVER_OWN_SUMS, 0) == 1 ? "own" : "nccl");
@@ -229,18 +236,21 @@ static void put_sampling(const flover_job *j, wf_text *t)
     char text[WF_PARSE_TEXT_MAX];
     int64_t top_k = whole(j, WF_FLOVER_TOP_K, 0);
     double top_p = number(j, WF_FLOVER_TOP_P, 0);
-    double temperature = top_k == 1 ? 0 : number(j, WF_FLOVER_TEMPERATURE, 1);
+    double temperature = top_k == 1 || n_beams(j) > 1 ? 0 : number(j, WF_FLOVER_TEMPERATURE, 1);
     const struct {
         const char *name;
         double value, plain;
     } keys[] = {
         {"repetition_penalty", number(j, WF_FLOVER_REPETITION, 1), 1},
         {"presence_penalty", number(j, WF_FLOVER_PRESENCE, 0), 0},
-        {"min_tokens", number(j, WF_FLOVER_MIN_LENGTH, 0), 0},
+        {"length_penalty", n_beams(j) > 1 ? number(j, WF_FLOVER_LEN_PENALTY, 0) : 1, 1},
     };
     wf_text_printf(t, "sampling:\n  temperature: %s\n", wf_f64_text(temperature, text));
     wf_text_printf(t, "  top_k: %" PRId64 "\n  top_p: %s\n", top_k == 1 ? 0 : top_k,
                    wf_f64_text(top_p > 0 ? top_p : 1, text));
+    int64_t min_tokens = whole(j, WF_FLOVER_MIN_LENGTH, 0);
+    if (min_tokens > 0) wf_text_printf(t, "  min_tokens: %" PRId64 "\n", min_tokens);
+    if (n_beams(j) > 1) wf_text_printf(t, "  beam_width: %" PRId64 "\n", n_beams(j));
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
         if (keys[i].value != keys[i].plain)
             wf_text_printf(t, "  %s: %s\n", keys[i].name, wf_f64_text(keys[i].value, text));

@@ -252,13 +252,36 @@ static wf_status check_types(const wf_flover *f)
     return WF_OK;
 }
 
+// With beams nothing is drawn, and logits are taken as they are. All texts have one length here, so
+// that a penalty of lengths changes no order.
+static wf_status check_beams(const wf_flover *f)
+{
+    static const struct {
+        wf_flover_key key;
+        double plain;
+    } off[] = {{WF_FLOVER_TOP_K, 0},    {WF_FLOVER_TOP_P, 0},      {WF_FLOVER_TEMPERATURE, 1},
+               {WF_FLOVER_PRESENCE, 0}, {WF_FLOVER_REPETITION, 1}, {WF_FLOVER_MIN_LENGTH, 0},
+               {WF_FLOVER_SHUFFLE, 0}};
+    for (size_t i = 0; i < sizeof off / sizeof *off; i++)
+        if (wf_flover_number(f, off[i].key, off[i].plain) != off[i].plain)
+            return wf_flover_fail(f, off[i].key,
+                                  "it does not go with beam_width=%.0f here: write %.0f, or "
+                                  "beam_width=1",
+                                  f->value[WF_FLOVER_BEAM_WIDTH].number, off[i].plain);
+    return WF_OK;
+}
+
 static wf_status check_sampling(const wf_flover *f)
 {
+    if (wf_flover_number(f, WF_FLOVER_BEAM_WIDTH, 1) > 1) return check_beams(f);
+    if (wf_flover_number(f, WF_FLOVER_LEN_PENALTY, 0) != 0)
+        return wf_flover_fail(f, WF_FLOVER_LEN_PENALTY,
+                              "without beams nothing has a length to be judged by: write 0");
     bool draws = f->value[WF_FLOVER_TOP_K].number > 0 || f->value[WF_FLOVER_TOP_P].number > 0;
     if (!draws)
         return wf_flover_fail(f, WF_FLOVER_TOP_K,
-                              "with top_p=0 it asks for beam search, which is "
-                              "not imported: write top_k=1 for greedy");
+                              "with top_p=0 it asks for beam search: write beam_width, or "
+                              "top_k=1 for greedy");
     if (wf_flover_number(f, WF_FLOVER_REPETITION, 1) != 1 &&
         wf_flover_number(f, WF_FLOVER_PRESENCE, 0) != 0)
         return wf_flover_fail(f, WF_FLOVER_PRESENCE,

@@ -28,8 +28,8 @@ typedef enum wf_flover_kind { WF_FLOVER_WORD, WF_FLOVER_WHOLE, WF_FLOVER_NUMBER 
     "layers are not spread over ranks: write pipeline_para_size=1 and let tensor_para_size be "    \
     "the "                                                                                         \
     "product"
-#define WF_FLOVER_NO_PROMPTS "learned prompts are not known here: write 0"
-#define WF_FLOVER_NO_BEAMS   "beam search is not imported: write 0, and beam_width=1"
+#define WF_FLOVER_NO_PROMPTS  "learned prompts are not known here: write 0"
+#define WF_FLOVER_NOT_DIVERSE "beams that are pushed apart are not searched for here: write 0"
 
 // X(NAME, section, name, kind, needed, least, most, otherwise): `otherwise` says what to write in
 // place of a number beyond least and most, where more than the range is to be said.
@@ -43,7 +43,7 @@ typedef enum wf_flover_kind { WF_FLOVER_WORD, WF_FLOVER_WHOLE, WF_FLOVER_NUMBER 
     X(FIXED_INPUT_LEN, SPEC, "fixed_input_len", WHOLE, true, 1, 2147483647.0,                      \
       "a prompt has one token at least: write fixed_input_len=1")                                  \
     X(FIXED_PROMPT_LEN, SPEC, "fixed_prompt_len", WHOLE, false, 0, 0, WF_FLOVER_NO_PROMPTS)        \
-    X(BEAM_WIDTH, SPEC, "beam_width", WHOLE, false, 1, 1, "beam search is not imported: write 1")  \
+    X(BEAM_WIDTH, SPEC, "beam_width", WHOLE, false, 1, 64, NULL)                                   \
     X(TENSOR, SPEC, "tensor_para_size", WHOLE, true, 1, 1024, NULL)                                \
     X(PIPELINE, SPEC, "pipeline_para_size", WHOLE, true, 1, 1, WF_FLOVER_NO_PIPELINE)              \
     X(TOP_K, RUNTIME, "top_k", WHOLE, true, 0, 1024, NULL)                                         \
@@ -52,8 +52,9 @@ typedef enum wf_flover_kind { WF_FLOVER_WORD, WF_FLOVER_WHOLE, WF_FLOVER_NUMBER 
       "Flover divides by it: for greedy write temperature=1 and top_k=1")                          \
     X(REPETITION, RUNTIME, "repetition_penalty", NUMBER, false, 1e-3, 100, NULL)                   \
     X(PRESENCE, RUNTIME, "presence_penalty", NUMBER, false, -2, 2, NULL)                           \
-    X(LEN_PENALTY, RUNTIME, "len_penalty", NUMBER, false, 0, 0, WF_FLOVER_NO_BEAMS)                \
-    X(DIVERSITY, RUNTIME, "beam_search_diversity_rate", NUMBER, false, 0, 0, WF_FLOVER_NO_BEAMS)   \
+    X(LEN_PENALTY, RUNTIME, "len_penalty", NUMBER, false, -100, 100, NULL)                         \
+    X(DIVERSITY, RUNTIME, "beam_search_diversity_rate", NUMBER, false, 0, 0,                       \
+      WF_FLOVER_NOT_DIVERSE)                                                                       \
     X(MIN_LENGTH, RUNTIME, "min_length", WHOLE, false, 0, 2147483647.0, NULL)                      \
     X(RUNTIME_TYPE, RUNTIME, "data_type", WORD, false, 0, 0, NULL)                                 \
     X(OWN_SUMS, RUNTIME, "enable_custom_all_reduce", WHOLE, false, 0, 1, NULL)                     \

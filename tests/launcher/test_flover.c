@@ -78,11 +78,44 @@ static void test_lengths_are_drawn(void **state)
     assert_run(WEFT " plan f.yaml", 0, NULL);
 }
 
+static void test_least_lengths(void **state)
+{
+    (void)state;
+    write_ini("interval=20", "min_length=5\ninterval=20");
+    assert_run(IMPORT, 0, NULL);
+    assert_run("grep '^  min_tokens: 5$' f.yaml && " WEFT " plan f.yaml", 0, NULL);
+}
+
+// The texts of a search in Flover's words are those of the same search in ours.
+static void test_beams(void **state)
+{
+    (void)state;
+    write_ini("top_k=1 ; greedy", "top_k=0");
+    assert_run("sed -i 's/beam_width=1/beam_width=3/; s/len_penalty=0.0/len_penalty=0.6/' f.ini", 0,
+               NULL);
+    assert_run(IMPORT, 0, NULL);
+    assert_run("grep -A1 '^  beam_width' f.yaml", 0, "  beam_width: 3\n  length_penalty: 0.6\n");
+    assert_run("grep -q 'max_rows: 18' f.yaml && grep -q 'reorder: index' f.yaml", 0, NULL);
+    assert_run(WEFT " run f.yaml --out out", 0, NULL);
+    assert_run("printf \"model: {path: %s, dtype: f32}\\nrequests: [f.h5]\\nsampling: {beam_width: "
+               "3}\\n\" " MODEL " > g.yaml && " WEFT " run g.yaml --out own",
+               0, NULL);
+    assert_run("for d in out own; do " WEFT " export $d -f csv -o $d.csv && "
+               "cut -d, -f1-6 $d.csv >/dev/null; done; /usr/bin/python3 -c \"import h5py\n"
+               "a, b = (h5py.File(d + '/results.h5') for d in ('out', 'own'))\n"
+               "key = lambda f: dict(zip(f['requests/row'][:], f['tokens/id'][:].reshape(6, 16)."
+               "tolist()))\n"
+               "assert key(a) == key(b)\"",
+               0, NULL);
+}
+
 // X(from, to, part of the message)
 static const struct {
     const char *from, *to, *says;
 } refused[] = {
-    {"beam_width=1", "beam_width=4", "f.ini:9: [model_specification] beam_width=4: "},
+    {"beam_width=1", "beam_width=4", "top_k=1: it does not go with beam_width=4 here: write 0"},
+    {"beam_width=1", "beam_width=400", "f.ini:9: [model_specification] beam_width=400: "},
+    {"beam_search_diversity_rate=0.0", "beam_search_diversity_rate=0.1", "pushed apart"},
     {"pipeline_para_size=1", "pipeline_para_size=2", "tensor_para_size be the product"},
     {"pipeline_para_size=1", "pipeline_para_sise=1", "did you mean pipeline_para_size"},
     {"max_seq_len=24\n", "", "[model_specification] max_seq_len is missing"},
@@ -95,9 +128,9 @@ static const struct {
     {"fixed_prompt_len=0", "fixed_prompt_len=8", "learned prompts are not known here: write 0"},
     {"data_type = fp32", "data_type=fp8", "Flover has fp16, bf16 and fp32"},
     {"data_type=fp32", "data_type=fp16", "line 3 says fp32"},
-    {"top_k=1", "top_k=0", "write top_k=1 for greedy"},
+    {"top_k=1", "top_k=0", "write beam_width, or top_k=1 for greedy"},
     {"Temperature: 1.0", "temperature=0", "write temperature=1 and top_k=1"},
-    {"len_penalty=0.0", "len_penalty=0.6", "beam search is not imported"},
+    {"len_penalty=0.0", "len_penalty=0.6", "without beams nothing has a length to be judged by"},
     {"repetition_penalty=1.0\npresence_penalty=0.0", "repetition_penalty=1.1\npresence_penalty=0.5",
      "write 0 here or 1 there"},
     {"interval=20", "use_mem_shuffle=1\ninterval=20", "write 0, or other lengths"},
@@ -136,6 +169,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_a_job, cli_setup, cli_teardown),
         cmocka_unit_test_setup_teardown(test_lengths_are_drawn, cli_setup, cli_teardown),
+        cmocka_unit_test_setup_teardown(test_least_lengths, cli_setup, cli_teardown),
+        cmocka_unit_test_setup_teardown(test_beams, cli_setup, cli_teardown),
         cmocka_unit_test_setup_teardown(test_refused, cli_setup, cli_teardown),
         cmocka_unit_test_setup_teardown(test_where_the_model_is, cli_setup, cli_teardown),
     };
