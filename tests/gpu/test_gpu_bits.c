@@ -121,7 +121,7 @@ static void check_runs(const void *x, int64_t N, int64_t K)
     for (int tp = 1; tp <= 8; tp *= 2)
         for (size_t i = 0; i < sizeof row_counts / sizeof *row_counts; i++) {
             int64_t k = K / tp, count = row_counts[i] * N;
-            float *part[8];
+            float *part[8] = {0};
             for (int r = 0; r < tp; r++) {
                 wf_weight *w = weight(2, K, 0, N, r * k, k);
                 part[r] = product(x, K, r * k, row_counts[i], w, 8 / tp);
