@@ -156,6 +156,17 @@ void rig_create_deterministic(const char *backend, const char *golden_name, wf_c
     create(backend, golden_name, comm, true, dtype, WF_MODEL_DTYPE_AUTO, 1, out);
 }
 
+int rig_absent(const char *backend)
+{
+    wf_backend *be = NULL;
+    wf_backend_config config = {.n_threads = 1, .numerics = wf_numerics_of(WF_F32)};
+    wf_status st = wf_backend_create(backend, &config, &be);
+    wf_backend_destroy(be);
+    if (st == WF_OK) return -1;
+    printf("skipped: %s\n", wf_error());
+    return st == WF_DEVICE || st == WF_NOT_BUILT ? 77 : 1;
+}
+
 void rig_destroy(rig *r)
 {
     wf_model_destroy(&r->model);

@@ -38,6 +38,10 @@ typedef struct rig {
 void golden_load(const char *name, golden *out);
 void golden_free(golden *g);
 
+// For main: -1 where there is such a back end, else what to exit with, having said why: 77 skips
+// the test.
+int rig_absent(const char *backend);
+
 // comm NULL: a group of one. rig_create computes in f32.
 void rig_create(const char *backend, const char *golden_name, wf_comm *comm, rig *out);
 // Experts in so many parts of the group (wf_arch_spread_experts); rig_create: in one.

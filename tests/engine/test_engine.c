@@ -582,23 +582,11 @@ static void loads_of_experts_are_the_tokens_that_chose_them(void **state)
     }
 }
 
-// 77 where the back end's device or module is not there, said out loud.
-static int look_for_backend(void)
-{
-    wf_backend *be = NULL;
-    wf_backend_config config = {.n_threads = 1, .numerics = wf_numerics_of(WF_F32)};
-    wf_status st = wf_backend_create(backend, &config, &be);
-    wf_backend_destroy(be);
-    if (st == WF_OK) return 0;
-    printf("skipped: %s\n", wf_error());
-    return st == WF_DEVICE || st == WF_NOT_BUILT ? 77 : 1;
-}
-
 int main(int argc, char **argv)
 {
     if (argc > 1) backend = argv[1];
-    int absent = look_for_backend();
-    if (absent != 0) return absent;
+    int absent = rig_absent(backend);
+    if (absent >= 0) return absent;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(greedy_tokens_and_logits_are_those_of_transformers),
         cmocka_unit_test(kv_has_a_format_of_its_own),

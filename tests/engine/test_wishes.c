@@ -265,14 +265,8 @@ static void what_an_engine_has_no_room_for_is_refused(void **state)
 int main(int argc, char **argv)
 {
     if (argc > 1) backend = argv[1];
-    wf_backend *be = NULL;
-    wf_backend_config config = {.n_threads = 1, .numerics = wf_numerics_of(WF_F32)};
-    wf_status st = wf_backend_create(backend, &config, &be);
-    wf_backend_destroy(be);
-    if (st != WF_OK) {
-        printf("skipped: %s\n", wf_error());
-        return st == WF_DEVICE || st == WF_NOT_BUILT ? 77 : 1;
-    }
+    int absent = rig_absent(backend);
+    if (absent >= 0) return absent;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(wishes_are_granted_in_every_way_of_running),
         cmocka_unit_test(draws_follow_the_biased_logits),
