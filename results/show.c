@@ -134,6 +134,11 @@ static void print_text(const show *s, const wf_result *row)
     fprintf(out, "  %-13s %s, %s\n", "status",
             wf_result_status_words((wf_result_status)row->status),
             wf_finish_words((wf_finish)row->finish_reason));
+    if (row->stop_string_bytes > 0) {
+        fprintf(out, "  %-13s ", "stop string");
+        print_escaped((const uint8_t *)row->stop_string, row->stop_string_bytes, out);
+        fputc('\n', out);
+    }
     if (row->error) {
         fprintf(out, "  %-13s %s: ", "error", wf_status_name((wf_status)row->error_code));
         print_escaped((const uint8_t *)row->error, strlen(row->error), out);

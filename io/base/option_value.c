@@ -413,29 +413,86 @@ static bool is_space(char c)
     return c == ' ' || c == '\t';
 }
 
+// What stands behind the backslash at *at, in `to`; 0: nothing that is known.
+static size_t unescape(const char **at, const char *end, char *to)
+{
+    static const char letters[] = "nrtbf\"\\/", means[] = "\n\r\t\b\f\"\\/";
+    const char *found = *at < end && **at ? strchr(letters, **at) : NULL;
+    size_t n_digits = *at < end && **at == 'x' ? 2 : *at < end && **at == 'u' ? 4 : 0;
+    char digits[5] = "", *stop;
+    if (found) {
+        *to = means[found - letters];
+        ++*at;
+        return 1;
+    }
+    if (n_digits == 0 || (size_t)(end - *at) <= n_digits) return 0;
+    memcpy(digits, *at + 1, n_digits);
+    unsigned long code = strtoul(digits, &stop, 16);
+    if (*stop || code == 0 || code > 0x7f) return 0; // beyond ASCII a letter stands for itself
+    *to = (char)code;
+    *at += n_digits + 1;
+    return 1;
+}
+
+// What stands between double quotes, with the escapes that YAML and JSON share; `*at` behind them.
+static wf_status read_quoted(const char **at, const char *end, wf_arena *arena, const char **item)
+{
+    char *text = NULL;
+    size_t n = 0;
+    WF_TRY(wf_arena_alloc(arena, (size_t)(end - *at) + 1, 1, &text));
+    for (++*at; *at < end && **at != '"';) {
+        if (*(*at)++ != '\\') {
+            text[n++] = (*at)[-1];
+            continue;
+        }
+        size_t added = unescape(at, end, text + n);
+        if (added == 0)
+            return wf_fail(WF_DATA, "a backslash that means nothing: write \\\\ for one");
+        n += added;
+    }
+    if (*at == end) return wf_fail(WF_DATA, "a quoted item is not closed");
+    ++*at;
+    text[n] = '\0';
+    *item = text;
+    return WF_OK;
+}
+
+// The same between single quotes, where a backslash is one.
+static wf_status read_literal(const char **at, const char *end, wf_arena *arena, const char **item)
+{
+    const char *start = *at + 1, *stop = memchr(start, '\'', (size_t)(end - start));
+    if (!stop) return wf_fail(WF_DATA, "a quoted item is not closed");
+    *at = stop + 1;
+    return wf_arena_strndup(arena, start, (size_t)(stop - start), item);
+}
+
+static wf_status read_plain(const char **at, const char *end, wf_arena *arena, const char **item)
+{
+    const char *start = *at,
+               *comma = start < end ? memchr(start, ',', (size_t)(end - start)) : NULL;
+    const char *stop = *at = comma ? comma : end;
+    while (stop > start && is_space(stop[-1]))
+        stop--;
+    if (stop == start) return wf_fail(WF_DATA, "an item of the list is empty");
+    return wf_arena_strndup(arena, start, (size_t)(stop - start), item);
+}
+
 // Takes one item off the text between `*at` and `end`, and the comma behind it.
 static wf_status split_one(const char **at, const char *end, wf_arena *arena, const char **item)
 {
-    const char *c = *at, *start, *stop;
-    while (c < end && is_space(*c))
-        c++;
-    if (c < end && (*c == '"' || *c == '\'')) {
-        start = c + 1;
-        stop = memchr(start, *c, (size_t)(end - start));
-        if (!stop) return wf_fail(WF_DATA, "a quoted item is not closed");
-        for (c = stop + 1; c < end && is_space(*c);)
-            c++;
-        if (c < end && *c != ',') return wf_fail(WF_DATA, "a comma is missing between two items");
-    } else {
-        start = c;
-        const char *comma = c < end ? memchr(c, ',', (size_t)(end - c)) : NULL;
-        c = stop = comma ? comma : end;
-        while (stop > start && is_space(stop[-1]))
-            stop--;
-        if (stop == start) return wf_fail(WF_DATA, "an item of the list is empty");
-    }
-    *at = c < end ? c + 1 : NULL; // nothing may follow the last item
-    return wf_arena_strndup(arena, start, (size_t)(stop - start), item);
+    while (*at < end && is_space(**at))
+        ++*at;
+    if (*at < end && **at == '"')
+        WF_TRY(read_quoted(at, end, arena, item));
+    else if (*at < end && **at == '\'')
+        WF_TRY(read_literal(at, end, arena, item));
+    else
+        WF_TRY(read_plain(at, end, arena, item));
+    while (*at < end && is_space(**at))
+        ++*at;
+    if (*at < end && **at != ',') return wf_fail(WF_DATA, "a comma is missing between two items");
+    *at = *at < end ? *at + 1 : NULL; // nothing may follow the last item
+    return WF_OK;
 }
 
 wf_status wf_option_split(const char *text, wf_arena *arena, const char *const **out, size_t *n)

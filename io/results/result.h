@@ -64,7 +64,7 @@ const char *wf_result_status_words(wf_result_status status); // "done"
     X(session, uint64_t, U64, WF_IF(sessions), "1", "session",                                     \
       "the session that the request is a turn of, 0: none")                                        \
     X(turn, uint32_t, U32, WF_IF(sessions), "1", "turn", "its place in the session, from 0")       \
-    X(stop_kept, uint8_t, U8, WF_IF(stop_kept), "1", "stop kept",                                  \
+    X(stop_kept, uint8_t, U8, WF_IF(stop_kept), "1", NULL,                                         \
       "1: its text keeps what ended it (include_stop_str_in_output)")
 
 // X(field, C type, H5 type, dataset, cut, when, width, JSON name, units, description): as many

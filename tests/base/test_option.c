@@ -350,6 +350,9 @@ static void mistakes_on_the_command_line(void **state)
         {"sampling.stop=[1,,2]", "an item of the list is empty\n"},
         {"sampling.stop=[1,2,]", "an item of the list is empty\n"},
         {"requests='x", "a quoted item is not closed\n"},
+        {"requests=\"x", "a quoted item is not closed\n"},
+        {"requests=\"x\\", "a backslash that means nothing: write \\\\ for one\n"},
+        {"requests=\"\\u00e9\"", "a backslash that means nothing: write \\\\ for one\n"},
         {"requests='x' y", "a comma is missing between two items\n"},
         {"job=\xff", "is not valid UTF-8\n"},
         {"ENGINE.MAX_ROWS=3", "unknown key"},
@@ -370,6 +373,20 @@ static void mistakes_on_the_command_line(void **state)
                         "WEFT_ENGINE__MAX_ROW: engine.max_row: unknown key; did you mean "
                         "engine.max_rows?\n");
     fixture_remove((void **)&f);
+}
+
+// As JSON and YAML have it between double quotes; between single ones a backslash is one.
+static void items_with_escapes(void **state)
+{
+    fixture *f = *state;
+    assert_ok(wf_options_apply_set(
+        f->o, "requests=[\"a\\n\\\"b\\\\\", '\\n', \"\\x41\\u0009\\/\", x\\y, \"\"]"));
+    assert_int_equal(f->c.requests.n, 5);
+    assert_string_equal(f->c.requests.item[0], "a\n\"b\\");
+    assert_string_equal(f->c.requests.item[1], "\\n");
+    assert_string_equal(f->c.requests.item[2], "A\t/");
+    assert_string_equal(f->c.requests.item[3], "x\\y");
+    assert_string_equal(f->c.requests.item[4], "");
 }
 
 static void resolved_config_reads_back_the_same(void **state)
@@ -524,6 +541,7 @@ int main(void)
         TEST(all_mistakes_come_in_one_run),
         TEST(later_sources_win),
         cmocka_unit_test(mistakes_on_the_command_line),
+        TEST(items_with_escapes),
         TEST(resolved_config_reads_back_the_same),
         TEST(example_is_a_good_file),
         cmocka_unit_test(every_key_is_in_help_and_reference),

@@ -70,7 +70,7 @@ class StopJob(Companion):
 
     def test_generate(self):
         q, want = QUESTIONS[-1]
-        done = self.weft("generate", "--model", DEMO_MODEL, "--stop", want[2:4], "--stop", "\n", q)
+        done = self.weft("generate", "--model", DEMO_MODEL, "--stop", want[2:4], "--stop", 'a"\n\\b', q)
         self.assertEqual(done.stdout, want[:2] + "\n")
 
     def test_many_samples_and_least_tokens(self):
