@@ -141,6 +141,7 @@ static void read_tied(wf_arch_reader *r, wf_arch *a)
     if (r->family->names[WF_ROLE_HEAD])
         wf_arch_tensor_name(a, WF_ROLE_HEAD, 0, 0, ".weight", head, sizeof head);
     if (!r->family->names[WF_ROLE_HEAD]) a->tied = false;
+    if (r->family->bidirectional) return; // a matrix beside them is theirs again
     if (!a->tied || wf_hf_folder_find(r->folder, head, &i) != WF_OK) return;
     wf_arch_warn("%s: config.json ties the head to the embeddings, and %s is in the weights: it is "
                  "used, as transformers does where the two differ",

@@ -167,6 +167,7 @@ wf_status wf_batcher_submit(wf_batcher *b, const wf_batcher_request *r)
     return wf_waitqueue_push_back(b->queue, &(wf_waiting){.tag = r->tag,
                                                           .n_prompt = r->n_prompt,
                                                           .n_limit = r->n_limit,
+                                                          .n_marks = r->n_marks,
                                                           .n_beams = r->n_beams,
                                                           .beams = r->beams,
                                                           .submitted_ns = r->submitted_ns});

@@ -104,6 +104,8 @@ typedef struct wf_batcher_request {
     // n_limit, and begins anew when it is put back.
     int32_t n_beams;
     void *const *beams;
+    int32_t n_marks; // tokens of its prompt that one is drawn for, at most max_rows, all of them in
+                     // the step that has them (`whole`); 0: one behind its last
 } wf_batcher_request;
 
 typedef enum wf_seq_kind {

@@ -73,6 +73,12 @@ static void emit_dead(wf_batcher *b, wf_seat *s, wf_schedule *out)
     count_seq(out, q);
 }
 
+// Tokens that are drawn as the prompt ends.
+static int32_t n_drawn(const wf_seat *s)
+{
+    return s->request.n_marks > 1 ? s->request.n_marks : 1;
+}
+
 // The next prompt chunk of `s`; true when its prompt is finished by it.
 static bool emit_chunk(wf_batcher *b, wf_seat *s, wf_schedule *out)
 {
@@ -81,7 +87,7 @@ static bool emit_chunk(wf_batcher *b, wf_seat *s, wf_schedule *out)
     if (wf_batcher_in_turn(b)) n = least(n, b->cfg.window);
     if (!s->joined) out->n_shared += s->n_shared;
     wf_seq *q = emit(b, s, WF_SEQ_CHUNK, n, n, out);
-    q->n_samples = n == left && s->n_gen == 0;
+    q->n_samples = n == left && s->n_gen == 0 ? n_drawn(s) : 0;
     wf_batcher_tell_full(b, s, n_past);
     if (q->n_samples > 0) plan_sample(b, s);
     out->n_prompt_tokens += n;
@@ -167,6 +173,7 @@ static bool has_room(wf_batcher *b, wf_seat *s, const wf_schedule *out)
 {
     int32_t left = b->cfg.step_tokens - out->n_tokens;
     if (left < 1 || (b->cfg.whole && left < s->request.n_prompt - s->n_past)) return false;
+    if (b->cfg.whole && out->n_samples + n_drawn(s) > b->cfg.max_rows) return false;
     wf_batcher_share_more(b, s);
     int32_t n_shared = s->joined ? 0 : s->n_shared;
     return n_shared == 0 || out->n_shared + n_shared <= b->cfg.shared_pages;

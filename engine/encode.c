@@ -1,5 +1,5 @@
 // The end of a step that makes vectors or scores: final norm over its tokens, pooling, length 1 or
-// the head.
+// the head; and the logits of masks.
 #include "engine/forward_internal.h"
 
 #include <math.h>
@@ -60,6 +60,20 @@ static wf_status make_scores(wf_forward *f, const wf_forward_step *st, wf_matrix
     return wf_block_gemm(
         f, rows, &f->m->score,
         wf_matrix_of(f->b.vector, WF_F32, st->n_samples, (int64_t)f->s.vector_cols));
+}
+
+wf_status wf_forward_masks(wf_forward *f, const wf_forward_step *st, wf_addend added,
+                           wf_matrix logits)
+{
+    const wf_model *m = f->m;
+    const wf_param head = {.matrix = m->head.matrix, .bias = m->head_bias.vector};
+    wf_matrix x, rows = wf_block_matrix(f, f->b.last_x, st->n_samples, f->s.hidden);
+    WF_TRY(last_states(f, st, added, &x));
+    WF_TRY(f->be->ops->gather(
+        f->be, f->stream,
+        &(wf_gather_args){.x = x, .index = st->at[WF_PLAN_AT_SAMPLE_TOKEN], .y = rows}));
+    WF_TRY(run_head(f, &rows));
+    return wf_block_gemm(f, rows, &head, logits);
 }
 
 wf_status wf_forward_encode(wf_forward *f, const wf_forward_step *st, wf_addend added)

@@ -4,6 +4,7 @@
 //   rows --layers--> hidden states --final norm--> pool --> (length 1) --> vector [width] f32
 //                                                    \--> dense, curve --> norm --> score
 //                                                         --> activation --> scores [labels] f32
+//         tokens at masks --> dense, curve --> norm --> head --> the likeliest tokens
 //
 // Of a head for scores each family has dense layer and norm or not; BERT calls the dense layer its
 // pooler. Activations are those of transformers' text-classification pipeline (classify) and of
@@ -25,7 +26,8 @@ typedef enum wf_task {
     WF_TASK_EMBED,    // a vector of the whole row
     WF_TASK_CLASSIFY, // a score for each label
     WF_TASK_SCORE,    // the same, with the activation of a cross-encoder
-    WF_TASK_RERANK    // the same of one label
+    WF_TASK_RERANK,   // the same of one label
+    WF_TASK_FILL_MASK // the likeliest tokens in the place of each mask
 } wf_task;
 
 // What becomes of the numbers that a head gives for the labels, on the host, in f64.
@@ -49,13 +51,21 @@ typedef struct wf_encode {
     bool truncate;  // rows that are too long are cut, their last token kept; else they fail
     bool whole;     // a row is computed in one step
     int32_t width;  // numbers of a vector; labels
+    int32_t mask;   // FILL_MASK: the token whose places are filled
+    int32_t n_top;  // with so many of the likeliest
     wf_encode_head head;
 } wf_encode;
 
 // Whether rows get scores in place of a vector. Pure.
 static inline bool wf_task_scores(wf_task task)
 {
-    return task >= WF_TASK_CLASSIFY;
+    return task >= WF_TASK_CLASSIFY && task <= WF_TASK_RERANK;
+}
+
+// Whether a row becomes numbers, and no token is drawn. Pure.
+static inline bool wf_task_vectors(wf_task task)
+{
+    return task == WF_TASK_EMBED || wf_task_scores(task);
 }
 
 // Makes scores of what a head gave for the labels of a row, [width], in place; a vector stays as it

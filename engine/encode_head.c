@@ -160,15 +160,20 @@ static wf_status read_curve(const wf_arch *arch, wf_json_ref root, wf_curve *out
     return WF_OK;
 }
 
+wf_status wf_encode_head_dense(const wf_arch *arch, wf_json_ref root, wf_encode_head *out)
+{
+    out->dense_bias = !arch->family->keys[WF_KEY_HEAD_BIAS][0];
+    wf_json_ref bias = place_of(arch, root, WF_KEY_HEAD_BIAS);
+    if (wf_json_kind_of(bias) > WF_JSON_NULL) WF_TRY(wf_json_read_bool(bias, &out->dense_bias));
+    return read_curve(arch, root, &out->curve);
+}
+
 static wf_status read_head(const wf_arch *arch, wf_json_ref root, wf_encode *e)
 {
     bool both_ways = arch->family->bidirectional;
     int pooling = both_ways ? WF_POOL_FIRST : WF_POOL_LAST;
     e->head.bias = both_ways;
-    e->head.dense_bias = !arch->family->keys[WF_KEY_HEAD_BIAS][0];
-    wf_json_ref bias = place_of(arch, root, WF_KEY_HEAD_BIAS);
-    if (wf_json_kind_of(bias) > WF_JSON_NULL) WF_TRY(wf_json_read_bool(bias, &e->head.dense_bias));
-    WF_TRY(read_curve(arch, root, &e->head.curve));
+    WF_TRY(wf_encode_head_dense(arch, root, &e->head));
     WF_TRY(read_word(place_of(arch, root, WF_KEY_HEAD_POOLING), poolings, false, &pooling));
     e->pooling = (wf_pooling)pooling;
     e->whole = both_ways;

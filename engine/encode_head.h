@@ -21,6 +21,10 @@
 wf_status wf_encode_head_read(const wf_hf_folder *folder, const wf_encode_wish *wish,
                               wf_arch *arch);
 
+// What stands between a row, or a mask's token, and the last matrix: the dense layer's activation
+// and whether it has a bias. `root`: of config.json. WF_DATA.
+wf_status wf_encode_head_dense(const wf_arch *arch, wf_json_ref root, wf_encode_head *out);
+
 // The names of the labels as a JSON array of texts: id2label's, else LABEL_0 and so on. Of a model
 // that scores. Own, free().
 wf_status wf_encode_labels(const wf_hf_folder *folder, const wf_arch *arch, char **out);

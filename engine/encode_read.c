@@ -2,6 +2,7 @@
 #include "engine/encode_read.h"
 
 #include "engine/encode_head.h"
+#include "engine/encode_mask.h"
 
 #include <limits.h>
 #include <stdio.h>
@@ -216,6 +217,11 @@ wf_status wf_encode_read(const wf_hf_folder *folder, const wf_encode_wish *wish,
     modules m = {0};
     WF_TRY(check_task(wish, arch));
     if (wish->task == WF_TASK_GENERATE) return WF_OK;
+    if (both_ways && wish->task != WF_TASK_FILL_MASK) arch->tied = false; // there is no head
+    if (wish->task == WF_TASK_FILL_MASK) {
+        look_at_names(folder, arch);
+        return wf_encode_mask_read(folder, wish, arch);
+    }
     if (wf_task_scores(wish->task)) {
         look_at_names(folder, arch);
         return wf_encode_head_read(folder, wish, arch);

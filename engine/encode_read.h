@@ -23,6 +23,7 @@ typedef struct wf_encode_wish {
     int normalise; // 0, 1, or WF_ENCODE_AUTO
     bool truncate;
     int activation; // of scores: a wf_label_curve, or WF_ENCODE_AUTO
+    int32_t n_top;  // tokens for each mask
 } wf_encode_wish;
 
 // Fills arch->encode in, and what a checkpoint of such a model may do otherwise: names without the

@@ -330,6 +330,11 @@ wf_status wf_engine_submit(wf_engine *e, const wf_engine_input *input)
         fits.prompt = cut;
         if (fits.second >= (int32_t)fits.n_prompt) fits.second = (int32_t)fits.n_prompt - 1;
     }
+    wf_status marked = wf_engine_check_marks(e->arch, e->cfg.max_rows, fits.prompt, fits.n_prompt);
+    if (marked != WF_OK) {
+        free(cut);
+        return marked;
+    }
     if (e->arch->encode.task == WF_TASK_GENERATE && input->sampling->beam_width > 1)
         return submit_beams(e, input);
     // Whose prompt is scored computes all of it.
@@ -338,10 +343,12 @@ wf_status wf_engine_submit(wf_engine *e, const wf_engine_input *input)
     wf_status st = wf_sequence_create(&fits, e->arch, e->cfg.max_context, page_tokens, &s);
     free(cut);
     if (st != WF_OK) return st;
-    st = wf_batcher_submit(e->batcher, &(wf_batcher_request){.tag = s,
-                                                             .n_prompt = (int32_t)fits.n_prompt,
-                                                             .n_limit = s->n_limit,
-                                                             .submitted_ns = input->submitted_ns});
+    st = wf_batcher_submit(e->batcher,
+                           &(wf_batcher_request){.tag = s,
+                                                 .n_prompt = (int32_t)fits.n_prompt,
+                                                 .n_limit = s->n_marks > 0 ? 1 : s->n_limit,
+                                                 .n_marks = s->n_marks,
+                                                 .submitted_ns = input->submitted_ns});
     if (st != WF_OK) {
         wf_sequence_destroy(s);
         return st;
@@ -563,8 +570,10 @@ static wf_gain deliver(wf_engine *e, const wf_seq *s, const wf_step_output *out,
         store_logprobs(q, out, i + k);
         e->n_tokens++;
         gain.over = wf_sequence_append(q, out->token[i + k], now_ns);
-        if (gain.over || k == s->n_samples - 1 || out->token[i + k] != q->draft[k]) break;
+        if (gain.over || k == s->n_samples - 1) break;
+        if (q->n_marks == 0 && out->token[i + k] != q->draft[k]) break;
     }
+    if (q->n_marks > 0) gain.n_tokens = 1; // as the batcher counts
     if (gain.over) finish(e, q);
     return gain;
 }

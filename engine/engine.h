@@ -148,6 +148,11 @@ wf_status wf_engine_check_second(const wf_arch *arch, int32_t second);
 // Beams are not ended by texts. WF_REQ_SAMPLING. Pure.
 wf_status wf_engine_check_stop_strings(const wf_sampling *sampling, uint32_t stop_string_bytes);
 
+// Whether a row of a task that fills masks has some, and no more than a step has rows.
+// WF_REQ_EMPTY, WF_REQ_LENGTH. Pure.
+wf_status wf_engine_check_marks(const wf_arch *arch, int32_t max_rows, const int32_t *prompt,
+                                uint32_t n_prompt);
+
 // How many of a prompt's tokens are computed: all, or, of a task that may cut it, what the context
 // holds. WF_REQ_CONTEXT: it is too long. Pure.
 wf_status wf_engine_fit_prompt(const wf_arch *arch, int32_t max_context, uint32_t *n_prompt);

@@ -1,6 +1,7 @@
 // What a request may ask of an engine, before one is there (engine.h). Pure.
 #include "engine/beam_sequences.h"
 #include "engine/engine.h"
+#include "engine/sequence.h"
 
 wf_status wf_engine_check_sampling(const wf_engine_config *c, const wf_arch *arch,
                                    const wf_sampling *p)
@@ -48,6 +49,20 @@ wf_status wf_engine_check_stop_strings(const wf_sampling *p, uint32_t stop_strin
     return wf_fail(WF_REQ_SAMPLING,
                    "beam_width %u: not with stop strings (stop); stop_token_ids take token ids",
                    p->beam_width);
+}
+
+wf_status wf_engine_check_marks(const wf_arch *arch, int32_t max_rows, const int32_t *prompt,
+                                uint32_t n_prompt)
+{
+    if (arch->encode.task != WF_TASK_FILL_MASK) return WF_OK;
+    int32_t n = wf_sequence_count(prompt, n_prompt, arch->encode.mask);
+    if (n == 0)
+        return wf_fail(WF_REQ_EMPTY, "has no mask (token %d): there is nothing to fill",
+                       arch->encode.mask);
+    if (n > max_rows)
+        return wf_fail(WF_REQ_LENGTH,
+                       "%d masks, and a step fills %d at most: raise engine.max_rows", n, max_rows);
+    return WF_OK;
 }
 
 wf_status wf_engine_fit_prompt(const wf_arch *arch, int32_t max_context, uint32_t *n_prompt)

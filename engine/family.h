@@ -152,6 +152,7 @@ typedef enum wf_config_key {
     WF_KEY_HEAD_POOLING, // word: what of a row is scored (encode_head.h), not CLS
     WF_KEY_HEAD_CURVE,   // activation behind a head's dense layer, not head_curve
     WF_KEY_HEAD_BIAS,    // that layer has a bias; no such key: it has
+    WF_KEY_MASK_BIAS,    // logits of masks have one; no such key, or a missing one: they have
     WF_N_CONFIG_KEYS
 } wf_config_key;
 
@@ -185,6 +186,7 @@ typedef struct wf_family {
     bool first_not_normed;     // no norm stands before the first layer's attention (ModernBERT)
     bool turn_at_first;        // WINDOW_TURN counts from the first layer, which has no window
     bool counts_first;         // config.json's positions count those before first_position
+    bool mask_gelu;            // its head for masks has a GELU, whatever the model's activation
     wf_curve head_curve;       // behind the dense layer of its head for scores, where it has one
     const char *distance_bias; // tensor of biases by bucket of distance and head (T5, MPNet)
     bool bias_router, bias_experts;

@@ -34,11 +34,16 @@
 #define TWO_LAYER_HEAD                                                                             \
     [WF_ROLE_SCORE_DENSE] = "classifier.dense", [WF_ROLE_SCORE] = "classifier.out_proj"
 
+// A head for masks as RoBERTa has it; its matrix is the embedding table, its bias its own.
+#define LM_HEAD_OF_MASKS                                                                           \
+    [WF_ROLE_MASK_DENSE] = "lm_head.dense", [WF_ROLE_MASK_NORM] = "lm_head.layer_norm",            \
+    [WF_ROLE_MASK_BIAS] = "lm_head.bias=", [WF_ROLE_HEAD] = "lm_head.decoder"
+
 // Blocks of BERT: x = norm(x + attention(x)), x = norm(x + mlp(x)), biases everywhere.
 #define BERT_BLOCKS                                                                                \
     .norm = WF_NORM_LAYER, .bias_qkv = true, .bias_o = true, .bias_mlp = true,                     \
     .position = WF_POSITION_LEARNED, .bidirectional = true, .post_norm = true,                     \
-    .curve = WF_CURVE_GELU_EXACT, .activation_names = {GELU_NAMES}
+    .curve = WF_CURVE_GELU_EXACT, .activation_names = {GELU_NAMES}, .tied = true
 
 const wf_family wf_family_encoder[] = {
     {
@@ -46,8 +51,11 @@ const wf_family wf_family_encoder[] = {
         .model_types = {"bert"},
         BERT_BLOCKS,
         .head_curve = WF_CURVE_TANH,
-        .names = {BERT_NAMES("bert."), [WF_ROLE_SCORE_DENSE] = "bert.pooler.dense",
-                  [WF_ROLE_SCORE] = "classifier"},
+        .names = {BERT_NAMES("bert."), [WF_ROLE_MASK_DENSE] = "cls.predictions.transform.dense",
+                  [WF_ROLE_MASK_NORM] = "cls.predictions.transform.LayerNorm",
+                  [WF_ROLE_MASK_BIAS] = "cls.predictions.bias=",
+                  [WF_ROLE_HEAD] = "cls.predictions.decoder",
+                  [WF_ROLE_SCORE_DENSE] = "bert.pooler.dense", [WF_ROLE_SCORE] = "classifier"},
         .keys = {BERT_KEYS},
         .absent = {[WF_KEY_NORM_EPS] = 1e-12, [WF_KEY_TYPES] = 2},
         .ignored = {".position_ids"},
@@ -60,7 +68,8 @@ const wf_family wf_family_encoder[] = {
         .first_position = 2,
         .counts_first = true,
         .head_curve = WF_CURVE_TANH,
-        .names = {BERT_NAMES("roberta."), TWO_LAYER_HEAD},
+        .mask_gelu = true,
+        .names = {BERT_NAMES("roberta."), TWO_LAYER_HEAD, LM_HEAD_OF_MASKS},
         .keys = {BERT_KEYS},
         .absent = {[WF_KEY_NORM_EPS] = 1e-12, [WF_KEY_TYPES] = 2},
         .ignored = {".position_ids"},
@@ -82,6 +91,10 @@ const wf_family wf_family_encoder[] = {
                   [WF_ROLE_UP] = "distilbert.transformer.layer.{L}.ffn.lin1",
                   [WF_ROLE_DOWN] = "distilbert.transformer.layer.{L}.ffn.lin2",
                   [WF_ROLE_MLP_NORM] = "distilbert.transformer.layer.{L}.output_layer_norm",
+                  [WF_ROLE_MASK_DENSE] = "vocab_transform",
+                  [WF_ROLE_MASK_NORM] = "vocab_layer_norm",
+                  [WF_ROLE_MASK_BIAS] = "vocab_projector.bias=",
+                  [WF_ROLE_HEAD] = "vocab_projector",
                   [WF_ROLE_SCORE_DENSE] = "pre_classifier",
                   [WF_ROLE_SCORE] = "classifier"},
         .keys = {[WF_KEY_N_LAYERS] = {"n_layers"},
@@ -100,7 +113,12 @@ const wf_family wf_family_encoder[] = {
         .model_types = {"electra"},
         BERT_BLOCKS,
         .head_curve = WF_CURVE_GELU_EXACT,
-        .names = {BERT_NAMES("electra."), TWO_LAYER_HEAD},
+        .mask_gelu = true,
+        .names = {BERT_NAMES("electra."), TWO_LAYER_HEAD,
+                  [WF_ROLE_MASK_DENSE] = "generator_predictions.dense",
+                  [WF_ROLE_MASK_NORM] = "generator_predictions.LayerNorm",
+                  [WF_ROLE_MASK_BIAS] = "generator_lm_head.bias=",
+                  [WF_ROLE_HEAD] = "generator_lm_head"},
         .keys = {BERT_KEYS, [WF_KEY_EMBED_WIDTH] = {"embedding_size"}},
         .absent = {[WF_KEY_NORM_EPS] = 1e-12, [WF_KEY_TYPES] = 2, [WF_KEY_EMBED_WIDTH] = 128},
         .ignored = {".position_ids"},
@@ -126,7 +144,9 @@ const wf_family wf_family_encoder[] = {
                   [WF_ROLE_UP] = "mpnet.encoder.layer.{L}.intermediate.dense",
                   [WF_ROLE_DOWN] = "mpnet.encoder.layer.{L}.output.dense",
                   [WF_ROLE_MLP_NORM] = "mpnet.encoder.layer.{L}.output.LayerNorm",
-                  TWO_LAYER_HEAD},
+                  TWO_LAYER_HEAD,
+                  LM_HEAD_OF_MASKS},
+        .mask_gelu = true,
         .keys = {[WF_KEY_N_LAYERS] = {"num_hidden_layers"},
                  [WF_KEY_HIDDEN] = {"hidden_size"},
                  [WF_KEY_N_HEADS] = {"num_attention_heads"},
@@ -152,6 +172,7 @@ const wf_family wf_family_encoder[] = {
         .curve = WF_CURVE_GELU_EXACT,
         .activation_names = {GELU_NAMES},
         .types_by_layer = true,
+        .tied = true,
         .head_curve = WF_CURVE_GELU_EXACT,
         .names = {[WF_ROLE_EMBED] = "model.embeddings.tok_embeddings",
                   [WF_ROLE_EMBED_NORM] = "model.embeddings.norm",
@@ -162,6 +183,10 @@ const wf_family wf_family_encoder[] = {
                   [WF_ROLE_GATE_UP] = "model.layers.{L}.mlp.Wi",
                   [WF_ROLE_DOWN] = "model.layers.{L}.mlp.Wo",
                   [WF_ROLE_FINAL_NORM] = "model.final_norm",
+                  [WF_ROLE_MASK_DENSE] = "head.dense",
+                  [WF_ROLE_MASK_NORM] = "head.norm",
+                  [WF_ROLE_MASK_BIAS] = "decoder.bias=",
+                  [WF_ROLE_HEAD] = "decoder",
                   [WF_ROLE_SCORE_DENSE] = "head.dense",
                   [WF_ROLE_SCORE_NORM] = "head.norm",
                   [WF_ROLE_SCORE] = "classifier"},
@@ -181,7 +206,8 @@ const wf_family wf_family_encoder[] = {
                  [WF_KEY_WINDOW_TURN] = {"global_attn_every_n_layers"},
                  [WF_KEY_HEAD_POOLING] = {"classifier_pooling"},
                  [WF_KEY_HEAD_CURVE] = {"classifier_activation"},
-                 [WF_KEY_HEAD_BIAS] = {"classifier_bias"}},
+                 [WF_KEY_HEAD_BIAS] = {"classifier_bias"},
+                 [WF_KEY_MASK_BIAS] = {"decoder_bias"}},
         .absent = {[WF_KEY_NORM_EPS] = 1e-5,
                    [WF_KEY_ROPE_THETA] = 160000,
                    [WF_KEY_LOCAL_THETA] = 10000,

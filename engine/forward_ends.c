@@ -151,7 +151,12 @@ wf_status wf_forward_sample(wf_forward *f, const wf_forward_step *st, wf_addend 
     wf_matrix logits;
     void *slices;
     if (st->n_samples == 0) return WF_OK;
-    WF_TRY(wf_forward_head(f, st, added, &logits));
+    if (f->m->arch.encode.task == WF_TASK_FILL_MASK) {
+        logits = wf_matrix_of(f->b.slice, WF_F32, st->n_samples, (int64_t)f->s.slice_cols);
+        WF_TRY(wf_forward_masks(f, st, added, logits));
+    } else {
+        WF_TRY(wf_forward_head(f, st, added, &logits));
+    }
     if (st->h[WF_PLAN_GREEDY]) return sample_greedy(f, st, logits);
     WF_TRY(wf_forward_gather_logits(f, st, &logits, &slices));
     return sample(f, st, logits, slices);

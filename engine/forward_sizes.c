@@ -101,7 +101,7 @@ wf_forward_shape wf_forward_shape_of(const wf_arch *a, int32_t tp, const wf_forw
                                      size_t act_bytes)
 {
     wf_plan_limits limits = wf_forward_plan_limits(c, tp);
-    bool encodes = a->encode.task != WF_TASK_GENERATE;
+    bool encodes = wf_task_vectors(a->encode.task);
     int32_t n_experts, n_with = wf_arch_expert_layers(a, &n_experts);
     size_t told = c->expert_load ? (size_t)n_with : 0;
     return (wf_forward_shape){

@@ -99,7 +99,7 @@ wf_engine_config wf_engine_config_of(const wf_engine_config *config, const wf_ar
     wf_engine_config c = *config;
     if (arch->encode.task == WF_TASK_GENERATE) return c;
     c.capture = WF_CAPTURE_OFF; // there are no steps of decode rows
-    c.n_top = -1;
+    c.n_top = arch->encode.task == WF_TASK_FILL_MASK ? arch->encode.n_top : -1;
     c.prompt_probs = 0;
     c.penalties = false;
     if (arch->encode.whole) want_whole_rows(&c, arch);

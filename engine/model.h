@@ -94,18 +94,19 @@ typedef struct wf_model {
     wf_dtype dtype;   // of matrices that are not in `weights`
     wf_dtype weights; // as in wf_model_config
     int32_t tp_rank, tp_size;
-    int32_t max_context;                 // rows of rotary tables
-    int32_t vocab_begin, vocab_end;      // this rank's real tokens, maybe none
-    int32_t vocab_slice;                 // rows of embed and head, equal on all ranks
-    wf_param embed;                      // [vocab_slice, hidden]
-    wf_param positions;                  // [arch.n_positions, hidden] on rank 0, or none
-    wf_param types;                      // [arch.n_types, hidden] on rank 0, or none
-    wf_param embed_norm;                 // [hidden], or none
-    wf_layer *layers;                    // [arch.n_layers]
-    wf_param final_norm;                 // [hidden]
-    wf_param head_dense, head_norm;      // of scores: [hidden, hidden], [hidden], or none
-    wf_param score;                      // [labels, hidden], or none
-    wf_param head;                       // [vocab_slice, hidden]; the matrix is embed's when tied
+    int32_t max_context;            // rows of rotary tables
+    int32_t vocab_begin, vocab_end; // this rank's real tokens, maybe none
+    int32_t vocab_slice;            // rows of embed and head, equal on all ranks
+    wf_param embed;                 // [vocab_slice, hidden]
+    wf_param positions;             // [arch.n_positions, hidden] on rank 0, or none
+    wf_param types;                 // [arch.n_types, hidden] on rank 0, or none
+    wf_param embed_norm;            // [hidden], or none
+    wf_layer *layers;               // [arch.n_layers]
+    wf_param final_norm;            // [hidden]
+    wf_param head_dense, head_norm; // before score or head: [hidden, hidden], [hidden], or none
+    wf_param head_bias;             // of masks: [vocab_slice], or none
+    wf_param score;                 // [labels, hidden], or none
+    wf_param head;                  // [vocab_slice, hidden]; the matrix is embed's when tied
     wf_rotary rotary[WF_ARCH_MAX_ROPES]; // the first arch.n_ropes
     float *slopes;                       // [heads of a layer] f32, on the device; NULL: no ALiBi
     float

@@ -173,7 +173,7 @@ static bool of_other_task(const wf_arch *arch, const char *name)
     const char *head = f->names[WF_ROLE_HEAD];
     if (arch->encode.task == WF_TASK_GENERATE) return false;
     if (head && strncmp(name, head, strlen(head)) == 0) return true;
-    for (int role = WF_ROLE_SCORE_DENSE; role <= WF_ROLE_SCORE; role++)
+    for (int role = WF_ROLE_SCORE_DENSE; role <= WF_ROLE_SCORE; role++) // those of masks too
         if (f->names[role] && strncmp(name, f->names[role], strlen(f->names[role])) == 0)
             return true;
     for (size_t i = 0; i < sizeof f->other_tasks / sizeof *f->other_tasks; i++) {

@@ -110,7 +110,12 @@ static bool is_used(const wf_place *p, const wf_arch_layer *l, wf_role role)
     case WF_ROLE_TYPES:
         return p->tp_rank == 0;
     case WF_ROLE_HEAD:
-        return p->arch->encode.task == WF_TASK_GENERATE;
+        return !wf_task_vectors(p->arch->encode.task);
+    case WF_ROLE_MASK_BIAS:
+        return p->arch->encode.task == WF_TASK_FILL_MASK && p->arch->encode.head.bias;
+    case WF_ROLE_MASK_DENSE:
+    case WF_ROLE_MASK_NORM:
+        return p->arch->encode.task == WF_TASK_FILL_MASK;
     case WF_ROLE_SCORE_DENSE:
     case WF_ROLE_SCORE_NORM:
     case WF_ROLE_SCORE:

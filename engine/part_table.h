@@ -62,7 +62,10 @@
     X(MODEL, EMBED_NORM, embed_norm, HIDDEN,   VECTOR, WHOLE,   NORM,  ANY)                        \
     X(MODEL, FINAL_NORM, final_norm, HIDDEN,   VECTOR, WHOLE,   NORM,  ANY)                        \
     X(MODEL, SCORE_DENSE, head_dense, HIDDEN,  HIDDEN, WHOLE,   SCORE_DENSE, ANY)                  \
+    X(MODEL, MASK_DENSE, head_dense, HIDDEN,   HIDDEN, WHOLE,   SCORE_DENSE, ANY)                  \
     X(MODEL, SCORE_NORM, head_norm,  HIDDEN,   VECTOR, WHOLE,   NORM,  ANY)                        \
+    X(MODEL, MASK_NORM,  head_norm,  HIDDEN,   VECTOR, WHOLE,   NORM,  ANY)                        \
+    X(MODEL, MASK_BIAS,  head_bias,  VOCAB,    VECTOR, VOCAB,   NEVER, ANY)                        \
     X(MODEL, SCORE,      score,      LABELS,   HIDDEN, WHOLE,   SCORE, ANY)                        \
     X(MODEL, HEAD,       head,       VOCAB,    HIDDEN, VOCAB,   HEAD,  ANY)
 // clang-format on

@@ -114,6 +114,16 @@ static void fill_types(const wf_schedule *s, int32_t *type)
     }
 }
 
+// The packed token before `at` that is sampled, of a sequence that ends before `end`.
+static int32_t previous_sample(const wf_seq *q, int32_t end, int32_t at)
+{
+    const wf_sequence *seq = q->tag;
+    at--;
+    while (seq && seq->n_marks > 0 && seq->prompt[q->n_past + q->n_new - (end - at)] != seq->mark)
+        at--;
+    return at;
+}
+
 static void fill_seqs(const wf_schedule *s, sections *p)
 {
     int32_t i_token = 0, i_sample = 0, i_join = 0;
@@ -121,11 +131,13 @@ static void fill_seqs(const wf_schedule *s, sections *p)
         const wf_seq *q = &s->seqs[i];
         fill_seq(q, i, i_token, p);
         i_token += q->n_new;
-        for (int32_t back = q->n_samples - 1; back >= 0; back--) {
-            p->at[WF_PLAN_AT_SAMPLE_TOKEN][i_sample] = i_token - 1 - back;
-            p->at[WF_PLAN_AT_SAMPLE_ROW][i_sample] = q->row;
-            p->at[WF_PLAN_AT_SAMPLE_POS][i_sample++] = q->n_past + q->n_new - back;
+        for (int32_t back = q->n_samples - 1, at = i_token; back >= 0; back--) {
+            at = previous_sample(q, i_token, at);
+            p->at[WF_PLAN_AT_SAMPLE_TOKEN][i_sample + back] = at;
+            p->at[WF_PLAN_AT_SAMPLE_ROW][i_sample + back] = q->row;
+            p->at[WF_PLAN_AT_SAMPLE_POS][i_sample + back] = q->n_past + q->n_new + at + 1 - i_token;
         }
+        i_sample += q->n_samples;
         if (q->join) {
             p->at[WF_PLAN_AT_JOIN_ROW][i_join] = q->row;
             memcpy(p->at[WF_PLAN_AT_JOIN_SAMPLING] + i_join++ * WF_SAMPLING_WORDS,

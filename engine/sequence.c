@@ -65,6 +65,31 @@ static wf_status set_stops(wf_sequence *s, const wf_engine_input *in)
     return wf_stops_create(in->stop_string, in->stop_string_bytes, &s->stops);
 }
 
+// The likeliest tokens of masks are those of greedy rows, whatever a row or its job says.
+static wf_status set_filling(wf_sequence *s, const wf_engine_input *in, int32_t n_top)
+{
+    wf_engine_input greedy = *in;
+    wf_sampling plain = wf_sampling_default();
+    plain.logprobs = n_top;
+    greedy.sampling = &plain;
+    return set_sampling(s, &greedy);
+}
+
+int32_t wf_sequence_count(const int32_t *ids, uint32_t n, int32_t id)
+{
+    int32_t found = 0;
+    for (uint32_t i = 0; i < n; i++)
+        found += ids[i] == id;
+    return found;
+}
+
+static void mark(wf_sequence *s, int32_t id)
+{
+    s->mark = id;
+    s->n_marks = s->n_limit = wf_sequence_count(s->prompt, s->out.n_prompt, id);
+    s->at_limit = WF_FINISH_MASKS;
+}
+
 wf_status wf_sequence_create(const wf_engine_input *in, const wf_arch *arch, int32_t max_context,
                              int32_t page_tokens, wf_sequence **out)
 {
@@ -92,10 +117,12 @@ wf_status wf_sequence_create(const wf_engine_input *in, const wf_arch *arch, int
                                 .submitted_ns = in->submitted_ns,
                                 .admitted_ns = -1};
     s->second = in->second;
+    if (arch->encode.task == WF_TASK_FILL_MASK) mark(s, arch->encode.mask);
     copy_stops(s, in, arch);
+    if (s->n_marks > 0) s->n_stop = 0; // whatever stands in a mask's place ends nothing
     copy_wishes(s, w, s->stop + s->n_stop);
-    wf_status st = set_sampling(s, in);
-    if (st == WF_OK) st = set_stops(s, in);
+    wf_status st = s->n_marks > 0 ? set_filling(s, in, arch->encode.n_top) : set_sampling(s, in);
+    if (st == WF_OK && s->n_marks == 0) st = set_stops(s, in);
     if (st == WF_OK)
         *out = s;
     else

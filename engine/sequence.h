@@ -39,6 +39,7 @@ struct wf_sequence {
     float *prompt_top_logprob; // likewise
     float *vector;             // [out.n_vector], of a task that draws no token
     int32_t second;            // of wf_engine_input
+    int32_t n_marks, mark;     // tokens of the prompt that one is drawn for: all `mark`; 0: none
     wf_beams *beams;           // the search it is beam i_beam of, shared by all of them; NULL: none
     int32_t i_beam;
     wf_sequence *next;  // in the list of finished ones
@@ -50,6 +51,8 @@ struct wf_sequence {
 // (more stop ids than min_tokens can mask), WF_NO_MEMORY.
 wf_status wf_sequence_create(const wf_engine_input *input, const wf_arch *arch, int32_t max_context,
                              int32_t page_tokens, wf_sequence **out);
+// How often `id` is among n ids. Pure.
+int32_t wf_sequence_count(const int32_t *ids, uint32_t n, int32_t id);
 void wf_sequence_destroy(wf_sequence *s); // leaves the list it is in
 
 // Frees it if it was handed back and no step in flight names it.

@@ -15,6 +15,7 @@ typedef struct wf_waiting {
     int32_t n_prompt, n_limit;
     int32_t n_done; // tokens generated before it was put back
     int64_t submitted_ns;
+    int32_t n_marks;    // of wf_batcher_request
     int32_t n_beams;    // rows that it takes together; 0: one
     void *const *beams; // [n_beams] the tags of each, the first is `tag`; the submitter's
 } wf_waiting;

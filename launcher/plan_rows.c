@@ -60,6 +60,7 @@ static wf_status check_engine(const rows_look *l, const wf_request *r)
     WF_TRY(wf_engine_check_second(l->arch, wf_request_second(r)));
     WF_TRY(wf_engine_fit_prompt(l->arch, l->max_context, &n_prompt));
     WF_TRY(wf_engine_check_stop_strings(&own, r->stop_string_bytes + (l->spec->stop.n > 0)));
+    WF_TRY(wf_engine_check_marks(l->arch, l->engine.max_rows, r->prompt, n_prompt));
     return wf_engine_check_sampling(&l->engine, l->arch, &own);
 }
 

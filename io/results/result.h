@@ -19,7 +19,8 @@ typedef enum wf_result_status { WF_RESULT_DONE = 0, WF_RESULT_FAILED = 1 } wf_re
     X(CONTEXT, 3, "context") /* the model's context is full */                                     \
     X(ERROR, 4, "error")                                                                           \
     X(VECTOR, 5, "vector") /* nothing was to be generated: the row's vector is there */            \
-    X(SCORES, 6, "scores") /* or its scores */
+    X(SCORES, 6, "scores") /* or its scores */                                                     \
+    X(MASKS, 7, "masks")   /* each mask of the prompt has its token */
 
 typedef enum wf_finish {
 #define WF_FINISH_ENUM(name, number, words) WF_FINISH_##name = number,

@@ -39,6 +39,7 @@ wf_status wf_runner_share_needs(wf_runner *r)
                                .row_wishes = (int32_t)row_wishes};
     if (r->spec->task != WF_TASK_GENERATE)
         r->needs = (wf_plan_needs){.n_top = -1, .n_top_chosen = -1};
+    if (r->spec->task == WF_TASK_FILL_MASK) r->needs.n_top = r->spec->fill_mask.top_k;
     return WF_OK;
 }
 

@@ -154,7 +154,7 @@ static wf_status put_finished(serve *s, const wf_engine_output *o, const flight 
     result.n_cached = o->n_cached;
     result.token_id = o->token;
     result.token_time_ns = o->time_ns;
-    result.logprob = f->keeps_logprobs ? o->logprob : NULL;
+    result.logprob = f->keeps_logprobs || o->finish == WF_FINISH_MASKS ? o->logprob : NULL;
     result.n_top = o->n_top;
     result.top_id = o->top_id;
     result.top_logprob = o->top_logprob;

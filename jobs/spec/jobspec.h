@@ -104,6 +104,9 @@ typedef struct wf_jobspec {
         int activation; // a wf_label_curve, or WF_ENCODE_AUTO: as the folder says
     } score;            // task: classify, score, rerank
     struct {
+        int top_k; // tokens for each mask
+    } fill_mask;   // task: fill-mask
+    struct {
         const char *tokenizer; // "": the model's folder
         const char *prompt;    // name of the column that holds it
         const char *pair;      // of the one that holds a second text; "": of tasks that score, as

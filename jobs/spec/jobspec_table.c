@@ -33,7 +33,8 @@ const wf_option wf_jobspec_table[] = {
      .default_text = "generate",
      .help = "generate: go on with each row; embed: make a vector of each, the column "
              "requests/vector; classify: score each for the model's labels, the column "
-             "requests/scores; score, rerank: as a cross-encoder does (rerank: of one label)",
+             "requests/scores; score, rerank: as a cross-encoder does (rerank: of one label); "
+             "fill-mask: the likeliest tokens for each mask",
      .decides = WF_SPEC_ANY_MODE | WF_SPEC_UNLESS_DEFAULT},
 
     {.name = "model.path",
@@ -152,6 +153,15 @@ const wf_option wf_jobspec_table[] = {
              "config.json says (softmax; sigmoid of several labels that may hold together, or of "
              "one; regression: none); score, rerank: as sentence-transformers' activation_fn says, "
              "else a sigmoid of one label, none of several",
+     .decides = WF_SPEC_ANY_MODE | WF_SPEC_UNLESS_DEFAULT},
+
+    {.name = "fill_mask.top_k",
+     .type = WF_OPTION_I32,
+     .offset = AT(fill_mask.top_k),
+     .min = 1,
+     .max = 20,
+     .default_text = "5",
+     .help = "task: fill-mask: so many of the likeliest tokens for each mask",
      .decides = WF_SPEC_ANY_MODE | WF_SPEC_UNLESS_DEFAULT},
 
     {.name = "text.tokenizer",

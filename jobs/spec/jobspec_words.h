@@ -72,9 +72,13 @@ static const wf_option_word capture_words[] = {
     {"auto", WF_CAPTURE_AUTO}, {"off", WF_CAPTURE_OFF}, {NULL, 0}};
 static const wf_option_word all_reduce_words[] = {
     {"auto", WF_COMM_SUMS_AUTO}, {"nccl", WF_COMM_SUMS_NCCL}, {"own", WF_COMM_SUMS_OWN}, {NULL, 0}};
-static const wf_option_word task_words[] = {
-    {"generate", WF_TASK_GENERATE}, {"embed", WF_TASK_EMBED},   {"classify", WF_TASK_CLASSIFY},
-    {"score", WF_TASK_SCORE},       {"rerank", WF_TASK_RERANK}, {NULL, 0}};
+static const wf_option_word task_words[] = {{"generate", WF_TASK_GENERATE},
+                                            {"embed", WF_TASK_EMBED},
+                                            {"classify", WF_TASK_CLASSIFY},
+                                            {"score", WF_TASK_SCORE},
+                                            {"rerank", WF_TASK_RERANK},
+                                            {"fill-mask", WF_TASK_FILL_MASK},
+                                            {NULL, 0}};
 static const wf_option_word activation_words[] = {{"auto", WF_ENCODE_AUTO},
                                                   {"softmax", WF_LABELS_SOFTMAX},
                                                   {"sigmoid", WF_LABELS_SIGMOID},

@@ -10,7 +10,17 @@
 enum { BLOCK_ROWS = 32768, BLOCK_TOKENS = 4 << 20 };
 
 // status and finish_reason, as the format defines them.
-enum { DONE = 0, FAILED = 1, STOP = 1, LENGTH = 2, CONTEXT = 3, ERROR = 4, VECTOR = 5, SCORES = 6 };
+enum {
+    DONE = 0,
+    FAILED = 1,
+    STOP = 1,
+    LENGTH = 2,
+    CONTEXT = 3,
+    ERROR = 4,
+    VECTOR = 5,
+    SCORES = 6,
+    MASKS = 7
+};
 
 // Rows [start, start + n) of a file and their tokens.
 typedef struct {
@@ -206,7 +216,8 @@ static void check_outcome(const block *b, uint64_t i, uint64_t n_tokens, uint64_
         if (n_error > 0) row_problem(b, C_ERROR_OFFSET, i, "a done row has an error text");
         if (b->error_code[i] != 0)
             row_problem(b, C_ERROR_CODE, i, "%u, of a done row", b->error_code[i]);
-        if ((b->reason[i] < STOP || b->reason[i] > CONTEXT) && !vector)
+        bool drawn = b->reason[i] >= STOP && b->reason[i] <= CONTEXT;
+        if (!drawn && !vector && b->reason[i] != MASKS)
             row_problem(b, C_REASON, i, "%u, of a done row", b->reason[i]);
     }
 }

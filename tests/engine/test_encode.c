@@ -33,11 +33,15 @@ static const struct {
               {"qwen3-rerank", WF_TASK_RERANK}};
 #define N_MODELS (sizeof models / sizeof *models)
 
-enum { MOST_ROWS = 64, MOST_TOKENS = 320, MOST_WIDTH = 64 };
+enum { MOST_ROWS = 64, MOST_TOKENS = 320, MOST_WIDTH = 64, TOP = 5 };
+static const char *const masked[] = {"bert-mask",    "roberta-mask", "distilbert-mask",
+                                     "electra-mask", "mpnet-mask",   "modernbert-mask"};
 
 typedef struct row {
     int32_t n, ids[MOST_TOKENS], second;
+    // Of rows with masks, the logarithms of the TOP likeliest tokens of each, and these.
     float want[MOST_WIDTH], got[MOST_WIDTH];
+    int32_t n_masks, want_ids[MOST_WIDTH], got_ids[MOST_WIDTH];
 } row;
 
 typedef struct rig {
@@ -52,6 +56,22 @@ typedef struct rig {
 
 static rig the_rig;
 
+static void read_masks(wf_json_ref masks, row *r)
+{
+    r->n_masks = (int32_t)wf_json_count(masks);
+    for (int i = 0; i < r->n_masks * TOP; i++) {
+        wf_json_ref mask = wf_json_at(masks, (size_t)(i / TOP));
+        int64_t id;
+        double logprob;
+        assert_ok(wf_json_read_i64(wf_json_at(wf_json_find(mask, "ids"), (size_t)(i % TOP)), 0,
+                                   1000, &id));
+        assert_ok(wf_json_read_f64(wf_json_at(wf_json_find(mask, "logprobs"), (size_t)(i % TOP)),
+                                   -1e9, 0.0, &logprob));
+        r->want_ids[i] = (int32_t)id;
+        r->want[i] = (float)logprob;
+    }
+}
+
 static void read_rows(const char *name, wf_task task)
 {
     char path[512], *text;
@@ -59,7 +79,9 @@ static void read_rows(const char *name, wf_task task)
     wf_json *doc;
     bool scores = wf_task_scores(task);
     snprintf(path, sizeof path, "%s/tests/golden/%s/%s.json", WEFT_SOURCE_DIR, name,
-             scores ? "scores" : "vectors");
+             scores                      ? "scores"
+             : task == WF_TASK_FILL_MASK ? "masks"
+                                         : "vectors");
     assert_ok(wf_file_read(path, 1 << 24, &text, &bytes));
     assert_ok(wf_json_parse(path, text, bytes, NULL, &doc));
     wf_json_ref cases = wf_json_find(wf_json_root(doc), "cases");
@@ -71,6 +93,7 @@ static void read_rows(const char *name, wf_task task)
         row *r = &the_rig.rows[the_rig.n_rows++];
         r->second = (int32_t)second;
         wf_json_ref ids = wf_json_find(at, "ids");
+        read_masks(wf_json_find(at, "masks"), r);
         wf_json_ref vector = wf_json_find(at, scores ? "scores" : "vector");
         r->n = (int32_t)wf_json_count(ids);
         for (int32_t k = 0; k < r->n; k++) {
@@ -119,7 +142,8 @@ static void close_rig(void)
 static const wf_encode_wish as_the_folder_says = {.task = WF_TASK_EMBED,
                                                   .pooling = WF_ENCODE_AUTO,
                                                   .normalise = WF_ENCODE_AUTO,
-                                                  .activation = WF_ENCODE_AUTO};
+                                                  .activation = WF_ENCODE_AUTO,
+                                                  .n_top = TOP};
 
 static void open_model(size_t i)
 {
@@ -128,11 +152,35 @@ static void open_model(size_t i)
     open_rig(models[i].name, wish);
 }
 
+static void take(const wf_engine_output *o)
+{
+    wf_task task = the_rig.arch.encode.task;
+    row *r = &the_rig.rows[o->user];
+    if (task != WF_TASK_FILL_MASK) {
+        assert_int_equal(o->finish, wf_task_scores(task) ? WF_FINISH_SCORES : WF_FINISH_VECTOR);
+        assert_int_equal(o->n_tokens, 0);
+        assert_int_equal(o->n_vector, the_rig.arch.encode.width);
+        memcpy(r->got, o->vector, o->n_vector * sizeof(float));
+        return;
+    }
+    assert_int_equal(o->finish, WF_FINISH_MASKS);
+    assert_int_equal(o->n_tokens, r->n_masks);
+    assert_int_equal(o->n_top, TOP);
+    for (uint32_t i = 0; i < o->n_tokens; i++) {
+        assert_int_equal(o->token[i], o->top_id[i * TOP]);
+        assert_true(o->logprob[i] <= o->top_logprob[i * TOP] &&
+                    o->logprob[i] >= o->top_logprob[i * TOP]);
+    }
+    memcpy(r->got, o->top_logprob, o->n_tokens * TOP * sizeof(float));
+    memcpy(r->got_ids, o->top_id, o->n_tokens * TOP * sizeof(int32_t));
+}
+
 // Rows first .. first + n through one engine; returns its steps.
 static int run_rows(int first, int n, int32_t max_rows, int32_t step_tokens)
 {
     wf_engine *e;
     wf_sampling sampling = wf_sampling_default();
+    if (the_rig.arch.encode.task == WF_TASK_FILL_MASK) sampling.logprobs = TOP;
     const wf_engine_config c = {.max_rows = max_rows,
                                 .step_tokens = step_tokens,
                                 .page_tokens = 16,
@@ -159,12 +207,7 @@ static int run_rows(int first, int n, int32_t max_rows, int32_t step_tokens)
         n_steps += recorded;
         assert_true(n_steps < 1000);
         for (; (o = wf_engine_take(e)); n_done++) {
-            assert_int_equal(o->finish, wf_task_scores(the_rig.arch.encode.task)
-                                            ? WF_FINISH_SCORES
-                                            : WF_FINISH_VECTOR);
-            assert_int_equal(o->n_tokens, 0);
-            assert_int_equal(o->n_vector, the_rig.arch.encode.width);
-            memcpy(the_rig.rows[o->user].got, o->vector, o->n_vector * sizeof(float));
+            take(o);
             wf_engine_release(e, o);
         }
     }
@@ -214,6 +257,67 @@ static void company(void **state)
         }
         close_rig();
     }
+}
+
+static wf_status look(const char *config, const char *modules, const char *pooling,
+                      wf_encode_wish wish, wf_arch *out);
+
+static void compare_masks(const char *name, int i)
+{
+    const row *r = &the_rig.rows[i];
+    for (int k = 0; k < r->n_masks * TOP; k++)
+        if (r->got_ids[k] != r->want_ids[k] || fabsf(expf(r->got[k]) - expf(r->want[k])) > 1e-5f)
+            fail_msg("%s, row %d, number %d: token %d %g, not %d %g", name, i, k, r->got_ids[k],
+                     (double)r->got[k], r->want_ids[k], (double)r->want[k]);
+}
+
+// The likeliest tokens of every mask, those of several rows in one step; the same bits alone. A
+// step has no more masks than rows.
+static void masks(void **state)
+{
+    (void)state;
+    if (on_device) skip();
+    for (size_t m = 0; m < sizeof masked / sizeof *masked; m++) {
+        wf_encode_wish wish = as_the_folder_says;
+        float packed[MOST_ROWS][MOST_WIDTH];
+        wish.task = WF_TASK_FILL_MASK;
+        open_rig(masked[m], wish);
+        assert_int_equal(the_rig.arch.encode.mask, 4);
+        assert_int_equal(run_rows(0, the_rig.n_rows, 24, 2048), 1);
+        for (int i = 0; i < the_rig.n_rows; i++) {
+            compare_masks(masked[m], i);
+            memcpy(packed[i], the_rig.rows[i].got, sizeof packed[i]);
+        }
+        assert_int_equal(run_rows(0, the_rig.n_rows, 6, 2048), 4); // 1 + 2 + 3, 4, 5, 6 masks
+        for (int i = 0; i < the_rig.n_rows; i++) {
+            assert_memory_equal(packed[i], the_rig.rows[i].got, sizeof packed[i]);
+            run_rows(i, 1, 6, 8);
+            assert_memory_equal(packed[i], the_rig.rows[i].got, sizeof packed[i]);
+        }
+        close_rig();
+    }
+}
+
+static void refuse_rows_by_their_masks(void **state)
+{
+    (void)state;
+    wf_encode_wish wish = as_the_folder_says;
+    const int32_t ids[] = {7, 4, 9, 4, 4};
+    wish.task = WF_TASK_FILL_MASK;
+    open_rig("bert-mask", wish);
+    assert_ok(wf_engine_check_marks(&the_rig.arch, 3, ids, 5));
+    assert_int_equal(wf_engine_check_marks(&the_rig.arch, 2, ids, 5), WF_REQ_LENGTH);
+    assert_non_null(strstr(wf_error(), "3 masks, and a step fills 2 at most"));
+    assert_int_equal(wf_engine_check_marks(&the_rig.arch, 2, ids, 1), WF_REQ_EMPTY);
+    assert_non_null(strstr(wf_error(), "has no mask (token 4)"));
+    close_rig();
+    wf_arch a;
+    assert_int_equal(look("{\"model_type\":\"bert\",\"hidden_size\":64,\"intermediate_size\":96,"
+                          "\"max_position_embeddings\":512,\"num_attention_heads\":8,"
+                          "\"num_hidden_layers\":2,\"vocab_size\":261}",
+                          NULL, NULL, wish, &a),
+                     WF_DATA);
+    assert_non_null(strstr(wf_error(), "says nowhere which token is a mask"));
 }
 
 // Steps hold as many whole rows as fit, those behind one that does not fit as well.
@@ -353,6 +457,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(goldens), cmocka_unit_test(company),
         cmocka_unit_test(packing), cmocka_unit_test(too_long),
+        cmocka_unit_test(masks),   cmocka_unit_test(refuse_rows_by_their_masks),
         cmocka_unit_test(folders), cmocka_unit_test(set_the_width_of_embeddings),
     };
     return cmocka_run_group_tests(tests, test_folder_setup, test_folder_teardown);

@@ -139,6 +139,31 @@ class Scores(Companion):
         with open(self.path("all.csv"), encoding="utf-8") as file:
             self.assertIn("label,score,scores", file.readline())
 
+    def test_masks(self):
+        model = os.path.join(GOLDEN, "bert-mask")
+        with open(os.path.join(model, "masks.json"), encoding="ascii") as file:
+            cases = json.load(file)["cases"]
+        self.write_lines("texts.jsonl", [*({"prompt_token_ids": case["ids"], "masks": i,
+                                            "temperature": 1.5} for i, case in enumerate(cases)),
+                                         {"prompt_token_ids": [9, 8]}])
+        self.write_lines("job.yaml", [json.dumps({
+            "task": "fill-mask", "model": {"path": model}, "requests": ["texts.jsonl"],
+            "fill_mask": {"top_k": 3}, "text": {"tokenizer": "bytes"}, "engine": {"max_rows": 6},
+            "parallel": {"backend": "cpu", "threads": 1},
+            "output": {"dir": "out/x", "text": "answers.jsonl"}})])
+        self.weft("run", "job.yaml", code=3)
+        self.weft("check", "out/x", "--complete")
+        answers = self.read_lines("answers.jsonl")
+        for i, (case, answer) in enumerate(zip(cases, answers)):
+            self.assertEqual(answer["input_masks"], i)
+            self.assertEqual([[one["token_id"] for one in mask] for mask in answer["masks"]],
+                             [mask["ids"][:3] for mask in case["masks"]])
+            scores = [[one["score"] for one in mask] for mask in answer["masks"]]
+            wanted = np.exp([mask["logprobs"][:3] for mask in case["masks"]])
+            self.assertLess(np.abs(scores - wanted).max(), 1e-5)
+            self.assertNotIn("token_logprobs", answer)
+        self.assertIn("has no mask", answers[-1]["error"]["message"])
+
     def make_tokenizer(self, of_second):
         """Words of one letter, [CLS] a [SEP] b [SEP], the second's tokens of type `of_second`."""
         from tokenizers import Tokenizer, models, pre_tokenizers, processors

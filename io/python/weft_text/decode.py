@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from weft_text.answers import answers, open_unchanged
 from weft_text.column_kinds import joined_columns
 from weft_text.errors import EXIT_USAGE, TextError
-from weft_text.line_write import (check_tokens, is_openai, load_meta, openai_bad_line, openai_line,
+from weft_text.line_write import (FILL_MASK, check_tokens, is_openai, load_meta, openai_bad_line, openai_line,
                                   plain_answer, plain_line)
 from weft_text.prepare import find_prepared
 from weft_text.ranks import prompt_key_of, ranks
@@ -38,6 +38,7 @@ VECTOR_COLUMNS = [("vector", "json")]
 SCORE_COLUMNS = [("label", "text"), ("score", "number"), ("scores", "json")]
 RANK_COLUMNS = [("rank", "integer")]
 STOP_COLUMNS = [("stop_reason", "text")]
+MASK_COLUMNS = [("masks", "json")]
 ALONE_COLUMNS = [("id", "integer"), ("shard_uid", "text"), ("row", "integer"),
                  ("custom_id", "text"), ("meta", "json")]
 ANSWER_NAMES = {name for name, _ in
@@ -73,7 +74,8 @@ class Results:
             self.prepared.update(find_prepared(folder))
         of_job = [shards_of_job(folder) for folder in folders] if os.path.isdir(place) else [None]
         self.scored = any(has_scores(file.path) for file in self.files)
-        self.ranked = self.scored and all(task_of(file.path) == "rerank" for file in self.files)
+        tasks = {task_of(file.path) for file in self.files}
+        self.ranked, self.filled = self.scored and tasks == {"rerank"}, tasks == {FILL_MASK}
         self.uids = None if None in of_job else set().union(*of_job)
         if self.uids is not None:  # the folder may hold what was encoded for another job
             self.prepared = {uid: p for uid, p in self.prepared.items() if uid in self.uids}
@@ -92,7 +94,8 @@ class Results:
         return answers(rows, self.prepared)
 
     def score_columns(self):
-        return (SCORE_COLUMNS if self.scored else []) + (RANK_COLUMNS if self.ranked else [])
+        return ((SCORE_COLUMNS if self.scored else []) + (RANK_COLUMNS if self.ranked else [])
+                + (MASK_COLUMNS if self.filled else []))
 
     def settled(self, settings):
         """The settings, with the names that answers of this place take."""
@@ -116,7 +119,8 @@ class Results:
         more = ANSWER_COLUMNS + (TIME_COLUMNS if settings.times or not sources else [])
         more = more + (STOP_COLUMNS if any(has_stop_strings(f.path) for f in self.files) else [])
         more = more + (TOKEN_COLUMNS if settings.token_ids else [])
-        more = more + (LOGPROB_COLUMNS if any(has_logprobs(f.path) for f in self.files) else [])
+        logprobs = not self.filled and any(has_logprobs(f.path) for f in self.files)
+        more = more + (LOGPROB_COLUMNS if logprobs else [])
         scored = any(has_prompt_logprobs(f.path) for f in self.files)
         more = more + (PROMPT_COLUMNS if scored else [])
         more = more + (VECTOR_COLUMNS if any(has_vectors(f.path) for f in self.files) else [])

@@ -14,6 +14,7 @@ from weft_text.line_parse import CHAT_URL, META_KEYS
 from weft_text.results_read import as_typed
 
 NO_META = {}
+FILL_MASK = "fill-mask"
 SHARD_PLACE = re.compile(r"^.*?\.h5:/requests:\d+: ")
 
 
@@ -67,6 +68,8 @@ def plain_answer(codec, row, with_ids, with_times, place=None):
         line["vector"] = as_typed(row.vector).tolist()
     elif row.done and row.scores is not None:
         line.update(labelled(row))
+    elif row.done and row.task == FILL_MASK:
+        line.update(text=codec.decode(row.tokens), masks=filled(codec, row))
     elif row.done:
         text, finish = row_text(codec, row, load_meta(row.meta))
         line.update(text=text, finish_reason=finish)
@@ -82,11 +85,18 @@ def plain_answer(codec, row, with_ids, with_times, place=None):
         line["e2e_s"] = (row.finish_ns - row.arrival_ns) / 1e9
     if with_ids:
         line["token_ids"] = row.tokens
-    if row.logprobs is not None and not all(math.isnan(p) for p in row.logprobs):
+    if row.task != FILL_MASK and row.logprobs is not None and not all(math.isnan(p) for p in row.logprobs):
         line["token_logprobs"] = [number(p) for p in row.logprobs]
     if row.prompt_logprobs:
         line["prompt_logprobs"] = prompt_logprobs(row)
     return line
+
+
+def filled(codec, row):
+    """For each mask the likeliest tokens, the best first."""
+    return [[{"token": codec.token_text(token), "token_id": token,
+              "score": float(f"{math.exp(logprob):.6g}")} for token, logprob in zip(ids, logprobs)]
+            for ids, logprobs in zip(row.top_ids, row.top_logprobs)]
 
 
 def labelled(row):

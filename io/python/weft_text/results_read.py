@@ -14,8 +14,8 @@ from weft_text.errors import EXIT_DATA, EXIT_NO_INPUT, TextError
 BLOCK_ROWS, BLOCK_TOKENS = 2048, 1 << 21
 STATUS_DONE = 0
 FINISH_WORDS = {0: "none", 1: "stop", 2: "length", 3: "context", 4: "error", 5: "vector",
-                6: "scores"}
-TASK = re.compile(r"^task: *(\w+)", re.MULTILINE)
+                6: "scores", 7: "masks"}
+TASK = re.compile(r"^task: *([\w-]+)", re.MULTILINE)
 ROW_COLUMNS = ("shard", "row", "sample", "id", "status", "finish_reason", "error_code",
                "arrival_ns", "first_token_ns", "finish_ns", "prompt_len", "run")
 RAGGED = {"output_offset": "tokens/id", "meta_offset": "requests/meta",
@@ -40,6 +40,7 @@ class Row:
     vector: np.ndarray = None  # float32, of a job that makes vectors; of a failed row NaN
     scores: np.ndarray = None  # likewise, of a job that scores rows for labels
     labels: list = None  # their names
+    task: str = "generate"
     created: int = 0  # Unix seconds
     error_name: str = ""  # of error_code, "req_context"
 
@@ -128,8 +129,12 @@ def has_scores(path):
 def task_of(path):
     """The task of the job file that the results keep."""
     with complaints(path), h5py.File(path, "r") as file:
-        found = TASK.search(as_text(file.attrs.get("job", "")))
-        return found[1] if found else "generate"
+        return file_task(file)
+
+
+def file_task(file):
+    found = TASK.search(as_text(file.attrs.get("job", "")))
+    return found[1] if found else "generate"
 
 
 def label_names(path, file, n):
@@ -248,6 +253,7 @@ def block_rows(path, file, at, n, uids, starts):
     prompt_at, of_prompts = prompt_columns(path, file, at, n)
     wide = {field: file[f"requests/{field}"][at : at + n] for field in ("vector", "scores")
             if f"requests/{field}" in file}
+    task = file_task(file)
     labels = label_names(path, file, wide["scores"].shape[1]) if "scores" in wide else None
     ended, kept = stops_of(path, file, at, n)
     for i in range(n):
@@ -261,7 +267,7 @@ def block_rows(path, file, at, n, uids, starts):
                   reasons[error_at[i] : error_at[i + 1]].decode("utf-8", "replace"),
                   error_name=names.get(values["error_code"], str(values["error_code"])),
                   created=(start + max(0, values["finish_ns"])) // 10**9 if start else 0,
-                  stop_string=ended[i], stop_kept=kept[i], labels=labels,
+                  stop_string=ended[i], stop_kept=kept[i], labels=labels, task=task,
                   **{field: rows[i] for field, rows in wide.items()},
                   **{field: column[own].tolist() for field, column in extra.items()},
                   **{field: column[place].tolist() for field, column in of_prompts.items()})
