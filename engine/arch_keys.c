@@ -72,7 +72,10 @@ static const harmless_key harmless[] = {
     {"deterministic_flash_attn", ANY}, {"sparse_prediction", ANY},
     {"sparse_pred_ignore_index", ANY}, {"reference_compile", ANY},
     {"repad_logits_with_grad", ANY}, {"initializer_cutoff_factor", ANY}, {"norm_bias", IF_FALSE},
-    {"seq_classif_dropout", ANY}, {"summary_last_dropout", ANY},
+    {"seq_classif_dropout", ANY}, {"classifier_dropout_prob", ANY},
+    // Of ALBERT's configurations, read by nobody.
+    {"gap_size", ANY}, {"net_structure_type", ANY}, {"num_memory_blocks", ANY},
+    {"down_scale_factor", ANY}, {"summary_last_dropout", ANY},
     // Of generation: transformers drops them from a config.json.
     {"do_sample", ANY}, {"temperature", ANY}, {"top_k", ANY}, {"top_p", ANY}, {"min_p", ANY},
     {"typical_p", ANY}, {"epsilon_cutoff", ANY}, {"eta_cutoff", ANY}, {"max_length", ANY},

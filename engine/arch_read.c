@@ -192,9 +192,11 @@ static void read_embeddings(wf_arch_reader *r, wf_arch *a)
         wf_arch_read_size_or(r, WF_KEY_DISTANCES, 1 << 10, 0, &a->n_distances);
     if (r->family->keys[WF_KEY_EMBED_WIDTH][0])
         wf_arch_read_size_or(r, WF_KEY_EMBED_WIDTH, 1 << 20, a->hidden, &width);
-    if (width != a->hidden)
-        wf_arch_complain(r, "embeddings of %d numbers in a model of %d are not known here", width,
-                         a->hidden);
+    a->embed_width = width;
+    if (width > a->hidden)
+        wf_arch_complain(r,
+                         "embeddings of %d numbers in a model of %d: wider ones are not known here",
+                         width, a->hidden);
 }
 
 // A factor, 1 where neither the file nor the family's row has one.

@@ -34,14 +34,15 @@ static wf_status make_vectors(wf_forward *f, const wf_forward_step *st, wf_matri
     return f->be->ops->unit_rows(f->be, f->stream, &(wf_unit_rows_args){.x = pooled, .y = pooled});
 }
 
-// Dense layer, activation and norm, each where the head has it; *x turns between two buffers.
-static wf_status run_head(wf_forward *f, wf_matrix *x)
+// Dense layer, activation and norm, each where the head has it, to rows of `width`; *x turns
+// between two buffers.
+static wf_status run_head(wf_forward *f, size_t width, wf_matrix *x)
 {
     const wf_model *m = f->m;
-    wf_matrix other = *x;
-    other.data = f->b.last_n;
+    wf_matrix in = *x, other = wf_block_matrix(f, f->b.last_n, in.n_rows, width);
+    *x = wf_block_matrix(f, in.data, in.n_rows, width);
     if (m->head_dense.matrix) {
-        WF_TRY(wf_block_gemm(f, *x, &m->head_dense, other));
+        WF_TRY(wf_block_gemm(f, in, &m->head_dense, other));
         WF_TRY(f->be->ops->activate(
             f->be, f->stream,
             &(wf_activation_args){.x = other, .y = *x, .curve = m->arch.encode.head.curve}));
@@ -56,7 +57,7 @@ static wf_status make_scores(wf_forward *f, const wf_forward_step *st, wf_matrix
 {
     wf_matrix rows = wf_block_matrix(f, f->b.last_x, st->n_samples, f->s.hidden);
     WF_TRY(pool(f, st, x, rows));
-    WF_TRY(run_head(f, &rows));
+    WF_TRY(run_head(f, f->s.hidden, &rows));
     return wf_block_gemm(
         f, rows, &f->m->score,
         wf_matrix_of(f->b.vector, WF_F32, st->n_samples, (int64_t)f->s.vector_cols));
@@ -72,7 +73,7 @@ wf_status wf_forward_masks(wf_forward *f, const wf_forward_step *st, wf_addend a
     WF_TRY(f->be->ops->gather(
         f->be, f->stream,
         &(wf_gather_args){.x = x, .index = st->at[WF_PLAN_AT_SAMPLE_TOKEN], .y = rows}));
-    WF_TRY(run_head(f, &rows));
+    WF_TRY(run_head(f, (size_t)m->arch.embed_width, &rows));
     return wf_block_gemm(f, rows, &head, logits);
 }
 

@@ -147,7 +147,7 @@ typedef enum wf_config_key {
     WF_KEY_GATE_ALPHA,  // of clamped gates (ops.h): must be what the operation has
     WF_KEY_GATE_LIMIT,
     WF_KEY_TYPES,        // of segments, that have a vector each
-    WF_KEY_EMBED_WIDTH,  // of embeddings: must be the model's width
+    WF_KEY_EMBED_WIDTH,  // of embeddings, at most the model's width
     WF_KEY_DISTANCES,    // buckets of distances that have a bias of scores
     WF_KEY_HEAD_POOLING, // word: what of a row is scored (encode_head.h), not CLS
     WF_KEY_HEAD_CURVE,   // activation behind a head's dense layer, not head_curve
@@ -173,21 +173,22 @@ typedef struct wf_family {
     wf_curve curve;          // where config.json names none
     wf_activation_name activation_names[5]; // ended by a NULL name
     wf_qkv_order qkv_order;
-    bool tied;                 // the head is the embedding table, when config.json does not say
-    bool ffn_is_4_hidden;      // when config.json does not say
-    bool types_by_layer;       // layer_types decides which layers slide, else all are alike
-    bool full_not_rotated;     // layers without a window are not rotated (Command-R7B)
-    bool embed_by_width;       // embeddings are scaled by sqrt(hidden), in the model's numbers
-    bool alibi;                // no positions but slopes of scores
-    bool slopes_scaled;        // which are scaled as scores are (Falcon)
-    bool transposed;           // matrices of layers are stored [columns, rows] (GPT-2)
-    bool bidirectional;        // tokens see those behind them, too: whole rows, and none generated
-    bool post_norm;            // WF_JOIN_POST: norms stand behind the sums (BERT)
-    bool first_not_normed;     // no norm stands before the first layer's attention (ModernBERT)
-    bool turn_at_first;        // WINDOW_TURN counts from the first layer, which has no window
-    bool counts_first;         // config.json's positions count those before first_position
-    bool mask_gelu;            // its head for masks has a GELU, whatever the model's activation
-    wf_curve head_curve;       // behind the dense layer of its head for scores, where it has one
+    bool tied;             // the head is the embedding table, when config.json does not say
+    bool ffn_is_4_hidden;  // when config.json does not say
+    bool types_by_layer;   // layer_types decides which layers slide, else all are alike
+    bool full_not_rotated; // layers without a window are not rotated (Command-R7B)
+    bool embed_by_width;   // embeddings are scaled by sqrt(hidden), in the model's numbers
+    bool alibi;            // no positions but slopes of scores
+    bool slopes_scaled;    // which are scaled as scores are (Falcon)
+    bool transposed;       // matrices of layers are stored [columns, rows] (GPT-2)
+    bool bidirectional;    // tokens see those behind them, too: whole rows, and none generated
+    bool post_norm;        // WF_JOIN_POST: norms stand behind the sums (BERT)
+    bool first_not_normed; // no norm stands before the first layer's attention (ModernBERT)
+    bool turn_at_first;    // WINDOW_TURN counts from the first layer, which has no window
+    bool counts_first;     // config.json's positions count those before first_position
+    bool always_up;        // a matrix stands behind embeddings of the model's width, too (ALBERT)
+    bool mask_gelu;        // its head for masks has a GELU, whatever the model's activation
+    wf_curve head_curve;   // behind the dense layer of its head for scores, where it has one
     const char *distance_bias; // tensor of biases by bucket of distance and head (T5, MPNet)
     bool bias_router, bias_experts;
     bool sigmoid_router;           // scores are sigmoids, else a softmax

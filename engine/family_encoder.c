@@ -40,10 +40,14 @@
     [WF_ROLE_MASK_BIAS] = "lm_head.bias=", [WF_ROLE_HEAD] = "lm_head.decoder"
 
 // Blocks of BERT: x = norm(x + attention(x)), x = norm(x + mlp(x)), biases everywhere.
-#define BERT_BLOCKS                                                                                \
+#define BERT_LAYERS                                                                                \
     .norm = WF_NORM_LAYER, .bias_qkv = true, .bias_o = true, .bias_mlp = true,                     \
     .position = WF_POSITION_LEARNED, .bidirectional = true, .post_norm = true,                     \
-    .curve = WF_CURVE_GELU_EXACT, .activation_names = {GELU_NAMES}, .tied = true
+    .activation_names = {GELU_NAMES}, .tied = true
+#define BERT_BLOCKS BERT_LAYERS, .curve = WF_CURVE_GELU_EXACT
+
+// ALBERT's one layer, which all layers are.
+#define ALBERT_LAYER "albert.encoder.albert_layer_groups.0.albert_layers.0."
 
 const wf_family wf_family_encoder[] = {
     {
@@ -115,6 +119,7 @@ const wf_family wf_family_encoder[] = {
         .head_curve = WF_CURVE_GELU_EXACT,
         .mask_gelu = true,
         .names = {BERT_NAMES("electra."), TWO_LAYER_HEAD,
+                  [WF_ROLE_EMBED_UP] = "electra.embeddings_project",
                   [WF_ROLE_MASK_DENSE] = "generator_predictions.dense",
                   [WF_ROLE_MASK_NORM] = "generator_predictions.LayerNorm",
                   [WF_ROLE_MASK_BIAS] = "generator_lm_head.bias=",
@@ -124,6 +129,39 @@ const wf_family wf_family_encoder[] = {
         .ignored = {".position_ids"},
         .other_tasks = {"discriminator_predictions.", "generator_predictions.",
                         "generator_lm_head.", "classifier."},
+    },
+    {
+        .name = "albert",
+        .model_types = {"albert"},
+        BERT_LAYERS,
+        .curve = WF_CURVE_GELU_TANH,
+        .head_curve = WF_CURVE_TANH,
+        .always_up = true,
+        .names = {[WF_ROLE_EMBED] = "albert.embeddings.word_embeddings",
+                  [WF_ROLE_POSITIONS] = "albert.embeddings.position_embeddings",
+                  [WF_ROLE_TYPES] = "albert.embeddings.token_type_embeddings",
+                  [WF_ROLE_EMBED_NORM] = "albert.embeddings.LayerNorm",
+                  [WF_ROLE_EMBED_UP] = "albert.encoder.embedding_hidden_mapping_in",
+                  [WF_ROLE_Q] = ALBERT_LAYER "attention.query",
+                  [WF_ROLE_K] = ALBERT_LAYER "attention.key",
+                  [WF_ROLE_V] = ALBERT_LAYER "attention.value",
+                  [WF_ROLE_O] = ALBERT_LAYER "attention.dense",
+                  [WF_ROLE_ATTN_NORM] = ALBERT_LAYER "attention.LayerNorm",
+                  [WF_ROLE_UP] = ALBERT_LAYER "ffn",
+                  [WF_ROLE_DOWN] = ALBERT_LAYER "ffn_output",
+                  [WF_ROLE_MLP_NORM] = ALBERT_LAYER "full_layer_layer_norm",
+                  [WF_ROLE_SCORE_DENSE] = "albert.pooler",
+                  [WF_ROLE_SCORE] = "classifier",
+                  [WF_ROLE_MASK_DENSE] = "predictions.dense",
+                  [WF_ROLE_MASK_NORM] = "predictions.LayerNorm",
+                  [WF_ROLE_MASK_BIAS] = "predictions.bias=",
+                  [WF_ROLE_HEAD] = "predictions.decoder"},
+        .keys = {BERT_KEYS, [WF_KEY_EMBED_WIDTH] = {"embedding_size"}},
+        .absent = {[WF_KEY_NORM_EPS] = 1e-12, [WF_KEY_TYPES] = 2, [WF_KEY_EMBED_WIDTH] = 128},
+        .demands = {{"num_hidden_groups", WF_DEMAND_ONE, "all layers are one here"},
+                    {"inner_group_num", WF_DEMAND_ONE, "all layers are one here"}},
+        .ignored = {".position_ids"},
+        .other_tasks = {"predictions.", "sop_classifier.", "pooler.", "classifier.", "qa_outputs."},
     },
     {
         .name = "mpnet",

@@ -19,13 +19,10 @@ static const int32_t *types_of(const wf_forward_step *st)
     return st->h[WF_PLAN_TYPED] ? st->at[WF_PLAN_AT_TOKEN_TYPE] : NULL;
 }
 
-// x = the tokens' vectors, of one rank each, and what the model does with them first.
-static wf_status embed(wf_forward *f, const wf_forward_step *st)
+// y = the tokens' embeddings, of one rank each, summed, and those of positions and types.
+static wf_status look_up(wf_forward *f, const wf_forward_step *st, wf_matrix y)
 {
     const wf_model *m = f->m;
-    bool normed = m->embed_norm.vector != NULL;
-    wf_matrix x = wf_block_matrix(f, f->b.x, st->n_tokens, f->s.hidden), y = x;
-    if (normed) y.data = f->b.n;
     WF_TRY(f->be->ops->embed(f->be, f->stream,
                              &(wf_embed_args){.ids = f->b.ids,
                                               .table = m->embed.matrix,
@@ -37,8 +34,25 @@ static wf_status embed(wf_forward *f, const wf_forward_step *st)
                                               .first_position = m->arch.family->first_position,
                                               .types = m->types.matrix,
                                               .type = types_of(st)}));
-    WF_TRY(wf_block_sum(f, y));
-    return normed ? wf_block_norm(f, &m->embed_norm, y, (wf_addend){0}, f->b.x) : WF_OK;
+    return wf_block_sum(f, y);
+}
+
+// x = the tokens' embeddings and what the model does with them first: a norm, or none; a matrix
+// that brings them to its own width, or none.
+static wf_status embed(wf_forward *f, const wf_forward_step *st)
+{
+    const wf_model *m = f->m;
+    bool normed = m->embed_norm.vector != NULL, up = m->embed_up.matrix != NULL;
+    size_t width = (size_t)m->arch.embed_width;
+    wf_matrix x = wf_block_matrix(f, f->b.x, st->n_tokens, width), n = x;
+    n.data = f->b.n;
+    if (!normed && !up) return look_up(f, st, x);
+    WF_TRY(look_up(f, st, normed == up ? x : n));
+    if (normed)
+        WF_TRY(wf_block_norm(f, &m->embed_norm, up ? x : n, (wf_addend){0}, up ? n.data : x.data));
+    return up ? wf_block_gemm(f, n, &m->embed_up,
+                              wf_block_matrix(f, f->b.x, st->n_tokens, f->s.hidden))
+              : WF_OK;
 }
 
 wf_status wf_forward_embed(wf_forward *f, const wf_forward_step *st)

@@ -97,13 +97,15 @@ typedef struct wf_model {
     int32_t max_context;            // rows of rotary tables
     int32_t vocab_begin, vocab_end; // this rank's real tokens, maybe none
     int32_t vocab_slice;            // rows of embed and head, equal on all ranks
-    wf_param embed;                 // [vocab_slice, hidden]
-    wf_param positions;             // [arch.n_positions, hidden] on rank 0, or none
-    wf_param types;                 // [arch.n_types, hidden] on rank 0, or none
-    wf_param embed_norm;            // [hidden], or none
+    wf_param embed;                 // [vocab_slice, arch.embed_width]
+    wf_param positions;             // [arch.n_positions, embed_width] on rank 0, or none
+    wf_param types;                 // [arch.n_types, embed_width] on rank 0, or none
+    wf_param embed_norm;            // [embed_width], or none
+    wf_param embed_up;              // [hidden, embed_width], or none
     wf_layer *layers;               // [arch.n_layers]
     wf_param final_norm;            // [hidden]
-    wf_param head_dense, head_norm; // before score or head: [hidden, hidden], [hidden], or none
+    wf_param head_dense, head_norm; // before score or head, or none: [hidden, hidden], [hidden]; of
+                                    // masks [embed_width, hidden], [embed_width]
     wf_param head_bias;             // of masks: [vocab_slice], or none
     wf_param score;                 // [labels, hidden], or none
     wf_param head;                  // [vocab_slice, hidden]; the matrix is embed's when tied

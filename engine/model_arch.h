@@ -115,6 +115,7 @@ typedef struct wf_arch {
     const wf_naming *naming;  // that the checkpoint has; NULL: the family's own
     const wf_text_part *part; // the folder has others beside the text part; NULL: it has not
     int32_t n_layers, hidden, head_dim, n_vocab;
+    int32_t embed_width; // numbers of an embedding, <= hidden, to which a matrix brings fewer
     int32_t max_context; // tokens, prompt and output together
     bool context_open;   // a job may ask for more: nothing in the model ends there (ALiBi)
     float norm_eps;

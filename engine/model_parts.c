@@ -69,6 +69,7 @@ static int64_t size_of(const wf_place *p, wf_extent extent, int32_t tp_size)
         [WF_EXTENT_EXPERT_PAIRS] = 2 * (int64_t)l.expert_ffn,
         [WF_EXTENT_SHARED_FFN] = l.shared_ffn,
         [WF_EXTENT_LABELS] = p->arch->encode.width,
+        [WF_EXTENT_EMBED] = p->arch->embed_width,
     };
     return sizes[extent];
 }
@@ -85,6 +86,7 @@ static bool has_bias(const wf_arch *a, wf_bias bias)
         [WF_BIAS_EXPERT] = a->bias_experts,
         [WF_BIAS_SCORE_DENSE] = a->encode.head.dense_bias,
         [WF_BIAS_SCORE] = a->encode.head.bias,
+        [WF_BIAS_EMBED_UP] = true,
     };
     return has[bias];
 }
@@ -111,6 +113,8 @@ static bool is_used(const wf_place *p, const wf_arch_layer *l, wf_role role)
         return p->tp_rank == 0;
     case WF_ROLE_HEAD:
         return !wf_task_vectors(p->arch->encode.task);
+    case WF_ROLE_EMBED_UP:
+        return p->arch->embed_width != p->arch->hidden || p->arch->family->always_up;
     case WF_ROLE_MASK_BIAS:
         return p->arch->encode.task == WF_TASK_FILL_MASK && p->arch->encode.head.bias;
     case WF_ROLE_MASK_DENSE:

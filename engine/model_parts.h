@@ -38,7 +38,8 @@ typedef enum wf_extent {
     WF_EXTENT_EXPERT_FFN,
     WF_EXTENT_EXPERT_PAIRS, // 2 expert_ffn
     WF_EXTENT_SHARED_FFN,
-    WF_EXTENT_LABELS // that a row is scored for
+    WF_EXTENT_LABELS, // that a row is scored for
+    WF_EXTENT_EMBED   // numbers of an embedding
 } wf_extent;
 
 // Which part of it a rank keeps.
@@ -72,6 +73,7 @@ typedef enum wf_bias {
     WF_BIAS_EXPERT,
     WF_BIAS_SCORE_DENSE, // as wf_encode says
     WF_BIAS_SCORE,
+    WF_BIAS_EMBED_UP, // always
     WF_N_BIASES
 } wf_bias;
 

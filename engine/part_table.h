@@ -56,18 +56,19 @@
     X(LAYER, SHARED_DOWN, shared_down, HIDDEN, SHARED_FFN, COLUMNS, NEVER, EXPERTS)                \
     X(LAYER, SHARED_ROUTER, shared_router, ONE, HIDDEN, WHOLE,  NEVER, EXPERTS)                    \
     X(LAYER, MLP_AFTER,  mlp_after,  HIDDEN,   VECTOR, WHOLE,   NORM,  ANY)                        \
-    X(MODEL, EMBED,      embed,      VOCAB,    HIDDEN, VOCAB,   NEVER, ANY)                        \
-    X(MODEL, POSITIONS,  positions,  POSITIONS, HIDDEN, WHOLE,  NEVER, ANY)                        \
-    X(MODEL, TYPES,      types,      TYPES,    HIDDEN, WHOLE,   NEVER, ANY)                        \
-    X(MODEL, EMBED_NORM, embed_norm, HIDDEN,   VECTOR, WHOLE,   NORM,  ANY)                        \
+    X(MODEL, EMBED,      embed,      VOCAB,    EMBED,  VOCAB,   NEVER, ANY)                        \
+    X(MODEL, POSITIONS,  positions,  POSITIONS, EMBED, WHOLE,   NEVER, ANY)                        \
+    X(MODEL, TYPES,      types,      TYPES,    EMBED,  WHOLE,   NEVER, ANY)                        \
+    X(MODEL, EMBED_NORM, embed_norm, EMBED,    VECTOR, WHOLE,   NORM,  ANY)                        \
+    X(MODEL, EMBED_UP,   embed_up,   HIDDEN,   EMBED,  WHOLE,   EMBED_UP, ANY)                     \
     X(MODEL, FINAL_NORM, final_norm, HIDDEN,   VECTOR, WHOLE,   NORM,  ANY)                        \
     X(MODEL, SCORE_DENSE, head_dense, HIDDEN,  HIDDEN, WHOLE,   SCORE_DENSE, ANY)                  \
-    X(MODEL, MASK_DENSE, head_dense, HIDDEN,   HIDDEN, WHOLE,   SCORE_DENSE, ANY)                  \
+    X(MODEL, MASK_DENSE, head_dense, EMBED,    HIDDEN, WHOLE,   SCORE_DENSE, ANY)                  \
     X(MODEL, SCORE_NORM, head_norm,  HIDDEN,   VECTOR, WHOLE,   NORM,  ANY)                        \
-    X(MODEL, MASK_NORM,  head_norm,  HIDDEN,   VECTOR, WHOLE,   NORM,  ANY)                        \
+    X(MODEL, MASK_NORM,  head_norm,  EMBED,    VECTOR, WHOLE,   NORM,  ANY)                        \
     X(MODEL, MASK_BIAS,  head_bias,  VOCAB,    VECTOR, VOCAB,   NEVER, ANY)                        \
     X(MODEL, SCORE,      score,      LABELS,   HIDDEN, WHOLE,   SCORE, ANY)                        \
-    X(MODEL, HEAD,       head,       VOCAB,    HIDDEN, VOCAB,   HEAD,  ANY)
+    X(MODEL, HEAD,       head,       VOCAB,    EMBED,  VOCAB,   HEAD,  ANY)
 // clang-format on
 
 #endif

@@ -35,7 +35,7 @@ typedef struct wf_serve_config {
     const char *const *shard_uid; // [n_shards]
     const bool *many_samples;     // [n_shards] rows done for sample 0 may lack others
     const wf_sampling *sampling;  // for the columns a shard does not have
-    const int32_t *stop; // [n_stop] of the job, added to a row's own
+    const int32_t *stop;          // [n_stop] of the job, added to a row's own
     size_t n_stop;
     const uint8_t *stop_string; // likewise, as a shard has a row's
     uint32_t stop_string_bytes;

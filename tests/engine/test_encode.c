@@ -23,7 +23,10 @@ static const struct {
               {"mpnet-mini", WF_TASK_EMBED},
               {"modernbert-mini", WF_TASK_EMBED},
               {"qwen3-embedding", WF_TASK_EMBED},
+              {"albert-mini", WF_TASK_EMBED},
+              {"electra-small", WF_TASK_EMBED},
               {"bert-classify", WF_TASK_CLASSIFY},
+              {"albert-classify", WF_TASK_CLASSIFY},
               {"roberta-labels", WF_TASK_CLASSIFY},
               {"xlmr-rerank", WF_TASK_RERANK},
               {"distilbert-classify", WF_TASK_CLASSIFY},
@@ -34,8 +37,9 @@ static const struct {
 #define N_MODELS (sizeof models / sizeof *models)
 
 enum { MOST_ROWS = 64, MOST_TOKENS = 320, MOST_WIDTH = 64, TOP = 5 };
-static const char *const masked[] = {"bert-mask",    "roberta-mask", "distilbert-mask",
-                                     "electra-mask", "mpnet-mask",   "modernbert-mask"};
+static const char *const masked[] = {"bert-mask",    "roberta-mask",      "distilbert-mask",
+                                     "electra-mask", "mpnet-mask",        "modernbert-mask",
+                                     "albert-mask",  "electra-small-mask"};
 
 typedef struct row {
     int32_t n, ids[MOST_TOKENS], second;
@@ -180,7 +184,6 @@ static int run_rows(int first, int n, int32_t max_rows, int32_t step_tokens)
 {
     wf_engine *e;
     wf_sampling sampling = wf_sampling_default();
-    if (the_rig.arch.encode.task == WF_TASK_FILL_MASK) sampling.logprobs = TOP;
     const wf_engine_config c = {.max_rows = max_rows,
                                 .step_tokens = step_tokens,
                                 .page_tokens = 16,
@@ -440,8 +443,19 @@ static void set_the_width_of_embeddings(void **state)
     const char *electra = "{\"model_type\":\"electra\",\"hidden_size\":64,\"intermediate_size\":96,"
                           "\"max_position_embeddings\":512,\"num_attention_heads\":8,"
                           "\"num_hidden_layers\":2,\"vocab_size\":261,\"embedding_size\":32}";
-    assert_int_equal(look(electra, NULL, NULL, as_the_folder_says, &a), WF_DATA);
-    assert_non_null(strstr(wf_error(), "embeddings of 32 numbers in a model of 64"));
+    assert_ok(look(electra, NULL, NULL, as_the_folder_says, &a));
+    assert_int_equal(a.embed_width, 32);
+    const char *wide = "{\"model_type\":\"electra\",\"hidden_size\":64,\"intermediate_size\":96,"
+                       "\"max_position_embeddings\":512,\"num_attention_heads\":8,"
+                       "\"num_hidden_layers\":2,\"vocab_size\":261}"; // of 128
+    assert_int_equal(look(wide, NULL, NULL, as_the_folder_says, &a), WF_DATA);
+    assert_non_null(strstr(wf_error(), "embeddings of 128 numbers in a model of 64: wider"));
+    const char *groups =
+        "{\"model_type\":\"albert\",\"hidden_size\":64,\"intermediate_size\":96,"
+        "\"max_position_embeddings\":512,\"num_attention_heads\":8,\"num_hidden_layers\":4,"
+        "\"vocab_size\":261,\"embedding_size\":32,\"num_hidden_groups\":2}";
+    assert_int_equal(look(groups, NULL, NULL, as_the_folder_says, &a), WF_DATA);
+    assert_non_null(strstr(wf_error(), "num_hidden_groups: only 1 is known here"));
 }
 
 int main(int argc, char **argv)

@@ -35,6 +35,12 @@ DISTILBERT = {"model_type": "distilbert", "architectures": ["DistilBertModel"],
               "dropout": 0.1, "attention_dropout": 0.1, "tie_weights_": True, "vocab_size": 150}
 ELECTRA = {**BERT, "model_type": "electra", "architectures": ["ElectraModel"],
            "embedding_size": 48}
+# Embeddings narrower than the model, as the small ELECTRA has; all layers one.
+ELECTRA_SMALL = {**ELECTRA, "embedding_size": 20}
+ALBERT = {**BERT, "model_type": "albert", "architectures": ["AlbertModel"], "embedding_size": 20,
+          "hidden_act": "gelu_new", "num_hidden_layers": 3, "num_hidden_groups": 1,
+          "inner_group_num": 1, "classifier_dropout_prob": 0.1, "gap_size": 0,
+          "net_structure_type": 0, "num_memory_blocks": 0, "down_scale_factor": 1}
 MPNET = {**{k: v for k, v in BERT.items() if k not in ("type_vocab_size",
                                                        "position_embedding_type")},
          "model_type": "mpnet", "architectures": ["MPNetModel"], "pad_token_id": 1,
@@ -63,6 +69,8 @@ FIXTURES = {
     "roberta-mini": (ROBERTA, "mean", False, "roberta.", LENGTHS),
     "distilbert-mini": (DISTILBERT, "max", False, "", LENGTHS),
     "electra-mini": (ELECTRA, "mean", True, "electra.", LENGTHS),
+    "electra-small": (ELECTRA_SMALL, "mean", False, "electra.", LENGTHS),
+    "albert-mini": (ALBERT, "mean", True, "albert.", LENGTHS),
     "mpnet-mini": (MPNET, "mean", True, "", LENGTHS + (200, 300)),
     "modernbert-mini": (MODERNBERT, "mean", True, "model.", LENGTHS),
     "qwen3-embedding": (QWEN3, "lasttoken", True, "", LENGTHS),

@@ -23,7 +23,8 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from transformers import AutoConfig, AutoModelForMaskedLM, AutoModelForSequenceClassification
 
-from make_encoders import BERT, DISTILBERT, ELECTRA, MODERNBERT, MPNET, QWEN3, ROBERTA
+from make_encoders import (ALBERT, BERT, DISTILBERT, ELECTRA, ELECTRA_SMALL, MODERNBERT, MPNET,
+                           QWEN3, ROBERTA)
 from make_fixtures import draw_weights, write_json
 
 LENGTHS = (1, 2, 7, 33, 64, 100)
@@ -41,6 +42,7 @@ LEVELS = ("negative", "neutral", "positive")
 # name: task, config, what makes scores of logits, whether it knows second segments
 FIXTURES = {
     "bert-classify": ("classify", head(BERT, "Bert", LEVELS), "softmax", True),
+    "albert-classify": ("classify", head(ALBERT, "Albert", LEVELS), "softmax", True),
     "roberta-labels": ("classify", head(ROBERTA, "Roberta", ("joy", "anger", "fear", "hope"),
                                         problem_type="multi_label_classification"),
                        "sigmoid", False),
@@ -63,6 +65,8 @@ MASK, TOP = 4, 5
 MASKED = {"bert-mask": BERT, "roberta-mask": {**ROBERTA, "mask_token_id": MASK},
           "distilbert-mask": {**DISTILBERT, "mask_token_id": MASK},
           "electra-mask": {**ELECTRA, "mask_token_id": MASK},
+          "electra-small-mask": {**ELECTRA_SMALL, "mask_token_id": MASK},
+          "albert-mask": {**ALBERT, "mask_token_id": MASK},
           "mpnet-mask": {**MPNET, "mask_token_id": MASK},
           "modernbert-mask": {**MODERNBERT, "mask_token_id": MASK, "classifier_activation": "gelu"}}
 ACTIVATIONS = {"softmax": lambda x: x.softmax(0), "sigmoid": torch.sigmoid, "none": lambda x: x}
