@@ -2,6 +2,7 @@
 #include <stddef.h>
 
 #include "jobs/spec/jobspec.h"
+#include "jobs/spec/jobspec_encode.h"
 #include "jobs/spec/jobspec_sampling.h"
 #include "jobs/spec/jobspec_words.h"
 
@@ -31,10 +32,10 @@ const wf_option wf_jobspec_table[] = {
      .offset = AT(task),
      .words = task_words,
      .default_text = "generate",
-     .help = "generate: go on with each row; embed: make a vector of each, the column "
-             "requests/vector; classify: score each for the model's labels, the column "
-             "requests/scores; score, rerank: as a cross-encoder does (rerank: of one label); "
-             "fill-mask: the likeliest tokens for each mask",
+     .help =
+         "generate: go on with each row; embed: make a vector of each, requests/vector; classify: "
+         "score each for the model's labels, requests/scores; score, rerank: likewise, as a "
+         "cross-encoder (rerank: of one label); fill-mask: the likeliest tokens for each mask",
      .decides = WF_SPEC_ANY_MODE | WF_SPEC_UNLESS_DEFAULT},
 
     {.name = "model.path",
@@ -120,49 +121,7 @@ const wf_option wf_jobspec_table[] = {
      .help = "request shards, or files of prompts (.jsonl, .csv, .tsv, .parquet), paths or shell "
              "patterns, relative to the working directory"},
 
-    {.name = "embed.pooling",
-     .type = WF_OPTION_ENUM,
-     .offset = AT(embed.pooling),
-     .words = pooling_words,
-     .default_text = "auto",
-     .help = "what of a row's tokens becomes its vector; auto: as the model's modules.json says "
-             "(sentence-transformers), else mean, or last of models that read forwards",
-     .decides = WF_SPEC_ANY_MODE | WF_SPEC_UNLESS_DEFAULT},
-    {.name = "embed.normalise",
-     .type = WF_OPTION_ENUM,
-     .offset = AT(embed.normalise),
-     .words = normalise_words,
-     .default_text = "auto",
-     .help = "vectors of length 1; auto: where modules.json says so",
-     .decides = WF_SPEC_ANY_MODE | WF_SPEC_UNLESS_DEFAULT},
-    {.name = "embed.truncate",
-     .type = WF_OPTION_ENUM,
-     .offset = AT(embed.truncate),
-     .words = truncate_words,
-     .default_text = "false",
-     .help = "true: rows that are longer than the model takes are cut, their last token kept, "
-             "whatever the task but generate; false: they fail",
-     .decides = WF_SPEC_ANY_MODE | WF_SPEC_UNLESS_DEFAULT},
-
-    {.name = "score.activation",
-     .type = WF_OPTION_ENUM,
-     .offset = AT(score.activation),
-     .words = activation_words,
-     .default_text = "auto",
-     .help = "what scores are made of what the head gives; auto: classify: as problem_type of "
-             "config.json says (softmax; sigmoid of several labels that may hold together, or of "
-             "one; regression: none); score, rerank: as sentence-transformers' activation_fn says, "
-             "else a sigmoid of one label, none of several",
-     .decides = WF_SPEC_ANY_MODE | WF_SPEC_UNLESS_DEFAULT},
-
-    {.name = "fill_mask.top_k",
-     .type = WF_OPTION_I32,
-     .offset = AT(fill_mask.top_k),
-     .min = 1,
-     .max = 20,
-     .default_text = "5",
-     .help = "task: fill-mask: so many of the likeliest tokens for each mask",
-     .decides = WF_SPEC_ANY_MODE | WF_SPEC_UNLESS_DEFAULT},
+    ENCODE_ROWS,
 
     {.name = "text.tokenizer",
      .type = WF_OPTION_STRING,
@@ -181,9 +140,8 @@ const wf_option wf_jobspec_table[] = {
      .offset = AT(text.pair),
      .default_text = "",
      .help =
-         "prompts files: the key or column that holds a second text, joined to the first as the "
-         "tokenizer joins pairs; empty: of tasks that score, text_pair and document where they "
-         "are there"},
+         "prompts files: the key or column of a second text, joined to the first as the tokenizer "
+         "joins pairs; empty: of tasks that score, text_pair or document"},
     {.name = "text.chat",
      .type = WF_OPTION_BOOL,
      .offset = AT(text.chat),
