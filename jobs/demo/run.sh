@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The demo: replays 100 rows of a production arrival log, with 400 small questions between them,
-# on 4 MPI ranks of this machine (2 replicas x tensor-parallel 2), and reports.
+# on 4 MPI ranks of this machine (2 replicas x tensor-parallel 2), and reports. Then it embeds the
+# questions and finds the nearest neighbour of each.
 #
 #   bash jobs/demo/run.sh [--set KEY=VALUE ...]      e.g. --set arrivals.speed=4
 #
@@ -33,3 +34,7 @@ fi
 mpirun -n 4 build/weft run jobs/demo/job.yaml --fresh-if-finished "$@"
 build/weft check "$out"
 "$python" jobs/demo/accuracy.py "$out/results.h5" --show 6
+
+build/weft run jobs/demo/embed.yaml --fresh-if-finished
+build/weft check out/demo-embed
+"$python" jobs/demo/neighbours.py out/demo-embed/results.h5 --show 4 --min-right 0.99

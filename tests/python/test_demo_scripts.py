@@ -93,5 +93,37 @@ class Accuracy(unittest.TestCase):
             self.assertEqual(run("accuracy.py", os.path.join(folder, "empty.h5")).returncode, 65)
 
 
+class Neighbours(unittest.TestCase):
+    ROWS = [  # prompt, vector, status
+        ("add:1+2=", (1, 0), 0), ("add:3+4=", (2, 0.1), 0), ("rev:ab=", (0, 1), 0),
+        ("sort:ba=", (0.1, 1), 0), ("rev:cd=", (float("nan"),) * 2, 1), (None, (1, 0), 0),
+    ]
+
+    def write(self, path, rows):
+        metas = [json.dumps({"task": prompt.split(":")[0], "prompt": prompt, "expect": ""}).encode()
+                 if prompt else b"" for prompt, _, _ in rows]
+        with h5py.File(path, "w") as file:
+            file["requests/meta_offset"] = np.cumsum([0] + [len(m) for m in metas]).astype("<u8")
+            file["requests/meta"] = np.frombuffer(b"".join(metas), "u1")
+            file["requests/vector"] = np.array([v for _, v, _ in rows], "<f4")
+            file["requests/status"] = np.array([s for _, _, s in rows], "u1")
+
+    def test_report(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "results.h5")
+            self.write(path, self.ROWS)
+            done = run("neighbours.py", path, "--show", "1")
+            self.assertRegex(done.stdout, r"^add:1\+2= +nearest: add:3\+4= +0\.999\n")
+            self.assertIn("2 of 5 prompts", done.stdout)
+            self.assertEqual(run("neighbours.py", path, "--min-right", "0.4").returncode, 0)
+            self.assertEqual(run("neighbours.py", path, "--min-right", "0.41").returncode, 1)
+            self.write(path, self.ROWS[5:])
+            self.assertEqual(run("neighbours.py", path).returncode, 1)
+            self.assertEqual(run("neighbours.py", os.path.join(folder, "none")).returncode, 66)
+            with h5py.File(path, "w"):
+                pass
+            self.assertEqual(run("neighbours.py", path).returncode, 65)
+
+
 if __name__ == "__main__":
     unittest.main()
