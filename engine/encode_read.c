@@ -3,6 +3,7 @@
 
 #include "engine/encode_head.h"
 #include "engine/encode_mask.h"
+#include "engine/encode_prompt.h"
 
 #include <limits.h>
 #include <stdio.h>
@@ -164,20 +165,18 @@ static wf_status read_longest(const wf_hf_folder *folder, wf_arch *arch)
     return st;
 }
 
-// Texts are taken as they are: whoever expects a prompt before each is told.
-static wf_status look_at_prompts(const wf_hf_folder *folder)
+// Put before texts as they are encoded (weft-text): rows of shards are tokens, and must have it.
+static wf_status look_at_prompts(const wf_hf_folder *folder, const wf_encode_wish *wish)
 {
-    wf_json *doc = NULL;
-    const char *name;
-    WF_TRY(open_json(folder, "config_sentence_transformers.json", false, &doc));
-    if (!doc) return WF_OK;
-    wf_status st = wf_json_get_string_or(wf_json_root(doc), "default_prompt_name", "", &name);
-    if (st == WF_OK && name[0] && wf_log_rank() <= 0)
-        wf_warn("%s/config_sentence_transformers.json: sentence-transformers puts the prompt "
-                "'%.64s' before every text; here texts are taken as they are: they must have it",
-                wf_hf_folder_path(folder), name);
-    wf_json_destroy(&doc);
-    return st;
+    char *text = NULL;
+    WF_TRY(
+        wf_encode_prompt(wf_hf_folder_path(folder), wish->prompt ? wish->prompt : "auto", &text));
+    if (text[0] && wf_log_rank() <= 0)
+        wf_info("the model's prompt '%.64s' stands before every text of prompts files; rows of "
+                "shards must have it (embed.prompt)",
+                text);
+    free(text);
+    return WF_OK;
 }
 
 static bool has_tensor(const wf_hf_folder *folder, const char *name)
@@ -233,7 +232,7 @@ wf_status wf_encode_read(const wf_hf_folder *folder, const wf_encode_wish *wish,
     else if (m.pooling_path[0])
         WF_TRY(read_pooling(folder, m.pooling_path, &pooling));
     WF_TRY(read_longest(folder, arch));
-    WF_TRY(look_at_prompts(folder));
+    WF_TRY(look_at_prompts(folder, wish));
     look_at_names(folder, arch);
     arch->encode = (wf_encode){
         .task = wish->task,

@@ -4,8 +4,7 @@
 //   modules.json                  Transformer, Pooling, Normalize: their kinds and folders
 //   1_Pooling/config.json         which pooling
 //   sentence_bert_config.json     max_seq_length: rows are not longer than that
-//   config_sentence_transformers.json   a prompt before every text, which is not put there: a
-//   warning
+//   config_sentence_transformers.json   a prompt before every text (encode_prompt.h)
 //
 // Without modules.json it is the mean of a model that reads both ways (as sentence-transformers
 // takes it), the last token of one that reads forwards, and lengths stay as they are. Modules and
@@ -22,8 +21,9 @@ typedef struct wf_encode_wish {
     int pooling;   // a wf_pooling, or WF_ENCODE_AUTO: the folder's
     int normalise; // 0, 1, or WF_ENCODE_AUTO
     bool truncate;
-    int activation; // of scores: a wf_label_curve, or WF_ENCODE_AUTO
-    int32_t n_top;  // tokens for each mask
+    int activation;     // of scores: a wf_label_curve, or WF_ENCODE_AUTO
+    int32_t n_top;      // tokens for each mask
+    const char *prompt; // of embed, as in wf_encode_prompt; NULL: auto
 } wf_encode_wish;
 
 // Fills arch->encode in, and what a checkpoint of such a model may do otherwise: names without the

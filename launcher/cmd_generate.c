@@ -161,7 +161,7 @@ static wf_status arguments_look(generation *g)
 static wf_status output_check(const generation *g)
 {
     const char *path = wf_cli_value(g->cli, "output");
-    if (!path || wf_prompts_is_file(path)) return WF_OK;
+    if (!path || wf_prompts_is_answers(path)) return WF_OK;
     return wf_cli_fail(g->cli,
                        "--output %s: the name does not say what to write: end it in one of %s",
                        path, wf_prompts_endings());

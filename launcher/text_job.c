@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "engine/encode_prompt.h"
 #include "io/base/arena.h"
 #include "io/base/file.h"
 #include "io/base/log.h"
@@ -17,7 +18,7 @@
 #include "jobs/streams/lines.h"
 #include "launcher/companion.h"
 
-enum { N_OPTIONS = 20 };
+enum { N_OPTIONS = 24 };
 
 size_t wf_text_job_prompts(const wf_jobspec *spec)
 {
@@ -116,7 +117,8 @@ static wf_status has_begun(const wf_jobspec *spec, bool *out)
     return WF_OK;
 }
 
-static wf_status words_run(const wf_jobspec *spec, bool fixed, const wf_drain *drain)
+static wf_status words_run(const wf_jobspec *spec, bool fixed, const char *before,
+                           const wf_drain *drain)
 {
     const char **word = NULL;
     char most[16];
@@ -136,6 +138,10 @@ static wf_status words_run(const wf_jobspec *spec, bool fixed, const wf_drain *d
         word[n++] = "--pair";
         word[n++] = spec->text.pair;
     }
+    if (before[0]) {
+        word[n++] = "--before";
+        word[n++] = before;
+    }
     if (spec->stop.n > 0) word[n++] = "--pieces";
     if (fixed) word[n++] = "--fixed";
     word[n++] = "--";
@@ -146,6 +152,16 @@ static wf_status words_run(const wf_jobspec *spec, bool fixed, const wf_drain *d
     }
     wf_status st = wf_companion_run(word, drain);
     free(word);
+    return st;
+}
+
+static wf_status prompts_encode(const wf_jobspec *spec, bool fixed, const wf_drain *drain)
+{
+    char *before = NULL;
+    bool embeds = spec->task == WF_TASK_EMBED;
+    WF_TRY(wf_encode_prompt(spec->model.path, embeds ? spec->embed.prompt : "none", &before));
+    wf_status st = words_run(spec, fixed, before, drain);
+    free(before);
     return st;
 }
 
@@ -183,7 +199,7 @@ wf_status wf_text_job_encode(const wf_jobspec *spec, bool force, const wf_drain 
     if (wf_text_job_prompts(spec) == 0) return WF_OK;
     WF_TRY(wf_folder_check_link(spec->output.dir, "text"));
     WF_TRY(has_begun(spec, &begun));
-    wf_status st = words_run(spec, begun && !force, drain);
+    wf_status st = prompts_encode(spec, begun && !force, drain);
     *some_bad = st == WF_FAILED_ROWS;
     if (*some_bad) bad_rows_tell(spec);
     return *some_bad ? WF_OK : st;

@@ -227,7 +227,8 @@ wf_status wf_inputs_arch_read(const wf_jobspec *spec, const wf_hf_folder *folder
                                  .normalise = spec->embed.normalise,
                                  .truncate = spec->embed.truncate != 0,
                                  .activation = spec->score.activation,
-                                 .n_top = spec->fill_mask.top_k};
+                                 .n_top = spec->fill_mask.top_k,
+                                 .prompt = spec->embed.prompt};
     WF_TRY(wf_arch_read(folder, spec->model.trust_config, out));
     WF_TRY(wf_encode_read(folder, &wish, out));
     WF_TRY(check_expert_load(spec, out));

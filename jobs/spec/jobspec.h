@@ -96,10 +96,11 @@ typedef struct wf_jobspec {
     wf_option_strings shards;   // [requests.n] what is read of each: itself, or the shard that a
                                 // prompts file becomes (jobs/spec/prompts.h)
     struct {
-        int pooling;   // a wf_pooling, or WF_ENCODE_AUTO (engine/encode_read.h): the folder's
-        int normalise; // 0, 1 or WF_ENCODE_AUTO
-        int truncate;  // 0, 1
-    } embed;           // task: embed; truncate of all that generate nothing
+        int pooling;        // a wf_pooling, or WF_ENCODE_AUTO (engine/encode_read.h): the folder's
+        int normalise;      // 0, 1 or WF_ENCODE_AUTO
+        int truncate;       // 0, 1
+        const char *prompt; // before every text; auto, none, or one of the folder's
+    } embed;                // task: embed; truncate of all that generate nothing
     struct {
         int activation; // a wf_label_curve, or WF_ENCODE_AUTO: as the folder says
     } score;            // task: classify, score, rerank

@@ -75,10 +75,16 @@ static wf_status check_engine(const wf_jobspec *spec, wf_options *o)
 
 static wf_status check_text(const wf_jobspec *spec, wf_options *o)
 {
-    if (spec->output.text[0] && !wf_prompts_is_file(spec->output.text)) {
+    if (spec->output.text[0] && !wf_prompts_is_answers(spec->output.text)) {
         WF_TRY(wf_options_complain(o, "output.text",
                                    "\"%s\" does not say what to write: end the name in one of %s",
                                    spec->output.text, wf_prompts_endings()));
+    }
+    if (wf_prompts_is_matrix(spec->output.text) && !wf_task_vectors(spec->task)) {
+        WF_TRY(wf_options_complain(o, "output.text",
+                                   "\"%s\" takes numbers alone, of task: embed, classify, score and "
+                                   "rerank, not of %s",
+                                   spec->output.text, word_of("task", spec->task)));
     }
     if (spec->task != WF_TASK_GENERATE && spec->sampling.n > 1) {
         WF_TRY(

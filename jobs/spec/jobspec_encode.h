@@ -28,6 +28,14 @@
              "true: rows that are longer than the model takes are cut, their last token kept, "    \
              "whatever the task but generate; false: they fail",                                   \
          .decides = WF_SPEC_ANY_MODE | WF_SPEC_UNLESS_DEFAULT},                                    \
+        {.name = "embed.prompt",                                                                   \
+         .type = WF_OPTION_STRING,                                                                 \
+         .offset = AT(embed.prompt),                                                               \
+         .default_text = "auto",                                                                   \
+         .help = "task: embed, prompts files: which of the prompts of the model's "                \
+                 "config_sentence_transformers.json is put before every text; auto: its default "  \
+                 "one, where it "                                                                  \
+                 "has one; none: none"},                                                           \
         {.name = "score.activation",                                                               \
          .type = WF_OPTION_ENUM,                                                                   \
          .offset = AT(score.activation),                                                           \

@@ -25,6 +25,17 @@ bool wf_prompts_is_file(const char *path)
     return false;
 }
 
+bool wf_prompts_is_matrix(const char *path)
+{
+    const char *dot = strrchr(wf_path_name(path), '.');
+    return dot && strcasecmp(dot, ".npy") == 0;
+}
+
+bool wf_prompts_is_answers(const char *path)
+{
+    return wf_prompts_is_file(path) || wf_prompts_is_matrix(path);
+}
+
 const char *wf_prompts_endings(void)
 {
 #define ENDING_IN_TEXT(ending) " " ending

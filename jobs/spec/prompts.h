@@ -22,6 +22,11 @@ bool wf_prompts_is_file(const char *path);
 // Those endings, for people: ".jsonl .ndjson ..."; a constant.
 const char *wf_prompts_endings(void);
 
+// Whether answers can be written to a file of this name: one of prompts, or an .npy, which takes the
+// numbers of tasks that make some (wf_task_vectors). Pure.
+bool wf_prompts_is_answers(const char *path);
+bool wf_prompts_is_matrix(const char *path);
+
 // Adds to `shards` ({0} at first; wf_paths_destroy) the shard of each request of a job whose output
 // folder is `out_dir`.
 wf_status wf_prompts_shards(const wf_option_strings *requests, const char *out_dir,

@@ -6,11 +6,13 @@ Files in, answers out: alone, killed and resumed, under mpirun, as groups, in pa
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import time
 import unittest
 
+import h5py
 import numpy as np
 
 from companion_case import DEMO_MODEL, SOURCE, WEFT, Companion, weft_text
@@ -92,6 +94,31 @@ class Embed(Companion):
         self.assertEqual([a["tag"] for a in answers], [line["tag"] for line in lines])
         self.assertIn("the model takes 128", answers[4]["error"]["message"])
         self.assertEqual(np.array(answers[5]["vector"], np.float32).tolist(), found[5].tolist())
+
+    def test_prompts_before_texts(self):
+        """The default prompt of the model's folder, another, none, and one that it has not."""
+        model = self.path("model")
+        shutil.copytree(os.path.join(GOLDEN, "bert-mini"), model)
+        with open(os.path.join(model, "config_sentence_transformers.json"), "w") as file:
+            json.dump({"prompts": {"query": "q w ", "passage": "p "}, "similarity_fn_name": None,
+                       "default_prompt_name": "query"}, file)
+        tokenizer = Scores.make_tokenizer(self, 0)
+        self.write_lines("texts.jsonl", [{"prompt": "a b"}])
+        tokens = {}
+        for prompt in ("auto", "passage", "none"):
+            self.write_lines("job.yaml", [json.dumps({
+                "task": "embed", "model": {"path": model}, "requests": ["texts.jsonl"],
+                "embed": {"prompt": prompt}, "text": {"tokenizer": tokenizer},
+                "parallel": {"backend": "cpu", "threads": 1}, "output": {"dir": f"out/{prompt}"}})])
+            self.weft("run", "job.yaml")
+            folder = self.path(f"out/{prompt}/text")
+            with h5py.File(os.path.join(folder, os.listdir(folder)[0]), "r") as file:
+                tokens[prompt] = file["prompts/tokens"][:].tolist()
+        self.assertEqual(tokens, {"auto": [3, 26, 32, 10, 11, 4], "passage": [3, 25, 10, 11, 4],
+                                  "none": [3, 10, 11, 4]})
+        for command in ("plan", "run"):
+            self.weft(command, "job.yaml", "-s", "embed.prompt=title", code=78,
+                      says="has no prompt 'title' (query, passage)")
 
 
 class Scores(Companion):
@@ -193,7 +220,6 @@ class Scores(Companion):
         self.weft("run", "job.yaml", code=code)
         self.weft("check", out, "--complete")
         folder = self.path(os.path.join(out, "text"))
-        import h5py
         with h5py.File(os.path.join(folder, os.listdir(folder)[0]), "r") as file:
             segment = file["requests/segment"][:].tolist() if "requests/segment" in file else []
             at = file["requests/prompt_offset"][:]
@@ -236,6 +262,23 @@ class Scores(Companion):
                          ["failed"] * 3 + ["done"] + ["failed"] * 3)
         self.assertIn("token types are of one alone", failed[0]["error"]["message"])
         self.assertIn("5 rows", self.weft("plan", "job.yaml", code=3).stdout)
+
+    def test_one_line(self):
+        """weft generate with a task: of a prompt on the command line, and to a matrix."""
+        model = self.path("m")
+        shutil.copytree(os.path.join(GOLDEN, "bert-classify"), model)
+        shutil.copy(os.path.join(self.make_tokenizer(0), "tokenizer.json"), model)
+        keys = ("--set", "parallel.backend=cpu")
+        for task, says in (("classify", r"(negative|neutral|positive) 0\.\d+\n"),
+                           ("embed", r"\[-?\d.*(, -?\d[^,]*){47}\]\n")):
+            done = self.weft("generate", "--model", model, "--set", f"task={task}", *keys, "a b")
+            self.assertRegex(done.stdout, f"^{says}$")
+        self.write_lines("t.jsonl", [{"text": "a b"}, {"text": "c"}])
+        self.weft("generate", "--model", model, "--set", "task=classify", *keys, "t.jsonl", "-o",
+                  "x.npy")
+        self.assertEqual(np.load(self.path("x.npy")).shape, (2, 3))
+        self.weft("generate", "--model", DEMO_MODEL, *keys, "t.jsonl", "-o", "y.npy", code=78,
+                  says="takes numbers alone, of task: embed, classify, score and rerank")
 
     def test_activations(self):
         _, cases, answers = self.run_model("roberta-labels", "classify",

@@ -31,7 +31,7 @@ def opened(path):
 
 def settings_of(args, file_format="auto", vocab_size=0):
     return Settings(tokenizer=args.tokenizer, max_new_tokens=args.max_new_tokens, chat=args.chat,
-                    prompt_key=args.prompt, pairs=args.pairs, pair_key=args.pair,
+                    prompt_key=args.prompt, pairs=args.pairs, pair_key=args.pair, before=args.before,
                     file_format=file_format, vocab_size=vocab_size, pieces=args.pieces)
 
 
@@ -105,6 +105,8 @@ def add_row_options(sub):
                           "(with text_pair or document), joined as the tokenizer joins pairs")
     sub.add_argument("--pair", default="", metavar="NAME",
                      help="the key or column that holds the second text")
+    sub.add_argument("--before", default="", metavar="TEXT",
+                     help="stands before every prompt that is no chat, as models that embed want it")
     sub.add_argument("--pieces", action="store_true",
                      help="the shard also says what each token is in bytes, which a job's "
                           "sampling.stop needs; rows with a 'stop' of their own bring it anyway")

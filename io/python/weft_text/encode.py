@@ -46,6 +46,7 @@ class Settings:
     pieces: bool = False  # for a job's stop strings; rows that have their own bring them anyway
     pairs: bool = False  # rows are to be scored: a text, or two (line_parse.FIRST_KEYS, SECOND_KEYS)
     pair_key: str = ""  # another name of the second
+    before: str = ""  # stands before every text that is no chat
 
 
 @dataclass
@@ -231,7 +232,7 @@ def encode_source(source, output, settings, replace=False, keep_bad=False, rejec
     vocab_size = settings.vocab_size or codec.vocab_size
     parser = LineParser(settings.file_format, settings.max_new_tokens, vocab_size,
                         lambda: ChatTemplate(codec), settings.chat, settings.prompt_key,
-                        settings.pairs, settings.pair_key)
+                        settings.pairs, settings.pair_key, settings.before)
     if settings.chat:
         parser.chat = ChatTemplate(codec)  # says at once what is missing
     bad, kinds = BadRows(source.path), ColumnKinds()

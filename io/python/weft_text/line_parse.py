@@ -75,10 +75,11 @@ class LineParser:
     """chat: a ChatTemplate, made when the first line needs it (make_chat)."""
 
     def __init__(self, file_format, max_new_tokens, vocab_size, make_chat, wrap_prompts,
-                 prompt_key="prompt", pairs=False, pair_key=""):
+                 prompt_key="prompt", pairs=False, pair_key="", before=""):
         self.format, self.max_new_tokens = file_format, max_new_tokens
         self.vocab_size, self.make_chat = vocab_size, make_chat
         self.wrap_prompts, self.chat, self.prompt_key = wrap_prompts, None, prompt_key
+        self.before = before
         self.first_keys = (prompt_key, *FIRST_KEYS) if pairs else (prompt_key,)
         self.second_keys = ((pair_key,) if pair_key else ()) + (SECOND_KEYS if pairs else ())
 
@@ -169,7 +170,7 @@ class LineParser:
             message = {"role": "user", "content": check_text("prompt", line["prompt"])}
             parsed.text, parsed.add_special = self.render([message]), False
         else:
-            parsed.text = line["prompt"]
+            parsed.text = self.before + check_text("prompt", line["prompt"])
         check_text("prompt", parsed.text)
         second = next((k for k in self.second_keys if k in line), None)
         if second and not parsed.add_special:

@@ -62,7 +62,7 @@ def read_prepared(path):
 def encoding_of(settings):
     how = asdict(settings)
     del how["tokenizer"]
-    for key in ("pieces", "pairs", "pair_key"):  # younger than shards that are gone on with
+    for key in ("pieces", "pairs", "pair_key", "before"):  # younger than shards that are gone on with
         if not how[key]:
             del how[key]
     return json.dumps({"version": ENCODING, "tokenizer": codec_identity(settings.tokenizer), **how},

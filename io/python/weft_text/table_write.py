@@ -100,8 +100,19 @@ def json_lines(file, columns, file_format):
 
 @contextlib.contextmanager
 def text_lines(file, columns, file_format):
-    """The texts alone, for people."""
-    yield lambda line: file.write(line.get("text", f"failed: {reason(line)}") + "\n")
+    """The texts alone, or what there is in their place, for people."""
+    yield lambda line: file.write(spoken(line) + "\n")
+
+
+def spoken(line):
+    if "masks" in line:
+        return " | ".join(", ".join(f"{one['token']} {one['score']:.3g}" for one in mask)
+                          for mask in line["masks"])
+    if "label" in line:
+        return f"{line['label']} {line['score']:.4g}"
+    if "vector" in line:
+        return to_json(line["vector"])
+    return line.get("text", f"failed: {reason(line)}")
 
 
 def reason(line):
