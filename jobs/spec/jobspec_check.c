@@ -81,10 +81,11 @@ static wf_status check_text(const wf_jobspec *spec, wf_options *o)
                                    spec->output.text, wf_prompts_endings()));
     }
     if (wf_prompts_is_matrix(spec->output.text) && !wf_task_vectors(spec->task)) {
-        WF_TRY(wf_options_complain(o, "output.text",
-                                   "\"%s\" takes numbers alone, of task: embed, classify, score and "
-                                   "rerank, not of %s",
-                                   spec->output.text, word_of("task", spec->task)));
+        WF_TRY(
+            wf_options_complain(o, "output.text",
+                                "\"%s\" takes numbers alone, of task: embed, classify, score and "
+                                "rerank, not of %s",
+                                spec->output.text, word_of("task", spec->task)));
     }
     if (spec->task != WF_TASK_GENERATE && spec->sampling.n > 1) {
         WF_TRY(

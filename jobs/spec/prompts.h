@@ -22,8 +22,8 @@ bool wf_prompts_is_file(const char *path);
 // Those endings, for people: ".jsonl .ndjson ..."; a constant.
 const char *wf_prompts_endings(void);
 
-// Whether answers can be written to a file of this name: one of prompts, or an .npy, which takes the
-// numbers of tasks that make some (wf_task_vectors). Pure.
+// Whether answers can be written to a file of this name: one of prompts, or an .npy, which takes
+// the numbers of tasks that make some (wf_task_vectors). Pure.
 bool wf_prompts_is_answers(const char *path);
 bool wf_prompts_is_matrix(const char *path);
 
