@@ -62,7 +62,8 @@ def run_prepare(args):
 def run_decode(args):
     settings = DecodeSettings(tokenizer=args.tokenizer, file_format=args.format,
                               token_ids=args.token_ids, times=args.times,
-                              columns=not args.no_columns, replace=args.replace)
+                              columns=not args.no_columns, replace=args.replace,
+                              dtype=args.dtype)
     done = decode_results(args.results, args.output, settings)
     if args.output != "-":
         print(f"{args.output}: {counted(done.n_lines, 'line')}, "
@@ -155,6 +156,8 @@ def add_decode(commands):
     sub.add_argument("--format", default="auto",
                      choices=("auto", "jsonl", "openai", "csv", "tsv", "parquet", "text"),
                      help="auto: by the name; OpenAI lines for requests that came as such")
+    sub.add_argument("--dtype", choices=("f32", "f16"), default="f32",
+                     help="numbers of an .npy (default f32)")
     sub.add_argument("--token-ids", action="store_true", help="add the generated token ids")
     sub.add_argument("--times", action="store_true", help="add ttft_s and e2e_s")
     sub.add_argument("--no-columns", action="store_true",

@@ -54,6 +54,7 @@ class DecodeSettings:
     times: bool = False  # beside input rows; lines without them always have times
     columns: bool = True  # the input's
     replace: bool = False
+    dtype: str = "f32"  # of an .npy
     taken: frozenset = frozenset(ANSWER_NAMES)  # names that a column of the input cannot keep
 
 
@@ -198,7 +199,7 @@ def decode_results(place, output, settings):
     results = Results(place, settings.columns)
     settings = results.settled(settings)
     if output.endswith(".npy"):
-        return Decoded(*write_vectors(results, output, settings.replace))
+        return Decoded(*write_vectors(results, output, settings.replace, settings.dtype))
     codec = results.codec(settings.tokenizer)
     named = settings.file_format not in ("auto", "openai")
     file_format = settings.file_format if named else format_of(output)
