@@ -72,6 +72,20 @@ static void tear_down(fixture *x)
     rig_destroy(&x->r);
 }
 
+// How far apart the same score may be in two ways of running: not at all, but on a GPU, whose sums
+// depend on the rows beside.
+static float apart(void)
+{
+    return strcmp(backend, "cuda") == 0 ? 2e-3f : 0.0f;
+}
+
+static bool same(const float *a, const float *b, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (isnan(a[i]) != isnan(b[i]) || fabsf(a[i] - b[i]) > apart()) return false;
+    return true;
+}
+
 static void assert_as_written(const fixture *x, const rig_output *out)
 {
     assert_int_equal(out->n_prompt_scored, x->n);
@@ -81,23 +95,26 @@ static void assert_as_written(const fixture *x, const rig_output *out)
         assert_int_equal(out->prompt_top_id[0][k], -1);
         assert_true(isnan(out->prompt_top_logprob[0][k]));
         assert_int_equal(out->prompt_top_id[x->n_prompt][k], x->written.top_id[k]);
-        assert_true(out->prompt_top_logprob[x->n_prompt][k] == x->written.top_logprob[k]);
     }
+    assert_true(same(out->prompt_top_logprob[x->n_prompt], x->written.top_logprob, TOP));
     for (uint32_t i = 0; i < LENGTH; i++) {
         float is = out->prompt_logprob[x->n_prompt + i], was = x->written.logprob[i];
-        if (is < was || is > was) fail_msg("token %u: %.9g, not %.9g", i, (double)is, (double)was);
+        if (!same(&is, &was, 1)) fail_msg("token %u: %.9g, not %.9g", i, (double)is, (double)was);
     }
     for (uint32_t i = 1; i < x->n; i++) // what is the most probable is no less so than the token
-        assert_true(out->prompt_top_logprob[i][0] >= out->prompt_logprob[i] &&
+        assert_true(out->prompt_top_logprob[i][0] >= out->prompt_logprob[i] - apart() &&
                     out->prompt_logprob[i] <= 0.0f);
 }
 
-static bool same_scores(const rig_output *a, const rig_output *b)
+static bool same_scores(const fixture *x, const rig_output *a, const rig_output *b)
 {
+    size_t n = x->n;
     return a->n_prompt_scored == b->n_prompt_scored &&
-           memcmp(a->prompt_logprob, b->prompt_logprob, sizeof a->prompt_logprob) == 0 &&
-           memcmp(a->prompt_top_id, b->prompt_top_id, sizeof a->prompt_top_id) == 0 &&
-           memcmp(a->prompt_top_logprob, b->prompt_top_logprob, sizeof a->prompt_top_logprob) == 0;
+           same(a->prompt_logprob, b->prompt_logprob, n) &&
+           (apart() > 0.0f ||
+            memcmp(a->prompt_top_id, b->prompt_top_id, n * sizeof a->prompt_top_id[0]) == 0) &&
+           same(a->prompt_top_logprob[0], b->prompt_top_logprob[0],
+                n * (sizeof a->prompt_top_logprob[0] / sizeof(float)));
 }
 
 // Alone, then in company: a request that bends its logits, one that is scored without best ones,
@@ -121,11 +138,11 @@ static void check_model(const char *name)
     assert_as_written(&x, &alone);
     for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
         rig_run(&x.r, &ways[i], all, 4, out, NULL);
-        if (!same_scores(&alone, &out[3])) fail_msg("%s: way %zu: other scores", name, i);
+        if (!same_scores(&x, &alone, &out[3])) fail_msg("%s: way %zu: other scores", name, i);
         assert_int_equal(out[0].n_prompt_scored, 0);
         assert_int_equal(out[2].n_prompt_scored, x.n);
         assert_int_equal(out[2].n_prompt_top, 0);
-        assert_memory_equal(out[2].prompt_logprob, alone.prompt_logprob, x.n * sizeof(float));
+        assert_true(same(out[2].prompt_logprob, alone.prompt_logprob, x.n));
         assert_int_equal(out[3].n_cached, 0); // all of it was computed
     }
     tear_down(&x);
@@ -160,7 +177,7 @@ static void scores_outlast_a_put_back(void **state)
     rig_run(&x.r, &c, requests, 6, out, &totals);
     assert_true(totals.n_put_back > 0);
     for (int i = 0; i < 6; i++)
-        assert_true(same_scores(&alone, &out[i]));
+        assert_true(same_scores(&x, &alone, &out[i]));
     tear_down(&x);
 }
 
@@ -183,6 +200,8 @@ static void what_cannot_be_is_refused(void **state)
 int main(int argc, char **argv)
 {
     if (argc > 1) backend = argv[1];
+    int absent = rig_absent(backend);
+    if (absent >= 0) return absent;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(scores_are_those_of_writing),
         cmocka_unit_test(scores_outlast_a_put_back),
