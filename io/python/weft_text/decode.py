@@ -20,9 +20,7 @@ from weft_text.prepare import find_prepared
 from weft_text.ranks import prompt_key_of, ranks
 from weft_text.results_files import array_parts, newest_run, result_files, shards_of_job
 from weft_text.results_order import ordered_rows
-from weft_text.results_read import (has_logprobs, has_prompt_logprobs, has_scores,
-                                    has_stop_strings, has_vectors,
-                                    read_files, task_of)
+from weft_text.results_read import any_has, read_files, task_of
 from weft_text.table_write import format_of, is_table, line_writer
 from weft_text.text_codec import open_codec
 from weft_text.vectors import write_vectors
@@ -74,7 +72,7 @@ class Results:
         for folder in folders if columns else ():
             self.prepared.update(find_prepared(folder))
         of_job = [shards_of_job(folder) for folder in folders] if os.path.isdir(place) else [None]
-        self.scored = any(has_scores(file.path) for file in self.files)
+        self.scored = any_has(self.files, "requests/scores")
         tasks = {task_of(file.path) for file in self.files}
         self.ranked, self.filled = self.scored and tasks == {"rerank"}, tasks == {FILL_MASK}
         self.uids = None if None in of_job else set().union(*of_job)
@@ -118,13 +116,13 @@ class Results:
         if columns is None:
             return None
         more = ANSWER_COLUMNS + (TIME_COLUMNS if settings.times or not sources else [])
-        more = more + (STOP_COLUMNS if any(has_stop_strings(f.path) for f in self.files) else [])
+        more = more + (STOP_COLUMNS if any_has(self.files, "requests/stop_string") else [])
         more = more + (TOKEN_COLUMNS if settings.token_ids else [])
-        logprobs = not self.filled and any(has_logprobs(f.path) for f in self.files)
+        logprobs = not self.filled and any_has(self.files, "tokens/logprob")
         more = more + (LOGPROB_COLUMNS if logprobs else [])
-        scored = any(has_prompt_logprobs(f.path) for f in self.files)
+        scored = any_has(self.files, "prompts/logprob")
         more = more + (PROMPT_COLUMNS if scored else [])
-        more = more + (VECTOR_COLUMNS if any(has_vectors(f.path) for f in self.files) else [])
+        more = more + (VECTOR_COLUMNS if any_has(self.files, "requests/vector") else [])
         more = more + self.score_columns()
         return columns + more + ([] if sources else ALONE_COLUMNS[4:])
 

@@ -101,29 +101,13 @@ def read_file(path):
         yield from file_rows(path, file)
 
 
-def has_logprobs(path):
-    with complaints(path), h5py.File(path, "r") as file:
-        return "tokens/logprob" in file
-
-
-def has_stop_strings(path):
-    with complaints(path), h5py.File(path, "r") as file:
-        return "requests/stop_string" in file
-
-
-def has_prompt_logprobs(path):
-    with complaints(path), h5py.File(path, "r") as file:
-        return "prompts/logprob" in file
-
-
-def has_vectors(path):
-    with complaints(path), h5py.File(path, "r") as file:
-        return "requests/vector" in file
-
-
-def has_scores(path):
-    with complaints(path), h5py.File(path, "r") as file:
-        return "requests/scores" in file
+def any_has(files, column):
+    """Whether one of the results files has a column, such as "tokens/logprob"."""
+    for file in files:
+        with complaints(file.path), h5py.File(file.path, "r") as h5:
+            if column in h5:
+                return True
+    return False
 
 
 def task_of(path):
