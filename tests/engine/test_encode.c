@@ -268,8 +268,9 @@ static wf_status look(const char *config, const char *modules, const char *pooli
 static void compare_masks(const char *name, int i)
 {
     const row *r = &the_rig.rows[i];
+    float apart = on_device ? 1e-3f : 1e-5f;
     for (int k = 0; k < r->n_masks * TOP; k++)
-        if (r->got_ids[k] != r->want_ids[k] || fabsf(expf(r->got[k]) - expf(r->want[k])) > 1e-5f)
+        if (r->got_ids[k] != r->want_ids[k] || fabsf(expf(r->got[k]) - expf(r->want[k])) > apart)
             fail_msg("%s, row %d, number %d: token %d %g, not %d %g", name, i, k, r->got_ids[k],
                      (double)r->got[k], r->want_ids[k], (double)r->want[k]);
 }
@@ -279,7 +280,6 @@ static void compare_masks(const char *name, int i)
 static void masks(void **state)
 {
     (void)state;
-    if (on_device) skip();
     for (size_t m = 0; m < sizeof masked / sizeof *masked; m++) {
         wf_encode_wish wish = as_the_folder_says;
         float packed[MOST_ROWS][MOST_WIDTH];
@@ -292,7 +292,7 @@ static void masks(void **state)
             memcpy(packed[i], the_rig.rows[i].got, sizeof packed[i]);
         }
         assert_int_equal(run_rows(0, the_rig.n_rows, 6, 2048), 4); // 1 + 2 + 3, 4, 5, 6 masks
-        for (int i = 0; i < the_rig.n_rows; i++) {
+        for (int i = 0; !on_device && i < the_rig.n_rows; i++) {
             assert_memory_equal(packed[i], the_rig.rows[i].got, sizeof packed[i]);
             run_rows(i, 1, 6, 8);
             assert_memory_equal(packed[i], the_rig.rows[i].got, sizeof packed[i]);
