@@ -16,21 +16,23 @@ struct wf_h5_column {
     uint64_t n_written;
     size_t n_held; // rows in `held`
     size_t held_capacity;
+    bool loose; // not compressed
     char *held;
     wf_hash64_stream *hash; // of what was appended; NULL: nobody asked
 };
 
 // --- one dataset ---
 
-static hid_t creation_list(size_t chunk_rows, uint32_t width)
+static hid_t creation_list(size_t chunk_rows, uint32_t width, bool loose)
 {
     hsize_t chunk[2] = {chunk_rows, width};
     hid_t dcpl = H5Pcreate(H5P_DATASET_CREATE);
     if (dcpl < 0) return -1;
     // Padding of the last chunk is filled, else it would hold whatever the heap held.
     if (H5Pset_chunk(dcpl, width == 0 ? 1 : 2, chunk) < 0 ||
-        H5Pset_fill_time(dcpl, H5D_FILL_TIME_ALLOC) < 0 || H5Pset_shuffle(dcpl) < 0 ||
-        H5Pset_deflate(dcpl, 1) < 0 || H5Pset_fletcher32(dcpl) < 0) {
+        H5Pset_fill_time(dcpl, H5D_FILL_TIME_ALLOC) < 0 ||
+        (!loose && (H5Pset_shuffle(dcpl) < 0 || H5Pset_deflate(dcpl, 1) < 0)) ||
+        H5Pset_fletcher32(dcpl) < 0) {
         H5Pclose(dcpl);
         return -1;
     }
@@ -51,11 +53,11 @@ static wf_status describe(wf_h5_file *file, const wf_h5_column_spec *spec)
 }
 
 static wf_status dataset_create(wf_h5_file *file, const wf_h5_column_spec *spec, size_t chunk_rows,
-                                hid_t *out)
+                                bool loose, hid_t *out)
 {
     hsize_t now[2] = {0, spec->width}, most[2] = {H5S_UNLIMITED, spec->width};
     hid_t space = H5Screate_simple(spec->width == 0 ? 1 : 2, now, most);
-    hid_t dcpl = creation_list(chunk_rows, spec->width), lcpl = link_list();
+    hid_t dcpl = creation_list(chunk_rows, spec->width, loose), lcpl = link_list();
     hid_t dapl = H5Pcreate(H5P_DATASET_ACCESS);
     if (dapl >= 0) H5Pset_chunk_cache(dapl, 1, 0, 1.0);
     hid_t id =
@@ -121,12 +123,17 @@ static wf_status flush_held(wf_h5_column *c)
 {
     if (c->id < 0) {
         size_t rows = c->n_held == 0 ? 1 : c->n_held;
-        WF_TRY(dataset_create(c->file, &c->spec, rows, &c->id));
+        WF_TRY(dataset_create(c->file, &c->spec, rows, c->loose, &c->id));
     }
     if (c->n_held == 0) return WF_OK;
     WF_TRY(dataset_append(c, c->held, c->n_held));
     c->n_held = 0;
     return WF_OK;
+}
+
+void wf_h5_column_loosen(wf_h5_column *c)
+{
+    c->loose = true;
 }
 
 wf_status wf_h5_column_append(wf_h5_column *c, const void *values, size_t n)

@@ -92,6 +92,9 @@ typedef struct wf_h5_column wf_h5_column;
 
 // The dataset is made by the first full chunk, or by close (so small files get small chunks).
 wf_status wf_h5_column_create(wf_h5_file *file, const wf_h5_column_spec *spec, wf_h5_column **out);
+// Before anything is appended: its chunks are not compressed. Vectors that a model computed take
+// 0.86 of their room so, at a twentieth of the speed.
+void wf_h5_column_loosen(wf_h5_column *column);
 // `values` holds n (x width) numbers of the column's type in native form; copy.
 wf_status wf_h5_column_append(wf_h5_column *column, const void *values, size_t n);
 uint64_t wf_h5_column_count(const wf_h5_column *column); // rows appended so far

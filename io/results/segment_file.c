@@ -66,6 +66,7 @@ static wf_status create_columns(wf_segment_file *file)
                                   .units = desc->units,
                                   .description = desc->description};
         WF_TRY(wf_h5_column_create(file->h5, &spec, &file->cols[i]));
+        if (desc->kind == WF_COLUMN_WIDE) wf_h5_column_loosen(file->cols[i]);
         if (desc->kind == WF_COLUMN_CUT) WF_TRY(wf_h5_column_append(file->cols[i], &zero, 1));
     }
     return WF_OK;
