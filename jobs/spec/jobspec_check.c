@@ -112,6 +112,15 @@ static wf_status check_stop(const wf_jobspec *spec, wf_options *o)
                                    "its texts have %zu bytes with an end for each, at most %d are "
                                    "possible",
                                    n_bytes, WF_MOST_STOP_BYTES));
+    if (spec->task != WF_TASK_GENERATE && n_bytes > 0)
+        WF_TRY(wf_options_complain(
+            o, "sampling.stop", "no text is written that it could end: leave it out with task: %s",
+            word_of("task", spec->task)));
+    if (spec->task != WF_TASK_GENERATE && spec->sampling.prompt_logprobs >= 0)
+        WF_TRY(wf_options_complain(o, "sampling.prompt_logprobs",
+                                   "prompts are scored as they are gone on with: leave it out with "
+                                   "task: %s",
+                                   word_of("task", spec->task)));
     if (n_bytes > 0 && spec->sampling.beam_width > 1)
         WF_TRY(wf_options_complain(o, "sampling.stop",
                                    "beams are not ended by texts: leave it out with "

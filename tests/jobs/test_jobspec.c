@@ -243,6 +243,10 @@ static const refuse_row refuse_rows[] = {
     {MINIMAL, "sampling.stop=[a, \"\"]", WF_CONFIG, "sampling.stop: text 2 is empty", NULL},
     {MINIMAL "sampling: {stop: [a], beam_width: 2}\n", NULL, WF_CONFIG,
      "sampling.stop: beams are not ended by texts", NULL},
+    {MINIMAL "task: embed\n", "sampling.stop=[a]", WF_CONFIG,
+     "sampling.stop: no text is written that it could end: leave it out with task: embed", NULL},
+    {MINIMAL "task: embed\n", "sampling.prompt_logprobs=1", WF_CONFIG,
+     "sampling.prompt_logprobs: prompts are scored as they are gone on with", NULL},
     {MINIMAL, "model.kv_dtype=fp8_e4m3", WF_OK, NULL, NULL}, // as vLLM calls it
     {MINIMAL, "model.kv_dtype=fp8_e5m2", WF_CONFIG,
      "model.kv_dtype: \"fp8_e5m2\" is not one of auto, f32,", NULL},

@@ -213,9 +213,9 @@ class Scores(Companion):
     def rerank(self, model, tokenizer, out, code=0):
         self.write_lines("pairs.jsonl", [
             {"query": "a b c", "document": "d e", "tag": 0}, {"query": "x y", "document": "a", "tag": 1},
-            {"query": "a b c", "document": "f", "tag": 2}, {"query": "a b c", "tag": 3},
+            {"query": "a b c", "document": "f", "tag": 2}, {"text": "a b c", "tag": 3},
             {"query": "x y", "document": "z z z z z", "tag": 4}, {"query": "a b c", "document": 5},
-            {"query": "a b c", "document": "d e", "tag": 6}])
+            {"query": "a b c", "document": "d e", "tag": 6}, {"query": "a b c", "docment": "d"}])
         self.write_lines("job.yaml", [json.dumps({
             "task": "rerank", "model": {"path": os.path.join(GOLDEN, model)},
             "requests": ["pairs.jsonl"], "text": {"tokenizer": tokenizer},
@@ -235,10 +235,12 @@ class Scores(Companion):
         answers, segment, tokens = self.rerank("electra-score", typed, "typed", code=3)
         self.assertEqual(tokens, [3, 10, 11, 12, 4, 13, 14, 4])
         self.assertEqual(segment, [5, 4, 5, 4, 5])  # the row of one text has none
-        self.assertEqual([a["status"] for a in answers], ["done"] * 5 + ["failed", "done"])
+        self.assertEqual([a["status"] for a in answers], ["done"] * 5 + ["failed", "done", "failed"])
+        self.assertIn("'query' and nothing to go with it: give 'document' or 'text_pair'",
+                      answers[7]["error"]["message"])
         self.assertIn("text is expected", answers[5]["error"]["message"])
         for query in ("a b c", "x y"):
-            of_query = [a for a in answers if a["query"] == query and a["status"] == "done"]
+            of_query = [a for a in answers if a.get("query") == query and a["status"] == "done"]
             best_first = sorted(of_query, key=lambda a: (-a["score"], a["tag"]))
             self.assertEqual([a["rank"] for a in best_first],
                              list(range(1, len(of_query) + 1)))
@@ -263,7 +265,7 @@ class Scores(Companion):
         # A model of one type has no vector for the second segment's tokens.
         failed, _, _ = self.rerank("xlmr-rerank", typed, "one", code=3)
         self.assertEqual([a["status"] for a in failed],
-                         ["failed"] * 3 + ["done"] + ["failed"] * 3)
+                         ["failed"] * 3 + ["done"] + ["failed"] * 4)
         self.assertIn("token types are of one alone", failed[0]["error"]["message"])
         self.assertIn("5 rows", self.weft("plan", "job.yaml", code=3).stdout)
 

@@ -81,7 +81,8 @@ class LineParser:
         self.wrap_prompts, self.chat, self.prompt_key = wrap_prompts, None, prompt_key
         self.before = before
         self.first_keys = (prompt_key, *FIRST_KEYS) if pairs else (prompt_key,)
-        self.second_keys = ((pair_key,) if pair_key else ()) + (SECOND_KEYS if pairs else ())
+        self.pair_key = pair_key
+        self.second_keys = (pair_key,) if pair_key else SECOND_KEYS if pairs else ()
 
     def parse(self, line):
         """`line`: the row's values by name."""
@@ -173,6 +174,11 @@ class LineParser:
             parsed.text = self.before + check_text("prompt", line["prompt"])
         check_text("prompt", parsed.text)
         second = next((k for k in self.second_keys if k in line), None)
+        if not second and self.pair_key:
+            raise LineError(f"has no '{self.pair_key}', which is to be the second text (text.pair)")
+        if not second and self.second_keys and "query" in line:
+            raise LineError("has 'query' and nothing to go with it: give "
+                            + " or ".join(f"'{k}'" for k in reversed(self.second_keys)))
         if second and not parsed.add_special:
             raise LineError(f"has '{second}': a chat template takes no pair of texts")
         parsed.pair = second and check_text(second, line[second])
