@@ -220,14 +220,14 @@ wf_status wf_encode_head_read(const wf_hf_folder *folder, const wf_encode_wish *
     char *names = NULL;
     WF_TRY(check_wish(wish, arch));
     WF_TRY(count_labels(root, &e.width));
+    WF_TRY(choose_activation(root, wish, e.width, &e.head.activation));
+    WF_TRY(read_head(arch, root, &e));
+    WF_TRY(check_is_there(folder, wish->task, arch));
     if (wish->task == WF_TASK_RERANK && e.width != 1)
         return wf_fail(WF_CONFIG,
                        "task: rerank: %s has %d labels, and rows are ordered by the score of one; "
                        "set task: score or classify",
                        wf_hf_folder_path(folder), e.width);
-    WF_TRY(choose_activation(root, wish, e.width, &e.head.activation));
-    WF_TRY(read_head(arch, root, &e));
-    WF_TRY(check_is_there(folder, wish->task, arch));
     arch->encode = e;
     wf_status st = wf_encode_labels(folder, arch, &names);
     free(names);

@@ -33,7 +33,8 @@ static wf_status arrivals_write(const wf_yaml *doc, const char *mode, char **out
     const char *n = value_of(doc, "arrivals", "concurrency");
     wf_text text = {0};
     wf_text_puts(&text, mode);
-    if (strcmp(mode, "offline") == 0 && n[0] != '\0' && strcmp(n, "0") != 0)
+    bool limited = n[0] != '\0' && strcmp(n, "0") != 0 && strcmp(n, "none") != 0;
+    if (strcmp(mode, "offline") == 0 && limited)
         wf_text_printf(&text, ": %s in flight at a time", n);
     else if (strcmp(mode, "offline") == 0)
         wf_text_puts(&text, ": all there from the start");
