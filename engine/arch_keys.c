@@ -68,7 +68,7 @@ static const harmless_key harmless[] = {
     {"directionality", ANY}, {"pooler_fc_size", ANY}, {"pooler_num_attention_heads", ANY},
     {"pooler_num_fc_layers", ANY}, {"pooler_size_per_head", ANY}, {"pooler_type", ANY},
     {"output_past", ANY}, {"sinusoidal_pos_embds", ANY}, {"tie_weights_", ANY}, {"dropout", ANY}, {"qa_dropout", ANY},
-    {"mlp_dropout", ANY}, {"embedding_dropout", ANY}, 
+    {"mlp_dropout", ANY}, {"embedding_dropout", ANY},
     {"deterministic_flash_attn", ANY}, {"sparse_prediction", ANY},
     {"sparse_pred_ignore_index", ANY}, {"reference_compile", ANY},
     {"repad_logits_with_grad", ANY}, {"initializer_cutoff_factor", ANY}, {"norm_bias", IF_FALSE},

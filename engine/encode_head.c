@@ -185,14 +185,18 @@ static const char *task_word(wf_task task)
     return task == WF_TASK_CLASSIFY ? "classify" : task == WF_TASK_SCORE ? "score" : "rerank";
 }
 
-// Without weights nothing is asked.
+bool wf_encode_head_lacks(const wf_hf_folder *folder, const wf_arch *arch, wf_role role, char *name,
+                          size_t name_bytes)
+{
+    size_t i;
+    wf_arch_tensor_name(arch, role, 0, 0, ".weight", name, name_bytes);
+    return wf_hf_folder_count(folder) > 0 && wf_hf_folder_find(folder, name, &i) != WF_OK;
+}
+
 static wf_status check_is_there(const wf_hf_folder *folder, wf_task task, const wf_arch *arch)
 {
     char name[256];
-    size_t i;
-    wf_arch_tensor_name(arch, WF_ROLE_SCORE, 0, 0, ".weight", name, sizeof name);
-    if (wf_hf_folder_count(folder) == 0 || wf_hf_folder_find(folder, name, &i) == WF_OK)
-        return WF_OK;
+    if (!wf_encode_head_lacks(folder, arch, WF_ROLE_SCORE, name, sizeof name)) return WF_OK;
     return wf_fail(WF_DATA,
                    "%s: has no head for scores (%s): task: %s needs a model that was trained for "
                    "it; task: embed takes this one",

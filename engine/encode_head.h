@@ -25,6 +25,11 @@ wf_status wf_encode_head_read(const wf_hf_folder *folder, const wf_encode_wish *
 // and whether it has a bias. `root`: of config.json. WF_DATA.
 wf_status wf_encode_head_dense(const wf_arch *arch, wf_json_ref root, wf_encode_head *out);
 
+// Whether a checkpoint has not the weight of a head's role, which is called `name` there: of a
+// folder without weights nothing is asked.
+bool wf_encode_head_lacks(const wf_hf_folder *folder, const wf_arch *arch, wf_role role, char *name,
+                          size_t name_bytes);
+
 // The names of the labels as a JSON array of texts: id2label's, else LABEL_0 and so on. Of a model
 // that scores. Own, free().
 wf_status wf_encode_labels(const wf_hf_folder *folder, const wf_arch *arch, char **out);

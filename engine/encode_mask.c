@@ -85,14 +85,10 @@ static wf_status read_mask(const wf_hf_folder *folder, wf_arch *arch)
     return WF_OK;
 }
 
-// Without weights nothing is asked.
 static wf_status check_is_there(const wf_hf_folder *folder, const wf_arch *arch)
 {
     char name[256];
-    size_t i;
-    wf_arch_tensor_name(arch, WF_ROLE_MASK_DENSE, 0, 0, ".weight", name, sizeof name);
-    if (wf_hf_folder_count(folder) == 0 || wf_hf_folder_find(folder, name, &i) == WF_OK)
-        return WF_OK;
+    if (!wf_encode_head_lacks(folder, arch, WF_ROLE_MASK_DENSE, name, sizeof name)) return WF_OK;
     return wf_fail(WF_DATA,
                    "%s: has no head for masks (%s): task: fill-mask needs a model as it was "
                    "pretrained; task: embed takes this one",

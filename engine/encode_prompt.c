@@ -3,12 +3,10 @@
 
 #include <limits.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "io/base/arena.h"
-#include "io/base/file.h"
 #include "io/base/json.h"
 
 #define NAME "config_sentence_transformers.json"
@@ -42,8 +40,6 @@ static wf_status find_prompt(const char *folder, wf_json_ref root, const char *n
 wf_status wf_encode_prompt(const char *folder, const char *name, char **out)
 {
     char path[PATH_MAX];
-    char *text = NULL;
-    size_t n = 0;
     wf_json *doc = NULL;
     const char *found = "";
     *out = NULL;
@@ -56,9 +52,7 @@ wf_status wf_encode_prompt(const char *folder, const char *name, char **out)
                            name);
         return wf_strdup("", out);
     }
-    WF_TRY(wf_file_read(path, MOST_BYTES, &text, &n));
-    wf_status st = wf_json_parse(path, text, n, NULL, &doc);
-    free(text);
+    wf_status st = wf_json_parse_file(path, MOST_BYTES, &doc);
     if (st == WF_OK) st = find_prompt(folder, wf_json_root(doc), name, &found);
     if (st == WF_OK) st = wf_strdup(found, out);
     wf_json_destroy(&doc);

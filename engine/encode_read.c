@@ -11,7 +11,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "io/base/file.h"
 #include "io/base/log.h"
 
 enum { MOST_BYTES = 1 << 20 };
@@ -26,15 +25,10 @@ typedef struct modules {
 static wf_status open_json(const wf_hf_folder *folder, const char *name, bool must, wf_json **out)
 {
     char path[PATH_MAX];
-    char *text = NULL;
-    size_t n = 0;
     *out = NULL;
     snprintf(path, sizeof path, "%s/%s", wf_hf_folder_path(folder), name);
     if (!must && access(path, F_OK) != 0) return WF_OK;
-    WF_TRY(wf_file_read(path, MOST_BYTES, &text, &n));
-    wf_status st = wf_json_parse(path, text, n, NULL, out);
-    free(text);
-    return st;
+    return wf_json_parse_file(path, MOST_BYTES, out);
 }
 
 // "sentence_transformers.models.Pooling" is a Pooling.
@@ -216,15 +210,10 @@ wf_status wf_encode_read(const wf_hf_folder *folder, const wf_encode_wish *wish,
     modules m = {0};
     WF_TRY(check_task(wish, arch));
     if (wish->task == WF_TASK_GENERATE) return WF_OK;
-    if (both_ways && wish->task != WF_TASK_FILL_MASK) arch->tied = false; // there is no head
-    if (wish->task == WF_TASK_FILL_MASK) {
-        look_at_names(folder, arch);
-        return wf_encode_mask_read(folder, wish, arch);
-    }
-    if (wf_task_scores(wish->task)) {
-        look_at_names(folder, arch);
-        return wf_encode_head_read(folder, wish, arch);
-    }
+    look_at_names(folder, arch);
+    if (wish->task == WF_TASK_FILL_MASK) return wf_encode_mask_read(folder, wish, arch);
+    if (both_ways) arch->tied = false; // there is no head for tokens
+    if (wf_task_scores(wish->task)) return wf_encode_head_read(folder, wish, arch);
     if (wish->pooling == WF_ENCODE_AUTO || wish->normalise == WF_ENCODE_AUTO)
         WF_TRY(read_modules(folder, &m));
     if (wish->pooling != WF_ENCODE_AUTO)
@@ -233,7 +222,6 @@ wf_status wf_encode_read(const wf_hf_folder *folder, const wf_encode_wish *wish,
         WF_TRY(read_pooling(folder, m.pooling_path, &pooling));
     WF_TRY(read_longest(folder, arch));
     WF_TRY(look_at_prompts(folder, wish));
-    look_at_names(folder, arch);
     arch->encode = (wf_encode){
         .task = wish->task,
         .pooling = (wf_pooling)pooling,

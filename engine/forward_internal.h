@@ -169,10 +169,10 @@ void wf_forward_tell_experts(const wf_forward *f, wf_forward_slot *s, wf_step_ou
 
 // ---- encode.c -----------------------------------------------------------------------------------
 
-// The same to the vectors of the step's sampled rows.
-// This rank's slice of the logits of the tokens at masks, [n_samples, vocab_slice].
+// From x and what is still to be added to it to the vectors, or scores, of the step's sampled rows.
+wf_status wf_forward_encode(wf_forward *f, const wf_forward_step *step, wf_addend added);
+// The same to this rank's slice of the logits of the tokens at masks, [n_samples, vocab_slice].
 wf_status wf_forward_masks(wf_forward *f, const wf_forward_step *st, wf_addend added,
                            wf_matrix logits);
-wf_status wf_forward_encode(wf_forward *f, const wf_forward_step *step, wf_addend added);
 
 #endif

@@ -6,6 +6,7 @@
 #include "io/base/json.h"
 
 #include "io/base/arena.h"
+#include "io/base/file.h"
 #include "io/base/text.h"
 
 #include <inttypes.h>
@@ -89,6 +90,18 @@ wf_status wf_json_parse(const char *name, const char *text, size_t text_bytes,
     return WF_OK;
 fail:
     wf_json_destroy(&doc);
+    return st;
+}
+
+wf_status wf_json_parse_file(const char *path, size_t max_bytes, wf_json **out)
+{
+    const wf_json_limits limits = {.max_bytes = max_bytes};
+    char *text = NULL;
+    size_t n = 0;
+    *out = NULL;
+    WF_TRY(wf_file_read(path, max_bytes, &text, &n));
+    wf_status st = wf_json_parse(path, text, n, &limits, out);
+    free(text);
     return st;
 }
 

@@ -53,6 +53,9 @@ typedef struct wf_json_ref {
 // only during the call) needs no terminator; `limits` may be NULL. `out` is owned by the caller.
 wf_status wf_json_parse(const char *name, const char *text, size_t text_bytes,
                         const wf_json_limits *limits, wf_json **out);
+// The same of a file of at most `max_bytes`, whose path opens every message; *out is NULL where
+// that fails. As wf_file_read, and WF_DATA.
+wf_status wf_json_parse_file(const char *path, size_t max_bytes, wf_json **out);
 void wf_json_destroy(wf_json **doc);
 
 wf_json_ref wf_json_root(const wf_json *doc);

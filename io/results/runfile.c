@@ -118,13 +118,9 @@ done:
 
 static wf_status parse_file(const wf_runs *runs, const char *name, wf_json **doc)
 {
-    char *path = NULL, *text = NULL;
-    size_t n = 0;
-    wf_json_limits limits = {.max_bytes = RUN_FILE_MAX_BYTES};
+    char *path = NULL;
     WF_TRY(wf_path_join(runs->out_dir, name, &path));
-    wf_status st = wf_file_read(path, RUN_FILE_MAX_BYTES, &text, &n);
-    if (st == WF_OK) st = wf_json_parse(path, text, n, &limits, doc);
-    free(text);
+    wf_status st = wf_json_parse_file(path, RUN_FILE_MAX_BYTES, doc);
     free(path);
     return st;
 }

@@ -122,15 +122,11 @@ static wf_status parse_facts(wf_json_ref root, owner_facts *f)
 // WF_NO_INPUT: no file. WF_DATA: a torn one (status files are not fsynced; a crash may leave that).
 static wf_status read_facts(const char *path, owner_facts *f)
 {
-    char *text = NULL;
-    size_t n;
     wf_json *doc = NULL;
     *f = (owner_facts){0};
-    WF_TRY(wf_file_read(path, FILE_BYTES, &text, &n));
-    wf_status st = wf_json_parse(path, text, n, NULL, &doc);
+    wf_status st = wf_json_parse_file(path, FILE_BYTES, &doc);
     if (st == WF_OK) st = parse_facts(wf_json_root(doc), f);
     wf_json_destroy(&doc);
-    free(text);
     return st;
 }
 

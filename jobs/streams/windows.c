@@ -284,9 +284,7 @@ static wf_status dataset_path(const wf_import_options *o, char **out)
 
 static wf_status datasets_read(drawing *d)
 {
-    static const wf_json_limits limits = {.max_bytes = MOST_DATASET_BYTES};
-    char *path = NULL, *text = NULL;
-    size_t n = 0;
+    char *path = NULL;
     wf_json *doc = NULL;
     WF_TRY(dataset_path(d->o, &path));
     if (!wf_file_exists(path)) {
@@ -297,9 +295,7 @@ static wf_status datasets_read(drawing *d)
         free(path);
         return none;
     }
-    wf_status st = wf_file_read(path, MOST_DATASET_BYTES, &text, &n);
-    if (st == WF_OK) st = wf_json_parse(path, text, n, &limits, &doc);
-    free(text);
+    wf_status st = wf_json_parse_file(path, MOST_DATASET_BYTES, &doc);
     if (st == WF_OK) st = datasets_take(d, wf_json_root(doc), path);
     wf_json_destroy(&doc);
     free(path);

@@ -2,7 +2,6 @@
 #include "jobs/watch/progress_status.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "io/base/file.h"
@@ -178,16 +177,13 @@ static wf_status status_parse(wf_json_ref ref, wf_rank_status *out)
 
 wf_status wf_rank_status_read(const char *out_dir, int rank, wf_rank_status *out)
 {
-    char path[PATH_MAX], *text = NULL;
-    size_t n_bytes = 0;
+    char path[PATH_MAX];
     wf_json *doc = NULL;
     wf_rank_status status = {0};
     WF_TRY(status_path(out_dir, rank, path));
-    WF_TRY(wf_file_read(path, STATUS_MAX_BYTES, &text, &n_bytes));
-    wf_status st = wf_json_parse(path, text, n_bytes, NULL, &doc);
+    wf_status st = wf_json_parse_file(path, STATUS_MAX_BYTES, &doc);
     if (st == WF_OK) st = status_parse(wf_json_root(doc), &status);
     if (st == WF_OK) *out = status;
     wf_json_destroy(&doc);
-    free(text);
     return st;
 }

@@ -68,14 +68,10 @@ static wf_status note_segment(folder *f, const char *name, segment **out)
 
 static wf_status open_json(folder *f, const char *name, wf_json **doc)
 {
-    char *path = NULL, *text = NULL;
-    size_t n;
-    const wf_json_limits limits = {.max_bytes = JSON_MAX_BYTES};
+    char *path = NULL;
     *doc = NULL;
     WF_TRY(wf_path_join(f->c->root, name, &path));
-    wf_status st = wf_file_read(path, JSON_MAX_BYTES, &text, &n);
-    if (st == WF_OK) st = wf_json_parse(path, text, n, &limits, doc);
-    free(text);
+    wf_status st = wf_json_parse_file(path, JSON_MAX_BYTES, doc);
     free(path);
     if (st == WF_DATA || st == WF_NO_INPUT) {
         check_problem(f->c, "%s", wf_error());

@@ -2,6 +2,8 @@
 
 #include "io/base/json.h"
 
+#include <unistd.h>
+
 static wf_status parse(const char *text, wf_json **doc)
 {
     return wf_json_parse("config.json", text, strlen(text), NULL, doc);
@@ -212,6 +214,29 @@ static void iteration_keeps_the_order(void **state)
     wf_json_destroy(&doc);
 }
 
+static void a_file_is_read_up_to_its_bound(void **state)
+{
+    (void)state;
+    char path[] = "/tmp/weft-json-XXXXXX";
+    wf_json *doc = NULL;
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, "{\"a\": 12}", 9), 9);
+    close(fd);
+    assert_ok(wf_json_parse_file(path, 9, &doc));
+    assert_int_equal(wf_json_count(wf_json_root(doc)), 1);
+    wf_json_destroy(&doc);
+    assert_int_equal(wf_json_parse_file(path, 8, &doc), WF_DATA);
+    assert_contains(wf_error(), "larger than the limit of 8 bytes");
+    assert_null(doc);
+    assert_int_equal(truncate(path, 5), 0);
+    assert_int_equal(wf_json_parse_file(path, 9, &doc), WF_DATA);
+    assert_contains(wf_error(), path);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(wf_json_parse_file(path, 9, &doc), WF_NO_INPUT);
+    assert_null(doc);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -221,6 +246,7 @@ int main(void)
         cmocka_unit_test(defaults_stand_for_missing_and_null),
         cmocka_unit_test(wrong_values_name_their_path),
         cmocka_unit_test(iteration_keeps_the_order),
+        cmocka_unit_test(a_file_is_read_up_to_its_bound),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -20,11 +20,14 @@ from weft_text.prepare import find_prepared
 from weft_text.ranks import prompt_key_of, ranks
 from weft_text.results_files import array_parts, newest_run, result_files, shards_of_job
 from weft_text.results_order import ordered_rows
-from weft_text.results_read import any_has, read_files, task_of
+from weft_text.results_read import columns_of, read_files, task_of
 from weft_text.table_write import format_of, is_table, line_writer
 from weft_text.text_codec import open_codec
 from weft_text.vectors import write_vectors
 
+# Columns of results that not every file has, and that bring answers columns of their own.
+OPTIONAL = ("requests/scores", "requests/vector", "requests/stop_string", "tokens/logprob",
+            "prompts/logprob")
 ANSWER_COLUMNS = [("sample", "integer"), ("status", "text"), ("text", "text"),
                   ("finish_reason", "text"), ("error", "text"), ("prompt_tokens", "integer"),
                   ("completion_tokens", "integer")]
@@ -72,7 +75,8 @@ class Results:
         for folder in folders if columns else ():
             self.prepared.update(find_prepared(folder))
         of_job = [shards_of_job(folder) for folder in folders] if os.path.isdir(place) else [None]
-        self.scored = any_has(self.files, "requests/scores")
+        self.there = columns_of(self.files, OPTIONAL)
+        self.scored = "requests/scores" in self.there
         tasks = {task_of(file.path) for file in self.files}
         self.ranked, self.filled = self.scored and tasks == {"rerank"}, tasks == {FILL_MASK}
         self.uids = None if None in of_job else set().union(*of_job)
@@ -116,13 +120,13 @@ class Results:
         if columns is None:
             return None
         more = ANSWER_COLUMNS + (TIME_COLUMNS if settings.times or not sources else [])
-        more = more + (STOP_COLUMNS if any_has(self.files, "requests/stop_string") else [])
+        more = more + (STOP_COLUMNS if "requests/stop_string" in self.there else [])
         more = more + (TOKEN_COLUMNS if settings.token_ids else [])
-        logprobs = not self.filled and any_has(self.files, "tokens/logprob")
+        logprobs = not self.filled and "tokens/logprob" in self.there
         more = more + (LOGPROB_COLUMNS if logprobs else [])
-        scored = any_has(self.files, "prompts/logprob")
+        scored = "prompts/logprob" in self.there
         more = more + (PROMPT_COLUMNS if scored else [])
-        more = more + (VECTOR_COLUMNS if any_has(self.files, "requests/vector") else [])
+        more = more + (VECTOR_COLUMNS if "requests/vector" in self.there else [])
         more = more + self.score_columns()
         return columns + more + ([] if sources else ALONE_COLUMNS[4:])
 

@@ -101,13 +101,13 @@ def read_file(path):
         yield from file_rows(path, file)
 
 
-def any_has(files, column):
-    """Whether one of the results files has a column, such as "tokens/logprob"."""
+def columns_of(files, wanted):
+    """Which of the wanted columns, such as "tokens/logprob", some of the results files have."""
+    found = set()
     for file in files:
         with complaints(file.path), h5py.File(file.path, "r") as h5:
-            if column in h5:
-                return True
-    return False
+            found.update(column for column in wanted if column in h5)
+    return found
 
 
 def task_of(path):
