@@ -1,31 +1,12 @@
 // A head for masks, and the token that stands for one. See encode_mask.h.
 #include "engine/encode_mask.h"
 
-#include <limits.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "engine/encode_head.h"
-#include "io/base/file.h"
 
 enum { MOST_BYTES = 128 << 20, NAME_BYTES = 64 };
-
-// A JSON document of the folder; NULL where there is none.
-static wf_status open_json(const wf_hf_folder *folder, const char *name, wf_json **out)
-{
-    char path[PATH_MAX];
-    char *text = NULL;
-    size_t n = 0;
-    *out = NULL;
-    snprintf(path, sizeof path, "%s/%s", wf_hf_folder_path(folder), name);
-    if (access(path, F_OK) != 0) return WF_OK;
-    WF_TRY(wf_file_read(path, MOST_BYTES, &text, &n));
-    wf_status st = wf_json_parse(path, text, n, NULL, out);
-    free(text);
-    return st;
-}
 
 // What the tokenizer calls its mask, a text or an object with one; "" where it does not say.
 static wf_status read_name(const wf_hf_folder *folder, char name[NAME_BYTES])
@@ -33,7 +14,7 @@ static wf_status read_name(const wf_hf_folder *folder, char name[NAME_BYTES])
     wf_json *doc = NULL;
     const char *text = "";
     name[0] = '\0';
-    WF_TRY(open_json(folder, "tokenizer_config.json", &doc));
+    WF_TRY(wf_encode_json(folder, "tokenizer_config.json", MOST_BYTES, false, &doc));
     if (!doc) return WF_OK;
     wf_json_ref place = wf_json_find(wf_json_root(doc), "mask_token");
     if (wf_json_kind_of(place) == WF_JSON_OBJECT) place = wf_json_find(place, "content");
@@ -71,7 +52,7 @@ static wf_status read_mask(const wf_hf_folder *folder, wf_arch *arch)
     WF_TRY(wf_json_get_i64_or(config, "mask_token_id", 0, arch->n_vocab - 1, -1, &id));
     if (id < 0) {
         WF_TRY(read_name(folder, name));
-        WF_TRY(open_json(folder, "tokenizer.json", &doc));
+        WF_TRY(wf_encode_json(folder, "tokenizer.json", MOST_BYTES, false, &doc));
         wf_status st = doc ? find_token(wf_json_root(doc), name, &id) : WF_OK;
         wf_json_destroy(&doc);
         WF_TRY(st);

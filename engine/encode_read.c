@@ -21,14 +21,14 @@ typedef struct modules {
     char pooling_path[PATH_MAX]; // "": no pooling
 } modules;
 
-// A JSON document of the folder; NULL where there is none and none must be.
-static wf_status open_json(const wf_hf_folder *folder, const char *name, bool must, wf_json **out)
+wf_status wf_encode_json(const wf_hf_folder *folder, const char *name, size_t max_bytes, bool must,
+                         wf_json **out)
 {
     char path[PATH_MAX];
     *out = NULL;
     snprintf(path, sizeof path, "%s/%s", wf_hf_folder_path(folder), name);
     if (!must && access(path, F_OK) != 0) return WF_OK;
-    return wf_json_parse_file(path, MOST_BYTES, out);
+    return wf_json_parse_file(path, max_bytes, out);
 }
 
 // "sentence_transformers.models.Pooling" is a Pooling.
@@ -69,7 +69,7 @@ static wf_status read_modules(const wf_hf_folder *folder, modules *out)
 {
     wf_json *doc = NULL;
     wf_status st = WF_OK;
-    WF_TRY(open_json(folder, "modules.json", false, &doc));
+    WF_TRY(wf_encode_json(folder, "modules.json", MOST_BYTES, false, &doc));
     if (!doc) return WF_OK;
     out->there = true;
     wf_json_ref list = wf_json_root(doc);
@@ -133,7 +133,7 @@ static wf_status read_pooling(const wf_hf_folder *folder, const char *path, int 
 {
     wf_json *doc = NULL;
     bool prompts = true;
-    WF_TRY(open_json(folder, path, true, &doc));
+    WF_TRY(wf_encode_json(folder, path, MOST_BYTES, true, &doc));
     wf_json_ref root = wf_json_root(doc);
     bool word = wf_json_kind_of(wf_json_find(root, "pooling_mode")) == WF_JSON_STRING;
     wf_status st = word ? read_word(root, out) : read_flags(root, out);
@@ -149,7 +149,7 @@ static wf_status read_longest(const wf_hf_folder *folder, wf_arch *arch)
 {
     wf_json *doc = NULL;
     int64_t n = arch->max_context;
-    WF_TRY(open_json(folder, "sentence_bert_config.json", false, &doc));
+    WF_TRY(wf_encode_json(folder, "sentence_bert_config.json", MOST_BYTES, false, &doc));
     if (!doc) return WF_OK;
     wf_json_ref place = wf_json_find(wf_json_root(doc), "max_seq_length");
     wf_status st = WF_OK;

@@ -26,6 +26,11 @@ typedef struct wf_encode_wish {
     const char *prompt; // of embed, as in wf_encode_prompt; NULL: auto
 } wf_encode_wish;
 
+// A JSON document of the folder, own; NULL where there is none and none `must` be. As
+// wf_json_parse_file.
+wf_status wf_encode_json(const wf_hf_folder *folder, const char *name, size_t max_bytes, bool must,
+                         wf_json **out);
+
 // Fills arch->encode in, and what a checkpoint of such a model may do otherwise: names without the
 // model's prefix, norms called gamma and beta. WF_DATA: the folder's files say what is not known
 // here; WF_CONFIG: the task is not one for this model.

@@ -232,6 +232,14 @@ static void a_file_is_read_up_to_its_bound(void **state)
     assert_int_equal(truncate(path, 5), 0);
     assert_int_equal(wf_json_parse_file(path, 9, &doc), WF_DATA);
     assert_contains(wf_error(), path);
+    // The bound is the caller's, above the one of texts as well.
+    assert_int_equal(truncate(path, 0), 0);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    assert_true(fprintf(file, "[%*s]", 17 << 20, "") > 17 << 20);
+    assert_int_equal(fclose(file), 0);
+    assert_ok(wf_json_parse_file(path, 18 << 20, &doc));
+    wf_json_destroy(&doc);
     assert_int_equal(unlink(path), 0);
     assert_int_equal(wf_json_parse_file(path, 9, &doc), WF_NO_INPUT);
     assert_null(doc);
